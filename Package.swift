@@ -1,0 +1,98 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+  name: "device-defender-swift",
+  products: [
+    .library(name: "LambdaRuntime", targets: ["LambdaRuntime"]),
+    .executable(name: "bootstrap", targets: ["bootstrap"]),
+    .executable(name: "defender", targets: ["defender"]),
+  ],
+  dependencies: [
+    // What `defender` and the tests use; `bootstrap` links none of it.
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+  ],
+  targets: [
+    .systemLibrary(
+      name: "CCurl", path: "Sources/CCurl", pkgConfig: "libcurl",
+      providers: [.apt(["libcurl4-openssl-dev"])]),
+    .systemLibrary(
+      name: "COpenSSL", path: "Sources/COpenSSL", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CLinux", path: "Sources/CLinux"),
+
+    .target(name: "WireFormats", swiftSettings: strict),
+    .target(name: "Platform", dependencies: ["CLinux", "WireFormats"], swiftSettings: strict),
+    .target(name: "HTTPClient", dependencies: ["CCurl", "Platform"], swiftSettings: strict),
+    .target(name: "LambdaRuntime", dependencies: ["Platform", "WireFormats"], swiftSettings: strict),
+    .target(
+      name: "DeviceDefender", dependencies: ["CLinux", "Platform", "WireFormats"],
+      swiftSettings: strict),
+    .target(
+      name: "AWSClient", dependencies: ["COpenSSL", "HTTPClient", "Platform", "WireFormats"],
+      swiftSettings: strict),
+    .target(
+      name: "DefenderFunction",
+      dependencies: [
+        "AWSClient", "DeviceDefender", "HTTPClient", "LambdaRuntime", "Platform", "WireFormats",
+      ],
+      path: "lambda/Function", swiftSettings: strict),
+    .executableTarget(
+      name: "bootstrap", dependencies: ["DefenderFunction", "LambdaRuntime", "Platform"],
+      path: "bootstrap", swiftSettings: strict),
+
+    .target(
+      name: "LambdaEmulator",
+      dependencies: [
+        "AWSClient", "Platform", "WireFormats",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+      ],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "defender",
+      dependencies: [
+        "AWSClient", "DefenderFunction", "HTTPClient", "LambdaEmulator", "Platform", "WireFormats",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict),
+
+    .target(
+      name: "TestSupport", dependencies: ["Platform", "WireFormats"], path: "Tests/TestSupport",
+      swiftSettings: strict),
+    .testTarget(
+      name: "PlatformTests", dependencies: ["Platform", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "WireFormatsTests", dependencies: ["WireFormats", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "HTTPClientTests", dependencies: ["HTTPClient", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "LambdaRuntimeTests", dependencies: ["LambdaRuntime", "TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "DeviceDefenderTests", dependencies: ["DeviceDefender", "TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "AWSClientTests", dependencies: ["AWSClient", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "DefenderFunctionTests", dependencies: ["DefenderFunction", "TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "LambdaEmulatorTests", dependencies: ["LambdaEmulator", "TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "EndToEndTests",
+      dependencies: ["LambdaEmulator", "Platform", "TestSupport", "WireFormats"],
+      swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,37 @@
+import Glibc
+
+/// Environment variables, read once.
+public struct Environment: Sendable {
+  private var variables: [String: String]
+
+  public init(_ variables: [String: String]) {
+    self.variables = variables
+  }
+
+  /// The variables that this process was started with (environ(7)).
+  public static var ofThisProcess: Environment {
+    var variables: [String: String] = [:]
+    var entry = unsafe environ
+    while let text = unsafe entry.pointee {
+      let line = unsafe String(cString: text)
+      if let equals = line.firstIndex(of: "=") {
+        variables[String(line[..<equals])] = String(line[line.index(after: equals)...])
+      }
+      unsafe entry += 1
+    }
+    return Environment(variables)
+  }
+
+  /// The value of a variable, empty where it is set to nothing, nil where it isn't set.
+  public subscript(_ name: String) -> String? { variables[name] }
+
+  /// The value of the first of `names` that is set to something.
+  ///
+  /// An empty variable counts as unset, as in the AWS SDKs and the AWS CLI.
+  package func value(_ names: String...) -> String? {
+    for name in names {
+      if let value = variables[name], !value.isEmpty { return value }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,41 @@
+import Glibc
+
+/// The number by which a system call says why it failed (errno(3)).
+public struct Errno: Error, Equatable, Sendable, CustomStringConvertible {
+  public let rawValue: Int32
+
+  public init(rawValue: Int32) {
+    self.rawValue = rawValue
+  }
+
+  /// The calling thread's `errno`; read it before anything else runs.
+  package static var current: Errno { Errno(rawValue: errno) }
+
+  package static let badFileDescriptor = Errno(rawValue: EBADF)
+  package static let connectionRefused = Errno(rawValue: ECONNREFUSED)
+  package static let fileTooLarge = Errno(rawValue: EFBIG)
+  package static let interrupted = Errno(rawValue: EINTR)
+  package static let invalidArgument = Errno(rawValue: EINVAL)
+  package static let noSuchFile = Errno(rawValue: ENOENT)
+  package static let permissionDenied = Errno(rawValue: EACCES)
+  package static let timedOut = Errno(rawValue: ETIMEDOUT)
+  package static let wouldBlock = Errno(rawValue: EAGAIN)
+
+  /// The system's words for the error, such as `No such file or directory (errno 2)`.
+  public var description: String {
+    guard let words = unsafe strerror(rawValue) else { return "errno \(rawValue)" }
+    return unsafe "\(String(cString: words)) (errno \(rawValue))"
+  }
+}
+
+/// What `call` returned, repeated while a signal interrupted it; `Errno` where it returned a negative number.
+///
+/// `errno` is read here and nowhere else, before another call can change it.
+package func retryingOnInterrupt<Value: SignedInteger>(_ call: () -> Value) throws(Errno) -> Value {
+  while true {
+    let result = call()
+    if result >= 0 { return result }
+    let error = Errno.current
+    if error != .interrupted { throw error }
+  }
+}

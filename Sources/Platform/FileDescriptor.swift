@@ -1,0 +1,67 @@
+import CLinux
+import Glibc
+
+/// One open file, socket, timer or signal descriptor, closed when its owner goes.
+package struct FileDescriptor: ~Copyable {
+  package let rawValue: Int32
+
+  /// Takes ownership of an open descriptor.
+  package init(owning rawValue: Int32) {
+    self.rawValue = rawValue
+  }
+
+  /// Opens `path` for reading.
+  package init(reading path: String) throws(Errno) {
+    rawValue = try retryingOnInterrupt {
+      unsafe clinux_open(path, O_RDONLY | O_CLOEXEC, 0)
+    }
+  }
+
+  deinit {
+    _ = close(rawValue)
+  }
+
+  /// Reads at most `limit` bytes and appends them to `buffer`; returns their number, 0 at the end.
+  package borrowing func read(into buffer: inout [UInt8], limit: Int) throws(Errno) -> Int {
+    let start = buffer.count
+    buffer.append(contentsOf: repeatElement(0, count: limit))
+    var count = 0
+    defer { buffer.removeLast(buffer.count - start - count) }
+    count = try retryingOnInterrupt {
+      unsafe buffer.withUnsafeMutableBytes { bytes in
+        unsafe Glibc.read(rawValue, bytes.baseAddress?.advanced(by: start), limit)
+      }
+    }
+    return count
+  }
+
+  /// Writes all of `bytes`.
+  package borrowing func writeAll(_ bytes: [UInt8]) throws(Errno) {
+    try Platform.writeAll(bytes, to: rawValue)
+  }
+}
+
+/// Writes all of `bytes` to a descriptor that somebody else owns, such as standard error.
+package func writeAll(_ bytes: [UInt8], to descriptor: Int32) throws(Errno) {
+  var written = 0
+  while written < bytes.count {
+    let start = written
+    written += try retryingOnInterrupt {
+      unsafe bytes.withUnsafeBytes { buffer in
+        unsafe write(descriptor, buffer.baseAddress?.advanced(by: start), buffer.count - start)
+      }
+    }
+  }
+}
+
+/// The contents of the file at `path`; `EFBIG` where they exceed `limit` bytes.
+///
+/// Reads to the end rather than trusting `st_size`: files of procfs say 0.
+package func readFile(_ path: String, limit: Int) throws(Errno) -> [UInt8] {
+  let file = try FileDescriptor(reading: path)
+  var contents: [UInt8] = []
+  while try file.read(into: &contents, limit: 65_536) > 0 {
+    if contents.count > limit { throw .fileTooLarge }
+  }
+  return contents
+}

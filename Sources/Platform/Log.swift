@@ -1,0 +1,100 @@
+import Glibc
+import WireFormats
+
+/// Log lines, in the formats and levels of AWS Lambda's logging controls.
+///
+/// `AWS_LAMBDA_LOG_FORMAT` (`Text` or `JSON`) and `AWS_LAMBDA_LOG_LEVEL` choose; see "Configuring advanced logging
+/// controls" in the Lambda developer guide. One event is one line: control characters in a message are escaped, so
+/// that nobody who chooses a name or an error text can write a line of their own.
+package final class Log {
+  package enum Level: Int, Comparable, CaseIterable, Sendable {
+    case trace, debug, info, warn, error, fatal
+
+    package var name: String { String(describing: self).uppercased() }
+
+    package static func < (left: Level, right: Level) -> Bool { left.rawValue < right.rawValue }
+  }
+
+  package enum Format: Sendable {
+    case text, json
+  }
+
+  package let level: Level
+  package let format: Format
+  /// The invocation that lines belong to, while there is one.
+  package var requestID: String?
+  private let write: (Level, [UInt8]) -> Void
+
+  /// A log that hands each line that is `level` or above, line feed included, to `write`.
+  package init(level: Level = .info, format: Format = .text, write: @escaping (Level, [UInt8]) -> Void) {
+    self.level = level
+    self.format = format
+    self.write = write
+  }
+
+  /// The log that the environment asks for, on standard error; what it asks for in vain is a warning in it.
+  package convenience init(_ environment: Environment) {
+    let levelText = environment.value("AWS_LAMBDA_LOG_LEVEL")
+    let formatText = environment.value("AWS_LAMBDA_LOG_FORMAT")
+    let level = levelText.map { text in Level.allCases.first { $0.name == text.uppercased() } } ?? .info
+    let format: Format? =
+      switch formatText?.lowercased() {
+      case nil, "text": .text
+      case "json": .json
+      default: nil
+      }
+    self.init(level: level ?? .info, format: format ?? .text) { _, line in
+      // A log that can't be written has nobody left to tell.
+      try? writeAll(line, to: STDERR_FILENO)
+    }
+    if level == nil {
+      let allowed = Level.allCases.map(\.name).joined(separator: ", ")
+      warn("AWS_LAMBDA_LOG_LEVEL is '\(levelText ?? "")'; allowed are \(allowed). Using INFO.")
+    }
+    if format == nil {
+      warn("AWS_LAMBDA_LOG_FORMAT is '\(formatText ?? "")'; allowed are Text and JSON. Using Text.")
+    }
+  }
+
+  package func debug(_ message: @autoclosure () -> String) { log(.debug, message) }
+  package func info(_ message: @autoclosure () -> String) { log(.info, message) }
+  package func warn(_ message: @autoclosure () -> String) { log(.warn, message) }
+  package func error(_ message: @autoclosure () -> String) { log(.error, message) }
+
+  private func log(_ level: Level, _ message: () -> String) {
+    guard level >= self.level else { return }
+    let text = message()
+    let time = CivilTime(.now).extendedFormat
+    switch format {
+    case .text:
+      let id = requestID.map { "\t" + escapingControlCharacters($0) } ?? ""
+      write(level, Array("[\(level.name)]\t\(time)\(id)\t\(escapingControlCharacters(text))\n".utf8))
+    case .json:
+      var line = JSONWriter()
+      line.beginMap(count: requestID == nil ? 3 : 4)
+      line.key("timestamp")
+      line.string(time)
+      line.key("level")
+      line.string(level.name)
+      line.key("message")
+      line.string(text)
+      if let requestID {
+        line.key("requestId")
+        line.string(requestID)
+      }
+      line.endMap()
+      write(level, line.bytes + [UInt8(ascii: "\n")])
+    }
+  }
+}
+
+/// `text` with its control characters written as `\n`, `\t`, `\u{1b}` and so on.
+package func escapingControlCharacters(_ text: String) -> String {
+  var escaped = ""
+  for scalar in text.unicodeScalars {
+    let isControl =
+      scalar.properties.generalCategory == .control || scalar == "\u{2028}" || scalar == "\u{2029}"
+    escaped += isControl ? scalar.escaped(asASCII: true) : String(Character(scalar))
+  }
+  return escaped
+}

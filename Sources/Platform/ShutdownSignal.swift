@@ -1,0 +1,33 @@
+import CLinux
+import Glibc
+
+/// SIGTERM and SIGINT as something to wait for, instead of something that ends the process.
+///
+/// The signals are blocked and read from a signalfd(2): a wait that polls ``descriptor`` beside its own wakes at
+/// once, and nothing runs in a signal handler. A process has one of these, made first thing in `main`.
+package final class ShutdownSignal {
+  private let signals: FileDescriptor
+  private var wasReceived = false
+
+  package init() throws(Errno) {
+    var mask = sigset_t()
+    unsafe sigemptyset(&mask)
+    unsafe sigaddset(&mask, SIGTERM)
+    unsafe sigaddset(&mask, SIGINT)
+    _ = try retryingOnInterrupt { unsafe sigprocmask(SIG_BLOCK, &mask, nil) }
+    let flags = Int32(SFD_CLOEXEC | SFD_NONBLOCK)
+    signals = FileDescriptor(owning: try retryingOnInterrupt { unsafe signalfd(-1, &mask, flags) })
+  }
+
+  /// Becomes readable when the process was asked to stop; for poll(2).
+  package var descriptor: Int32 { signals.rawValue }
+
+  /// Whether the process was asked to stop; once true, always true.
+  package var isRequested: Bool {
+    if wasReceived { return true }
+    var buffer: [UInt8] = []
+    let size = MemoryLayout<signalfd_siginfo>.size
+    if let count = try? signals.read(into: &buffer, limit: size), count > 0 { wasReceived = true }
+    return wasReceived
+  }
+}

@@ -1,0 +1,105 @@
+import CLinux
+import Glibc
+
+/// A moment of the calendar clock, in nanoseconds since 1970-01-01T00:00:00Z (`CLOCK_REALTIME`).
+///
+/// For what the outside world dates: signatures, report ids, deadlines as AWS sends them. Spans of time are
+/// measured on ``BootTime``, which nobody sets.
+public struct WallTime: Comparable, Hashable, Sendable {
+  public let nanosecondsSinceEpoch: Int64
+
+  public init(nanosecondsSinceEpoch: Int64) {
+    self.nanosecondsSinceEpoch = nanosecondsSinceEpoch
+  }
+
+  /// The moment `milliseconds` after the epoch, or the last one that can be told, where that is further away.
+  public init(millisecondsSinceEpoch milliseconds: Int64) {
+    let (nanoseconds, overflow) = milliseconds.multipliedReportingOverflow(by: 1_000_000)
+    nanosecondsSinceEpoch = overflow ? (milliseconds < 0 ? .min : .max) : nanoseconds
+  }
+
+  package init(secondsSinceEpoch seconds: Int64) {
+    let (milliseconds, overflow) = seconds.multipliedReportingOverflow(by: 1_000)
+    self.init(millisecondsSinceEpoch: overflow ? (seconds < 0 ? .min : .max) : milliseconds)
+  }
+
+  /// Whole seconds since the epoch, rounded down.
+  public var secondsSinceEpoch: Int64 {
+    nanosecondsSinceEpoch / 1_000_000_000 - (nanosecondsSinceEpoch % 1_000_000_000 < 0 ? 1 : 0)
+  }
+
+  public static func < (left: WallTime, right: WallTime) -> Bool {
+    left.nanosecondsSinceEpoch < right.nanosecondsSinceEpoch
+  }
+
+  /// How long after this moment `other` is; negative where it is earlier.
+  public func duration(to other: WallTime) -> Duration {
+    // In parts, so that the farthest moments don't overflow.
+    .nanoseconds(other.nanosecondsSinceEpoch) - .nanoseconds(nanosecondsSinceEpoch)
+  }
+
+  /// This moment moved by `duration`, kept within what can be told.
+  public func advanced(by duration: Duration) -> WallTime {
+    WallTime(nanosecondsSinceEpoch: saturatingSum(nanosecondsSinceEpoch, duration))
+  }
+
+  package static var now: WallTime { WallTime(nanosecondsSinceEpoch: nanoseconds(of: CLOCK_REALTIME)) }
+}
+
+/// A moment of a clock that nobody sets and that counts time asleep, in nanoseconds since boot (`CLOCK_BOOTTIME`).
+package struct BootTime: Comparable, Hashable, Sendable {
+  package let nanosecondsSinceBoot: Int64
+
+  package init(nanosecondsSinceBoot: Int64) {
+    self.nanosecondsSinceBoot = nanosecondsSinceBoot
+  }
+
+  package static func < (left: BootTime, right: BootTime) -> Bool {
+    left.nanosecondsSinceBoot < right.nanosecondsSinceBoot
+  }
+
+  /// How long after this moment `other` is; negative where it is earlier.
+  package func duration(to other: BootTime) -> Duration {
+    .nanoseconds(other.nanosecondsSinceBoot) - .nanoseconds(nanosecondsSinceBoot)
+  }
+
+  /// This moment moved by `duration`, kept within what can be told.
+  package func advanced(by duration: Duration) -> BootTime {
+    BootTime(nanosecondsSinceBoot: saturatingSum(nanosecondsSinceBoot, duration))
+  }
+
+  package static var now: BootTime { BootTime(nanosecondsSinceBoot: nanoseconds(of: CLOCK_BOOTTIME)) }
+}
+
+extension Duration {
+  /// The length in whole milliseconds, rounded up, at least 0, at most `Int32.max`: what poll(2) and libcurl take.
+  package var millisecondsForTimeout: Int32 {
+    guard self > .zero else { return 0 }
+    let (seconds, attoseconds) = components
+    let milliseconds = attoseconds / 1_000_000_000_000_000
+    let part = attoseconds % 1_000_000_000_000_000 > 0 ? milliseconds + 1 : milliseconds
+    guard seconds < Int64(Int32.max) / 1_000 else { return Int32.max }
+    return Int32(seconds * 1_000 + part)
+  }
+
+  /// The length in seconds, with its fraction.
+  package var inSeconds: Double {
+    Double(components.seconds) + Double(components.attoseconds) / 1e18
+  }
+}
+
+private func nanoseconds(of clock: clockid_t) -> Int64 {
+  var time = timespec()
+  // Both clocks exist since Linux 2.6.39, and the pointer is valid: the call has no way to fail.
+  _ = unsafe clock_gettime(clock, &time)
+  return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+}
+
+private func saturatingSum(_ nanoseconds: Int64, _ duration: Duration) -> Int64 {
+  let (seconds, attoseconds) = duration.components
+  let (whole, tooLong) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+  let (change, tooLongWithRest) = whole.addingReportingOverflow(attoseconds / 1_000_000_000)
+  let (sum, overflow) = nanoseconds.addingReportingOverflow(change)
+  guard tooLong || tooLongWithRest || overflow else { return sum }
+  return duration < .zero ? .min : .max
+}

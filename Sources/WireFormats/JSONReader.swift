@@ -1,0 +1,199 @@
+/// Why a text isn't the JSON that it should be, and where.
+package struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// Bytes before the place.
+  package let offset: Int
+  package let reason: String
+
+  package var description: String { "not JSON at byte \(offset): \(reason)" }
+}
+
+extension JSONValue {
+  /// Reads one JSON value (RFC 8259) that takes up all of `bytes`.
+  ///
+  /// Stricter than the RFC where that is safer: UTF-8 only, no lone surrogates, no member twice in one object, and
+  /// brackets nested at most 64 deep, so that no input can use up the stack.
+  package init(parsing bytes: [UInt8]) throws(JSONError) {
+    var reader = JSONReader(bytes)
+    self = try reader.document()
+  }
+}
+
+private struct JSONReader {
+  private let bytes: [UInt8]
+  private var position = 0
+
+  init(_ bytes: [UInt8]) {
+    self.bytes = bytes
+  }
+
+  mutating func document() throws(JSONError) -> JSONValue {
+    let value = try value(depth: 0)
+    skipWhitespace()
+    guard position == bytes.count else { throw error("something follows the value") }
+    return value
+  }
+
+  private mutating func value(depth: Int) throws(JSONError) -> JSONValue {
+    guard depth <= 64 else { throw error("nested more than 64 deep") }
+    skipWhitespace()
+    switch peek {
+    case nil: throw error("the text ends where a value should be")
+    case UInt8(ascii: "{"): return try object(depth: depth)
+    case UInt8(ascii: "["): return try array(depth: depth)
+    case UInt8(ascii: "\""): return .string(try string())
+    case UInt8(ascii: "t"): return try word("true", .boolean(true))
+    case UInt8(ascii: "f"): return try word("false", .boolean(false))
+    case UInt8(ascii: "n"): return try word("null", .null)
+    default: return .number(try number())
+    }
+  }
+
+  private mutating func object(depth: Int) throws(JSONError) -> JSONValue {
+    position += 1
+    var members: [JSONValue.Member] = []
+    var names: Set<String> = []
+    skipWhitespace()
+    if consume(UInt8(ascii: "}")) { return .object([]) }
+    while true {
+      skipWhitespace()
+      guard peek == UInt8(ascii: "\"") else { throw error("a member name should be here") }
+      let start = position
+      let name = try string()
+      guard names.insert(name).inserted else {
+        throw JSONError(offset: start, reason: "the member '\(name)' is there twice")
+      }
+      skipWhitespace()
+      guard consume(UInt8(ascii: ":")) else { throw error("':' should be here") }
+      members.append(JSONValue.Member(name: name, value: try value(depth: depth + 1)))
+      skipWhitespace()
+      if consume(UInt8(ascii: "}")) { return .object(members) }
+      guard consume(UInt8(ascii: ",")) else { throw error("',' or '}' should be here") }
+    }
+  }
+
+  private mutating func array(depth: Int) throws(JSONError) -> JSONValue {
+    position += 1
+    var elements: [JSONValue] = []
+    skipWhitespace()
+    if consume(UInt8(ascii: "]")) { return .array([]) }
+    while true {
+      elements.append(try value(depth: depth + 1))
+      skipWhitespace()
+      if consume(UInt8(ascii: "]")) { return .array(elements) }
+      guard consume(UInt8(ascii: ",")) else { throw error("',' or ']' should be here") }
+    }
+  }
+
+  private mutating func string() throws(JSONError) -> String {
+    let start = position
+    position += 1
+    var text: [UInt8] = []
+    while let byte = peek {
+      position += 1
+      switch byte {
+      case UInt8(ascii: "\""):
+        guard let valid = String(validating: text, as: UTF8.self) else {
+          throw JSONError(offset: start, reason: "the string isn't UTF-8")
+        }
+        return valid
+      case UInt8(ascii: "\\"):
+        text.append(contentsOf: String(try escape()).utf8)
+      case 0x00..<0x20:
+        position -= 1
+        throw error("a control character in a string has to be escaped")
+      default:
+        text.append(byte)
+      }
+    }
+    throw JSONError(offset: start, reason: "the string has no end")
+  }
+
+  private mutating func escape() throws(JSONError) -> Character {
+    let start = position - 1
+    guard let byte = peek else { throw error("the text ends in an escape") }
+    position += 1
+    switch byte {
+    case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return Character(UnicodeScalar(byte))
+    case UInt8(ascii: "b"): return "\u{8}"
+    case UInt8(ascii: "f"): return "\u{c}"
+    case UInt8(ascii: "n"): return "\n"
+    case UInt8(ascii: "r"): return "\r"
+    case UInt8(ascii: "t"): return "\t"
+    case UInt8(ascii: "u"): break
+    default: throw JSONError(offset: start, reason: "no such escape")
+    }
+    var code = UInt32(try codeUnit())
+    if (0xD800..<0xDC00).contains(code) {
+      guard consume(UInt8(ascii: "\\")), consume(UInt8(ascii: "u")) else {
+        throw JSONError(offset: start, reason: "half of a surrogate pair")
+      }
+      let low = UInt32(try codeUnit())
+      guard (0xDC00..<0xE000).contains(low) else {
+        throw JSONError(offset: start, reason: "half of a surrogate pair")
+      }
+      code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
+    }
+    guard let scalar = UnicodeScalar(code) else {
+      throw JSONError(offset: start, reason: "half of a surrogate pair")
+    }
+    return Character(scalar)
+  }
+
+  private mutating func codeUnit() throws(JSONError) -> UInt16 {
+    var code = UInt16(0)
+    for _ in 0..<4 {
+      guard let digit = peek.flatMap(hexDigitValue) else {
+        throw error("four hexadecimal digits should be here")
+      }
+      code = code << 4 | UInt16(digit)
+      position += 1
+    }
+    return code
+  }
+
+  private mutating func number() throws(JSONError) -> String {
+    let start = position
+    _ = consume(UInt8(ascii: "-"))
+    if consume(UInt8(ascii: "0")) {
+      if peek.map(isDigit) == true { throw error("a number doesn't begin with 0") }
+    } else {
+      guard digits() > 0 else { throw error("a value should be here") }
+    }
+    if consume(UInt8(ascii: ".")), digits() == 0 { throw error("a digit should follow the point") }
+    if consume(UInt8(ascii: "e")) || consume(UInt8(ascii: "E")) {
+      if !consume(UInt8(ascii: "+")) { _ = consume(UInt8(ascii: "-")) }
+      if digits() == 0 { throw error("a digit should follow the exponent's sign") }
+    }
+    return String(decoding: bytes[start..<position], as: UTF8.self)
+  }
+
+  private mutating func digits() -> Int {
+    let start = position
+    while peek.map(isDigit) == true { position += 1 }
+    return position - start
+  }
+
+  private mutating func word(_ word: String, _ value: JSONValue) throws(JSONError) -> JSONValue {
+    let start = position
+    for byte in word.utf8 {
+      guard consume(byte) else { throw JSONError(offset: start, reason: "a value should be here") }
+    }
+    return value
+  }
+
+  private var peek: UInt8? { position < bytes.count ? bytes[position] : nil }
+
+  private mutating func consume(_ byte: UInt8) -> Bool {
+    guard peek == byte else { return false }
+    position += 1
+    return true
+  }
+
+  private mutating func skipWhitespace() {
+    while let byte = peek, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 { position += 1 }
+  }
+
+  private func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+
+  private func error(_ reason: String) -> JSONError { JSONError(offset: position, reason: reason) }
+}

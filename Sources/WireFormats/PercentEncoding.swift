@@ -1,0 +1,40 @@
+/// `bytes` with all but the unreserved characters of RFC 3986 (`A-Z a-z 0-9 - . _ ~`) written as `%XX`, upper case.
+///
+/// What AWS calls URI encoding (Signature Version 4, "Create a canonical request"); `keepingSlashes` leaves `/` as
+/// it is, for a path of several segments.
+package func percentEncoding(_ bytes: some Sequence<UInt8>, keepingSlashes: Bool = false) -> String {
+  var encoded: [UInt8] = []
+  for byte in bytes {
+    switch byte {
+    case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+      UInt8(ascii: "~"):
+      encoded.append(byte)
+    case UInt8(ascii: "/") where keepingSlashes:
+      encoded.append(byte)
+    default:
+      encoded.append(UInt8(ascii: "%"))
+      for digit in [byte >> 4, byte & 0x0F] {
+        encoded.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "A") + digit - 10)
+      }
+    }
+  }
+  return String(decoding: encoded, as: UTF8.self)
+}
+
+/// The bytes that percent-encoded text stands for; nil where a `%` isn't followed by two hexadecimal digits.
+package func percentDecoding(_ text: some Sequence<UInt8>) -> [UInt8]? {
+  var decoded: [UInt8] = []
+  var bytes = text.makeIterator()
+  while let byte = bytes.next() {
+    guard byte == UInt8(ascii: "%") else {
+      decoded.append(byte)
+      continue
+    }
+    guard
+      let first = bytes.next().flatMap(hexDigitValue), let second = bytes.next().flatMap(hexDigitValue)
+    else { return nil }
+    decoded.append(first << 4 | second)
+  }
+  return decoded
+}
