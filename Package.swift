@@ -32,6 +32,7 @@ let package = Package(
     .target(name: "WireFormats", swiftSettings: strict),
     .target(name: "Platform", dependencies: ["CLinux", "WireFormats"], swiftSettings: strict),
     .target(name: "HTTPClient", dependencies: ["CCurl", "Platform"], swiftSettings: strict),
+    .target(name: "GreengrassIPC", dependencies: ["Platform", "WireFormats"], swiftSettings: strict),
     .target(name: "LambdaRuntime", dependencies: ["Platform", "WireFormats"], swiftSettings: strict),
     .target(
       name: "DeviceDefender", dependencies: ["CLinux", "Platform", "WireFormats"],
@@ -42,7 +43,8 @@ let package = Package(
     .target(
       name: "DefenderFunction",
       dependencies: [
-        "AWSClient", "DeviceDefender", "HTTPClient", "LambdaRuntime", "Platform", "WireFormats",
+        "AWSClient", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaRuntime", "Platform",
+        "WireFormats",
       ],
       path: "lambda/Function", swiftSettings: strict),
     .executableTarget(
@@ -75,6 +77,9 @@ let package = Package(
       name: "WireFormatsTests", dependencies: ["WireFormats", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "HTTPClientTests", dependencies: ["HTTPClient", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "GreengrassIPCTests",
+      dependencies: ["GreengrassIPC", "Platform", "TestSupport", "WireFormats"], swiftSettings: strict),
     .testTarget(
       name: "LambdaRuntimeTests", dependencies: ["LambdaRuntime", "TestSupport"],
       swiftSettings: strict),
