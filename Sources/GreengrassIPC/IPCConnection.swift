@@ -17,7 +17,9 @@ final class IPCConnection {
   static let grace = Duration.seconds(1)
 
   /// Connects, and tells the token; returns when the nucleus has accepted it.
-  init(socketPath: String, token: String, until deadline: BootTime, shutdown: ShutdownSignal?) throws(IPCError) {
+  init(
+    socketPath: String, token: String, until deadline: BootTime, shutdown: ShutdownSignal?
+  ) throws(IPCError) {
     self.shutdown = shutdown
     socket = try UnixSocket(connectingTo: socketPath)
     try send(.connect(token: token), until: deadline, waitingFor: Self.accepting)
@@ -46,9 +48,8 @@ final class IPCConnection {
     try send(.endOfStream(streamID), until: deadline, waitingFor: "the end of a stream")
   }
 
-  /// The next message that isn't a ping.
-  ///
-  /// - Parameter allowsGrace: whether the wait goes on for ``grace`` after the process was asked to stop.
+  /// The next message that isn't a ping; with `allowsGrace` waits for ``grace`` more after the process was asked to
+  /// stop.
   func nextMessage(
     until deadline: BootTime, waitingFor what: String, allowsGrace: Bool = false
   ) throws(IPCError) -> RPCMessage {

@@ -60,7 +60,8 @@ package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
       nucleus is started again, so restart the component
       """
     case .disconnected(let what, nil): "the Greengrass nucleus closed the connection before \(what)"
-    case .disconnected(let what, let errno?): "the connection to the Greengrass nucleus broke before \(what): \(errno)"
+    case .disconnected(let what, let errno?):
+      "the connection to the Greengrass nucleus broke before \(what): \(errno)"
     case .timedOut(let what): "the Greengrass nucleus took too long for \(what)"
     case .malformed(let reason): "the Greengrass nucleus sent \(reason)"
     case .protocolError(let text): "the Greengrass nucleus ended the connection: \(text)"

@@ -1,7 +1,7 @@
 package import WireFormats
 import Foundation
 import Glibc
-package import Platform
+import Platform
 
 /// The stand-in for the Greengrass nucleus (`Tests/Conformance/greengrass/fake_nucleus.py`), started for one test.
 package final class FakeNucleus {
@@ -32,9 +32,10 @@ package final class FakeNucleus {
     _ manner: Manner, configuration: String = "{}", arguments: [String] = []
   ) throws {
     let tests = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    directory = try FileManager.default.url(
-      for: .itemReplacementDirectory, in: .userDomainMask, appropriateFor: URL(filePath: "/tmp"), create: true
-    ).path()
+    // Short, as a socket's path has to be.
+    var template = Array("/tmp/nucleus-XXXXXX".utf8CString)
+    guard let path = unsafe mkdtemp(&template) else { throw Errno.current }
+    directory = unsafe String(cString: path) + "/"
     socketPath = directory + "ipc.socket"
     process.executableURL = URL(filePath: "/usr/bin/env")
     process.arguments =
@@ -52,6 +53,7 @@ package final class FakeNucleus {
   deinit {
     // It ends with its standard input, and so does the component that it started.
     try? commands.fileHandleForWriting.close()
+    try? output.fileHandleForReading.close()
     process.waitUntilExit()
     try? FileManager.default.removeItem(atPath: directory)
   }

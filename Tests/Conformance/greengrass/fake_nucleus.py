@@ -15,6 +15,7 @@ import http.server
 import itertools
 import json
 import os
+import queue
 import selectors
 import signal
 import socket
@@ -32,9 +33,21 @@ LITE_LIMIT = 10_000  # bytes after the prelude
 PREFIX = "aws.greengrass#"
 
 
+TOLD = queue.SimpleQueue()
+
+
 def tell(event, **details):
-    sys.stdout.write(json.dumps({"event": event, **details}) + "\n")
-    sys.stdout.flush()
+    TOLD.put(json.dumps({"event": event, **details}) + "\n")
+
+
+def write_told():
+    """Writes what was told, in a thread of its own: a reader who is slow, or the component itself, holds up nothing."""
+    for line in iter(TOLD.get, None):
+        try:
+            sys.stdout.write(line)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os._exit(1)
 
 
 class Refusal(Exception):
@@ -582,6 +595,8 @@ def main():
     parser.add_argument("--directory", default=".", help="the component's work directory")
     parser.add_argument("--run", nargs=argparse.REMAINDER, help="the component's command; the command `start` starts it")
     options = parser.parse_args()
+    writer = threading.Thread(target=write_told, daemon=True)
+    writer.start()
     nucleus = Nucleus(options)
     environment = {**os.environ, "SVCUID": options.token, "AWS_CONTAINER_AUTHORIZATION_TOKEN": options.token,
                    "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": options.socket, "GGC_VERSION": "2.0.0"}
@@ -605,10 +620,9 @@ def main():
             component.process.kill()
         if os.path.exists(options.socket):
             os.unlink(options.socket)
+        TOLD.put(None)
+        writer.join(5)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (KeyboardInterrupt, BrokenPipeError):
-        sys.exit(1)
+    main()
