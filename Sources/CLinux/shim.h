@@ -7,7 +7,9 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <unistd.h>
 
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
@@ -19,6 +21,11 @@
 // open(2) is variadic, so Swift can't call it.
 static inline int clinux_open(const char *path, int flags, unsigned int mode) {
   return open(path, flags, mode);
+}
+
+// pidfd_open(2), which glibc wraps since 2.36 only; Linux has it since 5.3.
+static inline int clinux_pidfd_open(pid_t pid, unsigned int flags) {
+  return (int)syscall(SYS_pidfd_open, pid, flags);
 }
 
 #endif
