@@ -62,13 +62,13 @@ private struct Stage: ~Copyable {
     let log = Log { _, line in lines.text += String(decoding: line, as: UTF8.self) }
     handler = PublishMetricsHandler(
       try Configuration(Environment(environment)), publisher: publisher, time: time, log: log)
-    for name in ["tcp", "tcp6", "udp", "udp6"] { try procfs.write("header\n", to: "net/\(name)") }
+    for name in ["tcp", "tcp6", "udp", "udp6"] { try procfs.write("net/\(name)", "header\n") }
     try setBytesIn(1_000)
   }
 
   func setBytesIn(_ bytes: Int) throws {
     let zeros = Array(repeating: "0", count: 14).joined(separator: " ")
-    try procfs.write("Inter-\nface\n  eth0: \(bytes) 1 \(zeros)\n", to: "net/dev")
+    try procfs.write("net/dev", "Inter-\nface\n  eth0: \(bytes) 1 \(zeros)\n")
   }
 
   mutating func invoke(_ event: String, seconds: Int64 = 900) throws -> JSONValue {
