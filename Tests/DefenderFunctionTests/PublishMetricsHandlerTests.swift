@@ -40,7 +40,7 @@ private final class ScriptedPublisher: Publisher {
 
 /// A handler over a procfs tree of its own, with everything around it in the test's hands.
 private struct Stage: ~Copyable {
-  let time = ManualTime()
+  let time = ManualTime(wallTime: WallTime(secondsSinceEpoch: 1_700_000_000))
   let publisher: ScriptedPublisher
   let procfs: TemporaryDirectory
   let lines = Lines()
@@ -146,7 +146,7 @@ private struct Stage: ~Copyable {
     let answer = try stage.invoke("{}", seconds: 900)
     #expect(answer["ended"]?.string == "deadline")
     #expect(answer["published"]?.integer(as: Int.self) == 3)
-    #expect(stage.time.sleeps == [0, 300, 600].map { start.advanced(by: .seconds($0)) })
+    #expect(stage.time.wakeUps == [0, 300, 600].map { start.advanced(by: .seconds($0)) })
     #expect(stage.publisher.deadlines.allSatisfy { $0 <= start.advanced(by: .milliseconds(899_500)) })
   }
 
@@ -155,11 +155,11 @@ private struct Stage: ~Copyable {
     let start = stage.time.bootTime
     let share = shareOfInterval(.seconds(300), thing: "thing")
     _ = try stage.invoke("{}", seconds: 900)
-    #expect(stage.time.sleeps.first == start.advanced(by: share))
+    #expect(stage.time.wakeUps.first == start.advanced(by: share))
     let next = stage.time.bootTime
-    let slept = stage.time.sleeps.count
+    let slept = stage.time.wakeUps.count
     _ = try stage.invoke("{}", seconds: 900)
-    #expect(stage.time.sleeps[slept] == next)
+    #expect(stage.time.wakeUps[slept] == next)
   }
 
   @Test func `reports within the deadline, however short it is`() throws {
@@ -190,7 +190,7 @@ private struct Stage: ~Copyable {
     let start = stage.time.bootTime
     _ = try stage.invoke(#"{"reports":2,"interval_seconds":10}"#)
     _ = try stage.invoke(#"{"reports":2,"interval_seconds":10}"#)
-    #expect(stage.time.sleeps[1] == start.advanced(by: .seconds(300)))
+    #expect(stage.time.wakeUps[1] == start.advanced(by: .seconds(300)))
     #expect(stage.lines.text.components(of: "DEFENDER_MINIMUM_INTERVAL_SECONDS") == 1)
   }
 
@@ -236,7 +236,7 @@ private struct Stage: ~Copyable {
     var stage = try Stage()
     #expect(throws: InvocationFailure.self) { try stage.invoke(#"{"report":1}"#) }
     #expect(stage.publisher.payloads.isEmpty)
-    #expect(stage.time.sleeps.isEmpty)
+    #expect(stage.time.wakeUps.isEmpty)
   }
 }
 
