@@ -49,6 +49,11 @@ package final class TemporaryDirectory {
     return file
   }
 
+  /// Removes a file below the directory.
+  package func remove(_ name: String) throws {
+    guard unsafe unlink("\(path)/\(name)") == 0 else { throw Errno.current }
+  }
+
   @discardableResult
   package func write(_ name: String, _ text: String) throws -> String {
     try write(name, Array(text.utf8))
