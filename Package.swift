@@ -94,11 +94,17 @@ let package = Package(
       name: "DefenderFunctionTests", dependencies: ["DefenderFunction", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "LambdaEmulatorTests", dependencies: ["LambdaEmulator", "TestSupport"],
+      name: "LambdaEmulatorTests",
+      dependencies: [
+        "LambdaEmulator", "Platform", "TestSupport", "WireFormats",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "EndToEndTests",
-      dependencies: ["LambdaEmulator", "Platform", "TestSupport", "WireFormats"],
+      dependencies: ["HTTPClient", "LambdaEmulator", "Platform", "TestSupport", "WireFormats"],
       swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
