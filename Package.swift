@@ -91,7 +91,11 @@ let package = Package(
       dependencies: ["AWSClient", "HTTPClient", "Platform", "TestSupport", "WireFormats"],
       swiftSettings: strict),
     .testTarget(
-      name: "DefenderFunctionTests", dependencies: ["DefenderFunction", "TestSupport"],
+      name: "DefenderFunctionTests",
+      dependencies: [
+        "AWSClient", "DefenderFunction", "DeviceDefender", "HTTPClient", "LambdaRuntime", "Platform",
+        "TestSupport", "WireFormats",
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "LambdaEmulatorTests",
