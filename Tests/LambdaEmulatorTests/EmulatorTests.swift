@@ -33,7 +33,8 @@ import WireFormats
       let deadline = try #require(event.header("Lambda-Runtime-Deadline-Ms").flatMap { Int64($0) })
       let remaining = WallTime.now.duration(to: WallTime(millisecondsSinceEpoch: deadline))
       #expect(remaining > .seconds(50) && remaining <= .seconds(60))
-      let taken = try await client.post(event.responseTarget, "{}", headers: [HeaderField("Content-Type", "a/b")])
+      let taken = try await client.post(
+        event.responseTarget, "{}", headers: [HeaderField("Content-Type", "a/b")])
       #expect(taken.status == 202)
       #expect(taken.text == #"{"status":"OK"}"#)
       let received = try await answer
@@ -79,11 +80,15 @@ import WireFormats
       #expect(received.header("X-Amz-Function-Error") == "Unhandled")
       #expect(received.text == document)
       #expect(try await client.post(event.responseTarget, "late").status == 403)
-      #expect(try await client.post(event.errorTarget, "late").json["errorType"]?.string == "InvalidStateTransition")
+      #expect(
+        try await client.post(event.errorTarget, "late").json["errorType"]?.string == "InvalidStateTransition"
+      )
     }
   }
 
-  @Test func `repeats an event whose poll was lost, and takes an answer that was cut off once more`() async throws {
+  @Test func `repeats an event whose poll was lost, and takes an answer that was cut off once more`()
+    async throws
+  {
     try await withEmulator { emulator, client in
       async let answer = client.post(invokeTarget, "event")
       let event = try await client.get(next)
@@ -217,7 +222,8 @@ import WireFormats
   }
 
   @Test(arguments: [
-    ("exit 7", "Runtime exited with error: exit status 7"), ("exit 0", "Runtime exited without providing a reason"),
+    ("exit 7", "Runtime exited with error: exit status 7"),
+    ("exit 0", "Runtime exited without providing a reason"),
     ("kill -ABRT $$", "Runtime exited with error: signal: aborted"),
   ])
   func `tells how a function's process ended`(script: String, message: String) async throws {
@@ -244,20 +250,25 @@ import WireFormats
   }
 
   @Test func `answers with the reason that a function gives for not starting`() async throws {
-    try await withEmulator { emulator, client in
+    let (starts, started) = AsyncStream.makeStream(of: Void.self)
+    let report: @Sendable (EmulatorEvent) -> Void = { event in
+      if case .output("started") = event { started.yield() }
+    }
+    try await withEmulator(script: "echo started; exec sleep 600", report: report) { emulator, client in
       async let answer = client.post(invokeTarget)
+      for await _ in starts { break }
       let document = #"{"errorMessage":"AWS_IOT_THING_NAME isn't set","errorType":"Function.Configuration"}"#
       let type = HeaderField("Lambda-Runtime-Function-Error-Type", "Function.Configuration")
-      // The process is started by the invocation; its report is the first thing that the API hears of it.
-      var taken = try await client.post("/2018-06-01/runtime/init/error", document, headers: [type])
-      #expect(taken.status == 202)
+      let initError = "/2018-06-01/runtime/init/error"
+      #expect(try await client.post(initError, document, headers: [type]).status == 202)
       let received = try await answer
       #expect(received.text == document)
       #expect(received.header("X-Amz-Function-Error") == "Unhandled")
+      // The next caller gets a new process, which does start.
       async let second = client.post(invokeTarget)
+      for await _ in starts { break }
       let polled = try await client.get(next)
-      taken = try await client.post("/2018-06-01/runtime/init/error", document)
-      #expect(taken.status == 403)
+      #expect(try await client.post(initError, document).status == 403)
       #expect(try await client.post(polled.responseTarget, "2").status == 202)
       #expect(try await second.text == "2")
     }
@@ -298,7 +309,8 @@ import WireFormats
     let directory = try TemporaryDirectory()
     let pids = "\(directory.path)/pids"
     // Ignores SIGTERM, so that only SIGKILL ends it, and has a child that does so too.
-    let script = "trap '' TERM; sh -c 'trap \"\" TERM; while :; do sleep 1; done' & echo $! $$ > \(pids); wait"
+    let script =
+      "trap '' TERM; sh -c 'trap \"\" TERM; while :; do sleep 1; done' & echo $! $$ > \(pids); wait"
     try await withEmulator(script: script, grace: .milliseconds(200)) { emulator, client in
       async let answer = client.post(invokeTarget)
       let event = try await client.get(next)
@@ -348,13 +360,14 @@ private let invokeTarget = "/2015-03-31/functions/function/invocations"
 /// Runs `body` against an emulator whose function is a shell script: by default one that only waits.
 private func withEmulator(
   script: String = "exec sleep 600", timeout: Duration = .seconds(60), grace: Duration = .seconds(2),
+  report: @escaping @Sendable (EmulatorEvent) -> Void = { _ in },
   _ body: @Sendable (Emulator, HTTPTestClient) async throws -> Void
 ) async throws {
   let directory = try TemporaryDirectory()
   let function = FunctionConfiguration(bootstrap: try directory.executable(script), timeout: timeout)
   var configuration = Emulator.Configuration(function: function)
   configuration.grace = grace
-  try await Emulator.run(configuration, report: { _ in }) { emulator in
+  try await Emulator.run(configuration, report: report) { emulator in
     try await body(emulator, HTTPTestClient(port: emulator.port))
   }
 }
