@@ -15,6 +15,7 @@ let package = Package(
     .library(name: "LambdaRuntime", targets: ["LambdaRuntime"]),
     .executable(name: "bootstrap", targets: ["bootstrap"]),
     .executable(name: "defender", targets: ["defender"]),
+    .executable(name: "echo-function", targets: ["echo-function"]),
   ],
   dependencies: [
     // What `defender` and the tests use; `bootstrap` links none of it.
@@ -50,11 +51,14 @@ let package = Package(
     .executableTarget(
       name: "bootstrap", dependencies: ["DefenderFunction", "LambdaRuntime", "Platform"],
       path: "bootstrap", swiftSettings: strict),
+    .executableTarget(
+      name: "echo-function", dependencies: ["LambdaRuntime"], path: "lambda/examples/echo",
+      swiftSettings: strict),
 
     .target(
       name: "LambdaEmulator",
       dependencies: [
-        "AWSClient", "Platform", "WireFormats",
+        "CLinux", "COpenSSL", "Platform", "WireFormats",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -63,7 +67,7 @@ let package = Package(
     .executableTarget(
       name: "defender",
       dependencies: [
-        "AWSClient", "DefenderFunction", "HTTPClient", "LambdaEmulator", "Platform", "WireFormats",
+        "AWSClient", "HTTPClient", "LambdaEmulator", "Platform", "WireFormats",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -76,7 +80,8 @@ let package = Package(
     .testTarget(
       name: "WireFormatsTests", dependencies: ["WireFormats", "TestSupport"], swiftSettings: strict),
     .testTarget(
-      name: "HTTPClientTests", dependencies: ["HTTPClient", "TestSupport"], swiftSettings: strict),
+      name: "HTTPClientTests", dependencies: ["HTTPClient", "Platform", "TestSupport"],
+      swiftSettings: strict),
     .testTarget(
       name: "GreengrassIPCTests",
       dependencies: ["GreengrassIPC", "Platform", "TestSupport", "WireFormats"], swiftSettings: strict),
@@ -87,16 +92,28 @@ let package = Package(
       name: "DeviceDefenderTests", dependencies: ["DeviceDefender", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "AWSClientTests", dependencies: ["AWSClient", "TestSupport"], swiftSettings: strict),
-    .testTarget(
-      name: "DefenderFunctionTests", dependencies: ["DefenderFunction", "TestSupport"],
+      name: "AWSClientTests",
+      dependencies: ["AWSClient", "HTTPClient", "Platform", "TestSupport", "WireFormats"],
       swiftSettings: strict),
     .testTarget(
-      name: "LambdaEmulatorTests", dependencies: ["LambdaEmulator", "TestSupport"],
+      name: "DefenderFunctionTests",
+      dependencies: [
+        "AWSClient", "DefenderFunction", "DeviceDefender", "HTTPClient", "LambdaRuntime", "Platform",
+        "TestSupport", "WireFormats",
+      ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "LambdaEmulatorTests",
+      dependencies: [
+        "LambdaEmulator", "Platform", "TestSupport", "WireFormats",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "EndToEndTests",
-      dependencies: ["LambdaEmulator", "Platform", "TestSupport", "WireFormats"],
+      dependencies: ["HTTPClient", "LambdaEmulator", "Platform", "TestSupport", "WireFormats"],
       swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
