@@ -7,7 +7,8 @@ package import WireFormats
 /// ``serve(until:orWhen:)``, which is how a component should pass its time.
 package final class IPCClient {
   private let socketPath: String
-  private let token: String
+  /// In a closure, so that the token can't be dumped by accident.
+  private let token: () -> String
   private let log: Log
   private let shutdown: ShutdownSignal?
   private var repeats = RepeatFilter(interval: .seconds(300))
@@ -34,7 +35,7 @@ package final class IPCClient {
   ///   - shutdown: What ends every wait early.
   package init(socketPath: String, token: String, log: Log, shutdown: ShutdownSignal?) {
     self.socketPath = socketPath
-    self.token = token
+    self.token = { token }
     self.log = log
     self.shutdown = shutdown
   }
@@ -137,7 +138,7 @@ package final class IPCClient {
 
   private func connect(until deadline: BootTime) throws(IPCError) -> IPCConnection {
     let new = try IPCConnection(
-      socketPath: socketPath, token: token, until: deadline, shutdown: shutdown)
+      socketPath: socketPath, token: token(), until: deadline, shutdown: shutdown)
     connection = new
     let text = "connected to the Greengrass nucleus again"
     if lastError != nil, repeats.allows(text, at: .now) { log.info(text) }
