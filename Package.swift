@@ -40,9 +40,12 @@ let package = Package(
       name: "AWSClient", dependencies: ["COpenSSL", "HTTPClient", "Platform", "WireFormats"],
       swiftSettings: strict),
     .target(
+      name: "MQTT", dependencies: ["COpenSSL", "HTTPClient", "Platform", "WireFormats"],
+      swiftSettings: strict),
+    .target(
       name: "DefenderFunction",
       dependencies: [
-        "AWSClient", "DeviceDefender", "HTTPClient", "LambdaRuntime", "Platform", "WireFormats",
+        "AWSClient", "DeviceDefender", "HTTPClient", "LambdaRuntime", "MQTT", "Platform", "WireFormats",
       ],
       path: "lambda/Function", swiftSettings: strict),
     .executableTarget(
@@ -83,6 +86,7 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "AWSClientTests", dependencies: ["AWSClient", "TestSupport"], swiftSettings: strict),
+    .testTarget(name: "MQTTTests", dependencies: ["MQTT", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "DefenderFunctionTests", dependencies: ["DefenderFunction", "TestSupport"],
       swiftSettings: strict),
