@@ -39,12 +39,16 @@ package final class Session {
     reader = PacketReader(limit: packetLimit)
     lastSent = time.bootTime
     try send(.connect(options), until: deadline)
-    let answer = try nextPacket(until: deadline, waitingFor: "CONNACK")
+    guard let answer = try packet(until: deadline, waitingFor: "CONNACK") else {
+      throw end(.timedOut(waitingFor: "CONNACK"))
+    }
     guard case .connectAcknowledgement(let sessionPresent, let returnCode) = answer else {
       throw end(.unexpected(packet: "\(answer.name) before its CONNACK"))
     }
     guard returnCode == 0 else { throw end(.refused(returnCode: returnCode)) }
-    guard !sessionPresent else { throw end(.unexpected(packet: "CONNACK with a session that wasn't asked for")) }
+    guard !sessionPresent else {
+      throw end(.unexpected(packet: "CONNACK with a session that wasn't asked for"))
+    }
   }
 
   deinit { stream.close() }
@@ -53,19 +57,15 @@ package final class Session {
   package func subscribe(to topicFilters: [String], until deadline: BootTime) throws(MQTTError) {
     let packetID = nextPacketID()
     try send(.subscribe(topicFilters: topicFilters, packetID: packetID), until: deadline)
-    while true {
-      let packet = try nextPacket(until: deadline, waitingFor: "SUBACK")
-      guard case .subscribeAcknowledgement(packetID, let returnCodes) = packet else {
-        try take(packet, until: deadline)
-        continue
-      }
-      guard returnCodes.count == topicFilters.count else {
-        throw end(.unexpected(packet: "SUBACK of \(returnCodes.count) topics for \(topicFilters.count)"))
-      }
-      for (filter, code) in zip(topicFilters, returnCodes) where code > 1 {
-        throw end(.subscriptionRefused(topicFilter: filter))
-      }
-      return
+    let returnCodes = try wait(for: "SUBACK", until: deadline) { (packet) -> [UInt8]? in
+      guard case .subscribeAcknowledgement(packetID, let returnCodes) = packet else { return nil }
+      return returnCodes
+    }
+    guard returnCodes.count == topicFilters.count else {
+      throw end(.unexpected(packet: "SUBACK of \(returnCodes.count) topics for \(topicFilters.count)"))
+    }
+    for (filter, code) in zip(topicFilters, returnCodes) where code > 1 {
+      throw end(.subscriptionRefused(topicFilter: filter))
     }
   }
 
@@ -86,20 +86,20 @@ package final class Session {
     _ message: Message, quality: DeliveryQuality, until deadline: BootTime
   ) throws(MQTTError) {
     guard let packetID = try send(message, quality: quality, until: deadline) else { return }
-    while true {
-      let packet = try nextPacket(until: deadline, waitingFor: "PUBACK")
-      if packet == .publishAcknowledgement(packetID: packetID) { return }
-      try take(packet, until: deadline)
+    _ = try wait(for: "PUBACK", until: deadline) { packet in
+      packet == .publishAcknowledgement(packetID: packetID) ? packetID : nil
     }
   }
 
   /// The next message or acknowledgement; nil where none came until `deadline`.
   package func receive(until deadline: BootTime) throws(MQTTError) -> Arrival? {
-    while true {
-      if !inbox.isEmpty { return inbox.removeFirst() }
+    if !inbox.isEmpty { return inbox.removeFirst() }
+    repeat {
       guard let packet = try packet(until: deadline, waitingFor: "next message") else { return nil }
       try take(packet, until: deadline)
-    }
+      if !inbox.isEmpty { return inbox.removeFirst() }
+    } while time.bootTime < deadline
+    return nil
   }
 
   /// When the next ping is due; nil where the session has no keep-alive.
@@ -112,6 +112,7 @@ package final class Session {
   package func keepAlive(until deadline: BootTime) throws(MQTTError) {
     while let packet = try packet(until: time.bootTime, waitingFor: "PINGRESP") {
       try take(packet, until: deadline)
+      guard time.bootTime < deadline else { break }
     }
     guard let nextPing, time.bootTime >= nextPing else { return }
     guard !awaitsPingResponse else { throw end(.timedOut(waitingFor: "PINGRESP")) }
@@ -175,33 +176,46 @@ package final class Session {
     inbox.append(arrival)
   }
 
-  private func nextPacket(until deadline: BootTime, waitingFor name: String) throws(MQTTError) -> IncomingPacket {
-    guard let packet = try packet(until: deadline, waitingFor: name) else {
-      throw end(.timedOut(waitingFor: name))
-    }
-    return packet
+  /// Takes packets until `pick` makes something of one; what comes before it goes the usual way.
+  private func wait<Value>(
+    for name: String, until deadline: BootTime, _ pick: (IncomingPacket) -> Value?
+  ) throws(MQTTError) -> Value {
+    // The time is looked at between packets too: a server that never stops sending mustn't keep us.
+    repeat {
+      guard let packet = try packet(until: deadline, waitingFor: name) else { break }
+      if let value = pick(packet) { return value }
+      try take(packet, until: deadline)
+    } while time.bootTime < deadline
+    throw end(.timedOut(waitingFor: name))
   }
 
   /// The next packet; nil where none was complete by `deadline`.
-  private func packet(until deadline: BootTime, waitingFor name: String) throws(MQTTError) -> IncomingPacket? {
+  private func packet(until deadline: BootTime, waitingFor name: String) throws(MQTTError) -> IncomingPacket?
+  {
     guard !isOver else { throw .connectionLost("the session is over") }
-    while true {
-      do throws(PacketError) {
-        if let packet = try reader.next() { return packet }
-      } catch {
-        throw end(.malformed(error))
-      }
+    if let packet = try packetAtHand() { return packet }
+    repeat {
       var bytes: [UInt8] = []
+      let count: Int
       do throws(StreamError) {
-        guard try stream.read(into: &bytes, limit: 4_096, until: deadline) > 0 else {
-          throw end(.closedByServer(waitingFor: name))
-        }
+        count = try stream.read(into: &bytes, limit: 4_096, until: deadline)
       } catch .timedOut {
         return nil
       } catch {
         throw end(.connectionLost("\(error)"))
       }
+      guard count > 0 else { throw end(.closedByServer(waitingFor: name)) }
       reader.append(bytes)
+      if let packet = try packetAtHand() { return packet }
+    } while time.bootTime < deadline
+    return nil
+  }
+
+  private func packetAtHand() throws(MQTTError) -> IncomingPacket? {
+    do throws(PacketError) {
+      return try reader.next()
+    } catch {
+      throw end(.malformed(error))
     }
   }
 }
