@@ -1,5 +1,3 @@
-import WireFormats
-
 /// How hard a message is tried to be delivered (MQTT 3.1.1, section 4.3). Exactly once isn't offered by AWS IoT.
 package enum DeliveryQuality: UInt8, Sendable {
   case atMostOnce = 0
