@@ -77,7 +77,8 @@ let package = Package(
     .testTarget(
       name: "WireFormatsTests", dependencies: ["WireFormats", "TestSupport"], swiftSettings: strict),
     .testTarget(
-      name: "HTTPClientTests", dependencies: ["HTTPClient", "TestSupport"], swiftSettings: strict),
+      name: "HTTPClientTests", dependencies: ["HTTPClient", "Platform", "TestSupport"],
+      swiftSettings: strict),
     .testTarget(
       name: "LambdaRuntimeTests", dependencies: ["LambdaRuntime", "TestSupport"],
       swiftSettings: strict),
@@ -85,8 +86,12 @@ let package = Package(
       name: "DeviceDefenderTests", dependencies: ["DeviceDefender", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "AWSClientTests", dependencies: ["AWSClient", "TestSupport"], swiftSettings: strict),
-    .testTarget(name: "MQTTTests", dependencies: ["MQTT", "TestSupport"], swiftSettings: strict),
+      name: "AWSClientTests",
+      dependencies: ["AWSClient", "HTTPClient", "Platform", "TestSupport", "WireFormats"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "MQTTTests", dependencies: ["MQTT", "Platform", "TestSupport", "WireFormats"],
+      swiftSettings: strict),
     .testTarget(
       name: "DefenderFunctionTests", dependencies: ["DefenderFunction", "TestSupport"],
       swiftSettings: strict),
