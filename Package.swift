@@ -55,7 +55,7 @@ let package = Package(
     .target(
       name: "LambdaEmulator",
       dependencies: [
-        "AWSClient", "Platform", "WireFormats",
+        "CLinux", "COpenSSL", "Platform", "WireFormats",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
