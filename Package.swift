@@ -97,7 +97,11 @@ let package = Package(
       name: "MQTTTests", dependencies: ["MQTT", "Platform", "TestSupport", "WireFormats"],
       swiftSettings: strict),
     .testTarget(
-      name: "DefenderFunctionTests", dependencies: ["DefenderFunction", "TestSupport"],
+      name: "DefenderFunctionTests",
+      dependencies: [
+        "AWSClient", "DefenderFunction", "DeviceDefender", "HTTPClient", "LambdaRuntime", "Platform",
+        "TestSupport", "WireFormats",
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "LambdaEmulatorTests", dependencies: ["LambdaEmulator", "TestSupport"],
