@@ -68,7 +68,7 @@ let package = Package(
     .executableTarget(
       name: "defender",
       dependencies: [
-        "AWSClient", "DefenderFunction", "HTTPClient", "LambdaEmulator", "Platform", "WireFormats",
+        "AWSClient", "HTTPClient", "LambdaEmulator", "Platform", "WireFormats",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
