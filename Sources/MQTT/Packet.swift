@@ -21,12 +21,10 @@ package struct ConnectOptions: Equatable, Sendable {
   package var clientID: String
   /// The longest silence before a ping; 0 for none.
   package var keepAliveSeconds: UInt16
-  package var userName: String?
 
-  package init(clientID: String, keepAliveSeconds: UInt16, userName: String? = nil) {
+  package init(clientID: String, keepAliveSeconds: UInt16) {
     self.clientID = clientID
     self.keepAliveSeconds = keepAliveSeconds
-    self.userName = userName
   }
 }
 
@@ -47,12 +45,10 @@ enum OutgoingPacket: Equatable {
     case .connect(let options):
       firstByte = 0x10
       try append("MQTT", to: &body)
-      // Level 4 is version 3.1.1; the session is clean.
-      body.append(4)
-      body.append(options.userName == nil ? 0x02 : 0x82)
+      // Level 4 is version 3.1.1; the one flag asks for a clean session.
+      body.append(contentsOf: [4, 0x02])
       append(options.keepAliveSeconds, to: &body)
       try append(options.clientID, to: &body)
-      if let userName = options.userName { try append(userName, to: &body) }
     case .publish(let message, let quality, let packetID):
       firstByte = 0x30 | quality.rawValue << 1
       try append(message.topic, to: &body)

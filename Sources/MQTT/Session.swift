@@ -3,8 +3,8 @@ package import Platform
 /// A clean MQTT 3.1.1 session, from the server's CONNACK until one side hangs up.
 ///
 /// Synchronous: each call sends, or waits for one thing until its deadline. Messages that arrive while a call waits for
-/// something else are kept for ``receive(until:)``. After any error the session is over and its stream closed; who wants
-/// another connects again.
+/// something else are kept for ``receive(until:)``. After an error the session is over and its stream closed, but where it
+/// says otherwise; who wants another connects again.
 package final class Session {
   /// What came from the server.
   package enum Arrival: Equatable, Sendable {
@@ -54,6 +54,8 @@ package final class Session {
   deinit { stream.close() }
 
   /// Subscribes to `topicFilters` with quality 1, and waits until the server says that it has.
+  ///
+  /// Throws `MQTTError.subscriptionRefused` where it won't; the session goes on without.
   package func subscribe(to topicFilters: [String], until deadline: BootTime) throws(MQTTError) {
     let packetID = nextPacketID()
     try send(.subscribe(topicFilters: topicFilters, packetID: packetID), until: deadline)
@@ -65,7 +67,7 @@ package final class Session {
       throw end(.unexpected(packet: "SUBACK of \(returnCodes.count) topics for \(topicFilters.count)"))
     }
     for (filter, code) in zip(topicFilters, returnCodes) where code > 1 {
-      throw end(.subscriptionRefused(topicFilter: filter))
+      throw .subscriptionRefused(topicFilter: filter)
     }
   }
 

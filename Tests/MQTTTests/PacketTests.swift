@@ -13,8 +13,8 @@ import WireFormats
         "1011 0004 4d515454 04 02 012c 0005 6465762d31"
       ),
       (
-        .connect(ConnectOptions(clientID: "", keepAliveSeconds: 0, userName: "u")),
-        "100f 0004 4d515454 04 82 0000 0000 0001 75"
+        .connect(ConnectOptions(clientID: "", keepAliveSeconds: 0)),
+        "100c 0004 4d515454 04 02 0000 0000"
       ),
       (.publish(Message(topic: "a/b", payload: []), .atMostOnce, packetID: 0), "3005 0003 612f62"),
       (

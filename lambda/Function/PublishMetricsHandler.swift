@@ -137,8 +137,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
       summary.published += 1
       summary.lastReportID = id
       log.info(
-        "Published report \(id), \(payload.count) bytes, to \(work.topic.name): status \(receipt.status), "
-          + "trace id \(receipt.traceID ?? "none").")
+        "Published report \(id), \(payload.count) bytes, to \(work.topic.name): \(receipt).")
     } catch {
       summary.failed += 1
       summary.lastError = "\(error)"

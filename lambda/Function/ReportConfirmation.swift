@@ -1,4 +1,3 @@
-package import DeviceDefender
 package import Platform
 import WireFormats
 
@@ -13,9 +12,16 @@ package enum Confirmation: Equatable, Sendable {
 
 /// A transport that hears what Device Defender makes of reports.
 package protocol ReportConfirmer: AnyObject {
+  /// Says which report the next publish carries.
+  func announce(reportID: UInt64)
+
   /// What Device Defender said about the report called `reportID`, which was just published; waits for it until
-  /// `deadline`.
-  func confirmation(of reportID: UInt64, until deadline: BootTime) -> Confirmation
+  /// `deadline`. Nil where nobody says anything about what goes to that topic.
+  func confirmation(of reportID: UInt64, until deadline: BootTime) -> Confirmation?
+}
+
+extension ReportConfirmer {
+  package func announce(reportID: UInt64) {}
 }
 
 /// An answer of Device Defender, as it comes on `<topic>/accepted` or `<topic>/rejected`.
@@ -30,10 +36,10 @@ package struct ReportAnswer: Equatable, Sendable {
 
   /// Reads the answer `payload` that came on `topic`; nil where the topic isn't one for answers, or an acceptance
   /// can't be read, which proves nothing.
-  package init?(on topic: String, payload: [UInt8], format: ReportFormat) {
+  package init?(on topic: String, payload: [UInt8]) {
     let isAcceptance = topic.hasSuffix("/accepted")
     guard isAcceptance || topic.hasSuffix("/rejected") else { return nil }
-    let document = Self.document(payload, format)
+    let document = Self.document(payload)
     guard !isAcceptance || document?.members != nil else { return nil }
     reportID =
       document?["reportId"]?.integer()
@@ -47,12 +53,9 @@ package struct ReportAnswer: Equatable, Sendable {
         message: details?["ErrorMessage"]?.string ?? "the rejection says no more")
   }
 
-  /// The answer comes in the format of the report; JSON is tried for both, since no example shows CBOR.
-  private static func document(_ payload: [UInt8], _ format: ReportFormat) -> JSONValue? {
-    if format == .cbor, let document = try? JSONValue(parsingCBOR: payload), document.members != nil {
-      return document
-    }
-    return try? JSONValue(parsing: payload)
+  /// The answer comes in the format of the report.
+  private static func document(_ payload: [UInt8]) -> JSONValue? {
+    (try? JSONValue(parsing: payload)) ?? (try? JSONValue(parsingCBOR: payload))
   }
 
   /// Whether this is about the report called `reportID`: one without an id is about the only one under way.
