@@ -92,6 +92,15 @@ package struct RequestSigner: ~Copyable {
     }
   }
 
+  /// The digest of a body, to be handed to every signature over it.
+  package borrowing func payloadHash(_ payload: [UInt8]) throws(SigningError) -> Digest {
+    do throws(CryptographyError) {
+      return try digests.digest(of: payload)
+    } catch {
+      throw .cryptography(error)
+    }
+  }
+
   /// Signs a canonical request; `timestamp` is `20260102T030405Z`.
   package mutating func signature(
     of canonicalRequest: CanonicalRequest, at timestamp: String, secretAccessKey: Secret
