@@ -32,7 +32,8 @@ let package = Package(
 
     .target(name: "WireFormats", swiftSettings: strict),
     .target(name: "Platform", dependencies: ["CLinux", "WireFormats"], swiftSettings: strict),
-    .target(name: "HTTPClient", dependencies: ["CCurl", "Platform"], swiftSettings: strict),
+    .target(
+      name: "HTTPClient", dependencies: ["CCurl", "COpenSSL", "Platform"], swiftSettings: strict),
     .target(name: "GreengrassIPC", dependencies: ["Platform", "WireFormats"], swiftSettings: strict),
     .target(name: "LambdaRuntime", dependencies: ["Platform", "WireFormats"], swiftSettings: strict),
     .target(
@@ -42,9 +43,12 @@ let package = Package(
       name: "AWSClient", dependencies: ["COpenSSL", "HTTPClient", "Platform", "WireFormats"],
       swiftSettings: strict),
     .target(
+      name: "MQTT", dependencies: ["COpenSSL", "HTTPClient", "Platform", "WireFormats"],
+      swiftSettings: strict),
+    .target(
       name: "DefenderFunction",
       dependencies: [
-        "AWSClient", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaRuntime", "Platform",
+        "AWSClient", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaRuntime", "MQTT", "Platform",
         "WireFormats",
       ],
       path: "lambda/Function", swiftSettings: strict),
@@ -73,8 +77,8 @@ let package = Package(
       swiftSettings: strict),
 
     .target(
-      name: "TestSupport", dependencies: ["Platform", "WireFormats"], path: "Tests/TestSupport",
-      swiftSettings: strict),
+      name: "TestSupport", dependencies: ["CLinux", "COpenSSL", "Platform", "WireFormats"],
+      path: "Tests/TestSupport", swiftSettings: strict),
     .testTarget(
       name: "PlatformTests", dependencies: ["Platform", "TestSupport"], swiftSettings: strict),
     .testTarget(
@@ -94,6 +98,9 @@ let package = Package(
     .testTarget(
       name: "AWSClientTests",
       dependencies: ["AWSClient", "HTTPClient", "Platform", "TestSupport", "WireFormats"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "MQTTTests", dependencies: ["MQTT", "Platform", "TestSupport", "WireFormats"],
       swiftSettings: strict),
     .testTarget(
       name: "DefenderFunctionTests",

@@ -137,8 +137,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
       summary.published += 1
       summary.lastReportID = id
       log.info(
-        "Published report \(id), \(payload.count) bytes, to \(work.topic.name): status \(receipt.status), "
-          + "trace id \(receipt.traceID ?? "none").")
+        "Published report \(id), \(payload.count) bytes, to \(work.topic.name): \(receipt).")
     } catch {
       summary.failed += 1
       summary.lastError = "\(error)"
@@ -197,13 +196,5 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
           + "HTTPS. Set DEFENDER_TOPIC to a topic of your own, such as 'defender/{thing}/{format}', to use it."
       )
     }
-  }
-}
-
-extension Topic {
-  /// Whether this is where Device Defender itself takes reports: `$aws/things/<thing>/defender/metrics/<format>`.
-  fileprivate var isDeviceDefenders: Bool {
-    name.hasPrefix("$aws/things/")
-      && (name.hasSuffix("/defender/metrics/json") || name.hasSuffix("/defender/metrics/cbor"))
   }
 }

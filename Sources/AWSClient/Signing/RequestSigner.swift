@@ -42,8 +42,8 @@ package struct Signature {
 /// Keeps what signatures share: the contexts of libcrypto, and the signing key, which only changes with the day and
 /// the secret.
 package struct RequestSigner: ~Copyable {
-  private let region: String
-  private let service: String
+  let region: String
+  let service: String
   private let digests: DigestContext
   private let codes: AuthenticationContext
   private var key: (scope: SigningScope, secretAccessKey: Secret, code: AuthenticationCode)?
@@ -89,6 +89,15 @@ package struct RequestSigner: ~Copyable {
       throw .cryptography(error)
     } catch {
       throw .cryptography(CryptographyError(operation: "a signature"))
+    }
+  }
+
+  /// The digest of a body, to be handed to every signature over it.
+  package borrowing func payloadHash(_ payload: [UInt8]) throws(SigningError) -> Digest {
+    do throws(CryptographyError) {
+      return try digests.digest(of: payload)
+    } catch {
+      throw .cryptography(error)
     }
   }
 

@@ -162,7 +162,7 @@ actor ExecutionEnvironment {
     running = Running(process: process, lines: lines, end: end, startedAt: startedAt)
   }
 
-  private func processEnded(_ process: ChildProcess, _ status: ExitStatus) {
+  private func processEnded(_ process: ChildProcess, _ status: ProcessStatus) {
     guard running?.process === process else { return }
     let isHandedOut = if case .invoking = state.phase { true } else { false }
     let hadPolled = hasPolled
