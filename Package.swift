@@ -53,7 +53,8 @@ let package = Package(
       ],
       path: "lambda/Function", swiftSettings: strict),
     .executableTarget(
-      name: "bootstrap", dependencies: ["DefenderFunction", "LambdaRuntime", "Platform"],
+      name: "bootstrap",
+      dependencies: ["DefenderFunction", "GreengrassIPC", "LambdaRuntime", "Platform"],
       path: "bootstrap", swiftSettings: strict),
     .executableTarget(
       name: "echo-function", dependencies: ["LambdaRuntime"], path: "lambda/examples/echo",

@@ -85,6 +85,24 @@ package final class IPCClient {
     return subscription
   }
 
+  /// Ends a subscription, here and at the nucleus.
+  package func unsubscribe(_ subscription: IPCSubscription) {
+    subscriptions.removeAll { $0 === subscription }
+    guard let streamID = subscriptionOfStream.first(where: { $0.value === subscription })?.key else { return }
+    // What still comes on the stream is nobody's.
+    subscriptionOfStream[streamID] = nil
+    do throws(IPCError) {
+      try connection?.endStream(streamID, until: BootTime.now.advanced(by: Self.handshakeTimeout))
+    } catch {
+      disconnect(because: error)
+    }
+  }
+
+  /// Has subscriptions that were refused asked for again with the next call, since what may be done has changed.
+  package func forgetRefusals() {
+    if retrySubscriptionsAt != nil { retrySubscriptionsAt = .now }
+  }
+
   /// Why ``serve(until:orWhen:)`` returned.
   package enum ServeEnd: Sendable {
     case onTime
@@ -155,11 +173,12 @@ package final class IPCClient {
     for subscription in subscriptions { subscription.state = .idle }
     lastError = error
     nextAttempt = BootTime.now.advanced(by: backOff.next())
-    warn("\(error)")
+    warn(error)
   }
 
-  private func warn(_ text: String) {
-    if repeats.allows(text, at: .now) { log.warn("\(text); trying again") }
+  private func warn(_ error: IPCError) {
+    let text = "\(error)"
+    if repeats.allows(text, at: .now) { log.warn("\(text). \(error.advice)") }
   }
 
   // MARK: Streams
@@ -198,7 +217,7 @@ package final class IPCClient {
     let answerType = "aws.greengrass#\(subscription.request.operation)Response"
     switch answer(message, to: subscription.request) {
     case .failure(let error):
-      warn("\(error)")
+      warn(error)
       if message.kind == .applicationError { end(subscription, streamID: message.streamID) }
     case .success where message.serviceModelType == answerType:
       subscription.state = .active

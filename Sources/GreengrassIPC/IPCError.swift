@@ -54,11 +54,7 @@ package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
       the path of the nucleus's socket has \(path.utf8.count) bytes, a Unix socket's has at most \
       \(UnixSocket.maximumPathLength): \(path)
       """
-    case .tokenRefused:
-      """
-      the Greengrass nucleus refuses this component's token (SVCUID); a token is good until the component or the \
-      nucleus is started again, so restart the component
-      """
+    case .tokenRefused: "the Greengrass nucleus refuses this component's token (SVCUID)"
     case .disconnected(let what, nil): "the Greengrass nucleus closed the connection before \(what)"
     case .disconnected(let what, let errno?):
       "the connection to the Greengrass nucleus broke before \(what): \(errno)"
@@ -67,17 +63,34 @@ package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
     case .protocolError(let text): "the Greengrass nucleus ended the connection: \(text)"
     case .refused(let operation, let subject, let name, let text):
       "the Greengrass nucleus answered \(operation)\(subject.map { " to \($0)" } ?? "") with \(name): \(text)"
-        + (isUnauthorized ? hint(operation, subject) : "")
     case .messageTooLong(let bytes, let limit):
       "a message of \(bytes) bytes for the Greengrass nucleus, which takes at most \(limit)"
     case .shutdown: "the process was asked to stop"
     }
   }
 
-  private func hint(_ operation: String, _ subject: String?) -> String {
-    """
-    . Allow it in the component's configuration: accessControl, aws.greengrass.ipc.mqttproxy, operation \
-    aws.greengrass#\(operation), resource \(subject ?? "*")
-    """
+  /// What to do about it, in whole sentences.
+  package var advice: String {
+    switch self {
+    case .unreachable:
+      "Check that the nucleus runs; it is tried again until it does."
+    case .pathTooLong:
+      "Install the nucleus in a directory with a shorter path."
+    case .tokenRefused:
+      "A token is good until the component or the nucleus is started again: restart the component."
+    case .refused(let operation, let subject, _, _) where isUnauthorized:
+      """
+      Allow it in the component's configuration: accessControl, aws.greengrass.ipc.mqttproxy, operations \
+      aws.greengrass#\(operation), resources \(subject ?? "*")
+      """
+    case .refused:
+      "The nucleus's own log (greengrass.log, or the journal of nucleus lite) may say more."
+    case .messageTooLong:
+      "Send less at once."
+    case .disconnected, .timedOut, .malformed, .protocolError:
+      "It is tried again; where it stays, look into the nucleus's own log."
+    case .shutdown:
+      "It is started again as the nucleus sees fit."
+    }
   }
 }

@@ -28,6 +28,9 @@ package final class IPCSubscription {
   /// Whether the nucleus has said that it will send the events.
   package var isActive: Bool { state == .active }
 
+  /// Whether the nucleus has said that it won't, or that it does no longer.
+  package var isRefused: Bool { state == .ended }
+
   package var hasEvents: Bool { !events.isEmpty }
 
   /// The events that came since the last call, oldest first.

@@ -34,6 +34,20 @@ public final class Log {
 
   /// The log that the environment asks for, on standard error; what it asks for in vain is a warning in it.
   package convenience init(_ environment: Environment) {
+    self.init(environment) { _, line in
+      // A log that can't be written has nobody left to tell.
+      try? writeAll(line, to: STDERR_FILENO)
+    }
+  }
+
+  /// The log of a Greengrass component: the nucleus files standard output as INFO and standard error as WARN.
+  package static func ofComponent(_ environment: Environment) -> Log {
+    Log(environment) { level, line in
+      try? writeAll(line, to: level < .warn ? STDOUT_FILENO : STDERR_FILENO)
+    }
+  }
+
+  private convenience init(_ environment: Environment, write: @escaping (Level, [UInt8]) -> Void) {
     let levelText = environment.value("AWS_LAMBDA_LOG_LEVEL")
     let formatText = environment.value("AWS_LAMBDA_LOG_FORMAT")
     let level = levelText.map { text in Level.allCases.first { $0.name == text.uppercased() } } ?? .info
@@ -43,10 +57,7 @@ public final class Log {
       case "json": .json
       default: nil
       }
-    self.init(level: level ?? .info, format: format ?? .text) { _, line in
-      // A log that can't be written has nobody left to tell.
-      try? writeAll(line, to: STDERR_FILENO)
-    }
+    self.init(level: level ?? .info, format: format ?? .text, write: write)
     if level == nil {
       let allowed = Level.allCases.map(\.name).joined(separator: ", ")
       warn("AWS_LAMBDA_LOG_LEVEL is '\(levelText ?? "")'; allowed are \(allowed). Using INFO.")

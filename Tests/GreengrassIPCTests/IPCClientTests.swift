@@ -125,8 +125,8 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     #expect(!error.isTransient)
     for part in [
       "PublishToIoTCore to elsewhere", "UnauthorizedError", "uthorized", "accessControl",
-      "aws.greengrass.ipc.mqttproxy", "resource elsewhere",
-    ] { #expect(error.description.contains(part)) }
+      "aws.greengrass.ipc.mqttproxy", "resources elsewhere",
+    ] { #expect("\(error). \(error.advice)".contains(part)) }
     // The connection is as good as before.
     try component.publish()
     #expect(try nucleus.next("publish")["connection"] == .number("1"))

@@ -12,6 +12,8 @@ package struct Configuration: Sendable {
   package var minimumInterval = Duration.seconds(300)
   /// Whether the first report of a long-lived loop waits for this thing's share of the interval.
   package var isSpread = true
+  /// How long one publish may take at most, with everything that is tried again.
+  package var publishTimeout = Duration.seconds(10)
   package var format = ReportFormat.json
   package var names = ReportNames.long
   package var limits = ReportLimits()

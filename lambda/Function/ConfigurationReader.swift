@@ -102,7 +102,7 @@ struct ConfigurationReader {
   }
 
   mutating func transport() {
-    _ = choice("DEFENDER_TRANSPORT", ["https": ()])
+    _ = choice("DEFENDER_TRANSPORT", ["greengrass": (), "https": ()])
   }
 
   mutating func choice<Value>(_ variable: String, _ values: [String: Value]) -> Value? {

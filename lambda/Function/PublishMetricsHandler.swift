@@ -12,12 +12,10 @@ import WireFormats
 package struct PublishMetricsHandler: Handler, ~Copyable {
   /// What an invocation keeps free before its deadline, to answer in.
   static let answerMargin = Duration.milliseconds(500)
-  /// How long one publish may take at most.
-  static let publishTimeout = Duration.seconds(10)
   /// A cycle is expected to take no less than this, until one has taken longer.
   private static let leastCycleTime = Duration.seconds(1)
 
-  private let configuration: Configuration
+  private var configuration: Configuration
   private let publisher: any Publisher
   private let time: any TimeKeeper
   private let log: Log
@@ -25,6 +23,10 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
   private var baseline: Baseline?
   private var lastReportID: UInt64 = 0
   private var hasPublished = false
+  /// When the last report was due.
+  private var lastDue: BootTime?
+  /// Whether the next loop goes on where the last one ended.
+  private var isResumed = false
   private var hasWarnedOfReservedTopic = false
   private var hasWarnedOfInterval = false
 
@@ -38,6 +40,15 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     collector = Collector(
       procfs: ProcRoot(configuration.procfsPath), log: log,
       maximumListSize: configuration.limits.maximumListSize)
+  }
+
+  /// Has the next loop go on with another configuration: an interval after the last report, with the same baseline.
+  package mutating func resume(with configuration: Configuration) {
+    self.configuration = configuration
+    collector = Collector(
+      procfs: ProcRoot(configuration.procfsPath), log: log,
+      maximumListSize: configuration.limits.maximumListSize)
+    isResumed = true
   }
 
   package mutating func handle(_ event: Event, _ context: Context) throws -> Response {
@@ -92,6 +103,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
         publish(work, before: end, into: &summary)
       }
       made += 1
+      lastDue = schedule.next
       let now = time.bootTime
       cycleTime = max(cycleTime, start.duration(to: now))
       if made == work.reports { break }
@@ -106,8 +118,12 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
   }
 
   /// When the first report is due: at once, or in a loop without an end at this thing's share of the interval.
-  private func firstReport(of work: Work, before end: BootTime) -> BootTime {
+  private mutating func firstReport(of work: Work, before end: BootTime) -> BootTime {
     let now = time.bootTime
+    if isResumed, let lastDue {
+      isResumed = false
+      return max(now, lastDue.advanced(by: work.interval))
+    }
     guard configuration.isSpread, work.reports == nil, !hasPublished, let thing = configuration.thingName
     else {
       return now
@@ -129,7 +145,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
       return
     }
     let payload = report.encoded(as: work.format, names: work.names)
-    let limit = min(end, time.bootTime.advanced(by: Self.publishTimeout))
+    let limit = min(end, time.bootTime.advanced(by: configuration.publishTimeout))
     do throws(PublishError) {
       let receipt = try publisher.publish(payload, to: work.topic, qos: .atLeastOnce, until: limit)
       acknowledge(snapshot)
