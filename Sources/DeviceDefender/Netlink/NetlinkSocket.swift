@@ -34,14 +34,10 @@ struct NetlinkSocket: ~Copyable {
     return try retryingOnInterrupt { Glibc.socket(AF_NETLINK, type, netlinkProtocol) }
   }
 
-  /// Asks for a dump and hands the payload of each message of type `answer` to `body`.
+  /// Sends a request, a message type and its payload, for a dump, and hands the payload of each message of type
+  /// `answer` to `body`; returns whether the dump was all of one moment, as far as the kernel knows.
   ///
-  /// - Parameters:
-  ///   - request: the message type to ask with, and the payload.
-  ///   - answer: the message type of what is asked for; others are passed over.
-  ///   - buffer: what the datagrams are read into.
-  ///   - body: is handed one payload after another.
-  /// - Returns: whether the dump was all of one moment, as far as the kernel knows.
+  /// The datagrams are read into `buffer`, which is made where it is empty.
   mutating func dump(
     _ request: (type: UInt16, payload: [UInt8]), answer: UInt16, buffer: inout [UInt8],
     _ body: (Span<UInt8>) throws(NetlinkError) -> Void
