@@ -48,6 +48,11 @@ static inline int clinux_pidfd_open(pid_t pid, unsigned int flags) {
   return (int)syscall(SYS_pidfd_open, pid, flags);
 }
 
+// How a program ended, by waitid(2): its status, or the signal. si_status is a macro.
+static inline int clinux_exit_status(const siginfo_t *information) {
+  return information->si_status;
+}
+
 // ioctl(2) is variadic as well. Both calls work on a socket of any family (netdevice(7)).
 
 // The name of an interface, into `name`, which has room for IF_NAMESIZE; -1 and errno where there is none.

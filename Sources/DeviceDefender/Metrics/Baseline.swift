@@ -1,6 +1,7 @@
 /// What the next report's deltas are counted from: the counters of the last report that was acknowledged.
 package struct Baseline: Equatable, Sendable {
-  package private(set) var networkCounters: NetworkCounters?
+  package internal(set) var networkCounters: NetworkCounters?
+  package internal(set) var processorTimes: ProcessorTimes?
 
   package init() {}
 
@@ -15,6 +16,7 @@ package struct Baseline: Equatable, Sendable {
   /// A block that `snapshot` couldn't read keeps what it had, and so does an interface in a partly unreadable one: its
   /// traffic is in the delta of the next report that can tell.
   package mutating func advance(to snapshot: MetricsSnapshot) {
+    if case .success(let times) = snapshot.processorTimes { processorTimes = times }
     guard case .success(var counters) = snapshot.networkCounters else { return }
     if counters.isPartial, let networkCounters {
       let index = InterfaceIndex(counters)

@@ -10,6 +10,10 @@ package struct Collector: ~Copyable {
   private var reader = LineReader()
   private var tcpSockets: TCPSockets
   private var udpSockets: UDPSockets
+  private let systemMetrics: [SystemMetric]
+  private let command: MetricsCommand?
+  /// Metrics for which this machine has no sensor, so that the log says it once.
+  private var withoutSensor: Set<CustomMetricName> = []
 
   /// A collector of the sockets that `procfs` shows.
   ///
@@ -18,26 +22,32 @@ package struct Collector: ~Copyable {
   ///     to be had; any other root means its files.
   ///   - log: what is told of lines and files that couldn't be read.
   ///   - maximumListSize: how many sockets are kept of each list; a larger list is sampled.
+  ///   - systemMetrics: custom metrics to read from this system.
+  ///   - command: a program that tells further ones.
   ///   - interfaceNames: whose addresses are whose; nil asks the system at each snapshot.
   ///   - generator: chooses the samples.
   package init(
     procfs: ProcRoot, log: Log, maximumListSize: Int = ReportLimits.defaultListSize,
+    systemMetrics: [SystemMetric] = [], command: MetricsCommand? = nil,
     interfaceNames: InterfaceNames? = nil, generator: SeededGenerator = .seededBySystem()
   ) {
     self.init(
       procfs: procfs, kernel: KernelTables(log: log), log: log, maximumListSize: maximumListSize,
-      interfaceNames: interfaceNames, generator: generator)
+      systemMetrics: systemMetrics, command: command, interfaceNames: interfaceNames, generator: generator)
   }
 
   init(
     procfs: ProcRoot, kernel: consuming KernelTables, log: Log,
-    maximumListSize: Int = ReportLimits.defaultListSize, interfaceNames: InterfaceNames? = nil,
+    maximumListSize: Int = ReportLimits.defaultListSize, systemMetrics: [SystemMetric] = [],
+    command: MetricsCommand? = nil, interfaceNames: InterfaceNames? = nil,
     generator: SeededGenerator = .seededBySystem()
   ) {
     self.procfs = procfs
     self.kernel = kernel
     self.log = log
     fixedNames = interfaceNames
+    self.systemMetrics = systemMetrics
+    self.command = command
     var generator = generator
     tcpSockets = TCPSockets(limit: maximumListSize, generator: &generator)
     udpSockets = UDPSockets(limit: maximumListSize, generator: &generator)
@@ -76,7 +86,37 @@ package struct Collector: ~Copyable {
     }
     snapshot.listeningTCPPorts = tcp.map { tcpSockets.listening.listing(names, ListeningPort.init) }
     snapshot.listeningUDPPorts = udp.map { udpSockets.bound.listing(names, ListeningPort.init) }
+    readCustomMetrics(into: &snapshot)
     return snapshot
+  }
+
+  private mutating func readCustomMetrics(into snapshot: inout MetricsSnapshot) {
+    var names: Set<CustomMetricName> = []
+    for metric in systemMetrics {
+      names.insert(metric.name)
+      if metric.source == .cpuUsage {
+        snapshot.processorMetrics.append(metric.name)
+        snapshot.processorTimes = block { collector throws(CollectionError) in
+          try collector.procfs.processorTimes()
+        }
+        continue
+      }
+      do throws(CustomMetricError) {
+        guard let value = try procfs.value(of: metric) else { continue }
+        snapshot.customMetrics.append(CustomMetric(name: metric.name, value: .number(value)))
+      } catch .noSensor(let name) {
+        if withoutSensor.insert(name).inserted { log.warn("\(CustomMetricError.noSensor(name)); left out") }
+      } catch {
+        log.warn("\(error); the report does without")
+      }
+    }
+    for metric in command?.metrics(log: log) ?? [] {
+      if names.insert(metric.name).inserted {
+        snapshot.customMetrics.append(metric)
+      } else {
+        log.warn("\(metric.name): DEFENDER_CUSTOM_METRICS has it too, and is the one that counts")
+      }
+    }
   }
 
   /// What `read` returns, or the error that it throws, which is logged.

@@ -12,6 +12,8 @@ package struct Report: Sendable {
   /// What went through since the last report; nil in the first one, which has nothing to count from.
   package private(set) var networkStatistics: Traffic?
 
+  /// Nothing where nobody asked for any.
+  package private(set) var customMetrics: [CustomMetric]
   private let maximumReportBytes: Int
   /// Chooses what stays of a list that has to be cut.
   private let generator: SeededGenerator
@@ -38,21 +40,29 @@ package struct Report: Sendable {
     if let earlier = baseline?.networkCounters, case .success(let counters) = snapshot.networkCounters {
       networkStatistics = counters.traffic(since: earlier)
     }
+    customMetrics = snapshot.customMetrics
+    // The first sample has nothing to be a difference to; 0.0 would be a lie.
+    if let earlier = baseline?.processorTimes, case .success(let times) = snapshot.processorTimes {
+      let percent = CustomMetricValue.number(times.busyPercent(since: earlier))
+      customMetrics = snapshot.processorMetrics.map { CustomMetric(name: $0, value: percent) } + customMetrics
+    }
     self.generator = generator
   }
 
   /// Whether nothing could be read, so that there is nothing to report.
-  package var isEmpty: Bool { blockCount == 0 }
+  package var isEmpty: Bool { blockCount == 0 && customMetrics.isEmpty }
 
   /// The report as it is sent.
   ///
   /// Where it would exceed the limit in bytes, all lists are cut in the same proportion, as little as is needed; the
-  /// totals stay. A uniform random sample stays of each, so that what is sent stands for what isn't.
+  /// totals stay. A uniform random sample stays of each, so that what is sent stands for what isn't. Where that isn't
+  /// enough, custom metrics are left out.
   package func encoded(as format: ReportFormat, names: ReportNames) -> [UInt8] {
     let whole = encoding(as: format, names.keys)
     guard whole.count > maximumReportBytes else { return whole }
     let ranking = Ranking(self)
     var best = cut(by: ranking, keeping: 0).encoding(as: format, names.keys)
+    guard best.count <= maximumReportBytes else { return withoutLists(as: format, names.keys) }
     var fitting = 0
     var tooMany = ranking.entryCount
     while tooMany - fitting > 1 {
@@ -79,6 +89,16 @@ package struct Report: Sendable {
     var document = writer
     write(to: &document, keys)
     return document.bytes
+  }
+
+  /// The report with empty lists, and with as many of the custom metrics, from the first on, as fit.
+  private func withoutLists(as format: ReportFormat, _ keys: ReportKeys) -> [UInt8] {
+    var report = cut(by: Ranking(self), keeping: 0)
+    while true {
+      let bytes = report.encoding(as: format, keys)
+      if bytes.count <= maximumReportBytes || report.customMetrics.isEmpty { return bytes }
+      report.customMetrics.removeLast()
+    }
   }
 
   /// In which order the entries of each list go when it is cut: the larger the rank, the earlier.
@@ -111,14 +131,24 @@ package struct Report: Sendable {
   }
 
   package func write(to document: inout some DocumentWriter, _ keys: ReportKeys) {
-    document.beginMap(count: 2)
+    // AWS wants at least one of the two blocks.
+    let hasMetrics = blockCount > 0 || customMetrics.isEmpty
+    document.beginMap(count: 1 + (hasMetrics ? 1 : 0) + (customMetrics.isEmpty ? 0 : 1))
     document.key(keys.header)
     document.beginMap(count: 2)
     document.member(keys.reportID, id)
     document.member(keys.version, "1.0")
     document.endMap()
-    document.key(keys.metrics)
-    writeMetrics(to: &document, keys)
+    if hasMetrics {
+      document.key(keys.metrics)
+      writeMetrics(to: &document, keys)
+    }
+    if !customMetrics.isEmpty {
+      document.key(keys.customMetrics)
+      document.beginMap(count: customMetrics.count)
+      for metric in customMetrics { metric.write(to: &document) }
+      document.endMap()
+    }
     document.endMap()
   }
 
