@@ -65,7 +65,8 @@ import WireFormats
     arguments: [
       (0, 0), (1, 1), (-0.1, -0.1), (1.0 / 3, 0.333333333333333), (-2.0 / 3, -0.666666666666667),
       (1_234_567_890_123_456, 1_234_567_890_123_460), (0.1 + 0.2, 0.3), (1e300 / 3, 3.33333333333333e299),
-      (9.999999999999999, 10), (.infinity, .infinity), (.leastNonzeroMagnitude, .leastNonzeroMagnitude), (1.7976931348623157e308, 1.7976931348623157e308),
+      (9.999999999999999, 10), (.infinity, .infinity), (.leastNonzeroMagnitude, .leastNonzeroMagnitude),
+      (1.7976931348623157e308, 1.7976931348623157e308),
     ] as [(Double, Double)])
   func `keeps 15 significant digits`(value: Double, rounded: Double) {
     #expect(roundedToSignificantDigits(value) == rounded)
