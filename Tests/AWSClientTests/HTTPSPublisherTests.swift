@@ -1,4 +1,5 @@
 import AWSClient
+import Glibc
 import HTTPClient
 import Platform
 import TestSupport
@@ -292,6 +293,44 @@ private final class RotatingCredentials: CredentialSource {
   func forget(_ credentials: Credentials) -> Bool {
     number += 1
     return true
+  }
+}
+
+struct `Publishing with a certificate` {
+  @Test func `asks for no protocol on another port than 443, and warns of a key that others may read`() throws
+  {
+    let authority = try ThrowawayAuthority()
+    let server = try ScriptedServer(
+      [.keep(httpResponse())],
+      tls: TLSServerContext(
+        authority.issue("server", names: "DNS:localhost"), clientAuthority: authority.certificateFile,
+        protocols: ["x-amzn-http-ca"]))
+    defer { server.stop() }
+    let device = try authority.issue("device", names: "DNS:device")
+    _ = unsafe chmod(device.keyFile, 0o644)
+    var warnings = 0
+    let log = Log { level, _ in if level == .warn { warnings += 1 } }
+    let time = SystemTime(shutdown: nil)
+    let identity = ClientIdentity(certificateFile: device.certificateFile, keyFile: device.keyFile)
+    let publisher = try HTTPSPublisher(
+      endpoint: Endpoint(url: "https://localhost:\(server.port)"), identity: identity,
+      environment: Environment(["AWS_CA_BUNDLE": authority.certificateFile]), time: time, log: log)
+    _ = try testPublish(with: publisher, time: time)
+    #expect(warnings == 1)
+    let received = try #require(server.received.first)
+    #expect(received.header("Authorization") == nil)
+    #expect(
+      received.handshake
+        == TLSHandshake(serverName: "localhost", applicationProtocol: nil, clientName: "device"))
+  }
+
+  @Test func `needs TLS`() throws {
+    #expect(throws: HTTPError.self) {
+      try HTTPSPublisher(
+        endpoint: Endpoint(url: "http://localhost"),
+        identity: ClientIdentity(certificateFile: "c", keyFile: "k"),
+        environment: Environment([:]), time: ManualTime(), log: Log { _, _ in })
+    }
   }
 }
 

@@ -50,6 +50,7 @@ struct BuiltProgram: Sendable {
   ///   - signals: Signals that are sent to it as they come.
   ///   - onErrorLine: Is told each line of standard error as it comes.
   /// - Returns: Its exit status, and what it wrote.
+  /// - Throws: What keeps it from being started.
   func run(
     _ arguments: [String] = [], environment: [String: String] = [:], input: [UInt8] = [],
     limit: Duration = .seconds(60), signals: AsyncStream<Int32>? = nil,

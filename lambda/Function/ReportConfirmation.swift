@@ -2,7 +2,7 @@ package import Platform
 import WireFormats
 
 /// What Device Defender made of a report.
-package enum Confirmation: Equatable, Sendable {
+package enum ReportConfirmation: Equatable, Sendable {
   case accepted
   /// `code` and `message` are AWS's, such as `InvalidPayload` and `Malformed metrics report`.
   case rejected(code: String, message: String)
@@ -17,7 +17,7 @@ package protocol ReportConfirmer: AnyObject {
 
   /// What Device Defender said about the report called `reportID`, which was just published; waits for it until
   /// `deadline`. Nil where nobody says anything about what goes to that topic.
-  func confirmation(of reportID: UInt64, until deadline: BootTime) -> Confirmation?
+  func confirmation(of reportID: UInt64, until deadline: BootTime) -> ReportConfirmation?
 }
 
 extension ReportConfirmer {
@@ -32,7 +32,7 @@ extension ReportConfirmer {
 package struct ReportAnswer: Equatable, Sendable {
   /// Nil where the answer doesn't say which report it is about.
   package let reportID: UInt64?
-  package let confirmation: Confirmation
+  package let confirmation: ReportConfirmation
 
   /// Reads the answer `payload` that came on `topic`; nil where the topic isn't one for answers, or an acceptance
   /// can't be read, which proves nothing.

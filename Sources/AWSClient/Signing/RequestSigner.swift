@@ -133,7 +133,7 @@ package struct RequestSigner: ~Copyable {
 }
 
 /// Whether a header may change between here and the service, which is why the AWS SDKs leave it out.
-private func isNeverSigned(_ name: String) -> Bool {
+func isNeverSigned(_ name: String) -> Bool {
   neverSigned.contains { isSameHeaderName($0, name) }
 }
 

@@ -96,7 +96,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
 
   package func announce(reportID: UInt64) { announcedID = reportID }
 
-  package func confirmation(of reportID: UInt64, until deadline: BootTime) -> Confirmation? {
+  package func confirmation(of reportID: UInt64, until deadline: BootTime) -> ReportConfirmation? {
     defer {
       if settings.connection == .perReport { disconnect() }
     }
@@ -278,6 +278,9 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
       advice =
         "AWS IoT hangs up where \(policy) doesn't allow iot:Publish on topic/\(topic), and where another client "
         + "connects as '\(settings.clientID)'."
+    case .connectionLost where session == nil:
+      // With TLS 1.3 a client hears only now that its certificate was refused (RFC 8446, section 4.4.2).
+      advice = "Is the certificate active, and of this account? AWS IoT hangs up where it isn't."
     case .closedByServer("CONNACK"):
       advice = "AWS IoT hangs up where \(policy) doesn't allow iot:Connect on client/\(settings.clientID)."
     case .closedByServer, .connectionLost:

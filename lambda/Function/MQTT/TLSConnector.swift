@@ -31,7 +31,7 @@ package final class TLSConnector: BrokerConnector {
 }
 
 /// `configuration` as connections to `broker` need it.
-private func connectionConfiguration(
+func connectionConfiguration(
   _ configuration: CurlExchange.Configuration, for broker: BrokerEndpoint
 ) -> CurlExchange.Configuration {
   var configuration = configuration
@@ -61,7 +61,8 @@ private func adviceOnConnecting(_ error: HTTPError) -> String {
   case .notResolved: "Check the endpoint's name and the resolver (/etc/resolv.conf)."
   case .notConnected, .timedOut:
     "Check the endpoint, the route and the firewall (8883 and 443 are AWS IoT's ports); a proxy can be named."
-  case .notTrusted: "Check the certificate and its key, and the file of the authorities to trust (AWS_CA_BUNDLE)."
+  case .notTrusted:
+    "Check the certificate and its key, and the file of the authorities to trust (AWS_CA_BUNDLE)."
   case .handshakeFailed, .connectionLost:
     "The broker may want a client certificate that it knows: is the certificate active?"
   case .proxyRefused(407, _): "The proxy wants a user name and a password in its URL."

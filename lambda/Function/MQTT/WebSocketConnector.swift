@@ -11,8 +11,7 @@ package final class WebSocketConnector: BrokerConnector {
   private let time: any TimeKeeper
   private let log: Log
   private var signer: RequestSigner
-  /// How far AWS's clock is ahead of ours, as its answers said.
-  private var clockSkew = Duration.zero
+  private var clockSkew = ClockSkew()
 
   package init(
     _ broker: BrokerEndpoint, _ configuration: CurlExchange.Configuration, region: String,
@@ -20,10 +19,10 @@ package final class WebSocketConnector: BrokerConnector {
   ) throws(CryptographyError) {
     signer = try RequestSigner(region: region, service: "iotdevicegateway")
     self.broker = broker
+    var configuration = connectionConfiguration(configuration, for: broker)
+    // The credentials say who we are; a certificate would only tell it twice.
+    configuration.identity = nil
     self.configuration = configuration
-    self.configuration.connectTimeout = .seconds(60)
-    // A certificate proves nothing here, and not every server takes one that it didn't ask for.
-    self.configuration.identity = nil
     self.credentials = credentials
     self.time = time
     self.log = log
@@ -44,7 +43,7 @@ package final class WebSocketConnector: BrokerConnector {
   }
 
   private func signedTarget() throws(TransportFailure) -> String {
-    let now = time.wallTime.advanced(by: clockSkew)
+    let now = time.wallTime.advanced(by: clockSkew.offset)
     do {
       guard let found = try credentials.credentials(at: now) else {
         throw CredentialError.noSourceConfigured(tried: [credentials.name])
@@ -62,25 +61,23 @@ package final class WebSocketConnector: BrokerConnector {
     guard case .refused(let answer, _, _) = error else {
       return TransportFailure(reason: "\(error)", advice: "Check the network.", isTransient: true)
     }
-    if [400, 401, 403].contains(answer.status), correctClock(by: answer.value(of: "date")) {
-      return TransportFailure(
-        reason: "\(error)", advice: "The clock is wrong; set it (NTP). The difference is reckoned with from now on.",
-        isTransient: true)
-    }
+    let isClock = [400, 401, 403].contains(answer.status) && learnsOfClock(from: answer)
     return TransportFailure(
       reason: "\(error)",
-      advice: "The credentials have to be valid and allow iot:Connect, and the signing region that of the endpoint.",
-      isTransient: answer.status >= 500 || answer.status == 429)
+      advice: isClock
+        ? "The clock is wrong; the next attempt reckons with that. Set it (NTP)."
+        : "The credentials have to be valid and allow iot:Connect, and the signing region that of the endpoint.",
+      isTransient: isClock || answer.status >= 500 || answer.status == 429)
   }
 
-  /// Takes the clock of the answer where ours is off by minutes; false where that wouldn't change anything.
-  private func correctClock(by date: String?) -> Bool {
-    guard let date, let theirs = WallTime(httpDate: date) else { return false }
-    let skew = time.wallTime.duration(to: theirs)
-    // AWS takes signatures within 5 minutes; what was corrected before and refused again isn't the clock.
-    guard abs(skew.inSeconds) >= 240, abs((skew - clockSkew).inSeconds) >= 60 else { return false }
-    clockSkew = skew
-    log.warn("The clock differs from AWS's by \(Int(skew.inSeconds)) s; signatures allow for it. Set it (NTP).")
+  /// Takes the clock of the answer where ours is off by minutes; false where that changes nothing.
+  private func learnsOfClock(from answer: WebSocketAnswer) -> Bool {
+    let used = clockSkew.offset
+    let response = HTTPResponse(status: answer.status, headers: answer.fields)
+    clockSkew.observe(response, sent: time.wallTime, duration: .zero)
+    let change = clockSkew.offset - used
+    guard change >= ClockSkew.threshold || change <= .zero - ClockSkew.threshold else { return false }
+    if let warning = clockSkew.warning { log.warn(warning) }
     return true
   }
 }
