@@ -19,7 +19,10 @@ final class RuntimeAPI {
   private let time: any TimeKeeper
   private let shutdown: ShutdownSignal?
   private let pollRequest: [UInt8]
+  private let postStart = Array("POST \(apiPath)".utf8)
   private let commonFields: String
+  /// The head of the answer that is being sent; kept, so that it is made room for once.
+  private var head: [UInt8] = []
 
   init(
     _ endpoint: RuntimeEndpoint, environment: Environment, log: Log, time: any TimeKeeper,
