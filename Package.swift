@@ -56,7 +56,7 @@ let package = Package(
     .target(
       name: "LambdaEmulator",
       dependencies: [
-        "AWSClient", "Platform", "WireFormats",
+        "CLinux", "COpenSSL", "Platform", "WireFormats",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -65,7 +65,7 @@ let package = Package(
     .executableTarget(
       name: "defender",
       dependencies: [
-        "AWSClient", "DefenderFunction", "HTTPClient", "LambdaEmulator", "Platform", "WireFormats",
+        "AWSClient", "HTTPClient", "LambdaEmulator", "Platform", "WireFormats",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -78,7 +78,8 @@ let package = Package(
     .testTarget(
       name: "WireFormatsTests", dependencies: ["WireFormats", "TestSupport"], swiftSettings: strict),
     .testTarget(
-      name: "HTTPClientTests", dependencies: ["HTTPClient", "TestSupport"], swiftSettings: strict),
+      name: "HTTPClientTests", dependencies: ["HTTPClient", "Platform", "TestSupport"],
+      swiftSettings: strict),
     .testTarget(
       name: "LambdaRuntimeTests", dependencies: ["LambdaRuntime", "TestSupport"],
       swiftSettings: strict),
@@ -86,9 +87,15 @@ let package = Package(
       name: "DeviceDefenderTests", dependencies: ["DeviceDefender", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "AWSClientTests", dependencies: ["AWSClient", "TestSupport"], swiftSettings: strict),
+      name: "AWSClientTests",
+      dependencies: ["AWSClient", "HTTPClient", "Platform", "TestSupport", "WireFormats"],
+      swiftSettings: strict),
     .testTarget(
-      name: "DefenderFunctionTests", dependencies: ["DefenderFunction", "TestSupport"],
+      name: "DefenderFunctionTests",
+      dependencies: [
+        "AWSClient", "DefenderFunction", "DeviceDefender", "HTTPClient", "LambdaRuntime", "Platform",
+        "TestSupport", "WireFormats",
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "LambdaEmulatorTests", dependencies: ["LambdaEmulator", "TestSupport"],
