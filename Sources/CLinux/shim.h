@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -43,6 +44,14 @@ extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *
 // pidfd_open(2), which glibc wraps since 2.36 only; Linux has it since 5.3.
 static inline int clinux_pidfd_open(pid_t pid, unsigned int flags) {
   return (int)syscall(SYS_pidfd_open, pid, flags);
+}
+
+// Swift refuses fork(2), for what a second thread may hold; a process of one thread has no such thread.
+static inline pid_t clinux_fork(void) { return fork(); }
+
+// prctl(2) is variadic.
+static inline int clinux_set_parent_death_signal(int signal) {
+  return prctl(PR_SET_PDEATHSIG, signal);
 }
 
 #endif
