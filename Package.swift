@@ -50,7 +50,8 @@ let package = Package(
       name: "bootstrap", dependencies: ["DefenderFunction", "LambdaRuntime", "Platform"],
       path: "bootstrap", swiftSettings: strict),
     .executableTarget(
-      name: "echo-function", dependencies: ["LambdaRuntime"], path: "lambda/examples/echo",
+      name: "echo-function", dependencies: ["LambdaRuntime", "Platform", "WireFormats"],
+      path: "lambda/examples/echo",
       swiftSettings: strict),
 
     .target(
@@ -81,7 +82,8 @@ let package = Package(
       name: "HTTPClientTests", dependencies: ["HTTPClient", "Platform", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "LambdaRuntimeTests", dependencies: ["LambdaRuntime", "TestSupport"],
+      name: "LambdaRuntimeTests",
+      dependencies: ["LambdaRuntime", "Platform", "TestSupport", "WireFormats", "echo-function"],
       swiftSettings: strict),
     .testTarget(
       name: "DeviceDefenderTests", dependencies: ["DeviceDefender", "TestSupport"],

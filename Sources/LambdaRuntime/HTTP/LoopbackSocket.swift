@@ -70,6 +70,12 @@ package struct LoopbackSocket: ByteSource, ~Copyable {
     if waits.0.revents == 0, waits.1.revents != 0 { throw .shutdown }
   }
 
+  /// Whether the connection is open and silent, as it should be between two exchanges.
+  package var isIdle: Bool {
+    var waits = pollfd(fd: socket.rawValue, events: Int16(POLLIN), revents: 0)
+    return unsafe poll(&waits, 1, 0) == 0
+  }
+
   package mutating func read(
     into output: inout OutputSpan<UInt8>, filling: Bool
   ) throws(ExchangeError) {

@@ -86,7 +86,9 @@ package struct ResponseHead: Equatable, Sendable {
         if equals(field.value, "close") { keepsConnection = false }
         if equals(field.value, "keep-alive") { keepsConnection = true }
       case 14 where matches(field, "Content-Length"):
-        if let length, bytes[length.value] != bytes[field.value] { throw .malformed("two lengths of the body") }
+        if let length, bytes[length.value] != bytes[field.value] {
+          throw .malformed("two lengths of the body")
+        }
         length = field
       case 17 where matches(field, "Transfer-Encoding"):
         if coding != nil { throw .malformed("two transfer codings") }
@@ -94,7 +96,9 @@ package struct ResponseHead: Equatable, Sendable {
       default: break
       }
     }
-    guard length == nil || coding == nil else { throw .malformed("both Content-Length and Transfer-Encoding") }
+    guard length == nil || coding == nil else {
+      throw .malformed("both Content-Length and Transfer-Encoding")
+    }
     if status < 200 || status == 204 || status == 304 {
       framing = .none
     } else if let coding {
@@ -166,7 +170,9 @@ private func lineEnd(in bytes: [UInt8], from start: Int) -> Int {
 private func decimal(_ digits: ArraySlice<UInt8>) -> Int? {
   var value = 0
   for digit in digits {
-    guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit), value < Int.max / 10 - 1 else { return nil }
+    guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit), value < Int.max / 10 - 1 else {
+      return nil
+    }
     value = value * 10 + Int(digit - UInt8(ascii: "0"))
   }
   return digits.isEmpty ? nil : value
