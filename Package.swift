@@ -13,6 +13,7 @@ let package = Package(
   name: "device-defender-swift",
   products: [
     .library(name: "LambdaRuntime", targets: ["LambdaRuntime"]),
+    .library(name: "LambdaRuntimeCodable", targets: ["LambdaRuntimeCodable"]),
     .executable(name: "bootstrap", targets: ["bootstrap"]),
     .executable(name: "defender", targets: ["defender"]),
     .executable(name: "echo-function", targets: ["echo-function"]),
@@ -34,6 +35,8 @@ let package = Package(
     .target(name: "Platform", dependencies: ["CLinux", "WireFormats"], swiftSettings: strict),
     .target(name: "HTTPClient", dependencies: ["CCurl", "Platform"], swiftSettings: strict),
     .target(name: "LambdaRuntime", dependencies: ["Platform", "WireFormats"], swiftSettings: strict),
+    // Brings FoundationEssentials; nothing that `bootstrap` links does.
+    .target(name: "LambdaRuntimeCodable", dependencies: ["LambdaRuntime"], swiftSettings: strict),
     .target(
       name: "DeviceDefender", dependencies: ["CLinux", "Platform", "WireFormats"],
       swiftSettings: strict),
@@ -84,6 +87,9 @@ let package = Package(
     .testTarget(
       name: "LambdaRuntimeTests",
       dependencies: ["LambdaRuntime", "Platform", "TestSupport", "WireFormats", "echo-function"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "LambdaRuntimeCodableTests", dependencies: ["LambdaRuntime", "LambdaRuntimeCodable", "Platform"],
       swiftSettings: strict),
     .testTarget(
       name: "DeviceDefenderTests", dependencies: ["DeviceDefender", "TestSupport"],

@@ -1,3 +1,4 @@
+import Foundation
 import TestSupport
 import Testing
 
@@ -155,6 +156,17 @@ struct MessageReaderTests {
       // However it is cut, the outcome is the same.
       #expect(read(bytes, packetSize: Int.random(in: 1...9, using: &random)) == whole)
       if case .success(let body) = whole { #expect(body.count <= 1_000) }
+    }
+  }
+
+  @Test func `reads each input that fuzzing found worth keeping the same, however it is cut into packets`() throws {
+    let folder = fixturePath("fuzz/http")
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder)
+    #expect(names.count >= 20)
+    for name in names.sorted() {
+      let input = try fixture("fuzz/http/\(name)").dropFirst()
+      let whole = read(Array(input), packetSize: 100_000)
+      for size in [1, 2, 7, 64] { #expect(read(Array(input), packetSize: size) == whole, "\(name)") }
     }
   }
 
