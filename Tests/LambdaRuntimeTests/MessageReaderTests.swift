@@ -159,7 +159,7 @@ struct MessageReaderTests {
     }
   }
 
-  @Test func `reads each input that fuzzing found worth keeping the same, however it is cut into packets`() throws {
+  @Test func `reads the inputs of the fuzzer the same, however they are cut into packets`() throws {
     let folder = fixturePath("fuzz/http")
     let names = try FileManager.default.contentsOfDirectory(atPath: folder)
     #expect(names.count >= 20)
