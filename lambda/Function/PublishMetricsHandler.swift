@@ -120,8 +120,8 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
   /// When the first report is due: at once, or in a loop without an end at this thing's share of the interval.
   private mutating func firstReport(of work: Work, before end: BootTime) -> BootTime {
     let now = time.bootTime
+    defer { isResumed = false }
     if isResumed, let lastDue {
-      isResumed = false
       return max(now, lastDue.advanced(by: work.interval))
     }
     guard configuration.isSpread, work.reports == nil, !hasPublished, let thing = configuration.thingName

@@ -201,6 +201,7 @@ class Nucleus:
         self.faults = collections.defaultdict(collections.deque)
         self.listener = None
         self.state = None
+        self.acknowledges = True
         self.listen()
 
     # The socket.
@@ -273,6 +274,7 @@ class Nucleus:
 
     def request(self, connection, stream, operation, frame, payload):
         fault = self.fault(operation)
+        self.acknowledges = not fault or fault["fault"] in ("pings", "late")
         if fault and fault["fault"] in ("drop-before", "refuse", "text-error", "mute", "garbage"):
             tell("request", operation=operation, stream=stream, fault=fault["fault"])
             return self.do_fault(fault, connection, stream, operation)
@@ -322,7 +324,7 @@ class Nucleus:
         except (KeyError, ValueError):
             raise Refusal("InvalidArgumentsError", "Payload is required")
         tell("publish", topic=topic, qos=arguments["qos"], payload=arguments["payload"], frame=frame.hex(),
-             connection=connection.number)
+             connection=connection.number, acknowledged=self.acknowledges)
         if self.confirm != "none" and "/defender/metrics/" in topic:
             self.later(0, lambda: self.confirm_report(topic, payload))
         return {}, False
@@ -538,7 +540,7 @@ class Commands:
     """Standard input: a JSON object a line, the member `do` says what.
 
     configure {configuration} · fault {operation, fault, count, ...} · deliver {topic, payload} · ping {count} ·
-    confirm {mode} · restart {seconds} · drop · start · stop
+    confirm {mode} · restart {seconds} · drop · forget-token · start · stop
     """
 
     def __init__(self, nucleus, component):
@@ -574,6 +576,8 @@ class Commands:
         elif what == "drop":
             for connection in list(nucleus.connections):
                 connection.reset()
+        elif what == "forget-token":
+            nucleus.token = "another token"
         elif what == "start":
             self.component.start()
         elif what == "stop":
