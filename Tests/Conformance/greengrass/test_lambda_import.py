@@ -11,11 +11,11 @@ import time
 import unittest
 import zipfile
 
+from nucleus import ACCESS, BOOTSTRAP, TOKEN, Nucleus
 from work_api import WorkAPI
 
 HERE = pathlib.Path(__file__).resolve().parent
 SHIM = HERE.parents[2] / "lambda/greengrass/greengrass_defender_agent.py"
-AGENT = b"#!/bin/sh\necho agent $$ in $PWD\necho to standard error >&2\nexec sleep 1000\n"
 NOBODY = 65534
 
 
@@ -102,52 +102,70 @@ def gone(pid, timeout=5):
 
 
 class LambdaImport(unittest.TestCase):
-    def function(self, agent=AGENT, environment=None):
-        function = Function(agent, environment)
+    def setUp(self):
+        self.nucleus = Nucleus("classic", {"SampleIntervalSeconds": 1, "MinimumIntervalSeconds": 1,
+                                           "lambdaExecutionParameters": {}, "accessControl": ACCESS})
+        self.addCleanup(self.nucleus.close)
+
+    def function(self, agent=None):
+        """An imported function with `bootstrap` as its agent, or another."""
+        function = Function(agent or pathlib.Path(BOOTSTRAP).read_bytes(), {
+            "SVCUID": TOKEN, "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": str(self.nucleus.socket),
+            "AWS_IOT_THING_NAME": "t1", "AWS_REGION": "eu-central-1", "PROCFS_PATH": "/proc"})
         self.addCleanup(function.close)
         return function
 
-    def test_starts_the_agent_forwards_its_log_and_answers(self):
+    def agent(self, function):
+        """The process of the agent, once it reports."""
+        self.nucleus.next("publish")
+        children = pathlib.Path(f"/proc/{function.process.pid}/task").glob("*/children")
+        pids = [int(pid) for file in children for pid in file.read_text().split()]
+        self.assertEqual(len(pids), 1)
+        return pids[0]
+
+    def test_reports_forwards_the_log_and_answers(self):
         function = self.function()
-        pid = int(function.line("agent ").split()[1])
-        function.line("to standard error")
+        pid = self.agent(function)
+        line = function.line("[INFO]")
+        self.assertIn("runs as a Greengrass component", line)
         self.assertEqual(function.api.invoke({"any": "event"}), {"running": True, "starts": 1})
         self.assertGreaterEqual(function.api.pings, 1)
         self.assertEqual(list(function.temporary.iterdir()), [], "a copy stayed behind")
-        with open(f"/proc/{pid}/environ", "rb") as environment:
-            self.assertNotIn(b"AWS_LAMBDA_RUNTIME_API", environment.read())
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+        self.assertNotIn("\nUid:\t0", status)
+        self.assertNotIn(b"AWS_LAMBDA_RUNTIME_API", pathlib.Path(f"/proc/{pid}/environ").read_bytes())
 
     def test_stops_the_agent_on_sigterm_within_two_seconds(self):
         function = self.function()
-        pid = int(function.line("agent ").split()[1])
+        pid = self.agent(function)
         function.process.send_signal(signal.SIGTERM)
         self.assertLess(gone(pid), 2)
         self.assertEqual(function.process.wait(5), 0)
 
     def test_kills_an_agent_that_does_not_stop(self):
-        function = self.function(b"#!/bin/sh\ntrap '' TERM\necho agent $$\nwhile :; do sleep 0.1; done\n")
-        pid = int(function.line("agent ").split()[1])
+        function = self.function()
+        pid = self.agent(function)
+        os.kill(pid, signal.SIGSTOP)
         function.process.send_signal(signal.SIGTERM)
         gone(pid)
         self.assertEqual(function.process.wait(5), 0)
 
     def test_takes_the_agent_along_when_it_is_killed(self):
         function = self.function()
-        pid = int(function.line("agent ").split()[1])
+        pid = self.agent(function)
         function.process.kill()
         self.assertLess(gone(pid), 2)
 
     def test_starts_a_crashed_agent_again_and_waits_longer_each_time(self):
         function = self.function()
-        starts = []
-        seen = 0
+        ends = []
         for _ in range(3):
-            pid = int(function.line("agent ", after=seen).split()[1])
-            starts.append(time.monotonic())
             seen = len(function.lines)
-            os.kill(pid, signal.SIGKILL)
+            os.kill(self.agent(function), signal.SIGKILL)
             function.line("the agent ended with status -9", after=seen)
-        self.assertGreaterEqual(starts[2] - starts[1], starts[1] - starts[0])
+            self.nucleus.next("closed")
+            ends.append(time.monotonic())
+        self.assertGreater(ends[2] - ends[1], ends[1] - ends[0])
         self.assertEqual(function.api.invoke({})["starts"], 3)
 
     def test_says_what_is_wrong_with_an_agent_that_cannot_be_started(self):

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 import uuid
 
@@ -62,7 +63,10 @@ class WorkAPI:
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                try:
+                    self.wfile.write(body)
+                except BrokenPipeError:  # the runtime was stopped while it waited for work
+                    pass
 
             def log_message(self, *_):
                 pass
