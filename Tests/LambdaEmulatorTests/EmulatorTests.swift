@@ -46,6 +46,25 @@ import WireFormats
     }
   }
 
+  @Test func `makes up a trace where the caller has none, and passes an identity on`() async throws {
+    try await withEmulator { emulator, client in
+      var request = InvocationRequest(event: [0, 0xFF])
+      request.cognitoIdentity = #"{"cognitoIdentityId":"a"}"#
+      request.clientContext = #"{"custom":{"é":"\u0001"}}"#
+      let asked = request
+      async let result = emulator.invoke(asked)
+      let event = try await client.get(next)
+      #expect(event.body == [0, 0xFF])
+      #expect(event.header("Lambda-Runtime-Cognito-Identity") == request.cognitoIdentity)
+      #expect(event.header("Lambda-Runtime-Client-Context") == request.clientContext)
+      let parts = try #require(event.header("Lambda-Runtime-Trace-Id")).split(separator: ";")
+      #expect(parts.map { $0.prefix { $0 != "=" } } == ["Root", "Parent", "Sampled"])
+      #expect(parts[0].utf8.count == "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700".utf8.count)
+      #expect(try await client.post(event.responseTarget).status == 202)
+      #expect(await result.failure == nil)
+    }
+  }
+
   @Test func `lets several callers wait for their turn`() async throws {
     try await withEmulator { emulator, client in
       let events = (1...5).map { #"{"n":\#($0)}"# }
