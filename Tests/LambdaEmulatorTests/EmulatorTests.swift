@@ -224,19 +224,25 @@ import WireFormats
   }
 
   @Test func `kills a function whose time is up, and starts it again for the next caller`() async throws {
-    try await withEmulator(timeout: .milliseconds(300)) { emulator, client in
-      async let answer = client.post(invokeTarget)
-      let event = try await client.get(next)
-      let received = try await answer
-      #expect(received.header("X-Amz-Function-Error") == "Unhandled")
-      let message = try #require(try received.json["errorMessage"]?.string)
-      #expect(message == "RequestId: \(event.requestID) Error: Task timed out after 0.30 seconds")
-      #expect(try await client.post(event.responseTarget, "late").status == 400)
-      async let second = client.post(invokeTarget, "second")
-      let polled = try await client.get(next)
-      #expect(polled.text == "second")
-      #expect(try await client.post(polled.responseTarget, "2").status == 202)
-      #expect(try await second.text == "2")
+    let (starts, started) = AsyncStream.makeStream(of: Void.self)
+    let report: @Sendable (EmulatorEvent) -> Void = { event in
+      if case .output("started") = event { started.yield() }
+    }
+    let script = "echo started; exec sleep 600"
+    try await withEmulator(script: script, timeout: .seconds(1), report: report) { emulator, client in
+      var process = starts.makeAsyncIterator()
+      let first = try await client.post(invokeTarget)
+      #expect(first.header("X-Amz-Function-Error") == "Unhandled")
+      #expect(try first.json["errorType"]?.string == "Sandbox.Timedout")
+      let message = try #require(try first.json["errorMessage"]?.string)
+      #expect(message.hasSuffix("Error: Task timed out after 1.00 seconds"))
+      #expect(await process.next() != nil)
+      let requestID = try #require(first.header("X-Amzn-RequestId"))
+      let late = "/2018-06-01/runtime/invocation/\(requestID)/response"
+      #expect(try await client.post(late, "late").status == 400)
+      async let second = client.post(invokeTarget)
+      #expect(await process.next() != nil)
+      #expect(try await second.status == 200)
     }
   }
 
