@@ -60,6 +60,7 @@ enum LineError: String, Error {
   case interfaceName = "an interface name and ':' should begin the line"
   case counters = "at least 10 counters should follow the interface name, each below 2^64"
   case processorTimes = "'cpu' and at least 4 times in ticks should be here, each below 2^64"
+  case address = "an address or a network, and the name of its interface, should be here"
   case tooLong = "the line is longer than 65,536 bytes"
 }
 

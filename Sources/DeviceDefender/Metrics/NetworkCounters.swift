@@ -26,9 +26,11 @@ package struct NetworkCounters: Equatable, Sendable {
 extension ProcRoot {
   /// The counters of every interface of the network namespace, loopback included.
   ///
-  /// Reads `net/dev`.
-  func networkCounters(with reader: inout LineReader, log: Log) throws(CollectionError) -> NetworkCounters {
-    let path = "\(networkDirectory)/dev"
+  /// Reads `dev` in the directory.
+  func networkCounters(
+    in directory: String, with reader: inout LineReader, log: Log
+  ) throws(CollectionError) -> NetworkCounters {
+    let path = "\(directory)/dev"
     guard let file = try open(path) else {
       throw .unreadable(path: "\(self.path)/\(path)", .noSuchFile)
     }
