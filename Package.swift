@@ -52,7 +52,7 @@ let package = Package(
     .target(
       name: "LambdaEmulator",
       dependencies: [
-        "AWSClient", "Platform", "WireFormats",
+        "CLinux", "COpenSSL", "Platform", "WireFormats",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -74,7 +74,8 @@ let package = Package(
     .testTarget(
       name: "WireFormatsTests", dependencies: ["WireFormats", "TestSupport"], swiftSettings: strict),
     .testTarget(
-      name: "HTTPClientTests", dependencies: ["HTTPClient", "TestSupport"], swiftSettings: strict),
+      name: "HTTPClientTests", dependencies: ["HTTPClient", "Platform", "TestSupport"],
+      swiftSettings: strict),
     .testTarget(
       name: "LambdaRuntimeTests", dependencies: ["LambdaRuntime", "TestSupport"],
       swiftSettings: strict),
@@ -82,7 +83,9 @@ let package = Package(
       name: "DeviceDefenderTests", dependencies: ["DeviceDefender", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "AWSClientTests", dependencies: ["AWSClient", "TestSupport"], swiftSettings: strict),
+      name: "AWSClientTests",
+      dependencies: ["AWSClient", "HTTPClient", "Platform", "TestSupport", "WireFormats"],
+      swiftSettings: strict),
     .testTarget(
       name: "DefenderFunctionTests", dependencies: ["DefenderFunction", "TestSupport"],
       swiftSettings: strict),

@@ -5,9 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <unistd.h>
 
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
@@ -19,6 +23,25 @@
 // open(2) is variadic, so Swift can't call it.
 static inline int clinux_open(const char *path, int flags, unsigned int mode) {
   return open(path, flags, mode);
+}
+
+// fcntl(2) is variadic too.
+static inline int clinux_set_nonblocking(int descriptor) {
+  int flags = fcntl(descriptor, F_GETFL);
+  return flags < 0 ? flags : fcntl(descriptor, F_SETFL, flags | O_NONBLOCK);
+}
+
+// pipe2(2), which glibc declares for _GNU_SOURCE only.
+static inline int clinux_pipe(int ends[2], int flags) {
+  return (int)syscall(SYS_pipe2, ends, flags);
+}
+
+// Has a program start with no descriptor from `first` up; glibc 2.34, declared for _GNU_SOURCE only.
+extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int first);
+
+// pidfd_open(2), which glibc wraps since 2.36 only; Linux has it since 5.3.
+static inline int clinux_pidfd_open(pid_t pid, unsigned int flags) {
+  return (int)syscall(SYS_pidfd_open, pid, flags);
 }
 
 #endif

@@ -22,6 +22,9 @@ public struct Environment: Sendable {
     return Environment(variables)
   }
 
+  /// All variables and their values.
+  package var all: [String: String] { variables }
+
   /// The value of a variable, empty where it is set to nothing, nil where it isn't set.
   public subscript(_ name: String) -> String? { variables[name] }
 

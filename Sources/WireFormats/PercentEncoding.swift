@@ -4,6 +4,14 @@
 /// it is, for a path of several segments.
 package func percentEncoding(_ bytes: some Sequence<UInt8>, keepingSlashes: Bool = false) -> String {
   var encoded: [UInt8] = []
+  appendPercentEncoding(bytes, keepingSlashes: keepingSlashes, to: &encoded)
+  return String(decoding: encoded, as: UTF8.self)
+}
+
+/// Appends what ``percentEncoding(_:keepingSlashes:)`` returns.
+package func appendPercentEncoding(
+  _ bytes: some Sequence<UInt8>, keepingSlashes: Bool = false, to encoded: inout [UInt8]
+) {
   for byte in bytes {
     switch byte {
     case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
@@ -14,12 +22,14 @@ package func percentEncoding(_ bytes: some Sequence<UInt8>, keepingSlashes: Bool
       encoded.append(byte)
     default:
       encoded.append(UInt8(ascii: "%"))
-      for digit in [byte >> 4, byte & 0x0F] {
-        encoded.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "A") + digit - 10)
-      }
+      encoded.append(upperCaseHexDigit(byte >> 4))
+      encoded.append(upperCaseHexDigit(byte & 0x0F))
     }
   }
-  return String(decoding: encoded, as: UTF8.self)
+}
+
+private func upperCaseHexDigit(_ value: UInt8) -> UInt8 {
+  value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "A") + value - 10
 }
 
 /// The bytes that percent-encoded text stands for; nil where a `%` isn't followed by two hexadecimal digits.

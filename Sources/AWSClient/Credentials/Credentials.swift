@@ -1,0 +1,46 @@
+package import Platform
+
+/// What a request is signed with.
+package struct Credentials: Equatable, Sendable {
+  package let accessKeyID: String
+  package let secretAccessKey: Secret
+  /// Present with temporary credentials only.
+  package let sessionToken: Secret?
+  /// Nil where they don't expire, or nobody said when.
+  package let expiration: WallTime?
+
+  package init(
+    accessKeyID: String, secretAccessKey: Secret, sessionToken: Secret? = nil, expiration: WallTime? = nil
+  ) {
+    self.accessKeyID = accessKeyID
+    self.secretAccessKey = secretAccessKey
+    self.sessionToken = sessionToken
+    self.expiration = expiration
+  }
+}
+
+/// One place where credentials may come from.
+package protocol CredentialSource: AnyObject {
+  /// What the source is called in messages, such as `environment`.
+  var name: String { get }
+
+  /// The credentials to sign with now; nil where this source isn't configured.
+  ///
+  /// Throws where it is configured and fails: signing as somebody else instead would hide that.
+  func credentials(at now: WallTime) throws(CredentialError) -> Credentials?
+}
+
+/// Why there are no credentials.
+package enum CredentialError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// A source is configured and doesn't give any: what is wrong, and what to do.
+  case sourceFailed(source: String, reason: String)
+  case noSourceConfigured(tried: [String])
+
+  package var description: String {
+    switch self {
+    case .sourceFailed(let source, let reason): "credentials from \(source): \(reason)"
+    case .noSourceConfigured(let tried):
+      "no credentials: none of these is configured: \(tried.joined(separator: ", "))"
+    }
+  }
+}

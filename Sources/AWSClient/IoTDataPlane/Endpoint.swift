@@ -1,0 +1,133 @@
+package import Platform
+
+/// Why it isn't known where to publish.
+package enum EndpointError: Error, Equatable, Sendable, CustomStringConvertible {
+  case noRegion
+  case malformedRegion(String)
+  case malformedURL(variable: String, URLError)
+  case hasQuery(variable: String)
+  case malformedFlag(variable: String, value: String)
+
+  package var description: String {
+    switch self {
+    case .noRegion: "AWS_REGION isn't set; it names the region to publish to, such as eu-west-1"
+    case .malformedRegion(let region):
+      "the region is '\(region)'; a region has letters, digits and hyphens only, such as eu-west-1"
+    case .malformedURL(let variable, let error): "\(variable): \(error)"
+    case .hasQuery(let variable): "\(variable) has a '?' in it; an endpoint is a scheme, a host and a path"
+    case .malformedFlag(let variable, let value): "\(variable) is '\(value)'; allowed are true and false"
+    }
+  }
+}
+
+/// Where an AWS service takes requests: scheme, host, port, and a path that goes before every other.
+package struct Endpoint: Equatable, Sendable, CustomStringConvertible {
+  private let target: RequestTarget
+
+  /// The endpoint at `url`; `variable` is who named it.
+  package init(url: String, namedBy variable: String = "the endpoint") throws(EndpointError) {
+    do throws(URLError) {
+      target = try RequestTarget(url)
+    } catch {
+      throw .malformedURL(variable: variable, error)
+    }
+    if !target.query.isEmpty { throw .hasQuery(variable: variable) }
+  }
+
+  /// The IoT data plane's endpoint that the environment asks for.
+  ///
+  /// `AWS_ENDPOINT_URL_IOT_DATA_PLANE`, `AWS_ENDPOINT_URL` (neither where `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` is
+  /// true), else the region's own, as `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` choose it.
+  package init(_ environment: Environment, region: String?) throws(EndpointError) {
+    if try !flag("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", in: environment) {
+      for variable in ["AWS_ENDPOINT_URL_IOT_DATA_PLANE", "AWS_ENDPOINT_URL"] {
+        if let url = environment.value(variable) {
+          self = try Endpoint(url: url, namedBy: variable)
+          return
+        }
+      }
+    }
+    guard let region else { throw .noRegion }
+    self = try Endpoint(
+      iotDataPlaneOf: region, fips: try flag("AWS_USE_FIPS_ENDPOINT", in: environment),
+      dualStack: try flag("AWS_USE_DUALSTACK_ENDPOINT", in: environment))
+  }
+
+  /// The endpoint that every account in a region shares (endpoint rules of the AWS SDKs' `iot-data` model).
+  package init(iotDataPlaneOf region: String, fips: Bool = false, dualStack: Bool = false)
+    throws(EndpointError)
+  {
+    let partition = Partition(ofRegion: region)
+    let suffix = dualStack ? partition.dualStackSuffix ?? partition.suffix : partition.suffix
+    let host =
+      if region == "cn-north-1" && !fips && !dualStack {
+        "data.ats.iot.\(region).\(suffix)"
+      } else if fips && !dualStack && regionsWithShortFIPSName.contains(region) {
+        "data.iot-fips.\(region).\(suffix)"
+      } else {
+        "data-ats.iot\(fips ? "-fips" : "").\(region).\(suffix)"
+      }
+    guard isHostLabel(region) else { throw .malformedRegion(region) }
+    try self.init(url: "https://\(host)")
+  }
+
+  package var isSecure: Bool { target.isSecure }
+  package var host: String { target.host }
+  package var port: UInt16 { target.port ?? (target.isSecure ? 443 : 80) }
+  package var description: String { target.origin + pathPrefix }
+
+  /// The URL of `path`, which begins with a slash and is encoded already.
+  package func url(_ path: String, query: String = "") -> String {
+    target.origin + pathPrefix + path + (query.isEmpty ? "" : "?" + query)
+  }
+
+  private var pathPrefix: String {
+    target.path.hasSuffix("/") ? String(target.path.dropLast()) : target.path
+  }
+}
+
+/// A part of AWS with domain names of its own.
+struct Partition {
+  let suffix: String
+  /// Nil where there is none.
+  let dualStackSuffix: String?
+
+  init(ofRegion region: String) {
+    (suffix, dualStackSuffix) =
+      switch region {
+      case _ where region.hasPrefix("cn-"): ("amazonaws.com.cn", "api.amazonwebservices.com.cn")
+      case _ where region.hasPrefix("eusc-"): ("amazonaws.eu", "api.amazonwebservices.eu")
+      case _ where region.hasPrefix("us-isob-"): ("sc2s.sgov.gov", "api.aws")
+      case _ where region.hasPrefix("us-isof-"): ("csp.hci.ic.gov", nil)
+      case _ where region.hasPrefix("eu-isoe-"): ("cloud.adc-e.uk", nil)
+      case _ where region.hasPrefix("us-iso-"): ("c2s.ic.gov", "api.aws")
+      default: ("amazonaws.com", "api.aws")
+      }
+  }
+}
+
+private let regionsWithShortFIPSName: Set<String> = [
+  "ca-central-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2", "us-gov-east-1", "us-gov-west-1",
+]
+
+private func flag(_ variable: String, in environment: Environment) throws(EndpointError) -> Bool {
+  guard let value = environment.value(variable) else { return false }
+  switch value.lowercased() {
+  case "true": return true
+  case "false": return false
+  default: throw .malformedFlag(variable: variable, value: value)
+  }
+}
+
+/// Whether `text` can be one label of a host name (RFC 1123, section 2.1).
+func isHostLabel(_ text: String) -> Bool {
+  (1...63).contains(text.utf8.count) && !text.hasPrefix("-") && !text.hasSuffix("-")
+    && text.utf8.allSatisfy { byte in
+      switch byte {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"):
+        true
+      default: false
+      }
+    }
+}

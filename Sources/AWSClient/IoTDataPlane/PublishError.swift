@@ -1,0 +1,116 @@
+package import HTTPClient
+
+/// Why a message wasn't published, or isn't known to be.
+package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible {
+  package enum Cause: Equatable, Sendable {
+    case payloadTooLarge(bytes: Int, limit: Int)
+    case credentials(CredentialError)
+    case signing(SigningError)
+    /// No answer came.
+    case exchange(HTTPError)
+    /// An answer came, and it was no.
+    case refused(ServiceError)
+    /// The time left wouldn't have carried an attempt.
+    case noTimeLeft
+  }
+
+  package let cause: Cause
+  package let topic: Topic
+  package let endpoint: String
+  /// How often the message was sent.
+  package let attempts: Int
+
+  package init(_ cause: Cause, topic: Topic, endpoint: String, attempts: Int) {
+    self.cause = cause
+    self.topic = topic
+    self.endpoint = endpoint
+    self.attempts = attempts
+  }
+
+  /// The status of the last answer.
+  package var status: Int? { serviceError?.status }
+  /// AWS's code for the last answer.
+  package var code: String? { serviceError?.code }
+  package var message: String? { serviceError?.message }
+  package var requestID: String? { serviceError?.requestID }
+
+  private var serviceError: ServiceError? {
+    guard case .refused(let error) = cause else { return nil }
+    return error
+  }
+
+  package var description: String {
+    let times = attempts > 1 ? " after \(attempts) attempts" : ""
+    return "publishing to '\(topic)' at \(endpoint) failed\(times): \(reason). \(advice)"
+  }
+
+  /// What happened, in words.
+  package var reason: String {
+    switch cause {
+    case .payloadTooLarge(let bytes, let limit):
+      "the payload has \(bytes) bytes, and AWS IoT takes at most \(limit)"
+    case .credentials(let error): "\(error)"
+    case .signing(let error): "\(error)"
+    case .exchange(let error): "\(error)"
+    case .refused(let error): "\(error)"
+    case .noTimeLeft: "no time was left for an attempt"
+    }
+  }
+
+  /// What to do about it, in words.
+  package var advice: String {
+    switch cause {
+    case .payloadTooLarge: "Send less at once; DEFENDER_MAX_REPORT_BYTES limits a report."
+    case .credentials(.noSourceConfigured):
+      "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the device or function a role."
+    case .credentials: "Correct the configuration of that source; no other one is tried in its place."
+    case .signing: "Check the endpoint's URL."
+    case .exchange(let error): adviceOnNetwork(error)
+    case .refused(let error): adviceOnRefusal(error)
+    case .noTimeLeft: "Give the invocation a longer timeout."
+    }
+  }
+
+  private func adviceOnNetwork(_ error: HTTPError) -> String {
+    switch error {
+    case .invalidRequest: "Check AWS_ENDPOINT_URL_IOT_DATA_PLANE and the certificate settings."
+    case .notResolved: "Check the endpoint's name, the region and the resolver (/etc/resolv.conf)."
+    case .notConnected, .timedOut(.connecting, _):
+      "Check the endpoint, the route and the firewall; HTTPS_PROXY names a proxy where one is needed."
+    case .notTrusted: "AWS_CA_BUNDLE names a file with the certificate authorities to trust."
+    case .handshakeFailed: "The other side may want a client certificate, or no TLS at all."
+    case .proxyRefused(407, _): "HTTPS_PROXY needs the user name and password that the proxy wants."
+    case .proxyRefused: "Let the proxy connect to the endpoint, or name the endpoint in NO_PROXY."
+    case .timedOut(.answering, _), .connectionLost, .emptyResponse:
+      "The message may have arrived; it is sent again with the same report id."
+    case .malformedResponse, .responseTooLarge: "Check that the endpoint is AWS IoT's data plane."
+    case .outOfMemory, .other: "Try again; report it where it stays."
+    }
+  }
+
+  private func adviceOnRefusal(_ error: ServiceError) -> String {
+    let message = error.message?.lowercased() ?? ""
+    switch error.status {
+    case 400: return "AWS IoT doesn't take this topic or these parameters."
+    case 401, 403:
+      if message.contains("signature we calculated") {
+        return "The secret access key doesn't belong to the access key id, or a proxy changed the request."
+      }
+      if message.contains("signature expired") || message.contains("signature not yet current") {
+        return "The clock is wrong; set it (NTP)."
+      }
+      if message.contains("scoped to") {
+        return "AWS_REGION has to be the region of the endpoint."
+      }
+      if message.contains("security token") || message.contains("expired") {
+        return "The credentials are expired or not of this partition; get new ones."
+      }
+      return "Allow iot:Publish on arn:aws:iot:<region>:<account>:topic/\(topic) to the role that signs."
+    case 404, 405: return "Check that the endpoint is AWS IoT's data plane."
+    case 413: return "Send less at once; AWS IoT takes at most \(HTTPSPublisher.maximumPayloadBytes) bytes."
+    case 429: return "AWS IoT throttles; publish less often or have the account's quota raised."
+    case 500...: return "AWS IoT has a problem of its own; the next report is tried as usual."
+    default: return "Check that the endpoint is AWS IoT's data plane."
+    }
+  }
+}

@@ -1,0 +1,36 @@
+package import Platform
+
+/// How often a message arrives (MQTT 3.1.1, section 4.3).
+package enum QualityOfService: UInt8, Sendable {
+  case atMostOnce = 0
+  case atLeastOnce = 1
+}
+
+/// A way for a message to reach AWS IoT; one implementation for each transport.
+package protocol Publisher: AnyObject {
+  /// `https`, `mqtt` or `greengrass`.
+  var transport: String { get }
+
+  /// Publishes `payload` and returns when the other side has acknowledged it; gives up at `deadline`.
+  func publish(
+    _ payload: [UInt8], to topic: Topic, qos: QualityOfService, until deadline: BootTime
+  ) throws(PublishError) -> PublishReceipt
+}
+
+/// What the other side said when it took a message.
+package struct PublishReceipt: Equatable, Sendable {
+  package let status: Int
+  /// AWS IoT's own id of what it did, for its logs.
+  package let traceID: String?
+  /// The value of `x-amzn-RequestId`.
+  package let requestID: String?
+  /// How often the message was sent, this time included.
+  package let attempts: Int
+
+  package init(status: Int, traceID: String?, requestID: String?, attempts: Int) {
+    self.status = status
+    self.traceID = traceID
+    self.requestID = requestID
+    self.attempts = attempts
+  }
+}

@@ -1,0 +1,78 @@
+import WireFormats
+
+/// Why a text isn't a topic to publish to.
+package enum TopicError: Error, Equatable, Sendable, CustomStringConvertible {
+  case empty
+  case nulCharacter
+  case wildcard(topic: String, character: Character)
+  case dotSegment(topic: String)
+  case tooLong(bytes: Int, limit: Int)
+  case tooDeep(topic: String, slashes: Int, limit: Int)
+
+  package var description: String {
+    switch self {
+    case .empty: "the topic is empty"
+    case .nulCharacter: "the topic has a NUL character in it, which MQTT doesn't allow"
+    case .wildcard(let topic, let character):
+      "the topic '\(topic)' has the wildcard '\(character)' in it; wildcards are for subscribing only"
+    case .dotSegment(let topic):
+      "the topic '\(topic)' can't be published to over HTTPS: as a segment of a path it names another one"
+    case .tooLong(let bytes, let limit):
+      "the topic is \(bytes) bytes of UTF-8 long; AWS IoT takes at most \(limit)"
+    case .tooDeep(let topic, let slashes, let limit):
+      "the topic '\(topic)' has \(slashes) slashes; AWS IoT takes at most \(limit), a reserved prefix not counted"
+    }
+  }
+}
+
+/// An MQTT topic that AWS IoT takes a message for.
+///
+/// Limits: "AWS IoT Core message broker and protocol limits and quotas". The segments of a reserved prefix
+/// (`$aws/rules/<rule>/` of Basic Ingest, `$aws/things/<thing>/`, …) don't count as slashes; those of Basic Ingest
+/// don't count as bytes either.
+package struct Topic: Hashable, Sendable, CustomStringConvertible {
+  package static let maximumBytes = 256
+  package static let maximumSlashes = 7
+
+  package let name: String
+
+  package init(validating name: String) throws(TopicError) {
+    if name.isEmpty { throw .empty }
+    if name.utf8.contains(0) { throw .nulCharacter }
+    for wildcard: Character in ["+", "#"] where name.contains(wildcard) {
+      throw .wildcard(topic: name, character: wildcard)
+    }
+    if name == "." || name == ".." { throw .dotSegment(topic: name) }
+    let bytes = name.utf8.count - basicIngestPrefixSize(name)
+    if bytes > Self.maximumBytes { throw .tooLong(bytes: bytes, limit: Self.maximumBytes) }
+    let slashes = name.utf8.count { $0 == UInt8(ascii: "/") } - slashesOfReservedPrefix(name)
+    if slashes > Self.maximumSlashes {
+      throw .tooDeep(topic: name, slashes: slashes, limit: Self.maximumSlashes)
+    }
+    self.name = name
+  }
+
+  package var description: String { name }
+
+  /// Whether only AWS defines what is published here, as with Device Defender's own topics.
+  package var isReserved: Bool { name.hasPrefix("$aws/") }
+
+  /// The path of a publish, such as `/topics/%24aws%2Fthings%2Fpump`: the whole topic is one segment.
+  package var path: String { Self.path(of: name) }
+
+  /// The path of a publish to `name`, valid or not.
+  package static func path(of name: String) -> String { "/topics/" + percentEncoding(name.utf8) }
+}
+
+private func slashesOfReservedPrefix(_ topic: String) -> Int {
+  guard topic.hasPrefix("$aws/") else { return 0 }
+  return min(3, topic.utf8.count { $0 == UInt8(ascii: "/") })
+}
+
+private func basicIngestPrefixSize(_ topic: String) -> Int {
+  let segments = topic.utf8.split(
+    separator: UInt8(ascii: "/"), maxSplits: 3, omittingEmptySubsequences: false)
+  guard segments.count == 4, segments[0].elementsEqual("$aws".utf8), segments[1].elementsEqual("rules".utf8)
+  else { return 0 }
+  return topic.utf8.count - segments[3].count
+}

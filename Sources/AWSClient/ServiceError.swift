@@ -1,0 +1,46 @@
+package import HTTPClient
+import WireFormats
+
+/// An answer of an AWS service that isn't a success, in the shape of its REST-JSON protocol.
+package struct ServiceError: Error, Equatable, Sendable, CustomStringConvertible {
+  package let status: Int
+  /// AWS's name for what went wrong, such as `ForbiddenException`; nil where the answer gives none.
+  package let code: String?
+  package let message: String?
+  package let requestID: String?
+  package let traceID: String?
+
+  /// Reads an answer whose body may be anything.
+  package init(_ response: HTTPResponse) {
+    // A body that isn't JSON tells nothing more; the status already did.
+    let body = try? JSONValue(parsing: response.body)
+    status = response.status
+    code =
+      response.header("x-amzn-errortype").flatMap(shortCode)
+      ?? ["code", "Code", "__type"].lazy.compactMap { body?[$0]?.string.flatMap(shortCode) }.first
+    message = ["message", "Message", "errorMessage"].lazy.compactMap { body?[$0]?.string }.first.map(
+      shortened)
+    requestID = (response.header("x-amzn-requestid") ?? response.header("x-amz-request-id")).map(shortened)
+    traceID = (body?["traceId"]?.string).map(shortened)
+  }
+
+  package var description: String {
+    var text = "status \(status)"
+    if let code { text += " \(code)" }
+    if let message { text += ": \(message)" }
+    if let requestID { text += " (request id \(requestID))" }
+    return text
+  }
+}
+
+/// The name in `ForbiddenException:http://internal.amazon.com/…` or `com.amazonaws.iot#ForbiddenException`.
+private func shortCode(_ text: String) -> String? {
+  let name = text.split(separator: ":", omittingEmptySubsequences: false)[0]
+  let last = name.split(separator: "#").last.map { trimmingBlanks($0) } ?? ""
+  return last.isEmpty ? nil : shortened(last)
+}
+
+/// The first 500 characters: what others send goes into a line of log.
+private func shortened(_ text: String) -> String {
+  text.utf8.count > 500 ? text.prefix(500) + "…" : text
+}

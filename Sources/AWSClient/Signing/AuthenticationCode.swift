@@ -1,0 +1,83 @@
+import COpenSSL
+import WireFormats
+
+/// An HMAC-SHA-256 (RFC 2104): a step of the signing key, and the signature itself.
+package struct AuthenticationCode: Equatable, Sendable {
+  package private(set) var bytes: InlineArray<32, UInt8>
+
+  /// The code of `data` under `key`.
+  package init(of data: [UInt8], key: [UInt8]) throws(CryptographyError) {
+    let context = try AuthenticationContext()
+    self = try context.code(of: data, key: key.span)
+  }
+
+  init(bytes: InlineArray<32, UInt8>) {
+    self.bytes = bytes
+  }
+
+  /// 64 lower-case hexadecimal digits.
+  package var hex: String {
+    var digits: [UInt8] = []
+    digits.reserveCapacity(64)
+    appendHexDigits(to: &digits)
+    return String(decoding: digits, as: UTF8.self)
+  }
+
+  func appendHexDigits(to digits: inout [UInt8]) {
+    for index in bytes.indices { appendHex(bytes[index], to: &digits) }
+  }
+
+  /// Compares in a time that doesn't tell how much is equal.
+  package static func == (left: AuthenticationCode, right: AuthenticationCode) -> Bool {
+    var difference: UInt8 = 0
+    for index in left.bytes.indices { difference |= left.bytes[index] ^ right.bytes[index] }
+    return difference == 0
+  }
+}
+
+/// HMAC-SHA-256 with one context for any number of codes.
+@safe
+struct AuthenticationContext: ~Copyable {
+  nonisolated(unsafe) private static let algorithm = unsafe EVP_MAC_fetch(nil, "HMAC", nil)
+
+  private let context: OpaquePointer
+
+  init() throws(CryptographyError) {
+    guard let context = unsafe EVP_MAC_CTX_new(Self.algorithm) else {
+      throw CryptographyError(operation: "HMAC")
+    }
+    guard unsafe copenssl_mac_use_sha256(context) == 1 else {
+      unsafe EVP_MAC_CTX_free(context)
+      throw CryptographyError(operation: "HMAC-SHA-256")
+    }
+    unsafe self.context = context
+  }
+
+  deinit {
+    unsafe EVP_MAC_CTX_free(context)
+  }
+
+  borrowing func code(
+    of data: [UInt8], key: Span<UInt8>
+  ) throws(CryptographyError) -> AuthenticationCode {
+    var bytes = InlineArray<32, UInt8>(repeating: 0)
+    var size = 0
+    let isDone = unsafe key.withUnsafeBytes { key in
+      // OpenSSL takes "no key" for "the key of last time", so an empty key needs an address, too.
+      var nothing: UInt8 = 0
+      let keyStart = unsafe key.baseAddress?.assumingMemoryBound(to: UInt8.self)
+      return unsafe withUnsafePointer(to: &nothing) { nothing in
+        unsafe data.withUnsafeBufferPointer { input in
+          var output = bytes.mutableSpan
+          return unsafe output.withUnsafeMutableBufferPointer { output in
+            unsafe EVP_MAC_init(context, keyStart ?? nothing, key.count, nil) == 1
+              && EVP_MAC_update(context, input.baseAddress, input.count) == 1
+              && EVP_MAC_final(context, output.baseAddress, &size, output.count) == 1
+          }
+        }
+      }
+    }
+    guard isDone, size == 32 else { throw CryptographyError(operation: "HMAC-SHA-256") }
+    return AuthenticationCode(bytes: bytes)
+  }
+}

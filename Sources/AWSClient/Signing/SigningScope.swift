@@ -1,0 +1,46 @@
+/// Where and when a signature counts: a day, a region and a service.
+package struct SigningScope: Hashable, Sendable {
+  /// `20260102`, in UTC.
+  package let date: String
+  package let region: String
+  package let service: String
+
+  package init(date: String, region: String, service: String) {
+    self.date = date
+    self.region = region
+    self.service = service
+  }
+
+  /// `20260102/us-east-1/iotdata/aws4_request`.
+  package var text: String { "\(date)/\(region)/\(service)/aws4_request" }
+
+  /// The key that signs within this scope ("Derive a signing key", AWS Signature Version 4).
+  package func signingKey(_ secretAccessKey: Secret) throws(CryptographyError) -> AuthenticationCode {
+    try signingKey(secretAccessKey, try AuthenticationContext())
+  }
+
+  func signingKey(
+    _ secretAccessKey: Secret, _ context: borrowing AuthenticationContext
+  ) throws(CryptographyError) -> AuthenticationCode {
+    let secret = Array("AWS4\(secretAccessKey.revealed)".utf8)
+    var key = try context.code(of: Array(date.utf8), key: secret.span)
+    for part in [region, service, "aws4_request"] {
+      key = try context.code(of: Array(part.utf8), key: key.bytes.span)
+    }
+    return key
+  }
+
+  /// What is signed in the end: the date, the scope and the digest of the canonical request ("Create a string to
+  /// sign", AWS Signature Version 4). `timestamp` is `20260102T030405Z`.
+  package func stringToSign(_ canonicalRequestHash: Digest, at timestamp: String) -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(192)
+    bytes.append(contentsOf: "AWS4-HMAC-SHA256\n".utf8)
+    bytes.append(contentsOf: timestamp.utf8)
+    bytes.append(UInt8(ascii: "\n"))
+    bytes.append(contentsOf: text.utf8)
+    bytes.append(UInt8(ascii: "\n"))
+    canonicalRequestHash.appendHexDigits(to: &bytes)
+    return bytes
+  }
+}

@@ -1,0 +1,53 @@
+import Platform
+
+/// The TCP sockets to report: how many are established and listening, and a sample of each.
+struct TCPSockets {
+  private(set) var established: Reservoir<SocketRecord>
+  private(set) var listening: Reservoir<SocketRecord>
+  private var seen = IdentitySet()
+
+  init(limit: Int, generator: inout SeededGenerator) {
+    established = Reservoir(limit: limit, generator: SeededGenerator(seed: generator.next()))
+    listening = Reservoir(limit: limit, generator: SeededGenerator(seed: generator.next()))
+  }
+
+  mutating func reset() {
+    established.reset()
+    listening.reset()
+    seen.removeAll()
+  }
+
+  /// Counts a socket that is established or listening, once. A port of 0 is none, and no connection has one.
+  mutating func append(_ socket: SocketRecord) {
+    switch socket.state {
+    case SocketRecord.State.established:
+      guard socket.local.port != 0, socket.remote.port != 0, seen.insert(socket.identity) else { return }
+      established.append(socket)
+    case SocketRecord.State.listening:
+      guard socket.local.port != 0, seen.insert(socket.identity) else { return }
+      listening.append(socket)
+    default:
+      break
+    }
+  }
+}
+
+/// The bound UDP sockets: how many there are, and a sample of them. Connected ones and client ports count.
+struct UDPSockets {
+  private(set) var bound: Reservoir<SocketRecord>
+  private var seen = IdentitySet()
+
+  init(limit: Int, generator: inout SeededGenerator) {
+    bound = Reservoir(limit: limit, generator: SeededGenerator(seed: generator.next()))
+  }
+
+  mutating func reset() {
+    bound.reset()
+    seen.removeAll()
+  }
+
+  mutating func append(_ socket: SocketRecord) {
+    guard socket.local.port != 0, seen.insert(socket.identity) else { return }
+    bound.append(socket)
+  }
+}

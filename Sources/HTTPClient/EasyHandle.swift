@@ -1,0 +1,121 @@
+import CCurl
+
+/// libcurl, initialised once a process; what `curl_global_init` returned.
+private let initialisation: CURLcode = curl_global_init(Int(CURL_GLOBAL_DEFAULT))
+
+/// The owner of one libcurl easy handle, its connections and its error text (libcurl-easy(3)).
+@safe
+struct EasyHandle: ~Copyable {
+  private let easy: UnsafeMutableRawPointer
+  /// Where libcurl writes what went wrong; it has to outlive the handle.
+  private let errorText: UnsafeMutablePointer<CChar>
+
+  init() throws(HTTPError) {
+    guard initialisation == CURLE_OK, let handle = unsafe curl_easy_init() else { throw .outOfMemory }
+    unsafe easy = handle
+    unsafe errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
+    unsafe errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
+  }
+
+  deinit {
+    unsafe curl_easy_cleanup(easy)
+    unsafe errorText.deallocate()
+  }
+
+  /// Forgets every option; keeps connections, resolved names and TLS sessions (curl_easy_reset(3)).
+  borrowing func reset() throws(HTTPError) {
+    unsafe curl_easy_reset(easy)
+    try check(unsafe ccurl_set_pointer(easy, CURLOPT_ERRORBUFFER, errorText))
+  }
+
+  borrowing func set(_ option: CURLoption, to value: Int) throws(HTTPError) {
+    try check(unsafe ccurl_set_long(easy, option, value))
+  }
+
+  borrowing func set(_ option: CURLoption, to value: Bool) throws(HTTPError) {
+    try set(option, to: value ? 1 : 0)
+  }
+
+  /// Sets an option that takes a text; libcurl copies it. Nil takes the option away, its default too.
+  borrowing func set(_ option: CURLoption, to value: String?) throws(HTTPError) {
+    guard let value else { return try check(unsafe ccurl_set_string(easy, option, nil)) }
+    guard !value.utf8.contains(0) else { throw .invalidRequest("a NUL character in '\(value)'") }
+    try check(unsafe value.withCString { unsafe ccurl_set_string(easy, option, $0) })
+  }
+
+  /// Sets a list that has to live until ``perform()`` returned.
+  borrowing func set(_ option: CURLoption, to list: borrowing StringList) throws(HTTPError) {
+    try check(unsafe ccurl_set_list(easy, option, list.first))
+  }
+
+  /// Hands what arrives to `sink`, which has to live until ``perform()`` returned.
+  borrowing func deliver(to sink: ResponseSink) throws(HTTPError) {
+    let context = unsafe Unmanaged.passUnretained(sink).toOpaque()
+    try check(unsafe ccurl_set_data_function(easy, CURLOPT_HEADERFUNCTION, receiveHeadLine))
+    try check(unsafe ccurl_set_pointer(easy, CURLOPT_HEADERDATA, context))
+    try check(unsafe ccurl_set_data_function(easy, CURLOPT_WRITEFUNCTION, receiveBody))
+    try check(unsafe ccurl_set_pointer(easy, CURLOPT_WRITEDATA, context))
+  }
+
+  borrowing func perform() -> CURLcode {
+    unsafe errorText.pointee = 0
+    return unsafe curl_easy_perform(easy)
+  }
+
+  /// Performs a request whose body is `body`.
+  borrowing func perform(sending body: [UInt8]) throws(HTTPError) -> CURLcode {
+    try check(unsafe ccurl_set_offset(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(body.count)))
+    // Without a pointer, even to nothing, libcurl would ask a callback for the body.
+    let bytes = body.isEmpty ? [0] : body
+    return try unsafe bytes.withUnsafeBufferPointer { (buffer) throws(HTTPError) in
+      let start = unsafe UnsafeMutableRawPointer(mutating: buffer.baseAddress)
+      try check(unsafe ccurl_set_pointer(easy, CURLOPT_POSTFIELDS, start))
+      return perform()
+    }
+  }
+
+  borrowing func number(_ info: CURLINFO) -> Int {
+    var value = 0
+    // A libcurl too old to know it leaves 0, which is what "unknown" is to every caller.
+    _ = unsafe ccurl_get_long(easy, info, &value)
+    return value
+  }
+
+  borrowing func offset(_ info: CURLINFO) -> Int64 {
+    var value: curl_off_t = 0
+    _ = unsafe ccurl_get_offset(easy, info, &value)
+    return Int64(value)
+  }
+
+  /// libcurl's words for the last failure, the general ones for `code` where it had no others.
+  borrowing func reason(for code: CURLcode) -> String {
+    let own = unsafe String(cString: errorText)
+    if !own.isEmpty { return own }
+    guard let words = unsafe curl_easy_strerror(code) else { return "code \(code.rawValue)" }
+    return unsafe String(cString: words)
+  }
+
+  private borrowing func check(_ code: CURLcode) throws(HTTPError) {
+    guard code != CURLE_OK else { return }
+    if code == CURLE_OUT_OF_MEMORY { throw .outOfMemory }
+    throw .invalidRequest("libcurl doesn't take an option: \(reason(for: code))")
+  }
+}
+
+/// The owner of a libcurl list of texts (curl_slist_append(3)).
+@safe
+struct StringList: ~Copyable {
+  private(set) var first: UnsafeMutablePointer<curl_slist>?
+
+  init(_ elements: [String]) throws(HTTPError) {
+    unsafe first = nil
+    for element in elements {
+      guard let list = unsafe curl_slist_append(first, element) else { throw .outOfMemory }
+      unsafe first = list
+    }
+  }
+
+  deinit {
+    unsafe curl_slist_free_all(first)
+  }
+}

@@ -1,0 +1,41 @@
+import CCurl
+
+extension HTTPError {
+  /// What a code of libcurl (libcurl-errors(3)) and its words mean to us.
+  ///
+  /// `wasSent` tells whether any of the request had gone out.
+  init(code: CURLcode, reason: String, wasSent: Bool, trust: TrustStore) {
+    switch code {
+    case CURLE_URL_MALFORMAT, CURLE_BAD_FUNCTION_ARGUMENT, CURLE_LOGIN_DENIED:
+      self = .invalidRequest(reason)
+    case CURLE_UNSUPPORTED_PROTOCOL:
+      // Also what an answer gets that doesn't begin with a status line ("HTTP/0.9").
+      self = wasSent ? .malformedResponse(reason) : .invalidRequest(reason)
+    case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY:
+      self = .notResolved(reason)
+    case CURLE_COULDNT_CONNECT:
+      self = .notConnected(reason)
+    case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_ISSUER_ERROR:
+      self = .notTrusted(reason)
+    case CURLE_SSL_CACERT_BADFILE:
+      self = .notTrusted("\(reason); it is \(trust.origin)")
+    case CURLE_SSL_CERTPROBLEM:
+      self = .notTrusted("our certificate or key: \(reason)")
+    case CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CIPHER:
+      self = .handshakeFailed(reason)
+    case CURLE_OPERATION_TIMEDOUT:
+      self = .timedOut(wasSent ? .answering : .connecting, reason)
+    case CURLE_GOT_NOTHING:
+      self = .emptyResponse(reason)
+    case CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_PARTIAL_FILE:
+      self = .connectionLost(reason)
+    case CURLE_WEIRD_SERVER_REPLY, CURLE_BAD_CONTENT_ENCODING:
+      self = .malformedResponse(reason)
+    case CURLE_OUT_OF_MEMORY:
+      // A header line of more than CURL_MAX_HTTP_HEADER bytes ends so too.
+      self = wasSent ? .responseTooLarge(.head, limit: Int(CURL_MAX_HTTP_HEADER)) : .outOfMemory
+    default:
+      self = .other(code: Int(code.rawValue), reason)
+    }
+  }
+}

@@ -1,0 +1,63 @@
+/// Why a request got no answer. An answer of any status isn't an error here.
+///
+/// The texts are libcurl's own reasons, which name hosts and numbers, never headers or bodies.
+package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// The request or the configuration can't be sent as it is; nothing was.
+  case invalidRequest(String)
+  /// The name of the host, or of the proxy, has no address, or nobody could tell.
+  case notResolved(String)
+  case notConnected(String)
+  /// The other side isn't who it should be, or we couldn't say who we are: asking again won't help.
+  case notTrusted(String)
+  /// The TLS handshake broke off for another reason.
+  case handshakeFailed(String)
+  /// The proxy refused to connect; 407 says that it wants other credentials.
+  case proxyRefused(status: Int, String)
+  /// Time was up, before the request went out or after.
+  case timedOut(Phase, String)
+  /// The connection broke after the request had, or may have, gone out.
+  case connectionLost(String)
+  case emptyResponse(String)
+  case malformedResponse(String)
+  case responseTooLarge(Part, limit: Int)
+  case outOfMemory
+  case other(code: Int, String)
+
+  package enum Phase: Equatable, Sendable {
+    case connecting, answering
+  }
+
+  package enum Part: String, Sendable {
+    case head, body
+  }
+
+  package var description: String {
+    switch self {
+    case .invalidRequest(let reason): "the request can't be sent: \(reason)"
+    case .notResolved(let reason): "the host name wasn't resolved: \(reason)"
+    case .notConnected(let reason): "no connection: \(reason)"
+    case .notTrusted(let reason): "TLS: the connection isn't trusted: \(reason)"
+    case .handshakeFailed(let reason): "TLS: the handshake failed: \(reason)"
+    case .proxyRefused(let status, let reason): "the proxy refused with status \(status): \(reason)"
+    case .timedOut(.connecting, let reason): "no connection in time: \(reason)"
+    case .timedOut(.answering, let reason): "no answer in time: \(reason)"
+    case .connectionLost(let reason): "the connection was lost: \(reason)"
+    case .emptyResponse(let reason): "the answer was empty: \(reason)"
+    case .malformedResponse(let reason): "the answer wasn't HTTP: \(reason)"
+    case .responseTooLarge(let part, let limit):
+      "the \(part.rawValue) of the answer is larger than \(limit) bytes"
+    case .outOfMemory: "out of memory"
+    case .other(let code, let reason): "libcurl error \(code): \(reason)"
+    }
+  }
+
+  /// Whether the same request may succeed a moment later: the network failed, not what was asked.
+  package var isTransient: Bool {
+    switch self {
+    case .notResolved, .notConnected, .handshakeFailed, .timedOut, .connectionLost, .emptyResponse,
+      .malformedResponse:
+      true
+    case .invalidRequest, .notTrusted, .proxyRefused, .responseTooLarge, .outOfMemory, .other: false
+    }
+  }
+}

@@ -1,0 +1,45 @@
+import Glibc
+package import Platform
+
+/// Which certificate authorities vouch for the other side of a TLS connection.
+package enum TrustStore: Equatable, Sendable {
+  /// A file of PEM certificates, and the variable that names it.
+  case file(path: String, namedBy: String)
+  /// The system's own bundle.
+  case system(path: String)
+
+  /// Where Debian, Amazon Linux and Fedora, Alpine, and openSUSE keep their bundle.
+  package static let systemBundles = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/ca-bundle.pem",
+  ]
+
+  /// The store that the environment asks for: `AWS_CA_BUNDLE` as in the AWS CLI, `SSL_CERT_FILE` as in OpenSSL, or
+  /// the first of the system's that exists.
+  package init(_ environment: Environment) {
+    for name in ["AWS_CA_BUNDLE", "SSL_CERT_FILE"] {
+      if let path = environment.value(name) {
+        self = .file(path: path, namedBy: name)
+        return
+      }
+    }
+    let found = Self.systemBundles.first { unsafe access($0, R_OK) == 0 }
+    self = .system(path: found ?? Self.systemBundles[0])
+  }
+
+  var path: String {
+    switch self {
+    case .file(let path, _), .system(let path): path
+    }
+  }
+
+  /// Where the path comes from, for a message about a file that can't be used.
+  var origin: String {
+    switch self {
+    case .file(_, let name): "the file that \(name) names"
+    case .system: "the system's certificate bundle (set AWS_CA_BUNDLE to use another)"
+    }
+  }
+}

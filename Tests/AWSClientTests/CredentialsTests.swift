@@ -1,0 +1,54 @@
+import AWSClient
+import Platform
+import Testing
+
+private let now = WallTime(secondsSinceEpoch: 1_700_000_000)
+
+struct `A secret` {
+  @Test func `does not show in any kind of print`() {
+    let credentials = Credentials(
+      accessKeyID: "AKID", secretAccessKey: Secret("hunter2"), sessionToken: Secret("hunter3"))
+    var dumped = ""
+    dump(credentials, to: &dumped)
+    for text in ["\(credentials)", String(reflecting: credentials), dumped, "\(credentials.secretAccessKey)"]
+    {
+      #expect(!text.contains("hunter"))
+      #expect(text.contains("•••") || text == dumped)
+    }
+  }
+}
+
+struct `Credentials from the environment` {
+  @Test(arguments: [
+    [:], ["AWS_ACCESS_KEY_ID": "a"], ["AWS_SECRET_ACCESS_KEY": "s"],
+    ["AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "s"],
+    ["AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": " \t"],
+  ])
+  func `are none where a key is missing or blank`(variables: [String: String]) throws {
+    #expect(try EnvironmentCredentials(Environment(variables)).credentials(at: now) == nil)
+  }
+
+  @Test func `are those of the four variables, without blanks around them`() throws {
+    let environment = Environment([
+      "AWS_ACCESS_KEY_ID": "a\n", "AWS_SECRET_ACCESS_KEY": " s ", "AWS_SESSION_TOKEN": "t",
+      "AWS_CREDENTIAL_EXPIRATION": "2026-01-02T03:04:05Z",
+    ])
+    let credentials = try EnvironmentCredentials(environment).credentials(at: now)
+    #expect(
+      credentials
+        == Credentials(
+          accessKeyID: "a", secretAccessKey: Secret("s"), sessionToken: Secret("t"),
+          expiration: WallTime(iso8601: "2026-01-02T03:04:05Z")))
+  }
+
+  @Test func `are an error where the expiration can't be read`() {
+    let environment = Environment([
+      "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s", "AWS_CREDENTIAL_EXPIRATION": "tomorrow",
+    ])
+    #expect {
+      try EnvironmentCredentials(environment).credentials(at: now)
+    } throws: { error in
+      "\(error)".contains("AWS_CREDENTIAL_EXPIRATION is 'tomorrow'")
+    }
+  }
+}

@@ -1,0 +1,88 @@
+import AWSClient
+import HTTPClient
+import Platform
+import Testing
+
+private let example = Secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+
+struct `A signing key` {
+  @Test(arguments: [
+    ("20120215", "us-east-1", "iam", "f4780e2d9f65fa895f9c67b32ce1baf0b0d8a43505a000a1a9e090d414db404d"),
+    ("20150830", "us-east-1", "iam", "c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9"),
+    ("20240501", "us-east-1", "iotdata", "f7699b47c48408b0faae9af004377b1e89f7dc85c5761c99d0e466349ecb8b99"),
+  ])
+  func `is the published one`(date: String, region: String, service: String, expected: String) throws {
+    let scope = SigningScope(date: date, region: region, service: service)
+    #expect(try scope.signingKey(example).hex == expected)
+  }
+
+  @Test func `is derived anew for another day or another secret`() throws {
+    var signer = try RequestSigner(region: "r", service: "s")
+    let canonicalRequest = CanonicalRequest(
+      method: "GET", path: "/", query: "", headers: [], payloadHash: try Digest(of: []))
+    var codes: [String] = []
+    for (day, secret) in [("20240501", "a"), ("20240502", "a"), ("20240502", "b"), ("20240501", "a")] {
+      let signature = try signer.signature(
+        of: canonicalRequest, at: day + "T000000Z", secretAccessKey: Secret(secret))
+      codes.append(signature.code.hex)
+    }
+    #expect(Set(codes).count == 3)
+    #expect(codes[0] == codes[3])
+  }
+}
+
+struct `A digest` {
+  // FIPS 180-4 examples.
+  @Test(arguments: [
+    ("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+    ("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+  ])
+  func `is that of the standard`(text: String, expected: String) throws {
+    #expect(try Digest(of: Array(text.utf8)).hex == expected)
+  }
+}
+
+struct `An authentication code` {
+  // RFC 4231, test cases 1, 2 and 6; and an empty key after another, which libcrypto would take for that other.
+  @Test(arguments: [
+    (
+      [UInt8](repeating: 0x0B, count: 20), "Hi There",
+      "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
+    ),
+    (
+      Array("Jefe".utf8), "what do ya want for nothing?",
+      "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+    ),
+    (
+      [UInt8](repeating: 0xAA, count: 131), "Test Using Larger Than Block-Size Key - Hash Key First",
+      "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
+    ),
+    ([], "", "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad"),
+  ])
+  func `is that of the standard`(key: [UInt8], text: String, expected: String) throws {
+    #expect(try AuthenticationCode(of: Array(text.utf8), key: key).hex == expected)
+  }
+}
+
+struct `A signed request` {
+  @Test func `leaves out of the signature what may change on the way`() throws {
+    var signer = try RequestSigner(region: "us-east-1", service: "iotdata")
+    var request = HTTPRequest(
+      method: "POST", url: "https://x:8443/a", headers: [("User-Agent", "u"), ("X-Custom", "1"), ("TE", "t")])
+    let credentials = Credentials(accessKeyID: "A", secretAccessKey: example)
+    try signer.sign(&request, with: credentials, at: WallTime(secondsSinceEpoch: 0))
+    let authorization = HTTPResponse(status: 0, headers: request.headers).header("authorization") ?? ""
+    #expect(authorization.contains("Credential=A/19700101/us-east-1/iotdata/aws4_request"))
+    #expect(authorization.contains("SignedHeaders=host;x-amz-date;x-custom,"))
+  }
+
+  @Test func `is refused where the URL is none`() throws {
+    var signer = try RequestSigner(region: "r", service: "s")
+    var request = HTTPRequest(method: "GET", url: "mailto:x")
+    #expect(throws: SigningError.self) {
+      try signer.sign(
+        &request, with: Credentials(accessKeyID: "A", secretAccessKey: example),
+        at: WallTime(secondsSinceEpoch: 0))
+    }
+  }
+}

@@ -1,0 +1,233 @@
+import HTTPClient
+import Platform
+import TestSupport
+import Testing
+
+private func exchange() throws -> CurlExchange {
+  try CurlExchange(CurlExchange.Configuration(Environment([:])))
+}
+
+/// What came of one request to a server that answers so.
+private func outcome(
+  _ answer: ScriptedServer.Answer, timeout: Duration = .seconds(5)
+) throws -> Result<HTTPResponse, HTTPError> {
+  let server = try ScriptedServer([answer])
+  defer { server.stop() }
+  let request = HTTPRequest(method: "POST", url: server.url + "/a", body: [1, 2, 3])
+  let exchange = try exchange()
+  return Result { () throws(HTTPError) in try exchange.exchange(request, timeout: timeout) }
+}
+
+private func failure(_ result: Result<HTTPResponse, HTTPError>) -> HTTPError? {
+  guard case .failure(let error) = result else { return nil }
+  return error
+}
+
+struct `An exchange` {
+  @Test func `sends the request line, headers and body as given and adds only Host and Content-Length`()
+    throws
+  {
+    let server = try ScriptedServer([.keep(httpResponse())])
+    defer { server.stop() }
+    let request = HTTPRequest(
+      method: "POST", url: server.url + "/topics/..?q=%2F&r=a%20b",
+      headers: [("X-One", "1"), ("X-Empty", "")],
+      body: [0, 13, 10, 255])
+    _ = try exchange().exchange(request, timeout: .seconds(5))
+    let received = try #require(server.received.first)
+    #expect(received.requestLine == "POST /topics/..?q=%2F&r=a%20b HTTP/1.1")
+    #expect(
+      received.headerLines.sorted() == [
+        "Content-Length: 4", "Host: 127.0.0.1:\(server.port)", "X-Empty:", "X-One: 1",
+      ])
+    #expect(received.body == [0, 13, 10, 255])
+  }
+
+  @Test(arguments: ["GET", "PUT", "DELETE", "POST"])
+  func `uses the method that it was given, with an empty body`(method: String) throws {
+    let server = try ScriptedServer([.keep(httpResponse(body: "x"))])
+    defer { server.stop() }
+    let response = try exchange().exchange(HTTPRequest(method: method, url: server.url), timeout: .seconds(5))
+    #expect(response.body == Array("x".utf8))
+    #expect(server.received.map(\.requestLine) == ["\(method) / HTTP/1.1"])
+    #expect(server.received.map(\.body) == [[]])
+  }
+
+  @Test func `returns status, headers and body, and finds a header in any case`() throws {
+    let headers = ["X-Amzn-ErrorType:  Some:thing ", "Set-Cookie: a", "set-cookie: b", "X-Nothing:"]
+    let response = try outcome(.close(httpResponse("503 Busy", headers: headers, body: "late"))).get()
+    #expect(response.status == 503)
+    #expect(!response.isSuccess)
+    #expect(response.header("x-amzn-errortype") == "Some:thing")
+    #expect(response.allValues(of: "SET-COOKIE") == ["a", "b"])
+    #expect(response.header("x-nothing") == "")
+    #expect(response.header("absent") == nil)
+    #expect(response.body == Array("late".utf8))
+  }
+
+  @Test(arguments: [301, 302, 307, 308])
+  func `hands back a redirect instead of following it`(status: Int) throws {
+    let answer = httpResponse("\(status) Elsewhere", headers: ["Location: http://127.0.0.1:9/"])
+    #expect(try outcome(.keep(answer)).get().status == status)
+  }
+
+  @Test func `passes over interim responses`() throws {
+    let interim = "HTTP/1.1 100 Continue\r\nX-Old: 1\r\n\r\n"
+    let response = try outcome(.keep(interim + httpResponse(headers: ["X-New: 2"]))).get()
+    #expect(response.status == 200)
+    #expect(response.header("x-old") == nil)
+    #expect(response.header("x-new") == "2")
+  }
+
+  @Test func `reads a chunked body`() throws {
+    let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"
+    #expect(try outcome(.keep(answer)).get().body == Array("abc".utf8))
+  }
+
+  @Test func `uses one connection for several requests`() throws {
+    let server = try ScriptedServer([.keep(httpResponse()), .keep(httpResponse()), .keep(httpResponse())])
+    defer { server.stop() }
+    let exchange = try exchange()
+    for _ in 1...3 {
+      _ = try exchange.exchange(HTTPRequest(method: "GET", url: server.url), timeout: .seconds(5))
+    }
+    #expect(server.received.map(\.connection) == [1, 1, 1])
+  }
+
+  @Test func `opens a new connection where the server closed the old one`() throws {
+    let server = try ScriptedServer([.close(httpResponse()), .keep(httpResponse())])
+    defer { server.stop() }
+    let exchange = try exchange()
+    for _ in 1...2 {
+      _ = try exchange.exchange(HTTPRequest(method: "GET", url: server.url), timeout: .seconds(5))
+    }
+    #expect(server.received.map(\.connection) == [1, 2])
+  }
+
+  @Test func `is as good as new after a failure`() throws {
+    let server = try ScriptedServer([.hang, .keep(httpResponse(body: "y"))])
+    defer { server.stop() }
+    let exchange = try exchange()
+    #expect(throws: HTTPError.self) {
+      try exchange.exchange(
+        HTTPRequest(method: "POST", url: server.url, body: [1]), timeout: .milliseconds(50))
+    }
+    let response = try exchange.exchange(HTTPRequest(method: "GET", url: server.url), timeout: .seconds(5))
+    #expect(response.body == Array("y".utf8))
+  }
+}
+
+struct `A failed exchange` {
+  @Test func `says that the answer was empty`() throws {
+    guard case .emptyResponse = failure(try outcome(.close(""))) else {
+      Issue.record("not an empty answer")
+      return
+    }
+  }
+
+  @Test(arguments: [
+    ScriptedServer.Answer.reset(""), .reset("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"),
+    .close("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"),
+  ])
+  func `says that the connection was lost`(answer: ScriptedServer.Answer) throws {
+    guard case .connectionLost = failure(try outcome(answer)) else {
+      Issue.record("not a lost connection")
+      return
+    }
+  }
+
+  @Test(arguments: ["garbage\r\n\r\n", "\u{0}\u{1}\u{2}", "HTTP/9.9 200 OK\r\n\r\n", "{}"])
+  func `says that the answer was not HTTP`(text: String) throws {
+    let result = try outcome(.close(text))
+    guard case .malformedResponse = failure(result) else {
+      Issue.record("\(result)")
+      return
+    }
+  }
+
+  @Test(arguments: [ScriptedServer.Answer.hang, .drip(httpResponse(), pause: 100)])
+  func `says that no answer came in time`(answer: ScriptedServer.Answer) throws {
+    guard case .timedOut(.answering, _) = failure(try outcome(answer, timeout: .milliseconds(200))) else {
+      Issue.record("not a timeout")
+      return
+    }
+  }
+
+  @Test func `says that the body or the head was too large`() throws {
+    let endless = "HTTP/1.1 200 OK\r\n\r\n" + String(repeating: "x", count: 70_000)
+    #expect(failure(try outcome(.flood(endless))) == .responseTooLarge(.body, limit: 1_048_576))
+    let wide = "HTTP/1.1 200 OK\r\n" + String(repeating: "X-A: 0123456789\r\n", count: 5_000)
+    #expect(failure(try outcome(.flood(wide))) == .responseTooLarge(.head, limit: 65_536))
+    let interim = "HTTP/1.1 100 Continue\r\n\r\n"
+    #expect(failure(try outcome(.flood(interim))) == .responseTooLarge(.head, limit: 65_536))
+    let long = "HTTP/1.1 200 OK\r\nX-A: " + String(repeating: "x", count: 200_000)
+    #expect(failure(try outcome(.flood(long))) == .responseTooLarge(.head, limit: 102_400))
+  }
+
+  @Test func `says that nobody listens`() throws {
+    let server = try ScriptedServer([])
+    server.stop()
+    let request = HTTPRequest(method: "GET", url: server.url)
+    #expect {
+      try exchange().exchange(request, timeout: .seconds(5))
+    } throws: { error in
+      guard case .notConnected = error as? HTTPError else { return false }
+      return true
+    }
+  }
+
+  @Test func `says that no time was left, without sending`() throws {
+    let server = try ScriptedServer([])
+    defer { server.stop() }
+    for timeout in [Duration.zero, .seconds(-1)] {
+      #expect(throws: HTTPError.timedOut(.connecting, "no time was left")) {
+        try exchange().exchange(HTTPRequest(method: "GET", url: server.url), timeout: timeout)
+      }
+    }
+    #expect(server.received.isEmpty)
+  }
+
+  @Test(arguments: [
+    HTTPRequest(method: "GET", url: ""), HTTPRequest(method: "GET", url: "file:///etc/passwd"),
+    HTTPRequest(method: "GET", url: "ftp://127.0.0.1/"),
+    HTTPRequest(method: "GET", url: "http://a:b@127.0.0.1/"),
+    HTTPRequest(method: "GET", url: "http://127.0.0.1:99999/"),
+    HTTPRequest(method: "GET", url: "http://\u{0}/"),
+    HTTPRequest(method: "GET /x HTTP/1.1\r\nA: b", url: "http://127.0.0.1/"),
+    HTTPRequest(method: "", url: "http://127.0.0.1/"),
+    HTTPRequest(method: "GET", url: "http://127.0.0.1/", headers: [("A", "b\r\nC: d")]),
+    HTTPRequest(method: "GET", url: "http://127.0.0.1/", headers: [("A", "b\u{0}")]),
+    HTTPRequest(method: "GET", url: "http://127.0.0.1/", headers: [("A: b\r\nC", "d")]),
+    HTTPRequest(method: "GET", url: "http://127.0.0.1/", headers: [("", "d")]),
+  ])
+  func `says that the request can't be sent`(request: HTTPRequest) throws {
+    #expect {
+      try exchange().exchange(request, timeout: .seconds(5))
+    } throws: { error in
+      guard case .invalidRequest = error as? HTTPError else { return false }
+      return true
+    }
+  }
+
+  @Test func `says which file of certificates can't be used`() throws {
+    let server = try ScriptedServer([])
+    defer { server.stop() }
+    let environment = Environment(["AWS_CA_BUNDLE": "/nonexistent/ca.pem"])
+    let exchange = try CurlExchange(CurlExchange.Configuration(environment))
+    #expect {
+      let request = HTTPRequest(method: "GET", url: "https://127.0.0.1:\(server.port)/")
+      return try exchange.exchange(request, timeout: .seconds(5))
+    } throws: { error in
+      "\(error)".contains("AWS_CA_BUNDLE") && "\(error)".contains("/nonexistent/ca.pem")
+    }
+  }
+
+  @Test func `is none of a server that speaks no TLS`() throws {
+    let server = try ScriptedServer([.close("HTTP/1.1 200 OK\r\n\r\n")])
+    defer { server.stop() }
+    #expect(throws: HTTPError.self) {
+      let request = HTTPRequest(method: "GET", url: "https://127.0.0.1:\(server.port)/")
+      return try exchange().exchange(request, timeout: .milliseconds(500))
+    }
+  }
+}

@@ -1,0 +1,19 @@
+package import Platform
+package import WireFormats
+
+/// The path of a file or folder of `Tests/Fixtures`.
+package func fixturePath(_ path: String) -> String {
+  let tests = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
+  return "/\(tests)/Fixtures/\(path)"
+}
+
+/// The contents of a file below `Tests/Fixtures`.
+package func fixture(_ path: String) throws(Errno) -> [UInt8] {
+  try readFile(fixturePath(path), limit: 64 << 20)
+}
+
+/// The values of a file of one JSON value a line below `Tests/Fixtures`.
+package func fixtureLines(_ path: String) throws -> [JSONValue] {
+  let contents = try fixture(path)
+  return try contents.split(separator: UInt8(ascii: "\n")).map { try JSONValue(parsing: Array($0)) }
+}

@@ -1,0 +1,202 @@
+import CLinux
+import Glibc
+package import Platform
+import Synchronization
+
+/// A server on loopback that answers with the bytes it was given, one answer for each request, and keeps what it got.
+///
+/// A real socket and its own thread, for clients that block. It takes any number of connections and serves them in
+/// the order in which their requests arrive; when its answers are used up it closes.
+package final class ScriptedServer: Sendable {
+  /// What happens when a request has arrived.
+  package enum Answer: Sendable {
+    /// Sends the bytes and leaves the connection open.
+    case keep(String)
+    /// Sends the bytes and closes the connection.
+    case close(String)
+    /// Sends the bytes and resets the connection.
+    case reset(String)
+    /// Sends the bytes one by one, with a pause in milliseconds before each.
+    case drip(String, pause: Int32)
+    /// Sends the bytes again and again until the client has enough.
+    case flood(String)
+    /// Sends nothing and leaves the connection open.
+    case hang
+  }
+
+  /// A request as it came.
+  package struct Received: Sendable {
+    package let connection: Int
+    package let bytes: [UInt8]
+
+    package var text: String { String(decoding: bytes, as: UTF8.self) }
+    package var requestLine: String { String(text.prefix { $0 != "\r\n" }) }
+
+    package var headerLines: [String] {
+      let head = text.split(separator: "\r\n\r\n", maxSplits: 1, omittingEmptySubsequences: false)[0]
+      return head.split(separator: "\r\n").dropFirst().map(String.init)
+    }
+
+    /// The value of the header called `name`, which has to be written as the client writes it.
+    package func header(_ name: String) -> String? {
+      headerLines.first { $0.hasPrefix(name + ": ") }.map { String($0.dropFirst(name.count + 2)) }
+    }
+
+    package var body: [UInt8] { bodyStart(bytes).map { Array(bytes[$0...]) } ?? [] }
+  }
+
+  package let port: UInt16
+  private let listener: Int32
+  private let wakeUp: Int32
+  private let state: Mutex<(answers: [Answer], received: [Received])>
+  private let thread = Mutex<pthread_t?>(nil)
+
+  package init(_ answers: [Answer]) throws(Errno) {
+    state = Mutex((answers, []))
+    (listener, port) = try listenOnLoopback()
+    wakeUp = try retryingOnInterrupt { eventfd(0, Int32(EFD_CLOEXEC)) }
+    let context = unsafe Unmanaged.passRetained(self).toOpaque()
+    var id = pthread_t()
+    let result = unsafe pthread_create(&id, nil, serve, context)
+    guard result == 0 else { throw Errno(rawValue: result) }
+    thread.withLock { $0 = id }
+  }
+
+  package var url: String { "http://127.0.0.1:\(port)" }
+
+  /// The requests so far.
+  package var received: [Received] { state.withLock { $0.received } }
+
+  /// Ends the server and waits for its thread.
+  package func stop() {
+    var one: UInt64 = 1
+    _ = unsafe write(wakeUp, &one, 8)
+    let id = thread.withLock { thread in
+      defer { thread = nil }
+      return thread
+    }
+    if let id { pthread_join(id, nil) }
+  }
+
+  fileprivate func run() {
+    var connections: [(descriptor: Int32, number: Int)] = []
+    var count = 0
+    defer {
+      for connection in connections { close(connection.descriptor) }
+      close(listener)
+    }
+    while true {
+      var waits = [wakeUp, listener].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+      waits += connections.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
+      guard unsafe poll(&waits, nfds_t(waits.count), -1) > 0 else { continue }
+      if waits[0].revents != 0 { return }
+      let ready = zip(connections, waits.dropFirst(2)).filter { $0.1.revents != 0 }.map(\.0)
+      for connection in ready where !answer(connection.descriptor, connection.number) {
+        close(connection.descriptor)
+        connections.removeAll { $0.number == connection.number }
+      }
+      if waits[1].revents != 0 {
+        let descriptor = accept(listener, nil, nil)
+        if descriptor >= 0 {
+          count += 1
+          connections.append((descriptor, count))
+        }
+      }
+    }
+  }
+
+  /// Reads a request and answers it; false where the connection is to be closed.
+  private func answer(_ descriptor: Int32, _ number: Int) -> Bool {
+    guard let request = readRequest(descriptor) else { return false }
+    let answer = state.withLock { state in
+      state.received.append(Received(connection: number, bytes: request))
+      return state.answers.isEmpty ? .close("") : state.answers.removeFirst()
+    }
+    switch answer {
+    case .keep(let text): return send(text, descriptor)
+    case .close(let text):
+      _ = send(text, descriptor)
+      return false
+    case .reset(let text):
+      _ = send(text, descriptor)
+      var setting = linger(l_onoff: 1, l_linger: 0)
+      _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &setting, socklen_t(MemoryLayout<linger>.size))
+      return false
+    case .drip(let text, let pause):
+      for byte in text.utf8 {
+        guard poll(nil, 0, pause) == 0, send(String(UnicodeScalar(byte)), descriptor) else { return false }
+      }
+      return true
+    case .flood(let text):
+      while send(text, descriptor) {}
+      return false
+    case .hang: return true
+    }
+  }
+
+  private func send(_ text: String, _ descriptor: Int32) -> Bool {
+    var rest = Array(text.utf8)[...]
+    while !rest.isEmpty {
+      let count = unsafe rest.withUnsafeBytes { bytes in
+        unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+      }
+      guard count > 0 else { return false }
+      rest = rest.dropFirst(count)
+    }
+    return true
+  }
+
+  /// The bytes of one request with a `Content-Length`, or none; nil where the client went away.
+  private func readRequest(_ descriptor: Int32) -> [UInt8]? {
+    var bytes: [UInt8] = []
+    while true {
+      var buffer = [UInt8](repeating: 0, count: 65_536)
+      let count = unsafe recv(descriptor, &buffer, buffer.count, 0)
+      guard count > 0 else { return nil }
+      bytes += buffer[..<count]
+      guard let start = bodyStart(bytes) else { continue }
+      let request = Received(connection: 0, bytes: bytes)
+      let length = request.header("Content-Length").flatMap { Int($0) } ?? 0
+      if bytes.count >= start + length { return bytes }
+    }
+  }
+}
+
+private func bodyStart(_ bytes: [UInt8]) -> Int? {
+  let end = Array("\r\n\r\n".utf8)
+  guard bytes.count >= end.count else { return nil }
+  return (0...(bytes.count - end.count)).first { bytes[$0...].starts(with: end) }.map { $0 + end.count }
+}
+
+private func serve(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+  guard let context = unsafe context else { return nil }
+  unsafe Unmanaged<ScriptedServer>.fromOpaque(context).takeRetainedValue().run()
+  return nil
+}
+
+/// A listening socket on a free port of 127.0.0.1.
+private func listenOnLoopback() throws(Errno) -> (descriptor: Int32, port: UInt16) {
+  let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+  let descriptor = try retryingOnInterrupt { socket(AF_INET, type, 0) }
+  var address = sockaddr_in()
+  address.sin_family = sa_family_t(AF_INET)
+  address.sin_addr.s_addr = in_addr_t(0x7F00_0001).bigEndian
+  var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+  _ = try retryingOnInterrupt {
+    unsafe withUnsafeMutablePointer(to: &address) { pointer in
+      unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+        unsafe bind(descriptor, generic, size) == 0 && listen(descriptor, 16) == 0
+          && getsockname(descriptor, generic, &size) == 0 ? 0 : -1
+      }
+    }
+  }
+  return (descriptor, UInt16(bigEndian: address.sin_port))
+}
+
+/// An HTTP response with a body and its `Content-Length`.
+package func httpResponse(
+  _ status: String = "200 OK", headers: [String] = [], body: String = ""
+) -> String {
+  let lines = ["HTTP/1.1 \(status)", "Content-Length: \(body.utf8.count)"] + headers
+  return lines.joined(separator: "\r\n") + "\r\n\r\n" + body
+}

@@ -1,0 +1,209 @@
+package import AWSClient
+package import DeviceDefender
+import HTTPClient
+package import LambdaRuntime
+package import Platform
+import WireFormats
+
+/// `function_handler`: samples this machine's network metrics and publishes them as Device Defender reports.
+///
+/// Made to stay: the baseline of the deltas and the last report id live as long as the process, across invocations.
+/// The baseline moves only when a report was acknowledged, so what a lost report would have told is in the next one.
+package struct PublishMetricsHandler: Handler, ~Copyable {
+  /// What an invocation keeps free before its deadline, to answer in.
+  static let answerMargin = Duration.milliseconds(500)
+  /// How long one publish may take at most.
+  static let publishTimeout = Duration.seconds(10)
+  /// A cycle is expected to take no less than this, until one has taken longer.
+  private static let leastCycleTime = Duration.seconds(1)
+
+  private let configuration: Configuration
+  private let publisher: any Publisher
+  private let time: any TimeKeeper
+  private let log: Log
+  private var collector: Collector
+  private var baseline: Baseline?
+  private var lastReportID: UInt64 = 0
+  private var hasPublished = false
+  private var hasWarnedOfReservedTopic = false
+  private var hasWarnedOfInterval = false
+
+  package init(
+    _ configuration: Configuration, publisher: any Publisher, time: any TimeKeeper, log: Log
+  ) {
+    self.configuration = configuration
+    self.publisher = publisher
+    self.time = time
+    self.log = log
+    collector = Collector(
+      procfs: ProcRoot(configuration.procfsPath), log: log,
+      maximumListSize: configuration.limits.maximumListSize)
+  }
+
+  package mutating func handle(_ event: Event, _ context: Context) throws -> Response {
+    let work = try Work(PublishEvent(parsing: event.bytes), configuration)
+    let remaining = time.wallTime.duration(to: context.deadline)
+    return try run(work, until: time.bootTime.advanced(by: remaining))
+  }
+
+  /// What one invocation does: the event, completed by the configuration.
+  private struct Work {
+    let reports: Int?
+    let interval: Duration
+    let wantedInterval: Duration
+    let format: ReportFormat
+    let names: ReportNames
+    let isDryRun: Bool
+    let topic: Topic
+
+    init(_ event: PublishEvent, _ configuration: Configuration) throws {
+      reports = event.reports
+      wantedInterval = event.interval ?? configuration.interval
+      interval = max(wantedInterval, configuration.minimumInterval)
+      format = event.format ?? configuration.format
+      names = event.names ?? configuration.names
+      isDryRun = event.isDryRun
+      topic = try configuration.topic(for: format)
+    }
+  }
+
+  private mutating func run(_ work: Work, until deadline: BootTime) throws(InvocationFailure) -> Response {
+    warn(about: work)
+    var summary = InvocationSummary(topic: work.topic.name, transport: publisher.transport)
+    let end = deadline.advanced(by: .zero - Self.answerMargin)
+    var schedule = ReportSchedule(interval: work.interval, first: firstReport(of: work, before: end))
+    var cycleTime = Self.leastCycleTime
+    var dryBaseline: Baseline?
+    var made = 0
+    while true {
+      // The first report may take what time there is; a later one has to fit with room to spare.
+      if schedule.next.advanced(by: made == 0 ? .zero : cycleTime) > end {
+        summary.ended = .deadline
+        break
+      }
+      if time.sleep(until: schedule.next) == .shutdown {
+        summary.ended = .signal
+        break
+      }
+      let start = time.bootTime
+      if work.isDryRun {
+        dryBaseline = makeDryRun(work, since: dryBaseline, into: &summary)
+      } else {
+        publish(work, before: end, into: &summary)
+      }
+      made += 1
+      let now = time.bootTime
+      cycleTime = max(cycleTime, start.duration(to: now))
+      if made == work.reports { break }
+      schedule.advance(past: now)
+    }
+    if summary.published == 0, let error = summary.lastError {
+      throw InvocationFailure(
+        type: "Function.PublishFailed",
+        message: "no report was published (\(summary.failed) failed): \(error)")
+    }
+    return summary.response
+  }
+
+  /// When the first report is due: at once, or in a loop without an end at this thing's share of the interval.
+  private func firstReport(of work: Work, before end: BootTime) -> BootTime {
+    let now = time.bootTime
+    guard configuration.isSpread, work.reports == nil, !hasPublished, let thing = configuration.thingName
+    else {
+      return now
+    }
+    // Where the deadline comes first, the share is taken of the time that there is: no invocation without a report.
+    let room = now.duration(to: end) - Self.leastCycleTime
+    let first = now.advanced(by: shareOfInterval(max(.zero, min(work.interval, room)), thing: thing))
+    log.info("The first report is due in \(Int(now.duration(to: first).inSeconds)) s (DEFENDER_JITTER).")
+    return first
+  }
+
+  private mutating func publish(_ work: Work, before end: BootTime, into summary: inout InvocationSummary) {
+    let snapshot = collector.snapshot()
+    let id = nextReportID()
+    let report = Report(id: id, snapshot: snapshot, baseline: baseline, limits: configuration.limits)
+    guard !report.isEmpty else {
+      summary.failed += 1
+      summary.lastError = "no metric could be read; the log says why"
+      return
+    }
+    let payload = report.encoded(as: work.format, names: work.names)
+    let limit = min(end, time.bootTime.advanced(by: Self.publishTimeout))
+    do throws(PublishError) {
+      let receipt = try publisher.publish(payload, to: work.topic, qos: .atLeastOnce, until: limit)
+      acknowledge(snapshot)
+      hasPublished = true
+      summary.published += 1
+      summary.lastReportID = id
+      log.info(
+        "Published report \(id), \(payload.count) bytes, to \(work.topic.name): status \(receipt.status), "
+          + "trace id \(receipt.traceID ?? "none").")
+    } catch {
+      summary.failed += 1
+      summary.lastError = "\(error)"
+      log.error("Report \(id) was not published: \(error)")
+    }
+  }
+
+  /// Moves the baseline on: what `snapshot` counted has been told.
+  private mutating func acknowledge(_ snapshot: MetricsSnapshot) {
+    guard baseline != nil else {
+      baseline = Baseline(snapshot)
+      return
+    }
+    baseline?.advance(to: snapshot)
+  }
+
+  /// Makes a report that is only shown. Its baseline is its own: what nobody was told still has to be told.
+  private mutating func makeDryRun(
+    _ work: Work, since baseline: Baseline?, into summary: inout InvocationSummary
+  ) -> Baseline {
+    let snapshot = collector.snapshot()
+    let id = nextReportID()
+    let report = Report(
+      id: id, snapshot: snapshot, baseline: baseline ?? self.baseline, limits: configuration.limits)
+    let payload = report.encoded(as: work.format, names: work.names)
+    summary.dryRunReport =
+      switch work.format {
+      case .json: String(decoding: payload, as: UTF8.self)
+      case .cbor: "\"\(base64(payload))\""
+      }
+    summary.lastReportID = id
+    return Baseline(snapshot)
+  }
+
+  /// The second of the epoch, or one more than the last id where that isn't past: ids have to increase.
+  private mutating func nextReportID() -> UInt64 {
+    let second = UInt64(max(1, time.wallTime.secondsSinceEpoch))
+    lastReportID = max(second, lastReportID + 1)
+    return lastReportID
+  }
+
+  private mutating func warn(about work: Work) {
+    if work.interval != work.wantedInterval, work.reports != 1, !hasWarnedOfInterval {
+      hasWarnedOfInterval = true
+      log.warn(
+        "An interval of \(work.wantedInterval.inSeconds) s is raised to \(work.interval.inSeconds) s: Device "
+          + "Defender throttles below 300 s. DEFENDER_MINIMUM_INTERVAL_SECONDS lowers the floor for other topics."
+      )
+    }
+    if publisher.transport == "https", work.topic.isDeviceDefenders, !hasWarnedOfReservedTopic,
+      !work.isDryRun
+    {
+      hasWarnedOfReservedTopic = true
+      log.warn(
+        "AWS documents that Device Defender's reserved topics accept MQTT publishes only, and this transport is "
+          + "HTTPS. Set DEFENDER_TOPIC to a topic of your own, such as 'defender/{thing}/{format}', to use it."
+      )
+    }
+  }
+}
+
+extension Topic {
+  /// Whether this is where Device Defender itself takes reports: `$aws/things/<thing>/defender/metrics/<format>`.
+  fileprivate var isDeviceDefenders: Bool {
+    name.hasPrefix("$aws/things/")
+      && (name.hasSuffix("/defender/metrics/json") || name.hasSuffix("/defender/metrics/cbor"))
+  }
+}
