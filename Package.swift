@@ -15,6 +15,7 @@ let package = Package(
     .library(name: "LambdaRuntime", targets: ["LambdaRuntime"]),
     .executable(name: "bootstrap", targets: ["bootstrap"]),
     .executable(name: "defender", targets: ["defender"]),
+    .executable(name: "echo-function", targets: ["echo-function"]),
   ],
   dependencies: [
     // What `defender` and the tests use; `bootstrap` links none of it.
@@ -48,6 +49,9 @@ let package = Package(
     .executableTarget(
       name: "bootstrap", dependencies: ["DefenderFunction", "LambdaRuntime", "Platform"],
       path: "bootstrap", swiftSettings: strict),
+    .executableTarget(
+      name: "echo-function", dependencies: ["LambdaRuntime"], path: "lambda/examples/echo",
+      swiftSettings: strict),
 
     .target(
       name: "LambdaEmulator",
@@ -87,7 +91,11 @@ let package = Package(
       dependencies: ["AWSClient", "HTTPClient", "Platform", "TestSupport", "WireFormats"],
       swiftSettings: strict),
     .testTarget(
-      name: "DefenderFunctionTests", dependencies: ["DefenderFunction", "TestSupport"],
+      name: "DefenderFunctionTests",
+      dependencies: [
+        "AWSClient", "DefenderFunction", "DeviceDefender", "HTTPClient", "LambdaRuntime", "Platform",
+        "TestSupport", "WireFormats",
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "LambdaEmulatorTests", dependencies: ["LambdaEmulator", "TestSupport"],

@@ -14,6 +14,7 @@ public struct Errno: Error, Equatable, Sendable, CustomStringConvertible {
   package static let badFileDescriptor = Errno(rawValue: EBADF)
   package static let connectionRefused = Errno(rawValue: ECONNREFUSED)
   package static let fileTooLarge = Errno(rawValue: EFBIG)
+  package static let inProgress = Errno(rawValue: EINPROGRESS)
   package static let interrupted = Errno(rawValue: EINTR)
   package static let invalidArgument = Errno(rawValue: EINVAL)
   package static let noSuchFile = Errno(rawValue: ENOENT)

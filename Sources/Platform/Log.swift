@@ -6,7 +6,7 @@ import WireFormats
 /// `AWS_LAMBDA_LOG_FORMAT` (`Text` or `JSON`) and `AWS_LAMBDA_LOG_LEVEL` choose; see "Configuring advanced logging
 /// controls" in the Lambda developer guide. One event is one line: control characters in a message are escaped, so
 /// that nobody who chooses a name or an error text can write a line of their own.
-package final class Log {
+public final class Log {
   package enum Level: Int, Comparable, CaseIterable, Sendable {
     case trace, debug, info, warn, error, fatal
 
@@ -56,10 +56,10 @@ package final class Log {
     }
   }
 
-  package func debug(_ message: @autoclosure () -> String) { log(.debug, message) }
-  package func info(_ message: @autoclosure () -> String) { log(.info, message) }
-  package func warn(_ message: @autoclosure () -> String) { log(.warn, message) }
-  package func error(_ message: @autoclosure () -> String) { log(.error, message) }
+  public func debug(_ message: @autoclosure () -> String) { log(.debug, message) }
+  public func info(_ message: @autoclosure () -> String) { log(.info, message) }
+  public func warn(_ message: @autoclosure () -> String) { log(.warn, message) }
+  public func error(_ message: @autoclosure () -> String) { log(.error, message) }
 
   private func log(_ level: Level, _ message: () -> String) {
     guard level >= self.level else { return }

@@ -19,6 +19,11 @@ package final class ShutdownSignal {
     signals = FileDescriptor(owning: try retryingOnInterrupt { unsafe signalfd(-1, &mask, flags) })
   }
 
+  /// A request to stop that comes as a byte on `descriptor`, which doesn't block: for tests, and for a parent process.
+  package init(readableOnRequest descriptor: consuming FileDescriptor) {
+    signals = descriptor
+  }
+
   /// Becomes readable when the process was asked to stop; for poll(2).
   package var descriptor: Int32 { signals.rawValue }
 

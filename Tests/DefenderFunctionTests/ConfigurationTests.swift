@@ -1,3 +1,4 @@
+import AWSClient
 import DefenderFunction
 import DeviceDefender
 import Platform

@@ -73,7 +73,7 @@ private struct Stage: ~Copyable {
 
   mutating func invoke(_ event: String, seconds: Int64 = 900) throws -> JSONValue {
     let deadline = time.wallTime.advanced(by: .seconds(seconds))
-    let context = Context(requestID: "id", deadline: deadline)
+    let context = try Context(requestID: "id", deadline: deadline)
     let response = try handler.handle(Event(Array(event.utf8)), context)
     return try JSONValue(parsing: response.body)
   }

@@ -1,6 +1,6 @@
 import AWSClient
 import DeviceDefender
-package import Platform
+import Platform
 
 /// Every mistake in the environment, in one error: whoever mends one should not meet the next only then.
 package struct ConfigurationError: Error, Equatable, Sendable, CustomStringConvertible {

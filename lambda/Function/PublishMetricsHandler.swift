@@ -1,5 +1,5 @@
 package import AWSClient
-package import DeviceDefender
+import DeviceDefender
 import HTTPClient
 package import LambdaRuntime
 package import Platform

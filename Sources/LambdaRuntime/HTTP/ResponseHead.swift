@@ -1,0 +1,184 @@
+/// The status line and the header fields of an HTTP/1.1 response (RFC 9112, sections 4 and 5).
+///
+/// Fields stay the bytes that came; a lookup makes a string of the one that is asked for. Stricter than the RFC where
+/// that is safer: lines end in CRLF, nothing is folded, and no field holds a control character but the tab.
+package struct ResponseHead: Equatable, Sendable {
+  private struct Field: Equatable, Sendable {
+    let name: Range<Int>
+    let value: Range<Int>
+  }
+
+  /// How the end of the body is found.
+  package enum Framing: Equatable, Sendable {
+    case none
+    case length(Int)
+    case chunked
+    case untilClose
+  }
+
+  package let status: Int
+  /// Whether the connection serves another request after this response.
+  package private(set) var keepsConnection: Bool
+  package private(set) var framing: Framing
+  private let bytes: [UInt8]
+  private var fields: [Field] = []
+
+  /// Reads a head, the empty line at its end included.
+  package init(parsing bytes: [UInt8]) throws(ExchangeError) {
+    self.bytes = bytes
+    var end = lineEnd(in: bytes, from: 0)
+    let (status, minorVersion) = try statusLine(bytes, end: end)
+    self.status = status
+    keepsConnection = minorVersion == 1
+    framing = .untilClose
+    fields.reserveCapacity(16)
+    var start = end + 2
+    while true {
+      guard start < bytes.count else { throw .malformed("the head has no empty line at its end") }
+      end = lineEnd(in: bytes, from: start)
+      if end == start { break }
+      guard fields.count < 128 else { throw .malformed("more than 128 header fields") }
+      fields.append(try Self.field(bytes, start..<end, number: fields.count + 1))
+      start = end + 2
+    }
+    guard start + 2 == bytes.count else { throw .malformed("something follows the head") }
+    try readFraming()
+  }
+
+  /// A head with these fields, for tests of handlers and of what reads heads.
+  package init(status: Int = 200, fields list: [(name: String, value: String)]) throws(ExchangeError) {
+    var text = "HTTP/1.1 \(status) \r\n"
+    for field in list { text += "\(field.name): \(field.value)\r\n" }
+    try self.init(parsing: Array((text + "\r\n").utf8))
+  }
+
+  /// The value of the first field called `name`, in whatever case; ill-formed UTF-8 in it is repaired.
+  package subscript(_ name: String) -> String? {
+    guard let field = fields.first(where: { matches($0, name) }) else { return nil }
+    return String(decoding: bytes[field.value], as: UTF8.self)
+  }
+
+  /// The values of all fields called `name`, in the order in which they came.
+  package func values(_ name: String) -> [String] {
+    fields.filter { matches($0, name) }.map { String(decoding: bytes[$0.value], as: UTF8.self) }
+  }
+
+  private func matches(_ field: Field, _ name: String) -> Bool {
+    let wanted = name.utf8
+    guard field.name.count == wanted.count else { return false }
+    var index = field.name.lowerBound
+    for byte in wanted {
+      if lowercased(bytes[index]) != lowercased(byte) { return false }
+      index += 1
+    }
+    return true
+  }
+
+  private mutating func readFraming() throws(ExchangeError) {
+    for option in values("Connection") {
+      switch option.lowercased() {
+      case "close": keepsConnection = false
+      case "keep-alive": keepsConnection = true
+      default: break
+      }
+    }
+    let lengths = values("Content-Length")
+    let codings = values("Transfer-Encoding")
+    guard lengths.isEmpty || codings.isEmpty else {
+      throw .malformed("both Content-Length and Transfer-Encoding")
+    }
+    if (100..<200).contains(status) || status == 204 || status == 304 {
+      framing = .none
+    } else if !codings.isEmpty {
+      guard codings.count == 1, codings[0].lowercased() == "chunked" else {
+        throw .malformed("Transfer-Encoding is '\(codings.joined(separator: ", "))', not 'chunked'")
+      }
+      framing = .chunked
+    } else if let text = lengths.first {
+      guard lengths.allSatisfy({ $0 == text }), let length = decimal(text) else {
+        throw .malformed("Content-Length is '\(lengths.joined(separator: ", "))'")
+      }
+      framing = .length(length)
+    } else {
+      framing = .untilClose
+      keepsConnection = false
+    }
+  }
+
+  private static func field(
+    _ bytes: [UInt8], _ line: Range<Int>, number: Int
+  ) throws(ExchangeError) -> Field {
+    var colon = line.lowerBound
+    while colon < line.upperBound, isTokenCharacter(bytes[colon]) { colon += 1 }
+    guard colon > line.lowerBound, colon < line.upperBound, bytes[colon] == UInt8(ascii: ":") else {
+      throw .malformed("header field \(number) has no name")
+    }
+    var start = colon + 1
+    var end = line.upperBound
+    while start < end, isBlank(bytes[start]) { start += 1 }
+    while end > start, isBlank(bytes[end - 1]) { end -= 1 }
+    for index in start..<end where (bytes[index] < 0x20 && bytes[index] != 0x09) || bytes[index] == 0x7F {
+      throw .malformed("header field \(number) holds a control character")
+    }
+    return Field(name: line.lowerBound..<colon, value: start..<end)
+  }
+}
+
+/// The status and the minor version of a line such as `HTTP/1.1 200 OK`.
+private func statusLine(_ bytes: [UInt8], end: Int) throws(ExchangeError) -> (status: Int, minorVersion: Int)
+{
+  let prefix = Array("HTTP/1.".utf8)
+  guard end >= 12, bytes.starts(with: prefix), bytes[7] == UInt8(ascii: "0") || bytes[7] == UInt8(ascii: "1"),
+    bytes[8] == UInt8(ascii: " "), end == 12 || bytes[12] == UInt8(ascii: " ")
+  else { throw .malformed("the status line is '\(excerpt(bytes, end: end))'") }
+  var status = 0
+  for digit in bytes[9..<12] {
+    guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit) else {
+      throw .malformed("the status line is '\(excerpt(bytes, end: end))'")
+    }
+    status = status * 10 + Int(digit - UInt8(ascii: "0"))
+  }
+  guard status >= 100 else { throw .malformed("the status is \(status)") }
+  return (status, Int(bytes[7] - UInt8(ascii: "0")))
+}
+
+/// The position of the next CRLF at or after `start`, or the end of the bytes.
+private func lineEnd(in bytes: [UInt8], from start: Int) -> Int {
+  var index = start
+  while index + 1 < bytes.count {
+    if bytes[index] == 0x0D, bytes[index + 1] == 0x0A { return index }
+    index += 1
+  }
+  return bytes.count
+}
+
+/// A number of decimal digits only; nil where it has another character or is too wide.
+func decimal(_ text: String) -> Int? {
+  guard !text.isEmpty, text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
+    return nil
+  }
+  return Int(text)
+}
+
+private func excerpt(_ bytes: [UInt8], end: Int) -> String {
+  String(decoding: bytes[..<min(end, 40)], as: UTF8.self)
+}
+
+private func lowercased(_ byte: UInt8) -> UInt8 {
+  (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
+}
+
+private func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
+
+/// Whether a field name may hold `byte` (RFC 9110, section 5.6.2).
+private func isTokenCharacter(_ byte: UInt8) -> Bool {
+  switch byte {
+  case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "!"), UInt8(ascii: "#")...UInt8(ascii: "'"),
+    UInt8(ascii: "*"), UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "."),
+    UInt8(ascii: "^")...UInt8(ascii: "`"),
+    UInt8(ascii: "|"), UInt8(ascii: "~"):
+    true
+  default: false
+  }
+}
