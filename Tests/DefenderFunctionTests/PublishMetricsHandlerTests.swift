@@ -51,24 +51,22 @@ private struct Stage: ~Copyable {
   }
 
   init(_ variables: [String: String] = [:]) throws {
-    procfs = try TemporaryDirectory()
-    publisher = ScriptedPublisher(time: time)
+    let procfs = try TemporaryDirectory()
+    for name in ["tcp", "tcp6", "udp", "udp6"] {
+      try procfs.write("net/\(name)", "  sl  local_address rem_address   st tx_queue rx_queue\n")
+    }
+    try setBytesIn(1_000, in: procfs)
     var environment = [
       "AWS_REGION": "eu-central-1", "AWS_IOT_THING_NAME": "thing", "PROCFS_PATH": procfs.path,
       "DEFENDER_TOPIC": "defender/{thing}/{format}",
     ]
     environment.merge(variables) { _, given in given }
+    let configuration = try Configuration(Environment(environment))
     let lines = lines
     let log = Log { _, line in lines.text += String(decoding: line, as: UTF8.self) }
-    handler = PublishMetricsHandler(
-      try Configuration(Environment(environment)), publisher: publisher, time: time, log: log)
-    for name in ["tcp", "tcp6", "udp", "udp6"] { try procfs.write("net/\(name)", "header\n") }
-    try setBytesIn(1_000)
-  }
-
-  func setBytesIn(_ bytes: Int) throws {
-    let zeros = Array(repeating: "0", count: 14).joined(separator: " ")
-    try procfs.write("net/dev", "Inter-\nface\n  eth0: \(bytes) 1 \(zeros)\n")
+    self.procfs = procfs
+    publisher = ScriptedPublisher(time: time)
+    handler = PublishMetricsHandler(configuration, publisher: publisher, time: time, log: log)
   }
 
   mutating func invoke(_ event: String, seconds: Int64 = 900) throws -> JSONValue {
@@ -79,11 +77,17 @@ private struct Stage: ~Copyable {
   }
 }
 
+private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
+  let zeros = Array(repeating: "0", count: 14).joined(separator: " ")
+  try procfs.write(
+    "net/dev", "Inter-|   Receive  |  Transmit\n face |bytes    packets|bytes\n  eth0: \(bytes) 1 \(zeros)\n")
+}
+
 @Suite struct PublishMetricsHandlerTests {
   @Test func `reports a delta from the second report on`() throws {
     var stage = try Stage()
     let first = try stage.invoke(#"{"reports":1}"#)
-    try stage.setBytesIn(1_500)
+    try setBytesIn(1_500, in: stage.procfs)
     let second = try stage.invoke(#"{"reports":1}"#)
     #expect(first["published"]?.integer(as: Int.self) == 1)
     #expect(second["ended"]?.string == "reports")
@@ -98,10 +102,10 @@ private struct Stage: ~Copyable {
   @Test func `tells in the next report what a lost one would have told`() throws {
     var stage = try Stage(["DEFENDER_MINIMUM_INTERVAL_SECONDS": "1"])
     _ = try stage.invoke(#"{"reports":1}"#)
-    try stage.setBytesIn(1_200)
+    try setBytesIn(1_200, in: stage.procfs)
     stage.publisher.acknowledgements = [false]
     #expect(throws: InvocationFailure.self) { try stage.invoke(#"{"reports":1}"#) }
-    try stage.setBytesIn(1_700)
+    try setBytesIn(1_700, in: stage.procfs)
     let answer = try stage.invoke(#"{"reports":1}"#)
     #expect(answer["published"]?.integer(as: Int.self) == 1)
     let bytes = stage.publisher.payloads.map {
@@ -205,7 +209,7 @@ private struct Stage: ~Copyable {
   @Test func `publishes nothing in a dry run, shows the report, and keeps the baseline`() throws {
     var stage = try Stage(["DEFENDER_MINIMUM_INTERVAL_SECONDS": "1"])
     _ = try stage.invoke(#"{"reports":1}"#)
-    try stage.setBytesIn(1_300)
+    try setBytesIn(1_300, in: stage.procfs)
     let answer = try stage.invoke(#"{"reports":1,"dry_run":true}"#)
     #expect(answer["report"]?["metrics"]?["network_stats"]?["bytes_in"]?.integer(as: Int.self) == 300)
     #expect(stage.publisher.payloads.count == 1)
