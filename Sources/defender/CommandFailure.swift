@@ -8,6 +8,8 @@ struct CommandFailure: Error, CustomStringConvertible {
     case failed = 1
     /// Nothing was run or sent.
     case notRun = 2
+    /// Something was sent, or tried to, and no answer came.
+    case noAnswer = 3
   }
 
   let description: String

@@ -10,5 +10,5 @@ struct Defender: AsyncParsableCommand {
       Without an AWS account: `defender invoke` and `defender emulator` bring a local Lambda and a local AWS IoT \
       data plane, on 127.0.0.1 only, with credentials made up for the run.
       """,
-    subcommands: [InvokeCommand.self, EmulatorCommand.self])
+    subcommands: [InvokeCommand.self, EmulatorCommand.self, PublishCommand.self])
 }

@@ -22,6 +22,7 @@ actor ExecutionEnvironment {
 
   private let function: FunctionConfiguration
   private let variables: [String: String]
+  private let grace: Duration
   private let report: @Sendable (EmulatorEvent) -> Void
 
   private var callers: [Caller] = []
@@ -43,11 +44,12 @@ actor ExecutionEnvironment {
   private var stream: AsyncThrowingStream<Answer.Piece, any Error>.Continuation?
 
   init(
-    function: FunctionConfiguration, variables: [String: String],
+    function: FunctionConfiguration, variables: [String: String], grace: Duration,
     report: @escaping @Sendable (EmulatorEvent) -> Void
   ) {
     self.function = function
     self.variables = variables
+    self.grace = grace
     self.report = report
   }
 
@@ -197,7 +199,7 @@ actor ExecutionEnvironment {
       running.process.send(SIGKILL)
       await running.end.value
     } else {
-      await end(running, within: .seconds(2))
+      await end(running, within: grace)
     }
   }
 
@@ -210,8 +212,8 @@ actor ExecutionEnvironment {
     deadline.cancel()
   }
 
-  /// Ends everything: the process gets SIGTERM, and SIGKILL after `grace`; callers are told.
-  func stop(grace: Duration = .seconds(2)) async {
+  /// Ends everything: the process gets SIGTERM, and SIGKILL after a grace; callers are told.
+  func stop() async {
     isStopping = true
     finish(.stopped)
     poll?.resume(returning: nil)
