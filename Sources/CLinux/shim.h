@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <nss.h>
+#include <gnu/libc-version.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/epoll.h>
@@ -43,6 +44,15 @@ extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *
 // pidfd_open(2), which glibc wraps since 2.36 only; Linux has it since 5.3.
 static inline int clinux_pidfd_open(pid_t pid, unsigned int flags) {
   return (int)syscall(SYS_pidfd_open, pid, flags);
+}
+
+// What a release was linked with, as lambda/package found it: names and versions of source packages. Empty in any other
+// build, whose libraries are those of the machine that it runs on.
+#ifndef RELEASE_COMPONENTS
+#define RELEASE_COMPONENTS ""
+#endif
+static inline const char *clinux_release_components(void) {
+  return RELEASE_COMPONENTS;
 }
 
 #endif
