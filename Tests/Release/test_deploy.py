@@ -1,6 +1,7 @@
 """What lambda/aws says about deploying holds: the template, and every command of deploy.md."""
 
 import json
+import os
 import pathlib
 import re
 import shlex
@@ -15,6 +16,9 @@ import botocore.model
 import botocore.validate
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
+
+# The machine's own AWS set-up stays out of this.
+os.environ.update(AWS_DEFAULT_REGION="eu-west-1", AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 TEMPLATE = PROJECT / "lambda/aws/template.yaml"
