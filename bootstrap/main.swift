@@ -1,6 +1,12 @@
 import DefenderFunction
+import Glibc
 import LambdaRuntime
 import Platform
+
+if CommandLine.arguments.dropFirst() == ["--version"] {
+  print(versionText(of: "bootstrap"))
+  exit(EXIT_SUCCESS)
+}
 
 let environment = Environment.ofThisProcess
 let log = Log(environment)

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <nss.h>
+#include <gnu/libc-version.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
@@ -82,6 +83,15 @@ static inline pid_t clinux_fork(void) { return fork(); }
 // prctl(2) is variadic.
 static inline int clinux_set_parent_death_signal(int signal) {
   return prctl(PR_SET_PDEATHSIG, signal);
+}
+
+// What a release was linked with, as lambda/package found it: names and versions of source packages. Empty in any other
+// build, whose libraries are those of the machine that it runs on.
+#ifndef RELEASE_COMPONENTS
+#define RELEASE_COMPONENTS ""
+#endif
+static inline const char *clinux_release_components(void) {
+  return RELEASE_COMPONENTS;
 }
 
 #endif

@@ -1,4 +1,5 @@
 import ArgumentParser
+import DefenderFunction
 
 /// The command-line tool.
 @main
@@ -10,5 +11,6 @@ struct Defender: AsyncParsableCommand {
       Without an AWS account: `defender invoke` and `defender emulator` bring a local Lambda and a local AWS IoT \
       data plane, on 127.0.0.1 only, with credentials made up for the run.
       """,
+    version: versionText(of: "defender"),
     subcommands: [InvokeCommand.self, EmulatorCommand.self, PublishCommand.self])
 }

@@ -1,4 +1,5 @@
 package import HTTPClient
+import WireFormats
 
 /// Why a message wasn't published, or isn't known to be.
 package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -93,16 +94,16 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     switch error.status {
     case 400: return "AWS IoT doesn't take this topic or these parameters."
     case 401, 403:
-      if contains(message, "signature we calculated") {
+      if message.includes("signature we calculated") {
         return "The secret access key doesn't belong to the access key id, or a proxy changed the request."
       }
-      if contains(message, "signature expired") || contains(message, "signature not yet current") {
+      if message.includes("signature expired") || message.includes("signature not yet current") {
         return "The clock is wrong; set it (NTP)."
       }
-      if contains(message, "scoped to") {
+      if message.includes("scoped to") {
         return "AWS_REGION has to be the region of the endpoint."
       }
-      if contains(message, "security token") || contains(message, "expired") {
+      if message.includes("security token") || message.includes("expired") {
         return "The credentials are expired or not of this partition; get new ones."
       }
       return

@@ -1,4 +1,5 @@
 package import Platform
+import WireFormats
 
 /// The host and the port at which the Runtime API listens, as `AWS_LAMBDA_RUNTIME_API` names them.
 package struct RuntimeEndpoint: Equatable, Sendable {
@@ -19,7 +20,7 @@ package struct RuntimeEndpoint: Equatable, Sendable {
   package init(parsing value: String) throws(RuntimeAPIError) {
     func refusal(_ reason: String) -> RuntimeAPIError { .badEndpoint(value: value, reason: reason) }
     if value.isEmpty { throw refusal("it is empty") }
-    if value.contains("://") { throw refusal("it has a scheme") }
+    if value.includes("://") { throw refusal("it has a scheme") }
     if value.contains("/") { throw refusal("it has a path") }
     let isPlain = value.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != UInt8(ascii: "@") }
     guard isPlain, value.utf8.count <= 260 else {
