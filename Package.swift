@@ -99,6 +99,12 @@ let package = Package(
       name: "AWSClientTests",
       dependencies: ["AWSClient", "HTTPClient", "Platform", "TestSupport", "WireFormats"],
       swiftSettings: strict),
+    .executableTarget(
+      name: "signing-benchmark", dependencies: ["AWSClient", "HTTPClient", "Platform"],
+      path: "Tests/Benchmarks/Signing", swiftSettings: strict),
+    .executableTarget(
+      name: "publishing-benchmark", dependencies: ["AWSClient", "HTTPClient", "Platform"],
+      path: "Tests/Benchmarks/Publishing", swiftSettings: strict),
     .testTarget(
       name: "DefenderFunctionTests",
       dependencies: [

@@ -1,4 +1,5 @@
 package import HTTPClient
+import Platform
 import WireFormats
 
 /// An answer of an AWS service that isn't a success, in the shape of its REST-JSON protocol.

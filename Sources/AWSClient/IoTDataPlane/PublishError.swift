@@ -1,4 +1,5 @@
 package import HTTPClient
+import Platform
 import WireFormats
 
 /// Why a message wasn't published, or isn't known to be.
@@ -78,6 +79,8 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     case .notResolved: "Check the endpoint's name, the region and the resolver (/etc/resolv.conf)."
     case .notConnected, .timedOut(.connecting, _):
       "Check the endpoint, the route and the firewall; HTTPS_PROXY names a proxy where one is needed."
+    case .notTrusted(let reason) where contains(reason, "our certificate"):
+      "The certificate has to be registered and active in AWS IoT, and the key has to be its own."
     case .notTrusted: "AWS_CA_BUNDLE names a file with the certificate authorities to trust."
     case .handshakeFailed: "The other side may want a client certificate, or no TLS at all."
     case .proxyRefused(407, _): "HTTPS_PROXY needs the user name and password that the proxy wants."
