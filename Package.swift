@@ -13,6 +13,7 @@ let package = Package(
   name: "device-defender-swift",
   products: [
     .library(name: "LambdaRuntime", targets: ["LambdaRuntime"]),
+    .library(name: "LambdaRuntimeCodable", targets: ["LambdaRuntimeCodable"]),
     .executable(name: "bootstrap", targets: ["bootstrap"]),
     .executable(name: "defender", targets: ["defender"]),
     .executable(name: "echo-function", targets: ["echo-function"]),
@@ -35,6 +36,8 @@ let package = Package(
     .target(
       name: "HTTPClient", dependencies: ["CCurl", "COpenSSL", "Platform"], swiftSettings: strict),
     .target(name: "LambdaRuntime", dependencies: ["Platform", "WireFormats"], swiftSettings: strict),
+    // Brings FoundationEssentials; nothing that `bootstrap` links does.
+    .target(name: "LambdaRuntimeCodable", dependencies: ["LambdaRuntime"], swiftSettings: strict),
     .target(
       name: "DeviceDefender", dependencies: ["CLinux", "Platform", "WireFormats"],
       swiftSettings: strict),
@@ -54,7 +57,8 @@ let package = Package(
       name: "bootstrap", dependencies: ["DefenderFunction", "LambdaRuntime", "Platform"],
       path: "bootstrap", swiftSettings: strict),
     .executableTarget(
-      name: "echo-function", dependencies: ["LambdaRuntime"], path: "lambda/examples/echo",
+      name: "echo-function", dependencies: ["LambdaRuntime", "Platform", "WireFormats"],
+      path: "lambda/examples/echo",
       swiftSettings: strict),
 
     .target(
@@ -86,7 +90,11 @@ let package = Package(
       name: "HTTPClientTests", dependencies: ["HTTPClient", "Platform", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "LambdaRuntimeTests", dependencies: ["LambdaRuntime", "TestSupport"],
+      name: "LambdaRuntimeTests",
+      dependencies: ["LambdaRuntime", "Platform", "TestSupport", "WireFormats", "echo-function"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "LambdaRuntimeCodableTests", dependencies: ["LambdaRuntime", "LambdaRuntimeCodable", "Platform"],
       swiftSettings: strict),
     .testTarget(
       name: "DeviceDefenderTests", dependencies: ["DeviceDefender", "TestSupport"],

@@ -10,6 +10,7 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
@@ -73,6 +74,14 @@ static inline int clinux_ipv4_addresses(int socket, struct ifreq *entries, int c
   request.ifc_req = entries;
   int result = ioctl(socket, SIOCGIFCONF, &request);
   return result == 0 ? request.ifc_len / (int)sizeof *entries : result;
+}
+
+// Swift refuses fork(2), for what a second thread may hold; a process of one thread has no such thread.
+static inline pid_t clinux_fork(void) { return fork(); }
+
+// prctl(2) is variadic.
+static inline int clinux_set_parent_death_signal(int signal) {
+  return prctl(PR_SET_PDEATHSIG, signal);
 }
 
 #endif

@@ -22,7 +22,7 @@ final class RuntimeConnection {
   private(set) var wasReused = false
 
   /// What an exchange works on; a class, so that it can be held across the failure of one.
-  private final class Open {
+  final class Open {
     var reader: MessageReader<LoopbackSocket>
 
     init(_ socket: consuming LoopbackSocket) {
@@ -43,6 +43,17 @@ final class RuntimeConnection {
     connection.reader.source.deadline = BootTime.now.advanced(by: Self.exchangeTimeout)
     return try answer(on: connection, limit: Self.maximumEventBytes)
   }
+
+  /// Takes a connection that the other side has not given up, for a request that can't be sent twice.
+  func takeLiveConnection(until deadline: BootTime) throws(ExchangeError) -> Open {
+    if let open, !open.reader.source.isIdle { self.open = nil }
+    let connection = try takeConnection()
+    connection.reader.source.deadline = deadline
+    return connection
+  }
+
+  /// Gives up the connection, which doesn't outlive a snapshot.
+  func close() { open = nil }
 
   /// Sends a request in two parts and waits for its answer, for the time of an exchange at most.
   func post(_ head: [UInt8], _ body: [UInt8]) throws(ExchangeError) -> Answer {
@@ -69,7 +80,8 @@ final class RuntimeConnection {
     return connection
   }
 
-  private func answer(on connection: Open, limit: Int) throws(ExchangeError) -> Answer {
+  /// Reads the answer to what was sent on `connection`, and keeps the connection where the other side does.
+  func answer(on connection: Open, limit: Int) throws(ExchangeError) -> Answer {
     let head = try connection.reader.head()
     let body = try connection.reader.body(after: head, limit: limit)
     if head.keepsConnection { open = connection }

@@ -70,12 +70,20 @@ package struct LoopbackSocket: ByteSource, ~Copyable {
     if waits.0.revents == 0, waits.1.revents != 0 { throw .shutdown }
   }
 
+  /// Whether the connection is open and silent, as it should be between two exchanges.
+  package var isIdle: Bool {
+    var waits = pollfd(fd: socket.rawValue, events: Int16(POLLIN), revents: 0)
+    return unsafe poll(&waits, 1, 0) == 0
+  }
+
   package mutating func read(
     into output: inout OutputSpan<UInt8>, filling: Bool
   ) throws(ExchangeError) {
     let flags = filling ? Int32(MSG_WAITALL) : 0
     let descriptor = socket.rawValue
     while true {
+      // Before each turn, not only when nothing came: a peer that drips has no more time than one that is silent.
+      if deadline <= .now { throw .timedOut("receiving") }
       do throws(Errno) {
         try unsafe output.withUnsafeMutableBufferPointer { buffer, count throws(Errno) in
           let free = unsafe UnsafeMutableRawBufferPointer(
@@ -85,7 +93,6 @@ package struct LoopbackSocket: ByteSource, ~Copyable {
         return
       } catch {
         guard error == .wouldBlock else { throw .broken(error) }
-        if deadline <= .now { throw .timedOut("receiving") }
       }
     }
   }
@@ -95,11 +102,11 @@ package struct LoopbackSocket: ByteSource, ~Copyable {
     let total = head.count + body.count + tail.count
     var sent = 0
     while sent < total {
+      if deadline <= .now { throw .timedOut("sending") }
       do throws(Errno) {
         sent += try sendOnce(head, body, tail, from: sent)
       } catch {
         guard error == .wouldBlock else { throw .broken(error) }
-        if deadline <= .now { throw .timedOut("sending") }
       }
     }
   }

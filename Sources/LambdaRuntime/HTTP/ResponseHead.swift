@@ -53,57 +53,71 @@ package struct ResponseHead: Equatable, Sendable {
   }
 
   /// The value of the first field called `name`, in whatever case; ill-formed UTF-8 in it is repaired.
-  package subscript(_ name: String) -> String? {
-    guard let field = fields.first(where: { matches($0, name) }) else { return nil }
-    return String(decoding: bytes[field.value], as: UTF8.self)
+  package subscript(_ name: StaticString) -> String? {
+    for field in fields where matches(field, name) { return text(field.value) }
+    return nil
   }
 
   /// The values of all fields called `name`, in the order in which they came.
-  package func values(_ name: String) -> [String] {
-    fields.filter { matches($0, name) }.map { String(decoding: bytes[$0.value], as: UTF8.self) }
+  package func values(_ name: StaticString) -> [String] {
+    fields.filter { matches($0, name) }.map { text($0.value) }
   }
 
-  private func matches(_ field: Field, _ name: String) -> Bool {
-    let wanted = name.utf8
-    guard field.name.count == wanted.count else { return false }
-    var index = field.name.lowerBound
-    for byte in wanted {
-      if lowercased(bytes[index]) != lowercased(byte) { return false }
-      index += 1
+  private func matches(_ field: Field, _ name: StaticString) -> Bool { equals(field.name, name) }
+
+  /// Whether the bytes at `range` are `text`, in whatever case.
+  private func equals(_ range: Range<Int>, _ text: StaticString) -> Bool {
+    guard range.count == text.utf8CodeUnitCount else { return false }
+    return text.withUTF8Buffer { wanted in
+      for (index, position) in range.enumerated() {
+        if unsafe lowercased(bytes[position]) != lowercased(wanted[index]) { return false }
+      }
+      return true
     }
-    return true
   }
 
+  /// Finds out how the body ends and whether the connection lasts (RFC 9112, sections 6.3 and 9.3).
   private mutating func readFraming() throws(ExchangeError) {
-    for option in values("Connection") {
-      switch option.lowercased() {
-      case "close": keepsConnection = false
-      case "keep-alive": keepsConnection = true
+    var length: Field?
+    var coding: Field?
+    for field in fields {
+      switch field.name.count {
+      case 10 where matches(field, "Connection"):
+        if equals(field.value, "close") { keepsConnection = false }
+        if equals(field.value, "keep-alive") { keepsConnection = true }
+      case 14 where matches(field, "Content-Length"):
+        if let length, bytes[length.value] != bytes[field.value] {
+          throw .malformed("two lengths of the body")
+        }
+        length = field
+      case 17 where matches(field, "Transfer-Encoding"):
+        if coding != nil { throw .malformed("two transfer codings") }
+        coding = field
       default: break
       }
     }
-    let lengths = values("Content-Length")
-    let codings = values("Transfer-Encoding")
-    guard lengths.isEmpty || codings.isEmpty else {
+    guard length == nil || coding == nil else {
       throw .malformed("both Content-Length and Transfer-Encoding")
     }
-    if (100..<200).contains(status) || status == 204 || status == 304 {
+    if status < 200 || status == 204 || status == 304 {
       framing = .none
-    } else if !codings.isEmpty {
-      guard codings.count == 1, codings[0].lowercased() == "chunked" else {
-        throw .malformed("Transfer-Encoding is '\(codings.joined(separator: ", "))', not 'chunked'")
+    } else if let coding {
+      guard equals(coding.value, "chunked") else {
+        throw .malformed("Transfer-Encoding is '\(text(coding.value))', not 'chunked'")
       }
       framing = .chunked
-    } else if let text = lengths.first {
-      guard lengths.allSatisfy({ $0 == text }), let length = decimal(text) else {
-        throw .malformed("Content-Length is '\(lengths.joined(separator: ", "))'")
+    } else if let length {
+      guard let count = decimal(bytes[length.value]) else {
+        throw .malformed("Content-Length is '\(text(length.value))'")
       }
-      framing = .length(length)
+      framing = .length(count)
     } else {
       framing = .untilClose
       keepsConnection = false
     }
   }
+
+  private func text(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }
 
   private static func field(
     _ bytes: [UInt8], _ line: Range<Int>, number: Int
@@ -152,12 +166,16 @@ private func lineEnd(in bytes: [UInt8], from start: Int) -> Int {
   return bytes.count
 }
 
-/// A number of decimal digits only; nil where it has another character or is too wide.
-func decimal(_ text: String) -> Int? {
-  guard !text.isEmpty, text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
-    return nil
+/// A number of decimal digits only; nil where there is another character, none, or more than fit.
+private func decimal(_ digits: ArraySlice<UInt8>) -> Int? {
+  var value = 0
+  for digit in digits {
+    guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit), value < Int.max / 10 - 1 else {
+      return nil
+    }
+    value = value * 10 + Int(digit - UInt8(ascii: "0"))
   }
-  return Int(text)
+  return digits.isEmpty ? nil : value
 }
 
 private func excerpt(_ bytes: [UInt8], end: Int) -> String {

@@ -7,4 +7,5 @@ struct Echo: Handler {
   }
 }
 
-serveAndExit { _ in Echo() }
+// `Probe` answers the events of the runtime's tests, and hands all others on.
+serveAndExit { startup in try Probe(Echo(), startup) }
