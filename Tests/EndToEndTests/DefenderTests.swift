@@ -17,6 +17,8 @@ import WireFormats
     #expect(run.verifiedPublishes == 2)
     #expect(run.outputLines.count { $0.hasSuffix("\"network_stats\": {") } == 1)
     #expect(run.output.contains("\"published\": 2"))
+    #expect(
+      run.outputLines.last == "2 reports of this machine were published, and their signatures verified.")
     let lines = run.errors
     #expect(lines.first?.hasPrefix("START RequestId: ") == true)
     #expect(lines.dropLast().last?.hasPrefix("END RequestId: ") == true)

@@ -62,6 +62,7 @@ package struct Configuration: Sendable {
     names = reader.choice("DEFENDER_NAMES", byRawValue: ReportNames.self) ?? names
     limits = reader.limits()
     procfsPath = reader.procfsPath() ?? procfsPath
+    reader.checkAccess()
     acknowledgement =
       reader.choice("DEFENDER_ACKNOWLEDGE", byRawValue: Acknowledgement.self) ?? acknowledgement
     confirmationTime = reader.confirmationTime() ?? confirmationTime

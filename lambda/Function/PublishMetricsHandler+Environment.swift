@@ -26,7 +26,7 @@ package func makePublisher(
     throw ConfigurationError(mistakes: [])
   }
   return try HTTPSPublisher(
-    endpoint: endpoint, region: region, credentials: EnvironmentCredentials(environment),
+    endpoint: endpoint, region: region, credentials: try CredentialChain(environment, time: time, log: log),
     exchange: try CurlExchange(CurlExchange.Configuration(environment)), time: time, log: log)
 }
 

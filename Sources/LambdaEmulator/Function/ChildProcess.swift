@@ -80,6 +80,12 @@ package final class ChildProcess: Sendable {
     }
   }
 
+  /// Whether the process has ended, also where nobody was told yet.
+  package var hasEnded: Bool {
+    var wait = pollfd(fd: exitNotice.rawValue, events: Int16(POLLIN), revents: 0)
+    return unsafe poll(&wait, 1, 0) > 0
+  }
+
   /// The most memory that the process has had in use, in bytes; nil where it has ended.
   ///
   /// Reads `VmHWM` of `/proc/<pid>/status`. Not `ru_maxrss`, which would contain what this process had in use when

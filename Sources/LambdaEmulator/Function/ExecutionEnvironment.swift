@@ -99,6 +99,11 @@ actor ExecutionEnvironment {
       initDuration: initDuration, memoryMegabytes: function.memoryMegabytes, peakMemory: peakMemory,
       outcome: outcome)
     initDuration = nil
+    if case .timedOut = outcome {
+      let time = CivilTime(.now).extendedFormat
+      let seconds = twoDecimals(function.timeout.inSeconds)
+      report(.platform("\(time) \(invocation.requestID) Task timed out after \(seconds) seconds"))
+    }
     report(.platform("END RequestId: \(invocation.requestID)"))
     report(.platform(reportLine.text))
     let result = outcome.result(of: invocation, function)
@@ -112,6 +117,8 @@ actor ExecutionEnvironment {
 
   /// Runs the invocation until it is answered, its process ends or its time is up.
   private func outcome(of invocation: Invocation) async -> Outcome {
+    // A process that has died in the meantime mustn't get the invocation.
+    if let running, running.process.hasEnded { await running.end.value }
     if isStopping { return .stopped }
     if running == nil {
       do throws(LaunchError) {

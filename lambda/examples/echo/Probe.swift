@@ -2,6 +2,9 @@ import LambdaRuntime
 import Platform
 import WireFormats
 
+/// Has Lambda send SIGTERM before it ends the environment, where `BENCH_EXTENSION` is set.
+let probeOptions = ServeOptions(registersExtension: Environment.ofThisProcess["BENCH_EXTENSION"] != nil)
+
 /// Shows, on request, what a runtime has to live through: an event such as `{"fail":1}` has the handler fail.
 ///
 /// Only the first key of an event is looked at. What asks for nothing goes to the function behind.

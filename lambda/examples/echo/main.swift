@@ -7,5 +7,5 @@ struct Echo: Handler {
   }
 }
 
-// `Probe` answers the events of the runtime's tests, and hands all others on.
-serveAndExit { startup in try Probe(Echo(), startup) }
+// `Probe` answers the events of the runtime's tests, and hands all others on; without it, `{ _ in Echo() }` is all.
+serveAndExit(options: probeOptions) { startup in try Probe(Echo(), startup) }
