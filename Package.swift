@@ -45,9 +45,12 @@ let package = Package(
       name: "AWSClient", dependencies: ["COpenSSL", "HTTPClient", "Platform", "WireFormats"],
       swiftSettings: strict),
     .target(
+      name: "MQTT", dependencies: ["COpenSSL", "HTTPClient", "Platform", "WireFormats"],
+      swiftSettings: strict),
+    .target(
       name: "DefenderFunction",
       dependencies: [
-        "AWSClient", "DeviceDefender", "HTTPClient", "LambdaRuntime", "Platform", "WireFormats",
+        "AWSClient", "DeviceDefender", "HTTPClient", "LambdaRuntime", "MQTT", "Platform", "WireFormats",
       ],
       path: "lambda/Function", swiftSettings: strict),
     .executableTarget(
@@ -70,13 +73,15 @@ let package = Package(
     .executableTarget(
       name: "defender",
       dependencies: [
-        "AWSClient", "DefenderFunction", "HTTPClient", "LambdaEmulator", "Platform", "WireFormats",
+        "AWSClient", "DefenderFunction", "DeviceDefender", "HTTPClient", "LambdaEmulator", "LambdaRuntime",
+        "Platform", "WireFormats",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
 
     .target(
-      name: "TestSupport", dependencies: ["CLinux", "COpenSSL", "Platform", "WireFormats"],
+      name: "TestSupport",
+      dependencies: ["CLinux", "COpenSSL", "HTTPClient", "MQTT", "Platform", "WireFormats"],
       path: "Tests/TestSupport", swiftSettings: strict),
     .testTarget(
       name: "PlatformTests", dependencies: ["Platform", "TestSupport"], swiftSettings: strict),
@@ -105,6 +110,9 @@ let package = Package(
     .executableTarget(
       name: "publishing-benchmark", dependencies: ["AWSClient", "HTTPClient", "Platform"],
       path: "Tests/Benchmarks/Publishing", swiftSettings: strict),
+    .testTarget(
+      name: "MQTTTests", dependencies: ["MQTT", "Platform", "TestSupport", "WireFormats"],
+      swiftSettings: strict),
     .testTarget(
       name: "DefenderFunctionTests",
       dependencies: [

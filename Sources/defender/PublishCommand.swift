@@ -146,7 +146,10 @@ struct PublishCommand: ParsableCommand {
   }
 
   private func answer(_ receipt: PublishReceipt) -> JSONValue {
-    var members = [JSONValue.Member(name: "status", value: .number(String(receipt.status)))]
+    var members: [JSONValue.Member] = []
+    if let status = receipt.status {
+      members.append(JSONValue.Member(name: "status", value: .number(String(status))))
+    }
     let texts = [("requestId", receipt.requestID), ("traceId", receipt.traceID)]
     for case (let name, let text?) in texts {
       members.append(JSONValue.Member(name: name, value: .string(text)))
@@ -161,7 +164,7 @@ extension PublishError {
     switch cause {
     case .payloadTooLarge, .credentials, .signing, .noTimeLeft, .exchange(.invalidRequest): .notRun
     case .refused: .failed
-    case .exchange: .noAnswer
+    case .exchange, .transport: .noAnswer
     }
   }
 }
