@@ -4,7 +4,7 @@ package import Platform
 
 /// How reports leave.
 package enum Transport: String, CaseIterable, Sendable {
-  case https, mqtt
+  case https, mqtt, greengrass
 }
 
 /// What moves the baseline of the deltas.
@@ -35,7 +35,7 @@ package struct Configuration: Sendable {
   package var acknowledgement = Acknowledgement.publish
   /// How long a report waits for what Device Defender says about it, with a transport that hears that.
   package var confirmationTime = Duration.seconds(10)
-  /// How long one publish may take at most.
+  /// How long one publish may take at most, with everything that is tried again.
   package var publishTimeout = Duration.seconds(10)
   /// Nil only where the transport needs none; so the next two.
   package var region: String?

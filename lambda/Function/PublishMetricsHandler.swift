@@ -15,7 +15,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
   /// A cycle is expected to take no less than this, until one has taken longer.
   private static let leastCycleTime = Duration.seconds(1)
 
-  private let configuration: Configuration
+  private var configuration: Configuration
   private let publisher: any Publisher
   private let time: any TimeKeeper
   private let log: Log
@@ -23,6 +23,10 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
   private var baseline: Baseline?
   private var lastReportID: UInt64 = 0
   private var hasPublished = false
+  /// When the last report was due.
+  private var lastDue: BootTime?
+  /// Whether the next loop goes on where the last one ended.
+  private var isResumed = false
   private var hasWarnedOfReservedTopic = false
   private var hasWarnedOfInterval = false
 
@@ -36,6 +40,15 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     collector = Collector(
       procfs: ProcRoot(configuration.procfsPath), log: log,
       maximumListSize: configuration.limits.maximumListSize)
+  }
+
+  /// Has the next loop go on with another configuration: an interval after the last report, with the same baseline.
+  package mutating func resume(with configuration: Configuration) {
+    self.configuration = configuration
+    collector = Collector(
+      procfs: ProcRoot(configuration.procfsPath), log: log,
+      maximumListSize: configuration.limits.maximumListSize)
+    isResumed = true
   }
 
   package mutating func handle(_ event: Event, _ context: Context) throws -> Response {
@@ -93,6 +106,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
         publish(work, before: end, into: &summary)
       }
       made += 1
+      lastDue = schedule.next
       let now = time.bootTime
       cycleTime = max(cycleTime, start.duration(to: now))
       if made == work.reports { break }
@@ -111,8 +125,12 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
 
   /// When the first report is due: at once, or an interval after a sample that only began the deltas, or in a loop
   /// without an end at this thing's share of the interval.
-  private func firstReport(of work: Work, before end: BootTime, afterInterval: Bool) -> BootTime {
+  private mutating func firstReport(of work: Work, before end: BootTime, afterInterval: Bool) -> BootTime {
     let now = time.bootTime
+    defer { isResumed = false }
+    if isResumed, let lastDue {
+      return max(now, lastDue.advanced(by: work.interval))
+    }
     guard configuration.isSpread, work.reports == nil, !hasPublished, let thing = configuration.thingName
     else {
       return afterInterval ? now.advanced(by: work.interval) : now
