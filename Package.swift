@@ -76,7 +76,8 @@ let package = Package(
     .executableTarget(
       name: "defender",
       dependencies: [
-        "AWSClient", "HTTPClient", "LambdaEmulator", "Platform", "WireFormats",
+        "AWSClient", "DefenderFunction", "DeviceDefender", "HTTPClient", "LambdaEmulator", "LambdaRuntime",
+        "Platform", "WireFormats",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -109,6 +110,12 @@ let package = Package(
       name: "AWSClientTests",
       dependencies: ["AWSClient", "HTTPClient", "Platform", "TestSupport", "WireFormats"],
       swiftSettings: strict),
+    .executableTarget(
+      name: "signing-benchmark", dependencies: ["AWSClient", "HTTPClient", "Platform"],
+      path: "Tests/Benchmarks/Signing", swiftSettings: strict),
+    .executableTarget(
+      name: "publishing-benchmark", dependencies: ["AWSClient", "HTTPClient", "Platform"],
+      path: "Tests/Benchmarks/Publishing", swiftSettings: strict),
     .testTarget(
       name: "MQTTTests", dependencies: ["MQTT", "Platform", "TestSupport", "WireFormats"],
       swiftSettings: strict),

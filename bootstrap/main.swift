@@ -1,7 +1,13 @@
 import DefenderFunction
+import Glibc
 import GreengrassIPC
 import LambdaRuntime
 import Platform
+
+if CommandLine.arguments.dropFirst() == ["--version"] {
+  print(versionText(of: "bootstrap"))
+  exit(EXIT_SUCCESS)
+}
 
 let environment = Environment.ofThisProcess
 let isFunction = environment.value("AWS_LAMBDA_RUNTIME_API") != nil

@@ -14,8 +14,9 @@ public struct Environment: Sendable {
     var entry = unsafe environ
     while let text = unsafe entry.pointee {
       let line = unsafe String(cString: text)
-      if let equals = line.firstIndex(of: "=") {
-        variables[String(line[..<equals])] = String(line[line.index(after: equals)...])
+      // By bytes: going by characters needs Unicode's tables, and at start that is most of the time this takes.
+      if let equals = line.utf8.firstIndex(of: UInt8(ascii: "=")) {
+        variables[String(line[..<equals])] = String(line[line.utf8.index(after: equals)...])
       }
       unsafe entry += 1
     }

@@ -46,6 +46,25 @@ import WireFormats
     }
   }
 
+  @Test func `makes up a trace where the caller has none, and passes an identity on`() async throws {
+    try await withEmulator { emulator, client in
+      var request = InvocationRequest(event: [0, 0xFF])
+      request.cognitoIdentity = #"{"cognitoIdentityId":"a"}"#
+      request.clientContext = #"{"custom":{"é":"\u0001"}}"#
+      let asked = request
+      async let result = emulator.invoke(asked)
+      let event = try await client.get(next)
+      #expect(event.body == [0, 0xFF])
+      #expect(event.header("Lambda-Runtime-Cognito-Identity") == request.cognitoIdentity)
+      #expect(event.header("Lambda-Runtime-Client-Context") == request.clientContext)
+      let parts = try #require(event.header("Lambda-Runtime-Trace-Id")).split(separator: ";")
+      #expect(parts.map { $0.prefix { $0 != "=" } } == ["Root", "Parent", "Sampled"])
+      #expect(parts[0].utf8.count == "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700".utf8.count)
+      #expect(try await client.post(event.responseTarget).status == 202)
+      #expect(await result.failure == nil)
+    }
+  }
+
   @Test func `lets several callers wait for their turn`() async throws {
     try await withEmulator { emulator, client in
       let events = (1...5).map { #"{"n":\#($0)}"# }
@@ -205,19 +224,25 @@ import WireFormats
   }
 
   @Test func `kills a function whose time is up, and starts it again for the next caller`() async throws {
-    try await withEmulator(timeout: .milliseconds(300)) { emulator, client in
-      async let answer = client.post(invokeTarget)
-      let event = try await client.get(next)
-      let received = try await answer
-      #expect(received.header("X-Amz-Function-Error") == "Unhandled")
-      let message = try #require(try received.json["errorMessage"]?.string)
-      #expect(message == "RequestId: \(event.requestID) Error: Task timed out after 0.30 seconds")
-      #expect(try await client.post(event.responseTarget, "late").status == 400)
-      async let second = client.post(invokeTarget, "second")
-      let polled = try await client.get(next)
-      #expect(polled.text == "second")
-      #expect(try await client.post(polled.responseTarget, "2").status == 202)
-      #expect(try await second.text == "2")
+    let (starts, started) = AsyncStream.makeStream(of: Void.self)
+    let report: @Sendable (EmulatorEvent) -> Void = { event in
+      if case .output("started") = event { started.yield() }
+    }
+    let script = "echo started; exec sleep 600"
+    try await withEmulator(script: script, timeout: .seconds(1), report: report) { emulator, client in
+      var process = starts.makeAsyncIterator()
+      let first = try await client.post(invokeTarget)
+      #expect(first.header("X-Amz-Function-Error") == "Unhandled")
+      #expect(try first.json["errorType"]?.string == "Sandbox.Timedout")
+      let message = try #require(try first.json["errorMessage"]?.string)
+      #expect(message.hasSuffix("Error: Task timed out after 1.00 seconds"))
+      #expect(await process.next() != nil)
+      let requestID = try #require(first.header("X-Amzn-RequestId"))
+      let late = "/2018-06-01/runtime/invocation/\(requestID)/response"
+      #expect(try await client.post(late, "late").status == 400)
+      async let second = client.post(invokeTarget)
+      #expect(await process.next() != nil)
+      #expect(try await second.status == 200)
     }
   }
 

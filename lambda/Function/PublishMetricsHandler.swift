@@ -80,9 +80,12 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
 
   private mutating func run(_ work: Work, until deadline: BootTime) throws(InvocationFailure) -> Response {
     warn(about: work)
+    let isFirstSampleKept = configuration.beginsWithBaseline && baseline == nil && !work.isDryRun
+    if isFirstSampleKept { baseline = Baseline(collector.snapshot()) }
     var summary = InvocationSummary(topic: work.topic.name, transport: publisher.transport)
     let end = deadline.advanced(by: .zero - Self.answerMargin)
-    var schedule = ReportSchedule(interval: work.interval, first: firstReport(of: work, before: end))
+    let first = firstReport(of: work, before: end, afterInterval: isFirstSampleKept)
+    var schedule = ReportSchedule(interval: work.interval, first: first)
     var cycleTime = Self.leastCycleTime
     var dryBaseline: Baseline?
     var made = 0
@@ -109,6 +112,9 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
       if made == work.reports { break }
       schedule.advance(past: now)
     }
+    if made == 0, summary.ended == .deadline {
+      summary.lastError = "the deadline left no time for a report; give the function a longer timeout"
+    }
     if summary.published == 0, let error = summary.lastError {
       throw InvocationFailure(
         type: "Function.PublishFailed",
@@ -117,8 +123,9 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     return summary.response
   }
 
-  /// When the first report is due: at once, or in a loop without an end at this thing's share of the interval.
-  private mutating func firstReport(of work: Work, before end: BootTime) -> BootTime {
+  /// When the first report is due: at once, or an interval after a sample that only began the deltas, or in a loop
+  /// without an end at this thing's share of the interval.
+  private mutating func firstReport(of work: Work, before end: BootTime, afterInterval: Bool) -> BootTime {
     let now = time.bootTime
     defer { isResumed = false }
     if isResumed, let lastDue {
@@ -126,7 +133,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     }
     guard configuration.isSpread, work.reports == nil, !hasPublished, let thing = configuration.thingName
     else {
-      return now
+      return afterInterval ? now.advanced(by: work.interval) : now
     }
     // Where the deadline comes first, the share is taken of the time that there is: no invocation without a report.
     let room = now.duration(to: end) - Self.leastCycleTime
@@ -146,18 +153,43 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     }
     let payload = report.encoded(as: work.format, names: work.names)
     let limit = min(end, time.bootTime.advanced(by: configuration.publishTimeout))
+    let confirmer = publisher as? any ReportConfirmer
+    confirmer?.announce(reportID: id)
     do throws(PublishError) {
       let receipt = try publisher.publish(payload, to: work.topic, qos: .atLeastOnce, until: limit)
-      acknowledge(snapshot)
       hasPublished = true
       summary.published += 1
       summary.lastReportID = id
-      log.info(
-        "Published report \(id), \(payload.count) bytes, to \(work.topic.name): \(receipt).")
+      log.info("Published report \(id), \(payload.count) bytes, to \(work.topic.name): \(receipt).")
+      let confirmationLimit = min(end, time.bootTime.advanced(by: configuration.confirmationTime))
+      let confirmation = confirmer?.confirmation(of: id, until: confirmationLimit)
+      // Where nobody ever says that it is accepted, that can't be waited for.
+      if configuration.acknowledgement == .publish || confirmation == nil || confirmation == .accepted {
+        acknowledge(snapshot)
+      }
+      if let confirmation { note(confirmation, of: id, in: &summary) }
     } catch {
       summary.failed += 1
       summary.lastError = "\(error)"
       log.error("Report \(id) was not published: \(error)")
+    }
+  }
+
+  private func note(
+    _ confirmation: ReportConfirmation, of id: UInt64, in summary: inout InvocationSummary
+  ) {
+    switch confirmation {
+    case .accepted:
+      summary.confirmations.accepted += 1
+      log.info("Device Defender accepted report \(id).")
+    case .rejected(let code, let message):
+      summary.confirmations.rejected += 1
+      summary.lastError = "Device Defender rejected report \(id): \(code): \(message)"
+      log.error("Device Defender rejected report \(id): \(code): \(message).")
+    case .unanswered:
+      summary.confirmations.unanswered += 1
+      log.warn(
+        "Device Defender didn't answer report \(id) within \(configuration.confirmationTime.inSeconds) s.")
     }
   }
 

@@ -42,6 +42,10 @@ extension ProcRoot {
     } catch {
       throw .unreadable(path: "\(self.path)/\(path)", error)
     }
+    if !parser.isPlausible, parser.skipped.count == 0 {
+      // Every namespace has a loopback interface: no line is no answer, and its zeros would be deltas later.
+      throw .malformed(path: "\(self.path)/\(path)", line: 1, reason: "the file is empty", text: "")
+    }
     try parser.skipped.report(path: "\(self.path)/\(path)", isAllThereIs: !parser.isPlausible, to: log)
     return parser.counters
   }
@@ -90,7 +94,7 @@ extension InterfaceCounters {
     _ = columns.consume(UInt8(ascii: ":"), in: line)
     columns.skipBlanks(in: line)
     traffic = Traffic()
-    for column in 0..<10 {
+    for column in 0..<16 {
       guard let value = columns.decimal(in: line), columns.endColumn(in: line) else { throw .counters }
       switch column {
       case 0: traffic.bytesIn = value

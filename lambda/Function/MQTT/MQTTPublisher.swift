@@ -21,6 +21,8 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
     package var keepAliveSeconds: UInt16
     package var connection: ConnectionMode
     package var delay = ReconnectDelay()
+    /// The time that connecting, subscribing, or one acknowledgement may take where the deadline leaves more.
+    package var stepTimeout = Duration.seconds(10)
 
     package init(clientID: String, keepAliveSeconds: UInt16, connection: ConnectionMode) {
       self.clientID = clientID
@@ -31,8 +33,6 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
 
   /// What AWS IoT takes in one message.
   private static let maximumPayloadBytes = 131_072
-  /// The time that connecting, subscribing, or one acknowledgement may take where the deadline leaves more.
-  private static let stepTimeout = Duration.seconds(10)
   /// How often a message is sent at most.
   private static let maximumAttempts = 4
   private static let rememberedAnswers = 16
@@ -144,7 +144,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
   private func deliver(
     _ message: Message, _ qos: QualityOfService, over session: Session, until deadline: BootTime
   ) throws(TransportFailure) {
-    let limit = min(deadline, time.bootTime.advanced(by: Self.stepTimeout))
+    let limit = min(deadline, time.bootTime.advanced(by: settings.stepTimeout))
     do throws(MQTTError) {
       let quality: DeliveryQuality = qos == .atLeastOnce ? .atLeastOnce : .atMostOnce
       guard let packetID = try session.send(message, quality: quality, until: limit) else { return }
@@ -175,7 +175,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
           advice: "What failed before is in the log.", isTransient: false)
       }
     }
-    let limit = min(deadline, time.bootTime.advanced(by: Self.stepTimeout))
+    let limit = min(deadline, time.bootTime.advanced(by: settings.stepTimeout))
     let stream = try connector.connect(until: limit)
     do throws(MQTTError) {
       let options = ConnectOptions(clientID: settings.clientID, keepAliveSeconds: settings.keepAliveSeconds)
@@ -214,7 +214,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
     _ session: Session, _ topic: Topic, until deadline: BootTime
   ) throws(TransportFailure) {
     guard topic.isDeviceDefenders, answeredTopic != topic, lostSubscriptions < 2 else { return }
-    let limit = min(deadline, time.bootTime.advanced(by: Self.stepTimeout))
+    let limit = min(deadline, time.bootTime.advanced(by: settings.stepTimeout))
     do throws(MQTTError) {
       try session.subscribe(to: ["\(topic)/accepted", "\(topic)/rejected"], until: limit)
       answeredTopic = topic

@@ -12,6 +12,8 @@ package final class WebSocketConnector: BrokerConnector {
   private let log: Log
   private var signer: RequestSigner
   private var clockSkew = ClockSkew()
+  /// What the last target was signed with.
+  private var usedCredentials: Credentials?
 
   package init(
     _ broker: BrokerEndpoint, _ configuration: CurlExchange.Configuration, region: String,
@@ -31,7 +33,7 @@ package final class WebSocketConnector: BrokerConnector {
   package var endpoint: String { broker.description }
 
   package func connect(until deadline: BootTime) throws(TransportFailure) -> any ByteStream {
-    let target = try signedTarget()
+    let target = try signedTarget(until: deadline)
     let stream = try openStream(to: broker, configuration, time, until: deadline)
     let upgrade = WebSocketUpgrade(host: broker.hostHeader, target: target)
     do throws(WebSocketFailure) {
@@ -42,12 +44,14 @@ package final class WebSocketConnector: BrokerConnector {
     }
   }
 
-  private func signedTarget() throws(TransportFailure) -> String {
+  private func signedTarget(until deadline: BootTime) throws(TransportFailure) -> String {
     let now = time.wallTime.advanced(by: clockSkew.offset)
     do {
-      guard let found = try credentials.credentials(at: now) else {
+      let limit = time.bootTime.duration(to: deadline)
+      guard let found = try credentials.credentials(at: now, within: limit) else {
         throw CredentialError.noSourceConfigured(tried: [credentials.name])
       }
+      usedCredentials = found
       return try signer.mqttWebSocketTarget(host: broker.hostHeader, with: found, at: now)
     } catch {
       throw TransportFailure(
@@ -61,13 +65,16 @@ package final class WebSocketConnector: BrokerConnector {
     guard case .refused(let answer, _, _) = error else {
       return TransportFailure(reason: "\(error)", advice: "Check the network.", isTransient: true)
     }
-    let isClock = [400, 401, 403].contains(answer.status) && learnsOfClock(from: answer)
+    let isRefusal = [400, 401, 403].contains(answer.status)
+    let isClock = isRefusal && learnsOfClock(from: answer)
+    // Cached credentials may have been revoked; where there are others, they are worth an attempt.
+    let hasOthers = isRefusal && !isClock && usedCredentials.map(credentials.forget) == true
     return TransportFailure(
       reason: "\(error)",
       advice: isClock
         ? "The clock is wrong; the next attempt reckons with that. Set it (NTP)."
         : "The credentials have to be valid and allow iot:Connect, and the signing region that of the endpoint.",
-      isTransient: isClock || answer.status >= 500 || answer.status == 429)
+      isTransient: isClock || hasOthers || answer.status >= 500 || answer.status == 429)
   }
 
   /// Takes the clock of the answer where ours is off by minutes; false where that changes nothing.
