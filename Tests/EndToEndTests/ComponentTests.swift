@@ -14,7 +14,8 @@ private func nucleus(_ manner: FakeNucleus.Manner, _ configuration: String = con
   -> FakeNucleus
 {
   try FakeNucleus(
-    manner, configuration: configuration, arguments: ["--run", try BuiltProgram("bootstrap").path],
+    manner, configuration: configuration,
+    arguments: ["--confirm", "accepted", "--run", try BuiltProgram("bootstrap").path],
     environment: ["AWS_IOT_THING_NAME": "t1", "AWS_REGION": "eu-central-1"])
 }
 
