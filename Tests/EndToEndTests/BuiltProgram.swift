@@ -72,7 +72,7 @@ struct BuiltProgram: Sendable {
     let redirect = #"exec 3>"$1" <"$2"; shift 2; exec "$@" >&3 3>&-"#
     let process = try await ChildProcess.start(
       "/bin/sh", arguments: ["-c", redirect, "sh", outputFile, inputFile, path] + arguments,
-      environment: environment)
+      environment: ["AWS_EC2_METADATA_DISABLED": "true"].merging(environment) { _, given in given })
     let errors = Mutex<[String]>([])
     let overdue = Task {
       if (try? await Task.sleep(for: limit)) != nil { process.send(SIGKILL) }

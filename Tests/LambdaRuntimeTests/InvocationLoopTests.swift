@@ -39,24 +39,6 @@ struct InvocationLoopTests {
     #expect(server.requests(atLeast: 1).map { $0["Host"] } == ["localhost:\(server.port)"])
   }
 
-  @Test func `gives a peer that sends a byte at a time no more than its time`() throws {
-    let server = try LoopbackServer { _ in .sendInPieces(Array(repeating: [0x20], count: 100)) }
-    let endpoint = try RuntimeEndpoint(parsing: "127.0.0.1:\(server.port)")
-    var socket = try LoopbackSocket.connected(to: endpoint, until: BootTime.now.advanced(by: .seconds(60)))
-    try socket.send(Array("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".utf8), [])
-    let answer = try [UInt8](capacity: 1) { output throws(ExchangeError) in
-      try socket.read(into: &output, filling: true)
-    }
-    #expect(answer == [0x20])
-    // More bytes are there or on their way, so nothing here ever waits: only the clock can end it.
-    socket.deadline = .now
-    #expect(throws: ExchangeError.timedOut("receiving")) {
-      _ = try [UInt8](capacity: 1) { output throws(ExchangeError) in
-        try socket.read(into: &output, filling: true)
-      }
-    }
-  }
-
   @Test func `carries six megabytes there and back`() throws {
     let body = String(repeating: "0123456789abcdef", count: 393_216)
     let run = try ServedRuntime(script: [event(body), accepted], handler: TestHandler.echo)
