@@ -13,8 +13,10 @@ let package = Package(
   name: "device-defender-swift",
   products: [
     .library(name: "LambdaRuntime", targets: ["LambdaRuntime"]),
+    .library(name: "LambdaRuntimeCodable", targets: ["LambdaRuntimeCodable"]),
     .executable(name: "bootstrap", targets: ["bootstrap"]),
     .executable(name: "defender", targets: ["defender"]),
+    .executable(name: "echo-function", targets: ["echo-function"]),
   ],
   dependencies: [
     // What `defender` and the tests use; `bootstrap` links none of it.
@@ -33,7 +35,10 @@ let package = Package(
     .target(name: "Platform", dependencies: ["CLinux", "WireFormats"], swiftSettings: strict),
     .target(
       name: "HTTPClient", dependencies: ["CCurl", "COpenSSL", "Platform"], swiftSettings: strict),
+    .target(name: "GreengrassIPC", dependencies: ["Platform", "WireFormats"], swiftSettings: strict),
     .target(name: "LambdaRuntime", dependencies: ["Platform", "WireFormats"], swiftSettings: strict),
+    // Brings FoundationEssentials; nothing that `bootstrap` links does.
+    .target(name: "LambdaRuntimeCodable", dependencies: ["LambdaRuntime"], swiftSettings: strict),
     .target(
       name: "DeviceDefender", dependencies: ["CLinux", "Platform", "WireFormats"],
       swiftSettings: strict),
@@ -41,19 +46,28 @@ let package = Package(
       name: "AWSClient", dependencies: ["COpenSSL", "HTTPClient", "Platform", "WireFormats"],
       swiftSettings: strict),
     .target(
+      name: "MQTT", dependencies: ["COpenSSL", "HTTPClient", "Platform", "WireFormats"],
+      swiftSettings: strict),
+    .target(
       name: "DefenderFunction",
       dependencies: [
-        "AWSClient", "DeviceDefender", "HTTPClient", "LambdaRuntime", "Platform", "WireFormats",
+        "AWSClient", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaRuntime", "MQTT", "Platform",
+        "WireFormats",
       ],
       path: "lambda/Function", swiftSettings: strict),
     .executableTarget(
-      name: "bootstrap", dependencies: ["DefenderFunction", "LambdaRuntime", "Platform"],
+      name: "bootstrap",
+      dependencies: ["DefenderFunction", "GreengrassIPC", "LambdaRuntime", "Platform"],
       path: "bootstrap", swiftSettings: strict),
+    .executableTarget(
+      name: "echo-function", dependencies: ["LambdaRuntime", "Platform", "WireFormats"],
+      path: "lambda/examples/echo",
+      swiftSettings: strict),
 
     .target(
       name: "LambdaEmulator",
       dependencies: [
-        "AWSClient", "Platform", "WireFormats",
+        "CLinux", "COpenSSL", "Platform", "WireFormats",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -62,13 +76,15 @@ let package = Package(
     .executableTarget(
       name: "defender",
       dependencies: [
-        "AWSClient", "DefenderFunction", "HTTPClient", "LambdaEmulator", "Platform", "WireFormats",
+        "AWSClient", "DefenderFunction", "DeviceDefender", "HTTPClient", "LambdaEmulator", "LambdaRuntime",
+        "Platform", "WireFormats",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
 
     .target(
-      name: "TestSupport", dependencies: ["CLinux", "COpenSSL", "Platform", "WireFormats"],
+      name: "TestSupport",
+      dependencies: ["CLinux", "COpenSSL", "HTTPClient", "MQTT", "Platform", "WireFormats"],
       path: "Tests/TestSupport", swiftSettings: strict),
     .testTarget(
       name: "PlatformTests", dependencies: ["Platform", "TestSupport"], swiftSettings: strict),
@@ -78,7 +94,14 @@ let package = Package(
       name: "HTTPClientTests", dependencies: ["HTTPClient", "Platform", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "LambdaRuntimeTests", dependencies: ["LambdaRuntime", "TestSupport"],
+      name: "GreengrassIPCTests",
+      dependencies: ["GreengrassIPC", "Platform", "TestSupport", "WireFormats"], swiftSettings: strict),
+    .testTarget(
+      name: "LambdaRuntimeTests",
+      dependencies: ["LambdaRuntime", "Platform", "TestSupport", "WireFormats", "echo-function"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "LambdaRuntimeCodableTests", dependencies: ["LambdaRuntime", "LambdaRuntimeCodable", "Platform"],
       swiftSettings: strict),
     .testTarget(
       name: "DeviceDefenderTests", dependencies: ["DeviceDefender", "TestSupport"],
@@ -94,14 +117,27 @@ let package = Package(
       name: "publishing-benchmark", dependencies: ["AWSClient", "HTTPClient", "Platform"],
       path: "Tests/Benchmarks/Publishing", swiftSettings: strict),
     .testTarget(
-      name: "DefenderFunctionTests", dependencies: ["DefenderFunction", "TestSupport"],
+      name: "MQTTTests", dependencies: ["MQTT", "Platform", "TestSupport", "WireFormats"],
       swiftSettings: strict),
     .testTarget(
-      name: "LambdaEmulatorTests", dependencies: ["LambdaEmulator", "TestSupport"],
+      name: "DefenderFunctionTests",
+      dependencies: [
+        "AWSClient", "DefenderFunction", "DeviceDefender", "HTTPClient", "LambdaRuntime", "Platform",
+        "TestSupport", "WireFormats",
+      ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "LambdaEmulatorTests",
+      dependencies: [
+        "LambdaEmulator", "Platform", "TestSupport", "WireFormats",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "EndToEndTests",
-      dependencies: ["LambdaEmulator", "Platform", "TestSupport", "WireFormats"],
+      dependencies: ["HTTPClient", "LambdaEmulator", "Platform", "TestSupport", "WireFormats"],
       swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

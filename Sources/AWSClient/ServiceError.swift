@@ -32,7 +32,7 @@ package struct ServiceError: Error, Equatable, Sendable, CustomStringConvertible
     guard [400, 401, 403].contains(status) else { return false }
     if let code, staleCodes.contains(code) { return true }
     let words = message?.lowercased() ?? ""
-    return contains(words, "security token")
+    return words.includes("security token")
   }
 
   package var description: String {

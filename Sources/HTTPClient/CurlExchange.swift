@@ -18,27 +18,23 @@ package final class CurlExchange: HTTPExchange {
   package init(_ configuration: Configuration) throws(HTTPError) {
     let handle = try EasyHandle()
     let connectTo = try StringList(configuration.connectTo)
-    var negotiation: ProtocolNegotiation?
-    if let name = configuration.applicationProtocol {
-      negotiation = ProtocolNegotiation(name)
-      if negotiation == nil { throw .invalidRequest("the application protocol is '\(name)'") }
-    }
+    negotiation = try configuration.negotiation()
     self.configuration = configuration
-    self.negotiation = negotiation
     self.handle = handle
     self.connectTo = connectTo
   }
 
   package func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse {
-    let start = ContinuousClock.now
-    guard usesAmazonRoots(for: request.url) else {
+    let start = BootTime.now
+    let host = host(of: request.url)
+    guard configuration.usesAmazonRoots(for: host), !hostsOfOtherAuthorities.contains(host) else {
       return try exchangeOnce(request, timeout: timeout, amazonRoots: false)
     }
     do throws(HTTPError) {
       return try exchangeOnce(request, timeout: timeout, amazonRoots: true)
     } catch .notTrusted {
       // The handshake failed, so nothing was sent yet.
-      hostsOfOtherAuthorities.insert(host(of: request.url))
+      hostsOfOtherAuthorities.insert(host)
       return try exchangeOnce(request, timeout: timeout - start.duration(to: .now), amazonRoots: false)
     }
   }
@@ -52,11 +48,11 @@ package final class CurlExchange: HTTPExchange {
       headLimit: configuration.responseHeadLimit, bodyLimit: configuration.responseBodyLimit)
     let gates = (address: AddressGate(configuration.allowedAddresses), request: RequestGate())
     try handle.reset()
-    try setConnectionOptions(for: request.url, timeout: timeout)
+    try handle.prepareConnection(to: request.url, configuration, timeout: timeout, amazonRoots: amazonRoots)
     try handle.openSockets(through: gates.address)
     try handle.sendOnce(through: gates.request)
-    try setTLSOptions(amazonRoots: amazonRoots)
-    try handle.set(CURLOPT_URL, to: request.url)
+    if let negotiation { try handle.negotiate(negotiation) }
+    if !configuration.connectTo.isEmpty { try handle.set(CURLOPT_CONNECT_TO, to: connectTo) }
     try handle.set(CURLOPT_HTTPHEADER, to: fields)
     let code = try perform(request, into: sink)
     // libcurl has pointers to these: they have to live until here.
@@ -68,56 +64,6 @@ package final class CurlExchange: HTTPExchange {
     guard sink.isHeadComplete else { throw .connectionLost("the answer ended in its head") }
     return HTTPResponse(
       status: handle.number(CURLINFO_RESPONSE_CODE), headers: sink.headers, body: sink.body)
-  }
-
-  private func setConnectionOptions(for url: String, timeout: Duration) throws(HTTPError) {
-    try handle.set(CURLOPT_NOSIGNAL, to: true)
-    try handle.set(CURLOPT_PATH_AS_IS, to: true)
-    try handle.set(CURLOPT_FOLLOWLOCATION, to: false)
-    try handle.set(CURLOPT_PROTOCOLS_STR, to: "http,https")
-    try handle.set(CURLOPT_DISALLOW_USERNAME_IN_URL, to: true)
-    try handle.set(CURLOPT_HTTP_VERSION, to: Int(CURL_HTTP_VERSION_1_1))
-    try handle.set(CURLOPT_TIMEOUT_MS, to: Int(timeout.millisecondsForTimeout))
-    let connectTimeout = min(timeout, configuration.connectTimeout)
-    try handle.set(CURLOPT_CONNECTTIMEOUT_MS, to: Int(connectTimeout.millisecondsForTimeout))
-    // A report every 300 s may use the connection of the last one; after 350 s, NAT gateways and load balancers of
-    // AWS have forgotten it. Until then, probes every minute keep it known, and tell of its end before it is used.
-    try handle.set(CURLOPT_MAXAGE_CONN, to: 345)
-    try handle.set(CURLOPT_TCP_KEEPALIVE, to: true)
-    try handle.set(CURLOPT_TCP_KEEPIDLE, to: 60)
-    try handle.set(CURLOPT_TCP_KEEPINTVL, to: 15)
-    try handle.set(CURLOPT_PROXY, to: configuration.proxy.proxy(for: url))
-    try handle.set(CURLOPT_NOPROXY, to: configuration.proxy.exceptions ?? "")
-    try handle.set(CURLOPT_SUPPRESS_CONNECT_HEADERS, to: true)
-    if !configuration.connectTo.isEmpty { try handle.set(CURLOPT_CONNECT_TO, to: connectTo) }
-  }
-
-  private func setTLSOptions(amazonRoots: Bool) throws(HTTPError) {
-    try handle.set(CURLOPT_SSL_VERIFYPEER, to: 1)
-    try handle.set(CURLOPT_SSL_VERIFYHOST, to: 2)
-    try handle.set(CURLOPT_SSLVERSION, to: Int(CURL_SSLVERSION_TLSv1_2))
-    // libcurl's own protocols; a name that the other side doesn't expect could only fail the handshake.
-    try handle.set(CURLOPT_SSL_ENABLE_ALPN, to: false)
-    if let negotiation { try handle.negotiate(negotiation) }
-    try handle.set(CURLOPT_CAINFO, to: amazonRoots ? nil : configuration.trust.path)
-    if amazonRoots { try handle.set(CURLOPT_CAINFO_BLOB, toBytesOf: amazonRootCertificates) }
-    // A directory of certificates would keep libcurl from caching the parsed bundle.
-    try handle.set(CURLOPT_CAPATH, to: String?.none)
-    if let identity = configuration.identity {
-      try handle.set(CURLOPT_SSLCERTTYPE, to: "PEM")
-      try handle.set(CURLOPT_SSLCERT, to: identity.certificateFile)
-      try handle.set(CURLOPT_SSLKEYTYPE, to: "PEM")
-      try handle.set(CURLOPT_SSLKEY, to: identity.keyFile)
-      // Without any password, OpenSSL would ask for one on the terminal.
-      try handle.set(CURLOPT_KEYPASSWD, to: identity.keyPassword ?? "")
-    }
-  }
-
-  /// Whether the shipped certificate authorities are tried first: for hosts of AWS, where nobody named other ones.
-  private func usesAmazonRoots(for url: String) -> Bool {
-    guard case .system = configuration.trust else { return false }
-    let host = host(of: url)
-    return isAmazonHost(host) && !hostsOfOtherAuthorities.contains(host)
   }
 
   private func perform(_ request: HTTPRequest, into sink: ResponseSink) throws(HTTPError) -> CURLcode {
@@ -176,16 +122,6 @@ package final class CurlExchange: HTTPExchange {
       code: code, reason: handle.reason(for: code), wasSent: gates.request.hasBegun,
       trust: configuration.trust)
   }
-}
-
-/// The host of a URL, lower case; empty where it has none.
-private func host(of url: String) -> String {
-  guard let colon = url.firstIndex(of: ":") else { return "" }
-  return url[colon...].dropFirst().drop { $0 == "/" }.prefix { !"/?#:".contains($0) }.lowercased()
-}
-
-private func isAmazonHost(_ host: String) -> Bool {
-  [".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".amazonaws.eu"].contains { host.hasSuffix($0) }
 }
 
 /// Whether `text` is a token of RFC 9110, section 5.6.2: what a method or a header name consists of.

@@ -111,6 +111,29 @@ struct EasyHandle: ~Copyable {
     return Int64(value)
   }
 
+  /// The socket of the connection that `CURLOPT_CONNECT_ONLY` left open; nil where there is none.
+  borrowing func activeSocket() -> Int32? {
+    var socket = CURL_SOCKET_BAD
+    let code = unsafe ccurl_get_socket(easy, CURLINFO_ACTIVESOCKET, &socket)
+    return code == CURLE_OK && socket != CURL_SOCKET_BAD ? socket : nil
+  }
+
+  /// Receives what has arrived on the connection that was left open, into `buffer`; returns how many bytes.
+  borrowing func receive(into buffer: UnsafeMutableRawBufferPointer) -> (CURLcode, Int) {
+    var count = 0
+    unsafe errorText.pointee = 0
+    let code = unsafe curl_easy_recv(easy, buffer.baseAddress, buffer.count, &count)
+    return (code, count)
+  }
+
+  /// Sends what the connection that was left open takes of `buffer`; returns how many bytes.
+  borrowing func send(_ buffer: UnsafeRawBufferPointer) -> (CURLcode, Int) {
+    var count = 0
+    unsafe errorText.pointee = 0
+    let code = unsafe curl_easy_send(easy, buffer.baseAddress, buffer.count, &count)
+    return (code, count)
+  }
+
   /// libcurl's words for the last failure, the general ones for `code` where it had no others.
   borrowing func reason(for code: CURLcode) -> String {
     let own = unsafe String(cString: errorText)

@@ -35,6 +35,18 @@ package struct FileDescriptor: ~Copyable {
     return count
   }
 
+  /// Reads over the elements of `buffer` from index `start` on; returns the number of bytes read, 0 at the end.
+  ///
+  /// For a buffer that is read into many times: nothing is appended and nothing is cleared.
+  package borrowing func read(over buffer: inout [UInt8], from start: Int) throws(Errno) -> Int {
+    guard buffer.indices.contains(start) else { throw .invalidArgument }
+    return try retryingOnInterrupt {
+      unsafe buffer.withUnsafeMutableBytes { bytes in
+        unsafe Glibc.read(rawValue, bytes.baseAddress?.advanced(by: start), bytes.count - start)
+      }
+    }
+  }
+
   /// Writes all of `bytes`.
   package borrowing func writeAll(_ bytes: [UInt8]) throws(Errno) {
     try Platform.writeAll(bytes, to: rawValue)

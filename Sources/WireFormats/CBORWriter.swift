@@ -25,6 +25,11 @@ package struct CBORWriter: DocumentWriter {
     bytes.append(contentsOf: text.utf8)
   }
 
+  package mutating func string(utf8 text: Span<UInt8>) {
+    head(.textString, UInt64(text.count))
+    for index in text.indices { bytes.append(text[index]) }
+  }
+
   package mutating func integer(_ value: UInt64) { head(.unsignedInteger, value) }
 
   package mutating func number(_ value: Double) {

@@ -11,6 +11,8 @@ package protocol DocumentWriter {
   mutating func beginList(count: Int)
   mutating func endList()
   mutating func string(_ text: String)
+  /// Writes text that the caller knows to be UTF-8, without making a `String` of it.
+  mutating func string(utf8 bytes: Span<UInt8>)
   mutating func integer(_ value: UInt64)
   mutating func number(_ value: Double)
   mutating func boolean(_ value: Bool)

@@ -24,6 +24,14 @@ package struct JSONWriter: DocumentWriter {
     needsComma = true
   }
 
+  package mutating func string(utf8 text: Span<UInt8>) {
+    separate()
+    bytes.append(UInt8(ascii: "\""))
+    for index in text.indices { appendEscaped(text[index]) }
+    bytes.append(UInt8(ascii: "\""))
+    needsComma = true
+  }
+
   package mutating func integer(_ value: UInt64) { literal(String(value)) }
 
   /// Writes a number; `null` for infinity and NaN, which JSON can't tell.
@@ -57,19 +65,21 @@ package struct JSONWriter: DocumentWriter {
 
   private mutating func appendQuoted(_ text: String) {
     bytes.append(UInt8(ascii: "\""))
-    for byte in text.utf8 {
-      switch byte {
-      case UInt8(ascii: "\""): bytes.append(contentsOf: #"\""#.utf8)
-      case UInt8(ascii: "\\"): bytes.append(contentsOf: #"\\"#.utf8)
-      case 0x0A: bytes.append(contentsOf: #"\n"#.utf8)
-      case 0x0D: bytes.append(contentsOf: #"\r"#.utf8)
-      case 0x09: bytes.append(contentsOf: #"\t"#.utf8)
-      case 0x00..<0x20, 0x7F:
-        bytes.append(contentsOf: #"\u00"#.utf8)
-        appendHex(byte, to: &bytes)
-      default: bytes.append(byte)
-      }
-    }
+    for byte in text.utf8 { appendEscaped(byte) }
     bytes.append(UInt8(ascii: "\""))
+  }
+
+  private mutating func appendEscaped(_ byte: UInt8) {
+    switch byte {
+    case UInt8(ascii: "\""): bytes.append(contentsOf: #"\""#.utf8)
+    case UInt8(ascii: "\\"): bytes.append(contentsOf: #"\\"#.utf8)
+    case 0x0A: bytes.append(contentsOf: #"\n"#.utf8)
+    case 0x0D: bytes.append(contentsOf: #"\r"#.utf8)
+    case 0x09: bytes.append(contentsOf: #"\t"#.utf8)
+    case 0x00..<0x20, 0x7F:
+      bytes.append(contentsOf: #"\u00"#.utf8)
+      appendHex(byte, to: &bytes)
+    default: bytes.append(byte)
+    }
   }
 }

@@ -1,10 +1,15 @@
 package import Platform
 package import WireFormats
 
+/// The path of a file or folder of `Tests/Fixtures`.
+package func fixturePath(_ path: String) -> String {
+  let tests = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
+  return "/\(tests)/Fixtures/\(path)"
+}
+
 /// The contents of a file below `Tests/Fixtures`.
 package func fixture(_ path: String) throws(Errno) -> [UInt8] {
-  let folder = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
-  return try readFile("/\(folder)/Fixtures/\(path)", limit: 64 << 20)
+  try readFile(fixturePath(path), limit: 64 << 20)
 }
 
 /// The values of a file of one JSON value a line below `Tests/Fixtures`.
@@ -12,3 +17,6 @@ package func fixtureLines(_ path: String) throws -> [JSONValue] {
   let contents = try fixture(path)
   return try contents.split(separator: UInt8(ascii: "\n")).map { try JSONValue(parsing: Array($0)) }
 }
+
+/// The contents of a file that a test made.
+package func fileContents(_ path: String) throws(Errno) -> [UInt8] { try readFile(path, limit: 64 << 20) }

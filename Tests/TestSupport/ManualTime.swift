@@ -1,11 +1,15 @@
 package import Platform
 
-/// A clock that stands still until somebody sleeps.
+/// A clock that stands still until somebody sleeps, or a test moves it.
 package final class ManualTime: TimeKeeper {
   package var wallTime: WallTime
   package var bootTime: BootTime
   /// How long each sleep was.
   package private(set) var sleeps: [Duration] = []
+  /// The moments that were slept until.
+  package private(set) var wakeUps: [BootTime] = []
+  /// The moment at which the process is asked to stop.
+  package var shutdown: BootTime?
 
   package init(wallTime: WallTime = WallTime(secondsSinceEpoch: 1_714_566_896)) {
     self.wallTime = wallTime
@@ -13,10 +17,12 @@ package final class ManualTime: TimeKeeper {
   }
 
   package func sleep(until instant: BootTime) -> Wake {
-    let duration = max(.zero, bootTime.duration(to: instant))
+    wakeUps.append(instant)
+    let duration = max(.zero, bootTime.duration(to: min(instant, shutdown ?? instant)))
     sleeps.append(duration)
     advance(by: duration)
-    return .onTime
+    guard let shutdown, shutdown <= bootTime else { return .onTime }
+    return .shutdown
   }
 
   package func advance(by duration: Duration) {

@@ -1,0 +1,87 @@
+/// What the next report's deltas are counted from: the counters of the last report that was acknowledged.
+package struct Baseline: Equatable, Sendable {
+  package internal(set) var networkCounters: NetworkCounters?
+  package internal(set) var processorTimes: ProcessorTimes?
+
+  package init() {}
+
+  /// The baseline after a report of `snapshot` was acknowledged.
+  package init(_ snapshot: MetricsSnapshot) {
+    self.init()
+    advance(to: snapshot)
+  }
+
+  /// Moves on to `snapshot`, whose report was acknowledged.
+  ///
+  /// A block that `snapshot` couldn't read keeps what it had, and so does an interface in a partly unreadable one: its
+  /// traffic is in the delta of the next report that can tell.
+  package mutating func advance(to snapshot: MetricsSnapshot) {
+    if case .success(let times) = snapshot.processorTimes { processorTimes = times }
+    guard case .success(var counters) = snapshot.networkCounters else { return }
+    if counters.isPartial, let networkCounters {
+      let index = InterfaceIndex(counters)
+      counters.interfaces += networkCounters.interfaces.filter { index.counterpart(of: $0) == nil }
+    }
+    networkCounters = counters
+  }
+}
+
+extension NetworkCounters {
+  /// What went through all interfaces since `earlier`.
+  ///
+  /// Counted interface by interface: one whose counter went backwards was reset, and counts from zero (a wrap of a
+  /// 32-bit counter can't be told from that); one that is new counts from zero, unless `earlier` is partial and may just
+  /// not have been able to read it; one that is gone counts nothing. A sum beyond 64 bits is the largest number.
+  package func traffic(since earlier: NetworkCounters) -> Traffic {
+    let index = InterfaceIndex(earlier)
+    var sum = Traffic()
+    for interface in interfaces {
+      let counterpart = index.counterpart(of: interface)
+      // Its lifetime total is no delta where it may have been there all the while.
+      if counterpart == nil, earlier.isPartial { continue }
+      sum.add(interface.traffic.since(counterpart?.traffic))
+    }
+    return sum
+  }
+}
+
+/// Finds an interface among many.
+private struct InterfaceIndex {
+  private var byNumber: [UInt32: InterfaceCounters] = [:]
+  private var byName: [String: InterfaceCounters] = [:]
+
+  init(_ counters: NetworkCounters) {
+    for interface in counters.interfaces {
+      if let number = interface.index { byNumber[number] = interface }
+      byName[interface.name] = interface
+    }
+  }
+
+  /// The same interface: that of the same number where both have one (names change), else that of the same name.
+  func counterpart(of other: InterfaceCounters) -> InterfaceCounters? {
+    if let number = other.index, let found = byNumber[number] { return found }
+    guard let found = byName[other.name], found.index == nil || other.index == nil else { return nil }
+    return found
+  }
+}
+
+extension Traffic {
+  fileprivate func since(_ earlier: Traffic?) -> Traffic {
+    guard let earlier else { return self }
+    func delta(_ now: UInt64, _ before: UInt64) -> UInt64 { now >= before ? now - before : now }
+    return Traffic(
+      bytesIn: delta(bytesIn, earlier.bytesIn), bytesOut: delta(bytesOut, earlier.bytesOut),
+      packetsIn: delta(packetsIn, earlier.packetsIn), packetsOut: delta(packetsOut, earlier.packetsOut))
+  }
+
+  fileprivate mutating func add(_ other: Traffic) {
+    func sum(_ left: UInt64, _ right: UInt64) -> UInt64 {
+      let (sum, overflow) = left.addingReportingOverflow(right)
+      return overflow ? .max : sum
+    }
+    bytesIn = sum(bytesIn, other.bytesIn)
+    bytesOut = sum(bytesOut, other.bytesOut)
+    packetsIn = sum(packetsIn, other.packetsIn)
+    packetsOut = sum(packetsOut, other.packetsOut)
+  }
+}

@@ -1,0 +1,116 @@
+import Platform
+
+/// What went through one interface since it came to be.
+package struct InterfaceCounters: Equatable, Sendable {
+  package var name: String
+  /// The kernel's number for the interface; nil where the source doesn't tell.
+  package var index: UInt32?
+  package var traffic: Traffic
+}
+
+/// Bytes and packets in and out, of an interface or of several, since some moment.
+package struct Traffic: Equatable, Sendable {
+  package var bytesIn: UInt64 = 0
+  package var bytesOut: UInt64 = 0
+  package var packetsIn: UInt64 = 0
+  package var packetsOut: UInt64 = 0
+}
+
+/// The counters of all interfaces at one moment.
+package struct NetworkCounters: Equatable, Sendable {
+  package var interfaces: [InterfaceCounters] = []
+  /// Whether some interface couldn't be read, so that one that isn't here needn't be gone.
+  package var isPartial = false
+}
+
+extension ProcRoot {
+  /// The counters of every interface of the network namespace, loopback included.
+  ///
+  /// Reads `dev` in the directory.
+  func networkCounters(
+    in directory: String, with reader: inout LineReader, log: Log
+  ) throws(CollectionError) -> NetworkCounters {
+    let path = "\(directory)/dev"
+    guard let file = try open(path) else {
+      throw .unreadable(path: "\(self.path)/\(path)", .noSuchFile)
+    }
+    var parser = NetworkCountersParser()
+    do throws(Errno) {
+      try reader.forEachLine(of: file) { line, number, isWhole in
+        parser.parse(line, number: number, isWhole: isWhole)
+      }
+    } catch {
+      throw .unreadable(path: "\(self.path)/\(path)", error)
+    }
+    if !parser.isPlausible, parser.skipped.count == 0 {
+      // Every namespace has a loopback interface: no line is no answer, and its zeros would be deltas later.
+      throw .malformed(path: "\(self.path)/\(path)", line: 1, reason: "the file is empty", text: "")
+    }
+    try parser.skipped.report(path: "\(self.path)/\(path)", isAllThereIs: !parser.isPlausible, to: log)
+    return parser.counters
+  }
+}
+
+/// Goes through the lines of `net/dev`.
+struct NetworkCountersParser {
+  private(set) var counters = NetworkCounters()
+  private(set) var skipped = SkippedLines()
+  private(set) var isPlausible = false
+
+  mutating func parse(_ line: Span<UInt8>, number: Int, isWhole: Bool) {
+    do throws(LineError) {
+      if !isWhole { throw .tooLong }
+      counters.interfaces.append(try InterfaceCounters(line: line))
+      isPlausible = true
+    } catch {
+      if InterfaceCounters.isHeading(line) {
+        isPlausible = true
+      } else if !isBlank(line) {
+        counters.isPartial = true
+        skipped.append(line: number, reason: error, text: line)
+      }
+    }
+  }
+}
+
+extension InterfaceCounters {
+  /// Reads a line of `net/dev` (proc_pid_net(5)): the name, ':', 8 counters of receiving, 8 of sending.
+  ///
+  /// The name ends at the last colon, for an alias has one of its own (`eth0:1:`); there needn't be a blank after it.
+  init(line: Span<UInt8>) throws(LineError) {
+    var columns = ColumnReader()
+    columns.skipBlanks(in: line)
+    let start = columns.position
+    var colon = line.count - 1
+    while colon > start, line[colon] != UInt8(ascii: ":") { colon -= 1 }
+    guard colon > start else { throw .interfaceName }
+    var name: [UInt8] = []
+    while columns.position < colon {
+      let byte = line[columns.position]
+      guard byte > 0x20, byte != 0x7F, columns.consume(byte, in: line) else { throw .interfaceName }
+      name.append(byte)
+    }
+    self.name = String(decoding: name, as: UTF8.self)
+    _ = columns.consume(UInt8(ascii: ":"), in: line)
+    columns.skipBlanks(in: line)
+    traffic = Traffic()
+    for column in 0..<16 {
+      guard let value = columns.decimal(in: line), columns.endColumn(in: line) else { throw .counters }
+      switch column {
+      case 0: traffic.bytesIn = value
+      case 1: traffic.packetsIn = value
+      case 8: traffic.bytesOut = value
+      case 9: traffic.packetsOut = value
+      default: break
+      }
+    }
+  }
+
+  /// Whether `line` is one of the two headings, `Inter-|` and ` face |`.
+  static func isHeading(_ line: Span<UInt8>) -> Bool {
+    var columns = ColumnReader()
+    columns.skipBlanks(in: line)
+    let start = columns.position
+    return begins(line, with: "Inter-|", at: start) || begins(line, with: "face |", at: start)
+  }
+}

@@ -1,0 +1,58 @@
+/// What the processors spent their time on since boot, in ticks (1/100 s on all common systems).
+package struct ProcessorTimes: Equatable, Sendable {
+  /// user, nice, system, idle, iowait, irq, softirq, steal, guest, guest_nice: the columns of `stat` (proc_stat(5)).
+  package var columns = [UInt64](repeating: 0, count: 10)
+
+  private static let idle = 3
+  private static let ioWait = 4
+  private static let guest = 8
+  private static let guestNice = 9
+
+  /// How much of the time since `earlier` the processors were busy, in percent, to one decimal.
+  ///
+  /// Columns can step back (proc_stat(5) says so of iowait); such a step is none. Guest time is in user time already.
+  /// No time at all was no work: 0.
+  package func busyPercent(since earlier: ProcessorTimes) -> Double {
+    let deltas = zip(columns, earlier.columns).map { now, before in now > before ? Double(now - before) : 0 }
+    func delta(_ column: Int) -> Double { deltas.indices.contains(column) ? deltas[column] : 0 }
+    let total = deltas.reduce(0, +) - delta(Self.guest) - delta(Self.guestNice)
+    guard total > 0 else { return 0 }
+    let busy = total - delta(Self.idle) - delta(Self.ioWait)
+    return (max(0, min(100 * busy / total, 100)) * 10).rounded() / 10
+  }
+}
+
+extension ProcRoot {
+  /// The times of all processors together.
+  ///
+  /// Reads the first line of `stat`; kernels before 2.6.33 have fewer than ten columns in it.
+  func processorTimes() throws(CollectionError) -> ProcessorTimes {
+    let contents = try firstBytes(of: "stat", count: 1_024)
+    let path = "\(self.path)/stat"
+    let text = contents.span
+    var end = 0
+    while end < text.count, text[end] != UInt8(ascii: "\n"), text[end] != UInt8(ascii: "\r") { end += 1 }
+    let line = text.extracting(0..<end)
+    guard let times = ProcessorTimes(line: line) else {
+      throw .malformed(
+        path: path, line: 1, reason: LineError.processorTimes.rawValue, text: excerpt(of: line))
+    }
+    return times
+  }
+}
+
+extension ProcessorTimes {
+  /// Reads the first line of `stat`; nil where it isn't `cpu` and at least four numbers.
+  init?(line: Span<UInt8>) {
+    guard begins(line, with: "cpu ") else { return nil }
+    var reader = ColumnReader()
+    reader.skipColumn(in: line)
+    var column = 0
+    while column < columns.count, !reader.isAtEnd(of: line) {
+      guard let value = reader.decimal(in: line), reader.endColumn(in: line) else { return nil }
+      columns[column] = value
+      column += 1
+    }
+    guard column > Self.idle else { return nil }
+  }
+}

@@ -1,0 +1,56 @@
+import Platform
+
+/// The TCP sockets to report: how many are established and listening, and a sample of each.
+struct TCPSockets {
+  private(set) var established: Reservoir<SocketRecord>
+  private(set) var listening: Reservoir<SocketRecord>
+  private var seen = IdentitySet()
+
+  init(limit: Int, generator: inout SeededGenerator) {
+    established = Reservoir(limit: limit, generator: SeededGenerator(seed: generator.next()))
+    listening = Reservoir(limit: limit, generator: SeededGenerator(seed: generator.next()))
+  }
+
+  mutating func reset() {
+    established.reset()
+    listening.reset()
+    seen.removeAll()
+  }
+
+  /// Counts a socket that is established or listening, once. A port of 0 is none, and no connection has one.
+  ///
+  /// `record` is made only of what gets into the sample.
+  mutating func append(_ socket: SocketHead, record: @autoclosure () -> SocketRecord) {
+    switch socket.state {
+    case SocketRecord.State.established:
+      guard socket.localPort != 0, socket.remotePort != 0, seen.insert(socket.identity) else { return }
+      established.append(record())
+    case SocketRecord.State.listening:
+      guard socket.localPort != 0, seen.insert(socket.identity) else { return }
+      listening.append(record())
+    default:
+      break
+    }
+  }
+}
+
+/// The bound UDP sockets: how many there are, and a sample of them. Connected ones and client ports count.
+struct UDPSockets {
+  private(set) var bound: Reservoir<SocketRecord>
+  private var seen = IdentitySet()
+
+  init(limit: Int, generator: inout SeededGenerator) {
+    bound = Reservoir(limit: limit, generator: SeededGenerator(seed: generator.next()))
+  }
+
+  mutating func reset() {
+    bound.reset()
+    seen.removeAll()
+  }
+
+  /// Counts a socket once; a port of 0 is none.
+  mutating func append(_ socket: SocketHead, record: @autoclosure () -> SocketRecord) {
+    guard socket.localPort != 0, seen.insert(socket.identity) else { return }
+    bound.append(record())
+  }
+}

@@ -1,0 +1,73 @@
+package import Platform
+
+/// The function that is emulated: which program, with which limits, under which name.
+package struct FunctionConfiguration: Sendable {
+  /// The path of the program; Lambda calls it `bootstrap`.
+  package var bootstrap: String
+  package var timeout: Duration
+  package var name = "device-defender"
+  package var version = "$LATEST"
+  package var handler = "function_handler"
+  package var memoryMegabytes = 128
+  package var region = "us-east-1"
+  /// Variables of the function's own: they win over every other one.
+  package var environment: [String: String] = [:]
+
+  package init(bootstrap: String, timeout: Duration) {
+    self.bootstrap = bootstrap
+    self.timeout = timeout
+  }
+
+  /// The name by which callers invoke it; account 012345678912 is the one that AWS's emulator uses.
+  package var arn: String { "arn:aws:lambda:\(region):012345678912:function:\(name)" }
+
+  /// Takes over what concerns the function from the environment of the person who starts the emulator.
+  ///
+  /// Those are the function's own settings, the thing, the region and the log controls. Credentials and endpoints
+  /// aren't among them: a function under the emulator never signs as the person, and never reaches AWS.
+  package mutating func inherit(from environment: Environment) {
+    for (name, value) in environment.all where Self.isInherited(name) { self.environment[name] = value }
+    region = environment.value("AWS_REGION", "AWS_DEFAULT_REGION") ?? region
+  }
+
+  private static func isInherited(_ name: String) -> Bool {
+    let names: Set = [
+      "AWS_IOT_THING_NAME", "SAMPLE_INTERVAL_SECONDS", "PROCFS_PATH", "AWS_LAMBDA_LOG_FORMAT",
+      "AWS_LAMBDA_LOG_LEVEL", "SWIFT_BACKTRACE",
+    ]
+    return name.hasPrefix("DEFENDER_") || names.contains(name)
+  }
+
+  /// The environment that the program is started with; nothing else is in it.
+  ///
+  /// See "Defined runtime environment variables" in the Lambda developer guide.
+  func processEnvironment(
+    runtimeAPI: String, publishEndpoint: String, credentials: TemporaryCredentials, logStream: String
+  ) -> [String: String] {
+    let taskRoot = bootstrap.lastIndex(of: "/").map { String(bootstrap[..<$0]) } ?? "."
+    let variables = [
+      "AWS_ACCESS_KEY_ID": credentials.accessKeyID,
+      "AWS_SECRET_ACCESS_KEY": credentials.secretAccessKey,
+      "AWS_SESSION_TOKEN": credentials.sessionToken,
+      "AWS_REGION": region,
+      "AWS_DEFAULT_REGION": region,
+      "AWS_ENDPOINT_URL_IOT_DATA_PLANE": publishEndpoint,
+      "AWS_IOT_THING_NAME": "local-device",
+      "AWS_LAMBDA_FUNCTION_NAME": name,
+      "AWS_LAMBDA_FUNCTION_VERSION": version,
+      "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": String(memoryMegabytes),
+      "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+      "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/\(name)",
+      "AWS_LAMBDA_LOG_STREAM_NAME": logStream,
+      "AWS_LAMBDA_RUNTIME_API": runtimeAPI,
+      "DEFENDER_MINIMUM_INTERVAL_SECONDS": "1",
+      "LAMBDA_RUNTIME_DIR": "/var/runtime",
+      "LAMBDA_TASK_ROOT": taskRoot.isEmpty ? "/" : taskRoot,
+      "LANG": "en_US.UTF-8",
+      "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin",
+      "TZ": ":UTC",
+      "_HANDLER": handler,
+    ]
+    return variables.merging(environment) { _, own in own }
+  }
+}

@@ -1,0 +1,60 @@
+import Platform
+
+/// How one invocation ended, as far as its process told.
+enum Outcome: Sendable {
+  case response([UInt8], contentType: String?)
+  /// A streamed response was sent to its end, or up to an error.
+  case streamed(errorType: String?)
+  case error([UInt8], type: String, contentType: String?)
+  case initError([UInt8], type: String)
+  case notStarted(LaunchError)
+  case exited(ProcessStatus)
+  case timedOut
+  case responseTooLarge
+  case invalidResponseMode
+  case stopped
+
+  /// What the caller is answered, in the words of Lambda.
+  func result(of invocation: Invocation, _ function: FunctionConfiguration) -> InvocationResult {
+    func failure(_ failure: InvocationResult.Failure, _ type: String, _ message: String) -> InvocationResult {
+      InvocationResult(
+        requestID: invocation.requestID, failure: failure, contentType: "application/json",
+        body: .bytes(jsonObject(["errorType": type, "errorMessage": message])))
+    }
+    let prefix = "RequestId: \(invocation.requestID) Error:"
+    switch self {
+    case .response(let body, let contentType):
+      return InvocationResult(
+        requestID: invocation.requestID, failure: nil, contentType: contentType, body: .bytes(body))
+    case .error(let document, let type, let contentType):
+      return InvocationResult(
+        requestID: invocation.requestID, failure: .reported(type: type), contentType: contentType,
+        body: .bytes(document))
+    case .initError(let document, let type):
+      return InvocationResult(
+        requestID: invocation.requestID, failure: .initialization(type: type),
+        contentType: "application/json", body: .bytes(document))
+    case .notStarted(let error):
+      let type = "Runtime.InvalidEntrypoint"
+      return failure(.initialization(type: type), type, "\(prefix) \(error)")
+    case .exited(.code(0)):
+      return failure(.exit, "Runtime.ExitError", "\(prefix) Runtime exited without providing a reason")
+    case .exited(let status):
+      return failure(.exit, "Runtime.ExitError", "\(prefix) Runtime exited with error: \(status)")
+    case .timedOut:
+      let seconds = twoDecimals(function.timeout.inSeconds)
+      return failure(.timeout, "Sandbox.Timedout", "\(prefix) Task timed out after \(seconds) seconds")
+    case .responseTooLarge:
+      let limit = RuntimeAPIEndpoint.responseLimit
+      return failure(
+        .responseTooLarge, "Function.ResponseSizeTooLarge",
+        "Response payload size exceeded maximum allowed payload size (\(limit) bytes).")
+    case .invalidResponseMode:
+      return failure(
+        .invalidResponseMode, "Runtime.InvalidResponseModeHeader", "\(prefix) Invalid function response mode")
+    case .streamed, .stopped:
+      // A stream's caller has its answer already.
+      return failure(.stopped, "Runtime.Unknown", "\(prefix) The emulator was stopped")
+    }
+  }
+}

@@ -1,0 +1,111 @@
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import Platform
+
+/// What can go wrong with a server or one of its connections.
+package enum ServerError: Error, CustomStringConvertible {
+  case cannotListen(port: Int, reason: String)
+  case requestCutShort
+
+  package var description: String {
+    switch self {
+    case .cannotListen(let port, let reason): "can't listen on 127.0.0.1:\(port): \(reason)"
+    case .requestCutShort: "the connection was closed in the middle of a request"
+    }
+  }
+}
+
+/// An HTTP/1.1 server on 127.0.0.1, and on no other address.
+struct LoopbackServer: Sendable {
+  /// Answers one request; nil closes the connection without an answer.
+  typealias Handler = @Sendable (ReceivedRequest, inout RequestBody) async throws -> Answer?
+  typealias Connection = NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>
+
+  /// A body that nobody reads is read past up to this length; beyond it the connection is closed.
+  private static let discardLimit = 64 * 1024 * 1024
+
+  let port: Int
+  private let listener: NIOAsyncChannel<Connection, Never>
+
+  /// Listens on `port`, or on one that the system chooses where it is 0.
+  init(port: Int) async throws(ServerError) {
+    do {
+      listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+        .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+        .bind(host: "127.0.0.1", port: port) { channel in
+          channel.eventLoop.makeCompletedFuture {
+            try channel.pipeline.syncOperations.configureHTTPServerPipeline()
+            return try Connection(wrappingChannelSynchronously: channel)
+          }
+        }
+    } catch {
+      let reason = (error as? IOError).map { "\(Errno(rawValue: $0.errnoCode))" }
+      throw .cannotListen(port: port, reason: reason ?? "\(error)")
+    }
+    self.port = listener.channel.localAddress?.port ?? port
+  }
+
+  /// Serves connections, each in a task of its own, until the task is cancelled.
+  func run(_ handler: @escaping Handler) async throws {
+    try await withThrowingDiscardingTaskGroup { group in
+      try await listener.executeThenClose { connections in
+        for try await connection in connections {
+          group.addTask { await serve(connection, handler) }
+        }
+      }
+    }
+  }
+
+  private func serve(_ connection: Connection, _ handler: Handler) async {
+    do {
+      try await connection.executeThenClose { inbound, outbound in
+        var parts = inbound.makeAsyncIterator()
+        while case .head(let head)? = try await parts.next() {
+          if head.headers["expect"].contains(where: { $0.lowercased() == "100-continue" }) {
+            try await outbound.write(.head(HTTPResponseHead(version: head.version, status: .continue)))
+          }
+          let request = ReceivedRequest(
+            method: head.method.rawValue, target: head.uri,
+            headers: head.headers.map { HeaderField($0.name, $0.value) })
+          var body = RequestBody(parts)
+          guard let answer = try await handler(request, &body) else { return }
+          let isReusable = try await body.discardRest(limit: Self.discardLimit) && head.isKeepAlive
+          try await send(answer, to: outbound, version: head.version, keepsAlive: isReusable)
+          if !isReusable { return }
+          parts = body.parts
+        }
+      }
+    } catch {
+      // The peer went away or spoke something else than HTTP (which NIO answers with 400): its connection is over,
+      // and there is nobody to tell.
+    }
+  }
+
+  private func send(
+    _ answer: Answer, to outbound: NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>,
+    version: HTTPVersion, keepsAlive: Bool
+  ) async throws {
+    var head = HTTPResponseHead(version: version, status: HTTPResponseStatus(statusCode: answer.status))
+    for field in answer.headers { head.headers.add(name: field.name, value: field.value) }
+    if !keepsAlive { head.headers.replaceOrAdd(name: "Connection", value: "close") }
+    switch answer.body {
+    case .bytes(let bytes):
+      head.headers.replaceOrAdd(name: "Content-Length", value: String(bytes.count))
+      var response: [HTTPServerResponsePart] = [.head(head)]
+      if !bytes.isEmpty { response.append(.body(.byteBuffer(ByteBuffer(bytes: bytes)))) }
+      try await outbound.write(contentsOf: response + [.end(nil)])
+    case .stream(let pieces):
+      try await outbound.write(.head(head))
+      var trailers: HTTPHeaders?
+      for try await piece in pieces {
+        switch piece {
+        case .bytes(let bytes): try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: bytes))))
+        case .trailers(let fields): trailers = HTTPHeaders(fields.map { ($0.name, $0.value) })
+        }
+      }
+      try await outbound.write(.end(trailers))
+    }
+  }
+}

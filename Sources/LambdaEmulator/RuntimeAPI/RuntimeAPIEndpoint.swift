@@ -1,0 +1,197 @@
+import Platform
+import WireFormats
+
+/// The Runtime API (version 2018-06-01), as a custom runtime sees it.
+///
+/// Paths, states, statuses and error documents are those of the Lambda developer guide, "Using the Lambda runtime
+/// API for custom runtimes", and where it is silent, of AWS's runtime interface emulator.
+struct RuntimeAPIEndpoint: Sendable {
+  /// 6 MiB and 100 bytes: the largest buffered response.
+  static let responseLimit = 6_291_556
+  /// The largest streamed response ("Lambda quotas": 200 MB).
+  private static let streamLimit = 200 * 1024 * 1024
+
+  let environment: ExecutionEnvironment
+
+  static func isResponsible(for request: ReceivedRequest) -> Bool { request.path.hasPrefix("/2018-06-01/") }
+
+  func answer(_ request: ReceivedRequest, _ body: inout RequestBody) async throws -> Answer? {
+    guard let route = Route(path: request.path) else {
+      return Answer(status: 404, body: .bytes(Array("404 page not found\n".utf8)))
+    }
+    guard request.method == route.method else { return Answer(status: 405) }
+    do {
+      switch route {
+      case .ping: return Answer(status: 200, body: .bytes(Array("pong".utf8)))
+      case .next: return try await environment.nextInvocation().map(hand)
+      case .initError: return try await takeInitError(request, &body)
+      case .response(let requestID): return try await takeResponse(request, &body, to: requestID)
+      case .error(let requestID): return try await takeError(request, &body, to: requestID)
+      }
+    } catch let refusal as RuntimeState.Refusal {
+      return refusal.answer
+    }
+  }
+
+  private enum Route {
+    case ping, next, initError
+    case response(to: String)
+    case error(to: String)
+
+    init?(path: Substring) {
+      let segments = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst(2).map(
+        String.init)
+      switch segments.count {
+      case 1 where segments == ["ping"]: self = .ping
+      case 3 where segments == ["runtime", "invocation", "next"]: self = .next
+      case 3 where segments == ["runtime", "init", "error"]: self = .initError
+      case 4 where segments[..<2] == ["runtime", "invocation"] && segments[3] == "response":
+        self = .response(to: segments[2])
+      case 4 where segments[..<2] == ["runtime", "invocation"] && segments[3] == "error":
+        self = .error(to: segments[2])
+      default: return nil
+      }
+    }
+
+    var method: String {
+      switch self {
+      case .ping, .next: "GET"
+      case .initError, .response, .error: "POST"
+      }
+    }
+  }
+
+  private func hand(_ invocation: Invocation) -> Answer {
+    let request = invocation.request
+    let deadline = invocation.deadline.nanosecondsSinceEpoch / 1_000_000
+    let fields: [(String, String?)] = [
+      ("Content-Type", request.contentType ?? "application/json"),
+      ("Lambda-Runtime-Aws-Request-Id", invocation.requestID),
+      ("Lambda-Runtime-Deadline-Ms", String(deadline)),
+      ("Lambda-Runtime-Invoked-Function-Arn", invocation.functionARN),
+      ("Lambda-Runtime-Trace-Id", request.traceID),
+      ("Lambda-Runtime-Client-Context", request.clientContext),
+      ("Lambda-Runtime-Cognito-Identity", request.cognitoIdentity),
+      ("Lambda-Runtime-Aws-Tenant-Id", request.tenantID),
+    ]
+    return Answer(
+      status: 200, headers: fields.compactMap { name, value in value.map { HeaderField(name, $0) } },
+      body: .bytes(request.event))
+  }
+
+  private func takeInitError(_ request: ReceivedRequest, _ body: inout RequestBody) async throws -> Answer {
+    let document = try await body.complete(limit: Self.responseLimit)
+    try await environment.takeInitError(document.bytes, type: errorType(of: request))
+    return .accepted
+  }
+
+  private func takeError(
+    _ request: ReceivedRequest, _ body: inout RequestBody, to requestID: String
+  ) async throws -> Answer {
+    try await environment.checkAnswer(requestID, transition: "InvocationErrorResponse")
+    let document = try await body.complete(limit: Self.responseLimit)
+    let contentType = request.value(of: "content-type")
+    try await environment.takeAnswer(
+      .error(
+        errorDocument(document.bytes, contentType), type: errorType(of: request), contentType: contentType),
+      to: requestID, transition: "InvocationErrorResponse")
+    return .accepted
+  }
+
+  private func takeResponse(
+    _ request: ReceivedRequest, _ body: inout RequestBody, to requestID: String
+  ) async throws -> Answer {
+    let transition = "InvocationResponse"
+    try await environment.checkAnswer(requestID, transition: transition)
+    let contentType = request.value(of: "content-type")
+    switch request.value(of: "lambda-runtime-function-response-mode") {
+    case nil, "": break
+    case "streaming": return try await takeStream(&body, to: requestID, contentType: contentType)
+    default:
+      try await environment.takeAnswer(.invalidResponseMode, to: requestID, transition: transition)
+      return Answer(
+        status: 400,
+        object: [
+          "errorMessage": "Invalid function response mode", "errorType": "InvalidFunctionResponseMode",
+        ])
+    }
+    let response = try await body.complete(limit: Self.responseLimit)
+    guard !response.isCut else {
+      try await environment.takeAnswer(.responseTooLarge, to: requestID, transition: transition)
+      return .tooLarge
+    }
+    try await environment.takeAnswer(
+      .response(response.bytes, contentType: contentType), to: requestID, transition: transition)
+    return .accepted
+  }
+
+  /// Passes a streamed response on piece by piece; the trailers tell whether the function failed on the way.
+  private func takeStream(
+    _ body: inout RequestBody, to requestID: String, contentType: String?
+  ) async throws -> Answer {
+    let stream = try await environment.beginStream(to: requestID, contentType: contentType)
+    var length = 0
+    do {
+      while let piece = try await body.next() {
+        length += piece.count
+        guard length <= Self.streamLimit else {
+          await environment.endStream(stream, .failure(StreamError.tooLong))
+          return .tooLarge
+        }
+        stream.yield(.bytes(piece))
+      }
+    } catch {
+      await environment.endStream(stream, .failure(StreamError.cutShort))
+      throw error
+    }
+    let errorType = body.trailers.first { $0.name.lowercased() == "lambda-runtime-function-error-type" }
+    await environment.endStream(stream, .success(errorType.map { keptErrorType($0.value) }))
+    return .accepted
+  }
+
+  private func errorType(of request: ReceivedRequest) -> String {
+    keptErrorType(request.value(of: "lambda-runtime-function-error-type"))
+  }
+
+  /// The error document for the caller; one that carries an X-Ray cause beside it is unwrapped.
+  private func errorDocument(_ bytes: [UInt8], _ contentType: String?) -> [UInt8] {
+    guard contentType == "application/vnd.aws.lambda.error.cause+json" else { return bytes }
+    guard let members = try? JSONValue(parsing: bytes).members else {
+      return Array(#""Invalid error body""#.utf8)
+    }
+    var document = JSONWriter()
+    JSONValue.object(members.filter { ["errorMessage", "errorType", "stackTrace"].contains($0.name) })
+      .write(to: &document)
+    return document.bytes
+  }
+}
+
+/// Why a streamed response broke off.
+enum StreamError: Error {
+  case tooLong, cutShort, stopped
+}
+
+extension Answer {
+  fileprivate static var accepted: Answer { Answer(status: 202, object: ["status": "OK"]) }
+
+  fileprivate static var tooLarge: Answer {
+    let message = "Exceeded maximum allowed payload size (\(RuntimeAPIEndpoint.responseLimit) bytes)."
+    return Answer(
+      status: 413, object: ["errorMessage": message, "errorType": "RequestEntityTooLarge"])
+  }
+}
+
+extension RuntimeState.Refusal {
+  fileprivate var answer: Answer {
+    switch self {
+    case .invalidRequestID:
+      return Answer(
+        status: 400, object: ["errorMessage": "Invalid request ID", "errorType": "InvalidRequestID"])
+    case .invalidStateTransition(let from, let to):
+      let message =
+        "State transition from \(from) to \(to) failed for runtime. Error: State transition is not allowed"
+      return Answer(
+        status: 403, object: ["errorMessage": message, "errorType": "InvalidStateTransition"])
+    }
+  }
+}

@@ -1,0 +1,167 @@
+import CLinux
+import Glibc
+package import Platform
+
+/// A connected TCP socket on which no wait is without an end, but the one for the next event.
+///
+/// The socket blocks, for at most one second a call (`SO_RCVTIMEO`, `SO_SNDTIMEO`), and the deadline is looked at
+/// between the calls: so an answer costs one recv(2), and with `MSG_WAITALL` a body does too, however large it is. The
+/// clock isn't asked before the second call of an exchange, which nearly none has.
+package struct LoopbackSocket: ByteSource, ~Copyable {
+  private let socket: FileDescriptor
+  /// How long the exchange may take, from its second call on.
+  private var allowance = Duration.zero
+  private var deadline: BootTime?
+  private var hasCalled = false
+
+  /// Connects to the first of the endpoint's addresses that answers.
+  package static func connected(
+    to endpoint: RuntimeEndpoint, until deadline: BootTime
+  ) throws(ExchangeError) -> LoopbackSocket {
+    var failure = ExchangeError.timedOut("connecting")
+    for address in try addresses(of: endpoint) where deadline > .now {
+      do throws(Errno) {
+        return LoopbackSocket(socket: try connect(to: address))
+      } catch {
+        failure = error == .inProgress || error == .wouldBlock ? .timedOut("connecting") : .unreachable(error)
+      }
+    }
+    throw failure
+  }
+
+  private init(socket: consuming FileDescriptor) {
+    self.socket = socket
+  }
+
+  /// Begins an exchange, whose reads and writes give up when `allowance` is used up.
+  package mutating func begin(allowing allowance: Duration) {
+    self.allowance = allowance
+    deadline = nil
+    hasCalled = false
+  }
+
+  private mutating func checkTime(_ step: String) throws(ExchangeError) {
+    guard hasCalled else {
+      hasCalled = true
+      return
+    }
+    let now = BootTime.now
+    if let deadline, deadline <= now { throw .timedOut(step) }
+    if deadline == nil { deadline = now.advanced(by: allowance) }
+  }
+
+  private static func connect(to address: SocketAddress) throws(Errno) -> FileDescriptor {
+    let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+    let descriptor = FileDescriptor(owning: try retryingOnInterrupt { Glibc.socket(address.family, kind, 0) })
+    try set(SOL_SOCKET, SO_RCVTIMEO, to: timeval(tv_sec: 1, tv_usec: 0), on: descriptor)
+    // Bounds connect(2) too.
+    try set(SOL_SOCKET, SO_SNDTIMEO, to: timeval(tv_sec: 1, tv_usec: 0), on: descriptor)
+    try set(Int32(IPPROTO_TCP), TCP_NODELAY, to: Int32(1), on: descriptor)
+    let rawSocket = descriptor.rawValue
+    _ = try retryingOnInterrupt { unsafe address.withPointer { unsafe Glibc.connect(rawSocket, $0, $1) } }
+    return descriptor
+  }
+
+  private static func set<Value: BitwiseCopyable>(
+    _ level: Int32, _ option: Int32, to value: Value, on descriptor: borrowing FileDescriptor
+  ) throws(Errno) {
+    let socket = descriptor.rawValue
+    var value = value
+    let size = socklen_t(MemoryLayout<Value>.size)
+    _ = try retryingOnInterrupt { unsafe setsockopt(socket, level, option, &value, size) }
+  }
+
+  /// Waits, without a deadline, for the first byte of an answer; throws `shutdown` if `signals` speaks up before.
+  package borrowing func waitForAnswer(or signals: Int32) throws(ExchangeError) {
+    var waits = (
+      pollfd(fd: socket.rawValue, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: signals, events: Int16(POLLIN), revents: 0)
+    )
+    do throws(Errno) {
+      _ = try retryingOnInterrupt {
+        unsafe withUnsafeMutablePointer(to: &waits) { pointer in
+          unsafe pointer.withMemoryRebound(to: pollfd.self, capacity: 2) { unsafe poll($0, 2, -1) }
+        }
+      }
+    } catch {
+      throw .broken(error)
+    }
+    if waits.0.revents == 0, waits.1.revents != 0 { throw .shutdown }
+  }
+
+  /// Whether the connection is open and silent, as it should be between two exchanges.
+  package var isIdle: Bool {
+    var waits = pollfd(fd: socket.rawValue, events: Int16(POLLIN), revents: 0)
+    return unsafe poll(&waits, 1, 0) == 0
+  }
+
+  package mutating func read(
+    into output: inout OutputSpan<UInt8>, filling: Bool
+  ) throws(ExchangeError) {
+    let flags = filling ? Int32(MSG_WAITALL) : 0
+    let descriptor = socket.rawValue
+    while true {
+      try checkTime("receiving")
+      do throws(Errno) {
+        try unsafe output.withUnsafeMutableBufferPointer { buffer, count throws(Errno) in
+          let free = unsafe UnsafeMutableRawBufferPointer(
+            rebasing: UnsafeMutableRawBufferPointer(buffer)[count...])
+          count += try retryingOnInterrupt { unsafe recv(descriptor, free.baseAddress, free.count, flags) }
+        }
+        return
+      } catch {
+        guard error == .wouldBlock else { throw .broken(error) }
+      }
+    }
+  }
+
+  /// Writes the three parts of a request, or of a chunk, with as few calls as the socket allows.
+  package mutating func send(_ head: [UInt8], _ body: [UInt8], _ tail: [UInt8] = []) throws(ExchangeError) {
+    let total = head.count + body.count + tail.count
+    var sent = 0
+    hasCalled = false
+    while sent < total {
+      try checkTime("sending")
+      do throws(Errno) {
+        sent += try sendOnce(head, body, tail, from: sent)
+      } catch {
+        guard error == .wouldBlock else { throw .broken(error) }
+      }
+    }
+  }
+
+  /// sendmsg(2) rather than writev(2): the same gathering, without a SIGPIPE where the other side is gone.
+  private borrowing func sendOnce(
+    _ head: [UInt8], _ body: [UInt8], _ tail: [UInt8], from start: Int
+  ) throws(Errno) -> Int {
+    let descriptor = socket.rawValue
+    return try retryingOnInterrupt {
+      unsafe head.withUnsafeBytes { head in
+        unsafe body.withUnsafeBytes { body in
+          unsafe tail.withUnsafeBytes { tail in
+            var skipped = start
+            var parts = unsafe (
+              vector(head, after: &skipped), vector(body, after: &skipped), vector(tail, after: &skipped)
+            )
+            return unsafe withUnsafeMutablePointer(to: &parts) { pointer in
+              unsafe pointer.withMemoryRebound(to: iovec.self, capacity: 3) { parts in
+                var message = unsafe msghdr()
+                unsafe message.msg_iov = parts
+                unsafe message.msg_iovlen = 3
+                return unsafe sendmsg(descriptor, &message, Int32(MSG_NOSIGNAL))
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+/// What is left of `bytes` after `skipped` of them, which are taken off `skipped`.
+private func vector(_ bytes: UnsafeRawBufferPointer, after skipped: inout Int) -> iovec {
+  let start = min(skipped, bytes.count)
+  skipped -= start
+  let rest = unsafe UnsafeMutableRawBufferPointer(mutating: UnsafeRawBufferPointer(rebasing: bytes[start...]))
+  return unsafe iovec(iov_base: rest.baseAddress, iov_len: rest.count)
+}

@@ -1,0 +1,116 @@
+import Platform
+
+/// The Lambda Runtime API: the next event, and the answer to it (Lambda developer guide, "Using the Lambda runtime API
+/// for custom runtimes").
+///
+/// What goes wrong here never ends the process by itself. A poll is repeated, which is safe: an event that is being
+/// answered is handed out again. A response that got no answer is sent again, and a refusal of the second one as
+/// out of turn means that the first one had arrived.
+final class RuntimeAPI {
+  let connection: RuntimeConnection
+  let log: Log
+  let time: any TimeKeeper
+  /// The head of the answer that is being sent; kept, so that it is made room for once.
+  var head: [UInt8] = []
+  private let endpoint: RuntimeEndpoint
+  private let function: FunctionDescription
+  private let shutdown: ShutdownSignal?
+  private let commonFields: [UInt8]
+  private let pollRequest: [UInt8]
+
+  init(
+    _ endpoint: RuntimeEndpoint, environment: Environment, log: Log, time: any TimeKeeper,
+    shutdown: ShutdownSignal?
+  ) {
+    self.endpoint = endpoint
+    connection = RuntimeConnection(to: endpoint)
+    function = FunctionDescription(environment)
+    self.log = log
+    self.time = time
+    self.shutdown = shutdown
+    commonFields = Array(
+      " HTTP/1.1\r\nHost: \(endpoint.authority)\r\nUser-Agent: \(runtimeRelease)\r\n".utf8)
+    pollRequest = Array("GET \(apiPath)/invocation/next".utf8) + commonFields + Array("\r\n".utf8)
+  }
+
+  /// Waits for the next event; nil where the process was asked to stop.
+  func nextInvocation() throws(RuntimeAPIError) -> Invocation? {
+    var streak = FailureStreak(time)
+    while true {
+      if let shutdown, shutdown.isRequested { return nil }
+      do throws(ExchangeError) {
+        let answer = try waitForAnswer(to: pollRequest)
+        return try Invocation(head: answer.head, body: answer.body, function: function, log: log)
+      } catch {
+        guard try shouldPollAgain(after: error, &streak, for: "event") else { return nil }
+      }
+    }
+  }
+
+  /// Waits until SnapStart has restored this process; false where it was asked to stop.
+  func waitForRestore() throws(RuntimeAPIError) -> Bool {
+    let request = Array("GET \(apiPath)/restore/next".utf8) + commonFields + Array("\r\n".utf8)
+    var streak = FailureStreak(time)
+    while true {
+      do throws(ExchangeError) {
+        _ = try waitForAnswer(to: request)
+        connection.close()
+        return true
+      } catch {
+        guard try shouldPollAgain(after: error, &streak, for: "restore") else { return false }
+      }
+    }
+  }
+
+  private func waitForAnswer(to request: [UInt8]) throws(ExchangeError) -> RuntimeConnection.Answer {
+    let answer = try connection.poll(request, until: shutdown)
+    guard answer.head.status == 200 else {
+      throw .refused(status: answer.head.status, reason: reason(in: answer.body))
+    }
+    return answer
+  }
+
+  /// Lets the time pass that a failed poll asks for; false where the process was asked to stop.
+  private func shouldPollAgain(
+    after error: ExchangeError, _ streak: inout FailureStreak, for awaited: String
+  ) throws(RuntimeAPIError) -> Bool {
+    if error == .shutdown { return false }
+    if connection.wasReused, error.isOfStaleConnection { return true }
+    if streak.isNew {
+      log.warn("no \(awaited) from the Runtime API at \(endpoint.authority), trying again: \(error)")
+    }
+    guard let pause = streak.pause(after: error) else {
+      throw .givingUp(endpoint: endpoint.authority, after: streak.duration, last: "\(error)")
+    }
+    return time.sleep(until: time.bootTime.advanced(by: pause)) == .onTime
+  }
+
+  /// Makes `head` the head of a POST to `destination`; `fields` end in CRLF, but for the last one.
+  func setHead(_ destination: Destination, _ fields: String...) {
+    head.removeAll(keepingCapacity: true)
+    head.append(contentsOf: "POST ".utf8)
+    head.append(contentsOf: apiPath.utf8)
+    destination.append(to: &head)
+    head.append(contentsOf: commonFields)
+    for field in fields { head.append(contentsOf: field.utf8) }
+    head.append(contentsOf: "\r\n\r\n".utf8)
+  }
+}
+
+/// The path that all requests of the Runtime API begin with.
+private let apiPath = "/2018-06-01/runtime"
+
+/// The first word of the user agent becomes the runtime's release in Lambda's logs.
+let runtimeRelease = "device-defender-swift/1.0"
+
+/// The start of an answer's body, which says why a request was refused.
+func reason(in body: [UInt8]) -> String {
+  let text = body.prefix(300).reversed().drop { $0 <= 0x20 }.reversed()
+  return text.isEmpty ? "no reason given" : String(decoding: text, as: UTF8.self)
+}
+
+/// `text` as a header field can carry it: without line breaks and other control characters.
+func headerValue(_ text: String) -> String {
+  guard text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else { return text }
+  return String(decoding: text.utf8.filter { $0 >= 0x20 && $0 != 0x7F }, as: UTF8.self)
+}

@@ -1,0 +1,89 @@
+import Platform
+
+/// A keep-alive connection to the Runtime API, and the exchange of one request for one answer on it.
+final class RuntimeConnection {
+  /// One answer, its body read to the end.
+  struct Answer {
+    let head: ResponseHead
+    let body: [UInt8]
+  }
+
+  /// How long the parts of an exchange may take. Nothing here goes over a network, so a second is long.
+  static let connectTimeout = Duration.seconds(2)
+  static let exchangeTimeout = Duration.seconds(10)
+  /// Lambda's events have at most 6 MiB; the rest is for emulators that are not so strict.
+  static let maximumEventBytes = 67_108_864
+  static let maximumAnswerBytes = 65_536
+
+  private let endpoint: RuntimeEndpoint
+  /// None before the first exchange, and after one that failed.
+  private var open: Open?
+  /// Whether the last exchange went out on a connection that had served before, and that the other side may have given up.
+  private(set) var wasReused = false
+
+  /// What an exchange works on; a class, so that it can be held across the failure of one.
+  final class Open {
+    var reader: MessageReader<LoopbackSocket>
+
+    init(_ socket: consuming LoopbackSocket) {
+      reader = MessageReader(socket)
+    }
+  }
+
+  init(to endpoint: RuntimeEndpoint) {
+    self.endpoint = endpoint
+  }
+
+  /// Sends `request` and waits for an event as long as it takes, or until `shutdown` is requested.
+  func poll(_ request: [UInt8], until shutdown: ShutdownSignal?) throws(ExchangeError) -> Answer {
+    let connection = try takeConnection()
+    try connection.reader.source.send(request, [])
+    try connection.reader.source.waitForAnswer(or: shutdown?.descriptor ?? -1)
+    // From the first byte on, the rest is under way.
+    connection.reader.source.begin(allowing: Self.exchangeTimeout)
+    return try answer(on: connection, limit: Self.maximumEventBytes)
+  }
+
+  /// Takes a connection that the other side has not given up, for a request that can't be sent twice.
+  func takeLiveConnection(allowing allowance: Duration) throws(ExchangeError) -> Open {
+    if let open, !open.reader.source.isIdle { self.open = nil }
+    let connection = try takeConnection()
+    connection.reader.source.begin(allowing: allowance)
+    return connection
+  }
+
+  /// Gives up the connection, which doesn't outlive a snapshot.
+  func close() { open = nil }
+
+  /// Sends a request in two parts and waits for its answer, for the time of an exchange at most.
+  func post(_ head: [UInt8], _ body: [UInt8]) throws(ExchangeError) -> Answer {
+    let connection = try takeConnection()
+    try connection.reader.source.send(head, body)
+    return try answer(on: connection, limit: Self.maximumAnswerBytes)
+  }
+
+  /// Takes the open connection, or makes one; whoever brings the exchange to a good end puts it back.
+  private func takeConnection() throws(ExchangeError) -> Open {
+    let kept = open
+    open = nil
+    // Bytes that nobody asked for would be taken for the next answer.
+    if let kept, !kept.reader.hasUnreadBytes {
+      wasReused = true
+      kept.reader.source.begin(allowing: Self.exchangeTimeout)
+      return kept
+    }
+    wasReused = false
+    let deadline = BootTime.now.advanced(by: Self.connectTimeout)
+    let connection = Open(try LoopbackSocket.connected(to: endpoint, until: deadline))
+    connection.reader.source.begin(allowing: Self.exchangeTimeout)
+    return connection
+  }
+
+  /// Reads the answer to what was sent on `connection`, and keeps the connection where the other side does.
+  func answer(on connection: Open, limit: Int) throws(ExchangeError) -> Answer {
+    let head = try connection.reader.head()
+    let body = try connection.reader.body(after: head, limit: limit)
+    if head.keepsConnection { open = connection }
+    return Answer(head: head, body: body)
+  }
+}

@@ -1,0 +1,49 @@
+import Glibc
+
+/// `_X_AMZN_TRACE_ID`, where the X-Ray SDKs look for the trace of the invocation that is being answered.
+///
+/// The variable is a buffer of our own, handed to putenv(3) once and written over for each invocation: setenv(3) keeps
+/// every value that it was ever given, which in a process that serves millions of invocations is a leak.
+@safe
+struct TraceVariable: ~Copyable {
+  private static let name = "_X_AMZN_TRACE_ID"
+  /// No trace header comes near; a longer one is left out.
+  private static let capacity = 2_048
+  private let buffer = UnsafeMutablePointer<CChar>.allocate(capacity: capacity)
+  /// Where the value begins, after the name and the equals sign.
+  private let start: Int
+  private var isSet = false
+
+  init() {
+    unsafe buffer.initialize(repeating: 0, count: Self.capacity)
+    start = Self.name.utf8.count + 1
+    for (index, byte) in "\(Self.name)=".utf8.enumerated() { unsafe buffer[index] = CChar(byte) }
+    // What the process was started with belongs to no invocation of ours.
+    unsafe unsetenv(Self.name)
+  }
+
+  deinit {
+    unset()
+    unsafe buffer.deallocate()
+  }
+
+  /// Sets the variable to `value`; nil takes it out of the environment.
+  mutating func set(_ value: String?) {
+    guard let value, value.utf8.count < Self.capacity - start, !value.utf8.contains(0) else {
+      if isSet { unset() }
+      isSet = false
+      return
+    }
+    var index = start
+    for byte in value.utf8 {
+      unsafe buffer[index] = CChar(bitPattern: byte)
+      index += 1
+    }
+    unsafe buffer[index] = 0
+    if !isSet { isSet = unsafe putenv(buffer) == 0 }
+  }
+
+  private borrowing func unset() {
+    unsafe unsetenv(Self.name)
+  }
+}

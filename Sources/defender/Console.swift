@@ -1,0 +1,79 @@
+import Glibc
+import LambdaEmulator
+import Platform
+import Synchronization
+import WireFormats
+
+/// Writes results to standard output and everything else to standard error, line by line, from any thread.
+final class Console: Sendable {
+  // One lock for both, so that lines keep their order where both are a terminal.
+  private let lock = Mutex(())
+
+  /// A line of results.
+  func output(_ line: String) { write(line, to: STDOUT_FILENO) }
+
+  /// A line about how it went.
+  func error(_ line: String) { write(line, to: STDERR_FILENO) }
+
+  private func write(_ line: String, to descriptor: Int32) {
+    lock.withLock { _ in
+      // Nobody is left to tell that nobody listens.
+      try? writeAll(Array("\(line)\n".utf8), to: descriptor)
+    }
+  }
+
+  /// Shows what happens at the emulator: reports as results, the rest as log.
+  func show(_ event: EmulatorEvent) {
+    switch event {
+    case .platform(let line): error(line)
+    case .output(let line): error(readableLogLine(line))
+    case .notice(let line): error("defender: \(line)")
+    case .publish(let publish): show(publish)
+    }
+  }
+
+  private func show(_ publish: ReceivedPublish) {
+    let topic = publish.topic.map(escapingControlCharacters) ?? "no topic"
+    switch publish.verdict {
+    case .accepted:
+      let size = "\(publish.payload.count) bytes, QoS \(publish.qos)"
+      output(
+        "Published to \(topic) (\(size)); the request's signature was verified:\n\(readable(publish.payload))"
+      )
+    case .refused(let status, let message, let explanation):
+      let detail = explanation.map { " (\($0))" } ?? ""
+      error("defender: refused a publish to \(topic) with \(status): \(message)\(detail)")
+    }
+  }
+}
+
+/// JSON indented, other text as it is, and the rest in Base64.
+func readable(_ bytes: [UInt8]) -> String {
+  if let json = try? JSONValue(parsing: bytes) { return json.prettyPrinted() }
+  guard let text = String(validating: bytes, as: UTF8.self) else { return "Base64: \(base64(bytes))" }
+  return text
+}
+
+/// A line of a function's log for people: what Lambda's JSON format holds, as one plain line.
+///
+/// A line that isn't an object with `level` and `message` is left as it is.
+func readableLogLine(_ line: String) -> String {
+  guard
+    line.hasPrefix("{"), let entry = try? JSONValue(parsing: Array(line.utf8)),
+    let level = entry["level"]?.string, let message = entry["message"], let members = entry.members
+  else { return line }
+  let shown = ["timestamp", "level", "message", "requestId"]
+  let others = members.filter { !shown.contains($0.name) }.map { member in
+    "\(member.name)=\(member.value.string ?? compact(member.value))"
+  }
+  let time = entry["timestamp"]?.string.map { "\t\($0)" } ?? ""
+  let rest = others.isEmpty ? "" : "\t\(others.joined(separator: " "))"
+  let text = (message.string ?? compact(message)).split(separator: "\n", omittingEmptySubsequences: false)
+  return "[\(level)]\(time)\t\(text.joined(separator: "\n    "))\(rest)"
+}
+
+private func compact(_ value: JSONValue) -> String {
+  var document = JSONWriter()
+  value.write(to: &document)
+  return String(decoding: document.bytes, as: UTF8.self)
+}

@@ -1,0 +1,57 @@
+import ArgumentParser
+import LambdaEmulator
+import Platform
+
+/// `defender emulator`: the local Lambda, for as many invocations as somebody wants.
+struct EmulatorCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "emulator",
+    abstract: "Keeps a local Lambda running, which anybody on this machine can invoke.",
+    discussion: """
+      The function is invoked at the URL that AWS's runtime interface emulator has, with the event as the body. \
+      Callers who come while an invocation runs wait for their turn. The function's program is started with the \
+      first invocation, and again after it has ended.
+
+      A failed invocation is answered as Lambda's Invoke API does: status 200, the error as JSON, and the header \
+      X-Amz-Function-Error. X-Amz-Client-Context (Base64 of JSON) and X-Amzn-Trace-Id reach the function.
+
+      Examples:
+        defender emulator
+        defender emulator --port 9100 --timeout 5
+        defender emulator --bootstrap .build/release/bootstrap
+        curl -d '{"reports":1}' \\
+          http://127.0.0.1:9000/2015-03-31/functions/function/invocations
+
+      Ends with SIGINT (Ctrl-C) or SIGTERM, and the function's process with it.
+
+      Exit status: 0 it was asked to end; 2 it couldn't start; 64 wrong command line.
+      """)
+
+  @Option(help: "The port on 127.0.0.1; 0 lets the system choose.")
+  var port = 9000
+
+  @OptionGroup var options: FunctionOptions
+
+  func validate() throws {
+    guard (0...65_535).contains(port) else {
+      throw ValidationError("--port is \(port); allowed are 0 to 65535.")
+    }
+  }
+
+  func run() async throws {
+    let console = Console()
+    try await reportingFailure(to: console) {
+      var configuration = Emulator.Configuration(function: try options.function(in: .ofThisProcess))
+      configuration.port = port
+      let signals = interruptions()
+      do {
+        try await Emulator.run(configuration, report: console.show) { emulator in
+          console.error("defender: ready. Invoke the function with\n  curl -d '{}' \(emulator.invokeURL)")
+          for await _ in signals { break }
+        }
+      } catch let error as ServerError {
+        throw CommandFailure("\(error)", status: .notRun)
+      }
+    }
+  }
+}

@@ -1,0 +1,47 @@
+import ArgumentParser
+import Glibc
+import LambdaEmulator
+import Platform
+
+/// Which function is run, and for how long at most; what `invoke` and `emulator` have in common.
+struct FunctionOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp("The function's program (default: the one built beside this one).", valueName: "path"))
+  var bootstrap: String?
+
+  @Option(help: ArgumentHelp("How long one invocation may take.", valueName: "seconds"))
+  var timeout = 60.0
+
+  func validate() throws {
+    guard timeout >= 0.001, timeout <= 86_400 else {
+      throw ValidationError("--timeout is \(timeout); allowed are 0.001 to 86400 seconds.")
+    }
+  }
+
+  /// The function as the emulator runs it, with the settings of `environment` that concern it.
+  func function(in environment: Environment) throws -> FunctionConfiguration {
+    let path = try bootstrap ?? bootstrapBesideThisProgram()
+    guard unsafe access(path, X_OK) == 0 else {
+      let reason = Errno.current
+      throw CommandFailure(
+        "The function's program \(path) can't be run: \(reason). Build it with `swift build --product bootstrap`,"
+          + " or name another one with --bootstrap.", status: .notRun)
+    }
+    var function = FunctionConfiguration(bootstrap: path, timeout: .seconds(timeout))
+    function.inherit(from: environment)
+    return function
+  }
+
+  private func bootstrapBesideThisProgram() throws -> String {
+    let ownPath = try executablePath()
+    let directory = ownPath.lastIndex(of: "/").map { ownPath[...$0] } ?? ""
+    return "\(directory)bootstrap"
+  }
+}
+
+/// The path of the program that is running (`/proc/self/exe`, proc(5)).
+private func executablePath() throws -> String {
+  var path = [CChar](repeating: 0, count: Int(PATH_MAX))
+  let count = try retryingOnInterrupt { unsafe readlink("/proc/self/exe", &path, path.count) }
+  return String(decoding: path.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}

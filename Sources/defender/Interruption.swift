@@ -1,0 +1,20 @@
+import Dispatch
+import Glibc
+
+/// SIGINT and SIGTERM as something to wait for, so that what was started is also ended; yields each signal.
+///
+/// From here on the two don't end the process by themselves.
+func interruptions() -> AsyncStream<Int32> {
+  let (signals, continuation) = AsyncStream.makeStream(of: Int32.self)
+  for signal in [SIGINT, SIGTERM] {
+    // A dispatch source may be used from any thread; it just isn't declared so.
+    nonisolated(unsafe) let source = DispatchSource.makeSignalSource(signal: signal)
+    unsafe source.setEventHandler {
+      // Holds the source, which would else be cancelled with its last reference.
+      _ = unsafe source
+      continuation.yield(signal)
+    }
+    unsafe source.activate()
+  }
+  return signals
+}

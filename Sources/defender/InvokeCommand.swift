@@ -1,0 +1,92 @@
+import ArgumentParser
+import LambdaEmulator
+import Platform
+import WireFormats
+
+/// `defender invoke`: one invocation, from the start of the function's process to its end.
+struct InvokeCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "invoke",
+    abstract: "Invokes the function once, in a local Lambda, and shows what it published.",
+    discussion: """
+      Starts the function's program against a local Runtime API and a local AWS IoT data plane, which checks the \
+      signature of every publish against credentials made up for this run. Nothing leaves this machine.
+
+      The published reports and the function's answer go to standard output, the function's log and Lambda's own \
+      lines (START, END, REPORT) to standard error.
+
+      Passed on to the function: AWS_IOT_THING_NAME (else `local-device`), SAMPLE_INTERVAL_SECONDS, PROCFS_PATH, \
+      DEFENDER_*, AWS_REGION, AWS_LAMBDA_LOG_FORMAT, AWS_LAMBDA_LOG_LEVEL.
+
+      Examples:
+        defender invoke
+        defender invoke --event '{"reports":1,"format":"cbor"}'
+        defender invoke --event @lambda/events/two-reports.json --timeout 30
+        AWS_IOT_THING_NAME=pump-7 defender invoke
+        defender invoke --bootstrap .build/release/bootstrap
+
+      Exit status: 0 the function succeeded; 1 it failed, timed out or crashed; 2 it couldn't be run; 64 wrong \
+      command line.
+      """)
+
+  @Option(
+    help: ArgumentHelp(
+      "The event, or @ and the path of a file that holds it.", valueName: "json|@file"))
+  var event = #"{"reports":2,"interval_seconds":1}"#
+
+  @OptionGroup var options: FunctionOptions
+
+  func run() async throws {
+    let console = Console()
+    try await reportingFailure(to: console) {
+      let event = try eventBytes()
+      let function = try options.function(in: .ofThisProcess)
+      guard try await invoke(function, event, console) else {
+        throw ExitCode(CommandFailure.Status.failed.rawValue)
+      }
+    }
+  }
+
+  /// Returns whether the function succeeded.
+  private func invoke(
+    _ function: FunctionConfiguration, _ event: [UInt8], _ console: Console
+  ) async throws -> Bool {
+    let signals = interruptions()
+    do {
+      return try await Emulator.run(Emulator.Configuration(function: function), report: console.show) {
+        emulator in
+        let stop = Task {
+          for await _ in signals { await emulator.stop() }
+        }
+        defer { stop.cancel() }
+        let result = await emulator.invoke(InvocationRequest(event: event)).complete()
+        let title = result.failure == nil ? "The function answered:" : "The function failed:"
+        console.output("\(title)\n\(readable(result.body))")
+        if let summary = summary(of: emulator.publishCounts) { console.output(summary) }
+        return result.failure == nil
+      }
+    } catch let error as ServerError {
+      throw CommandFailure("\(error)", status: .notRun)
+    }
+  }
+
+  /// What came of all publishes, in plain words; nil where there was none.
+  private func summary(of counts: (accepted: Int, refused: Int)) -> String? {
+    if counts == (0, 0) { return nil }
+    let verified =
+      counts.accepted == 1
+      ? "1 report of this machine was published, and its signature verified."
+      : "\(counts.accepted) reports of this machine were published, and their signatures verified."
+    return counts.refused == 0 ? verified : "\(verified) \(counts.refused) refused: the log says why."
+  }
+
+  private func eventBytes() throws -> [UInt8] {
+    guard event.hasPrefix("@") else { return Array(event.utf8) }
+    let path = String(event.dropFirst())
+    do {
+      return try readFile(path, limit: 6 * 1024 * 1024)
+    } catch {
+      throw CommandFailure("The event file '\(path)' can't be read: \(error).", status: .notRun)
+    }
+  }
+}

@@ -1,0 +1,170 @@
+import AWSClient
+import ArgumentParser
+import Glibc
+import HTTPClient
+import Platform
+import WireFormats
+
+/// `defender publish`: one signed publish to the AWS IoT data plane.
+struct PublishCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "publish",
+    abstract: "Publishes one message to AWS IoT over HTTPS, signed with AWS credentials.",
+    discussion: """
+      Does what `aws iot-data publish` does, with the code that the function publishes with. The payload is sent \
+      as it is, byte for byte; without one the message is empty.
+
+      The credentials come from where the AWS CLI looks for them: AWS_ACCESS_KEY_ID and its companions, AWS_PROFILE \
+      and the shared files, a web identity, a container, EC2. Also read from the environment: AWS_REGION (or \
+      AWS_DEFAULT_REGION); AWS_ENDPOINT_URL_IOT_DATA_PLANE and AWS_ENDPOINT_URL, where there is no --endpoint; \
+      AWS_CA_BUNDLE, HTTPS_PROXY, NO_PROXY.
+
+      Examples:
+        defender publish --topic sensors/pump-7 --payload '{"temperature":21.5}'
+        defender publish --topic '$aws/rules/archive/pump 7' --payload-file report.cbor --qos 0
+        collect | defender publish --topic sensors/pump-7 --payload-file -
+        defender publish --topic t --endpoint https://127.0.0.1:8443
+
+      The answer goes to standard output.
+
+      Exit status: 0 AWS IoT took the message; 1 it refused; 2 nothing was sent (no credentials, no region, an \
+      unreadable file); 3 AWS IoT couldn't be reached, or didn't answer; 64 wrong command line.
+      """)
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("The topic, up to 256 bytes of UTF-8 and 7 slashes.", valueName: "topic"))
+  var topic: String
+
+  @Option(parsing: .unconditional, help: ArgumentHelp("The payload.", valueName: "text"))
+  var payload: String?
+
+  @Option(
+    help: ArgumentHelp("The file that holds the payload; - is standard input.", valueName: "file|-"))
+  var payloadFile: String?
+
+  @Option(help: ArgumentHelp("Quality of service: 0 or 1.", valueName: "0|1"))
+  var qos: UInt8 = 1
+
+  @Option(help: ArgumentHelp("Where to publish, such as https://127.0.0.1:8443.", valueName: "url"))
+  var endpoint: String?
+
+  @Option(help: ArgumentHelp("How long it may take.", valueName: "seconds"))
+  var timeout = 30.0
+
+  func validate() throws {
+    if payload != nil, payloadFile != nil {
+      throw ValidationError("--payload and --payload-file exclude each other.")
+    }
+    if QualityOfService(rawValue: qos) == nil {
+      throw ValidationError("--qos is \(qos); allowed are 0 and 1.")
+    }
+    guard timeout >= 0.001, timeout <= 86_400 else {
+      throw ValidationError("--timeout is \(timeout); allowed are 0.001 to 86400 seconds.")
+    }
+    do {
+      _ = try Topic(validating: topic)
+    } catch {
+      throw ValidationError("--topic: \(error).")
+    }
+  }
+
+  func run() throws {
+    let console = Console()
+    do throws(CommandFailure) {
+      let publisher = try publisher(in: .ofThisProcess)
+      let payload = try payloadBytes()
+      let receipt = try publish(payload, with: publisher)
+      console.output(answer(receipt).prettyPrinted())
+    } catch {
+      console.error("defender: \(error)")
+      throw ExitCode(error.status.rawValue)
+    }
+  }
+
+  private func publisher(in environment: Environment) throws(CommandFailure) -> HTTPSPublisher {
+    let region = environment.value("AWS_REGION", "AWS_DEFAULT_REGION")
+    do {
+      guard let region else { throw EndpointError.noRegion }
+      let endpoint =
+        if let endpoint {
+          try Endpoint(url: endpoint, namedBy: "--endpoint")
+        } else {
+          try Endpoint(environment, region: region)
+        }
+      let log = Log(environment)
+      let time = SystemTime(shutdown: nil)
+      return try HTTPSPublisher(
+        endpoint: endpoint, region: region,
+        credentials: try CredentialChain(environment, time: time, log: log),
+        exchange: try CurlExchange(CurlExchange.Configuration(environment)), time: time, log: log)
+    } catch {
+      throw CommandFailure("\(error)", status: .notRun)
+    }
+  }
+
+  private func publish(
+    _ payload: [UInt8], with publisher: HTTPSPublisher
+  ) throws(CommandFailure) -> PublishReceipt {
+    let topic: Topic
+    do {
+      topic = try Topic(validating: self.topic)
+    } catch {
+      throw CommandFailure("--topic: \(error).", status: .notRun)
+    }
+    let deadline = BootTime.now.advanced(by: .seconds(timeout))
+    do throws(PublishError) {
+      return try publisher.publish(
+        payload, to: topic, qos: QualityOfService(rawValue: qos) ?? .atLeastOnce, until: deadline)
+    } catch {
+      throw CommandFailure("\(error)", status: error.status)
+    }
+  }
+
+  private func payloadBytes() throws(CommandFailure) -> [UInt8] {
+    guard let payloadFile else { return Array((payload ?? "").utf8) }
+    let limit = HTTPSPublisher.maximumPayloadBytes
+    do throws(Errno) {
+      return payloadFile == "-" ? try standardInput(limit: limit) : try readFile(payloadFile, limit: limit)
+    } catch .fileTooLarge {
+      throw CommandFailure(
+        "The payload in '\(payloadFile)' has more than the \(limit) bytes that AWS IoT takes.",
+        status: .notRun)
+    } catch {
+      throw CommandFailure("The payload file '\(payloadFile)' can't be read: \(error).", status: .notRun)
+    }
+  }
+
+  /// All of standard input, read from the descriptor: not everything that it may be can be opened by a path.
+  private func standardInput(limit: Int) throws(Errno) -> [UInt8] {
+    let input = FileDescriptor(owning: STDIN_FILENO)
+    var bytes: [UInt8] = []
+    while try input.read(into: &bytes, limit: 65_536) > 0 {
+      if bytes.count > limit { throw .fileTooLarge }
+    }
+    return bytes
+  }
+
+  private func answer(_ receipt: PublishReceipt) -> JSONValue {
+    var members: [JSONValue.Member] = []
+    if let status = receipt.status {
+      members.append(JSONValue.Member(name: "status", value: .number(String(status))))
+    }
+    let texts = [("requestId", receipt.requestID), ("traceId", receipt.traceID)]
+    for case (let name, let text?) in texts {
+      members.append(JSONValue.Member(name: name, value: .string(text)))
+    }
+    return .object(members)
+  }
+}
+
+extension PublishError {
+  /// What the exit status says about it.
+  fileprivate var status: CommandFailure.Status {
+    switch cause {
+    case .payloadTooLarge, .credentials, .signing, .noTimeLeft, .exchange(.invalidRequest): .notRun
+    case .refused: .failed
+    case .exchange, .transport: .noAnswer
+    }
+  }
+}

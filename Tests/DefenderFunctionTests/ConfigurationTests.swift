@@ -1,0 +1,107 @@
+import AWSClient
+import DefenderFunction
+import DeviceDefender
+import Platform
+import Testing
+
+@Suite struct ConfigurationTests {
+  private static let complete = [
+    "AWS_IOT_THING_NAME": "thing-1", "AWS_REGION": "eu-central-1",
+  ]
+
+  private func configuration(_ variables: [String: String]) throws(ConfigurationError) -> Configuration {
+    try Configuration(Environment(Self.complete.merging(variables) { _, given in given }))
+  }
+
+  @Test func `needs a thing and a region, and says so of both at once`() throws {
+    let error = try #require(
+      #expect(throws: ConfigurationError.self) { try Configuration(Environment([:])) })
+    #expect(error.mistakes.map(\.variable) == ["AWS_REGION", "AWS_IOT_THING_NAME"])
+    #expect(error.description.contains("AWS_REGION isn't set"))
+    #expect(error.description.contains("AWS_IOT_THING_NAME isn't set"))
+  }
+
+  @Test func `has the defaults of the README`() throws {
+    let configuration = try configuration([:])
+    #expect(configuration.interval == .seconds(300))
+    #expect(configuration.minimumInterval == .seconds(300))
+    #expect(configuration.format == .json)
+    #expect(configuration.names == .long)
+    #expect(configuration.procfsPath == "/proc")
+    #expect(configuration.isSpread)
+    #expect(configuration.limits.maximumListSize == 50)
+    #expect(configuration.limits.maximumReportBytes == 131_072)
+    #expect(try configuration.topic(for: .cbor).name == "$aws/things/thing-1/defender/metrics/cbor")
+  }
+
+  @Test func `reads every variable`() throws {
+    let configuration = try configuration([
+      "DEFENDER_THING_NAME": "other:thing_2", "SAMPLE_INTERVAL_SECONDS": "600", "PROCFS_PATH": "/host-proc",
+      "DEFENDER_TRANSPORT": "https", "DEFENDER_TOPIC": "fleet/{thing}/{format}/{thing}",
+      "DEFENDER_FORMAT": "cbor",
+      "DEFENDER_NAMES": "short", "DEFENDER_MAX_LIST_SIZE": "0", "DEFENDER_MAX_REPORT_BYTES": "7000",
+      "DEFENDER_MINIMUM_INTERVAL_SECONDS": "0.5", "DEFENDER_JITTER": "0",
+    ])
+    #expect(configuration.interval == .seconds(600))
+    #expect(configuration.minimumInterval == .milliseconds(500))
+    #expect(configuration.format == .cbor)
+    #expect(configuration.names == .short)
+    #expect(configuration.procfsPath == "/host-proc")
+    #expect(!configuration.isSpread)
+    #expect(configuration.limits.maximumListSize == 0)
+    #expect(configuration.limits.maximumReportBytes == 7_000)
+    #expect(try configuration.topic(for: .cbor).name == "fleet/other:thing_2/cbor/other:thing_2")
+  }
+
+  @Test func `takes AWS_DEFAULT_REGION where AWS_REGION is empty`() throws {
+    let configuration = try configuration(["AWS_REGION": "", "AWS_DEFAULT_REGION": "us-west-2"])
+    #expect(configuration.region == "us-west-2")
+  }
+
+  @Test func `says which of the two region variables is wrong`() throws {
+    let error = try #require(
+      #expect(throws: ConfigurationError.self) {
+        try configuration(["AWS_REGION": "", "AWS_DEFAULT_REGION": "EU"])
+      })
+    #expect(error.mistakes.map(\.variable) == ["AWS_DEFAULT_REGION"])
+  }
+
+  @Test(arguments: [
+    ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
+  ])
+  func `names the half of a key pair that is missing, and not the other's value`(
+    given: String, missing: String
+  ) throws {
+    let error = try #require(
+      #expect(throws: ConfigurationError.self) { try configuration([given: "half-of-a-pair"]) })
+    #expect(error.mistakes.map(\.variable) == [missing])
+    #expect(!error.description.contains("half-of-a-pair"))
+  }
+
+  @Test func `needs no thing for a topic that names none`() throws {
+    let environment = Environment(["AWS_REGION": "eu-central-1", "DEFENDER_TOPIC": "all/{format}"])
+    #expect(try Configuration(environment).topic(for: .json).name == "all/json")
+  }
+
+  @Test(arguments: [
+    ("AWS_REGION", "EU Central"), ("AWS_REGION", "eu-central-1/x"), ("AWS_IOT_THING_NAME", "a b"),
+    ("AWS_IOT_THING_NAME", "ding/1"), ("AWS_IOT_THING_NAME", "é"),
+    ("DEFENDER_THING_NAME", String(repeating: "x", count: 129)), ("SAMPLE_INTERVAL_SECONDS", "0"),
+    ("SAMPLE_INTERVAL_SECONDS", "-1"), ("SAMPLE_INTERVAL_SECONDS", "5m"), ("SAMPLE_INTERVAL_SECONDS", "nan"),
+    ("SAMPLE_INTERVAL_SECONDS", "1e9"), ("SAMPLE_INTERVAL_SECONDS", "inf"), ("PROCFS_PATH", "proc"),
+    ("DEFENDER_TRANSPORT", "carrier-pigeon"), ("DEFENDER_TOPIC", "a/{Thing}"), ("DEFENDER_TOPIC", "a/{thing"),
+    ("DEFENDER_TOPIC", "a/thing}"), ("DEFENDER_TOPIC", "a/+/b"), ("DEFENDER_TOPIC", "#"),
+    ("DEFENDER_FORMAT", "JSON"), ("DEFENDER_NAMES", "medium"), ("DEFENDER_MAX_LIST_SIZE", "-1"),
+    ("DEFENDER_MAX_LIST_SIZE", "many"), ("DEFENDER_MAX_REPORT_BYTES", "511"),
+    ("DEFENDER_MAX_REPORT_BYTES", "131073"), ("DEFENDER_JITTER", "yes"),
+    ("DEFENDER_MINIMUM_INTERVAL_SECONDS", "0"), ("AWS_ENDPOINT_URL_IOT_DATA_PLANE", "localhost:8883"),
+    ("AWS_ENDPOINT_URL", "ftp://localhost"), ("AWS_REGION", "-"), ("AWS_REGION", "eu-west-1-"),
+    ("AWS_REGION", String(repeating: "a", count: 64)), ("AWS_CA_BUNDLE", "/nonexistent/ca.pem"),
+    ("DEFENDER_TOPIC", String(repeating: "x", count: 250) + "/{thing}"),
+  ])
+  func `names the variable of a mistake`(variable: String, value: String) throws {
+    let error = try #require(
+      #expect(throws: ConfigurationError.self) { try configuration([variable: value]) })
+    #expect(error.mistakes.map(\.variable) == [variable])
+  }
+}

@@ -1,0 +1,252 @@
+import AWSClient
+import DefenderFunction
+import HTTPClient
+import LambdaRuntime
+import Platform
+import TestSupport
+import Testing
+import WireFormats
+
+/// Takes what it is given, or refuses it, as told.
+private final class ScriptedPublisher: Publisher {
+  let transport = "https"
+  let time: ManualTime
+  /// Whether each publish in turn is acknowledged; all after the last are.
+  var acknowledgements: [Bool] = []
+  var timeTaken = Duration.milliseconds(100)
+  private(set) var payloads: [JSONValue] = []
+  private(set) var topics: [String] = []
+  private(set) var deadlines: [BootTime] = []
+
+  init(time: ManualTime) {
+    self.time = time
+  }
+
+  func publish(
+    _ payload: [UInt8], to topic: Topic, qos: QualityOfService, until deadline: BootTime
+  ) throws(PublishError) -> PublishReceipt {
+    payloads.append((try? JSONValue(parsing: payload)) ?? .null)
+    topics.append(topic.name)
+    deadlines.append(deadline)
+    time.advance(by: timeTaken)
+    let isAcknowledged = acknowledgements.isEmpty || acknowledgements.removeFirst()
+    guard isAcknowledged else {
+      let refusal = HTTPError.connectionLost("made up")
+      throw PublishError(.exchange(refusal), topic: topic, endpoint: "http://localhost", attempts: 1)
+    }
+    return PublishReceipt(status: 200, traceID: "trace", requestID: nil, attempts: 1)
+  }
+}
+
+/// A handler over a procfs tree of its own, with everything around it in the test's hands.
+private struct Stage: ~Copyable {
+  let time = ManualTime(wallTime: WallTime(secondsSinceEpoch: 1_700_000_000))
+  let publisher: ScriptedPublisher
+  let procfs: TemporaryDirectory
+  let lines = Lines()
+  var handler: PublishMetricsHandler
+
+  final class Lines {
+    var text = ""
+  }
+
+  init(_ variables: [String: String] = [:]) throws {
+    let procfs = try TemporaryDirectory()
+    for name in ["tcp", "tcp6", "udp", "udp6"] {
+      try procfs.write("net/\(name)", "  sl  local_address rem_address   st tx_queue rx_queue\n")
+    }
+    try setBytesIn(1_000, in: procfs)
+    var environment = [
+      "AWS_REGION": "eu-central-1", "AWS_IOT_THING_NAME": "thing", "PROCFS_PATH": procfs.path,
+      "DEFENDER_TOPIC": "defender/{thing}/{format}",
+    ]
+    environment.merge(variables) { _, given in given }
+    let configuration = try Configuration(Environment(environment))
+    let lines = lines
+    let log = Log { _, line in lines.text += String(decoding: line, as: UTF8.self) }
+    self.procfs = procfs
+    publisher = ScriptedPublisher(time: time)
+    handler = PublishMetricsHandler(configuration, publisher: publisher, time: time, log: log)
+  }
+
+  mutating func invoke(_ event: String, seconds: Int64 = 900) throws -> JSONValue {
+    let deadline = time.wallTime.advanced(by: .seconds(seconds))
+    let context = try Context(requestID: "id", deadline: deadline)
+    let response = try handler.handle(Event(Array(event.utf8)), context)
+    return try JSONValue(parsing: response.body)
+  }
+}
+
+private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
+  let zeros = Array(repeating: "0", count: 14).joined(separator: " ")
+  try procfs.write(
+    "net/dev", "Inter-|   Receive  |  Transmit\n face |bytes    packets|bytes\n  eth0: \(bytes) 1 \(zeros)\n")
+}
+
+@Suite struct PublishMetricsHandlerTests {
+  @Test func `reports a delta from the second report on`() throws {
+    var stage = try Stage()
+    let first = try stage.invoke(#"{"reports":1}"#)
+    try setBytesIn(1_500, in: stage.procfs)
+    let second = try stage.invoke(#"{"reports":1}"#)
+    #expect(first["published"]?.integer(as: Int.self) == 1)
+    #expect(second["ended"]?.string == "reports")
+    #expect(second["topic"]?.string == "defender/thing/json")
+    #expect(second["transport"]?.string == "https")
+    let metrics = stage.publisher.payloads.map { $0["metrics"] }
+    #expect(metrics.count == 2)
+    #expect(metrics[0]?["network_stats"] == nil)
+    #expect(metrics[1]?["network_stats"]?["bytes_in"]?.integer(as: Int.self) == 500)
+  }
+
+  @Test func `tells in the next report what a lost one would have told`() throws {
+    var stage = try Stage(["DEFENDER_MINIMUM_INTERVAL_SECONDS": "1"])
+    _ = try stage.invoke(#"{"reports":1}"#)
+    try setBytesIn(1_200, in: stage.procfs)
+    stage.publisher.acknowledgements = [false]
+    #expect(throws: InvocationFailure.self) { try stage.invoke(#"{"reports":1}"#) }
+    try setBytesIn(1_700, in: stage.procfs)
+    let answer = try stage.invoke(#"{"reports":1}"#)
+    #expect(answer["published"]?.integer(as: Int.self) == 1)
+    let bytes = stage.publisher.payloads.map {
+      $0["metrics"]?["network_stats"]?["bytes_in"]?.integer(as: Int.self)
+    }
+    #expect(bytes == [nil, 200, 700])
+  }
+
+  @Test func `fails when nothing was published, and says why`() throws {
+    var stage = try Stage(["DEFENDER_MINIMUM_INTERVAL_SECONDS": "1"])
+    stage.publisher.acknowledgements = [false, false]
+    let failure = #expect(throws: InvocationFailure.self) {
+      try stage.invoke(#"{"reports":2,"interval_seconds":1}"#)
+    }
+    #expect(failure?.type == "Function.PublishFailed")
+    #expect(failure?.message.contains("2 failed") == true)
+    #expect(failure?.message.contains("made up") == true)
+  }
+
+  @Test func `counts failures among successes and goes on`() throws {
+    var stage = try Stage(["DEFENDER_MINIMUM_INTERVAL_SECONDS": "1"])
+    stage.publisher.acknowledgements = [true, false, true]
+    let answer = try stage.invoke(#"{"reports":3,"interval_seconds":1}"#)
+    #expect(answer["published"]?.integer(as: Int.self) == 2)
+    #expect(answer["failed"]?.integer(as: Int.self) == 1)
+    #expect(answer["last_error"]?.string?.contains("made up") == true)
+  }
+
+  @Test func `gives ids that always increase`() throws {
+    var stage = try Stage(["DEFENDER_MINIMUM_INTERVAL_SECONDS": "0.001"])
+    _ = try stage.invoke(#"{"reports":3,"interval_seconds":0.001}"#)
+    // The clock is set back an hour between two invocations.
+    stage.time.wallTime = stage.time.wallTime.advanced(by: .seconds(-3_600))
+    _ = try stage.invoke(#"{"reports":2,"interval_seconds":0.001}"#)
+    let ids = stage.publisher.payloads.compactMap { $0["header"]?["report_id"]?.integer(as: Int.self) }
+    #expect(ids == [1_700_000_000, 1_700_000_001, 1_700_000_002, 1_700_000_003, 1_700_000_004])
+  }
+
+  @Test func `publishes on the beat until the deadline`() throws {
+    var stage = try Stage(["DEFENDER_JITTER": "0"])
+    let start = stage.time.bootTime
+    let answer = try stage.invoke("{}", seconds: 900)
+    #expect(answer["ended"]?.string == "deadline")
+    #expect(answer["published"]?.integer(as: Int.self) == 3)
+    #expect(stage.time.wakeUps == [0, 300, 600].map { start.advanced(by: .seconds($0)) })
+    #expect(stage.publisher.deadlines.allSatisfy { $0 <= start.advanced(by: .milliseconds(899_500)) })
+  }
+
+  @Test func `waits for the thing's share of the interval in a loop without an end, once`() throws {
+    var stage = try Stage()
+    let start = stage.time.bootTime
+    let share = shareOfInterval(.seconds(300), thing: "thing")
+    _ = try stage.invoke("{}", seconds: 900)
+    #expect(stage.time.wakeUps.first == start.advanced(by: share))
+    let next = stage.time.bootTime
+    let slept = stage.time.wakeUps.count
+    _ = try stage.invoke("{}", seconds: 900)
+    #expect(stage.time.wakeUps[slept] == next)
+  }
+
+  @Test func `reports within the deadline, however short it is`() throws {
+    var stage = try Stage()
+    let answer = try stage.invoke("{}", seconds: 5)
+    #expect(answer["published"]?.integer(as: Int.self) == 1)
+    #expect(answer["ended"]?.string == "deadline")
+  }
+
+  @Test func `fails at once where the deadline has passed`() throws {
+    var stage = try Stage()
+    let failure = #expect(throws: InvocationFailure.self) { try stage.invoke("{}", seconds: -10) }
+    #expect(failure?.type == "Function.PublishFailed")
+    #expect(failure?.message.contains("longer timeout") == true)
+    #expect(stage.publisher.payloads.isEmpty)
+  }
+
+  @Test func `stops when it is asked to, and answers`() throws {
+    var stage = try Stage(["DEFENDER_JITTER": "0"])
+    stage.time.shutdown = stage.time.bootTime.advanced(by: .seconds(400))
+    let answer = try stage.invoke("{}", seconds: 9_000)
+    #expect(answer["ended"]?.string == "signal")
+    #expect(answer["published"]?.integer(as: Int.self) == 2)
+  }
+
+  @Test func `raises a short interval, and says so once`() throws {
+    var stage = try Stage()
+    let start = stage.time.bootTime
+    _ = try stage.invoke(#"{"reports":2,"interval_seconds":10}"#)
+    _ = try stage.invoke(#"{"reports":2,"interval_seconds":10}"#)
+    #expect(stage.time.wakeUps[1] == start.advanced(by: .seconds(300)))
+    #expect(stage.lines.text.components(of: "DEFENDER_MINIMUM_INTERVAL_SECONDS") == 1)
+  }
+
+  @Test func `warns once that Device Defender's own topics don't take HTTPS`() throws {
+    var stage = try Stage(["DEFENDER_TOPIC": ""])
+    _ = try stage.invoke(#"{"reports":1}"#)
+    _ = try stage.invoke(#"{"reports":1}"#)
+    #expect(stage.publisher.topics.last == "$aws/things/thing/defender/metrics/json")
+    #expect(stage.lines.text.components(of: "DEFENDER_TOPIC") == 1)
+  }
+
+  @Test func `publishes nothing in a dry run, shows the report, and keeps the baseline`() throws {
+    var stage = try Stage(["DEFENDER_MINIMUM_INTERVAL_SECONDS": "1"])
+    _ = try stage.invoke(#"{"reports":1}"#)
+    try setBytesIn(1_300, in: stage.procfs)
+    let answer = try stage.invoke(#"{"reports":1,"dry_run":true}"#)
+    #expect(answer["report"]?["metrics"]?["network_stats"]?["bytes_in"]?.integer(as: Int.self) == 300)
+    #expect(stage.publisher.payloads.count == 1)
+    _ = try stage.invoke(#"{"reports":1}"#)
+    let told = stage.publisher.payloads.last?["metrics"]?["network_stats"]?["bytes_in"]
+    #expect(told?.integer(as: Int.self) == 300)
+  }
+
+  @Test func `leaves out a block that can't be read, and says so in the log`() throws {
+    var stage = try Stage()
+    try stage.procfs.remove("net/udp")
+    let answer = try stage.invoke(#"{"reports":1}"#)
+    #expect(answer["published"]?.integer(as: Int.self) == 1)
+    let metrics = stage.publisher.payloads.last?["metrics"]
+    #expect(metrics?["listening_udp_ports"] == nil)
+    #expect(metrics?["listening_tcp_ports"]?["total"]?.integer(as: Int.self) == 0)
+    #expect(stage.lines.text.contains("net/udp"))
+  }
+
+  @Test func `publishes no report of nothing`() throws {
+    var stage = try Stage()
+    for name in ["tcp", "tcp6", "udp", "udp6", "dev"] { try stage.procfs.remove("net/\(name)") }
+    #expect(throws: InvocationFailure.self) { try stage.invoke(#"{"reports":1}"#) }
+    #expect(stage.publisher.payloads.isEmpty)
+  }
+
+  @Test func `refuses an event it doesn't understand before it does anything`() throws {
+    var stage = try Stage()
+    #expect(throws: InvocationFailure.self) { try stage.invoke(#"{"report":1}"#) }
+    #expect(stage.publisher.payloads.isEmpty)
+    #expect(stage.time.wakeUps.isEmpty)
+  }
+}
+
+extension String {
+  /// How often `part` occurs.
+  fileprivate func components(of part: String) -> Int {
+    split(separator: part, omittingEmptySubsequences: false).count - 1
+  }
+}

@@ -1,0 +1,44 @@
+import DefenderFunction
+import Platform
+import Testing
+
+@Suite struct ReportScheduleTests {
+  private func second(_ seconds: Double) -> BootTime {
+    BootTime(nanosecondsSinceBoot: Int64(seconds * 1e9))
+  }
+
+  @Test(arguments: [
+    // Where the clock stands after a report that was due at 10, with an interval of 5; when the next one is due.
+    (10.0, 15.0), (10.001, 15), (14.999, 15), (15, 20), (15.1, 20), (37, 40), (1_000_000, 1_000_005),
+  ])
+  func `keeps to its beat and makes up for nothing`(now: Double, next: Double) {
+    var schedule = ReportSchedule(interval: .seconds(5), first: second(10))
+    schedule.advance(past: second(now))
+    #expect(schedule.next == second(next))
+  }
+
+  @Test func `is always ahead of the clock, however far it leapt`() {
+    for now in [Int64.max / 2, Int64.max - 1_000_000_000_000] {
+      var schedule = ReportSchedule(interval: .milliseconds(1), first: second(1))
+      schedule.advance(past: BootTime(nanosecondsSinceBoot: now))
+      #expect(schedule.next > BootTime(nanosecondsSinceBoot: now))
+    }
+  }
+
+  @Test func `spreads things with similar names evenly`() {
+    var counts = [Int](repeating: 0, count: 10)
+    for number in 0..<10_000 {
+      let share = shareOfInterval(.seconds(300), thing: "device-\(number)").inSeconds
+      #expect((0..<300).contains(share))
+      counts[min(9, Int(share / 30))] += 1
+    }
+    // 1,000 in each tenth; five standard deviations of a fair spread are 150.
+    #expect(counts.allSatisfy { (850...1_150).contains($0) })
+  }
+
+  @Test func `gives a thing the same share each time`() {
+    let share = shareOfInterval(.seconds(300), thing: "a")
+    #expect(share == shareOfInterval(.seconds(300), thing: "a"))
+    #expect(share != shareOfInterval(.seconds(300), thing: "b"))
+  }
+}

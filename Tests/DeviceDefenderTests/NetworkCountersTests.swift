@@ -1,0 +1,115 @@
+import Testing
+
+@testable import DeviceDefender
+
+@Suite struct NetworkCountersTests {
+  @Test(
+    arguments: [
+      "", ":", "eth0: 837285839 17807 0 0 0 0 0 0 799709 111", "  : 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16",
+      "eth0", "eth0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16", "eth0:", "eth0: 1 2 3",
+      "eth0: 1 2 3 4 5 6 7 8 9", "eth0: x 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16",
+      "eth0: -1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16",
+      "eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16x",
+      "eth0: 18446744073709551616 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16",
+      "eth 0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16", "e\u{7f}: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16",
+    ])
+  func `refuses a line without a name or with a counter missing, wide or odd`(text: String) {
+    #expect(throws: LineError.self) { try InterfaceCounters(text: text) }
+  }
+
+  @Test(
+    arguments: [
+      ("eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16", "eth0"),
+      ("  lo:1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16", "lo"),
+      ("eth0:1:1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16", "eth0:1"),
+      ("eth0:backup: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\t", "eth0:backup"),
+      ("br-lan.100:\t1\t2 3 4 5 6 7 8 9 10 11 12 13 14 15 16", "br-lan.100"),
+      ("     0:1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16", "0"),
+    ])
+  func `reads the name to the last colon and four of the counters`(text: String, name: String) throws {
+    let counters = try InterfaceCounters(text: text)
+    #expect(counters.name == name)
+    #expect(counters.traffic == Traffic(bytesIn: 1, bytesOut: 9, packetsIn: 2, packetsOut: 10))
+  }
+
+  @Test func `counts the largest counter`() throws {
+    let text = "eth0: 18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0"
+    #expect(try InterfaceCounters(text: text).traffic.bytesIn == .max)
+  }
+}
+
+@Suite struct BaselineTests {
+  private func counters(_ interfaces: (String, UInt32?, UInt64)..., isPartial: Bool = false)
+    -> NetworkCounters
+  {
+    NetworkCounters(
+      interfaces: interfaces.map { name, index, bytes in
+        InterfaceCounters(
+          name: name, index: index,
+          traffic: Traffic(bytesIn: bytes, bytesOut: bytes, packetsIn: bytes, packetsOut: bytes))
+      }, isPartial: isPartial)
+  }
+
+  @Test func `counts a reset or wrapped counter from zero`() {
+    #expect(counters(("eth0", nil, 7)).traffic(since: counters(("eth0", nil, .max))).bytesIn == 7)
+  }
+
+  @Test func `counts an interface that is gone as nothing and a new one in full`() {
+    let delta = counters(("eth1", nil, 5)).traffic(since: counters(("eth0", nil, 1_000)))
+    #expect(delta == Traffic(bytesIn: 5, bytesOut: 5, packetsIn: 5, packetsOut: 5))
+  }
+
+  @Test func `knows a renamed interface by its number`() {
+    let delta = counters(("wan0", 2, 110)).traffic(since: counters(("eth0", 2, 100)))
+    #expect(delta.bytesIn == 10)
+  }
+
+  @Test func `counts an interface that was made anew under its old name in full`() {
+    let delta = counters(("ppp0", 9, 110)).traffic(since: counters(("ppp0", 8, 100)))
+    #expect(delta.bytesIn == 110)
+  }
+
+  @Test func `knows an interface by its name where a source has no numbers`() {
+    #expect(counters(("eth0", nil, 110)).traffic(since: counters(("eth0", 2, 100))).bytesIn == 10)
+    #expect(counters(("eth0", 2, 110)).traffic(since: counters(("eth0", nil, 100))).bytesIn == 10)
+  }
+
+  @Test func `counts nothing of an interface that the baseline may not have been able to read`() {
+    let earlier = counters(("lo", nil, 5), isPartial: true)
+    #expect(counters(("lo", nil, 7), ("eth0", nil, 837_285_839)).traffic(since: earlier).bytesIn == 2)
+    // Where the baseline read everything, the interface is new, and what it counts is new.
+    #expect(
+      counters(("lo", nil, 7), ("eth0", nil, 10)).traffic(since: counters(("lo", nil, 5))).bytesIn == 12)
+  }
+
+  @Test func `keeps to 64 bits`() {
+    let now = counters(("a", nil, .max), ("b", nil, .max))
+    #expect(now.traffic(since: counters(("a", nil, 0), ("b", nil, 0))).bytesIn == .max)
+  }
+
+  @Test func `keeps the counters that a snapshot couldn't read`() {
+    var snapshot = MetricsSnapshot()
+    snapshot.networkCounters = .success(counters(("eth0", nil, 100), ("eth1", nil, 1_000)))
+    var baseline = Baseline(snapshot)
+    snapshot.networkCounters = .failure(.notCollected)
+    baseline.advance(to: snapshot)
+    #expect(baseline.networkCounters?.interfaces.count == 2)
+    // eth1's line was damaged: it isn't gone, and when it is read again it hasn't just come.
+    snapshot.networkCounters = .success(counters(("eth0", nil, 110), isPartial: true))
+    baseline.advance(to: snapshot)
+    #expect(
+      counters(("eth0", nil, 111), ("eth1", nil, 1_005)).traffic(
+        since: baseline.networkCounters ?? NetworkCounters()
+      ).bytesIn == 6)
+    snapshot.networkCounters = .success(counters(("eth0", nil, 120)))
+    baseline.advance(to: snapshot)
+    #expect(baseline.networkCounters?.interfaces.map(\.name) == ["eth0"])
+  }
+}
+
+extension InterfaceCounters {
+  init(text: String) throws(LineError) {
+    let bytes = Array(text.utf8)
+    try self.init(line: bytes.span)
+  }
+}

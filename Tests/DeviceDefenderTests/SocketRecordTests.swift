@@ -1,0 +1,98 @@
+import Testing
+
+@testable import DeviceDefender
+
+@Suite struct SocketRecordTests {
+  @Test(
+    arguments: [
+      ("", "slot"), ("   ", "slot"), ("0100007F:0016 00000000:0000 0A", "slot"), ("-1: 0:0 0:0 0A", "slot"),
+      ("1:0100007F:0016 00000000:0000 0A", "slot"),
+      ("99999999999999999999: 0100007F:0016 00000000:0000 0A", "slot"),
+      ("0:", "local"), ("0: ", "local"), ("0: 0100007F", "local"),
+      ("0: 0100007G:0016 00000000:0000 0A", "local"),
+      ("0: 100007F:0016 00000000:0000 0A", "local"), ("0: 00100007F:0016 00000000:0000 0A", "local"),
+      ("0: -100007F:0016 00000000:0000 0A", "local"), ("0: 0100007F0016 00000000:0000 0A", "local"),
+      ("0: 00000000000000000000000001000000:0016 00000000000000000000000000000000:0000 0A", "local"),
+      ("0: 0100007F:016 00000000:0000 0A", "local port"),
+      ("0: 0100007F:00016 00000000:0000 0A", "local port"),
+      ("0: 0100007F:", "local port"), ("0: 0100007F:00", "local port"), ("0: 0100007F:0016", "remote"),
+      ("0: 0100007F:0016 00000000:000", "remote port"), ("0: 0100007F:0016 00000000:0000", "state"),
+      ("0: 0100007F:0016 00000000:0000 ", "state"), ("0: 0100007F:0016 00000000:0000 A", "state"),
+      ("0: 0100007F:0016 00000000:0000 00A", "state"), ("0: 0100007F:0016 00000000:0000 ZZ 0", "state"),
+      ("0: 0100007F:0016 00000000:0000 \u{e9}A", "state"),
+    ])
+  func `refuses a line with a column missing, wide or odd, and says which`(text: String, column: String) {
+    let expected: LineError =
+      switch column {
+      case "slot": .slot
+      case "local": .localAddress
+      case "local port": .localPort
+      case "remote": .remoteAddress
+      case "remote port": .remotePort
+      default: .state
+      }
+    #expect(throws: expected) { try SocketRecord(text: text, family: .v4) }
+  }
+
+  @Test(
+    arguments: [
+      "0: 0100007F:0016 090A0B0C:FFFF 0A", "  0: 0100007F:0016 090A0B0C:FFFF 0A ",
+      "99999: 0100007f:0016 090a0b0c:ffff 0a 00000000:00000000",
+      "\t1:\t0100007F:0016\t090A0B0C:FFFF\t0A\t0:0 0:0 0 0 0 x",
+    ])
+  func `reads an IPv4 line without an inode number`(text: String) throws {
+    let socket = try SocketRecord(text: text, family: .v4)
+    #expect(socket.local.description == "127.0.0.1:22")
+    #expect(socket.remote.description == "12.11.10.9:65535")
+    #expect(socket.state == SocketRecord.State.listening)
+    #expect(socket.identity == 0)
+  }
+
+  @Test func `reads a line as the kernel writes it`() throws {
+    let line = """
+        12: B80D0120000000000000000010000000:1770 0000000000000000FFFF0000017100CB:01BB 01 \
+      00000000:00000000 02:00000AF0 00000000     0        0 4294967295 1 0000000000000000 100 0 0 10 0
+      """
+    let socket = try SocketRecord(text: line, family: .v6)
+    #expect(socket.local.description == "[2001:db8::10]:6000")
+    #expect(socket.remote.description == "[::ffff:203.0.113.1]:443")
+    #expect(socket.state == SocketRecord.State.established)
+    #expect(socket.identity == 4_294_967_295)
+  }
+}
+
+@Suite struct IPAddressTests {
+  @Test(
+    arguments: [
+      (0, 0, "::"), (0, 1, "::1"), (0, 0xFFFF_0000_0000, "::ffff:0.0.0.0"),
+      (0, 0xFFFF_CB00_7101, "::ffff:203.0.113.1"),
+      (0, 0xC000_0221, "::192.0.2.33"), (0, 0xFFFF, "::ffff"), (0, 0x1_0000, "::0.1.0.0"),
+      (0x2001_0DB8_0000_0000, 0x0001_0000_0000_0001, "2001:db8::1:0:0:1"),
+      (0x2001_0DB8_0000_0001, 0x0001_0001_0001_0001, "2001:db8:0:1:1:1:1:1"),
+      (0x0001_0000_0000_0002, 3, "1:0:0:2::3"), (0x0064_FF9B_0000_0000, 0xCB00_7101, "64:ff9b::cb00:7101"),
+      (0x0001_0002_0003_0004, 0x0005_0006_0000_0000, "1:2:3:4:5:6::"),
+      (0, 0x0001_0002_0003_0004, "::1:2:3:4"), (0xFE80_0000_0000_0000, 0, "fe80::"),
+      (.max, .max, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+    ] as [(UInt64, UInt64, String)])
+  func `is written as inet_ntop writes it`(high: UInt64, low: UInt64, text: String) {
+    #expect(IPAddress(v6High: high, low: low).description == text)
+  }
+
+  @Test(
+    arguments: [(0, "0.0.0.0"), (0x7F00_0001, "127.0.0.1"), (.max, "255.255.255.255")] as [(UInt32, String)])
+  func `is written in dotted form`(value: UInt32, text: String) {
+    #expect(IPAddress(v4: value).description == text)
+  }
+
+  @Test func `has no more text than fits`() {
+    let longest = Endpoint(address: IPAddress(v6High: .max, low: .max), port: .max)
+    #expect(longest.description == "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535")
+  }
+}
+
+extension SocketRecord {
+  init(text: String, family: IPAddress.Family) throws(LineError) {
+    let bytes = Array(text.utf8)
+    try self.init(line: bytes.span, family: family)
+  }
+}

@@ -1,0 +1,204 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import LambdaRuntime
+
+struct MessageReaderTests {
+  @Test(arguments: ["HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200\r\n\r\n", "HTTP/1.0 200 \r\n\r\n"])
+  func `reads a head without fields`(text: String) throws {
+    let head = try ResponseHead(parsing: Array(text.utf8))
+    #expect(head.status == 200)
+    #expect(head.framing == .untilClose)
+    #expect(!head.keepsConnection)
+  }
+
+  @Test func `finds a field in any case, its value without blanks around`() throws {
+    let head = try ResponseHead(
+      parsing: Array(
+        "HTTP/1.1 200 OK\r\nlambda-RUNTIME-aws-request-id:\t 1 2 \r\nX:\r\nx: second\r\n\r\n".utf8))
+    #expect(head["Lambda-Runtime-Aws-Request-Id"] == "1 2")
+    #expect(head["X"] == "")
+    #expect(head.values("x") == ["", "second"])
+    #expect(head["Lambda-Runtime-Aws-Request"] == nil)
+  }
+
+  @Test(arguments: [
+    "", "\r\n", "\r\n\r\n", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\n\n", "HTTP/2 200 OK\r\n\r\n",
+    "HTTP/1.2 200 OK\r\n\r\n", "HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.1 099 X\r\n\r\n",
+    "HTTP/1.1  200 OK\r\n\r\n", "HTTP/1.1 2x0 OK\r\n\r\n", "ICY 200 OK\r\n\r\n",
+    "HTTP/1.1 200 OK\r\n: v\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nname\r\n\r\n", "HTTP/1.1 200 OK\r\nna me: v\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nname : v\r\n\r\n", "HTTP/1.1 200 OK\r\na: b\r\n folded\r\n\r\n",
+    "HTTP/1.1 200 OK\r\na: b\0c\r\n\r\n", "HTTP/1.1 200 OK\r\na: b\nc: d\r\n\r\n",
+    "HTTP/1.1 200 OK\r\na: b\rc\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\nmore",
+    "HTTP/1.1 200 OK\r\nContent-Length: \r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 0x1\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 1, 1\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+    "HTTP/1.1 200 OK\r\n" + String(repeating: "a: b\r\n", count: 129) + "\r\n",
+  ])
+  func `refuses a head that isn't HTTP`(text: String) {
+    #expect(throws: ExchangeError.self) { try ResponseHead(parsing: Array(text.utf8)) }
+  }
+
+  struct Message: Sendable, CustomTestStringConvertible {
+    let text: String
+    let body: String
+    var testDescription: String { text.debugDescription }
+  }
+
+  static let messages = [
+    Message(text: "HTTP/1.1 204 No Content\r\n\r\n", body: ""),
+    Message(text: "HTTP/1.1 304 Same\r\nContent-Length: 5\r\n\r\n", body: ""),
+    Message(text: "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", body: ""),
+    Message(
+      text: "HTTP/1.1 200 OK\r\nContent-Length: 0005\r\nContent-Length: 0005\r\n\r\nhello", body: "hello"),
+    Message(text: "HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n0\r\n\r\n", body: ""),
+    Message(
+      text:
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n003 ;x=\"y\"\r\nllo\r\n0\r\nA: b\r\n\r\n",
+      body: "hello"),
+    Message(
+      text:
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nA\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n",
+      body: "01234567890123456789"),
+    Message(text: "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", body: "{}"),
+    Message(text: "HTTP/1.0 200 OK\r\n\r\nuntil the end", body: "until the end"),
+  ]
+
+  @Test(arguments: messages, [1, 2, 3, 7, 100_000])
+  func `reads a message however it is cut into packets`(message: Message, packet: Int) throws {
+    var reader = MessageReader(PacketSource(Array(message.text.utf8), packetSize: packet))
+    let head = try reader.head()
+    let body = try reader.body(after: head, limit: 1_000)
+    #expect(String(decoding: body, as: UTF8.self) == message.body)
+    let hasUnreadBytes = reader.hasUnreadBytes
+    #expect(!hasUnreadBytes)
+  }
+
+  @Test(arguments: messages.dropLast())
+  func `says that a message was cut off, wherever that is`(message: Message) throws {
+    let bytes = Array(message.text.utf8)
+    for end in 0..<bytes.count {
+      let result = read(Array(bytes[..<end]), packetSize: 5)
+      guard case .failure(let error) = result else {
+        Issue.record("\(end) bytes were taken for a message")
+        continue
+      }
+      switch error {
+      case .closed: #expect(end == 0 || message.text.hasPrefix("HTTP/1.1 100"))
+      case .cutOff: break
+      default: Issue.record("after \(end) bytes: \(error)")
+      }
+    }
+  }
+
+  @Test(arguments: [
+    ("Transfer-Encoding: chunked\r\n\r\n\r\n", "a chunk's size is ''"),
+    ("Transfer-Encoding: chunked\r\n\r\n-1\r\n", "a chunk's size is '-1'"),
+    ("Transfer-Encoding: chunked\r\n\r\n5 5\r\n", "a chunk's size is '5 5'"),
+    ("Transfer-Encoding: chunked\r\n\r\n0x5\r\n", "a chunk's size is '0x5'"),
+    ("Transfer-Encoding: chunked\r\n\r\nfffffffffffff\r\n", "a chunk's size is 'fffffffffffff'"),
+    ("Transfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n", "a chunk is longer than its size"),
+  ])
+  func `refuses chunks that are none`(text: String, reason: String) {
+    #expect(read("HTTP/1.1 200 OK\r\n" + text) == .failure(.malformed(reason)))
+  }
+
+  @Test(arguments: [
+    "Content-Length: 1001\r\n\r\n", "Content-Length: 900000000000000000\r\n\r\n",
+    "Transfer-Encoding: chunked\r\n\r\n3e9\r\n", "Transfer-Encoding: chunked\r\n\r\nffffffffffff\r\n",
+    "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n3e8\r\n",
+    "Connection: close\r\n\r\n" + String(repeating: "x", count: 1_001),
+  ])
+  func `refuses a body above the limit before it is there`(text: String) {
+    #expect(
+      read("HTTP/1.1 200 OK\r\n" + text) == .failure(.tooLarge(part: "the body", limit: 1_000)))
+  }
+
+  @Test func `bounds the head, the lines, the trailer and the interim responses`() {
+    let endless = String(repeating: "x", count: 200_000)
+    #expect(read("HTTP/1.1 200 OK\r\na: " + endless) == .failure(.tooLarge(part: "the head", limit: 65_536)))
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    #expect(
+      read(chunked + "1;" + endless) == .failure(.tooLarge(part: "a line of the body", limit: 4_096)))
+    let trailers = String(repeating: "a: \(String(repeating: "x", count: 997))\r\n", count: 70)
+    #expect(
+      read(chunked + "0\r\n" + trailers + "\r\n") == .failure(.tooLarge(part: "the trailer", limit: 65_536)))
+    let interim = String(repeating: "HTTP/1.1 100 Continue\r\n\r\n", count: 20)
+    #expect(read(interim) == .failure(.malformed("more than 8 interim responses")))
+  }
+
+  @Test func `keeps what follows a message for the next one`() throws {
+    let two =
+      "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1HTTP/1.1 202 Accepted\r\nContent-Length: 1\r\n\r\n2"
+    var reader = MessageReader(PacketSource(Array(two.utf8), packetSize: 1_000))
+    let first = try reader.head()
+    #expect(try reader.body(after: first, limit: 10) == Array("1".utf8))
+    let hasUnreadBytes = reader.hasUnreadBytes
+    #expect(hasUnreadBytes)
+    let second = try reader.head()
+    #expect(second.status == 202)
+    #expect(try reader.body(after: second, limit: 10) == Array("2".utf8))
+  }
+
+  @Test(arguments: messages)
+  func `bears any damage to a message`(message: Message) {
+    var random = SeededRandom(seed: 7)
+    for _ in 0..<3_000 {
+      let bytes = damaged(Array(message.text.utf8), using: &random)
+      let whole = read(bytes, packetSize: 100_000)
+      // However it is cut, the outcome is the same.
+      #expect(read(bytes, packetSize: Int.random(in: 1...9, using: &random)) == whole)
+      if case .success(let body) = whole { #expect(body.count <= 1_000) }
+    }
+  }
+
+  @Test func `reads the inputs of the fuzzer the same, however they are cut into packets`() throws {
+    let folder = fixturePath("fuzz/http")
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder)
+    #expect(names.count >= 20)
+    for name in names.sorted() {
+      let input = try fixture("fuzz/http/\(name)").dropFirst()
+      let whole = read(Array(input), packetSize: 100_000)
+      for size in [1, 2, 7, 64] { #expect(read(Array(input), packetSize: size) == whole, "\(name)") }
+    }
+  }
+
+  private func read(_ text: String) -> Result<[UInt8], ExchangeError> {
+    read(Array(text.utf8), packetSize: 4_000)
+  }
+
+  private func read(_ bytes: [UInt8], packetSize: Int) -> Result<[UInt8], ExchangeError> {
+    do throws(ExchangeError) {
+      var reader = MessageReader(PacketSource(bytes, packetSize: packetSize))
+      let head = try reader.head()
+      return .success(try reader.body(after: head, limit: 1_000))
+    } catch {
+      return .failure(error)
+    }
+  }
+}
+
+/// A stream that hands out its bytes a few at a time.
+struct PacketSource: ByteSource, ~Copyable {
+  private let bytes: [UInt8]
+  private let packetSize: Int
+  private var position = 0
+
+  init(_ bytes: [UInt8], packetSize: Int) {
+    self.bytes = bytes
+    self.packetSize = packetSize
+  }
+
+  mutating func read(into output: inout OutputSpan<UInt8>, filling: Bool) throws(ExchangeError) {
+    let end = min(bytes.count, position + min(packetSize, output.freeCapacity))
+    for byte in bytes[position..<end] { output.append(byte) }
+    position = end
+  }
+}

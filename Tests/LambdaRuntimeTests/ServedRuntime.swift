@@ -1,0 +1,114 @@
+import Foundation
+import Platform
+import TestSupport
+
+@testable import LambdaRuntime
+
+/// What a runtime did against a scripted Runtime API.
+struct ServedRuntime {
+  let requests: [LoopbackServer.Request]
+  let log: [String]
+  let error: RuntimeAPIError?
+
+  /// The requests but the polls.
+  var answers: [LoopbackServer.Request] { requests.filter { $0.method == "POST" } }
+  var polls: Int { requests.count { $0.path == "/2018-06-01/runtime/invocation/next" } }
+
+  /// Serves until the script is used up and the runtime polls, or posts, once more.
+  init(
+    ipv6: Bool = false, variables: [String: String] = [:], options: ServeOptions = ServeOptions(),
+    script: [LoopbackServer.Reply], handler: some Handler
+  ) throws {
+    try self.init(ipv6: ipv6, variables, options, script) { server, _ throws(RuntimeAPIError) in
+      try server.run { handler }
+    }
+  }
+
+  init<Function: Handler & ~Copyable>(
+    variables: [String: String] = [:], script: [LoopbackServer.Reply], makeHandler: (Log) throws -> Function
+  ) throws {
+    try self.init(ipv6: false, variables, ServeOptions(), script) { server, startup throws(RuntimeAPIError) in
+      try server.run { try makeHandler(startup.log) }
+    }
+  }
+
+  init(variables: [String: String], script: [LoopbackServer.Reply], functions: Functions) throws {
+    try self.init(ipv6: false, variables, ServeOptions(), script, functions.serve)
+  }
+
+  private init(
+    ipv6: Bool, _ variables: [String: String], _ options: ServeOptions, _ script: [LoopbackServer.Reply],
+    _ serve: (Server, Startup) throws(RuntimeAPIError) -> Void
+  ) throws {
+    let stop = try StopSwitch()
+    let rest = Rest(script)
+    let scripted = try LoopbackServer(ipv6: ipv6) { _ in
+      if let reply = rest.next() { return reply }
+      stop.stop()
+      return .hold
+    }
+    let lines = Lines()
+    let log = Log(level: .debug) { _, line in lines.append(String(decoding: line, as: UTF8.self)) }
+    let environment = Environment(
+      variables.merging(["AWS_LAMBDA_RUNTIME_API": scripted.authority]) { given, _ in given })
+    let shutdown = try stop.signal()
+    let server = Server(environment: environment, log: log, shutdown: shutdown, options: options)
+    var failure: RuntimeAPIError?
+    do throws(RuntimeAPIError) {
+      try serve(server, Startup(environment: environment, log: log, shutdown: shutdown))
+    } catch {
+      failure = error
+    }
+    error = failure
+    requests = scripted.requests(atLeast: script.count + (failure == nil ? 1 : 0), within: 5)
+    self.log = lines.all
+  }
+}
+
+private final class Rest: @unchecked Sendable {
+  private let lock = NSLock()
+  private var replies: [LoopbackServer.Reply]
+
+  init(_ replies: [LoopbackServer.Reply]) { self.replies = replies }
+
+  func next() -> LoopbackServer.Reply? {
+    lock.withLock { replies.isEmpty ? nil : replies.removeFirst() }
+  }
+}
+
+private final class Lines: @unchecked Sendable {
+  private let lock = NSLock()
+  private var lines: [String] = []
+
+  func append(_ line: String) { lock.withLock { lines.append(line) } }
+  var all: [String] { lock.withLock { lines } }
+}
+
+/// A function from events to responses, as a handler.
+struct TestHandler: Handler {
+  let body: (Event, Context) throws -> Response
+
+  init(_ body: @escaping (Event, Context) throws -> Response) { self.body = body }
+
+  func handle(_ event: Event, _ context: Context) throws -> Response { try body(event, context) }
+
+  /// Answers each event with itself.
+  static var echo: TestHandler { TestHandler { event, _ in Response(json: event.bytes) } }
+}
+
+/// The answer to a poll, with an event and the headers that Lambda sends.
+func event(
+  _ body: String = "{}", id: String = "5f3a1c9e-7b2d-4e8f-a1b0-000000000001",
+  without missing: Set<String> = [], _ more: [(name: String, value: String)] = []
+) -> LoopbackServer.Reply {
+  let fields = [
+    ("Content-Type", "application/json"), ("Lambda-Runtime-Aws-Request-Id", id),
+    ("Lambda-Runtime-Deadline-Ms", "4102444800000"),
+    ("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:012345678912:function:f"),
+    ("Lambda-Runtime-Trace-Id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=1"),
+  ].filter { !missing.contains($0.0) }
+  return .response(200, fields.map { (name: $0.0, value: $0.1) } + more, body: body)
+}
+
+/// What the Runtime API says to an answer that it takes.
+let accepted = LoopbackServer.Reply.response(202, body: #"{"status":"OK"}"#)

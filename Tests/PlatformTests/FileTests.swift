@@ -1,0 +1,36 @@
+import Glibc
+import Platform
+import TestSupport
+import Testing
+
+@Suite struct FileTests {
+  @Test func `reads files that say they are empty`() throws {
+    let contents = try readFile("/proc/self/status", limit: 100_000)
+    #expect(String(decoding: contents, as: UTF8.self).hasPrefix("Name:"))
+  }
+
+  @Test(arguments: [("/nonexistent", Errno(rawValue: ENOENT)), ("/proc", Errno(rawValue: EISDIR))])
+  func `says why a file can't be read`(path: String, error: Errno) {
+    #expect(throws: error) { try readFile(path, limit: 1_000) }
+  }
+
+  @Test func `refuses a file that never ends`() {
+    #expect(throws: Errno(rawValue: EFBIG)) { try readFile("/dev/zero", limit: 200_000) }
+  }
+
+  @Test func `says errors in the system's words, with their number`() {
+    #expect(Errno(rawValue: ENOENT).description == "No such file or directory (errno 2)")
+  }
+
+  @Test(
+    arguments: [
+      ([:], nil), (["A": ""], nil), (["A": "", "B": "2"], "2"), (["A": "1", "B": "2"], "1"),
+    ] as [([String: String], String?)])
+  func `takes the first variable that is set to something`(variables: [String: String], value: String?) {
+    #expect(Environment(variables).value("A", "B") == value)
+  }
+
+  @Test func `sees the variables of this process`() {
+    #expect(Environment.ofThisProcess["PATH"]?.isEmpty == false)
+  }
+}

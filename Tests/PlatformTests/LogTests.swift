@@ -1,0 +1,68 @@
+import Platform
+import Testing
+import WireFormats
+
+@Suite struct LogTests {
+  private final class Lines {
+    var lines: [String] = []
+  }
+
+  private func log(_ level: Log.Level, _ format: Log.Format, to lines: Lines) -> Log {
+    Log(level: level, format: format) { _, line in lines.lines.append(String(decoding: line, as: UTF8.self)) }
+  }
+
+  @Test func `writes what its level lets through`() {
+    let lines = Lines()
+    let log = log(.warn, .text, to: lines)
+    log.debug("one")
+    log.info("two")
+    log.warn("three")
+    log.error("four")
+    #expect(lines.lines.count == 2)
+    #expect(lines.lines.first?.hasPrefix("[WARN]\t") == true)
+    #expect(lines.lines.first?.hasSuffix("Z\tthree\n") == true)
+  }
+
+  @Test func `names the invocation, and keeps one message in one line`() {
+    let lines = Lines()
+    let log = log(.info, .text, to: lines)
+    log.requestID = "id-1"
+    log.info("a\nb\u{1B}[31m\u{2028}c")
+    #expect(lines.lines.first?.hasSuffix("\tid-1\ta\\nb\\u{1B}[31m\\u{2028}c\n") == true)
+  }
+
+  @Test func `cuts a message that nobody would read to its end`() {
+    let lines = Lines()
+    log(.info, .text, to: lines).info(String(repeating: "x", count: 3_000_000))
+    #expect((lines.lines.first?.utf8.count ?? .max) < 40_000)
+    #expect(lines.lines.first?.contains("(3000000 bytes)") == true)
+  }
+
+  @Test func `writes one JSON object a line`() throws {
+    let lines = Lines()
+    let log = log(.info, .json, to: lines)
+    log.requestID = "id-1"
+    log.error("line one\n\"two\"")
+    let line = try #require(lines.lines.first)
+    #expect(line.filter { $0 == "\n" }.count == 1)
+    let value = try JSONValue(parsing: Array(line.utf8))
+    #expect(value["level"]?.string == "ERROR")
+    #expect(value["message"]?.string == "line one\n\"two\"")
+    #expect(value["requestId"]?.string == "id-1")
+    #expect(value["timestamp"]?.string.flatMap(WallTime.init(iso8601:)) != nil)
+  }
+
+  @Test(
+    arguments: [
+      ([:], .info, .text), (["AWS_LAMBDA_LOG_LEVEL": "debug"], .debug, .text),
+      (["AWS_LAMBDA_LOG_LEVEL": "ERROR", "AWS_LAMBDA_LOG_FORMAT": "JSON"], .error, .json),
+      (["AWS_LAMBDA_LOG_LEVEL": "", "AWS_LAMBDA_LOG_FORMAT": ""], .info, .text),
+    ] as [([String: String], Log.Level, Log.Format)])
+  func `does what the environment asks`(
+    variables: [String: String], level: Log.Level, format: Log.Format
+  ) {
+    let log = Log(Environment(variables))
+    #expect(log.level == level)
+    #expect(log.format == format)
+  }
+}

@@ -1,0 +1,61 @@
+import Glibc
+import Platform
+
+/// A directory of its own for a test, removed with all that is in it when its owner goes.
+package final class TemporaryDirectory {
+  package let path: String
+
+  package init() throws {
+    var template = Array("/tmp/device-defender-test-XXXXXX".utf8CString)
+    let made = unsafe template.withUnsafeMutableBufferPointer { buffer in
+      unsafe buffer.baseAddress.flatMap { unsafe mkdtemp($0) }.map { unsafe String(cString: $0) }
+    }
+    guard let made else { throw Errno.current }
+    path = made
+  }
+
+  deinit {
+    Self.removeAll(in: path)
+    unsafe rmdir(path)
+  }
+
+  private static func removeAll(in path: String) {
+    guard let directory = unsafe opendir(path) else { return }
+    defer { unsafe closedir(directory) }
+    while let entry = unsafe readdir(directory) {
+      let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+        unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      if name == "." || name == ".." { continue }
+      if unsafe unlink("\(path)/\(name)") != 0 {
+        removeAll(in: "\(path)/\(name)")
+        unsafe rmdir("\(path)/\(name)")
+      }
+    }
+  }
+
+  /// Writes a file below the directory, and the directories that it is in; returns its path.
+  @discardableResult
+  package func write(_ name: String, _ contents: [UInt8]) throws -> String {
+    var directory = path
+    for part in name.split(separator: "/").dropLast() {
+      directory += "/\(part)"
+      guard unsafe mkdir(directory, 0o700) == 0 || errno == EEXIST else { throw Errno.current }
+    }
+    let file = "\(path)/\(name)"
+    let descriptor = unsafe creat(file, 0o600)
+    guard descriptor >= 0 else { throw Errno.current }
+    try FileDescriptor(owning: descriptor).writeAll(contents)
+    return file
+  }
+
+  /// Removes a file below the directory.
+  package func remove(_ name: String) throws {
+    guard unsafe unlink("\(path)/\(name)") == 0 else { throw Errno.current }
+  }
+
+  @discardableResult
+  package func write(_ name: String, _ text: String) throws -> String {
+    try write(name, Array(text.utf8))
+  }
+}

@@ -1,0 +1,46 @@
+import Testing
+import WireFormats
+
+@Suite struct EncodingTests {
+  // RFC 4648, section 10.
+  @Test(arguments: [
+    ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="),
+    ("foobar", "Zm9vYmFy"),
+  ])
+  func `writes and reads Base64`(text: String, encoded: String) {
+    #expect(base64(Array(text.utf8)) == encoded)
+    #expect(base64Decoding(encoded) == Array(text.utf8))
+  }
+
+  @Test(arguments: ["Z", "Zg", "Zg=", "=Zg=", "Zg==Zg==", "Zm9v====", "Zm 9", "Zm9*", "Zm9v\n"])
+  func `refuses what isn't Base64`(text: String) {
+    #expect(base64Decoding(text) == nil)
+  }
+
+  @Test func `writes and reads every byte in Base64`() {
+    let bytes = (0...255).map { UInt8($0) }
+    #expect(base64Decoding(base64(bytes)) == bytes)
+  }
+
+  @Test(arguments: [
+    ("", ""), ("AZaz09-._~", "AZaz09-._~"), ("$aws/a b", "%24aws%2Fa%20b"), ("é%+", "%C3%A9%25%2B"),
+    ("\u{0}", "%00"),
+  ])
+  func `percent-encodes all but the unreserved characters`(text: String, encoded: String) {
+    #expect(percentEncoding(text.utf8) == encoded)
+    #expect(percentDecoding(encoded.utf8) == Array(text.utf8))
+  }
+
+  @Test func `leaves slashes where they part segments`() {
+    #expect(percentEncoding("/a b/c".utf8, keepingSlashes: true) == "/a%20b/c")
+  }
+
+  @Test(arguments: ["%", "%2", "%2G", "a%zz", "%%20"])
+  func `refuses a cut or wrong percent escape`(text: String) {
+    #expect(percentDecoding(text.utf8) == nil)
+  }
+
+  @Test func `writes hexadecimal in lower case`() {
+    #expect(hex([0x00, 0x0F, 0xA5, 0xFF]) == "000fa5ff")
+  }
+}

@@ -1,0 +1,65 @@
+import Testing
+import WireFormats
+
+/// A document with one of everything, written by either writer.
+private func writeSample(to document: inout some DocumentWriter) {
+  document.beginMap(count: 5)
+  document.member("text", "a\"\\\n\u{1}\u{7F}é")
+  document.member("max", UInt64.max)
+  document.key("half")
+  document.number(0.5)
+  document.key("list")
+  document.beginList(count: 3)
+  document.boolean(true)
+  document.beginList(count: 0)
+  document.endList()
+  document.beginMap(count: 0)
+  document.endMap()
+  document.endList()
+  document.key("no")
+  document.boolean(false)
+  document.endMap()
+}
+
+@Suite struct WriterTests {
+  @Test func `writes compact JSON`() {
+    var document = JSONWriter()
+    writeSample(to: &document)
+    #expect(
+      String(decoding: document.bytes, as: UTF8.self)
+        == #"{"text":"a\"\\\n\u0001\u007fé","max":18446744073709551615,"half":0.5,"list":[true,[],{}],"no":false}"#
+    )
+  }
+
+  @Test(arguments: [Double.infinity, -.infinity, .nan])
+  func `writes null for a number that JSON can't tell`(number: Double) {
+    var document = JSONWriter()
+    document.number(number)
+    #expect(document.bytes == Array("null".utf8))
+  }
+
+  // The heads are those of RFC 8949, Appendix A.
+  @Test(
+    arguments: [
+      (0, "00"), (1, "01"), (23, "17"), (24, "1818"), (255, "18ff"), (256, "190100"), (1000, "1903e8"),
+      (65_535, "19ffff"),
+      (65_536, "1a00010000"), (1_000_000, "1a000f4240"), (4_294_967_295, "1affffffff"),
+      (4_294_967_296, "1b0000000100000000"), (1_000_000_000_000, "1b000000e8d4a51000"),
+      (UInt64.max, "1bffffffffffffffff"),
+    ] as [(UInt64, String)])
+  func `writes integers in as few bytes as hold them`(value: UInt64, bytes: String) {
+    var document = CBORWriter()
+    document.integer(value)
+    #expect(hex(document.bytes) == bytes)
+  }
+
+  @Test func `writes CBOR with definite lengths`() {
+    var document = CBORWriter()
+    writeSample(to: &document)
+    #expect(
+      hex(document.bytes)
+        == "a5" + "64" + hex("text".utf8) + "68" + hex("a\"\\\n\u{1}\u{7F}é".utf8) + "63" + hex("max".utf8)
+        + "1bffffffffffffffff" + "64" + hex("half".utf8) + "fb3fe0000000000000" + "64" + hex("list".utf8)
+        + "83f580a0" + "62" + hex("no".utf8) + "f4")
+  }
+}

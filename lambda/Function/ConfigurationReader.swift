@@ -1,0 +1,179 @@
+import AWSClient
+import DeviceDefender
+import Platform
+
+/// Every mistake in the environment, in one error: whoever mends one should not meet the next only then.
+package struct ConfigurationError: Error, Equatable, Sendable, CustomStringConvertible {
+  package struct Mistake: Equatable, Sendable {
+    package let variable: String
+    package let problem: String
+  }
+
+  package let mistakes: [Mistake]
+
+  package var description: String {
+    mistakes.map { "\($0.variable) \($0.problem)" }.joined(separator: "; ")
+  }
+}
+
+/// Reads variables one by one and remembers what is wrong with them.
+struct ConfigurationReader {
+  let environment: Environment
+  private(set) var mistakes: [ConfigurationError.Mistake] = []
+
+  init(_ environment: Environment) {
+    self.environment = environment
+  }
+
+  /// The region to sign for; nil where a mistake was noted.
+  mutating func region() -> String? {
+    let variable = environment.value("AWS_REGION") == nil ? "AWS_DEFAULT_REGION" : "AWS_REGION"
+    guard let region = environment.value(variable) else {
+      note("AWS_REGION", "isn't set; set it to the region of the IoT endpoint, such as eu-central-1")
+      return nil
+    }
+    // Upper case would do for a host name, and not for the scope of a signature.
+    guard region == region.lowercased(), (try? AWSClient.Endpoint(iotDataPlaneOf: region)) != nil else {
+      note(variable, "is '\(region)'; allowed are lower-case letters, digits and '-', as in eu-central-1")
+      return nil
+    }
+    return region
+  }
+
+  /// The template, checked with the names that it will be filled with.
+  mutating func topicTemplate() -> TopicTemplate {
+    guard let text = environment.value("DEFENDER_TOPIC") else { return .deviceDefender }
+    guard let template = TopicTemplate(text) else {
+      note("DEFENDER_TOPIC", "is '\(text)'; braces may only say {thing} and {format}")
+      return .deviceDefender
+    }
+    let thing = environment.value("DEFENDER_THING_NAME", "AWS_IOT_THING_NAME") ?? "t"
+    do throws(TopicError) {
+      for format in ReportFormat.allCases { _ = try template.topic(thing: thing, format: format) }
+    } catch {
+      note("DEFENDER_TOPIC", "is '\(text)': \(error)")
+    }
+    return template
+  }
+
+  mutating func thingName(isRequired: Bool) -> String? {
+    let variable =
+      environment.value("DEFENDER_THING_NAME") == nil ? "AWS_IOT_THING_NAME" : "DEFENDER_THING_NAME"
+    guard let name = environment.value(variable) else {
+      if isRequired {
+        note(variable, "isn't set; set it to the name of the thing that the reports are about")
+      }
+      return nil
+    }
+    let isThingName =
+      name.utf8.count <= 128
+      && name.utf8.allSatisfy { byte in
+        (0x61...0x7A).contains(byte) || (0x41...0x5A).contains(byte) || (0x30...0x39).contains(byte)
+          || byte == UInt8(ascii: ":") || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-")
+      }
+    if !isThingName {
+      note(variable, "is '\(name)'; allowed are 1 to 128 letters, digits, ':', '_' and '-'")
+    }
+    return name
+  }
+
+  mutating func seconds(_ variable: String) -> Duration? {
+    guard let text = environment.value(variable) else { return nil }
+    guard let seconds = Double(text), Configuration.intervalRange.contains(seconds) else {
+      note(variable, "is '\(text)'; allowed is a number of seconds, above 0 and at most 604800")
+      return nil
+    }
+    return .milliseconds(Int64((seconds * 1_000).rounded(.up)))
+  }
+
+  mutating func limits() -> ReportLimits {
+    var limits = ReportLimits()
+    limits.maximumListSize = wholeNumber("DEFENDER_MAX_LIST_SIZE", 0...100_000) ?? limits.maximumListSize
+    limits.maximumReportBytes =
+      wholeNumber("DEFENDER_MAX_REPORT_BYTES", 512...131_072) ?? limits.maximumReportBytes
+    return limits
+  }
+
+  mutating func procfsPath() -> String? {
+    guard let path = environment.value("PROCFS_PATH") else { return nil }
+    if !path.hasPrefix("/") {
+      note("PROCFS_PATH", "is '\(path)'; it has to be an absolute path such as /proc")
+    }
+    return path
+  }
+
+  mutating func confirmationTime() -> Duration? {
+    let variable = "DEFENDER_CONFIRMATION_SECONDS"
+    guard let text = environment.value(variable) else { return nil }
+    guard let seconds = Double(text), (0...300).contains(seconds) else {
+      note(variable, "is '\(text)'; allowed is a number of seconds from 0 to 300")
+      return nil
+    }
+    return .milliseconds(Int64((seconds * 1_000).rounded(.up)))
+  }
+
+  /// Notes half of a pair of keys, and a bundle of certificates that can't be read.
+  ///
+  /// Whether there are credentials at all is the credential chain's business: a role may come and go.
+  mutating func checkAccess() {
+    let pair = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
+    let missing = pair.filter { environment.value($0) == nil }
+    if missing.count == 1, let variable = missing.first {
+      note(variable, "isn't set, and \(variable == pair[0] ? pair[1] : pair[0]) is; they belong together")
+    }
+    for variable in ["AWS_CA_BUNDLE", "SSL_CERT_FILE"] {
+      guard let path = environment.value(variable) else { continue }
+      do throws(Errno) {
+        _ = try FileDescriptor(reading: path)
+      } catch {
+        note(variable, "is '\(path)', which can't be read: \(error)")
+      }
+    }
+  }
+
+  mutating func choice<Value>(_ variable: String, _ values: [String: Value]) -> Value? {
+    guard let text = environment.value(variable) else { return nil }
+    guard let value = values[text] else {
+      note(variable, "is '\(text)'; allowed: \(values.keys.sorted().joined(separator: ", "))")
+      return nil
+    }
+    return value
+  }
+
+  mutating func choice<Value: RawRepresentable<String> & CaseIterable>(
+    _ variable: String, byRawValue type: Value.Type
+  ) -> Value? {
+    choice(variable, Dictionary(uniqueKeysWithValues: Value.allCases.map { ($0.rawValue, $0) }))
+  }
+
+  /// The endpoint to publish to; nil where a mistake was noted.
+  mutating func endpoint(region: String?) -> AWSClient.Endpoint? {
+    do throws(EndpointError) {
+      return try AWSClient.Endpoint(environment, region: region)
+    } catch {
+      switch error {
+      case .noRegion, .malformedRegion: break  // `region()` has noted it, with the variable.
+      case .malformedURL(let variable, let reason): note(variable, "can't be used: \(reason)")
+      case .hasQuery(let variable):
+        note(variable, "has a '?' in it; an endpoint is a scheme, a host and a path")
+      case .malformedFlag(let variable, let value):
+        note(variable, "is '\(value)'; allowed are true and false")
+      }
+      return nil
+    }
+  }
+
+  mutating func wholeNumber(_ variable: String, _ range: ClosedRange<Int>) -> Int? {
+    guard let text = environment.value(variable) else { return nil }
+    guard let number = Int(text), range.contains(number) else {
+      note(
+        variable, "is '\(text)'; allowed is a whole number from \(range.lowerBound) to \(range.upperBound)")
+      return nil
+    }
+    return number
+  }
+
+  mutating func note(_ variable: String, _ problem: String) {
+    mistakes.append(ConfigurationError.Mistake(variable: variable, problem: problem))
+  }
+}

@@ -1,0 +1,79 @@
+package import DeviceDefender
+package import LambdaRuntime
+import WireFormats
+
+/// What one invocation of `function_handler` is asked to do; what the event leaves out, the configuration says.
+///
+///     {"reports": 2, "interval_seconds": 300, "format": "json", "names": "long", "dry_run": false}
+package struct PublishEvent: Equatable, Sendable {
+  /// How many reports to make; nil: as many as the time until the deadline carries.
+  package var reports: Int?
+  package var interval: Duration?
+  package var format: ReportFormat?
+  package var names: ReportNames?
+  /// Makes reports and publishes none.
+  package var isDryRun = false
+
+  package init() {}
+
+  /// Reads an event: a JSON object of which every key is optional, or nothing at all.
+  ///
+  /// Throws an ``InvocationFailure`` of type `Function.InvalidEvent` that names the key, its value and what is allowed;
+  /// a key it doesn't know is an error too, since it would be a wish not heard.
+  package init(parsing bytes: [UInt8]) throws(InvocationFailure) {
+    guard !bytes.isEmpty else { return }
+    let document: JSONValue
+    do throws(JSONError) {
+      document = try JSONValue(parsing: bytes)
+    } catch {
+      throw invalidEvent("the event is \(error)")
+    }
+    guard let members = document.members else {
+      throw invalidEvent("the event is \(document.kind); it has to be a JSON object such as {\"reports\": 1}")
+    }
+    for member in members { try read(member) }
+  }
+
+  private mutating func read(_ member: JSONValue.Member) throws(InvocationFailure) {
+    switch member.name {
+    case "reports":
+      guard let count = member.value.integer(as: Int.self), (1...1_000_000).contains(count) else {
+        throw invalidValue(member, allowed: "a whole number from 1 to 1000000")
+      }
+      reports = count
+    case "interval_seconds":
+      guard let seconds = member.value.double, Configuration.intervalRange.contains(seconds) else {
+        throw invalidValue(member, allowed: "a number of seconds, above 0 and at most 604800")
+      }
+      interval = .milliseconds(Int64((seconds * 1_000).rounded(.up)))
+    case "format":
+      guard let value = member.value.string.flatMap(ReportFormat.init(rawValue:)) else {
+        throw invalidValue(member, allowed: "\"json\" or \"cbor\"")
+      }
+      format = value
+    case "names":
+      guard let value = member.value.string.flatMap(ReportNames.init(rawValue:)) else {
+        throw invalidValue(member, allowed: "\"long\" or \"short\"")
+      }
+      names = value
+    case "dry_run":
+      guard let value = member.value.boolean else { throw invalidValue(member, allowed: "true or false") }
+      isDryRun = value
+    default:
+      throw invalidEvent(
+        "the event has the unknown key '\(member.name.prefix(100))'; "
+          + "known are reports, interval_seconds, format, names and dry_run")
+    }
+  }
+}
+
+private func invalidEvent(_ message: String) -> InvocationFailure {
+  InvocationFailure(type: "Function.InvalidEvent", message: message)
+}
+
+private func invalidValue(_ member: JSONValue.Member, allowed: String) -> InvocationFailure {
+  var text = JSONWriter()
+  member.value.write(to: &text)
+  let value = String(decoding: text.bytes.prefix(100), as: UTF8.self)
+  return invalidEvent("the event's '\(member.name)' is \(value); allowed is \(allowed)")
+}

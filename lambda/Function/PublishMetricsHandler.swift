@@ -1,0 +1,248 @@
+package import AWSClient
+import DeviceDefender
+import HTTPClient
+package import LambdaRuntime
+package import Platform
+import WireFormats
+
+/// `function_handler`: samples this machine's network metrics and publishes them as Device Defender reports.
+///
+/// Made to stay: the baseline of the deltas and the last report id live as long as the process, across invocations.
+/// The baseline moves only when a report was acknowledged, so what a lost report would have told is in the next one.
+package struct PublishMetricsHandler: Handler, ~Copyable {
+  /// What an invocation keeps free before its deadline, to answer in.
+  static let answerMargin = Duration.milliseconds(500)
+  /// A cycle is expected to take no less than this, until one has taken longer.
+  private static let leastCycleTime = Duration.seconds(1)
+
+  private var configuration: Configuration
+  private let publisher: any Publisher
+  private let time: any TimeKeeper
+  private let log: Log
+  private var collector: Collector
+  private var baseline: Baseline?
+  private var lastReportID: UInt64 = 0
+  private var hasPublished = false
+  /// When the last report was due.
+  private var lastDue: BootTime?
+  /// Whether the next loop goes on where the last one ended.
+  private var isResumed = false
+  private var hasWarnedOfReservedTopic = false
+  private var hasWarnedOfInterval = false
+
+  package init(
+    _ configuration: Configuration, publisher: any Publisher, time: any TimeKeeper, log: Log
+  ) {
+    self.configuration = configuration
+    self.publisher = publisher
+    self.time = time
+    self.log = log
+    collector = Collector(
+      procfs: ProcRoot(configuration.procfsPath), log: log,
+      maximumListSize: configuration.limits.maximumListSize)
+  }
+
+  /// Has the next loop go on with another configuration: an interval after the last report, with the same baseline.
+  package mutating func resume(with configuration: Configuration) {
+    self.configuration = configuration
+    collector = Collector(
+      procfs: ProcRoot(configuration.procfsPath), log: log,
+      maximumListSize: configuration.limits.maximumListSize)
+    isResumed = true
+  }
+
+  package mutating func handle(_ event: Event, _ context: Context) throws -> Response {
+    let work = try Work(PublishEvent(parsing: event.bytes), configuration)
+    let remaining = time.wallTime.duration(to: context.deadline)
+    return try run(work, until: time.bootTime.advanced(by: remaining))
+  }
+
+  /// What one invocation does: the event, completed by the configuration.
+  private struct Work {
+    let reports: Int?
+    let interval: Duration
+    let wantedInterval: Duration
+    let format: ReportFormat
+    let names: ReportNames
+    let isDryRun: Bool
+    let topic: Topic
+
+    init(_ event: PublishEvent, _ configuration: Configuration) throws {
+      reports = event.reports
+      wantedInterval = event.interval ?? configuration.interval
+      interval = max(wantedInterval, configuration.minimumInterval)
+      format = event.format ?? configuration.format
+      names = event.names ?? configuration.names
+      isDryRun = event.isDryRun
+      topic = try configuration.topic(for: format)
+    }
+  }
+
+  private mutating func run(_ work: Work, until deadline: BootTime) throws(InvocationFailure) -> Response {
+    warn(about: work)
+    let isFirstSampleKept = configuration.beginsWithBaseline && baseline == nil && !work.isDryRun
+    if isFirstSampleKept { baseline = Baseline(collector.snapshot()) }
+    var summary = InvocationSummary(topic: work.topic.name, transport: publisher.transport)
+    let end = deadline.advanced(by: .zero - Self.answerMargin)
+    let first = firstReport(of: work, before: end, afterInterval: isFirstSampleKept)
+    var schedule = ReportSchedule(interval: work.interval, first: first)
+    var cycleTime = Self.leastCycleTime
+    var dryBaseline: Baseline?
+    var made = 0
+    while true {
+      // The first report may take what time there is; a later one has to fit with room to spare.
+      if schedule.next.advanced(by: made == 0 ? .zero : cycleTime) > end {
+        summary.ended = .deadline
+        break
+      }
+      if time.sleep(until: schedule.next) == .shutdown {
+        summary.ended = .signal
+        break
+      }
+      let start = time.bootTime
+      if work.isDryRun {
+        dryBaseline = makeDryRun(work, since: dryBaseline, into: &summary)
+      } else {
+        publish(work, before: end, into: &summary)
+      }
+      made += 1
+      lastDue = schedule.next
+      let now = time.bootTime
+      cycleTime = max(cycleTime, start.duration(to: now))
+      if made == work.reports { break }
+      schedule.advance(past: now)
+    }
+    if made == 0, summary.ended == .deadline {
+      summary.lastError = "the deadline left no time for a report; give the function a longer timeout"
+    }
+    if summary.published == 0, let error = summary.lastError {
+      throw InvocationFailure(
+        type: "Function.PublishFailed",
+        message: "no report was published (\(summary.failed) failed): \(error)")
+    }
+    return summary.response
+  }
+
+  /// When the first report is due: at once, or an interval after a sample that only began the deltas, or in a loop
+  /// without an end at this thing's share of the interval.
+  private mutating func firstReport(of work: Work, before end: BootTime, afterInterval: Bool) -> BootTime {
+    let now = time.bootTime
+    defer { isResumed = false }
+    if isResumed, let lastDue {
+      return max(now, lastDue.advanced(by: work.interval))
+    }
+    guard configuration.isSpread, work.reports == nil, !hasPublished, let thing = configuration.thingName
+    else {
+      return afterInterval ? now.advanced(by: work.interval) : now
+    }
+    // Where the deadline comes first, the share is taken of the time that there is: no invocation without a report.
+    let room = now.duration(to: end) - Self.leastCycleTime
+    let first = now.advanced(by: shareOfInterval(max(.zero, min(work.interval, room)), thing: thing))
+    log.info("The first report is due in \(Int(now.duration(to: first).inSeconds)) s (DEFENDER_JITTER).")
+    return first
+  }
+
+  private mutating func publish(_ work: Work, before end: BootTime, into summary: inout InvocationSummary) {
+    let snapshot = collector.snapshot()
+    let id = nextReportID()
+    let report = Report(id: id, snapshot: snapshot, baseline: baseline, limits: configuration.limits)
+    guard !report.isEmpty else {
+      summary.failed += 1
+      summary.lastError = "no metric could be read; the log says why"
+      return
+    }
+    let payload = report.encoded(as: work.format, names: work.names)
+    let limit = min(end, time.bootTime.advanced(by: configuration.publishTimeout))
+    let confirmer = publisher as? any ReportConfirmer
+    confirmer?.announce(reportID: id)
+    do throws(PublishError) {
+      let receipt = try publisher.publish(payload, to: work.topic, qos: .atLeastOnce, until: limit)
+      hasPublished = true
+      summary.published += 1
+      summary.lastReportID = id
+      log.info("Published report \(id), \(payload.count) bytes, to \(work.topic.name): \(receipt).")
+      let confirmationLimit = min(end, time.bootTime.advanced(by: configuration.confirmationTime))
+      let confirmation = confirmer?.confirmation(of: id, until: confirmationLimit)
+      // Where nobody ever says that it is accepted, that can't be waited for.
+      if configuration.acknowledgement == .publish || confirmation == nil || confirmation == .accepted {
+        acknowledge(snapshot)
+      }
+      if let confirmation { note(confirmation, of: id, in: &summary) }
+    } catch {
+      summary.failed += 1
+      summary.lastError = "\(error)"
+      log.error("Report \(id) was not published: \(error)")
+    }
+  }
+
+  private func note(
+    _ confirmation: ReportConfirmation, of id: UInt64, in summary: inout InvocationSummary
+  ) {
+    switch confirmation {
+    case .accepted:
+      summary.confirmations.accepted += 1
+      log.info("Device Defender accepted report \(id).")
+    case .rejected(let code, let message):
+      summary.confirmations.rejected += 1
+      summary.lastError = "Device Defender rejected report \(id): \(code): \(message)"
+      log.error("Device Defender rejected report \(id): \(code): \(message).")
+    case .unanswered:
+      summary.confirmations.unanswered += 1
+      log.warn(
+        "Device Defender didn't answer report \(id) within \(configuration.confirmationTime.inSeconds) s.")
+    }
+  }
+
+  /// Moves the baseline on: what `snapshot` counted has been told.
+  private mutating func acknowledge(_ snapshot: MetricsSnapshot) {
+    guard baseline != nil else {
+      baseline = Baseline(snapshot)
+      return
+    }
+    baseline?.advance(to: snapshot)
+  }
+
+  /// Makes a report that is only shown. Its baseline is its own: what nobody was told still has to be told.
+  private mutating func makeDryRun(
+    _ work: Work, since baseline: Baseline?, into summary: inout InvocationSummary
+  ) -> Baseline {
+    let snapshot = collector.snapshot()
+    let id = nextReportID()
+    let report = Report(
+      id: id, snapshot: snapshot, baseline: baseline ?? self.baseline, limits: configuration.limits)
+    let payload = report.encoded(as: work.format, names: work.names)
+    summary.dryRunReport =
+      switch work.format {
+      case .json: String(decoding: payload, as: UTF8.self)
+      case .cbor: "\"\(base64(payload))\""
+      }
+    summary.lastReportID = id
+    return Baseline(snapshot)
+  }
+
+  /// The second of the epoch, or one more than the last id where that isn't past: ids have to increase.
+  private mutating func nextReportID() -> UInt64 {
+    let second = UInt64(max(1, time.wallTime.secondsSinceEpoch))
+    lastReportID = max(second, lastReportID + 1)
+    return lastReportID
+  }
+
+  private mutating func warn(about work: Work) {
+    if work.interval != work.wantedInterval, work.reports != 1, !hasWarnedOfInterval {
+      hasWarnedOfInterval = true
+      log.warn(
+        "An interval of \(work.wantedInterval.inSeconds) s is raised to \(work.interval.inSeconds) s: Device "
+          + "Defender throttles below 300 s. DEFENDER_MINIMUM_INTERVAL_SECONDS lowers the floor for other topics."
+      )
+    }
+    if publisher.transport == "https", work.topic.isDeviceDefenders, !hasWarnedOfReservedTopic,
+      !work.isDryRun
+    {
+      hasWarnedOfReservedTopic = true
+      log.warn(
+        "AWS documents that Device Defender's reserved topics accept MQTT publishes only, and this transport is "
+          + "HTTPS. Set DEFENDER_TOPIC to a topic of your own, such as 'defender/{thing}/{format}', to use it."
+      )
+    }
+  }
+}
