@@ -100,13 +100,13 @@ import WireFormats
       #expect(bytes.count <= max(limit, least))
       if limit > 400 { #expect(bytes.count > limit - 200, "cut more than needed") }
       guard format == .json else { continue }
-      let metrics = try #require(try JSONValue(parsing: bytes)[names.keys.metrics])
-      let connections = metrics[names.keys.tcpConnections]?[names.keys.establishedConnections]
-      let ports = metrics[names.keys.listeningTCPPorts]
-      #expect(connections?[names.keys.total]?.integer() == 5_000)
-      #expect(ports?[names.keys.total]?.integer() == 5_000)
-      let listed = try #require(connections?[names.keys.connections]?.array?.count)
-      let listedPorts = try #require(ports?[names.keys.ports]?.array?.count)
+      let metrics = try #require(try JSONValue(parsing: bytes)[names.keys.metrics.string])
+      let connections = metrics[names.keys.tcpConnections.string]?[names.keys.establishedConnections.string]
+      let ports = metrics[names.keys.listeningTCPPorts.string]
+      #expect(connections?[names.keys.total.string]?.integer() == 5_000)
+      #expect(ports?[names.keys.total.string]?.integer() == 5_000)
+      let listed = try #require(connections?[names.keys.connections.string]?.array?.count)
+      let listedPorts = try #require(ports?[names.keys.ports.string]?.array?.count)
       #expect(abs(listed - 2 * listedPorts) <= 2)
     }
   }
