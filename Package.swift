@@ -70,6 +70,13 @@ let package = Package(
       ],
       swiftSettings: strict),
 
+    .target(name: "CollectorReference", path: "Tests/Benchmarks/CollectorReference"),
+    .executableTarget(name: "socket-load", path: "Tests/Benchmarks/SocketLoad"),
+    .executableTarget(
+      name: "collector-benchmark",
+      dependencies: ["CLinux", "CollectorReference", "DeviceDefender", "Platform", "WireFormats"],
+      path: "Tests/Benchmarks/Collector", swiftSettings: strict),
+
     .target(
       name: "TestSupport", dependencies: ["Platform", "WireFormats"], path: "Tests/TestSupport",
       swiftSettings: strict),
