@@ -82,6 +82,13 @@ let package = Package(
       ],
       swiftSettings: strict),
 
+    .target(name: "CollectorReference", path: "Tests/Benchmarks/CollectorReference"),
+    .executableTarget(name: "socket-load", path: "Tests/Benchmarks/SocketLoad"),
+    .executableTarget(
+      name: "collector-benchmark",
+      dependencies: ["CLinux", "CollectorReference", "DeviceDefender", "Platform", "WireFormats"],
+      path: "Tests/Benchmarks/Collector", swiftSettings: strict),
+
     .target(
       name: "TestSupport",
       dependencies: ["CLinux", "COpenSSL", "HTTPClient", "MQTT", "Platform", "WireFormats"],
