@@ -33,7 +33,8 @@ let package = Package(
 
     .target(name: "WireFormats", swiftSettings: strict),
     .target(name: "Platform", dependencies: ["CLinux", "WireFormats"], swiftSettings: strict),
-    .target(name: "HTTPClient", dependencies: ["CCurl", "Platform"], swiftSettings: strict),
+    .target(
+      name: "HTTPClient", dependencies: ["CCurl", "COpenSSL", "Platform"], swiftSettings: strict),
     .target(name: "LambdaRuntime", dependencies: ["Platform", "WireFormats"], swiftSettings: strict),
     // Brings FoundationEssentials; nothing that `bootstrap` links does.
     .target(name: "LambdaRuntimeCodable", dependencies: ["LambdaRuntime"], swiftSettings: strict),
@@ -75,8 +76,8 @@ let package = Package(
       swiftSettings: strict),
 
     .target(
-      name: "TestSupport", dependencies: ["Platform", "WireFormats"], path: "Tests/TestSupport",
-      swiftSettings: strict),
+      name: "TestSupport", dependencies: ["CLinux", "COpenSSL", "Platform", "WireFormats"],
+      path: "Tests/TestSupport", swiftSettings: strict),
     .testTarget(
       name: "PlatformTests", dependencies: ["Platform", "TestSupport"], swiftSettings: strict),
     .testTarget(
@@ -106,11 +107,17 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(
-      name: "LambdaEmulatorTests", dependencies: ["LambdaEmulator", "TestSupport"],
+      name: "LambdaEmulatorTests",
+      dependencies: [
+        "LambdaEmulator", "Platform", "TestSupport", "WireFormats",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "EndToEndTests",
-      dependencies: ["LambdaEmulator", "Platform", "TestSupport", "WireFormats"],
+      dependencies: ["HTTPClient", "LambdaEmulator", "Platform", "TestSupport", "WireFormats"],
       swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

@@ -24,6 +24,16 @@ package struct ServiceError: Error, Equatable, Sendable, CustomStringConvertible
     traceID = (body?["traceId"]?.string).map(shortened)
   }
 
+  /// Whether new temporary credentials may be taken where these weren't.
+  ///
+  /// AWS IoT has one code for every refusal, so its words have to tell.
+  package var saysCredentialsAreStale: Bool {
+    guard [400, 401, 403].contains(status) else { return false }
+    if let code, staleCodes.contains(code) { return true }
+    let words = message?.lowercased() ?? ""
+    return contains(words, "security token")
+  }
+
   package var description: String {
     var text = "status \(status)"
     if let code { text += " \(code)" }
@@ -31,6 +41,21 @@ package struct ServiceError: Error, Equatable, Sendable, CustomStringConvertible
     if let requestID { text += " (request id \(requestID))" }
     return text
   }
+}
+
+private let staleCodes: Set<String> = [
+  "ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException",
+]
+
+/// Whether `part` is somewhere in `text`. The standard library's own would link its regular expressions.
+func contains(_ text: String, _ part: String) -> Bool {
+  let part = Array(part.utf8)
+  var rest = Array(text.utf8)[...]
+  while rest.count >= part.count {
+    if rest.starts(with: part) { return true }
+    rest = rest.dropFirst()
+  }
+  return false
 }
 
 /// The name in `ForbiddenException:http://internal.amazon.com/…` or `com.amazonaws.iot#ForbiddenException`.

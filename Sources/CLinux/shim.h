@@ -4,12 +4,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <nss.h>
 #include <signal.h>
 #include <spawn.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -44,6 +47,33 @@ extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *
 // pidfd_open(2), which glibc wraps since 2.36 only; Linux has it since 5.3.
 static inline int clinux_pidfd_open(pid_t pid, unsigned int flags) {
   return (int)syscall(SYS_pidfd_open, pid, flags);
+}
+
+// How a program ended, by waitid(2): its status, or the signal. si_status is a macro.
+static inline int clinux_exit_status(const siginfo_t *information) {
+  return information->si_status;
+}
+
+// ioctl(2) is variadic as well. Both calls work on a socket of any family (netdevice(7)).
+
+// The name of an interface, into `name`, which has room for IF_NAMESIZE; -1 and errno where there is none.
+static inline int clinux_interface_name(int socket, unsigned int index, char *name) {
+  struct ifreq request;
+  memset(&request, 0, sizeof request);
+  request.ifr_ifindex = (int)index;
+  int result = ioctl(socket, SIOCGIFNAME, &request);
+  if (result == 0) memcpy(name, request.ifr_name, IF_NAMESIZE);
+  return result;
+}
+
+// The IPv4 addresses of all interfaces, at most `count`; their number, or -1 and errno.
+static inline int clinux_ipv4_addresses(int socket, struct ifreq *entries, int count) {
+  struct ifconf request;
+  memset(&request, 0, sizeof request);
+  request.ifc_len = count * (int)sizeof *entries;
+  request.ifc_req = entries;
+  int result = ioctl(socket, SIOCGIFCONF, &request);
+  return result == 0 ? request.ifc_len / (int)sizeof *entries : result;
 }
 
 // Swift refuses fork(2), for what a second thread may hold; a process of one thread has no such thread.

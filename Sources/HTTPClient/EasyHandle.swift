@@ -57,6 +57,24 @@ struct EasyHandle: ~Copyable {
     try check(unsafe ccurl_set_pointer(easy, CURLOPT_WRITEDATA, context))
   }
 
+  /// Sets an option that takes bytes; libcurl copies them.
+  borrowing func set(_ option: CURLoption, toBytesOf text: String) throws(HTTPError) {
+    var text = text
+    try check(text.withUTF8 { unsafe ccurl_set_bytes(easy, option, $0.baseAddress, $0.count) })
+  }
+
+  /// Asks for an application protocol; `negotiation` has to live until ``perform()`` returned.
+  borrowing func negotiate(_ negotiation: ProtocolNegotiation) throws(HTTPError) {
+    let context = unsafe Unmanaged.passUnretained(negotiation).toOpaque()
+    try check(unsafe ccurl_set_tls_function(easy, prepareTLSContext, context))
+  }
+
+  /// Has `gate` open the sockets; it has to live until ``perform()`` returned.
+  borrowing func openSockets(through gate: AddressGate) throws(HTTPError) {
+    let context = unsafe Unmanaged.passUnretained(gate).toOpaque()
+    try check(unsafe ccurl_set_socket_function(easy, openSocket, context))
+  }
+
   borrowing func perform() -> CURLcode {
     unsafe errorText.pointee = 0
     return unsafe curl_easy_perform(easy)

@@ -11,6 +11,8 @@ package struct Emulator: Sendable {
     package var port = 0
     /// Whom the function signs as; the data plane knows nobody else.
     package var credentials = TemporaryCredentials.random()
+    /// How long the function's process has from SIGTERM to SIGKILL when the emulator stops.
+    package var grace = Duration.seconds(2)
     /// The clock of the data plane.
     package var now: @Sendable () -> WallTime = { .now }
 
@@ -42,7 +44,7 @@ package struct Emulator: Sendable {
       variables: configuration.function.processEnvironment(
         runtimeAPI: address, publishEndpoint: "http://\(address)", credentials: configuration.credentials,
         logStream: logStreamName(at: configuration.now())),
-      report: report)
+      grace: configuration.grace, report: report)
     let emulator = Emulator(
       port: server.port, environment: environment,
       publishEndpoint: PublishEndpoint(

@@ -87,7 +87,7 @@ public final class Log {
 
   private func log(_ level: Level, _ message: () -> String) {
     guard level >= self.level else { return }
-    let text = message()
+    let text = bounded(message())
     let time = CivilTime(.now).extendedFormat
     switch format {
     case .text:
@@ -113,6 +113,13 @@ public final class Log {
 }
 
 private func isOpen(_ descriptor: Int32) -> Bool { fcntl(descriptor, F_GETFD) >= 0 }
+
+/// `text`, cut where it is longer than a log line may be: CloudWatch takes 256 KB an event, escapes included.
+private func bounded(_ text: String) -> String {
+  let limit = 32_768
+  guard text.utf8.count > limit else { return text }
+  return String(decoding: text.utf8.prefix(limit), as: UTF8.self) + "… (\(text.utf8.count) bytes)"
+}
 
 /// `text` with its control characters written as `\n`, `\t`, `\u{1b}` and so on.
 package func escapingControlCharacters(_ text: String) -> String {

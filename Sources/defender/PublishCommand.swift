@@ -20,7 +20,8 @@ struct PublishCommand: ParsableCommand {
       Examples:
         defender publish --topic sensors/pump-7 --payload '{"temperature":21.5}'
         defender publish --topic '$aws/rules/archive/pump 7' --payload-file report.cbor --qos 0
-        collect | defender publish --topic sensors/pump-7 --payload-file - --endpoint https://127.0.0.1:8443
+        collect | defender publish --topic sensors/pump-7 --payload-file -
+        defender publish --topic t --endpoint https://127.0.0.1:8443
 
       The answer goes to standard output.
 

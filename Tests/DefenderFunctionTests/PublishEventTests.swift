@@ -1,6 +1,8 @@
 import DefenderFunction
 import DeviceDefender
 import LambdaRuntime
+import Platform
+import TestSupport
 import Testing
 
 @Suite struct PublishEventTests {
@@ -37,6 +39,12 @@ import Testing
       #expect(throws: InvocationFailure.self) { try PublishEvent(parsing: Array(text.utf8)) })
     #expect(failure.type == "Function.InvalidEvent")
     #expect(failure.message.contains(part))
+  }
+
+  @Test(arguments: ["two-reports", "cbor-short-names", "dry-run"])
+  func `understands the sample events`(name: String) throws {
+    let bytes = try readFile(fixturePath("../../lambda/events/\(name).json"), limit: 1_000)
+    #expect(try PublishEvent(parsing: bytes) != PublishEvent())
   }
 
   @Test func `quotes no more than the beginning of a long value`() throws {

@@ -173,11 +173,11 @@ private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
     #expect(answer["ended"]?.string == "deadline")
   }
 
-  @Test func `ends at once where the deadline has passed`() throws {
+  @Test func `fails at once where the deadline has passed`() throws {
     var stage = try Stage()
-    let answer = try stage.invoke("{}", seconds: -10)
-    #expect(answer["ended"]?.string == "deadline")
-    #expect(answer["published"]?.integer(as: Int.self) == 0)
+    let failure = #expect(throws: InvocationFailure.self) { try stage.invoke("{}", seconds: -10) }
+    #expect(failure?.type == "Function.PublishFailed")
+    #expect(failure?.message.contains("longer timeout") == true)
     #expect(stage.publisher.payloads.isEmpty)
   }
 

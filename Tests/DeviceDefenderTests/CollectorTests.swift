@@ -143,11 +143,12 @@ import WireFormats
     let root = tree.root("t1").path
     for file in ["net/tcp", "net/tcp6", "net/udp", "net/udp6", "net/dev", "stat"] {
       guard let contents = try? readFile("\(root)/\(file)", limit: 1 << 20) else { continue }
-      for _ in 0..<50 {
+      for _ in 0..<12 {
         let copy = try TemporaryDirectory()
         try copy.write(file, damaged(contents, using: &random))
         let damagedTree = ProcRoot(copy.path)
-        var collector = Collector(procfs: damagedTree, log: Log(level: .fatal) { _, _ in })
+        var collector = Collector(
+          procfs: damagedTree, log: Log(level: .fatal) { _, _ in }, interfaceNames: InterfaceNames())
         let report = Report(id: 1, snapshot: collector.snapshot(), baseline: Baseline(MetricsSnapshot()))
         _ = try JSONValue(parsing: report.encoded(as: .json, names: .short))
         _ = try? damagedTree.processorTimes()

@@ -37,6 +37,7 @@ package struct Configuration: Sendable {
     limits = reader.limits()
     procfsPath = reader.procfsPath() ?? procfsPath
     reader.transport()
+    reader.checkAccess()
     guard let region, let endpoint, reader.mistakes.isEmpty else {
       throw ConfigurationError(mistakes: reader.mistakes)
     }

@@ -27,28 +27,29 @@ struct ConfigurationReader {
 
   /// The region to sign for; nil where a mistake was noted.
   mutating func region() -> String? {
-    guard let region = environment.value("AWS_REGION", "AWS_DEFAULT_REGION") else {
+    let variable = environment.value("AWS_REGION") == nil ? "AWS_DEFAULT_REGION" : "AWS_REGION"
+    guard let region = environment.value(variable) else {
       note("AWS_REGION", "isn't set; set it to the region of the IoT endpoint, such as eu-central-1")
       return nil
     }
-    let isName = region.utf8.allSatisfy { byte in
-      (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || byte == UInt8(ascii: "-")
-    }
-    guard isName else {
-      note("AWS_REGION", "is '\(region)'; allowed are lower-case letters, digits and '-', as in eu-central-1")
+    // Upper case would do for a host name, and not for the scope of a signature.
+    guard region == region.lowercased(), (try? AWSClient.Endpoint(iotDataPlaneOf: region)) != nil else {
+      note(variable, "is '\(region)'; allowed are lower-case letters, digits and '-', as in eu-central-1")
       return nil
     }
     return region
   }
 
+  /// The template, checked with the names that it will be filled with.
   mutating func topicTemplate() -> TopicTemplate {
     guard let text = environment.value("DEFENDER_TOPIC") else { return .deviceDefender }
     guard let template = TopicTemplate(text) else {
       note("DEFENDER_TOPIC", "is '\(text)'; braces may only say {thing} and {format}")
       return .deviceDefender
     }
+    let thing = environment.value("DEFENDER_THING_NAME", "AWS_IOT_THING_NAME") ?? "t"
     do throws(TopicError) {
-      _ = try template.topic(thing: "t", format: .json)
+      for format in ReportFormat.allCases { _ = try template.topic(thing: thing, format: format) }
     } catch {
       note("DEFENDER_TOPIC", "is '\(text)': \(error)")
     }
@@ -101,6 +102,25 @@ struct ConfigurationReader {
     return path
   }
 
+  /// Notes half of a pair of keys, and a bundle of certificates that can't be read.
+  ///
+  /// Whether there are credentials at all is the credential chain's business: a role may come and go.
+  mutating func checkAccess() {
+    let pair = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
+    let missing = pair.filter { environment.value($0) == nil }
+    if missing.count == 1, let variable = missing.first {
+      note(variable, "isn't set, and \(variable == pair[0] ? pair[1] : pair[0]) is; they belong together")
+    }
+    for variable in ["AWS_CA_BUNDLE", "SSL_CERT_FILE"] {
+      guard let path = environment.value(variable) else { continue }
+      do throws(Errno) {
+        _ = try FileDescriptor(reading: path)
+      } catch {
+        note(variable, "is '\(path)', which can't be read: \(error)")
+      }
+    }
+  }
+
   mutating func transport() {
     _ = choice("DEFENDER_TRANSPORT", ["https": ()])
   }
@@ -126,7 +146,7 @@ struct ConfigurationReader {
       return try AWSClient.Endpoint(environment, region: region)
     } catch {
       switch error {
-      case .noRegion, .malformedRegion: break  // `region()` has noted it.
+      case .noRegion, .malformedRegion: break  // `region()` has noted it, with the variable.
       case .malformedURL(let variable, let reason): note(variable, "can't be used: \(reason)")
       case .hasQuery(let variable):
         note(variable, "has a '?' in it; an endpoint is a scheme, a host and a path")

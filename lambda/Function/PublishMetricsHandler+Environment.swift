@@ -10,7 +10,7 @@ extension PublishMetricsHandler {
     let configuration = try Configuration(environment)
     let publisher = try HTTPSPublisher(
       endpoint: configuration.endpoint, region: configuration.region,
-      credentials: EnvironmentCredentials(environment),
+      credentials: try CredentialChain(environment, time: time, log: log),
       exchange: try CurlExchange(CurlExchange.Configuration(environment)), time: time, log: log)
     self.init(configuration, publisher: publisher, time: time, log: log)
   }

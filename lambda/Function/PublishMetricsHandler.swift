@@ -97,6 +97,9 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
       if made == work.reports { break }
       schedule.advance(past: now)
     }
+    if made == 0, summary.ended == .deadline {
+      summary.lastError = "the deadline left no time for a report; give the function a longer timeout"
+    }
     if summary.published == 0, let error = summary.lastError {
       throw InvocationFailure(
         type: "Function.PublishFailed",

@@ -93,19 +93,21 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     switch error.status {
     case 400: return "AWS IoT doesn't take this topic or these parameters."
     case 401, 403:
-      if message.contains("signature we calculated") {
+      if contains(message, "signature we calculated") {
         return "The secret access key doesn't belong to the access key id, or a proxy changed the request."
       }
-      if message.contains("signature expired") || message.contains("signature not yet current") {
+      if contains(message, "signature expired") || contains(message, "signature not yet current") {
         return "The clock is wrong; set it (NTP)."
       }
-      if message.contains("scoped to") {
+      if contains(message, "scoped to") {
         return "AWS_REGION has to be the region of the endpoint."
       }
-      if message.contains("security token") || message.contains("expired") {
+      if contains(message, "security token") || contains(message, "expired") {
         return "The credentials are expired or not of this partition; get new ones."
       }
-      return "Allow iot:Publish on arn:aws:iot:<region>:<account>:topic/\(topic) to the role that signs."
+      return
+        "Allow iot:Publish on arn:aws:iot:<region>:<account>:topic/\(topic), in the IAM policy of the role "
+        + "that signs, or in the AWS IoT policy of the certificate."
     case 404, 405: return "Check that the endpoint is AWS IoT's data plane."
     case 413: return "Send less at once; AWS IoT takes at most \(HTTPSPublisher.maximumPayloadBytes) bytes."
     case 429: return "AWS IoT throttles; publish less often or have the account's quota raised."

@@ -42,8 +42,8 @@ package struct Signature {
 /// Keeps what signatures share: the contexts of libcrypto, and the signing key, which only changes with the day and
 /// the secret.
 package struct RequestSigner: ~Copyable {
-  private let region: String
-  private let service: String
+  let region: String
+  let service: String
   private let digests: DigestContext
   private let codes: AuthenticationContext
   private var key: (scope: SigningScope, secretAccessKey: Secret, code: AuthenticationCode)?
@@ -92,6 +92,15 @@ package struct RequestSigner: ~Copyable {
     }
   }
 
+  /// The digest of a body, to be handed to every signature over it.
+  package borrowing func payloadHash(_ payload: [UInt8]) throws(SigningError) -> Digest {
+    do throws(CryptographyError) {
+      return try digests.digest(of: payload)
+    } catch {
+      throw .cryptography(error)
+    }
+  }
+
   /// Signs a canonical request; `timestamp` is `20260102T030405Z`.
   package mutating func signature(
     of canonicalRequest: CanonicalRequest, at timestamp: String, secretAccessKey: Secret
@@ -124,7 +133,7 @@ package struct RequestSigner: ~Copyable {
 }
 
 /// Whether a header may change between here and the service, which is why the AWS SDKs leave it out.
-private func isNeverSigned(_ name: String) -> Bool {
+func isNeverSigned(_ name: String) -> Bool {
   neverSigned.contains { isSameHeaderName($0, name) }
 }
 

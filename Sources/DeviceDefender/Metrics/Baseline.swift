@@ -1,6 +1,7 @@
 /// What the next report's deltas are counted from: the counters of the last report that was acknowledged.
 package struct Baseline: Equatable, Sendable {
-  package private(set) var networkCounters: NetworkCounters?
+  package internal(set) var networkCounters: NetworkCounters?
+  package internal(set) var processorTimes: ProcessorTimes?
 
   package init() {}
 
@@ -15,9 +16,11 @@ package struct Baseline: Equatable, Sendable {
   /// A block that `snapshot` couldn't read keeps what it had, and so does an interface in a partly unreadable one: its
   /// traffic is in the delta of the next report that can tell.
   package mutating func advance(to snapshot: MetricsSnapshot) {
+    if case .success(let times) = snapshot.processorTimes { processorTimes = times }
     guard case .success(var counters) = snapshot.networkCounters else { return }
     if counters.isPartial, let networkCounters {
-      counters.interfaces += networkCounters.interfaces.filter { counters.counterpart(of: $0) == nil }
+      let index = InterfaceIndex(counters)
+      counters.interfaces += networkCounters.interfaces.filter { index.counterpart(of: $0) == nil }
     }
     networkCounters = counters
   }
@@ -27,24 +30,38 @@ extension NetworkCounters {
   /// What went through all interfaces since `earlier`.
   ///
   /// Counted interface by interface: one whose counter went backwards was reset, and counts from zero (a wrap of a
-  /// 32-bit counter can't be told from that); one that is new counts from zero; one that is gone counts nothing. A
-  /// sum beyond 64 bits is the largest number.
+  /// 32-bit counter can't be told from that); one that is new counts from zero, unless `earlier` is partial and may just
+  /// not have been able to read it; one that is gone counts nothing. A sum beyond 64 bits is the largest number.
   package func traffic(since earlier: NetworkCounters) -> Traffic {
+    let index = InterfaceIndex(earlier)
     var sum = Traffic()
     for interface in interfaces {
-      sum.add(interface.traffic.since(earlier.counterpart(of: interface)?.traffic))
+      let counterpart = index.counterpart(of: interface)
+      // Its lifetime total is no delta where it may have been there all the while.
+      if counterpart == nil, earlier.isPartial { continue }
+      sum.add(interface.traffic.since(counterpart?.traffic))
     }
     return sum
   }
+}
 
-  /// The same interface here: that of the same number where both have one (names change), else that of the same name.
-  fileprivate func counterpart(of other: InterfaceCounters) -> InterfaceCounters? {
-    interfaces.first { candidate in
-      guard let index = candidate.index, let otherIndex = other.index else {
-        return candidate.name == other.name
-      }
-      return index == otherIndex
+/// Finds an interface among many.
+private struct InterfaceIndex {
+  private var byNumber: [UInt32: InterfaceCounters] = [:]
+  private var byName: [String: InterfaceCounters] = [:]
+
+  init(_ counters: NetworkCounters) {
+    for interface in counters.interfaces {
+      if let number = interface.index { byNumber[number] = interface }
+      byName[interface.name] = interface
     }
+  }
+
+  /// The same interface: that of the same number where both have one (names change), else that of the same name.
+  func counterpart(of other: InterfaceCounters) -> InterfaceCounters? {
+    if let number = other.index, let found = byNumber[number] { return found }
+    guard let found = byName[other.name], found.index == nil || other.index == nil else { return nil }
+    return found
   }
 }
 

@@ -5,25 +5,49 @@ package struct Collector: ~Copyable {
   private let procfs: ProcRoot
   private let log: Log
   private let fixedNames: InterfaceNames?
+  /// The kernel itself: asked for all where `procfs` is this system's own, for addresses only otherwise.
+  private var kernel: KernelTables
   private var reader = LineReader()
   private var tcpSockets: TCPSockets
   private var udpSockets: UDPSockets
+  private let systemMetrics: [SystemMetric]
+  private let command: MetricsCommand?
+  /// Metrics for which this machine has no sensor, so that the log says it once.
+  private var withoutSensor: Set<CustomMetricName> = []
 
   /// A collector of the sockets that `procfs` shows.
   ///
   /// - Parameters:
-  ///   - procfs: where the proc file system is.
+  ///   - procfs: where the proc file system is. `/proc` means this system, which is asked over netlink where that is
+  ///     to be had; any other root means its files.
   ///   - log: what is told of lines and files that couldn't be read.
   ///   - maximumListSize: how many sockets are kept of each list; a larger list is sampled.
+  ///   - systemMetrics: custom metrics to read from this system.
+  ///   - command: a program that tells further ones.
   ///   - interfaceNames: whose addresses are whose; nil asks the system at each snapshot.
   ///   - generator: chooses the samples.
   package init(
     procfs: ProcRoot, log: Log, maximumListSize: Int = ReportLimits.defaultListSize,
+    systemMetrics: [SystemMetric] = [], command: MetricsCommand? = nil,
     interfaceNames: InterfaceNames? = nil, generator: SeededGenerator = .seededBySystem()
   ) {
+    self.init(
+      procfs: procfs, kernel: KernelTables(log: log), log: log, maximumListSize: maximumListSize,
+      systemMetrics: systemMetrics, command: command, interfaceNames: interfaceNames, generator: generator)
+  }
+
+  init(
+    procfs: ProcRoot, kernel: consuming KernelTables, log: Log,
+    maximumListSize: Int = ReportLimits.defaultListSize, systemMetrics: [SystemMetric] = [],
+    command: MetricsCommand? = nil, interfaceNames: InterfaceNames? = nil,
+    generator: SeededGenerator = .seededBySystem()
+  ) {
     self.procfs = procfs
+    self.kernel = kernel
     self.log = log
     fixedNames = interfaceNames
+    self.systemMetrics = systemMetrics
+    self.command = command
     var generator = generator
     tcpSockets = TCPSockets(limit: maximumListSize, generator: &generator)
     udpSockets = UDPSockets(limit: maximumListSize, generator: &generator)
@@ -32,26 +56,67 @@ package struct Collector: ~Copyable {
   /// What the machine is doing now. A block that can't be read is logged, and missing.
   package mutating func snapshot() -> MetricsSnapshot {
     var snapshot = MetricsSnapshot()
+    let directory = procfs.networkDirectory
     snapshot.networkCounters = block { collector throws(CollectionError) in
-      try collector.procfs.networkCounters(with: &collector.reader, log: collector.log)
+      if collector.procfs.isOfThisSystem, let counters = collector.kernel.networkCounters() {
+        return counters
+      }
+      return try collector.procfs.networkCounters(
+        in: directory, with: &collector.reader, log: collector.log)
     }
     let tcp: Result<Void, CollectionError> = block { collector throws(CollectionError) in
+      if collector.procfs.isOfThisSystem, collector.kernel.readTCPSockets(into: &collector.tcpSockets) {
+        return
+      }
       collector.tcpSockets.reset()
       try collector.procfs.readTCPSockets(
-        into: &collector.tcpSockets, with: &collector.reader, log: collector.log)
+        in: directory, into: &collector.tcpSockets, with: &collector.reader, log: collector.log)
     }
     let udp: Result<Void, CollectionError> = block { collector throws(CollectionError) in
+      if collector.procfs.isOfThisSystem, collector.kernel.readUDPSockets(into: &collector.udpSockets) {
+        return
+      }
       collector.udpSockets.reset()
       try collector.procfs.readUDPSockets(
-        into: &collector.udpSockets, with: &collector.reader, log: collector.log)
+        in: directory, into: &collector.udpSockets, with: &collector.reader, log: collector.log)
     }
-    let names = interfaceNames()
+    let names = interfaceNames(directory)
     snapshot.establishedConnections = tcp.map {
       tcpSockets.established.listing(names, EstablishedConnection.init)
     }
     snapshot.listeningTCPPorts = tcp.map { tcpSockets.listening.listing(names, ListeningPort.init) }
     snapshot.listeningUDPPorts = udp.map { udpSockets.bound.listing(names, ListeningPort.init) }
+    readCustomMetrics(into: &snapshot)
     return snapshot
+  }
+
+  private mutating func readCustomMetrics(into snapshot: inout MetricsSnapshot) {
+    var names: Set<CustomMetricName> = []
+    for metric in systemMetrics {
+      names.insert(metric.name)
+      if metric.source == .cpuUsage {
+        snapshot.processorMetrics.append(metric.name)
+        snapshot.processorTimes = block { collector throws(CollectionError) in
+          try collector.procfs.processorTimes()
+        }
+        continue
+      }
+      do throws(CustomMetricError) {
+        guard let value = try procfs.value(of: metric) else { continue }
+        snapshot.customMetrics.append(CustomMetric(name: metric.name, value: .number(value)))
+      } catch .noSensor(let name) {
+        if withoutSensor.insert(name).inserted { log.warn("\(CustomMetricError.noSensor(name)); left out") }
+      } catch {
+        log.warn("\(error); the report does without")
+      }
+    }
+    for metric in command?.metrics(log: log) ?? [] {
+      if names.insert(metric.name).inserted {
+        snapshot.customMetrics.append(metric)
+      } else {
+        log.warn("\(metric.name): DEFENDER_CUSTOM_METRICS has it too, and is the one that counts")
+      }
+    }
   }
 
   /// What `read` returns, or the error that it throws, which is logged.
@@ -66,14 +131,16 @@ package struct Collector: ~Copyable {
     }
   }
 
-  private func interfaceNames() -> InterfaceNames {
+  /// Whose addresses are whose in the network namespace that `directory` shows.
+  ///
+  /// A tree without a namespace of its own, as a mounted or captured one is, shows this system's: ours are the
+  /// addresses.
+  private mutating func interfaceNames(_ directory: String) -> InterfaceNames {
     if let fixedNames { return fixedNames }
-    do throws(Errno) {
-      return try .ofThisSystem()
-    } catch {
-      log.warn("the addresses of the interfaces can't be read: \(error); the report names none")
-      return InterfaceNames()
+    if directory != ProcRoot.ownNetworkDirectory {
+      return .ofOtherNamespace(procfs, directory: directory, log: log)
     }
+    return kernel.interfaceNames() ?? .withoutNetlink(ProcRoot(), log: log)
   }
 }
 
@@ -88,13 +155,15 @@ extension Reservoir<SocketRecord> {
 extension EstablishedConnection {
   fileprivate init(_ socket: SocketRecord, _ names: InterfaceNames) {
     self.init(
-      localInterface: names.interface(of: socket.local.address), localPort: socket.local.port,
-      remoteAddress: socket.remote)
+      localInterface: names.interface(of: socket.local.address, index: socket.interfaceIndex),
+      localPort: socket.local.port, remoteAddress: socket.remote)
   }
 }
 
 extension ListeningPort {
   fileprivate init(_ socket: SocketRecord, _ names: InterfaceNames) {
-    self.init(interface: names.interface(of: socket.local.address), port: socket.local.port)
+    self.init(
+      interface: names.interface(of: socket.local.address, index: socket.interfaceIndex),
+      port: socket.local.port)
   }
 }

@@ -21,6 +21,17 @@ struct ColumnReader {
     return true
   }
 
+  /// The text up to the next blank, which is skipped with those after it.
+  mutating func column(of line: Span<UInt8>) -> String {
+    var bytes: [UInt8] = []
+    while position < line.count, !isBlank(line[position]) {
+      bytes.append(line[position])
+      position += 1
+    }
+    skipBlanks(in: line)
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
   /// Consumes at least one blank, or finds the line at its end.
   mutating func endColumn(in line: Span<UInt8>) -> Bool {
     guard position < line.count else { return true }

@@ -12,7 +12,8 @@ struct LineReader: ~Copyable {
   /// Where a file that has no end stops being read: 3 million sockets fit.
   static let maximumFileSize = 512 << 20
 
-  private var buffer = [UInt8](repeating: 0, count: maximumLineLength + 1)
+  /// Made when the first file is read: who has netlink reads none.
+  private var buffer: [UInt8] = []
 
   /// Hands every line of the file, without its line end, and its number to `body`.
   ///
@@ -20,6 +21,7 @@ struct LineReader: ~Copyable {
   mutating func forEachLine(
     of file: borrowing FileDescriptor, _ body: (_ line: Span<UInt8>, _ number: Int, _ isWhole: Bool) -> Void
   ) throws(Errno) {
+    if buffer.isEmpty { buffer = [UInt8](repeating: 0, count: Self.maximumLineLength + 1) }
     var lines = LineCounter()
     var filled = 0
     var total = 0

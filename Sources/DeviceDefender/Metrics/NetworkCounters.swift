@@ -26,9 +26,11 @@ package struct NetworkCounters: Equatable, Sendable {
 extension ProcRoot {
   /// The counters of every interface of the network namespace, loopback included.
   ///
-  /// Reads `net/dev`.
-  func networkCounters(with reader: inout LineReader, log: Log) throws(CollectionError) -> NetworkCounters {
-    let path = "\(networkDirectory)/dev"
+  /// Reads `dev` in the directory.
+  func networkCounters(
+    in directory: String, with reader: inout LineReader, log: Log
+  ) throws(CollectionError) -> NetworkCounters {
+    let path = "\(directory)/dev"
     guard let file = try open(path) else {
       throw .unreadable(path: "\(self.path)/\(path)", .noSuchFile)
     }
@@ -39,6 +41,10 @@ extension ProcRoot {
       }
     } catch {
       throw .unreadable(path: "\(self.path)/\(path)", error)
+    }
+    if !parser.isPlausible, parser.skipped.count == 0 {
+      // Every namespace has a loopback interface: no line is no answer, and its zeros would be deltas later.
+      throw .malformed(path: "\(self.path)/\(path)", line: 1, reason: "the file is empty", text: "")
     }
     try parser.skipped.report(path: "\(self.path)/\(path)", isAllThereIs: !parser.isPlausible, to: log)
     return parser.counters
@@ -88,7 +94,7 @@ extension InterfaceCounters {
     _ = columns.consume(UInt8(ascii: ":"), in: line)
     columns.skipBlanks(in: line)
     traffic = Traffic()
-    for column in 0..<10 {
+    for column in 0..<16 {
       guard let value = columns.decimal(in: line), columns.endColumn(in: line) else { throw .counters }
       switch column {
       case 0: traffic.bytesIn = value

@@ -15,6 +15,9 @@ package struct ProcRoot: Equatable, Sendable {
   /// Whether this is the proc file system of this very system, so that the kernel may be asked by other means.
   package var isOfThisSystem: Bool { path == "/proc" }
 
+  /// The directory that shows the network namespace of whoever looks.
+  static let ownNetworkDirectory = "net"
+
   /// The directory with the files of the network namespace to report on, relative to the root.
   ///
   /// `net` is a link to `self/net`: it shows the network namespace of whoever looks, even where the root is another
@@ -23,8 +26,10 @@ package struct ProcRoot: Equatable, Sendable {
   /// than our own. Files of `net` have an inode number for each namespace (fs/proc/proc_net.c), which needs no
   /// privilege to compare, unlike `1/ns/net`.
   var networkDirectory: String {
-    guard !isOfThisSystem, let theirs = inode(of: path + "/1/net/dev") else { return "net" }
-    return theirs == inode(of: "/proc/self/net/dev") ? "net" : "1/net"
+    guard !isOfThisSystem, let theirs = inode(of: path + "/1/net/dev") else {
+      return Self.ownNetworkDirectory
+    }
+    return theirs == inode(of: "/proc/self/net/dev") ? Self.ownNetworkDirectory : "1/net"
   }
 
   /// The file at `path` below the root, opened; nil where it isn't there.

@@ -1,25 +1,27 @@
 import Platform
 
 extension ProcRoot {
-  /// Reads the TCP sockets of a network namespace into `sockets`: `net/tcp`, and `net/tcp6` where there is one.
+  /// Reads the TCP sockets of a network namespace into `sockets`: `tcp`, and `tcp6` where there is one.
   func readTCPSockets(
-    into sockets: inout TCPSockets, with reader: inout LineReader, log: Log
+    in directory: String, into sockets: inout TCPSockets, with reader: inout LineReader, log: Log
   ) throws(CollectionError) {
-    let directory = networkDirectory
     let families: [(IPAddress.Family, String)] = [(.v4, "tcp"), (.v6, "tcp6")]
     for (family, name) in families {
-      try readSockets(in: "\(directory)/\(name)", family, with: &reader, log) { sockets.append($0) }
+      try readSockets(in: "\(directory)/\(name)", family, with: &reader, log) {
+        sockets.append($0.head, record: $0)
+      }
     }
   }
 
-  /// Reads the UDP sockets of a network namespace into `sockets`: `net/udp`, and `net/udp6` where there is one.
+  /// Reads the UDP sockets of a network namespace into `sockets`: `udp`, and `udp6` where there is one.
   func readUDPSockets(
-    into sockets: inout UDPSockets, with reader: inout LineReader, log: Log
+    in directory: String, into sockets: inout UDPSockets, with reader: inout LineReader, log: Log
   ) throws(CollectionError) {
-    let directory = networkDirectory
     let families: [(IPAddress.Family, String)] = [(.v4, "udp"), (.v6, "udp6")]
     for (family, name) in families {
-      try readSockets(in: "\(directory)/\(name)", family, with: &reader, log) { sockets.append($0) }
+      try readSockets(in: "\(directory)/\(name)", family, with: &reader, log) {
+        sockets.append($0.head, record: $0)
+      }
     }
   }
 
@@ -43,6 +45,10 @@ extension ProcRoot {
       }
     } catch {
       throw .unreadable(path: "\(self.path)/\(path)", error)
+    }
+    if !parser.isPlausible, parser.skipped.count == 0 {
+      // No sockets, as far as anybody can tell; but the kernel would have written its heading.
+      log.warn("\(self.path)/\(path) is empty, without its heading; it counts as no sockets")
     }
     try parser.skipped.report(path: "\(self.path)/\(path)", isAllThereIs: !parser.isPlausible, to: log)
   }

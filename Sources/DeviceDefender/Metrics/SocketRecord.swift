@@ -15,7 +15,20 @@ struct SocketRecord: Equatable {
   var identity: UInt64 = 0
 }
 
+/// What decides whether a socket counts.
+struct SocketHead {
+  var state: UInt8
+  var localPort: UInt16
+  var remotePort: UInt16
+  /// As in ``SocketRecord/identity``.
+  var identity: UInt64
+}
+
 extension SocketRecord {
+  var head: SocketHead {
+    SocketHead(state: state, localPort: local.port, remotePort: remote.port, identity: identity)
+  }
+
   /// Reads a line of `net/tcp`, `net/tcp6`, `net/udp` or `net/udp6` (proc_pid_net(5)).
   ///
   /// The columns are slot, local address, remote address, state and, six columns on, the inode number. A line that

@@ -18,14 +18,16 @@ struct TCPSockets {
   }
 
   /// Counts a socket that is established or listening, once. A port of 0 is none, and no connection has one.
-  mutating func append(_ socket: SocketRecord) {
+  ///
+  /// `record` is made only of what gets into the sample.
+  mutating func append(_ socket: SocketHead, record: @autoclosure () -> SocketRecord) {
     switch socket.state {
     case SocketRecord.State.established:
-      guard socket.local.port != 0, socket.remote.port != 0, seen.insert(socket.identity) else { return }
-      established.append(socket)
+      guard socket.localPort != 0, socket.remotePort != 0, seen.insert(socket.identity) else { return }
+      established.append(record())
     case SocketRecord.State.listening:
-      guard socket.local.port != 0, seen.insert(socket.identity) else { return }
-      listening.append(socket)
+      guard socket.localPort != 0, seen.insert(socket.identity) else { return }
+      listening.append(record())
     default:
       break
     }
@@ -46,8 +48,9 @@ struct UDPSockets {
     seen.removeAll()
   }
 
-  mutating func append(_ socket: SocketRecord) {
-    guard socket.local.port != 0, seen.insert(socket.identity) else { return }
-    bound.append(socket)
+  /// Counts a socket once; a port of 0 is none.
+  mutating func append(_ socket: SocketHead, record: @autoclosure () -> SocketRecord) {
+    guard socket.localPort != 0, seen.insert(socket.identity) else { return }
+    bound.append(record())
   }
 }

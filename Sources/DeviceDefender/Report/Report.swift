@@ -12,40 +12,117 @@ package struct Report: Sendable {
   /// What went through since the last report; nil in the first one, which has nothing to count from.
   package private(set) var networkStatistics: Traffic?
 
+  /// Nothing where nobody asked for any.
+  package private(set) var customMetrics: [CustomMetric]
+  private let maximumReportBytes: Int
+  /// Chooses what stays of a list that has to be cut.
+  private let generator: SeededGenerator
+
   /// The report of `snapshot`.
   ///
   /// - Parameters:
   ///   - id: a positive number that no earlier report of the thing had.
   ///   - snapshot: what to report.
   ///   - baseline: what the deltas are counted from; nil where this is the first report.
-  ///   - limits: how many entries a list may have.
+  ///   - limits: how many entries a list may have, and how many bytes the report.
+  ///   - generator: chooses what stays of a list that is longer.
   package init(
-    id: UInt64, snapshot: MetricsSnapshot, baseline: Baseline?, limits: ReportLimits = ReportLimits()
+    id: UInt64, snapshot: MetricsSnapshot, baseline: Baseline?, limits: ReportLimits = ReportLimits(),
+    generator: SeededGenerator = .seededBySystem()
   ) {
+    var generator = generator
     self.id = id
-    listeningTCPPorts = try? snapshot.listeningTCPPorts.get()
-    listeningUDPPorts = try? snapshot.listeningUDPPorts.get()
-    establishedConnections = try? snapshot.establishedConnections.get()
+    maximumReportBytes = limits.maximumReportBytes
+    let size = limits.maximumListSize
+    listeningTCPPorts = (try? snapshot.listeningTCPPorts.get())?.cut(to: size, using: &generator)
+    listeningUDPPorts = (try? snapshot.listeningUDPPorts.get())?.cut(to: size, using: &generator)
+    establishedConnections = (try? snapshot.establishedConnections.get())?.cut(to: size, using: &generator)
     if let earlier = baseline?.networkCounters, case .success(let counters) = snapshot.networkCounters {
       networkStatistics = counters.traffic(since: earlier)
     }
+    customMetrics = snapshot.customMetrics
+    // The first sample has nothing to be a difference to; 0.0 would be a lie.
+    if let earlier = baseline?.processorTimes, case .success(let times) = snapshot.processorTimes {
+      let percent = CustomMetricValue.number(times.busyPercent(since: earlier))
+      customMetrics = snapshot.processorMetrics.map { CustomMetric(name: $0, value: percent) } + customMetrics
+    }
+    self.generator = generator
   }
 
   /// Whether nothing could be read, so that there is nothing to report.
-  package var isEmpty: Bool { blockCount == 0 }
+  package var isEmpty: Bool { blockCount == 0 && customMetrics.isEmpty }
 
   /// The report as it is sent.
+  ///
+  /// Where it would exceed the limit in bytes, all lists are cut in the same proportion, as little as is needed; the
+  /// totals stay. A uniform random sample stays of each, so that what is sent stands for what isn't. Where that isn't
+  /// enough, custom metrics are left out.
   package func encoded(as format: ReportFormat, names: ReportNames) -> [UInt8] {
+    let whole = encoding(as: format, names.keys)
+    guard whole.count > maximumReportBytes else { return whole }
+    let ranking = Ranking(self)
+    var best = cut(by: ranking, keeping: 0).encoding(as: format, names.keys)
+    guard best.count <= maximumReportBytes else { return withoutLists(as: format, names.keys) }
+    var fitting = 0
+    var tooMany = ranking.entryCount
+    while tooMany - fitting > 1 {
+      let middle = fitting + (tooMany - fitting) / 2
+      let candidate = cut(by: ranking, keeping: middle).encoding(as: format, names.keys)
+      if candidate.count <= maximumReportBytes {
+        best = candidate
+        fitting = middle
+      } else {
+        tooMany = middle
+      }
+    }
+    return best
+  }
+
+  private func encoding(as format: ReportFormat, _ keys: ReportKeys) -> [UInt8] {
     switch format {
-    case .json: encoded(with: JSONWriter(), names.keys)
-    case .cbor: encoded(with: CBORWriter(), names.keys)
+    case .json: encoding(with: JSONWriter(), keys)
+    case .cbor: encoding(with: CBORWriter(), keys)
     }
   }
 
-  private func encoded(with writer: some DocumentWriter, _ keys: ReportKeys) -> [UInt8] {
+  private func encoding(with writer: some DocumentWriter, _ keys: ReportKeys) -> [UInt8] {
     var document = writer
     write(to: &document, keys)
     return document.bytes
+  }
+
+  /// The report with empty lists, and with as many of the custom metrics, from the first on, as fit.
+  private func withoutLists(as format: ReportFormat, _ keys: ReportKeys) -> [UInt8] {
+    var report = cut(by: Ranking(self), keeping: 0)
+    while true {
+      let bytes = report.encoding(as: format, keys)
+      if bytes.count <= maximumReportBytes || report.customMetrics.isEmpty { return bytes }
+      report.customMetrics.removeLast()
+    }
+  }
+
+  /// In which order the entries of each list go when it is cut: the larger the rank, the earlier.
+  private struct Ranking {
+    let tcpPorts, udpPorts, connections: [Int]
+
+    init(_ report: Report) {
+      var generator = report.generator
+      tcpPorts = Array(0..<(report.listeningTCPPorts?.sample.count ?? 0)).shuffled(using: &generator)
+      udpPorts = Array(0..<(report.listeningUDPPorts?.sample.count ?? 0)).shuffled(using: &generator)
+      connections = Array(0..<(report.establishedConnections?.sample.count ?? 0)).shuffled(using: &generator)
+    }
+
+    var entryCount: Int { tcpPorts.count + udpPorts.count + connections.count }
+  }
+
+  /// The report with `count` of all the entries of its lists, or a few less: the same share of each list.
+  private func cut(by ranking: Ranking, keeping count: Int) -> Report {
+    let share = Double(count) / Double(max(ranking.entryCount, 1))
+    var report = self
+    report.listeningTCPPorts = listeningTCPPorts?.cut(to: share, by: ranking.tcpPorts)
+    report.listeningUDPPorts = listeningUDPPorts?.cut(to: share, by: ranking.udpPorts)
+    report.establishedConnections = establishedConnections?.cut(to: share, by: ranking.connections)
+    return report
   }
 
   private var blockCount: Int {
@@ -54,14 +131,24 @@ package struct Report: Sendable {
   }
 
   package func write(to document: inout some DocumentWriter, _ keys: ReportKeys) {
-    document.beginMap(count: 2)
+    // AWS wants at least one of the two blocks.
+    let hasMetrics = blockCount > 0 || customMetrics.isEmpty
+    document.beginMap(count: 1 + (hasMetrics ? 1 : 0) + (customMetrics.isEmpty ? 0 : 1))
     document.key(keys.header)
     document.beginMap(count: 2)
     document.member(keys.reportID, id)
     document.member(keys.version, "1.0")
     document.endMap()
-    document.key(keys.metrics)
-    writeMetrics(to: &document, keys)
+    if hasMetrics {
+      document.key(keys.metrics)
+      writeMetrics(to: &document, keys)
+    }
+    if !customMetrics.isEmpty {
+      document.key(keys.customMetrics)
+      document.beginMap(count: customMetrics.count)
+      for metric in customMetrics { metric.write(to: &document) }
+      document.endMap()
+    }
     document.endMap()
   }
 
@@ -105,6 +192,24 @@ package struct Report: Sendable {
     document.endList()
     document.member(keys.total, UInt64(listing.total))
     document.endMap()
+  }
+}
+
+extension Listing {
+  /// The listing with at most `size` entries: a uniform random sample, in the same order.
+  fileprivate func cut(to size: Int, using generator: inout SeededGenerator) -> Listing {
+    guard sample.count > size else { return self }
+    let ranks = Array(sample.indices).shuffled(using: &generator)
+    return keeping(max(size, 0), by: ranks)
+  }
+
+  /// The listing with a share of its entries, those of the smallest ranks.
+  fileprivate func cut(to share: Double, by ranks: [Int]) -> Listing {
+    keeping(Int(Double(sample.count) * share), by: ranks)
+  }
+
+  private func keeping(_ count: Int, by ranks: [Int]) -> Listing {
+    Listing(total: total, sample: zip(sample, ranks).filter { $0.1 < count }.map(\.0))
   }
 }
 

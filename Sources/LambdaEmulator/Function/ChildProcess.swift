@@ -5,7 +5,7 @@ package import Platform
 import Synchronization
 
 /// How a process ended.
-package enum ExitStatus: Equatable, Sendable, CustomStringConvertible {
+package enum ProcessStatus: Equatable, Sendable, CustomStringConvertible {
   case code(Int32)
   case signal(Int32)
 
@@ -37,8 +37,8 @@ package struct LaunchError: Error, Equatable, Sendable, CustomStringConvertible 
 /// A process that this one started, in a process group of its own.
 ///
 /// Started by posix_spawn(3): Foundation's `Process` can't make a process group, and would be the only use of
-/// Foundation here. The arguments are the program's path alone; whatever is secret goes through the environment,
-/// which the kernel shows to this user only. The group dies with its leader: what the program itself started
+/// Foundation here. What is secret goes through the environment, which the kernel shows to this user only, and never
+/// through the arguments, which it shows to everybody. The group dies with its leader: what the program itself started
 /// doesn't outlive it.
 package final class ChildProcess: Sendable {
   package let processID: Int32
@@ -49,11 +49,13 @@ package final class ChildProcess: Sendable {
   private let isReaped = Mutex(false)
 
   /// Starts `program` with exactly the variables of `environment`, no standard input, and this process's directory.
-  package init(launching program: String, environment: [String: String]) throws(LaunchError) {
+  package init(
+    launching program: String, arguments: [String] = [], environment: [String: String]
+  ) throws(LaunchError) {
     do throws(Errno) {
       let pipe = try makePipe()
       let writing = pipe.writing
-      processID = try spawn(program, environment, output: writing.rawValue)
+      processID = try spawn(program, arguments, environment, output: writing.rawValue)
       output = pipe.reading
     } catch {
       throw LaunchError(program: program, reason: error)
@@ -78,6 +80,12 @@ package final class ChildProcess: Sendable {
     }
   }
 
+  /// Whether the process has ended, also where nobody was told yet.
+  package var hasEnded: Bool {
+    var wait = pollfd(fd: exitNotice.rawValue, events: Int16(POLLIN), revents: 0)
+    return unsafe poll(&wait, 1, 0) > 0
+  }
+
   /// The most memory that the process has had in use, in bytes; nil where it has ended.
   ///
   /// Reads `VmHWM` of `/proc/<pid>/status`. Not `ru_maxrss`, which would contain what this process had in use when
@@ -99,7 +107,7 @@ package final class ChildProcess: Sendable {
   /// Waits until the process ends; whatever it writes meanwhile is handed to `lines`.
   ///
   /// Called once, right after the start: it is what reaps the process.
-  package func wait(lines: LineCollector) async -> ExitStatus {
+  package func wait(lines: LineCollector) async -> ProcessStatus {
     // A thread of its own: poll(2) blocks as long as the process lives.
     let thread = NIOThreadPool(numberOfThreads: 1)
     thread.start()
@@ -109,7 +117,7 @@ package final class ChildProcess: Sendable {
     return status ?? .code(-1)
   }
 
-  private func waitBlocking(lines: LineCollector) -> ExitStatus {
+  private func waitBlocking(lines: LineCollector) -> ProcessStatus {
     var isOutputOpen = true
     while true {
       var waits = [
@@ -131,7 +139,7 @@ package final class ChildProcess: Sendable {
     }
     _ = drainOutput(to: lines)
     lines.finish()
-    return ExitStatus(waitStatus: status)
+    return ProcessStatus(waitStatus: status)
   }
 
   /// Hands over what the process has written up to now; false once its output is at its end.
@@ -162,7 +170,9 @@ private struct Pipe: ~Copyable {
   let writing: FileDescriptor
 }
 
-private func spawn(_ program: String, _ environment: [String: String], output: Int32) throws(Errno) -> Int32 {
+private func spawn(
+  _ program: String, _ arguments: [String], _ environment: [String: String], output: Int32
+) throws(Errno) -> Int32 {
   var actions = unsafe posix_spawn_file_actions_t()
   var attributes = posix_spawnattr_t()
   try check(unsafe posix_spawn_file_actions_init(&actions))
@@ -186,7 +196,7 @@ private func spawn(_ program: String, _ environment: [String: String], output: I
   var processID = Int32(0)
   let variables = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
   try check(
-    unsafe withCStrings([program]) { arguments in
+    unsafe withCStrings([program] + arguments) { arguments in
       unsafe withCStrings(variables) { variables in
         unsafe posix_spawn(&processID, program, &actions, &attributes, arguments, variables)
       }

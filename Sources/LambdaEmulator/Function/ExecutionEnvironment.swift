@@ -22,6 +22,7 @@ actor ExecutionEnvironment {
 
   private let function: FunctionConfiguration
   private let variables: [String: String]
+  private let grace: Duration
   private let report: @Sendable (EmulatorEvent) -> Void
 
   private var callers: [Caller] = []
@@ -43,11 +44,12 @@ actor ExecutionEnvironment {
   private var stream: AsyncThrowingStream<Answer.Piece, any Error>.Continuation?
 
   init(
-    function: FunctionConfiguration, variables: [String: String],
+    function: FunctionConfiguration, variables: [String: String], grace: Duration,
     report: @escaping @Sendable (EmulatorEvent) -> Void
   ) {
     self.function = function
     self.variables = variables
+    self.grace = grace
     self.report = report
   }
 
@@ -97,6 +99,11 @@ actor ExecutionEnvironment {
       initDuration: initDuration, memoryMegabytes: function.memoryMegabytes, peakMemory: peakMemory,
       outcome: outcome)
     initDuration = nil
+    if case .timedOut = outcome {
+      let time = CivilTime(.now).extendedFormat
+      let seconds = twoDecimals(function.timeout.inSeconds)
+      report(.platform("\(time) \(invocation.requestID) Task timed out after \(seconds) seconds"))
+    }
     report(.platform("END RequestId: \(invocation.requestID)"))
     report(.platform(reportLine.text))
     let result = outcome.result(of: invocation, function)
@@ -110,6 +117,8 @@ actor ExecutionEnvironment {
 
   /// Runs the invocation until it is answered, its process ends or its time is up.
   private func outcome(of invocation: Invocation) async -> Outcome {
+    // A process that has died in the meantime mustn't get the invocation.
+    if let running, running.process.hasEnded { await running.end.value }
     if isStopping { return .stopped }
     if running == nil {
       do throws(LaunchError) {
@@ -160,7 +169,7 @@ actor ExecutionEnvironment {
     running = Running(process: process, lines: lines, end: end, startedAt: startedAt)
   }
 
-  private func processEnded(_ process: ChildProcess, _ status: ExitStatus) {
+  private func processEnded(_ process: ChildProcess, _ status: ProcessStatus) {
     guard running?.process === process else { return }
     let isHandedOut = if case .invoking = state.phase { true } else { false }
     let hadPolled = hasPolled
@@ -197,7 +206,7 @@ actor ExecutionEnvironment {
       running.process.send(SIGKILL)
       await running.end.value
     } else {
-      await end(running, within: .seconds(2))
+      await end(running, within: grace)
     }
   }
 
@@ -210,8 +219,8 @@ actor ExecutionEnvironment {
     deadline.cancel()
   }
 
-  /// Ends everything: the process gets SIGTERM, and SIGKILL after `grace`; callers are told.
-  func stop(grace: Duration = .seconds(2)) async {
+  /// Ends everything: the process gets SIGTERM, and SIGKILL after a grace; callers are told.
+  func stop() async {
     isStopping = true
     finish(.stopped)
     poll?.resume(returning: nil)

@@ -1,0 +1,184 @@
+package import WireFormats
+
+/// A metric that the device owner defines (AWS IoT Device Defender, "Custom metrics").
+package struct CustomMetric: Equatable, Sendable {
+  package let name: CustomMetricName
+  package let value: CustomMetricValue
+
+  package init(name: CustomMetricName, value: CustomMetricValue) {
+    self.name = name
+    self.value = value
+  }
+
+  /// Writes the name and the value. The value is a list of one: AWS refuses a report in which it is bare.
+  package func write(to document: inout some DocumentWriter) {
+    document.key(name.text)
+    document.beginList(count: 1)
+    document.beginMap(count: 1)
+    document.key(value.type.rawValue)
+    value.write(to: &document)
+    document.endMap()
+    document.endList()
+  }
+}
+
+/// The name of a custom metric: 1 to 128 letters, digits, ':', '_' and '-', not beginning with `aws:`.
+package struct CustomMetricName: Hashable, Sendable, CustomStringConvertible {
+  package let text: String
+
+  package init(validating text: String) throws(CustomMetricError) {
+    let isAllowed = text.utf8.allSatisfy { isLetterOrDigit($0) || $0 == 0x3A || $0 == 0x5F || $0 == 0x2D }
+    guard isAllowed, (1...128).contains(text.utf8.count), !text.hasPrefix("aws:") else {
+      throw .name(text)
+    }
+    self.text = text
+  }
+
+  package var description: String { text }
+}
+
+/// The value of a custom metric, of one of the four types that the service has.
+package enum CustomMetricValue: Equatable, Sendable {
+  case number(Double)
+  case numberList([Double])
+  case stringList([String])
+  case ipList([String])
+
+  /// The types, by their names in a report.
+  package enum ValueType: String, CaseIterable, Sendable {
+    case number
+    case numberList = "number_list"
+    case stringList = "string_list"
+    case ipList = "ip_list"
+  }
+
+  package var type: ValueType {
+    switch self {
+    case .number: .number
+    case .numberList: .numberList
+    case .stringList: .stringList
+    case .ipList: .ipList
+    }
+  }
+
+  package func write(to document: inout some DocumentWriter) {
+    switch self {
+    case .number(let number):
+      document.metricNumber(number)
+    case .numberList(let numbers):
+      document.beginList(count: numbers.count)
+      for number in numbers { document.metricNumber(number) }
+      document.endList()
+    case .stringList(let texts), .ipList(let texts):
+      document.beginList(count: texts.count)
+      for text in texts { document.string(text) }
+      document.endList()
+    }
+  }
+}
+
+extension DocumentWriter {
+  /// Writes a whole number as one, and any other with the 15 digits that the service keeps.
+  fileprivate mutating func metricNumber(_ value: Double) {
+    let value = roundedToSignificantDigits(value)
+    if let whole = UInt64(exactly: value), whole < 1 << 53 {
+      integer(whole)
+    } else {
+      number(value)
+    }
+  }
+}
+
+/// `value` with at most 15 significant digits: what has more, the service drops without a word.
+func roundedToSignificantDigits(_ value: Double) -> Double {
+  guard value.isFinite else { return value }
+  let parts = "\(value.magnitude)".split(separator: "e")
+  let mantissa = parts[0].split(separator: ".")
+  // 0.d₁d₂d₃… times a power of ten.
+  var exponent = mantissa[0].utf8.count + (parts.count > 1 ? Int(parts[1]) ?? 0 : 0)
+  var digits = mantissa.joined().compactMap(\.wholeNumberValue)
+  while digits.first == 0 {
+    digits.removeFirst()
+    exponent -= 1
+  }
+  guard digits.count > 15 else { return value }
+  let leading = digits.prefix(15).reduce(0) { $0 * 10 + $1 } + (digits[15] >= 5 ? 1 : 0)
+  // A number of 15 digits is the shortest text of the double next to it, so that it is written with them.
+  let rounded = Double("\(value < 0 ? "-" : "")\(leading)e\(exponent - 15)") ?? value
+  // The largest of all numbers would be rounded beyond it.
+  return rounded.isFinite ? rounded : value
+}
+
+private func isLetterOrDigit(_ byte: UInt8) -> Bool {
+  (0x61...0x7A).contains(byte) || (0x41...0x5A).contains(byte) || (0x30...0x39).contains(byte)
+}
+
+extension CustomMetric {
+  /// Reads the members of a `custom_metrics` object, `{"queue_depth": [{"number": 3}]}`, one by one.
+  ///
+  /// What is wrong with one costs that one.
+  package static func parse(_ json: JSONValue) throws(CustomMetricError) -> [Result<
+    CustomMetric, CustomMetricError
+  >] {
+    guard let members = json.members else { throw .notAnObject(json.kind) }
+    return members.map { member in
+      Result { () throws(CustomMetricError) in
+        let name = try CustomMetricName(validating: member.name)
+        return CustomMetric(name: name, value: try CustomMetricValue(member.value, of: name))
+      }
+    }
+  }
+}
+
+extension CustomMetricValue {
+  /// Reads `[{"number": 3}]`, or another type in the place of `number`.
+  init(_ json: JSONValue, of name: CustomMetricName) throws(CustomMetricError) {
+    guard let list = json.array, list.count == 1, let members = list[0].members, members.count == 1 else {
+      throw .shape(name)
+    }
+    guard let type = ValueType(rawValue: members[0].name) else { throw .type(name, members[0].name) }
+    let value = members[0].value
+    switch type {
+    case .number: self = .number(try Self.number(value, name))
+    case .numberList: self = .numberList(try Self.list(value, name, Self.number))
+    case .stringList: self = .stringList(try Self.list(value, name, Self.text))
+    case .ipList: self = .ipList(try Self.list(value, name, Self.address))
+    }
+  }
+
+  private static func list<Element>(
+    _ value: JSONValue, _ name: CustomMetricName,
+    _ element: (JSONValue, CustomMetricName) throws(CustomMetricError) -> Element
+  ) throws(CustomMetricError) -> [Element] {
+    guard let values = value.array else { throw .value(name, "a list", value.kind) }
+    var elements: [Element] = []
+    for value in values { elements.append(try element(value, name)) }
+    return elements
+  }
+
+  private static func number(_ value: JSONValue, _ name: CustomMetricName) throws(CustomMetricError) -> Double
+  {
+    guard let number = value.double, number.isFinite else { throw .value(name, "a number", value.kind) }
+    return number
+  }
+
+  /// What the service keeps of strings: letters, digits, ':', '_', '-', '/' and '.'.
+  private static func text(_ value: JSONValue, _ name: CustomMetricName) throws(CustomMetricError) -> String {
+    guard let text = value.string else { throw .value(name, "a string", value.kind) }
+    let isAllowed = text.utf8.allSatisfy { isLetterOrDigit($0) || ":_-/.".utf8.contains($0) }
+    guard isAllowed, !text.isEmpty else {
+      throw .value(name, "letters, digits, ':', '_', '-', '/' and '.'", "'\(text)'")
+    }
+    return text
+  }
+
+  private static func address(_ value: JSONValue, _ name: CustomMetricName) throws(CustomMetricError)
+    -> String
+  {
+    guard let text = value.string else { throw .value(name, "an IP address", value.kind) }
+    guard let address = IPAddress(parsing: text) else {
+      throw .value(name, "an IPv4 or IPv6 address", "'\(text)'")
+    }
+    return address.description
+  }
+}

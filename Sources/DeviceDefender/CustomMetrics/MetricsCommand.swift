@@ -1,0 +1,63 @@
+package import Platform
+import WireFormats
+
+/// A program of the device owner's that tells custom metrics (`DEFENDER_CUSTOM_METRICS_COMMAND`).
+///
+/// It is started for each report, without arguments and without a shell, and writes to its standard output what
+/// `custom_metrics` holds in a report: `{"queue_depth":[{"number":3}]}`. What it does wrong costs its metrics only.
+package struct MetricsCommand: Equatable, Sendable {
+  package static let defaultTimeout = Duration.seconds(10)
+  /// How much it may write, in bytes.
+  package static let outputLimit = 65_536
+  /// What it gets of the environment, where that is set: nothing with a secret in it.
+  private static let inheritedVariables = [
+    "PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "AWS_IOT_THING_NAME", "PROCFS_PATH",
+  ]
+
+  package let path: String
+  package let timeout: Duration
+  private let environment: [String: String]
+
+  /// The program at an absolute path.
+  package init(
+    path: String, timeout: Duration = defaultTimeout, environment: Environment
+  ) throws(CustomMetricError) {
+    guard path.hasPrefix("/") else { throw .relativePath(path) }
+    self.path = path
+    self.timeout = timeout
+    var inherited: [String: String] = [:]
+    for name in Self.inheritedVariables { inherited[name] = environment[name] }
+    self.environment = inherited
+  }
+
+  package static func == (left: MetricsCommand, right: MetricsCommand) -> Bool {
+    left.path == right.path && left.timeout == right.timeout
+  }
+
+  /// What the program says now; what is wrong with that is logged.
+  func metrics(log: Log) -> [CustomMetric] {
+    let output: [UInt8]
+    do throws(ProgramError) {
+      output = try outputOfProgram(
+        path, environment: environment, limit: Self.outputLimit, until: .now.advanced(by: timeout))
+    } catch {
+      log.warn("\(path): \(error); the report does without its metrics")
+      return []
+    }
+    let parsed: [Result<CustomMetric, CustomMetricError>]
+    do {
+      parsed = try CustomMetric.parse(try JSONValue(parsing: output))
+    } catch {
+      log.warn("\(path): \(error); the report does without its metrics")
+      return []
+    }
+    return parsed.compactMap { result in
+      switch result {
+      case .success(let metric): return metric
+      case .failure(let error):
+        log.warn("\(path): \(error); the report does without that metric")
+        return nil
+      }
+    }
+  }
+}

@@ -1,0 +1,109 @@
+import CLinux
+import Glibc
+import Platform
+
+/// A netlink socket that stays open from one snapshot to the next.
+struct NetlinkSocket: ~Copyable {
+  /// Opens a socket of a netlink protocol; an argument, so that a test can answer in the kernel's place.
+  typealias Opening = (_ netlinkProtocol: Int32) throws(Errno) -> Int32
+
+  /// How long the kernel may take for one datagram. It answers from memory, so that only a broken one takes long.
+  private static let patience = timeval(tv_sec: 5, tv_usec: 0)
+  /// The kernel fills at most 32 KiB (net/netlink/af_netlink.c, netlink_recvmsg), and a larger buffer gains nothing.
+  static let bufferSize = 32_768
+
+  private let socket: FileDescriptor
+  private var sequence: UInt32 = 0
+
+  init(_ netlinkProtocol: Int32, opening: Opening) throws(NetlinkError) {
+    let descriptor: Int32
+    do throws(Errno) {
+      descriptor = try opening(netlinkProtocol)
+    } catch {
+      throw .refused(error)
+    }
+    socket = FileDescriptor(owning: descriptor)
+    var patience = Self.patience
+    _ = unsafe setsockopt(
+      descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+  }
+
+  /// Opens a socket of the kernel's.
+  static func openSystemSocket(_ netlinkProtocol: Int32) throws(Errno) -> Int32 {
+    let type = Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue)
+    return try retryingOnInterrupt { Glibc.socket(AF_NETLINK, type, netlinkProtocol) }
+  }
+
+  /// Sends a request, a message type and its payload, for a dump, and hands the payload of each message of type
+  /// `answer` to `body`; returns whether the dump was all of one moment, as far as the kernel knows.
+  ///
+  /// The datagrams are read into `buffer`, which is made where it is empty.
+  mutating func dump(
+    _ request: (type: UInt16, payload: [UInt8]), answer: UInt16, buffer: inout [UInt8],
+    _ body: (Span<UInt8>) throws(NetlinkError) -> Void
+  ) throws(NetlinkError) -> DumpProgress {
+    sequence &+= 1
+    try send(request.type, request.payload)
+    if buffer.isEmpty { buffer = [UInt8](repeating: 0, count: Self.bufferSize) }
+    var reader = DumpReader(sequence: sequence)
+    while true {
+      let count = try receive(into: &buffer)
+      let progress = try reader.read(buffer.span.extracting(0..<count), type: answer, body)
+      if progress != .unfinished { return progress }
+    }
+  }
+
+  /// The name of an interface, as of now; nil where there is none of that number.
+  func interfaceName(_ index: UInt32) -> String? {
+    var name = [CChar](repeating: 0, count: Int(IF_NAMESIZE))
+    guard unsafe clinux_interface_name(socket.rawValue, index, &name) == 0 else { return nil }
+    return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+  }
+
+  private func send(_ type: UInt16, _ payload: [UInt8]) throws(NetlinkError) {
+    var message: [UInt8] = []
+    appendBytes(of: UInt32(NetlinkHeader.size + payload.count), to: &message)
+    appendBytes(of: type, to: &message)
+    appendBytes(of: UInt16(NLM_F_REQUEST | NLM_F_DUMP), to: &message)
+    appendBytes(of: sequence, to: &message)
+    appendBytes(of: UInt32(0), to: &message)
+    message += payload
+    do throws(Errno) {
+      _ = try retryingOnInterrupt {
+        unsafe Glibc.send(socket.rawValue, message, message.count, Int32(MSG_NOSIGNAL))
+      }
+    } catch {
+      throw .refused(error)
+    }
+  }
+
+  private func receive(into buffer: inout [UInt8]) throws(NetlinkError) -> Int {
+    while true {
+      var sender = sockaddr_nl()
+      var senderSize = socklen_t(MemoryLayout<sockaddr_nl>.size)
+      let count: Int
+      do throws(Errno) {
+        count = try retryingOnInterrupt {
+          unsafe withUnsafeMutablePointer(to: &sender) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+              unsafe recvfrom(
+                socket.rawValue, &buffer, buffer.count, Int32(MSG_TRUNC), address, &senderSize)
+            }
+          }
+        }
+      } catch {
+        throw .failed(error == .wouldBlock ? .timedOut : error)
+      }
+      // Only the kernel has number 0; what another process sends isn't the answer.
+      if Int(senderSize) >= MemoryLayout<sockaddr_nl>.size, sender.nl_pid != 0 { continue }
+      if count > buffer.count { throw .malformed("a datagram of \(count) bytes") }
+      if count == 0 { throw .malformed("an empty datagram") }
+      return count
+    }
+  }
+}
+
+/// Appends the number as it is in memory, in the host's byte order, as netlink has all its numbers.
+func appendBytes(of number: some FixedWidthInteger, to bytes: inout [UInt8]) {
+  unsafe withUnsafeBytes(of: number) { unsafe bytes.append(contentsOf: $0) }
+}

@@ -1,0 +1,137 @@
+import Platform
+package import WireFormats
+
+/// What outlives a restart: the number of the last report, and the baseline.
+package struct SavedState: Equatable, Sendable {
+  package var lastReportID: UInt64
+  package var baseline: Baseline?
+
+  package init(lastReportID: UInt64 = 0, baseline: Baseline? = nil) {
+    self.lastReportID = lastReportID
+    self.baseline = baseline
+  }
+}
+
+/// What the counters of a baseline belong to. After a boot, and in another network namespace, there are others.
+package struct CounterOrigin: Equatable, Sendable {
+  package var bootID: String
+  /// The inode number of the namespace's `net/dev`: each namespace has its own.
+  package var networkNamespace: UInt64
+  package var procfs: String
+
+  package init(bootID: String, networkNamespace: UInt64, procfs: String) {
+    self.bootID = bootID
+    self.networkNamespace = networkNamespace
+    self.procfs = procfs
+  }
+}
+
+/// Why a saved state can't be used.
+package enum SavedStateError: Error, Equatable, Sendable, CustomStringConvertible {
+  case notJSON(JSONError)
+  case member(String)
+  case version(String)
+
+  package var description: String {
+    switch self {
+    case .notJSON(let error): "\(error)"
+    case .member(let name): "the member '\(name)' is missing or odd"
+    case .version(let text): "it is of version \(text), and this program knows version \(SavedState.version)"
+    }
+  }
+}
+
+extension SavedState {
+  static let version: UInt64 = 1
+
+  /// The state as it is saved.
+  package func encoded(_ origin: CounterOrigin) -> [UInt8] {
+    var document = JSONWriter()
+    document.beginMap(count: 7)
+    document.member("version", Self.version)
+    document.member("last_report_id", lastReportID)
+    document.member("boot_id", origin.bootID)
+    document.member("network_namespace", origin.networkNamespace)
+    document.member("procfs", origin.procfs)
+    if let counters = baseline?.networkCounters {
+      document.key("interfaces")
+      document.beginList(count: counters.interfaces.count)
+      for interface in counters.interfaces { interface.write(to: &document) }
+      document.endList()
+    }
+    if let times = baseline?.processorTimes {
+      document.key("processor_times")
+      document.beginList(count: times.columns.count)
+      for column in times.columns { document.integer(column) }
+      document.endList()
+    }
+    document.endMap()
+    return document.bytes + [UInt8(ascii: "\n")]
+  }
+
+  /// Reads a saved state, and what its counters belong to.
+  package static func decode(_ bytes: [UInt8]) throws(SavedStateError) -> (SavedState, CounterOrigin) {
+    let json: JSONValue
+    do throws(JSONError) {
+      json = try JSONValue(parsing: bytes)
+    } catch {
+      throw .notJSON(error)
+    }
+    guard let version: UInt64 = json["version"]?.integer() else { throw .member("version") }
+    guard version == Self.version else { throw .version("\(version)") }
+    guard let bootID = json["boot_id"]?.string else { throw .member("boot_id") }
+    guard let namespace: UInt64 = json["network_namespace"]?.integer() else {
+      throw .member("network_namespace")
+    }
+    guard let procfs = json["procfs"]?.string else { throw .member("procfs") }
+    guard let lastReportID: UInt64 = json["last_report_id"]?.integer() else {
+      throw .member("last_report_id")
+    }
+    var baseline: Baseline?
+    if let interfaces = json["interfaces"] {
+      guard let list = interfaces.array else { throw .member("interfaces") }
+      var counters = NetworkCounters()
+      for entry in list { counters.interfaces.append(try InterfaceCounters(entry)) }
+      baseline = Baseline()
+      baseline?.networkCounters = counters
+    }
+    if let times = json["processor_times"] {
+      let columns = (times.array ?? []).compactMap { $0.integer(as: UInt64.self) }
+      guard columns.count == ProcessorTimes().columns.count else { throw .member("processor_times") }
+      baseline = baseline ?? Baseline()
+      baseline?.processorTimes = ProcessorTimes(columns: columns)
+    }
+    let origin = CounterOrigin(bootID: bootID, networkNamespace: namespace, procfs: procfs)
+    return (SavedState(lastReportID: lastReportID, baseline: baseline), origin)
+  }
+}
+
+extension InterfaceCounters {
+  fileprivate func write(to document: inout JSONWriter) {
+    document.beginMap(count: index == nil ? 5 : 6)
+    document.member("name", name)
+    if let index { document.member("index", UInt64(index)) }
+    document.member("bytes_in", traffic.bytesIn)
+    document.member("bytes_out", traffic.bytesOut)
+    document.member("packets_in", traffic.packetsIn)
+    document.member("packets_out", traffic.packetsOut)
+    document.endMap()
+  }
+
+  fileprivate init(_ json: JSONValue) throws(SavedStateError) {
+    guard
+      let name = json["name"]?.string, let bytesIn: UInt64 = json["bytes_in"]?.integer(),
+      let bytesOut: UInt64 = json["bytes_out"]?.integer(),
+      let packetsIn: UInt64 = json["packets_in"]?.integer(),
+      let packetsOut: UInt64 = json["packets_out"]?.integer()
+    else { throw .member("interfaces") }
+    var index: UInt32?
+    if let number = json["index"] {
+      guard let value: UInt32 = number.integer() else { throw .member("interfaces") }
+      index = value
+    }
+    self.init(
+      name: name, index: index,
+      traffic: Traffic(bytesIn: bytesIn, bytesOut: bytesOut, packetsIn: packetsIn, packetsOut: packetsOut))
+  }
+}

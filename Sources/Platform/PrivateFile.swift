@@ -1,0 +1,54 @@
+import CLinux
+import Glibc
+
+/// Replaces the file at `path` by one of `contents` that only its owner can read, all at once.
+///
+/// Whoever reads the path sees the old file or the new one, after a loss of power as well: the contents are on the disk
+/// before the name is, and the name before this returns (fsync(2), rename(2)).
+package func replacePrivateFile(_ path: String, with contents: [UInt8]) throws(Errno) {
+  let temporary = path + ".new"
+  // What a process that was ended halfway left behind, or somebody's link.
+  if unsafe unlink(temporary) != 0, errno != ENOENT { throw .current }
+  try write(contents, toNew: temporary)
+  if unsafe rename(temporary, path) != 0 {
+    let error = Errno.current
+    unsafe unlink(temporary)
+    throw error
+  }
+  let parent = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+  let directory = FileDescriptor(
+    owning: try retryingOnInterrupt { unsafe clinux_open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0) })
+  _ = try retryingOnInterrupt { fsync(directory.rawValue) }
+}
+
+private func write(_ contents: [UInt8], toNew path: String) throws(Errno) {
+  let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
+  let file = FileDescriptor(owning: try retryingOnInterrupt { unsafe clinux_open(path, flags, 0o600) })
+  try file.writeAll(contents)
+  _ = try retryingOnInterrupt { fsync(file.rawValue) }
+}
+
+/// The contents of a file that belongs to this process's user; nil where there is none.
+///
+/// Throws `EPERM` for somebody else's, `ELOOP` for a link, `EINVAL` for what isn't a regular file, `EFBIG` where it
+/// has more than `limit` bytes.
+package func readPrivateFile(_ path: String, limit: Int) throws(Errno) -> [UInt8]? {
+  let descriptor: Int32
+  do throws(Errno) {
+    let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC
+    descriptor = try retryingOnInterrupt { unsafe clinux_open(path, flags, 0) }
+  } catch {
+    if error == .noSuchFile { return nil }
+    throw error
+  }
+  let file = FileDescriptor(owning: descriptor)
+  var status = stat()
+  if unsafe fstat(descriptor, &status) != 0 { throw .current }
+  guard status.st_mode & S_IFMT == S_IFREG else { throw .invalidArgument }
+  guard status.st_uid == geteuid() else { throw Errno(rawValue: EPERM) }
+  var contents: [UInt8] = []
+  while try file.read(into: &contents, limit: 65_536) > 0 {
+    if contents.count > limit { throw .fileTooLarge }
+  }
+  return contents
+}

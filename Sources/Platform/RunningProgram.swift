@@ -1,0 +1,160 @@
+import CLinux
+import Glibc
+
+/// Why a program's output isn't to be had.
+package enum ProgramError: Error, Equatable, Sendable, CustomStringConvertible {
+  case notStarted(Errno)
+  case unreadable(Errno)
+  case timedOut
+  case tooMuchOutput(limit: Int)
+  /// It ended with another status than 0.
+  case exited(status: Int32)
+  case killed(signal: Int32)
+
+  package var description: String {
+    switch self {
+    case .notStarted(let errno): "it can't be started: \(errno)"
+    case .unreadable(let errno): "its output can't be read: \(errno)"
+    case .timedOut: "it took too long and was stopped"
+    case .tooMuchOutput(let limit): "it wrote more than \(limit) bytes"
+    case .exited(let status): "it ended with status \(status)"
+    case .killed(let signal): "it was ended by signal \(signal)"
+    }
+  }
+}
+
+/// What a program wrote to its standard output, if it ended well and in time.
+///
+/// No shell is in between. The program has an empty standard input, our standard error, no other descriptor of ours,
+/// and of the environment what it is given here. It runs in a process group of its own, and whatever is left of that
+/// when it has ended, or when `deadline` comes, is killed.
+package func outputOfProgram(
+  _ path: String, environment: [String: String], limit: Int, until deadline: BootTime
+) throws(ProgramError) -> [UInt8] {
+  let program = try RunningProgram(path, environment)
+  var output: [UInt8] = []
+  var hasOutput = true
+  while true {
+    if hasOutput { hasOutput = try program.read(into: &output, limit: limit) }
+    if try program.hasEnded() {
+      // What it wrote before it ended is in the pipe by now.
+      while hasOutput { hasOutput = try program.read(into: &output, limit: limit, patience: .zero) }
+      break
+    }
+    if BootTime.now >= deadline { throw .timedOut }
+    if !hasOutput { _ = poll(nil, 0, 1) }
+  }
+  try program.checkStatus()
+  return output
+}
+
+/// A program that was started and is not yet waited for.
+private struct RunningProgram: ~Copyable {
+  private let processID: Int32
+  private let output: FileDescriptor
+
+  init(_ path: String, _ environment: [String: String]) throws(ProgramError) {
+    do throws(Errno) {
+      var ends: [Int32] = [-1, -1]
+      _ = try retryingOnInterrupt { unsafe clinux_pipe(&ends, O_CLOEXEC) }
+      let reading = FileDescriptor(owning: ends[0])
+      let writing = FileDescriptor(owning: ends[1])
+      _ = try retryingOnInterrupt { clinux_set_nonblocking(reading.rawValue) }
+      processID = try spawn(path, environment, output: writing.rawValue)
+      output = reading
+    } catch {
+      throw .notStarted(error)
+    }
+  }
+
+  /// Kills what is left of the process group and waits for the program.
+  ///
+  /// A program that the kernel can't end at once, because a file system doesn't answer, is left to it after a second.
+  deinit {
+    // The program isn't waited for until here, so that its number can't be another's by now.
+    kill(-processID, SIGKILL)
+    for _ in 0..<100 where waitpid(processID, nil, WNOHANG) == 0 { _ = poll(nil, 0, 10) }
+  }
+
+  /// Reads what there is, or waits a little for it; returns whether there can be more.
+  borrowing func read(
+    into buffer: inout [UInt8], limit: Int, patience: Duration = .milliseconds(20)
+  ) throws(ProgramError) -> Bool {
+    var wait = pollfd(fd: output.rawValue, events: Int16(POLLIN), revents: 0)
+    guard unsafe poll(&wait, 1, patience.millisecondsForTimeout) > 0 else { return patience > .zero }
+    do throws(Errno) {
+      guard try output.read(into: &buffer, limit: 4_096) > 0 else { return false }
+    } catch {
+      if error == .wouldBlock { return patience > .zero }
+      throw .unreadable(error)
+    }
+    if buffer.count > limit { throw .tooMuchOutput(limit: limit) }
+    return true
+  }
+
+  /// Whether the program has ended; it stays to be waited for.
+  borrowing func hasEnded() throws(ProgramError) -> Bool {
+    var information = unsafe siginfo_t()
+    guard unsafe waitid(P_PID, id_t(processID), &information, WEXITED | WNOHANG | WNOWAIT) == 0 else {
+      // Whoever started this process has it ignore SIGCHLD: then nobody learns how a program ended.
+      throw .unreadable(.current)
+    }
+    return unsafe information.si_signo == SIGCHLD
+  }
+
+  borrowing func checkStatus() throws(ProgramError) {
+    var information = unsafe siginfo_t()
+    guard unsafe waitid(P_PID, id_t(processID), &information, WEXITED | WNOWAIT) == 0 else {
+      throw .unreadable(.current)
+    }
+    let status = unsafe clinux_exit_status(&information)
+    if unsafe information.si_code != CLD_EXITED { throw .killed(signal: status) }
+    if status != 0 { throw .exited(status: status) }
+  }
+}
+
+private func spawn(_ path: String, _ environment: [String: String], output: Int32) throws(Errno) -> Int32 {
+  var actions = unsafe posix_spawn_file_actions_t()
+  var attributes = posix_spawnattr_t()
+  try check(unsafe posix_spawn_file_actions_init(&actions))
+  defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+  try check(unsafe posix_spawnattr_init(&attributes))
+  defer { unsafe posix_spawnattr_destroy(&attributes) }
+  try check(unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0))
+  try check(unsafe posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO))
+  try check(unsafe posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1))
+  // Neither the signals that this process blocks nor those that it ignores are the program's concern.
+  var none = sigset_t()
+  var all = sigset_t()
+  unsafe sigemptyset(&none)
+  unsafe sigfillset(&all)
+  try check(unsafe posix_spawnattr_setsigmask(&attributes, &none))
+  try check(unsafe posix_spawnattr_setsigdefault(&attributes, &all))
+  try check(unsafe posix_spawnattr_setpgroup(&attributes, 0))
+  let flags = POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
+  try check(unsafe posix_spawnattr_setflags(&attributes, Int16(flags)))
+  var processID: Int32 = 0
+  let variables = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+  try check(
+    unsafe withCStrings([path]) { arguments in
+      unsafe withCStrings(variables) { variables in
+        unsafe posix_spawn(&processID, path, &actions, &attributes, arguments, variables)
+      }
+    })
+  return processID
+}
+
+/// Throws what a function of the posix_spawn family returned, unless it is 0.
+private func check(_ result: Int32) throws(Errno) {
+  if result != 0 { throw Errno(rawValue: result) }
+}
+
+/// Lends `texts` as the null-terminated array of C strings that exec(3) takes.
+private func withCStrings<Result>(
+  _ texts: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
+) -> Result {
+  var pointers = unsafe texts.map { unsafe strdup($0) }
+  unsafe pointers.append(nil)
+  defer { unsafe pointers.forEach { unsafe free($0) } }
+  return unsafe body(&pointers)
+}

@@ -1,0 +1,248 @@
+import Glibc
+import Platform
+import TestSupport
+import Testing
+import WireFormats
+
+@testable import DeviceDefender
+
+@Suite struct CustomMetricTests {
+  @Test(arguments: ["", "a b", "aws:x", "é", "a/b", "a.b", String(repeating: "a", count: 129), "a\n"])
+  func `refuses a name that the service doesn't take`(name: String) {
+    #expect(throws: CustomMetricError.name(name)) { try CustomMetricName(validating: name) }
+  }
+
+  @Test(arguments: ["a", "A-b_c:9", "awsx", String(repeating: "a", count: 128)])
+  func `takes a name`(name: String) throws {
+    #expect(try CustomMetricName(validating: name).text == name)
+  }
+
+  @Test(
+    arguments: [
+      #"{"m":3}"#, #"{"m":[]}"#, #"{"m":[3]}"#, #"{"m":[{}]}"#, #"{"m":[{"number":1},{"number":2}]}"#,
+      #"{"m":[{"number":1,"number_list":[]}]}"#, #"{"m":[{"int":1}]}"#, #"{"m":[{"number":"1"}]}"#,
+      #"{"m":[{"number":1e999}]}"#, #"{"m":[{"number_list":1}]}"#, #"{"m":[{"number_list":[1,null]}]}"#,
+      #"{"m":[{"string_list":["a b"]}]}"#, #"{"m":[{"string_list":[""]}]}"#, #"{"m":[{"string_list":[1]}]}"#,
+      #"{"m":[{"ip_list":["192.0.2.256"]}]}"#, #"{"m":[{"ip_list":["fe80::1%eth0"]}]}"#,
+      #"{"m":[{"ip_list":[1]}]}"#,
+      #"{"aws:m":[{"number":1}]}"#,
+    ])
+  func `refuses a value that the service would reject or drop`(text: String) throws {
+    let parsed = try CustomMetric.parse(try JSONValue(parsing: Array(text.utf8)))
+    #expect(parsed.count == 1)
+    #expect(throws: CustomMetricError.self) { try parsed[0].get() }
+  }
+
+  @Test(arguments: ["[]", "1", "null", #""m""#])
+  func `refuses what isn't an object`(text: String) throws {
+    let json = try JSONValue(parsing: Array(text.utf8))
+    #expect(throws: CustomMetricError.self) { try CustomMetric.parse(json) }
+  }
+
+  @Test(
+    arguments: [
+      (#"{"m":[{"number":3}]}"#, #"{"m":[{"number":3}]}"#),
+      (#"{"m":[{"number":-3.50}]}"#, #"{"m":[{"number":-3.5}]}"#),
+      (#"{"m":[{"number":0}]}"#, #"{"m":[{"number":0}]}"#),
+      (#"{"m":[{"number_list":[1,2.5]}]}"#, #"{"m":[{"number_list":[1,2.5]}]}"#),
+      (#"{"m":[{"number_list":[]}]}"#, #"{"m":[{"number_list":[]}]}"#),
+      (#"{"m":[{"string_list":["A-b:/._9"]}]}"#, #"{"m":[{"string_list":["A-b:/._9"]}]}"#),
+      (
+        #"{"m":[{"ip_list":["192.0.2.1","2001:DB8:0::1"]}]}"#,
+        #"{"m":[{"ip_list":["192.0.2.1","2001:db8::1"]}]}"#
+      ),
+    ])
+  func `writes what it read`(text: String, written: String) throws {
+    let parsed = try CustomMetric.parse(try JSONValue(parsing: Array(text.utf8)))
+    var document = JSONWriter()
+    document.beginMap(count: 1)
+    try parsed[0].get().write(to: &document)
+    document.endMap()
+    #expect(String(decoding: document.bytes, as: UTF8.self) == written)
+  }
+
+  @Test(
+    arguments: [
+      (0, 0), (1, 1), (-0.1, -0.1), (1.0 / 3, 0.333333333333333), (-2.0 / 3, -0.666666666666667),
+      (1_234_567_890_123_456, 1_234_567_890_123_460), (0.1 + 0.2, 0.3), (1e300 / 3, 3.33333333333333e299),
+      (9.999999999999999, 10), (.infinity, .infinity), (.leastNonzeroMagnitude, .leastNonzeroMagnitude),
+      (1.7976931348623157e308, 1.7976931348623157e308),
+    ] as [(Double, Double)])
+  func `keeps 15 significant digits`(value: Double, rounded: Double) {
+    #expect(roundedToSignificantDigits(value) == rounded)
+  }
+
+  @Test(
+    arguments: [
+      ("cpu", "'cpu' is no metric"), ("cpu_usage:1", "takes nothing after"),
+      ("disk_usage:", "needs a directory"),
+      ("disk_usage:var", "absolute path"), ("a b=cpu_usage", "'a' is no metric"),
+      ("=uptime", "can't be the name"),
+      ("aws:x=uptime", "can't be the name"), ("uptime,uptime", "twice"),
+      ("uptime,x=cpu_usage,x=load_1m", "twice"),
+    ])
+  func `refuses a choice and says why`(text: String, words: String) throws {
+    let error = try #require(throws: CustomMetricError.self) { try SystemMetric.list(parsing: text) }
+    #expect(error.description.contains(words), "\(error)")
+  }
+
+  @Test(
+    arguments: [
+      ("", []), (" , ", []), ("cpu_usage, uptime", ["cpu_usage", "uptime"]), ("disk_usage", ["disk_usage"]),
+      ("disk_usage:/", ["disk_usage"]), ("disk_usage:/var/lib", ["disk_usage_var_lib"]),
+      ("d=disk_usage:/a.b", ["d"]),
+      ("disk_usage:/a.b", ["disk_usage_a_b"]),
+      ("disk_usage,disk_usage:/var", ["disk_usage", "disk_usage_var"]),
+      ("a=cpu_usage,b=cpu_usage", ["a", "b"]),
+    ])
+  func `reads choices`(text: String, names: [String]) throws {
+    #expect(try SystemMetric.list(parsing: text).map(\.name.text) == names)
+  }
+}
+
+@Suite struct SystemMetricFileTests {
+  private func tree(_ files: [String: String]) throws -> TemporaryDirectory {
+    let tree = try TemporaryDirectory()
+    for (name, text) in files { try tree.write(name, text) }
+    return tree
+  }
+
+  @Test(
+    arguments: [
+      ("memory_usage", "meminfo", "MemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable:  250 kB\n", 75),
+      ("memory_usage", "meminfo", "MemTotal: 1000 kB\nMemFree: 100 kB\nBuffers: 50 kB\nCached: 50 kB\n", 80),
+      ("memory_usage", "meminfo", "MemTotal: 1000 kB\nMemAvailable: 2000 kB\n", 0),
+      ("load_1m", "loadavg", "0.52 0.58 0.59 1/467 12345\n", 0.52),
+      ("load_5m", "loadavg", "0.52 0.58 0.59 1/467 12345\n", 0.58),
+      ("load_15m", "loadavg", "0.52 0.58 0.59", 0.59),
+      ("open_files", "sys/fs/file-nr", "1984\t0\t9223372036854775807\n", 1_984),
+      ("uptime", "uptime", "350735.47 234388.90\n", 350_735.47), ("process_count", "1/stat", "", 1),
+    ])
+  func `reads a value`(name: String, file: String, text: String, value: Double) throws {
+    let tree = try tree([file: text])
+    #expect(try ProcRoot(tree.path).value(of: SystemMetric(parsing: name)) == value)
+  }
+
+  @Test(
+    arguments: [
+      ("memory_usage", "meminfo", ""), ("memory_usage", "meminfo", "MemTotal: 0 kB\nMemAvailable: 0 kB\n"),
+      ("memory_usage", "meminfo", "MemTotal: -1 kB\nMemAvailable: 1 kB\n"),
+      ("memory_usage", "meminfo", "MemTotal: 9 kB\n"),
+      ("load_1m", "loadavg", ""), ("load_1m", "loadavg", "x 1 2"), ("load_15m", "loadavg", "1 2"),
+      ("load_1m", "loadavg", "-1 2 3"), ("load_1m", "loadavg", "nan 2 3"), ("uptime", "uptime", "inf 1"),
+      ("open_files", "elsewhere", ""), ("uptime", "elsewhere", ""),
+    ])
+  func `makes no value of a file that is damaged or missing`(name: String, file: String, text: String) throws
+  {
+    let tree = try tree([file: text])
+    #expect(throws: CustomMetricError.self) { try ProcRoot(tree.path).value(of: SystemMetric(parsing: name)) }
+  }
+
+  @Test func `takes the hottest sensor that can be read`() throws {
+    let tree = try tree([
+      "thermal_zone0/temp": "41250\n", "thermal_zone1/temp": "garbage", "thermal_zone7/temp": "-5000\n",
+    ])
+    let metric = try SystemMetric(parsing: "temperature")
+    #expect(try ProcRoot().value(of: metric, sensors: tree.path) == 41.3)
+    #expect(throws: CustomMetricError.noSensor(metric.name)) {
+      try ProcRoot().value(of: metric, sensors: tree.path + "/thermal_zone0")
+    }
+  }
+
+  @Test(arguments: ["memory_usage", "load_1m", "open_files", "disk_usage", "uptime", "process_count"])
+  func `reads this machine`(name: String) throws {
+    let value = try #require(try ProcRoot().value(of: SystemMetric(parsing: name)))
+    #expect(value >= 0)
+    if name == "memory_usage" || name == "disk_usage" { #expect((0...100).contains(value)) }
+    if name == "process_count" || name == "open_files" || name == "uptime" { #expect(value >= 1) }
+  }
+
+  @Test func `says of a directory that isn't there that it isn't`() throws {
+    let metric = try SystemMetric(parsing: "disk_usage:/no/such/directory")
+    let error = try #require(throws: CustomMetricError.self) { try ProcRoot().value(of: metric) }
+    #expect(
+      error.description
+        == "disk_usage_no_such_directory: /no/such/directory: No such file or directory (errno 2)")
+  }
+}
+
+@Suite struct MetricsCommandTests {
+  private func snapshot(_ script: String, choices: String = "", _ log: RecordedLog) throws -> MetricsSnapshot
+  {
+    let directory = try TemporaryDirectory()
+    let path = try directory.write("metrics", "#!/bin/sh\n\(script)\n")
+    #expect(unsafe chmod(path, 0o700) == 0)
+    let environment = Environment(["PATH": "/usr/bin:/bin", "AWS_SECRET_ACCESS_KEY": "hidden"])
+    let command = try MetricsCommand(path: path, environment: environment)
+    var collector = Collector(
+      procfs: ProcRoot(), log: log.log(), systemMetrics: try SystemMetric.list(parsing: choices),
+      command: command)
+    return collector.snapshot()
+  }
+
+  @Test func `puts what a program says in the report`() throws {
+    let log = RecordedLog()
+    let snapshot = try snapshot(#"echo '{"queue":[{"number":3}],"peers":[{"ip_list":["192.0.2.1"]}]}'"#, log)
+    #expect(snapshot.customMetrics.map(\.name.text) == ["queue", "peers"])
+    #expect(log.lines == [])
+    let report = Report(id: 1, snapshot: snapshot, baseline: nil)
+    let json = try JSONValue(parsing: report.encoded(as: .json, names: .short))
+    #expect(json["cmet"]?["queue"]?.array?.first?["number"]?.integer() == 3)
+  }
+
+  @Test(
+    arguments: [
+      ("exit 1", "ended with status 1"), ("echo '{'", "not JSON at byte"),
+      ("echo '[]'", "should be an object"), ("", "not JSON"),
+      ("head -c 70000 /dev/zero", "more than 65536 bytes"),
+    ])
+  func `loses nothing but its metrics to a program that fails`(script: String, words: String) throws {
+    let log = RecordedLog()
+    let snapshot = try snapshot(script, choices: "uptime", log)
+    #expect(snapshot.customMetrics.map(\.name.text) == ["uptime"])
+    #expect(throws: Never.self) { try snapshot.listeningTCPPorts.get() }
+    #expect(log.lines.count == 1)
+    #expect(log.lines.first?.contains(words) == true, "\(log.lines)")
+  }
+
+  @Test func `loses one metric to a wrong value, and prefers the system's`() throws {
+    let log = RecordedLog()
+    let script = #"echo '{"a":[{"number":"x"}],"uptime":[{"number":1}],"b":[{"number":2}]}'"#
+    let snapshot = try snapshot(script, choices: "uptime", log)
+    #expect(snapshot.customMetrics.map(\.name.text) == ["uptime", "b"])
+    #expect(snapshot.customMetrics.first?.value != .number(1))
+    #expect(log.lines.count == 2)
+  }
+
+  @Test func `hands no secret to the program`() throws {
+    let log = RecordedLog()
+    let snapshot = try snapshot(#"echo "{\"x\":[{\"string_list\":[\"s:$AWS_SECRET_ACCESS_KEY\"]}]}""#, log)
+    #expect(snapshot.customMetrics.map(\.value) == [.stringList(["s:"])])
+  }
+
+  @Test(arguments: ["", "metrics", "./metrics"])
+  func `wants an absolute path`(path: String) {
+    #expect(throws: CustomMetricError.relativePath(path)) {
+      try MetricsCommand(path: path, environment: Environment([:]))
+    }
+  }
+}
+
+@Suite struct ProcessorMetricTests {
+  @Test func `leaves the first sample out and tells the difference then`() throws {
+    let choices = try SystemMetric.list(parsing: "cpu_usage")
+    var baseline: Baseline?
+    var reports: [JSONValue] = []
+    for moment in ["t0", "t1"] {
+      var collector = Collector(
+        procfs: ProcRoot(fixturePath("proc/basic/\(moment)")), log: RecordedLog().log(),
+        systemMetrics: choices)
+      let snapshot = collector.snapshot()
+      let report = Report(id: 1, snapshot: snapshot, baseline: baseline)
+      reports.append(try JSONValue(parsing: report.encoded(as: .json, names: .long)))
+      baseline = Baseline(snapshot)
+    }
+    #expect(reports[0]["custom_metrics"] == nil)
+    #expect(reports[1]["custom_metrics"]?["cpu_usage"]?.array?.first?["number"]?.double == 73.6)
+  }
+}

@@ -1,0 +1,173 @@
+import TestSupport
+import Testing
+import WireFormats
+
+@testable import DeviceDefender
+
+@Suite struct ReportTests {
+  static let connection = EstablishedConnection(
+    localInterface: "eth0", localPort: 8_883,
+    remoteAddress: Endpoint(address: IPAddress(v4: 0xCB00_7101), port: 443))
+
+  private func snapshot(connections: Int = 1, ports: Int = 1, total: Int? = nil) -> MetricsSnapshot {
+    var snapshot = MetricsSnapshot()
+    snapshot.establishedConnections = .success(
+      Listing(
+        total: total ?? connections,
+        sample: (0..<connections).map { number in
+          var connection = Self.connection
+          connection.localPort = UInt16(truncatingIfNeeded: number + 1)
+          return connection
+        }))
+    snapshot.listeningTCPPorts = .success(
+      Listing(
+        total: total ?? ports,
+        sample: (0..<ports).map { ListeningPort(interface: "::", port: UInt16(truncatingIfNeeded: $0 + 1)) }))
+    snapshot.listeningUDPPorts = .success(Listing(total: 0, sample: []))
+    snapshot.networkCounters = .success(
+      NetworkCounters(interfaces: [
+        InterfaceCounters(
+          name: "eth0", index: nil, traffic: Traffic(bytesIn: 1, bytesOut: 2, packetsIn: 3, packetsOut: 4))
+      ]))
+    return snapshot
+  }
+
+  private var emptyBaseline: Baseline {
+    var snapshot = MetricsSnapshot()
+    snapshot.networkCounters = .success(NetworkCounters())
+    return Baseline(snapshot)
+  }
+
+  @Test func `is written as AWS describes it`() {
+    let report = Report(id: 1_530_304_554, snapshot: snapshot(), baseline: emptyBaseline)
+    #expect(
+      String(decoding: report.encoded(as: .json, names: .long), as: UTF8.self) == """
+        {"header":{"report_id":1530304554,"version":"1.0"},"metrics":{\
+        "listening_tcp_ports":{"ports":[{"interface":"::","port":1}],"total":1},\
+        "listening_udp_ports":{"ports":[],"total":0},\
+        "network_stats":{"bytes_in":1,"bytes_out":2,"packets_in":3,"packets_out":4},\
+        "tcp_connections":{"established_connections":{"connections":[\
+        {"local_interface":"eth0","local_port":1,"remote_addr":"203.0.113.1:443"}],"total":1}}}}
+        """)
+    #expect(
+      String(decoding: report.encoded(as: .json, names: .short), as: UTF8.self) == """
+        {"hed":{"rid":1530304554,"v":"1.0"},"met":{"tp":{"pts":[{"if":"::","pt":1}],"t":1},\
+        "up":{"pts":[],"t":0},"ns":{"bi":1,"bo":2,"pi":3,"po":4},"tc":{"ec":{"cs":[\
+        {"li":"eth0","lp":1,"rad":"203.0.113.1:443"}],"t":1}}}}
+        """)
+  }
+
+  @Test func `says the same in CBOR`() {
+    let report = Report(id: 1_530_304_554, snapshot: snapshot(), baseline: emptyBaseline)
+    #expect(
+      hex(report.encoded(as: .cbor, names: .short))
+        == "a263686564a2637269641a5b36982a617663312e30636d6574a4"
+        + "627470a26370747381a2626966623a3a62707401617401627570a26370747380617400"
+        + "626e73a46262690162626f026270690362706f04"
+        + "627463a1626563a262637381a3626c696465746830626c7001637261646f"
+        + "3230332e302e3131332e313a343433617401")
+  }
+
+  @Test func `leaves out network_stats without a baseline, and lost blocks`() {
+    #expect(Report(id: 1, snapshot: snapshot(), baseline: nil).networkStatistics == nil)
+    #expect(Report(id: 1, snapshot: MetricsSnapshot(), baseline: emptyBaseline).isEmpty)
+    // An empty baseline isn't one.
+    #expect(Report(id: 1, snapshot: snapshot(), baseline: Baseline()).networkStatistics == nil)
+  }
+
+  @Test(arguments: [(0, 0), (1, 1), (49, 49), (50, 50), (51, 50), (500, 50)])
+  func `lists so many and counts all`(count: Int, listed: Int) throws {
+    let report = Report(
+      id: 1, snapshot: snapshot(connections: count), baseline: nil, limits: ReportLimits(maximumListSize: 50))
+    #expect(report.establishedConnections?.total == count)
+    let ports = try #require(report.establishedConnections?.sample.map(\.localPort))
+    #expect(ports.count == listed)
+    #expect(ports == ports.sorted())
+  }
+
+  @Test(arguments: ReportFormat.allCases, ReportNames.allCases)
+  func `cuts its lists in proportion until it fits`(format: ReportFormat, names: ReportNames) throws {
+    let snapshot = snapshot(connections: 2_000, ports: 1_000, total: 5_000)
+    for limit in [0, 400, 1_000, 7_000, 60_000] {
+      let limits = ReportLimits(maximumListSize: .max, maximumReportBytes: limit)
+      let generator = SeededGenerator(seed: 9)
+      let bytes = Report(
+        id: 1, snapshot: snapshot, baseline: emptyBaseline, limits: limits, generator: generator
+      )
+      .encoded(as: format, names: names)
+      // An empty one has this many.
+      let least = 330
+      #expect(bytes.count <= max(limit, least))
+      if limit > 400 { #expect(bytes.count > limit - 200, "cut more than needed") }
+      guard format == .json else { continue }
+      let metrics = try #require(try JSONValue(parsing: bytes)[names.keys.metrics])
+      let connections = metrics[names.keys.tcpConnections]?[names.keys.establishedConnections]
+      let ports = metrics[names.keys.listeningTCPPorts]
+      #expect(connections?[names.keys.total]?.integer() == 5_000)
+      #expect(ports?[names.keys.total]?.integer() == 5_000)
+      let listed = try #require(connections?[names.keys.connections]?.array?.count)
+      let listedPorts = try #require(ports?[names.keys.ports]?.array?.count)
+      #expect(abs(listed - 2 * listedPorts) <= 2)
+    }
+  }
+
+  @Test func `gives each entry the same chance to stay when it is cut`() throws {
+    let snapshot = snapshot(connections: 20, ports: 0)
+    var kept = [Int](repeating: 0, count: 20)
+    for seed in 0..<2_000 {
+      let report = Report(
+        id: 1, snapshot: snapshot, baseline: nil, limits: ReportLimits(maximumListSize: 5),
+        generator: SeededGenerator(seed: UInt64(seed)))
+      for connection in report.establishedConnections?.sample ?? [] {
+        kept[Int(connection.localPort) - 1] += 1
+      }
+    }
+    // 500 expected of each, standard deviation 19.
+    #expect(kept.allSatisfy { abs($0 - 500) < 120 })
+  }
+}
+
+@Suite struct ReservoirTests {
+  @Test(arguments: [(0, 0), (0, 5), (1, 5), (5, 5), (6, 5), (1_000, 5), (1_000, 0), (10, -1)])
+  func `counts all and keeps so many`(count: Int, limit: Int) {
+    var reservoir = Reservoir<Int>(limit: limit, generator: SeededGenerator(seed: 1))
+    for number in 0..<count { reservoir.append(number) }
+    #expect(reservoir.total == count)
+    #expect(reservoir.sample.count == min(count, max(limit, 0)))
+    #expect(Set(reservoir.sample).count == reservoir.sample.count)
+    if count <= limit { #expect(reservoir.sample == Array(0..<count)) }
+  }
+
+  @Test func `gives each element the same chance`() {
+    var kept = [Int](repeating: 0, count: 60)
+    for seed in 0..<6_000 {
+      var reservoir = Reservoir<Int>(limit: 6, generator: SeededGenerator(seed: UInt64(seed)))
+      for number in 0..<60 { reservoir.append(number) }
+      for number in reservoir.sample { kept[number] += 1 }
+    }
+    // 600 expected of each, standard deviation 23.
+    #expect(kept.allSatisfy { abs($0 - 600) < 140 })
+  }
+
+  @Test func `forgets when it is reset`() {
+    var reservoir = Reservoir<Int>(limit: 2, generator: SeededGenerator(seed: 1))
+    for number in 0..<100 { reservoir.append(number) }
+    reservoir.reset()
+    for number in 0..<2 { reservoir.append(number) }
+    #expect(reservoir.sample == [0, 1])
+    #expect(reservoir.total == 2)
+  }
+}
+
+@Suite struct IdentitySetTests {
+  @Test func `knows each number once, and none of 0`() {
+    var seen = IdentitySet()
+    func new(_ numbers: some Sequence<UInt64>) -> Int { numbers.filter { seen.insert($0) }.count }
+    let numbers = UInt64(1)...5_000
+    #expect(new([0, 0]) == 2)
+    #expect(new(numbers) == 5_000)
+    #expect(new(numbers) == 0)
+    seen.removeAll()
+    #expect(new([1, .max, .max]) == 2)
+  }
+}

@@ -1,0 +1,69 @@
+import Glibc
+import Platform
+import TestSupport
+import Testing
+
+@Suite struct RunningProgramTests {
+  private func run(
+    _ script: String, limit: Int = 1_000, timeout: Duration = .seconds(20),
+    environment: [String: String] = [:]
+  ) throws -> [UInt8] {
+    let directory = try TemporaryDirectory()
+    let path = try directory.write("program", "#!/bin/sh\n\(script)\n")
+    #expect(unsafe chmod(path, 0o700) == 0)
+    return try outputOfProgram(
+      path, environment: environment, limit: limit, until: .now.advanced(by: timeout))
+  }
+
+  @Test(arguments: [("", ""), ("echo one; echo two", "one\ntwo\n"), ("cat", ""), ("echo x >&2", "")])
+  func `returns what a program wrote`(script: String, output: String) throws {
+    #expect(String(decoding: try run(script), as: UTF8.self) == output)
+  }
+
+  @Test func `hands over the environment that it is given, and nothing else`() throws {
+    let output = try run("/usr/bin/env", environment: ["A": "1"])
+    let lines = String(decoding: output, as: UTF8.self).split(separator: "\n")
+    #expect(lines.contains("A=1"))
+    // What the shell itself sets.
+    #expect(lines.allSatisfy { ["A", "PWD", "OLDPWD", "SHLVL", "_"].contains($0.prefix { $0 != "=" }) })
+  }
+
+  @Test(
+    arguments: [
+      ("exit 3", ProgramError.exited(status: 3)), ("kill -9 $$", .killed(signal: 9)),
+      ("head -c 1001 /dev/zero", .tooMuchOutput(limit: 1_000)),
+      ("while :; do echo more; done", .tooMuchOutput(limit: 1_000)),
+    ])
+  func `says how a program failed`(script: String, error: ProgramError) {
+    #expect(throws: error) { try run(script) }
+  }
+
+  @Test(arguments: ["sleep 600", "exec sleep 600 >&-", "trap '' TERM; sleep 600"])
+  func `stops a program that takes too long`(script: String) {
+    #expect(throws: ProgramError.timedOut) { try run(script, timeout: .milliseconds(100)) }
+  }
+
+  @Test func `doesn't wait for what a program leaves behind, and ends it`() throws {
+    let directory = try TemporaryDirectory()
+    let output = try run("sleep 600 & echo $! > \(directory.path)/pid; echo done")
+    #expect(String(decoding: output, as: UTF8.self) == "done\n")
+    let text = String(decoding: try readFile("\(directory.path)/pid", limit: 100), as: UTF8.self)
+    let child = try #require(Int32(text.prefix { $0 != "\n" }))
+    // Killed; whoever adopted it may not have waited for it yet.
+    let status = (try? readFile("/proc/\(child)/stat", limit: 1_000)).map {
+      String(decoding: $0, as: UTF8.self)
+    }
+    #expect(status.map { $0.contains(") Z ") || $0.contains(") X ") } ?? true || kill(child, 0) != 0)
+  }
+
+  @Test(arguments: ["/no/such/program", "/tmp", "/etc/passwd"])
+  func `says why a program can't be started`(path: String) throws {
+    let error = try #require(throws: ProgramError.self) {
+      try outputOfProgram(path, environment: [:], limit: 10, until: .now.advanced(by: .seconds(5)))
+    }
+    guard case .notStarted = error else {
+      Issue.record("\(error)")
+      return
+    }
+  }
+}
