@@ -26,6 +26,11 @@ public struct Environment: Sendable {
   /// All variables and their values.
   package var all: [String: String] { variables }
 
+  /// The same variables with `changes` in place of what they were.
+  package func with(_ changes: [String: String]) -> Environment {
+    Environment(variables.merging(changes) { _, new in new })
+  }
+
   /// The value of a variable, empty where it is set to nothing, nil where it isn't set.
   public subscript(_ name: String) -> String? { variables[name] }
 

@@ -1,4 +1,5 @@
 package import Platform
+import WireFormats
 
 /// The host and the port at which the Runtime API listens, as `AWS_LAMBDA_RUNTIME_API` names them.
 package struct RuntimeEndpoint: Equatable, Sendable {
