@@ -30,7 +30,7 @@ package final class CurlExchange: HTTPExchange {
   }
 
   package func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse {
-    let start = ContinuousClock.now
+    let start = BootTime.now
     guard usesAmazonRoots(for: request.url) else {
       return try exchangeOnce(request, timeout: timeout, amazonRoots: false)
     }
