@@ -35,6 +35,7 @@ let package = Package(
     .target(name: "Platform", dependencies: ["CLinux", "WireFormats"], swiftSettings: strict),
     .target(
       name: "HTTPClient", dependencies: ["CCurl", "COpenSSL", "Platform"], swiftSettings: strict),
+    .target(name: "GreengrassIPC", dependencies: ["Platform", "WireFormats"], swiftSettings: strict),
     .target(name: "LambdaRuntime", dependencies: ["Platform", "WireFormats"], swiftSettings: strict),
     // Brings FoundationEssentials; nothing that `bootstrap` links does.
     .target(name: "LambdaRuntimeCodable", dependencies: ["LambdaRuntime"], swiftSettings: strict),
@@ -45,13 +46,18 @@ let package = Package(
       name: "AWSClient", dependencies: ["COpenSSL", "HTTPClient", "Platform", "WireFormats"],
       swiftSettings: strict),
     .target(
+      name: "MQTT", dependencies: ["COpenSSL", "HTTPClient", "Platform", "WireFormats"],
+      swiftSettings: strict),
+    .target(
       name: "DefenderFunction",
       dependencies: [
-        "AWSClient", "DeviceDefender", "HTTPClient", "LambdaRuntime", "Platform", "WireFormats",
+        "AWSClient", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaRuntime", "MQTT", "Platform",
+        "WireFormats",
       ],
       path: "lambda/Function", swiftSettings: strict),
     .executableTarget(
-      name: "bootstrap", dependencies: ["DefenderFunction", "LambdaRuntime", "Platform"],
+      name: "bootstrap",
+      dependencies: ["DefenderFunction", "GreengrassIPC", "LambdaRuntime", "Platform"],
       path: "bootstrap", swiftSettings: strict),
     .executableTarget(
       name: "echo-function", dependencies: ["LambdaRuntime", "Platform", "WireFormats"],
@@ -70,13 +76,15 @@ let package = Package(
     .executableTarget(
       name: "defender",
       dependencies: [
-        "AWSClient", "HTTPClient", "LambdaEmulator", "Platform", "WireFormats",
+        "AWSClient", "DefenderFunction", "DeviceDefender", "HTTPClient", "LambdaEmulator", "LambdaRuntime",
+        "Platform", "WireFormats",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
 
     .target(
-      name: "TestSupport", dependencies: ["CLinux", "COpenSSL", "Platform", "WireFormats"],
+      name: "TestSupport",
+      dependencies: ["CLinux", "COpenSSL", "HTTPClient", "MQTT", "Platform", "WireFormats"],
       path: "Tests/TestSupport", swiftSettings: strict),
     .testTarget(
       name: "PlatformTests", dependencies: ["Platform", "TestSupport"], swiftSettings: strict),
@@ -85,6 +93,9 @@ let package = Package(
     .testTarget(
       name: "HTTPClientTests", dependencies: ["HTTPClient", "Platform", "TestSupport"],
       swiftSettings: strict),
+    .testTarget(
+      name: "GreengrassIPCTests",
+      dependencies: ["GreengrassIPC", "Platform", "TestSupport", "WireFormats"], swiftSettings: strict),
     .testTarget(
       name: "LambdaRuntimeTests",
       dependencies: ["LambdaRuntime", "Platform", "TestSupport", "WireFormats", "echo-function"],
@@ -98,6 +109,15 @@ let package = Package(
     .testTarget(
       name: "AWSClientTests",
       dependencies: ["AWSClient", "HTTPClient", "Platform", "TestSupport", "WireFormats"],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "signing-benchmark", dependencies: ["AWSClient", "HTTPClient", "Platform"],
+      path: "Tests/Benchmarks/Signing", swiftSettings: strict),
+    .executableTarget(
+      name: "publishing-benchmark", dependencies: ["AWSClient", "HTTPClient", "Platform"],
+      path: "Tests/Benchmarks/Publishing", swiftSettings: strict),
+    .testTarget(
+      name: "MQTTTests", dependencies: ["MQTT", "Platform", "TestSupport", "WireFormats"],
       swiftSettings: strict),
     .testTarget(
       name: "DefenderFunctionTests",

@@ -18,27 +18,23 @@ package final class CurlExchange: HTTPExchange {
   package init(_ configuration: Configuration) throws(HTTPError) {
     let handle = try EasyHandle()
     let connectTo = try StringList(configuration.connectTo)
-    var negotiation: ProtocolNegotiation?
-    if let name = configuration.applicationProtocol {
-      negotiation = ProtocolNegotiation(name)
-      if negotiation == nil { throw .invalidRequest("the application protocol is '\(name)'") }
-    }
+    negotiation = try configuration.negotiation()
     self.configuration = configuration
-    self.negotiation = negotiation
     self.handle = handle
     self.connectTo = connectTo
   }
 
   package func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse {
     let start = BootTime.now
-    guard usesAmazonRoots(for: request.url) else {
+    let host = host(of: request.url)
+    guard configuration.usesAmazonRoots(for: host), !hostsOfOtherAuthorities.contains(host) else {
       return try exchangeOnce(request, timeout: timeout, amazonRoots: false)
     }
     do throws(HTTPError) {
       return try exchangeOnce(request, timeout: timeout, amazonRoots: true)
     } catch .notTrusted {
       // The handshake failed, so nothing was sent yet.
-      hostsOfOtherAuthorities.insert(host(of: request.url))
+      hostsOfOtherAuthorities.insert(host)
       return try exchangeOnce(request, timeout: timeout - start.duration(to: .now), amazonRoots: false)
     }
   }
@@ -50,71 +46,24 @@ package final class CurlExchange: HTTPExchange {
     let fields = try StringList(headerLines(of: request))
     let sink = ResponseSink(
       headLimit: configuration.responseHeadLimit, bodyLimit: configuration.responseBodyLimit)
-    let gate = AddressGate(configuration.allowedAddresses)
+    let gates = (address: AddressGate(configuration.allowedAddresses), request: RequestGate())
     try handle.reset()
-    try setConnectionOptions(for: request.url, timeout: timeout)
-    try handle.openSockets(through: gate)
-    try setTLSOptions(amazonRoots: amazonRoots)
-    try handle.set(CURLOPT_URL, to: request.url)
+    try handle.prepareConnection(to: request.url, configuration, timeout: timeout, amazonRoots: amazonRoots)
+    try handle.openSockets(through: gates.address)
+    try handle.sendOnce(through: gates.request)
+    if let negotiation { try handle.negotiate(negotiation) }
+    if !configuration.connectTo.isEmpty { try handle.set(CURLOPT_CONNECT_TO, to: connectTo) }
     try handle.set(CURLOPT_HTTPHEADER, to: fields)
     let code = try perform(request, into: sink)
-    // libcurl has pointers to these three: they have to live until here.
+    // libcurl has pointers to these: they have to live until here.
     withExtendedLifetime(sink) {}
-    withExtendedLifetime(gate) {}
+    withExtendedLifetime(gates) {}
     withExtendedLifetime(fields) {}
-    guard code == CURLE_OK else { throw error(for: code, sink, gate) }
+    guard code == CURLE_OK else { throw error(for: code, sink, gates) }
+    // libcurl takes the end of the connection for the end of the head, too.
+    guard sink.isHeadComplete else { throw .connectionLost("the answer ended in its head") }
     return HTTPResponse(
       status: handle.number(CURLINFO_RESPONSE_CODE), headers: sink.headers, body: sink.body)
-  }
-
-  private func setConnectionOptions(for url: String, timeout: Duration) throws(HTTPError) {
-    try handle.set(CURLOPT_NOSIGNAL, to: true)
-    try handle.set(CURLOPT_PATH_AS_IS, to: true)
-    try handle.set(CURLOPT_FOLLOWLOCATION, to: false)
-    try handle.set(CURLOPT_PROTOCOLS_STR, to: "http,https")
-    try handle.set(CURLOPT_DISALLOW_USERNAME_IN_URL, to: true)
-    try handle.set(CURLOPT_HTTP_VERSION, to: Int(CURL_HTTP_VERSION_1_1))
-    try handle.set(CURLOPT_TIMEOUT_MS, to: Int(timeout.millisecondsForTimeout))
-    let connectTimeout = min(timeout, configuration.connectTimeout)
-    try handle.set(CURLOPT_CONNECTTIMEOUT_MS, to: Int(connectTimeout.millisecondsForTimeout))
-    // A report every 300 s may use the connection of the last one; after 350 s, NAT gateways and load balancers of
-    // AWS have forgotten it. Until then, probes every minute keep it known, and tell of its end before it is used.
-    try handle.set(CURLOPT_MAXAGE_CONN, to: 345)
-    try handle.set(CURLOPT_TCP_KEEPALIVE, to: true)
-    try handle.set(CURLOPT_TCP_KEEPIDLE, to: 60)
-    try handle.set(CURLOPT_TCP_KEEPINTVL, to: 15)
-    try handle.set(CURLOPT_PROXY, to: configuration.proxy.proxy(for: url))
-    try handle.set(CURLOPT_NOPROXY, to: configuration.proxy.exceptions ?? "")
-    try handle.set(CURLOPT_SUPPRESS_CONNECT_HEADERS, to: true)
-    if !configuration.connectTo.isEmpty { try handle.set(CURLOPT_CONNECT_TO, to: connectTo) }
-  }
-
-  private func setTLSOptions(amazonRoots: Bool) throws(HTTPError) {
-    try handle.set(CURLOPT_SSL_VERIFYPEER, to: 1)
-    try handle.set(CURLOPT_SSL_VERIFYHOST, to: 2)
-    try handle.set(CURLOPT_SSLVERSION, to: Int(CURL_SSLVERSION_TLSv1_2))
-    // libcurl's own protocols; a name that the other side doesn't expect could only fail the handshake.
-    try handle.set(CURLOPT_SSL_ENABLE_ALPN, to: false)
-    if let negotiation { try handle.negotiate(negotiation) }
-    try handle.set(CURLOPT_CAINFO, to: amazonRoots ? nil : configuration.trust.path)
-    if amazonRoots { try handle.set(CURLOPT_CAINFO_BLOB, toBytesOf: amazonRootCertificates) }
-    // A directory of certificates would keep libcurl from caching the parsed bundle.
-    try handle.set(CURLOPT_CAPATH, to: String?.none)
-    if let identity = configuration.identity {
-      try handle.set(CURLOPT_SSLCERTTYPE, to: "PEM")
-      try handle.set(CURLOPT_SSLCERT, to: identity.certificateFile)
-      try handle.set(CURLOPT_SSLKEYTYPE, to: "PEM")
-      try handle.set(CURLOPT_SSLKEY, to: identity.keyFile)
-      // Without any password, OpenSSL would ask for one on the terminal.
-      try handle.set(CURLOPT_KEYPASSWD, to: identity.keyPassword ?? "")
-    }
-  }
-
-  /// Whether the shipped certificate authorities are tried first: for hosts of AWS, where nobody named other ones.
-  private func usesAmazonRoots(for url: String) -> Bool {
-    guard case .system = configuration.trust else { return false }
-    let host = host(of: url)
-    return isAmazonHost(host) && !hostsOfOtherAuthorities.contains(host)
   }
 
   private func perform(_ request: HTTPRequest, into sink: ResponseSink) throws(HTTPError) -> CURLcode {
@@ -146,12 +95,17 @@ package final class CurlExchange: HTTPExchange {
     return lines
   }
 
-  private func error(for code: CURLcode, _ sink: ResponseSink, _ gate: AddressGate) -> HTTPError {
+  private func error(
+    for code: CURLcode, _ sink: ResponseSink, _ gates: (address: AddressGate, request: RequestGate)
+  ) -> HTTPError {
     if let part = sink.excess {
       let limit = part == .head ? configuration.responseHeadLimit : configuration.responseBodyLimit
       return .responseTooLarge(part, limit: limit)
     }
-    if gate.refused {
+    if gates.request.refused {
+      return .connectionLost("the connection, used before, broke before any of the answer came")
+    }
+    if gates.address.refused {
       return .invalidRequest(
         "the host is at an address that may not be asked for credentials without TLS; "
           + "allowed are loopback, 169.254.170.2, 169.254.170.23 and fd00:ec2::23")
@@ -165,19 +119,9 @@ package final class CurlExchange: HTTPExchange {
       return .notTrusted(handle.reason(for: code))
     }
     return HTTPError(
-      code: code, reason: handle.reason(for: code), wasSent: handle.number(CURLINFO_REQUEST_SIZE) > 0,
+      code: code, reason: handle.reason(for: code), wasSent: gates.request.hasBegun,
       trust: configuration.trust)
   }
-}
-
-/// The host of a URL, lower case; empty where it has none.
-private func host(of url: String) -> String {
-  guard let colon = url.firstIndex(of: ":") else { return "" }
-  return url[colon...].dropFirst().drop { $0 == "/" }.prefix { !"/?#:".contains($0) }.lowercased()
-}
-
-private func isAmazonHost(_ host: String) -> Bool {
-  [".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".amazonaws.eu"].contains { host.hasSuffix($0) }
 }
 
 /// Whether `text` is a token of RFC 9110, section 5.6.2: what a method or a header name consists of.

@@ -1,4 +1,5 @@
 import CCurl
+import Platform
 
 extension HTTPError {
   /// What a code of libcurl (libcurl-errors(3)) and its words mean to us.
@@ -21,6 +22,10 @@ extension HTTPError {
       self = .notTrusted("\(reason); it is \(trust.origin)")
     case CURLE_SSL_CERTPROBLEM:
       self = .notTrusted("our certificate or key: \(reason)")
+    // From TLS 1.3 on, what the other side thinks of our certificate comes after the handshake.
+    case CURLE_SSL_CONNECT_ERROR, CURLE_SEND_ERROR,
+      CURLE_RECV_ERROR where isAlertAboutCertificate(reason):
+      self = .notTrusted("our certificate was refused: \(reason)")
     case CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CIPHER:
       self = .handshakeFailed(reason)
     case CURLE_OPERATION_TIMEDOUT:
@@ -38,4 +43,10 @@ extension HTTPError {
       self = .other(code: Int(code.rawValue), reason)
     }
   }
+}
+
+/// Whether libcurl's words are about an alert (RFC 8446, section 6.2) that says so.
+private func isAlertAboutCertificate(_ reason: String) -> Bool {
+  contains(reason, " alert ")
+    && ["certificate", "unknown ca", "access denied"].contains { contains(reason, $0) }
 }

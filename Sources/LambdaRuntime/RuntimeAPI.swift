@@ -85,12 +85,12 @@ final class RuntimeAPI {
     return time.sleep(until: time.bootTime.advanced(by: pause)) == .onTime
   }
 
-  /// Makes `head` the head of a POST to `path`; `fields` end in CRLF, but for the last one.
-  func setHead(_ path: String, _ fields: String...) {
+  /// Makes `head` the head of a POST to `destination`; `fields` end in CRLF, but for the last one.
+  func setHead(_ destination: Destination, _ fields: String...) {
     head.removeAll(keepingCapacity: true)
     head.append(contentsOf: "POST ".utf8)
     head.append(contentsOf: apiPath.utf8)
-    head.append(contentsOf: path.utf8)
+    destination.append(to: &head)
     head.append(contentsOf: commonFields)
     for field in fields { head.append(contentsOf: field.utf8) }
     head.append(contentsOf: "\r\n\r\n".utf8)

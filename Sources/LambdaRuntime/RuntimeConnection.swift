@@ -40,15 +40,15 @@ final class RuntimeConnection {
     try connection.reader.source.send(request, [])
     try connection.reader.source.waitForAnswer(or: shutdown?.descriptor ?? -1)
     // From the first byte on, the rest is under way.
-    connection.reader.source.deadline = BootTime.now.advanced(by: Self.exchangeTimeout)
+    connection.reader.source.begin(allowing: Self.exchangeTimeout)
     return try answer(on: connection, limit: Self.maximumEventBytes)
   }
 
   /// Takes a connection that the other side has not given up, for a request that can't be sent twice.
-  func takeLiveConnection(until deadline: BootTime) throws(ExchangeError) -> Open {
+  func takeLiveConnection(allowing allowance: Duration) throws(ExchangeError) -> Open {
     if let open, !open.reader.source.isIdle { self.open = nil }
     let connection = try takeConnection()
-    connection.reader.source.deadline = deadline
+    connection.reader.source.begin(allowing: allowance)
     return connection
   }
 
@@ -66,17 +66,16 @@ final class RuntimeConnection {
   private func takeConnection() throws(ExchangeError) -> Open {
     let kept = open
     open = nil
-    let now = BootTime.now
     // Bytes that nobody asked for would be taken for the next answer.
     if let kept, !kept.reader.hasUnreadBytes {
       wasReused = true
-      kept.reader.source.deadline = now.advanced(by: Self.exchangeTimeout)
+      kept.reader.source.begin(allowing: Self.exchangeTimeout)
       return kept
     }
     wasReused = false
-    let socket = try LoopbackSocket.connected(to: endpoint, until: now.advanced(by: Self.connectTimeout))
-    let connection = Open(socket)
-    connection.reader.source.deadline = BootTime.now.advanced(by: Self.exchangeTimeout)
+    let deadline = BootTime.now.advanced(by: Self.connectTimeout)
+    let connection = Open(try LoopbackSocket.connected(to: endpoint, until: deadline))
+    connection.reader.source.begin(allowing: Self.exchangeTimeout)
     return connection
   }
 

@@ -2,7 +2,6 @@ import ArgumentParser
 import DefenderFunction
 
 /// The command-line tool.
-@main
 struct Defender: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "defender",
@@ -12,5 +11,7 @@ struct Defender: AsyncParsableCommand {
       data plane, on 127.0.0.1 only, with credentials made up for the run.
       """,
     version: versionText(of: "defender"),
-    subcommands: [InvokeCommand.self, EmulatorCommand.self, PublishCommand.self])
+    subcommands: [
+      AgentCommand.self, InvokeCommand.self, EmulatorCommand.self, PublishCommand.self,
+    ])
 }

@@ -18,7 +18,7 @@ package struct ConfigurationError: Error, Equatable, Sendable, CustomStringConve
 
 /// Reads variables one by one and remembers what is wrong with them.
 struct ConfigurationReader {
-  private let environment: Environment
+  let environment: Environment
   private(set) var mistakes: [ConfigurationError.Mistake] = []
 
   init(_ environment: Environment) {
@@ -102,6 +102,16 @@ struct ConfigurationReader {
     return path
   }
 
+  mutating func confirmationTime() -> Duration? {
+    let variable = "DEFENDER_CONFIRMATION_SECONDS"
+    guard let text = environment.value(variable) else { return nil }
+    guard let seconds = Double(text), (0...300).contains(seconds) else {
+      note(variable, "is '\(text)'; allowed is a number of seconds from 0 to 300")
+      return nil
+    }
+    return .milliseconds(Int64((seconds * 1_000).rounded(.up)))
+  }
+
   /// Notes half of a pair of keys, and a bundle of certificates that can't be read.
   ///
   /// Whether there are credentials at all is the credential chain's business: a role may come and go.
@@ -119,10 +129,6 @@ struct ConfigurationReader {
         note(variable, "is '\(path)', which can't be read: \(error)")
       }
     }
-  }
-
-  mutating func transport() {
-    _ = choice("DEFENDER_TRANSPORT", ["https": ()])
   }
 
   mutating func choice<Value>(_ variable: String, _ values: [String: Value]) -> Value? {
@@ -157,7 +163,7 @@ struct ConfigurationReader {
     }
   }
 
-  private mutating func wholeNumber(_ variable: String, _ range: ClosedRange<Int>) -> Int? {
+  mutating func wholeNumber(_ variable: String, _ range: ClosedRange<Int>) -> Int? {
     guard let text = environment.value(variable) else { return nil }
     guard let number = Int(text), range.contains(number) else {
       note(
@@ -167,7 +173,7 @@ struct ConfigurationReader {
     return number
   }
 
-  private mutating func note(_ variable: String, _ problem: String) {
+  mutating func note(_ variable: String, _ problem: String) {
     mistakes.append(ConfigurationError.Mistake(variable: variable, problem: problem))
   }
 }

@@ -30,18 +30,18 @@ package struct PresignableRequest {
 package struct PresigningTerms: Sendable {
   /// `20260102T030405Z`.
   package let timestamp: String
-  /// How long the signature is good for, in seconds.
-  package let lifetime: Int
+  /// How long the signature is good for, in seconds; nil where the service says that.
+  package let lifetime: Int?
   /// Whether the session token is signed; AWS IoT's WebSocket endpoint wants it added after the signature instead.
   package let signsSessionToken: Bool
 
-  package init(timestamp: String, lifetime: Int, signsSessionToken: Bool = true) {
+  package init(timestamp: String, lifetime: Int?, signsSessionToken: Bool = true) {
     self.timestamp = timestamp
     self.lifetime = lifetime
     self.signsSessionToken = signsSessionToken
   }
 
-  package init(at time: WallTime, lifetime: Int, signsSessionToken: Bool = true) {
+  package init(at time: WallTime, lifetime: Int?, signsSessionToken: Bool = true) {
     self.init(
       timestamp: CivilTime(time).basicFormat, lifetime: lifetime, signsSessionToken: signsSessionToken)
   }
@@ -60,8 +60,8 @@ extension RequestSigner {
       ("X-Amz-Algorithm", "AWS4-HMAC-SHA256"),
       ("X-Amz-Credential", "\(credentials.accessKeyID)/\(scope.text)"),
       ("X-Amz-Date", terms.timestamp), ("X-Amz-SignedHeaders", canonical(request, "").signedHeaders),
-      ("X-Amz-Expires", "\(terms.lifetime)"),
     ]
+    if let lifetime = terms.lifetime { parameters.append(("X-Amz-Expires", "\(lifetime)")) }
     var trailing: [(String, String)] = []
     if let token = credentials.sessionToken {
       let parameter = ("X-Amz-Security-Token", token.revealed)
