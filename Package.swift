@@ -143,6 +143,13 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(
+      name: "DefenderTests",
+      dependencies: [
+        "defender", "Platform", "TestSupport",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict),
+    .testTarget(
       name: "EndToEndTests",
       dependencies: ["HTTPClient", "LambdaEmulator", "Platform", "TestSupport", "WireFormats"],
       swiftSettings: strict),

@@ -17,6 +17,11 @@ struct BuiltProgram: Sendable {
     try #require(unsafe access(path, X_OK) == 0, "\(path) isn't built")
   }
 
+  /// The program at `path`.
+  init(path: String) {
+    self.path = path
+  }
+
   private static func directoryOfTests() throws -> String {
     var path = [CChar](repeating: 0, count: Int(PATH_MAX))
     let count = try retryingOnInterrupt { unsafe readlink("/proc/self/exe", &path, path.count) }
