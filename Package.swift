@@ -129,7 +129,8 @@ let package = Package(
     .testTarget(
       name: "DefenderFunctionTests",
       dependencies: [
-        "AWSClient", "DefenderFunction", "DeviceDefender", "HTTPClient", "LambdaRuntime", "Platform",
+        "AWSClient", "DefenderFunction", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaRuntime",
+        "Platform",
         "TestSupport", "WireFormats",
       ],
       swiftSettings: strict),

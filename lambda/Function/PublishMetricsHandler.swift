@@ -16,8 +16,8 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
   private static let leastCycleTime = Duration.seconds(1)
 
   private var configuration: Configuration
-  private let publisher: any Publisher
-  private let time: any TimeKeeper
+  private var publisher: any Publisher
+  private var time: any TimeKeeper
   private let log: Log
   private var collector: Collector
   private var baseline: Baseline?
@@ -44,9 +44,13 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
   }
 
   /// Has the next loop go on with another configuration: an interval after the last report, with the same baseline.
-  package mutating func resume(with configuration: Configuration) {
+  package mutating func resume(
+    with configuration: Configuration, publisher: any Publisher, time: any TimeKeeper
+  ) {
     let isOtherState = configuration.stateDirectory != self.configuration.stateDirectory
     self.configuration = configuration
+    self.publisher = publisher
+    self.time = time
     collector = configuration.collector(log: log)
     if isOtherState { openState() }
     isResumed = true
