@@ -6,6 +6,12 @@ extension HTTPError {
   ///
   /// `wasSent` tells whether any of the request had gone out.
   init(code: CURLcode, reason: String, wasSent: Bool, trust: TrustStore) {
+    // Under one of several codes: from TLS 1.3 on, what the other side thinks of our certificate comes when the
+    // handshake is done.
+    if isAlertAboutCertificate(reason) {
+      self = .notTrusted("our certificate was refused: \(reason)")
+      return
+    }
     switch code {
     case CURLE_URL_MALFORMAT, CURLE_BAD_FUNCTION_ARGUMENT, CURLE_LOGIN_DENIED:
       self = .invalidRequest(reason)
@@ -22,10 +28,6 @@ extension HTTPError {
       self = .notTrusted("\(reason); it is \(trust.origin)")
     case CURLE_SSL_CERTPROBLEM:
       self = .notTrusted("our certificate or key: \(reason)")
-    // From TLS 1.3 on, what the other side thinks of our certificate comes after the handshake.
-    case CURLE_SSL_CONNECT_ERROR, CURLE_SEND_ERROR,
-      CURLE_RECV_ERROR where isAlertAboutCertificate(reason):
-      self = .notTrusted("our certificate was refused: \(reason)")
     case CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CIPHER:
       self = .handshakeFailed(reason)
     case CURLE_OPERATION_TIMEDOUT:
