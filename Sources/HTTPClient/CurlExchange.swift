@@ -3,19 +3,40 @@ import Platform
 
 /// HTTP/1.1 over libcurl, one request at a time.
 ///
+/// libcurl, OpenSSL and the resolver start with the first request, not before: they take 1.5 ms, and a process has
+/// several of these, most of which it never uses.
+package final class CurlExchange: HTTPExchange {
+  private let configuration: Configuration
+  private var session: CurlSession?
+
+  package init(_ configuration: Configuration) throws(HTTPError) {
+    _ = try configuration.negotiation()
+    self.configuration = configuration
+  }
+
+  package func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse {
+    if let session { return try session.exchange(request, timeout: timeout) }
+    let made = try CurlSession(configuration)
+    session = made
+    return try made.exchange(request, timeout: timeout)
+  }
+}
+
+/// What a ``CurlExchange`` keeps from one request to the next.
+///
 /// One easy handle serves every request, so that its connections, TLS sessions and parsed certificate bundle (21 ms
 /// of the first request with 140 certificates) are used again. TLS is always verified, from version 1.2 on.
 /// Redirects are never followed: they would carry credentials to wherever an answer says. Paths go out as they are,
 /// dot segments included, because the signature is over the path as written.
-package final class CurlExchange: HTTPExchange {
+private final class CurlSession {
   private let handle: EasyHandle
-  private let configuration: Configuration
+  private let configuration: CurlExchange.Configuration
   private let negotiation: ProtocolNegotiation?
   private let connectTo: StringList
   /// Hosts of AWS that the shipped certificate authorities don't vouch for, such as those of another partition.
   private var hostsOfOtherAuthorities: Set<String> = []
 
-  package init(_ configuration: Configuration) throws(HTTPError) {
+  init(_ configuration: CurlExchange.Configuration) throws(HTTPError) {
     let handle = try EasyHandle()
     let connectTo = try StringList(configuration.connectTo)
     negotiation = try configuration.negotiation()
@@ -24,7 +45,7 @@ package final class CurlExchange: HTTPExchange {
     self.connectTo = connectTo
   }
 
-  package func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse {
+  func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse {
     let start = BootTime.now
     let host = host(of: request.url)
     guard configuration.usesAmazonRoots(for: host), !hostsOfOtherAuthorities.contains(host) else {
