@@ -182,6 +182,18 @@ struct `A failed exchange` {
     #expect(failure(try outcome(.flood(long))) == .responseTooLarge(.head, limit: 102_400))
   }
 
+  @Test func `says that the process was asked to stop, long before its time is up`() throws {
+    let server = try ScriptedServer([.hang])
+    defer { server.stop() }
+    let exchange = try CurlExchange(
+      CurlExchange.Configuration(Environment([:])), isStopRequested: { !server.received.isEmpty })
+    let start = BootTime.now
+    #expect(throws: HTTPError.stopped) {
+      try exchange.exchange(HTTPRequest(method: "POST", url: server.url, body: [1]), timeout: .seconds(60))
+    }
+    #expect(start.duration(to: .now) < .seconds(30))
+  }
+
   @Test func `says that nobody listens`() throws {
     let server = try ScriptedServer([])
     server.stop()

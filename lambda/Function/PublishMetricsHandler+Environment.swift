@@ -24,12 +24,16 @@ package func makePublisher(
   }
   guard let endpoint = configuration.endpoint, let region = configuration.region else {
     // Only the component mode has a nucleus to publish through, and it brings its own publisher.
-    let problem = "is '\(configuration.transport.rawValue)', which takes a Greengrass component: no SVCUID is set"
+    let problem =
+      "is '\(configuration.transport.rawValue)', which takes a Greengrass component: no SVCUID is set"
     throw ConfigurationError(mistakes: [.init(variable: "DEFENDER_TRANSPORT", problem: problem)])
   }
   return try HTTPSPublisher(
     endpoint: endpoint, region: region, credentials: try CredentialChain(environment, time: time, log: log),
-    exchange: try CurlExchange(CurlExchange.Configuration(environment)), time: time, log: log)
+    exchange: try CurlExchange(
+      CurlExchange.Configuration(environment),
+      isStopRequested: { time.sleep(until: time.bootTime) == .shutdown }),
+    time: time, log: log)
 }
 
 private func makeMQTTPublisher(
