@@ -100,6 +100,7 @@ struct `An exchange` {
     let exchange = try exchange()
     for _ in 1...2 {
       _ = try exchange.exchange(HTTPRequest(method: "GET", url: server.url), timeout: .seconds(5))
+      try #require(server.waitUntilClosed(1))
     }
     #expect(server.received.map(\.connection) == [1, 2])
   }
