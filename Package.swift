@@ -82,6 +82,13 @@ let package = Package(
       ],
       swiftSettings: strict),
 
+    .target(name: "CollectorReference", path: "Tests/Benchmarks/CollectorReference"),
+    .executableTarget(name: "socket-load", path: "Tests/Benchmarks/SocketLoad"),
+    .executableTarget(
+      name: "collector-benchmark",
+      dependencies: ["CLinux", "CollectorReference", "DeviceDefender", "Platform", "WireFormats"],
+      path: "Tests/Benchmarks/Collector", swiftSettings: strict),
+
     .target(
       name: "TestSupport",
       dependencies: ["CLinux", "COpenSSL", "HTTPClient", "MQTT", "Platform", "WireFormats"],
@@ -122,7 +129,8 @@ let package = Package(
     .testTarget(
       name: "DefenderFunctionTests",
       dependencies: [
-        "AWSClient", "DefenderFunction", "DeviceDefender", "HTTPClient", "LambdaRuntime", "Platform",
+        "AWSClient", "DefenderFunction", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaRuntime",
+        "Platform",
         "TestSupport", "WireFormats",
       ],
       swiftSettings: strict),
@@ -133,6 +141,13 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
+      ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "DefenderTests",
+      dependencies: [
+        "defender", "Platform", "TestSupport",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
     .testTarget(

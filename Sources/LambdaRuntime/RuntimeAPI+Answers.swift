@@ -52,6 +52,8 @@ extension RuntimeAPI {
   }
 
   /// Sends an answer until it is taken or refused; what came of it other than success is in the log.
+  ///
+  /// Once the process was asked to stop, it is sent once.
   private func deliver(to destination: Destination, _ fieldName: String, _ value: String, _ body: [UInt8]) {
     setHead(destination, fieldName, value, "\r\nContent-Length: ", String(body.count))
     var streak = FailureStreak(time)
@@ -61,12 +63,13 @@ extension RuntimeAPI {
         logRefusal(of: "\(destination)", answer, bytes: body.count, wasSentBefore: attempt > 1)
         return
       } catch {
-        if streak.isNew { log.warn("\(destination) got no answer, sending it again: \(error)") }
-        guard let pause = streak.pause(after: error), attempt < Self.answerAttempts else {
+        let isLast =
+          attempt == Self.answerAttempts || (shutdown?.isRequested == true && !connection.wasReused)
+        guard let pause = streak.pause(after: error), !isLast else {
           log.error("\(destination) could not be delivered: \(error)")
           return
         }
-        // Also where the process was asked to stop: somebody waits for this answer, and there are few attempts.
+        if attempt == 1 { log.warn("\(destination) got no answer, sending it again: \(error)") }
         if !connection.wasReused { _ = time.sleep(until: time.bootTime.advanced(by: pause)) }
       }
     }

@@ -48,7 +48,7 @@ struct AgentCommand: ParsableCommand {
       let time = SystemTime(shutdown: shutdown)
       if report.dryRun {
         try DryRun(environment, cborFile: "cbor_metrics").run(
-          interval: report.interval, once: once, time: time, log: log)
+          interval: report.interval ?? 300, once: once, time: time, log: log)
       } else {
         var agent = try Agent(environment, time: time, log: log, once: once)
         guard try agent.run() else { throw ExitCode(CommandFailure.Status.failed.rawValue) }
@@ -214,8 +214,9 @@ struct AgentReportOptions: ParsableArguments {
 
   @Option(
     name: [.customShort("i"), .long],
-    help: ArgumentHelp("Seconds between reports; below 300 they are raised to it.", valueName: "seconds"))
-  var interval = 300.0
+    help: ArgumentHelp(
+      "Seconds between reports (default: 300); fewer are raised to that.", valueName: "seconds"))
+  var interval: Double?
 
   @Option(
     help: ArgumentHelp(
@@ -251,12 +252,12 @@ struct AgentReportOptions: ParsableArguments {
   var procfs: String?
 
   func set(_ variables: inout [String: String], clientID: String?) throws {
-    variables["SAMPLE_INTERVAL_SECONDS"] = "\(interval)"
     if shortNames { variables["DEFENDER_NAMES"] = "short" }
     if customMetrics { variables["DEFENDER_CUSTOM_METRICS"] = "cpu_usage" }
     let others = [
       "DEFENDER_THING_NAME": thingName ?? clientID, "DEFENDER_FORMAT": format, "DEFENDER_TOPIC": topic,
       "DEFENDER_STATE_DIRECTORY": stateDirectory, "PROCFS_PATH": procfs,
+      "SAMPLE_INTERVAL_SECONDS": interval.map { "\($0)" },
       "DEFENDER_MINIMUM_INTERVAL_SECONDS": minimumInterval.map { "\($0)" },
     ]
     for case (let name, let value?) in others { variables[name] = value }

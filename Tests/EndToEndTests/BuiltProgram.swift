@@ -17,6 +17,11 @@ struct BuiltProgram: Sendable {
     try #require(unsafe access(path, X_OK) == 0, "\(path) isn't built")
   }
 
+  /// The program at `path`.
+  init(path: String) {
+    self.path = path
+  }
+
   private static func directoryOfTests() throws -> String {
     var path = [CChar](repeating: 0, count: Int(PATH_MAX))
     let count = try retryingOnInterrupt { unsafe readlink("/proc/self/exe", &path, path.count) }
@@ -72,7 +77,7 @@ struct BuiltProgram: Sendable {
     let redirect = #"exec 3>"$1" <"$2"; shift 2; exec "$@" >&3 3>&-"#
     let process = try await ChildProcess.start(
       "/bin/sh", arguments: ["-c", redirect, "sh", outputFile, inputFile, path] + arguments,
-      environment: environment)
+      environment: ["AWS_EC2_METADATA_DISABLED": "true"].merging(environment) { _, given in given })
     let errors = Mutex<[String]>([])
     let overdue = Task {
       if (try? await Task.sleep(for: limit)) != nil { process.send(SIGKILL) }

@@ -24,6 +24,8 @@ VERSION = re.search(
 CONTENTS = {
     "bootstrap": 0o755,
     "LICENSE": 0o644,
+    "greengrass_defender_agent.py": 0o644,
+    "lambda-function-component.json": 0o644,
     "THIRD-PARTY-NOTICES.txt": 0o644,
 }
 LARGEST_ZIP, LARGEST_FILE = 5_000_000, 12_000_000

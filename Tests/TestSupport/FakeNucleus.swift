@@ -28,8 +28,12 @@ package final class FakeNucleus {
   private var nextIndex = 0
 
   /// Starts it and waits until it listens.
+  ///
+  /// `arguments` are more of the script's, such as `--run` and the component's command at their end; `environment` is
+  /// what the component finds beside the nucleus's own variables.
   package init(
-    _ manner: Manner, configuration: String = "{}", arguments: [String] = []
+    _ manner: Manner, configuration: String = "{}", arguments: [String] = [],
+    environment: [String: String] = [:]
   ) throws {
     let tests = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     // Short, as a socket's path has to be.
@@ -39,7 +43,7 @@ package final class FakeNucleus {
     socketPath = directory + "ipc.socket"
     process.executableURL = URL(filePath: "/usr/bin/env")
     process.arguments =
-      [
+      environment.map { "\($0.key)=\($0.value)" } + [
         "python3", tests.appending(path: "Conformance/greengrass/fake_nucleus.py").path(),
         "--socket", socketPath, "--manner", manner.rawValue, "--token", Self.token,
         "--configuration", configuration,

@@ -29,6 +29,7 @@ package final class MosquittoBroker {
       user root
       allow_anonymous true
       max_inflight_messages 100
+      set_tcp_nodelay true
       log_dest stdout
       log_type all
       listener \(plainPort) 127.0.0.1

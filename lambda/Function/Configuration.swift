@@ -31,6 +31,12 @@ package struct Configuration: Sendable {
   package var names = ReportNames.long
   package var limits = ReportLimits()
   package var procfsPath = "/proc"
+  /// Custom metrics to add to each report.
+  package var customMetrics: [SystemMetric] = []
+  /// A program that tells further ones.
+  package var metricsCommand: MetricsCommand?
+  /// Where the baseline and the last report id outlive a restart.
+  package var stateDirectory: String?
   package var transport = Transport.https
   package var acknowledgement = Acknowledgement.publish
   /// How long a report waits for what Device Defender says about it, with a transport that hears that.
@@ -61,7 +67,10 @@ package struct Configuration: Sendable {
     format = reader.choice("DEFENDER_FORMAT", byRawValue: ReportFormat.self) ?? format
     names = reader.choice("DEFENDER_NAMES", byRawValue: ReportNames.self) ?? names
     limits = reader.limits()
-    procfsPath = reader.procfsPath() ?? procfsPath
+    procfsPath = reader.absolutePath("PROCFS_PATH") ?? procfsPath
+    stateDirectory = reader.stateDirectory()
+    customMetrics = reader.customMetrics()
+    metricsCommand = reader.metricsCommand()
     reader.checkAccess()
     acknowledgement =
       reader.choice("DEFENDER_ACKNOWLEDGE", byRawValue: Acknowledgement.self) ?? acknowledgement
@@ -82,5 +91,12 @@ package struct Configuration: Sendable {
   /// The topic that reports of `format` go to.
   package func topic(for format: ReportFormat) throws(TopicError) -> Topic {
     try topicTemplate.topic(thing: thingName ?? "", format: format)
+  }
+
+  /// A collector of what is to be reported.
+  func collector(log: Log) -> Collector {
+    Collector(
+      procfs: ProcRoot(procfsPath), log: log, maximumListSize: limits.maximumListSize,
+      systemMetrics: customMetrics, command: metricsCommand)
   }
 }

@@ -13,6 +13,17 @@ package struct LoopbackSocket: ByteSource, ~Copyable {
   private var allowance = Duration.zero
   private var deadline: BootTime?
   private var hasCalled = false
+  private var shutdown: ShutdownSignal?
+  private var atShutdown = AtShutdown.end
+  private var isHurried = false
+
+  /// What a request to stop means for an exchange that takes longer than a call.
+  package enum AtShutdown {
+    /// Nothing is lost with it: it ends.
+    case end
+    /// Somebody waits for what is sent: two seconds are left, which is what Lambda leaves the process.
+    case hurry
+  }
 
   /// Connects to the first of the endpoint's addresses that answers.
   package static func connected(
@@ -34,20 +45,32 @@ package struct LoopbackSocket: ByteSource, ~Copyable {
   }
 
   /// Begins an exchange, whose reads and writes give up when `allowance` is used up.
-  package mutating func begin(allowing allowance: Duration) {
+  package mutating func begin(
+    allowing allowance: Duration, until shutdown: ShutdownSignal? = nil, _ atShutdown: AtShutdown = .end
+  ) {
     self.allowance = allowance
+    self.shutdown = shutdown
+    self.atShutdown = atShutdown
     deadline = nil
     hasCalled = false
+    isHurried = false
   }
 
+  /// Looks, from the second call on, whether there is time for one more: also where the peer drips, and no call waits.
   private mutating func checkTime(_ step: String) throws(ExchangeError) {
     guard hasCalled else {
       hasCalled = true
       return
     }
     let now = BootTime.now
-    if let deadline, deadline <= now { throw .timedOut(step) }
-    if deadline == nil { deadline = now.advanced(by: allowance) }
+    var end = deadline ?? now.advanced(by: allowance)
+    if !isHurried, let shutdown, shutdown.isRequested {
+      if atShutdown == .end { throw .shutdown }
+      isHurried = true
+      end = min(end, now.advanced(by: .seconds(2)))
+    }
+    if deadline != nil, end <= now { throw .timedOut(step) }
+    deadline = end
   }
 
   private static func connect(to address: SocketAddress) throws(Errno) -> FileDescriptor {

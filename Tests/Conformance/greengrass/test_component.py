@@ -42,7 +42,7 @@ class TestCase(unittest.TestCase):
         return nucleus
 
     def component(self, manner, configuration=FAST, arguments=(), environment=None):
-        return self.nucleus(manner, configuration, arguments, component=[BOOTSTRAP], environment=environment)
+        return self.nucleus(manner, configuration, ["--confirm", "accepted", *arguments], component=[BOOTSTRAP], environment=environment)
 
 
 class FakeNucleus(TestCase):

@@ -104,7 +104,8 @@ def gone(pid, timeout=5):
 class LambdaImport(unittest.TestCase):
     def setUp(self):
         self.nucleus = Nucleus("classic", {"SampleIntervalSeconds": 1, "MinimumIntervalSeconds": 1,
-                                           "lambdaExecutionParameters": {}, "accessControl": ACCESS})
+                                           "lambdaExecutionParameters": {}, "accessControl": ACCESS},
+                               ["--confirm", "accepted"])
         self.addCleanup(self.nucleus.close)
 
     def function(self, agent=None):

@@ -14,7 +14,7 @@ package struct Component: ~Copyable {
   private let client: IPCClient
   private let shutdown: ShutdownSignal
   private let log: Log
-  private let publisher: GreengrassPublisher
+  private let greengrass: GreengrassPublisher
   private let updates: IPCSubscription
   private var told: Set<String> = []
   /// What the configuration in use was made of.
@@ -29,17 +29,23 @@ package struct Component: ~Copyable {
     self.client = client
     self.shutdown = shutdown
     self.log = log
-    publisher = GreengrassPublisher(client, time: SystemTime(shutdown: shutdown), log: log)
+    greengrass = GreengrassPublisher(client, time: SystemTime(shutdown: shutdown), log: log)
     updates = client.subscribe(.subscribeToConfigurationUpdate)
+  }
+
+  /// What the function runs with: a configuration, and what publishes and keeps time as it says.
+  private struct Plan {
+    let configuration: Configuration
+    let publisher: any Publisher
+    let time: any TimeKeeper
   }
 
   /// Reports, and follows the component configuration as it changes; returns when the process was asked to stop.
   package mutating func run() {
     log.info("device-defender runs as a Greengrass component.")
-    guard let configuration = nextConfiguration(after: nil) else { return }
-    let time = ComponentTime(client, updates, shutdown)
-    var handler = PublishMetricsHandler(configuration, publisher: publisher, time: time, log: log)
-    var current = configuration
+    guard var plan = nextPlan(after: nil) else { return }
+    var handler = PublishMetricsHandler(
+      plan.configuration, publisher: plan.publisher, time: plan.time, log: log)
     while true {
       do {
         let context = try Context(requestID: "", deadline: WallTime(nanosecondsSinceEpoch: .max))
@@ -48,31 +54,30 @@ package struct Component: ~Copyable {
         // Each report that failed has had its line of log; the loop has ended for another reason.
         log.debug("\(error)")
       }
-      if shutdown.isRequested { break }
-      guard let next = nextConfiguration(after: current) else { break }
-      current = next
-      handler.resume(with: next)
+      guard !shutdown.isRequested, let next = nextPlan(after: plan) else { break }
+      plan = next
+      handler.resume(with: plan.configuration, publisher: plan.publisher, time: plan.time)
     }
     log.info("Asked to stop.")
   }
 
-  /// The configuration that the nucleus has for this component, read again until it can be used; nil where the process
-  /// was asked to stop before.
+  /// What to run with by the configuration that the nucleus has for this component, read again until it can be used;
+  /// nil where the process was asked to stop before.
   ///
   /// One that can't be used leaves the `former` one in use: with a device that reports as before, a deployment with a
   /// mistake in it does no harm.
-  private mutating func nextConfiguration(after former: Configuration?) -> Configuration? {
+  private mutating func nextPlan(after former: Plan?) -> Plan? {
     while !shutdown.isRequested {
       _ = updates.takeEvents()
       client.forgetRefusals()
       if let read = readConfiguration() {
         // A deployment tells of each key that it changes, and the first time already shows all of them.
         if let former, read == lastRead { return former }
-        if let configuration = validated(read) {
+        if let plan = plan(read) {
           lastRead = read
-          publisher.retries.count = read.retryCount ?? GreengrassPublisher.RetryPolicy().count
+          greengrass.retries.count = read.retryCount ?? GreengrassPublisher.RetryPolicy().count
           if former != nil { log.info("The component configuration has changed.") }
-          return configuration
+          return plan
         }
       }
       if shutdown.isRequested { break }
@@ -102,29 +107,43 @@ package struct Component: ~Copyable {
     return nil
   }
 
-  private mutating func validated(_ read: ComponentConfiguration) -> Configuration? {
+  /// What to run with by `read`; nil, and an error in the log, where that can't be.
+  private mutating func plan(_ read: ComponentConfiguration) -> Plan? {
     for key in read.unknownKeys.sorted() {
       tell("The component configuration has the key '\(key)', which isn't known here and does nothing.")
     }
-    var mistakes = read.mistakes
     // The first report of a component isn't spread: nothing is waited for but the nucleus.
-    let variables = ["DEFENDER_TRANSPORT": publisher.transport, "DEFENDER_JITTER": "0"].merging(
-      environment.all.merging(read.variables) { _, new in new }
-    ) { _, given in given }
-    do throws(ConfigurationError) {
-      var configuration = try Configuration(Environment(variables))
-      configuration.publishTimeout = max(Self.leastPublishTime, configuration.interval)
-      let topic = try? configuration.topic(for: configuration.format)  // Was checked with the rest.
-      if variables["DEFENDER_MAX_REPORT_BYTES"] == nil, let topic {
-        configuration.limits.maximumReportBytes = IPCRequest.maximumPublishPayload(
-          topic: topic.name, messageLimit: IPCRequest.messageLimitOfLite)
-      }
-      if mistakes.isEmpty { return configuration }
-    } catch {
+    let defaults = ["DEFENDER_TRANSPORT": greengrass.transport, "DEFENDER_JITTER": "0"]
+    let given = environment.all.merging(read.variables) { _, new in new }
+    let variables = Environment(defaults.merging(given) { _, new in new })
+    var mistakes = read.mistakes
+    do {
+      var configuration = try Configuration(variables)
+      if mistakes.isEmpty { return try plan(&configuration, variables) }
+    } catch let error as ConfigurationError {
       mistakes += error.mistakes.map { "\(read.name(of: $0.variable)) \($0.problem)" }
+    } catch {
+      mistakes.append("\(error)")
     }
     log.error("The configuration can't be used: \(mistakes.joined(separator: "; ")).")
     return nil
+  }
+
+  private func plan(_ configuration: inout Configuration, _ variables: Environment) throws -> Plan {
+    let time = ComponentTime(client, updates, shutdown)
+    guard configuration.transport == .greengrass else {
+      let publisher = try makePublisher(configuration, variables, time: time, log: log)
+      let pacer: any TimeKeeper =
+        (publisher as? MQTTPublisher).map { KeepAliveTime(time, keepingAlive: $0) } ?? time
+      return Plan(configuration: configuration, publisher: publisher, time: pacer)
+    }
+    configuration.publishTimeout = max(Self.leastPublishTime, configuration.interval)
+    if variables.value("DEFENDER_MAX_REPORT_BYTES") == nil {
+      configuration.limits.maximumReportBytes = IPCRequest.maximumPublishPayload(
+        topic: try configuration.topic(for: configuration.format).name,
+        messageLimit: IPCRequest.messageLimitOfLite)
+    }
+    return Plan(configuration: configuration, publisher: greengrass, time: time)
   }
 
   /// Says something once.

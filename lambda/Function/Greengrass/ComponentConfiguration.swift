@@ -23,6 +23,7 @@ package struct ComponentConfiguration: Equatable, Sendable {
     "Topic": "DEFENDER_TOPIC",
     "Transport": "DEFENDER_TRANSPORT",
     "AcknowledgeOn": "DEFENDER_ACKNOWLEDGE",
+    "ConfirmationSeconds": "DEFENDER_CONFIRMATION_SECONDS",
     "MaximumListSize": "DEFENDER_MAX_LIST_SIZE",
     "MaximumReportBytes": "DEFENDER_MAX_REPORT_BYTES",
     "MinimumIntervalSeconds": "DEFENDER_MINIMUM_INTERVAL_SECONDS",

@@ -20,7 +20,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
 
     package init() {}
 
-    func delay(afterAttempt attempt: Int) -> Duration {
+    package func delay(afterAttempt attempt: Int) -> Duration {
       let whole = min(Self.longestDelay, firstDelay * (1 << min(attempt - 1, 20)))
       return whole / 2 + whole / 2 * Double.random(in: 0...1)
     }
