@@ -109,7 +109,9 @@ package final class DeviceDefenderResponder: Sendable {
   }
 
   /// AWS's payloads, from the developer guide and from what people have seen.
-  private func document(_ writer: some DocumentWriter, _ entry: Received, _ thing: String) -> [UInt8] {
+  private func document<Writer: DocumentWriter & ~Copyable>(
+    _ writer: consuming Writer, _ entry: Received, _ thing: String
+  ) -> [UInt8] {
     var document = writer
     document.beginMap(count: entry.isAccepted ? 4 : 5)
     document.member("thingName", thing)
