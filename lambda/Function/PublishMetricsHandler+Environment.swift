@@ -32,11 +32,6 @@ package func makePublisher(
       "is '\(configuration.transport.rawValue)', which takes a Greengrass component: no SVCUID is set"
     throw ConfigurationError(mistakes: [.init(variable: "DEFENDER_TRANSPORT", problem: problem)])
   }
-  // A certificate that isn't there to get credentials with speaks for itself.
-  if environment.value("DEFENDER_ROLE_ALIAS") == nil, let identity = try ClientIdentity(environment) {
-    return try HTTPSPublisher(
-      endpoint: endpoint, identity: identity, environment: environment, time: time, log: log)
-  }
   return try HTTPSPublisher(
     endpoint: endpoint, region: region, credentials: try CredentialChain(environment, time: time, log: log),
     exchange: try CurlExchange(
