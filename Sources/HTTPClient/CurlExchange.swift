@@ -7,16 +7,22 @@ import Platform
 /// several of these, most of which it never uses.
 package final class CurlExchange: HTTPExchange {
   private let configuration: Configuration
+  /// Says whether the process was asked to stop.
+  private let isStopRequested: () -> Bool
   private var session: CurlSession?
 
-  package init(_ configuration: Configuration) throws(HTTPError) {
+  /// An exchange that gives up about a second after `isStopRequested` says that the process is to stop.
+  package init(
+    _ configuration: Configuration, isStopRequested: @escaping () -> Bool = { false }
+  ) throws(HTTPError) {
     _ = try configuration.negotiation()
     self.configuration = configuration
+    self.isStopRequested = isStopRequested
   }
 
   package func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse {
     if let session { return try session.exchange(request, timeout: timeout) }
-    let made = try CurlSession(configuration)
+    let made = try CurlSession(configuration, isStopRequested)
     session = made
     return try made.exchange(request, timeout: timeout)
   }
@@ -36,7 +42,10 @@ private final class CurlSession {
   /// Hosts of AWS that the shipped certificate authorities don't vouch for, such as those of another partition.
   private var hostsOfOtherAuthorities: Set<String> = []
 
-  init(_ configuration: CurlExchange.Configuration) throws(HTTPError) {
+  private let isStopRequested: () -> Bool
+
+  init(_ configuration: CurlExchange.Configuration, _ isStopRequested: @escaping () -> Bool) throws(HTTPError) {
+    self.isStopRequested = isStopRequested
     let handle = try EasyHandle()
     let connectTo = try StringList(configuration.connectTo)
     negotiation = try configuration.negotiation()
@@ -67,11 +76,14 @@ private final class CurlSession {
     let fields = try StringList(headerLines(of: request))
     let sink = ResponseSink(
       headLimit: configuration.responseHeadLimit, bodyLimit: configuration.responseBodyLimit)
-    let gates = (address: AddressGate(configuration.allowedAddresses), request: RequestGate())
+    let gates = Gates(
+      address: AddressGate(configuration.allowedAddresses), request: RequestGate(),
+      stop: StopGate(isStopRequested))
     try handle.reset()
     try handle.prepareConnection(to: request.url, configuration, timeout: timeout, amazonRoots: amazonRoots)
     try handle.openSockets(through: gates.address)
     try handle.sendOnce(through: gates.request)
+    try handle.watch(through: gates.stop)
     if let negotiation { try handle.negotiate(negotiation) }
     if !configuration.connectTo.isEmpty { try handle.set(CURLOPT_CONNECT_TO, to: connectTo) }
     try handle.set(CURLOPT_HTTPHEADER, to: fields)
@@ -116,9 +128,15 @@ private final class CurlSession {
     return lines
   }
 
-  private func error(
-    for code: CURLcode, _ sink: ResponseSink, _ gates: (address: AddressGate, request: RequestGate)
-  ) -> HTTPError {
+  /// Who has a say in one transfer.
+  private struct Gates {
+    let address: AddressGate
+    let request: RequestGate
+    let stop: StopGate
+  }
+
+  private func error(for code: CURLcode, _ sink: ResponseSink, _ gates: Gates) -> HTTPError {
+    if gates.stop.hasStopped { return .stopped }
     if let part = sink.excess {
       let limit = part == .head ? configuration.responseHeadLimit : configuration.responseBodyLimit
       return .responseTooLarge(part, limit: limit)

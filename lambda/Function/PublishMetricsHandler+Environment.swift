@@ -34,7 +34,10 @@ package func makePublisher(
   }
   return try HTTPSPublisher(
     endpoint: endpoint, region: region, credentials: try CredentialChain(environment, time: time, log: log),
-    exchange: try CurlExchange(CurlExchange.Configuration(environment)), time: time, log: log)
+    exchange: try CurlExchange(
+      CurlExchange.Configuration(environment),
+      isStopRequested: { time.sleep(until: time.bootTime) == .shutdown }),
+    time: time, log: log)
 }
 
 private func makeMQTTPublisher(
