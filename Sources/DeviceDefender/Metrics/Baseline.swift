@@ -33,10 +33,13 @@ extension NetworkCounters {
   /// 32-bit counter can't be told from that); one that is new counts from zero; one that is gone counts nothing. A
   /// sum beyond 64 bits is the largest number.
   package func traffic(since earlier: NetworkCounters) -> Traffic {
-    let earlier = InterfaceIndex(earlier)
+    let index = InterfaceIndex(earlier)
     var sum = Traffic()
     for interface in interfaces {
-      sum.add(interface.traffic.since(earlier.counterpart(of: interface)?.traffic))
+      let counterpart = index.counterpart(of: interface)
+      // What a partly unreadable baseline doesn't know needn't be new.
+      if counterpart == nil, earlier.isPartial { continue }
+      sum.add(interface.traffic.since(counterpart?.traffic))
     }
     return sum
   }

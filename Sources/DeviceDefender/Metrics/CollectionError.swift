@@ -58,9 +58,10 @@ enum LineError: String, Error {
   case remotePort = "the remote port should be 4 hexadecimal digits"
   case state = "the state should be 2 hexadecimal digits"
   case interfaceName = "an interface name and ':' should begin the line"
-  case counters = "at least 10 counters should follow the interface name, each below 2^64"
+  case counters = "16 counters should follow the interface name, each below 2^64"
   case processorTimes = "'cpu' and at least 4 times in ticks should be here, each below 2^64"
   case address = "an address or a network, and the name of its interface, should be here"
+  case cut = "the file ends within the line"
   case tooLong = "the line is longer than 65,536 bytes"
 }
 

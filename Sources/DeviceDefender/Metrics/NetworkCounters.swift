@@ -54,13 +54,17 @@ extension ProcRoot {
     }
     var parser = NetworkCountersParser()
     do throws(Errno) {
-      try reader.forEachLine(of: file) { line, number, isWhole in
-        parser.parse(line, number: number, isWhole: isWhole)
+      try reader.forEachLine(of: file) { line, number, flaw in
+        parser.parse(line, number: number, flaw: flaw)
       }
     } catch {
       throw .unreadable(path: "\(self.path)/\(path)", error)
     }
     try parser.skipped.report(path: "\(self.path)/\(path)", isAllThereIs: !parser.isPlausible, to: log)
+    // Even without an interface there is a heading.
+    guard parser.isPlausible else {
+      throw .malformed(path: "\(self.path)/\(path)", line: 1, reason: "the file is empty", text: "")
+    }
     return parser.counters
   }
 }
@@ -71,9 +75,9 @@ struct NetworkCountersParser {
   private(set) var skipped = SkippedLines()
   private(set) var isPlausible = false
 
-  mutating func parse(_ line: Span<UInt8>, number: Int, isWhole: Bool) {
+  mutating func parse(_ line: Span<UInt8>, number: Int, flaw: LineError?) {
     do throws(LineError) {
-      if !isWhole { throw .tooLong }
+      if let flaw, !isBlank(line) { throw flaw }
       counters.interfaces.append(try InterfaceCounters(line: line))
       isPlausible = true
     } catch {
@@ -108,7 +112,7 @@ extension InterfaceCounters {
     _ = columns.consume(UInt8(ascii: ":"), in: line)
     columns.skipBlanks(in: line)
     traffic = Traffic()
-    for column in 0..<10 {
+    for column in 0..<16 {
       guard let value = columns.decimal(in: line), columns.endColumn(in: line) else { throw .counters }
       switch column {
       case 0: traffic.bytesIn = value
