@@ -110,7 +110,7 @@ let package = Package(
     .testTarget(
       name: "DefenderFunctionTests",
       dependencies: [
-        "AWSClient", "DefenderFunction", "DeviceDefender", "HTTPClient", "LambdaRuntime", "Platform",
+        "AWSClient", "DefenderFunction", "DeviceDefender", "HTTPClient", "LambdaRuntime", "MQTT", "Platform",
         "TestSupport", "WireFormats",
       ],
       swiftSettings: strict),
