@@ -35,6 +35,7 @@ let package = Package(
     .target(name: "Platform", dependencies: ["CLinux", "WireFormats"], swiftSettings: strict),
     .target(
       name: "HTTPClient", dependencies: ["CCurl", "COpenSSL", "Platform"], swiftSettings: strict),
+    .target(name: "GreengrassIPC", dependencies: ["Platform", "WireFormats"], swiftSettings: strict),
     .target(name: "LambdaRuntime", dependencies: ["Platform", "WireFormats"], swiftSettings: strict),
     // Brings FoundationEssentials; nothing that `bootstrap` links does.
     .target(name: "LambdaRuntimeCodable", dependencies: ["LambdaRuntime"], swiftSettings: strict),
@@ -50,11 +51,13 @@ let package = Package(
     .target(
       name: "DefenderFunction",
       dependencies: [
-        "AWSClient", "DeviceDefender", "HTTPClient", "LambdaRuntime", "MQTT", "Platform", "WireFormats",
+        "AWSClient", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaRuntime", "MQTT", "Platform",
+        "WireFormats",
       ],
       path: "lambda/Function", swiftSettings: strict),
     .executableTarget(
-      name: "bootstrap", dependencies: ["DefenderFunction", "LambdaRuntime", "Platform"],
+      name: "bootstrap",
+      dependencies: ["DefenderFunction", "GreengrassIPC", "LambdaRuntime", "Platform"],
       path: "bootstrap", swiftSettings: strict),
     .executableTarget(
       name: "echo-function", dependencies: ["LambdaRuntime", "Platform", "WireFormats"],
@@ -79,6 +82,13 @@ let package = Package(
       ],
       swiftSettings: strict),
 
+    .target(name: "CollectorReference", path: "Tests/Benchmarks/CollectorReference"),
+    .executableTarget(name: "socket-load", path: "Tests/Benchmarks/SocketLoad"),
+    .executableTarget(
+      name: "collector-benchmark",
+      dependencies: ["CLinux", "CollectorReference", "DeviceDefender", "Platform", "WireFormats"],
+      path: "Tests/Benchmarks/Collector", swiftSettings: strict),
+
     .target(
       name: "TestSupport",
       dependencies: ["CLinux", "COpenSSL", "HTTPClient", "MQTT", "Platform", "WireFormats"],
@@ -90,6 +100,9 @@ let package = Package(
     .testTarget(
       name: "HTTPClientTests", dependencies: ["HTTPClient", "Platform", "TestSupport"],
       swiftSettings: strict),
+    .testTarget(
+      name: "GreengrassIPCTests",
+      dependencies: ["GreengrassIPC", "Platform", "TestSupport", "WireFormats"], swiftSettings: strict),
     .testTarget(
       name: "LambdaRuntimeTests",
       dependencies: ["LambdaRuntime", "Platform", "TestSupport", "WireFormats", "echo-function"],
@@ -104,13 +117,20 @@ let package = Package(
       name: "AWSClientTests",
       dependencies: ["AWSClient", "HTTPClient", "Platform", "TestSupport", "WireFormats"],
       swiftSettings: strict),
+    .executableTarget(
+      name: "signing-benchmark", dependencies: ["AWSClient", "HTTPClient", "Platform"],
+      path: "Tests/Benchmarks/Signing", swiftSettings: strict),
+    .executableTarget(
+      name: "publishing-benchmark", dependencies: ["AWSClient", "HTTPClient", "Platform"],
+      path: "Tests/Benchmarks/Publishing", swiftSettings: strict),
     .testTarget(
       name: "MQTTTests", dependencies: ["MQTT", "Platform", "TestSupport", "WireFormats"],
       swiftSettings: strict),
     .testTarget(
       name: "DefenderFunctionTests",
       dependencies: [
-        "AWSClient", "DefenderFunction", "DeviceDefender", "HTTPClient", "LambdaRuntime", "MQTT", "Platform",
+        "AWSClient", "DefenderFunction", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaRuntime",
+        "MQTT", "Platform",
         "TestSupport", "WireFormats",
       ],
       swiftSettings: strict),

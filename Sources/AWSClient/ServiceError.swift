@@ -1,4 +1,5 @@
 package import HTTPClient
+import Platform
 import WireFormats
 
 /// An answer of an AWS service that isn't a success, in the shape of its REST-JSON protocol.
@@ -31,7 +32,7 @@ package struct ServiceError: Error, Equatable, Sendable, CustomStringConvertible
     guard [400, 401, 403].contains(status) else { return false }
     if let code, staleCodes.contains(code) { return true }
     let words = message?.lowercased() ?? ""
-    return contains(words, "security token")
+    return words.includes("security token")
   }
 
   package var description: String {
@@ -46,17 +47,6 @@ package struct ServiceError: Error, Equatable, Sendable, CustomStringConvertible
 private let staleCodes: Set<String> = [
   "ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException",
 ]
-
-/// Whether `part` is somewhere in `text`. The standard library's own would link its regular expressions.
-func contains(_ text: String, _ part: String) -> Bool {
-  let part = Array(part.utf8)
-  var rest = Array(text.utf8)[...]
-  while rest.count >= part.count {
-    if rest.starts(with: part) { return true }
-    rest = rest.dropFirst()
-  }
-  return false
-}
 
 /// The name in `ForbiddenException:http://internal.amazon.com/…` or `com.amazonaws.iot#ForbiddenException`.
 private func shortCode(_ text: String) -> String? {

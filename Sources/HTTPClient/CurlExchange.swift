@@ -25,7 +25,7 @@ package final class CurlExchange: HTTPExchange {
   }
 
   package func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse {
-    let start = ContinuousClock.now
+    let start = BootTime.now
     let host = host(of: request.url)
     guard configuration.usesAmazonRoots(for: host), !hostsOfOtherAuthorities.contains(host) else {
       return try exchangeOnce(request, timeout: timeout, amazonRoots: false)
@@ -46,19 +46,22 @@ package final class CurlExchange: HTTPExchange {
     let fields = try StringList(headerLines(of: request))
     let sink = ResponseSink(
       headLimit: configuration.responseHeadLimit, bodyLimit: configuration.responseBodyLimit)
-    let gate = AddressGate(configuration.allowedAddresses)
+    let gates = (address: AddressGate(configuration.allowedAddresses), request: RequestGate())
     try handle.reset()
     try handle.prepareConnection(to: request.url, configuration, timeout: timeout, amazonRoots: amazonRoots)
-    try handle.openSockets(through: gate)
+    try handle.openSockets(through: gates.address)
+    try handle.sendOnce(through: gates.request)
     if let negotiation { try handle.negotiate(negotiation) }
     if !configuration.connectTo.isEmpty { try handle.set(CURLOPT_CONNECT_TO, to: connectTo) }
     try handle.set(CURLOPT_HTTPHEADER, to: fields)
     let code = try perform(request, into: sink)
-    // libcurl has pointers to these three: they have to live until here.
+    // libcurl has pointers to these: they have to live until here.
     withExtendedLifetime(sink) {}
-    withExtendedLifetime(gate) {}
+    withExtendedLifetime(gates) {}
     withExtendedLifetime(fields) {}
-    guard code == CURLE_OK else { throw error(for: code, sink, gate) }
+    guard code == CURLE_OK else { throw error(for: code, sink, gates) }
+    // libcurl takes the end of the connection for the end of the head, too.
+    guard sink.isHeadComplete else { throw .connectionLost("the answer ended in its head") }
     return HTTPResponse(
       status: handle.number(CURLINFO_RESPONSE_CODE), headers: sink.headers, body: sink.body)
   }
@@ -92,12 +95,17 @@ package final class CurlExchange: HTTPExchange {
     return lines
   }
 
-  private func error(for code: CURLcode, _ sink: ResponseSink, _ gate: AddressGate) -> HTTPError {
+  private func error(
+    for code: CURLcode, _ sink: ResponseSink, _ gates: (address: AddressGate, request: RequestGate)
+  ) -> HTTPError {
     if let part = sink.excess {
       let limit = part == .head ? configuration.responseHeadLimit : configuration.responseBodyLimit
       return .responseTooLarge(part, limit: limit)
     }
-    if gate.refused {
+    if gates.request.refused {
+      return .connectionLost("the connection, used before, broke before any of the answer came")
+    }
+    if gates.address.refused {
       return .invalidRequest(
         "the host is at an address that may not be asked for credentials without TLS; "
           + "allowed are loopback, 169.254.170.2, 169.254.170.23 and fd00:ec2::23")
@@ -111,7 +119,7 @@ package final class CurlExchange: HTTPExchange {
       return .notTrusted(handle.reason(for: code))
     }
     return HTTPError(
-      code: code, reason: handle.reason(for: code), wasSent: handle.number(CURLINFO_REQUEST_SIZE) > 0,
+      code: code, reason: handle.reason(for: code), wasSent: gates.request.hasBegun,
       trust: configuration.trust)
   }
 }

@@ -63,6 +63,12 @@ struct EasyHandle: ~Copyable {
     try check(text.withUTF8 { unsafe ccurl_set_bytes(easy, option, $0.baseAddress, $0.count) })
   }
 
+  /// Has `gate` say whether the request may go out; it has to live until ``perform()`` returned.
+  borrowing func sendOnce(through gate: RequestGate) throws(HTTPError) {
+    let context = unsafe Unmanaged.passUnretained(gate).toOpaque()
+    try check(unsafe ccurl_set_request_function(easy, beginRequest, context))
+  }
+
   /// Asks for an application protocol; `negotiation` has to live until ``perform()`` returned.
   borrowing func negotiate(_ negotiation: ProtocolNegotiation) throws(HTTPError) {
     let context = unsafe Unmanaged.passUnretained(negotiation).toOpaque()

@@ -70,8 +70,11 @@ package struct Emulator: Sendable {
   /// The URL at which callers invoke the function.
   package var invokeURL: String { "http://127.0.0.1:\(port)\(InvokeEndpoint.path)" }
 
-  /// Every publish that reached the data plane.
+  /// The newest publishes that reached the data plane, 256 at most.
   package var publishes: [ReceivedPublish] { publishEndpoint.received }
+
+  /// How many publishes the data plane has accepted and refused.
+  package var publishCounts: (accepted: Int, refused: Int) { publishEndpoint.counts }
 
   /// Invokes the function, after those who asked before.
   package func invoke(_ request: InvocationRequest) async -> InvocationResult {

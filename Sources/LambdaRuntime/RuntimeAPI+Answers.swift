@@ -9,83 +9,121 @@ extension RuntimeAPI {
 
   /// Answers an invocation, with an error in place of a response that Lambda would not take.
   func answer(_ invocation: consuming Invocation, with outcome: Result<Response, InvocationFailure>) {
-    let path = "/invocation/\(invocation.context.requestID)"
+    let id = invocation.context.requestID
     switch outcome {
     case .success(let response):
       if let writer = response.stream {
-        stream(response.contentType, to: path, until: invocation.context.deadline, writer)
+        stream(response.contentType, to: id, until: invocation.context.deadline, writer)
       } else if response.body.count > Self.maximumResponseBytes {
         let message =
           "the response has \(response.body.count) bytes; Lambda takes \(Self.maximumResponseBytes) at most"
         log.error(message)
-        post(InvocationFailure(type: "Function.ResponseSizeTooLarge", message: message), to: path + "/error")
+        post(InvocationFailure(type: "Function.ResponseSizeTooLarge", message: message), to: .error(id))
       } else {
-        deliver(to: path + "/response", "Content-Type: ", headerValue(response.contentType), response.body)
+        deliver(to: .response(id), "Content-Type: ", headerValue(response.contentType), response.body)
       }
     case .failure(let failure):
-      post(failure, to: path + "/error")
+      post(failure, to: .error(id))
     }
   }
 
   /// Tells Lambda that the function can't start.
   func reportInitialisationFailure(_ failure: InvocationFailure) {
-    post(failure, to: "/init/error")
+    post(failure, to: .initialisationError)
   }
 
   /// Tells Lambda that the function can't go on after a snapshot.
   func reportRestoreFailure(_ failure: InvocationFailure) {
-    post(failure, to: "/restore/error")
+    post(failure, to: .restoreError)
   }
 
   /// Answers an invocation in the place of a worker that died of it.
   func reportLostInvocation(_ requestID: String, _ failure: InvocationFailure) {
-    post(failure, to: "/invocation/\(requestID)/error")
+    post(failure, to: .error(requestID))
   }
 
-  private func post(_ failure: InvocationFailure, to path: String) {
+  private func post(_ failure: InvocationFailure, to destination: Destination) {
     let fields = """
       Content-Type: application/vnd.aws.lambda.error+json\r
       Lambda-Runtime-Function-Error-Type: \(failure.keptType)\r
       Lambda-Runtime-Function-XRay-Error-Cause: \(failure.xRayCause)
       """
-    deliver(to: path, fields, "", failure.document)
+    deliver(to: destination, fields, "", failure.document)
   }
 
   /// Sends an answer until it is taken or refused; what came of it other than success is in the log.
-  private func deliver(to path: String, _ fieldName: String, _ value: String, _ body: [UInt8]) {
-    setHead(path, fieldName, value, "\r\nContent-Length: ", String(body.count))
-    let name = name(of: path)
+  ///
+  /// Once the process was asked to stop, it is sent once.
+  private func deliver(to destination: Destination, _ fieldName: String, _ value: String, _ body: [UInt8]) {
+    setHead(destination, fieldName, value, "\r\nContent-Length: ", String(body.count))
     var streak = FailureStreak(time)
     for attempt in 1...Self.answerAttempts {
       do throws(ExchangeError) {
         let answer = try connection.post(head, body)
-        logRefusal(of: name, answer, bytes: body.count, wasSentBefore: attempt > 1)
+        logRefusal(of: "\(destination)", answer, bytes: body.count, wasSentBefore: attempt > 1)
         return
       } catch {
-        if streak.isNew { log.warn("\(name) got no answer, sending it again: \(error)") }
-        guard let pause = streak.pause(after: error), attempt < Self.answerAttempts else {
-          log.error("\(name) could not be delivered: \(error)")
+        let isLast =
+          attempt == Self.answerAttempts || (shutdown?.isRequested == true && !connection.wasReused)
+        guard let pause = streak.pause(after: error), !isLast else {
+          log.error("\(destination) could not be delivered: \(error)")
           return
         }
-        // Also where the process was asked to stop: somebody waits for this answer, and there are few attempts.
+        if attempt == 1 { log.warn("\(destination) got no answer, sending it again: \(error)") }
         if !connection.wasReused { _ = time.sleep(until: time.bootTime.advanced(by: pause)) }
       }
     }
   }
 
   private func logRefusal(
-    of name: String, _ answer: RuntimeConnection.Answer, bytes: Int, wasSentBefore: Bool
+    of name: @autoclosure () -> String, _ answer: RuntimeConnection.Answer, bytes: Int, wasSentBefore: Bool
   ) {
     switch answer.head.status {
     case 200..<300: break
     case 403 where wasSentBefore:
-      log.info("\(name) had arrived the first time")
+      log.info("\(name()) had arrived the first time")
     case 413:
       log.error(
-        "\(name) was refused for its size: it has \(bytes) bytes, Lambda takes \(Self.maximumResponseBytes); "
+        "\(name()) was refused for its size: it has \(bytes) bytes, Lambda takes \(Self.maximumResponseBytes); "
           + reason(in: answer.body))
     default:
-      log.error("\(name) was refused with status \(answer.head.status): \(reason(in: answer.body))")
+      log.error("\(name()) was refused with status \(answer.head.status): \(reason(in: answer.body))")
+    }
+  }
+}
+
+/// Where an answer goes.
+enum Destination: CustomStringConvertible {
+  /// The response to the invocation with this id.
+  case response(String)
+  /// The error in its place.
+  case error(String)
+  case initialisationError
+  case restoreError
+
+  /// Appends the path, after what all paths of the Runtime API begin with.
+  func append(to request: inout [UInt8]) {
+    switch self {
+    case .response(let id), .error(let id):
+      request.append(contentsOf: "/invocation/".utf8)
+      request.append(contentsOf: id.utf8)
+      if case .response = self {
+        request.append(contentsOf: "/response".utf8)
+      } else {
+        request.append(contentsOf: "/error".utf8)
+      }
+    case .initialisationError: request.append(contentsOf: "/init/error".utf8)
+    case .restoreError: request.append(contentsOf: "/restore/error".utf8)
+    }
+  }
+
+  /// What is sent there, in words for the log.
+  var description: String {
+    switch self {
+    case .response: "the response"
+    case .error: "the error"
+    case .initialisationError: "the initialisation error"
+    case .restoreError: "the restore error"
     }
   }
 }
@@ -96,17 +134,16 @@ extension RuntimeAPI {
 
   /// Sends a response while `write` makes it.
   private func stream(
-    _ contentType: String, to path: String, until deadline: WallTime,
+    _ contentType: String, to id: String, until deadline: WallTime,
     _ write: (inout ResponseStream) throws -> Void
   ) {
     setHead(
-      path + "/response", "Content-Type: \(headerValue(contentType))\r\n",
+      .response(id), "Content-Type: \(headerValue(contentType))\r\n",
       "Lambda-Runtime-Function-Response-Mode: streaming\r\nTransfer-Encoding: chunked\r\n",
       "Trailer: \(errorTypeField)\r\nTrailer: \(errorBodyField)")
     let remaining = min(time.wallTime.duration(to: deadline), Self.longestInvocation)
     let sender = StreamSender(
-      on: connection, head: head,
-      until: time.bootTime.advanced(by: max(remaining, RuntimeConnection.exchangeTimeout)))
+      on: connection, head: head, allowing: max(remaining, RuntimeConnection.exchangeTimeout))
     var failure: InvocationFailure?
     do {
       var stream = ResponseStream(sender)
@@ -114,12 +151,12 @@ extension RuntimeAPI {
     } catch {
       failure = InvocationFailure(error)
     }
-    finish(sender, to: path, failure)
+    finish(sender, to: id, failure)
   }
 
-  private func finish(_ sender: StreamSender, to path: String, _ failure: InvocationFailure?) {
+  private func finish(_ sender: StreamSender, to id: String, _ failure: InvocationFailure?) {
     if let failure, sender.failure == nil { log.error("\(failure.type): \(failure.message)") }
-    if let failure, !sender.hasBegun { return post(failure, to: path + "/error") }
+    if let failure, !sender.hasBegun { return post(failure, to: .error(id)) }
     let trailers = failure.map { failure in
       "\(errorTypeField): \(failure.keptType)\r\n\(errorBodyField): \(base64(failure.document))\r\n"
     }
@@ -130,17 +167,8 @@ extension RuntimeAPI {
       let message = "the streamed response broke off: \(error)"
       log.error(message)
       // A stream can't be sent again, but an invocation whose stream was cut off is still open for an error.
-      post(InvocationFailure(type: "Runtime.StreamBroken", message: message), to: path + "/error")
+      post(InvocationFailure(type: "Runtime.StreamBroken", message: message), to: .error(id))
     }
-  }
-}
-
-/// What is sent to `path`, in words for the log.
-private func name(of path: String) -> String {
-  switch path {
-  case "/init/error": "the initialisation error"
-  case "/restore/error": "the restore error"
-  default: path.hasSuffix("/error") ? "the error" : "the response"
   }
 }
 

@@ -14,7 +14,7 @@ final class RuntimeAPI {
   var head: [UInt8] = []
   private let endpoint: RuntimeEndpoint
   private let function: FunctionDescription
-  private let shutdown: ShutdownSignal?
+  let shutdown: ShutdownSignal?
   private let commonFields: [UInt8]
   private let pollRequest: [UInt8]
 
@@ -23,7 +23,7 @@ final class RuntimeAPI {
     shutdown: ShutdownSignal?
   ) {
     self.endpoint = endpoint
-    connection = RuntimeConnection(to: endpoint)
+    connection = RuntimeConnection(to: endpoint, until: shutdown)
     function = FunctionDescription(environment)
     self.log = log
     self.time = time
@@ -52,6 +52,7 @@ final class RuntimeAPI {
     let request = Array("GET \(apiPath)/restore/next".utf8) + commonFields + Array("\r\n".utf8)
     var streak = FailureStreak(time)
     while true {
+      if let shutdown, shutdown.isRequested { return false }
       do throws(ExchangeError) {
         _ = try waitForAnswer(to: request)
         connection.close()
@@ -63,7 +64,7 @@ final class RuntimeAPI {
   }
 
   private func waitForAnswer(to request: [UInt8]) throws(ExchangeError) -> RuntimeConnection.Answer {
-    let answer = try connection.poll(request, until: shutdown)
+    let answer = try connection.poll(request)
     guard answer.head.status == 200 else {
       throw .refused(status: answer.head.status, reason: reason(in: answer.body))
     }
@@ -85,12 +86,12 @@ final class RuntimeAPI {
     return time.sleep(until: time.bootTime.advanced(by: pause)) == .onTime
   }
 
-  /// Makes `head` the head of a POST to `path`; `fields` end in CRLF, but for the last one.
-  func setHead(_ path: String, _ fields: String...) {
+  /// Makes `head` the head of a POST to `destination`; `fields` end in CRLF, but for the last one.
+  func setHead(_ destination: Destination, _ fields: String...) {
     head.removeAll(keepingCapacity: true)
     head.append(contentsOf: "POST ".utf8)
     head.append(contentsOf: apiPath.utf8)
-    head.append(contentsOf: path.utf8)
+    destination.append(to: &head)
     head.append(contentsOf: commonFields)
     for field in fields { head.append(contentsOf: field.utf8) }
     head.append(contentsOf: "\r\n\r\n".utf8)

@@ -1,10 +1,8 @@
-import Platform
-
 /// Sends one streamed answer: its head with the first bytes, a chunk for each write, then its end.
 final class StreamSender {
   private let connection: RuntimeConnection
   private let head: [UInt8]
-  private let deadline: BootTime
+  private let allowance: Duration
   private var open: RuntimeConnection.Open?
   /// Why the stream can't be written any more.
   private(set) var failure: ExchangeError?
@@ -12,10 +10,10 @@ final class StreamSender {
   /// Whether anything has gone out; before that, the answer can still be another one.
   var hasBegun: Bool { open != nil || failure != nil }
 
-  init(on connection: RuntimeConnection, head: [UInt8], until deadline: BootTime) {
+  init(on connection: RuntimeConnection, head: [UInt8], allowing allowance: Duration) {
     self.connection = connection
     self.head = head
-    self.deadline = deadline
+    self.allowance = allowance
   }
 
   func send(_ bytes: [UInt8]) throws(ExchangeError) {
@@ -37,7 +35,7 @@ final class StreamSender {
       if let open {
         try open.reader.source.send(start, bytes, end)
       } else {
-        let new = try connection.takeLiveConnection(until: deadline)
+        let new = try connection.takeLiveConnection(allowing: allowance)
         open = new
         try new.reader.source.send(head + start, bytes, end)
       }

@@ -80,6 +80,16 @@ public final class Log {
     }
   }
 
+  /// The log of a Greengrass component, at the level and in the format that the environment asks for: the nucleus files
+  /// standard output as INFO and standard error as WARN.
+  package static func ofComponent(_ environment: Environment) -> Log {
+    let asked = Log(environment)
+    return Log(level: asked.level, format: asked.format) { level, line in
+      // A log that can't be written has nobody left to tell.
+      try? writeAll(line, to: level < .warn ? STDOUT_FILENO : STDERR_FILENO)
+    }
+  }
+
   public func debug(_ message: @autoclosure () -> String) { log(.debug, message) }
   public func info(_ message: @autoclosure () -> String) { log(.info, message) }
   public func warn(_ message: @autoclosure () -> String) { log(.warn, message) }

@@ -14,6 +14,7 @@ package func hex(_ bytes: some Sequence<UInt8>) -> String {
 }
 
 /// The value of a hexadecimal digit of either case; nil for any other character.
+@inlinable @inline(__always)
 package func hexDigitValue(_ digit: UInt8) -> UInt8? {
   switch digit {
   case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")

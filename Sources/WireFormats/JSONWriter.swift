@@ -1,85 +1,145 @@
 /// Writes compact JSON (RFC 8259).
-package struct JSONWriter: DocumentWriter {
-  package private(set) var bytes: [UInt8] = []
+public struct JSONWriter: DocumentWriter, ~Copyable {
+  @usableFromInline var buffer: ByteBuffer
   /// Whether a comma belongs before the next key or value: false right after an opening bracket, and after a key.
-  private var needsComma = false
+  @usableFromInline var needsComma = false
 
-  package init() {}
+  /// A writer with room for `capacity` bytes before it has to grow.
+  public init(capacity: Int = 256) {
+    buffer = ByteBuffer(capacity: capacity)
+  }
 
-  package mutating func beginMap(count: Int) { open(UInt8(ascii: "{")) }
-  package mutating func endMap() { close(UInt8(ascii: "}")) }
-  package mutating func beginList(count: Int) { open(UInt8(ascii: "[")) }
-  package mutating func endList() { close(UInt8(ascii: "]")) }
+  public var bytes: [UInt8] { buffer.bytes }
 
-  package mutating func key(_ name: String) {
+  @inlinable @inline(__always)
+  public mutating func beginMap(count: Int) { open(UInt8(ascii: "{")) }
+  @inlinable @inline(__always)
+  public mutating func endMap() { close(UInt8(ascii: "}")) }
+  @inlinable @inline(__always)
+  public mutating func beginList(count: Int) { open(UInt8(ascii: "[")) }
+  @inlinable @inline(__always)
+  public mutating func endList() { close(UInt8(ascii: "]")) }
+
+  @inlinable
+  public mutating func key(_ name: String) {
     separate()
     appendQuoted(name)
-    bytes.append(UInt8(ascii: ":"))
+    buffer.append(UInt8(ascii: ":"))
     needsComma = false
   }
 
-  package mutating func string(_ text: String) {
+  @inlinable @inline(__always)
+  public mutating func key(_ name: ShortText) {
+    buffer.append(member: name, needsComma: needsComma)
+    needsComma = false
+  }
+
+  @inlinable
+  public mutating func string(_ text: String) {
     separate()
     appendQuoted(text)
     needsComma = true
   }
 
-  package mutating func string(utf8 text: Span<UInt8>) {
+  @inlinable @inline(__always)
+  public mutating func string(_ text: ShortText) {
+    if text.isPlain {
+      separate()
+      buffer.append(quoted: text)
+      needsComma = true
+    } else {
+      string(text.string)
+    }
+  }
+
+  @inlinable @inline(__always)
+  public mutating func string(plain text: Span<UInt8>) {
     separate()
-    bytes.append(UInt8(ascii: "\""))
-    for index in text.indices { appendEscaped(text[index]) }
-    bytes.append(UInt8(ascii: "\""))
+    buffer.append(UInt8(ascii: "\""))
+    buffer.append(text)
+    buffer.append(UInt8(ascii: "\""))
     needsComma = true
   }
 
-  package mutating func integer(_ value: UInt64) { literal(String(value)) }
+  @inlinable @inline(__always)
+  public mutating func integer(_ value: UInt64) {
+    separate()
+    buffer.append(decimal: value)
+    needsComma = true
+  }
 
   /// Writes a number; `null` for infinity and NaN, which JSON can't tell.
-  package mutating func number(_ value: Double) { literal(value.isFinite ? "\(value)" : "null") }
+  public mutating func number(_ value: Double) { literal(value.isFinite ? "\(value)" : "null") }
 
-  package mutating func boolean(_ value: Bool) { literal(value ? "true" : "false") }
+  public mutating func boolean(_ value: Bool) { literal(value ? "true" : "false") }
 
-  package mutating func null() { literal("null") }
+  public mutating func null() { literal("null") }
 
   /// Writes a value that is JSON already.
-  package mutating func literal(_ json: String) {
+  public mutating func literal(_ json: String) {
     separate()
-    bytes.append(contentsOf: json.utf8)
+    buffer.append(json.utf8.span)
     needsComma = true
   }
 
-  private mutating func open(_ bracket: UInt8) {
+  @inlinable @inline(__always)
+  mutating func open(_ bracket: UInt8) {
     separate()
-    bytes.append(bracket)
+    buffer.append(bracket)
     needsComma = false
   }
 
-  private mutating func close(_ bracket: UInt8) {
-    bytes.append(bracket)
+  @inlinable @inline(__always)
+  mutating func close(_ bracket: UInt8) {
+    buffer.append(bracket)
     needsComma = true
   }
 
-  private mutating func separate() {
-    if needsComma { bytes.append(UInt8(ascii: ",")) }
+  @inlinable @inline(__always)
+  mutating func separate() {
+    if needsComma { buffer.append(UInt8(ascii: ",")) }
   }
 
-  private mutating func appendQuoted(_ text: String) {
-    bytes.append(UInt8(ascii: "\""))
-    for byte in text.utf8 { appendEscaped(byte) }
-    bytes.append(UInt8(ascii: "\""))
+  @inlinable
+  mutating func appendQuoted(_ text: String) {
+    buffer.append(UInt8(ascii: "\""))
+    let characters = text.utf8.span
+    if isPlain(characters) {
+      buffer.append(characters)
+    } else {
+      for index in characters.indices { appendEscaped(characters[index]) }
+    }
+    buffer.append(UInt8(ascii: "\""))
   }
 
-  private mutating func appendEscaped(_ byte: UInt8) {
+  @usableFromInline
+  mutating func appendEscaped(_ byte: UInt8) {
+    if !needsEscape(byte) {
+      buffer.append(byte)
+      return
+    }
+    buffer.append(UInt8(ascii: "\\"))
     switch byte {
-    case UInt8(ascii: "\""): bytes.append(contentsOf: #"\""#.utf8)
-    case UInt8(ascii: "\\"): bytes.append(contentsOf: #"\\"#.utf8)
-    case 0x0A: bytes.append(contentsOf: #"\n"#.utf8)
-    case 0x0D: bytes.append(contentsOf: #"\r"#.utf8)
-    case 0x09: bytes.append(contentsOf: #"\t"#.utf8)
-    case 0x00..<0x20, 0x7F:
-      bytes.append(contentsOf: #"\u00"#.utf8)
-      appendHex(byte, to: &bytes)
-    default: bytes.append(byte)
+    case UInt8(ascii: "\""), UInt8(ascii: "\\"): buffer.append(byte)
+    case 0x0A: buffer.append(UInt8(ascii: "n"))
+    case 0x0D: buffer.append(UInt8(ascii: "r"))
+    case 0x09: buffer.append(UInt8(ascii: "t"))
+    default:
+      var digits = Array("u00".utf8)
+      appendHex(byte, to: &digits)
+      buffer.append(digits.span)
     }
   }
+}
+
+/// Whether nothing in the text needs an escape, which is so of nearly every one.
+@inlinable @inline(__always)
+func isPlain(_ text: Span<UInt8>) -> Bool {
+  for index in text.indices where needsEscape(text[index]) { return false }
+  return true
+}
+
+@inlinable @inline(__always)
+func needsEscape(_ byte: UInt8) -> Bool {
+  byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") || byte == 0x7F
 }

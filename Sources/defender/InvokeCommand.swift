@@ -62,7 +62,7 @@ struct InvokeCommand: AsyncParsableCommand {
         let result = await emulator.invoke(InvocationRequest(event: event)).complete()
         let title = result.failure == nil ? "The function answered:" : "The function failed:"
         console.output("\(title)\n\(readable(result.body))")
-        if let summary = summary(of: emulator.publishes) { console.output(summary) }
+        if let summary = summary(of: emulator.publishCounts) { console.output(summary) }
         return result.failure == nil
       }
     } catch let error as ServerError {
@@ -71,15 +71,13 @@ struct InvokeCommand: AsyncParsableCommand {
   }
 
   /// What came of all publishes, in plain words; nil where there was none.
-  private func summary(of publishes: [ReceivedPublish]) -> String? {
-    if publishes.isEmpty { return nil }
-    let accepted = publishes.count { $0.verdict == .accepted }
-    let refused = publishes.count - accepted
+  private func summary(of counts: (accepted: Int, refused: Int)) -> String? {
+    if counts == (0, 0) { return nil }
     let verified =
-      accepted == 1
+      counts.accepted == 1
       ? "1 report of this machine was published, and its signature verified."
-      : "\(accepted) reports of this machine were published, and their signatures verified."
-    return refused == 0 ? verified : "\(verified) \(refused) refused: the log says why."
+      : "\(counts.accepted) reports of this machine were published, and their signatures verified."
+    return counts.refused == 0 ? verified : "\(verified) \(counts.refused) refused: the log says why."
   }
 
   private func eventBytes() throws -> [UInt8] {

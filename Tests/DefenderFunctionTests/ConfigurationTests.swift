@@ -95,7 +95,11 @@ import Testing
     ("DEFENDER_MAX_LIST_SIZE", "many"), ("DEFENDER_MAX_REPORT_BYTES", "511"),
     ("DEFENDER_MAX_REPORT_BYTES", "131073"), ("DEFENDER_JITTER", "yes"),
     ("DEFENDER_MINIMUM_INTERVAL_SECONDS", "0"), ("AWS_ENDPOINT_URL_IOT_DATA_PLANE", "localhost:8883"),
-    ("AWS_ENDPOINT_URL", "ftp://localhost"), ("AWS_REGION", "-"), ("AWS_REGION", "eu-west-1-"),
+    ("AWS_ENDPOINT_URL", "ftp://localhost"), ("DEFENDER_CUSTOM_METRICS", "cpu_usage,nonsense"),
+    ("DEFENDER_CUSTOM_METRICS_COMMAND", "metrics.sh"),
+    ("DEFENDER_CUSTOM_METRICS_COMMAND", "/nonexistent/metrics"), ("DEFENDER_STATE_DIRECTORY", "state"),
+    ("DEFENDER_STATE_DIRECTORY", "/nonexistent/parent/state"), ("AWS_REGION", "-"),
+    ("AWS_REGION", "eu-west-1-"),
     ("AWS_REGION", String(repeating: "a", count: 64)), ("AWS_CA_BUNDLE", "/nonexistent/ca.pem"),
     ("DEFENDER_TOPIC", String(repeating: "x", count: 250) + "/{thing}"),
   ])

@@ -3,6 +3,7 @@ import Glibc
 import Platform
 import TestSupport
 import Testing
+import WireFormats
 
 @testable import DeviceDefender
 

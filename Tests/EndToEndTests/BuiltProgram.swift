@@ -75,21 +75,20 @@ struct BuiltProgram: Sendable {
     let outputFile = try files.write("output", "")
     // The pipe of a child process holds both outputs; a shell gives standard output a file of its own, and goes.
     let redirect = #"exec 3>"$1" <"$2"; shift 2; exec "$@" >&3 3>&-"#
-    let process = try ChildProcess(
-      launching: "/bin/sh", arguments: ["-c", redirect, "sh", outputFile, inputFile, path] + arguments,
-      environment: environment)
+    let process = try await ChildProcess.start(
+      "/bin/sh", arguments: ["-c", redirect, "sh", outputFile, inputFile, path] + arguments,
+      environment: ["AWS_EC2_METADATA_DISABLED": "true"].merging(environment) { _, given in given })
     let errors = Mutex<[String]>([])
-    let lines = LineCollector { line in
-      errors.withLock { $0.append(line) }
-      onErrorLine(line)
-    }
     let overdue = Task {
       if (try? await Task.sleep(for: limit)) != nil { process.send(SIGKILL) }
     }
     let sender = signals.map { signals in
       Task { for await signal in signals { process.send(signal) } }
     }
-    let status = await process.wait(lines: lines)
+    let status = await process.wait { line in
+      errors.withLock { $0.append(line) }
+      onErrorLine(line)
+    }
     overdue.cancel()
     sender?.cancel()
     let output = try readFile(outputFile, limit: 1 << 24)

@@ -87,6 +87,33 @@ import WireFormats
     #expect(run.output.contains("The emulator was stopped"))
   }
 
+  @Test func `invoke keeps its time limit where the function never stops writing`() async throws {
+    let run = try await BuiltProgram("defender").run(
+      ["invoke", "--bootstrap", "/usr/bin/yes", "--timeout", "0.5"], environment: environment)
+    #expect(run.status == .code(1))
+    #expect(run.errors.count { $0 == "y" } > 1_000)
+    #expect(run.errors.contains { $0.contains("Task timed out after 0.50 seconds") })
+  }
+
+  @Test func `invoke leaves no function behind where it is killed`() async throws {
+    let directory = try TemporaryDirectory()
+    let script = try directory.write("function", "#!/bin/sh\necho $$\nexec sleep 600\n")
+    try #require(unsafe chmod(script, 0o700) == 0)
+    let (signals, sender) = AsyncStream.makeStream(of: Int32.self)
+    let run = try await BuiltProgram("defender").run(
+      ["invoke", "--bootstrap", script], environment: environment, signals: signals
+    ) { line in
+      if Int32(line) != nil { sender.yield(SIGKILL) }
+    }
+    #expect(run.status == .signal(SIGKILL))
+    let function = try #require(run.errors.compactMap { Int32($0) }.first)
+    // It has been killed by now; its new parent has to collect it, and may take its time.
+    while let stat = try? readFile("/proc/\(function)/stat", limit: 1 << 12) {
+      if String(decoding: stat, as: UTF8.self).contains(") Z ") { break }
+      await Task.yield()
+    }
+  }
+
   // MARK: emulator
 
   @Test func `emulator serves callers in turn, starts a dead function again, and ends when asked`()
@@ -277,6 +304,7 @@ private func publish(
       "AWS_ACCESS_KEY_ID": credentials.accessKeyID, "AWS_SECRET_ACCESS_KEY": credentials.secretAccessKey,
       "AWS_SESSION_TOKEN": credentials.sessionToken, "AWS_REGION": "us-east-1",
       "AWS_ENDPOINT_URL_IOT_DATA_PLANE": "http://127.0.0.1:\(emulator.port)",
+      "AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nowhere",
     ]
     let run = try await BuiltProgram("defender").run(
       ["publish"] + arguments, environment: environment.merging(variables) { _, new in new }, input: input)

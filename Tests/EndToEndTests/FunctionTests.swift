@@ -47,7 +47,7 @@ import WireFormats
       }
       let reports = try emulator.publishes.map { try JSONValue(parsing: $0.payload) }
       #expect(reports.map { $0["metrics"]?["network_stats"] != nil } == [false, true])
-      #expect(lines.platform.count { $0.contains("Init Duration:") } == 1)
+      #expect(lines.starts == 1)
     }
   }
 
@@ -252,7 +252,7 @@ import WireFormats
       #expect(lines.output.contains { $0.contains("[ERROR]") })
       isMended.withLock { $0 = true }
       #expect(await emulator.invoke(request).failure == nil)
-      #expect(lines.platform.count { $0.contains("Init Duration:") } == 1, "it was started twice")
+      #expect(lines.starts == 1, "it was started twice")
     }
   }
 
@@ -301,28 +301,10 @@ private func withEmulator<Result: Sendable>(
   _ variables: [String: String] = [:], timeout: Int = 60, credentials: TemporaryCredentials = .random(),
   _ body: @Sendable (Emulator, Lines) async throws -> Result
 ) async throws -> Result {
-  let bootstrap = try BuiltProgram("bootstrap").path
-  var function = FunctionConfiguration(bootstrap: bootstrap, timeout: .seconds(timeout))
+  var function = FunctionConfiguration(
+    bootstrap: try BuiltProgram("bootstrap").path, timeout: .seconds(timeout))
   function.environment = ["DEFENDER_MINIMUM_INTERVAL_SECONDS": "0.1"].merging(variables) { _, own in own }
   var configuration = Emulator.Configuration(function: function)
   configuration.credentials = credentials
-  let lines = Lines()
-  return try await Turnstile.processes.pass {
-    try await Emulator.run(configuration, report: lines.add) { try await body($0, lines) }
-  }
-}
-
-/// What an emulator reported.
-private final class Lines: Sendable {
-  private let events = Mutex<[EmulatorEvent]>([])
-
-  func add(_ event: EmulatorEvent) { events.withLock { $0.append(event) } }
-
-  var output: [String] {
-    events.withLock { $0 }.compactMap { if case .output(let line) = $0 { line } else { nil } }
-  }
-
-  var platform: [String] {
-    events.withLock { $0 }.compactMap { if case .platform(let line) = $0 { line } else { nil } }
-  }
+  return try await Lines.ofEmulator(configuration, body)
 }

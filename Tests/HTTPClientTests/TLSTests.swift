@@ -110,6 +110,27 @@ struct `TLS` {
     }
   }
 
+  @Test func `says that the other side refused the client certificate`() throws {
+    let authority = try ThrowawayAuthority()
+    let server = try ScriptedServer(
+      [.keep(httpResponse())],
+      tls: TLSServerContext(
+        authority.issue("server", names: names), clientAuthority: authority.certificateFile))
+    defer { server.stop() }
+    let expired = try authority.issue("device", names: "DNS:device", isExpired: true)
+    var configuration = configuration(authority)
+    configuration.identity = ClientIdentity(
+      certificateFile: expired.certificateFile, keyFile: expired.keyFile)
+    #expect {
+      try get(server.url, configuration)
+    } throws: { error in
+      // What is left of the connection may be gone before the reason is read.
+      if case .connectionLost = error as? HTTPError { return true }
+      return isNotTrusted(error) && "\(error)".contains("our certificate was refused")
+    }
+    #expect(server.received.isEmpty)
+  }
+
   @Test func `asks the shipped authorities for a host of AWS first, and then the system's`() throws {
     let authority = try ThrowawayAuthority()
     let server = try ScriptedServer(

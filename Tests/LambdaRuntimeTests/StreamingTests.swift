@@ -1,3 +1,4 @@
+import Platform
 import TestSupport
 import Testing
 import WireFormats
@@ -92,14 +93,28 @@ struct StreamingTests {
   }
 
   @Test func `takes a new connection for a stream where the old one was given up`() throws {
-    let closing = LoopbackServer.Reply.sendAndClose(LoopbackServer.Reply.response(202, body: []))
-    // The event of the second invocation closes its connection as well.
-    let last = LoopbackServer.Reply.sendAndClose(
-      LoopbackServer.Reply.response(200, [("Lambda-Runtime-Aws-Request-Id", "b")], body: Array("{}".utf8)))
-    let run = try ServedRuntime(
-      script: [event(), closing, last, accepted],
-      handler: TestHandler { _, _ in Response(streaming: "text/plain") { try $0.write([0x31]) } })
-    #expect(run.answers.map(\.text) == ["1", "1"])
-    #expect(run.error == nil)
+    let stop = try StopSwitch()
+    let server = try LoopbackServer { request in
+      guard request.method == "GET" else { return accepted }
+      guard request.connection < 3 else {
+        stop.stop()
+        return .hold
+      }
+      // Says nothing of closing, and closes all the same.
+      return .sendAndClose(
+        LoopbackServer.Reply.response(200, [("Lambda-Runtime-Aws-Request-Id", "a")], body: Array("{}".utf8)))
+    }
+    var number = 0
+    let environment = Environment(["AWS_LAMBDA_RUNTIME_API": server.authority])
+    try serve(in: environment, log: Log { _, _ in }, until: try stop.signal()) {
+      TestHandler { _, _ in
+        number += 1
+        #expect(server.hasClosed(number))
+        return Response(streaming: "text/plain") { try $0.write([0x31]) }
+      }
+    }
+    let answers = server.requests.filter { $0.method == "POST" }
+    #expect(answers.map(\.text) == ["1", "1"])
+    #expect(answers.map(\.connection) == [2, 3], "each on a connection after the one of its event")
   }
 }

@@ -2,7 +2,7 @@ import Testing
 import WireFormats
 
 /// A document with one of everything, written by either writer.
-private func writeSample(to document: inout some DocumentWriter) {
+private func writeSample(to document: inout some DocumentWriter & ~Copyable) {
   document.beginMap(count: 5)
   document.member("text", "a\"\\\n\u{1}\u{7F}é")
   document.member("max", UInt64.max)
@@ -61,5 +61,63 @@ private func writeSample(to document: inout some DocumentWriter) {
         == "a5" + "64" + hex("text".utf8) + "68" + hex("a\"\\\n\u{1}\u{7F}é".utf8) + "63" + hex("max".utf8)
         + "1bffffffffffffffff" + "64" + hex("half".utf8) + "fb3fe0000000000000" + "64" + hex("list".utf8)
         + "83f580a0" + "62" + hex("no".utf8) + "f4")
+  }
+
+  @Test func `writes every length of number as the standard library does`() {
+    var values: [UInt64] = [0, .max]
+    var power: UInt64 = 1
+    for _ in 0..<19 {
+      power *= 10
+      values += [power - 1, power, power + 1, power / 3, power / 2 + 7]
+    }
+    for value in values {
+      var document = JSONWriter()
+      document.integer(value)
+      #expect(document.bytes == Array(String(value).utf8))
+    }
+  }
+
+  @Test(arguments: ["", "a", "eth0", "a\"b", "\u{1}", "é", String(repeating: "x", count: 32)])
+  func `writes short text as it writes any other`(text: String) throws {
+    let short = try #require(ShortText(text))
+    #expect(short.string == text)
+    #expect(try #require(ShortText(text)) == short)
+    var json = JSONWriter()
+    var otherJSON = JSONWriter()
+    json.beginList(count: 2)
+    otherJSON.beginList(count: 2)
+    var cbor = CBORWriter()
+    var otherCBOR = CBORWriter()
+    for _ in 0..<2 {
+      json.string(short)
+      otherJSON.string(text)
+      cbor.string(short)
+      otherCBOR.string(text)
+    }
+    #expect(json.bytes == otherJSON.bytes)
+    #expect(cbor.bytes == otherCBOR.bytes)
+  }
+
+  @Test func `takes no text that is longer than 32 bytes for short`() {
+    #expect(ShortText(String(repeating: "x", count: 33)) == nil)
+    #expect(ShortText(String(repeating: "é", count: 17)) == nil)
+  }
+
+  @Test func `grows with what is written`() {
+    var document = CBORWriter(capacity: 0)
+    for _ in 0..<1_000 { document.key("a name of several characters" as ShortText) }
+    document.string(String(repeating: "y", count: 100_000))
+    #expect(document.bytes.count == 1_000 * 30 + 5 + 100_000)
+    #expect(document.bytes.suffix(100_000).allSatisfy { $0 == UInt8(ascii: "y") })
+  }
+
+  @Test func `writes plain text given as bytes`() {
+    let text = Array("192.0.2.1:443".utf8)
+    var json = JSONWriter()
+    var cbor = CBORWriter()
+    json.string(plain: text.span)
+    cbor.string(plain: text.span)
+    #expect(json.bytes == Array("\"192.0.2.1:443\"".utf8))
+    #expect(cbor.bytes == [0x6D] + text)
   }
 }

@@ -4,7 +4,7 @@ package import Platform
 
 /// How reports leave.
 package enum Transport: String, CaseIterable, Sendable {
-  case https, mqtt
+  case https, mqtt, greengrass
 }
 
 /// What moves the baseline of the deltas.
@@ -31,11 +31,17 @@ package struct Configuration: Sendable {
   package var names = ReportNames.long
   package var limits = ReportLimits()
   package var procfsPath = "/proc"
+  /// Custom metrics to add to each report.
+  package var customMetrics: [SystemMetric] = []
+  /// A program that tells further ones.
+  package var metricsCommand: MetricsCommand?
+  /// Where the baseline and the last report id outlive a restart.
+  package var stateDirectory: String?
   package var transport = Transport.https
   package var acknowledgement = Acknowledgement.publish
   /// How long a report waits for what Device Defender says about it, with a transport that hears that.
   package var confirmationTime = Duration.seconds(10)
-  /// How long one publish may take at most.
+  /// How long one publish may take at most, with everything that is tried again.
   package var publishTimeout = Duration.seconds(10)
   /// Nil only where the transport needs none; so the next two.
   package var region: String?
@@ -61,7 +67,10 @@ package struct Configuration: Sendable {
     format = reader.choice("DEFENDER_FORMAT", byRawValue: ReportFormat.self) ?? format
     names = reader.choice("DEFENDER_NAMES", byRawValue: ReportNames.self) ?? names
     limits = reader.limits()
-    procfsPath = reader.procfsPath() ?? procfsPath
+    procfsPath = reader.absolutePath("PROCFS_PATH") ?? procfsPath
+    stateDirectory = reader.stateDirectory()
+    customMetrics = reader.customMetrics()
+    metricsCommand = reader.metricsCommand()
     reader.checkAccess()
     acknowledgement =
       reader.choice("DEFENDER_ACKNOWLEDGE", byRawValue: Acknowledgement.self) ?? acknowledgement
@@ -82,5 +91,12 @@ package struct Configuration: Sendable {
   /// The topic that reports of `format` go to.
   package func topic(for format: ReportFormat) throws(TopicError) -> Topic {
     try topicTemplate.topic(thing: thingName ?? "", format: format)
+  }
+
+  /// A collector of what is to be reported.
+  func collector(log: Log) -> Collector {
+    Collector(
+      procfs: ProcRoot(procfsPath), log: log, maximumListSize: limits.maximumListSize,
+      systemMetrics: customMetrics, command: metricsCommand)
   }
 }

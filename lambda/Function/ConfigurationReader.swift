@@ -1,5 +1,6 @@
 import AWSClient
 import DeviceDefender
+import Glibc
 import Platform
 
 /// Every mistake in the environment, in one error: whoever mends one should not meet the next only then.
@@ -94,12 +95,45 @@ struct ConfigurationReader {
     return limits
   }
 
-  mutating func procfsPath() -> String? {
-    guard let path = environment.value("PROCFS_PATH") else { return nil }
-    if !path.hasPrefix("/") {
-      note("PROCFS_PATH", "is '\(path)'; it has to be an absolute path such as /proc")
+  mutating func absolutePath(_ variable: String) -> String? {
+    guard let path = environment.value(variable) else { return nil }
+    if !path.hasPrefix("/") { note(variable, "is '\(path)'; it has to be an absolute path") }
+    return path
+  }
+
+  /// A directory that is there, or can be made in one that is.
+  mutating func stateDirectory() -> String? {
+    guard let path = absolutePath("DEFENDER_STATE_DIRECTORY"), path.hasPrefix("/") else { return nil }
+    let parent = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[..<$0]) + "/" } ?? "/"
+    let isUsable = unsafe access(path, W_OK | X_OK) == 0
+    if !isUsable, unsafe access(path, F_OK) == 0 || access(parent, W_OK | X_OK) != 0 {
+      note("DEFENDER_STATE_DIRECTORY", "is '\(path)', which can't be written to: \(Errno.current)")
     }
     return path
+  }
+
+  mutating func customMetrics() -> [SystemMetric] {
+    guard let text = environment.value("DEFENDER_CUSTOM_METRICS") else { return [] }
+    do throws(CustomMetricError) {
+      return try SystemMetric.list(parsing: text)
+    } catch {
+      note("DEFENDER_CUSTOM_METRICS", "is '\(text)': \(error)")
+      return []
+    }
+  }
+
+  mutating func metricsCommand() -> MetricsCommand? {
+    guard let path = environment.value("DEFENDER_CUSTOM_METRICS_COMMAND") else { return nil }
+    do throws(CustomMetricError) {
+      let command = try MetricsCommand(path: path, environment: environment)
+      if unsafe access(path, X_OK) != 0 {
+        note("DEFENDER_CUSTOM_METRICS_COMMAND", "is '\(path)', which can't be run: \(Errno.current)")
+      }
+      return command
+    } catch {
+      note("DEFENDER_CUSTOM_METRICS_COMMAND", "is '\(path)': \(error)")
+      return nil
+    }
   }
 
   mutating func confirmationTime() -> Duration? {

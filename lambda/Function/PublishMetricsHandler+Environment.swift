@@ -23,7 +23,10 @@ package func makePublisher(
     return try makeMQTTPublisher(mqtt, region: configuration.region, environment, time: time, log: log)
   }
   guard let endpoint = configuration.endpoint, let region = configuration.region else {
-    throw ConfigurationError(mistakes: [])
+    // Only the component mode has a nucleus to publish through, and it brings its own publisher.
+    let problem =
+      "is '\(configuration.transport.rawValue)', which takes a Greengrass component: no SVCUID is set"
+    throw ConfigurationError(mistakes: [.init(variable: "DEFENDER_TRANSPORT", problem: problem)])
   }
   return try HTTPSPublisher(
     endpoint: endpoint, region: region, credentials: try CredentialChain(environment, time: time, log: log),

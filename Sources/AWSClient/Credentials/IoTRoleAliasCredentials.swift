@@ -40,7 +40,7 @@ package final class IoTRoleAliasCredentials: CredentialSource {
         "\(variable) isn't set; `aws iot describe-endpoint --endpoint-type iot:CredentialProvider` tells it")
     }
     do throws(EndpointError) {
-      let endpoint = try Endpoint(url: contains(host, "://") ? host : "https://\(host)", namedBy: variable)
+      let endpoint = try Endpoint(url: host.includes("://") ? host : "https://\(host)", namedBy: variable)
       guard endpoint.isSecure else {
         throw .malformedURL(variable: variable, URLError(url: host, reason: "it isn't https"))
       }

@@ -1,4 +1,6 @@
 package import HTTPClient
+import Platform
+import WireFormats
 
 /// Why a message wasn't published, or isn't known to be.
 package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -81,6 +83,8 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     case .notResolved: "Check the endpoint's name, the region and the resolver (/etc/resolv.conf)."
     case .notConnected, .timedOut(.connecting, _):
       "Check the endpoint, the route and the firewall; HTTPS_PROXY names a proxy where one is needed."
+    case .notTrusted(let reason) where contains(reason, "our certificate"):
+      "The certificate has to be registered and active in AWS IoT, and the key has to be its own."
     case .notTrusted: "AWS_CA_BUNDLE names a file with the certificate authorities to trust."
     case .handshakeFailed: "The other side may want a client certificate, or no TLS at all."
     case .proxyRefused(407, _): "HTTPS_PROXY needs the user name and password that the proxy wants."
@@ -97,16 +101,16 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     switch error.status {
     case 400: return "AWS IoT doesn't take this topic or these parameters."
     case 401, 403:
-      if contains(message, "signature we calculated") {
+      if message.includes("signature we calculated") {
         return "The secret access key doesn't belong to the access key id, or a proxy changed the request."
       }
-      if contains(message, "signature expired") || contains(message, "signature not yet current") {
+      if message.includes("signature expired") || message.includes("signature not yet current") {
         return "The clock is wrong; set it (NTP)."
       }
-      if contains(message, "scoped to") {
+      if message.includes("scoped to") {
         return "AWS_REGION has to be the region of the endpoint."
       }
-      if contains(message, "security token") || contains(message, "expired") {
+      if message.includes("security token") || message.includes("expired") {
         return "The credentials are expired or not of this partition; get new ones."
       }
       return

@@ -11,7 +11,7 @@ package struct CustomMetric: Equatable, Sendable {
   }
 
   /// Writes the name and the value. The value is a list of one: AWS refuses a report in which it is bare.
-  package func write(to document: inout some DocumentWriter) {
+  package func write(to document: inout some DocumentWriter & ~Copyable) {
     document.key(name.text)
     document.beginList(count: 1)
     document.beginMap(count: 1)
@@ -61,7 +61,7 @@ package enum CustomMetricValue: Equatable, Sendable {
     }
   }
 
-  package func write(to document: inout some DocumentWriter) {
+  package func write(to document: inout some DocumentWriter & ~Copyable) {
     switch self {
     case .number(let number):
       document.metricNumber(number)
@@ -77,7 +77,7 @@ package enum CustomMetricValue: Equatable, Sendable {
   }
 }
 
-extension DocumentWriter {
+extension DocumentWriter where Self: ~Copyable {
   /// Writes a whole number as one, and any other with the 15 digits that the service keeps.
   fileprivate mutating func metricNumber(_ value: Double) {
     let value = roundedToSignificantDigits(value)

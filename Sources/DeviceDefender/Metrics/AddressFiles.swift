@@ -57,10 +57,10 @@ extension ProcRoot {
     forEachAddressLine(of: "\(directory)/if_inet6", log) { line in
       var columns = ColumnReader()
       guard
-        let first = columns.hexadecimal(digits: 8, in: line),
-        let second = columns.hexadecimal(digits: 8, in: line),
-        let third = columns.hexadecimal(digits: 8, in: line),
-        let fourth = columns.hexadecimal(digits: 8, in: line),
+        let first = columns.eightHexadecimalDigits(in: line),
+        let second = columns.eightHexadecimalDigits(in: line),
+        let third = columns.eightHexadecimalDigits(in: line),
+        let fourth = columns.eightHexadecimalDigits(in: line),
         columns.endColumn(in: line)
       else { return false }
       for _ in 0..<4 { columns.skipColumn(in: line) }
@@ -78,13 +78,13 @@ extension ProcRoot {
       if begins(line, with: "Iface") { return true }
       let name = columns.column(of: line)
       guard
-        !name.isEmpty, let destination = columns.hexadecimal(digits: 8, in: line),
+        !name.isEmpty, let destination = columns.eightHexadecimalDigits(in: line),
         columns.endColumn(in: line),
-        let gateway = columns.hexadecimal(digits: 8, in: line), columns.endColumn(in: line),
-        let flags = columns.hexadecimal(digits: 4, in: line), columns.endColumn(in: line)
+        let gateway = columns.eightHexadecimalDigits(in: line), columns.endColumn(in: line),
+        let flags = columns.fourHexadecimalDigits(in: line), columns.endColumn(in: line)
       else { return false }
       for _ in 0..<3 { columns.skipColumn(in: line) }
-      guard let mask = columns.hexadecimal(digits: 8, in: line) else { return false }
+      guard let mask = columns.eightHexadecimalDigits(in: line) else { return false }
       // Up, without a gateway, and a network rather than everything.
       if gateway == 0, flags & 3 == 1, mask != 0 {
         names.insert(

@@ -1,4 +1,5 @@
 package import Platform
+import WireFormats
 
 /// Reads the machine's network metrics; one collector serves the life of the process and keeps its buffers.
 package struct Collector: ~Copyable {
@@ -155,7 +156,8 @@ extension Reservoir<SocketRecord> {
 extension EstablishedConnection {
   fileprivate init(_ socket: SocketRecord, _ names: InterfaceNames) {
     self.init(
-      localInterface: names.interface(of: socket.local.address, index: socket.interfaceIndex),
+      localInterface: names.interface(of: socket.local.address, index: socket.interfaceIndex).flatMap(
+        ShortText.init),
       localPort: socket.local.port, remoteAddress: socket.remote)
   }
 }
@@ -163,7 +165,8 @@ extension EstablishedConnection {
 extension ListeningPort {
   fileprivate init(_ socket: SocketRecord, _ names: InterfaceNames) {
     self.init(
-      interface: names.interface(of: socket.local.address, index: socket.interfaceIndex),
+      interface: names.interface(of: socket.local.address, index: socket.interfaceIndex).flatMap(
+        ShortText.init),
       port: socket.local.port)
   }
 }

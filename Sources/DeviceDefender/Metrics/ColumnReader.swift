@@ -6,18 +6,56 @@ struct ColumnReader {
 
   func isAtEnd(of line: Span<UInt8>) -> Bool { position >= line.count }
 
+  @inline(__always)
   mutating func skipBlanks(in line: Span<UInt8>) {
-    while position < line.count, isBlank(line[position]) { position += 1 }
+    var index = position
+    while index < line.count {
+      // The index has just been compared with the count, and began at 0 or more.
+      if unsafe !isBlank(line[unchecked: index]) { break }
+      index &+= 1
+    }
+    position = index
   }
 
+  @inline(__always)
   mutating func skipColumn(in line: Span<UInt8>) {
-    while position < line.count, !isBlank(line[position]) { position += 1 }
+    var index = position
+    // Eight bytes at once, as long as there are as many: the lowest byte that matches is the first blank.
+    while line.count &- index >= 8 {
+      let word = UInt64(littleEndian: line.number(at: index, as: UInt64.self))
+      let blanks = zeroBytes(word ^ eightTimes(0x20)) | zeroBytes(word ^ eightTimes(0x09))
+      if blanks != 0 {
+        position = index &+ blanks.trailingZeroBitCount / 8
+        skipBlanks(in: line)
+        return
+      }
+      index &+= 8
+    }
+    while index < line.count {
+      if unsafe isBlank(line[unchecked: index]) { break }
+      index &+= 1
+    }
+    position = index
     skipBlanks(in: line)
   }
 
+  /// Skips one or more decimal digits; false where there is none.
+  @inline(__always)
+  mutating func skipDigits(in line: Span<UInt8>) -> Bool {
+    let start = position
+    var index = start
+    while index < line.count {
+      if unsafe line[unchecked: index] &- UInt8(ascii: "0") > 9 { break }
+      index &+= 1
+    }
+    position = index
+    return index > start
+  }
+
+  @inline(__always)
   mutating func consume(_ byte: UInt8, in line: Span<UInt8>) -> Bool {
     guard position < line.count, line[position] == byte else { return false }
-    position += 1
+    position &+= 1
     return true
   }
 
@@ -33,6 +71,7 @@ struct ColumnReader {
   }
 
   /// Consumes at least one blank, or finds the line at its end.
+  @inline(__always)
   mutating func endColumn(in line: Span<UInt8>) -> Bool {
     guard position < line.count else { return true }
     guard isBlank(line[position]) else { return false }
@@ -40,32 +79,77 @@ struct ColumnReader {
     return true
   }
 
-  /// The value of exactly `digits` hexadecimal digits, at most 8 of them.
-  mutating func hexadecimal(digits: Int, in line: Span<UInt8>) -> UInt32? {
-    guard line.count - position >= digits else { return nil }
-    var value: UInt32 = 0
-    for index in position..<(position + digits) {
-      guard let digit = hexDigitValue(line[index]) else { return nil }
-      value = value << 4 | UInt32(digit)
-    }
-    position += digits
+  /// The value of exactly eight hexadecimal digits of either case.
+  @inline(__always)
+  mutating func eightHexadecimalDigits(in line: Span<UInt8>) -> UInt32? {
+    guard line.count - position >= 8 else { return nil }
+    guard let value = hexadecimalValue(UInt64(littleEndian: line.number(at: position, as: UInt64.self)))
+    else { return nil }
+    position &+= 8
     return value
   }
 
+  /// The value of exactly four hexadecimal digits of either case.
+  @inline(__always)
+  mutating func fourHexadecimalDigits(in line: Span<UInt8>) -> UInt16? {
+    guard line.count - position >= 4 else { return nil }
+    let digits = UInt64(UInt32(littleEndian: line.number(at: position, as: UInt32.self)))
+    guard let value = hexadecimalValue(digits << 32 | 0x3030_3030) else { return nil }
+    position &+= 4
+    return UInt16(truncatingIfNeeded: value)
+  }
+
+  /// The value of exactly two hexadecimal digits of either case.
+  @inline(__always)
+  mutating func twoHexadecimalDigits(in line: Span<UInt8>) -> UInt8? {
+    guard line.count - position >= 2, let high = hexDigitValue(line[position]),
+      let low = hexDigitValue(line[position &+ 1])
+    else { return nil }
+    position &+= 2
+    return high << 4 | low
+  }
+
+  /// Skips the queues, the timer and the retransmissions of a socket, where they are as wide as the kernel makes them.
+  @inline(__always)
+  mutating func skipQueuesAndTimer(in line: Span<UInt8>) -> Bool {
+    // "00000000:00000000 00:00000000 00000000 "
+    guard line.count &- position > 38 else { return false }
+    let start = position
+    guard
+      line[start &+ 8] == UInt8(ascii: ":"), line[start &+ 17] == UInt8(ascii: " "),
+      line[start &+ 20] == UInt8(ascii: ":"), line[start &+ 29] == UInt8(ascii: " "),
+      line[start &+ 38] == UInt8(ascii: " ")
+    else { return false }
+    position = start &+ 39
+    skipBlanks(in: line)
+    return true
+  }
+
   /// The value of one or more decimal digits; nil where there is none, or where it exceeds 64 bits.
+  @inline(__always)
   mutating func decimal(in line: Span<UInt8>) -> UInt64? {
     let start = position
+    var index = start
     var value: UInt64 = 0
-    while position < line.count, case let digit = line[position] &- UInt8(ascii: "0"), digit < 10 {
-      let (tens, tooWide) = value.multipliedReportingOverflow(by: 10)
-      let (sum, overflow) = tens.addingReportingOverflow(UInt64(digit))
-      if tooWide || overflow { return nil }
-      value = sum
-      position += 1
+    while index < line.count {
+      let digit = unsafe line[unchecked: index] &- UInt8(ascii: "0")
+      if digit > 9 { break }
+      // 19 digits fit in 64 bits; whether another one does has to be looked at.
+      if index &- start < 19 {
+        value = value &* 10 &+ UInt64(digit)
+      } else {
+        let (tens, tooWide) = value.multipliedReportingOverflow(by: 10)
+        let (sum, overflow) = tens.addingReportingOverflow(UInt64(digit))
+        if tooWide || overflow { return nil }
+        value = sum
+      }
+      index &+= 1
     }
+    position = index
     return position == start ? nil : value
   }
 
+  @inline(__always)
   private func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
 }
 
@@ -77,3 +161,29 @@ func begins(_ line: Span<UInt8>, with prefix: StaticString, at start: Int = 0) -
     return true
   }
 }
+
+/// The value of eight hexadecimal digits of either case, the first of them in the lowest byte; nil where one isn't.
+///
+/// All eight at once, in one register: a file of sockets is digits for the most part.
+@inline(__always)
+private func hexadecimalValue(_ digits: UInt64) -> UInt32? {
+  // Below 128, a sum with 128 less a limit has its highest bit set from the limit on, and reaches into no neighbour.
+  guard digits & eightTimes(0x80) == 0 else { return nil }
+  let isDigit = (digits &+ eightTimes(0x80 - 0x30)) & ~(digits &+ eightTimes(0x80 - 0x3A))
+  let lowerCase = digits | eightTimes(0x20)
+  let isLetter = (lowerCase &+ eightTimes(0x80 - 0x61)) & ~(lowerCase &+ eightTimes(0x80 - 0x67))
+  guard (isDigit | isLetter) & eightTimes(0x80) == eightTimes(0x80) else { return nil }
+  // A letter has bit 6, and its value is 9 more than its lower half says.
+  let values = (digits & eightTimes(0x0F)) &+ (digits >> 6 & eightTimes(0x01)) &* 9
+  let ordered = values.byteSwapped
+  let pairs = (ordered | ordered >> 4) & 0x00FF_00FF_00FF_00FF
+  let fours = (pairs | pairs >> 8) & 0x0000_FFFF_0000_FFFF
+  return UInt32(truncatingIfNeeded: fours | fours >> 16)
+}
+
+@inline(__always)
+private func eightTimes(_ byte: UInt64) -> UInt64 { byte &* 0x0101_0101_0101_0101 }
+
+/// Has the highest bit of the lowest zero byte set, and none below it; nothing where no byte is zero.
+@inline(__always)
+private func zeroBytes(_ word: UInt64) -> UInt64 { (word &- eightTimes(1)) & ~word & eightTimes(0x80) }

@@ -58,6 +58,7 @@ private struct LineCounter {
   ///
   /// The first `scanned` bytes are known to have no line end. `isLast` says that the file ends here, so that the last
   /// line needs none.
+  @inline(__always)
   mutating func split(
     _ bytes: Span<UInt8>, scanned: Int, isLast: Bool, _ body: (Span<UInt8>, Int, Bool) -> Void
   ) -> Int {
@@ -81,6 +82,7 @@ private struct LineCounter {
     body(bytes, number + 1, false)
   }
 
+  @inline(__always)
   private mutating func deliver(_ line: Span<UInt8>, _ body: (Span<UInt8>, Int, Bool) -> Void) {
     number += 1
     if isInOverlongLine {
@@ -91,6 +93,7 @@ private struct LineCounter {
     body(hasCarriageReturn ? line.extracting(0..<(line.count - 1)) : line, number, true)
   }
 
+  @inline(__always)
   private func indexOfLineFeed(in bytes: Span<UInt8>, from start: Int) -> Int? {
     guard start < bytes.count else { return nil }
     return unsafe bytes.extracting(start..<bytes.count).withUnsafeBytes { rest -> Int? in

@@ -13,12 +13,13 @@ struct Reservoir<Element> {
   private let limit: Int
   private var generator: SeededGenerator
   private var weight = 1.0
-  /// The number of the next element, counted from 1, that gets into the sample.
-  private var next = 0
+  /// The number of the next element, counted from 1, that gets into the sample; no other is looked at.
+  private var next: Int
 
   init(limit: Int, generator: SeededGenerator) {
     self.limit = max(limit, 0)
     self.generator = generator
+    next = self.limit == 0 ? 0 : 1
   }
 
   /// Forgets what was seen; keeps the memory.
@@ -26,18 +27,25 @@ struct Reservoir<Element> {
     total = 0
     sample.removeAll(keepingCapacity: true)
     weight = 1
-    next = 0
+    next = limit == 0 ? 0 : 1
   }
 
+  @inline(__always)
   mutating func append(_ element: @autoclosure () -> Element) {
-    total += 1
+    total &+= 1
+    if total == next { take(element()) }
+  }
+
+  @inline(never)
+  private mutating func take(_ element: Element) {
     if sample.count < limit {
-      sample.append(element())
-      if sample.count == limit { skipAhead() }
-    } else if total == next {
-      sample[Int.random(in: sample.indices, using: &generator)] = element()
-      skipAhead()
+      sample.append(element)
+      next = total &+ 1
+      if sample.count < limit { return }
+    } else {
+      sample[Int.random(in: sample.indices, using: &generator)] = element
     }
+    skipAhead()
   }
 
   private mutating func skipAhead() {

@@ -36,22 +36,23 @@ extension SocketRecord {
   init(line: Span<UInt8>, family: IPAddress.Family) throws(LineError) {
     var columns = ColumnReader()
     columns.skipBlanks(in: line)
-    guard columns.decimal(in: line) != nil, columns.consume(UInt8(ascii: ":"), in: line),
+    guard columns.skipDigits(in: line), columns.consume(UInt8(ascii: ":"), in: line),
       columns.endColumn(in: line)
     else { throw .slot }
     guard let localAddress = IPAddress(hexadecimal: &columns, in: line, family) else { throw .localAddress }
-    guard let localPort = columns.hexadecimal(digits: 4, in: line), columns.endColumn(in: line)
+    guard let localPort = columns.fourHexadecimalDigits(in: line), columns.endColumn(in: line)
     else { throw .localPort }
     guard let remoteAddress = IPAddress(hexadecimal: &columns, in: line, family) else { throw .remoteAddress }
-    guard let remotePort = columns.hexadecimal(digits: 4, in: line), columns.endColumn(in: line)
+    guard let remotePort = columns.fourHexadecimalDigits(in: line), columns.endColumn(in: line)
     else { throw .remotePort }
-    guard let state = columns.hexadecimal(digits: 2, in: line), columns.endColumn(in: line)
+    guard let state = columns.twoHexadecimalDigits(in: line), columns.endColumn(in: line)
     else { throw .state }
-    local = Endpoint(address: localAddress, port: UInt16(truncatingIfNeeded: localPort))
-    remote = Endpoint(address: remoteAddress, port: UInt16(truncatingIfNeeded: remotePort))
-    self.state = UInt8(truncatingIfNeeded: state)
+    local = Endpoint(address: localAddress, port: localPort)
+    remote = Endpoint(address: remoteAddress, port: remotePort)
+    self.state = state
     // Queues, timer, retransmissions, user and timeout stand before the inode number.
-    for _ in 0..<5 { columns.skipColumn(in: line) }
+    if !columns.skipQueuesAndTimer(in: line) { for _ in 0..<3 { columns.skipColumn(in: line) } }
+    for _ in 0..<2 { columns.skipColumn(in: line) }
     if let inode = columns.decimal(in: line), columns.endColumn(in: line) { identity = inode }
   }
 
@@ -68,16 +69,17 @@ extension IPAddress {
   ///
   /// The kernel prints each 32-bit word of the address, which is in network order in memory, as a number of the
   /// host's order (net/ipv4/tcp_ipv4.c, get_tcp4_sock): 127.0.0.1 is `0100007F` on a little-endian host.
+  @inline(__always)
   fileprivate init?(hexadecimal columns: inout ColumnReader, in line: Span<UInt8>, _ family: Family) {
-    guard let first = columns.hexadecimal(digits: 8, in: line) else { return nil }
+    guard let first = columns.eightHexadecimalDigits(in: line) else { return nil }
     switch family {
     case .v4:
       self.init(v4: UInt32(bigEndian: first))
     case .v6:
       guard
-        let second = columns.hexadecimal(digits: 8, in: line),
-        let third = columns.hexadecimal(digits: 8, in: line),
-        let fourth = columns.hexadecimal(digits: 8, in: line)
+        let second = columns.eightHexadecimalDigits(in: line),
+        let third = columns.eightHexadecimalDigits(in: line),
+        let fourth = columns.eightHexadecimalDigits(in: line)
       else { return nil }
       self.init(
         v6Words: UInt32(bigEndian: first), UInt32(bigEndian: second), UInt32(bigEndian: third),

@@ -1,7 +1,7 @@
 import Platform
 
 /// The TCP sockets to report: how many are established and listening, and a sample of each.
-struct TCPSockets {
+struct TCPSockets: ~Copyable {
   private(set) var established: Reservoir<SocketRecord>
   private(set) var listening: Reservoir<SocketRecord>
   private var seen = IdentitySet()
@@ -20,6 +20,7 @@ struct TCPSockets {
   /// Counts a socket that is established or listening, once. A port of 0 is none, and no connection has one.
   ///
   /// `record` is made only of what gets into the sample.
+  @inline(__always)
   mutating func append(_ socket: SocketHead, record: @autoclosure () -> SocketRecord) {
     switch socket.state {
     case SocketRecord.State.established:
@@ -35,7 +36,7 @@ struct TCPSockets {
 }
 
 /// The bound UDP sockets: how many there are, and a sample of them. Connected ones and client ports count.
-struct UDPSockets {
+struct UDPSockets: ~Copyable {
   private(set) var bound: Reservoir<SocketRecord>
   private var seen = IdentitySet()
 
@@ -49,6 +50,7 @@ struct UDPSockets {
   }
 
   /// Counts a socket once; a port of 0 is none.
+  @inline(__always)
   mutating func append(_ socket: SocketHead, record: @autoclosure () -> SocketRecord) {
     guard socket.localPort != 0, seen.insert(socket.identity) else { return }
     bound.append(record())

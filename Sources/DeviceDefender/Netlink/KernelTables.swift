@@ -117,6 +117,7 @@ struct KernelTables: ~Copyable {
     }
   }
 
+  @inline(__always)
   private mutating func dumpDiagnostics(
     _ request: (type: UInt16, payload: [UInt8]), _ body: (Span<UInt8>) throws(NetlinkError) -> Void
   ) throws(NetlinkError) -> DumpProgress {

@@ -55,6 +55,7 @@ struct DumpReader {
   /// A handler that isn't there is told of in one of two ways: by `NLMSG_ERROR`, or by an `NLMSG_DONE` that carries a
   /// negative number (measured: -ENOENT where the kernel was built without `INET_UDP_DIAG`). Who takes the latter for the
   /// end of an empty dump reports that there are no sockets.
+  @inline(__always)
   mutating func read(
     _ datagram: Span<UInt8>, type: UInt16, _ body: (Span<UInt8>) throws(NetlinkError) -> Void
   ) throws(NetlinkError) -> DumpProgress {
@@ -68,6 +69,10 @@ struct DumpReader {
       offset += (header.length + 3) & ~3
       if header.sequence != sequence { continue }
       if header.flags & UInt16(NLM_F_DUMP_INTR) != 0 { isInconsistent = true }
+      if header.type == type {
+        try body(payload)
+        continue
+      }
       switch Int32(header.type) {
       case NLMSG_DONE:
         try checkStatus(of: payload, isRequired: false)
@@ -77,7 +82,7 @@ struct DumpReader {
       case NLMSG_OVERRUN:
         throw .failed(Errno(rawValue: ENOBUFS))
       default:
-        if header.type == type { try body(payload) }
+        break
       }
     }
     return .unfinished
@@ -103,18 +108,15 @@ struct NetlinkHeader {
   let sequence: UInt32
 
   /// Reads the head at `offset`; nil where it is cut off, or where the message would be.
+  @inline(__always)
   init?(_ bytes: Span<UInt8>, at offset: Int) {
-    guard
-      let length = bytes.integer(at: offset, as: UInt32.self),
-      let type = bytes.integer(at: offset + 4, as: UInt16.self),
-      let flags = bytes.integer(at: offset + 6, as: UInt16.self),
-      let sequence = bytes.integer(at: offset + 8, as: UInt32.self),
-      length >= Self.size, Int(length) <= bytes.count - offset
-    else { return nil }
+    guard bytes.count - offset >= Self.size else { return nil }
+    let length = bytes.number(at: offset, as: UInt32.self)
+    guard length >= Self.size, Int(length) <= bytes.count - offset else { return nil }
     self.length = Int(length)
-    self.type = type
-    self.flags = flags
-    self.sequence = sequence
+    type = bytes.number(at: offset + 4, as: UInt16.self)
+    flags = bytes.number(at: offset + 6, as: UInt16.self)
+    sequence = bytes.number(at: offset + 8, as: UInt32.self)
   }
 }
 
@@ -134,6 +136,13 @@ func forEachAttribute(in bytes: Span<UInt8>, _ body: (_ type: UInt16, _ payload:
 }
 
 extension Span<UInt8> {
+  /// The number at `offset`, in the host's byte order, of bytes that the caller knows to be there.
+  @inline(__always)
+  func number<Number: FixedWidthInteger & BitwiseCopyable>(at offset: Int, as type: Number.Type) -> Number {
+    // Any bytes are an integer; were they not there, this would stop rather than read beyond the end.
+    unsafe bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: type)
+  }
+
   /// The number at `offset`, in the host's byte order; nil where it would reach beyond the end.
   func integer<Number: FixedWidthInteger & BitwiseCopyable>(
     at offset: Int, as type: Number.Type

@@ -38,6 +38,7 @@ struct NetlinkSocket: ~Copyable {
   /// `answer` to `body`; returns whether the dump was all of one moment, as far as the kernel knows.
   ///
   /// The datagrams are read into `buffer`, which is made where it is empty.
+  @inline(__always)
   mutating func dump(
     _ request: (type: UInt16, payload: [UInt8]), answer: UInt16, buffer: inout [UInt8],
     _ body: (Span<UInt8>) throws(NetlinkError) -> Void

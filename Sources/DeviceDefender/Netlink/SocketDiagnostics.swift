@@ -37,11 +37,13 @@ struct SocketMessage {
   let head: SocketHead
   private let family: IPAddress.Family
 
+  @inline(__always)
   init(_ bytes: Span<UInt8>) throws(NetlinkError) {
-    guard
-      bytes.count >= Self.size, let ports = bytes.integer(at: 4, as: UInt32.self),
-      let cookie = bytes.integer(at: 44, as: UInt64.self)
-    else { throw .malformed("a socket of \(bytes.count) bytes instead of \(Self.size)") }
+    guard bytes.count >= Self.size else {
+      throw .malformed("a socket of \(bytes.count) bytes instead of \(Self.size)")
+    }
+    let ports = bytes.number(at: 4, as: UInt32.self)
+    let cookie = bytes.number(at: 44, as: UInt64.self)
     switch Int32(bytes[0]) {
     case AF_INET: family = .v4
     case AF_INET6: family = .v6

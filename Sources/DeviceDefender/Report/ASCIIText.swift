@@ -1,6 +1,6 @@
 import WireFormats
 
-/// Up to 64 ASCII characters, held in place: an address is put in a report without allocating.
+/// Up to 60 ASCII characters, held in place: an address is put in a report without allocating.
 ///
 /// The longest text of an endpoint, `[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]:65535`, has 53; what doesn't
 /// fit is left out.
@@ -17,19 +17,39 @@ package struct ASCIIText {
   }
 
   /// Writes the text as a string of `document`.
-  func write(to document: inout some DocumentWriter) {
-    document.string(utf8: bytes.span.extracting(0..<count))
+  func write(to document: inout some DocumentWriter & ~Copyable) {
+    document.string(plain: bytes.span.extracting(0..<count))
   }
 
+  @inline(__always)
   mutating func append(_ byte: UInt8) {
-    guard count < bytes.count else { return }
+    guard count < 60 else { return }
     bytes[count] = byte
     count += 1
   }
 
+  /// Appends the first `length` of four characters, the first one in the lowest byte.
+  @inline(__always)
+  private mutating func append(_ characters: UInt32, length: Int) {
+    guard count < 60 else { return }
+    // Four bytes fit wherever fewer than 60 are taken; what is beyond the length will be written over.
+    let place = count
+    unsafe withUnsafeMutableBytes(of: &bytes) {
+      unsafe $0.storeBytes(of: characters.littleEndian, toByteOffset: place, as: UInt32.self)
+    }
+    count += length
+  }
+
+  @inline(__always)
   mutating func append(decimal value: UInt16) {
-    if value >= 10 { append(decimal: value / 10) }
-    append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value % 10))
+    let (high, low) = (UInt32(value) / 10_000, UInt32(value) % 10_000)
+    let digits = DecimalDigits(low)
+    if high > 0 {
+      append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: high))
+      append(UInt32(littleEndian: digits.all), length: 4)
+    } else {
+      append(UInt32(littleEndian: digits.leading), length: digits.count)
+    }
   }
 
   /// Appends the digits of a piece of an IPv6 address: lower case, without leading zeros (RFC 5952, section 4).
@@ -62,13 +82,20 @@ package struct ASCIIText {
   }
 
   private mutating func append(dotted value: UInt32) {
-    append(decimal: UInt16(value >> 24))
-    append(UInt8(ascii: "."))
-    append(decimal: UInt16(value >> 16 & 0xFF))
-    append(UInt8(ascii: "."))
-    append(decimal: UInt16(value >> 8 & 0xFF))
-    append(UInt8(ascii: "."))
-    append(decimal: UInt16(value & 0xFF))
+    append(octet: value >> 24, then: ".")
+    append(octet: value >> 16 & 0xFF, then: ".")
+    append(octet: value >> 8 & 0xFF, then: ".")
+    append(octet: value & 0xFF, then: nil)
+  }
+
+  /// Appends a number below 256, and a character after it.
+  @inline(__always)
+  private mutating func append(octet value: UInt32, then separator: Unicode.Scalar?) {
+    let digits = DecimalDigits(value)
+    let mark = separator.map { $0.value << UInt32(8 * digits.count) } ?? 0
+    // There are three digits at most, so that the fourth place is the separator's.
+    let characters = UInt32(littleEndian: digits.leading) | mark
+    append(characters, length: digits.count + (separator == nil ? 0 : 1))
   }
 
   private mutating func append(v6 address: IPAddress) {

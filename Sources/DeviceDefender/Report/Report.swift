@@ -80,15 +80,21 @@ package struct Report: Sendable {
 
   private func encoding(as format: ReportFormat, _ keys: ReportKeys) -> [UInt8] {
     switch format {
-    case .json: encoding(with: JSONWriter(), keys)
-    case .cbor: encoding(with: CBORWriter(), keys)
+    case .json:
+      var document = JSONWriter(capacity: expectedSize)
+      write(to: &document, keys)
+      return document.bytes
+    case .cbor:
+      var document = CBORWriter(capacity: expectedSize)
+      write(to: &document, keys)
+      return document.bytes
     }
   }
 
-  private func encoding(with writer: some DocumentWriter, _ keys: ReportKeys) -> [UInt8] {
-    var document = writer
-    write(to: &document, keys)
-    return document.bytes
+  /// About how many bytes the report has: enough for names as they are, not a limit.
+  private var expectedSize: Int {
+    let ports = (listeningTCPPorts?.sample.count ?? 0) + (listeningUDPPorts?.sample.count ?? 0)
+    return 512 + 48 * ports + 96 * (establishedConnections?.sample.count ?? 0) + 64 * customMetrics.count
   }
 
   /// The report with empty lists, and with as many of the custom metrics, from the first on, as fit.
@@ -130,7 +136,7 @@ package struct Report: Sendable {
       + (networkStatistics == nil ? 0 : 1) + (establishedConnections == nil ? 0 : 1)
   }
 
-  package func write(to document: inout some DocumentWriter, _ keys: ReportKeys) {
+  package func write(to document: inout some DocumentWriter & ~Copyable, _ keys: ReportKeys) {
     // AWS wants at least one of the two blocks.
     let hasMetrics = blockCount > 0 || customMetrics.isEmpty
     document.beginMap(count: 1 + (hasMetrics ? 1 : 0) + (customMetrics.isEmpty ? 0 : 1))
@@ -152,7 +158,7 @@ package struct Report: Sendable {
     document.endMap()
   }
 
-  private func writeMetrics(to document: inout some DocumentWriter, _ keys: ReportKeys) {
+  private func writeMetrics(to document: inout some DocumentWriter & ~Copyable, _ keys: ReportKeys) {
     document.beginMap(count: blockCount)
     if let listeningTCPPorts {
       document.key(keys.listeningTCPPorts)
@@ -183,7 +189,7 @@ package struct Report: Sendable {
   }
 
   private func write(
-    _ listing: Listing<ListeningPort>, to document: inout some DocumentWriter, _ keys: ReportKeys
+    _ listing: Listing<ListeningPort>, to document: inout some DocumentWriter & ~Copyable, _ keys: ReportKeys
   ) {
     document.beginMap(count: 2)
     document.key(keys.ports)
@@ -214,7 +220,7 @@ extension Listing {
 }
 
 extension Traffic {
-  fileprivate func write(to document: inout some DocumentWriter, _ keys: ReportKeys) {
+  fileprivate func write(to document: inout some DocumentWriter & ~Copyable, _ keys: ReportKeys) {
     document.beginMap(count: 4)
     document.member(keys.bytesIn, bytesIn)
     document.member(keys.bytesOut, bytesOut)

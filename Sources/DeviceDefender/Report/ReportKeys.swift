@@ -1,14 +1,16 @@
+package import WireFormats
+
 /// The names of the members of a report.
 ///
 /// AWS IoT Developer Guide, "Device-side metrics", "Sending metrics from devices". Names of custom metrics are the
 /// same in both.
 package struct ReportKeys: Sendable {
-  package let header, reportID, version: String
-  package let metrics, customMetrics: String
-  package let listeningTCPPorts, listeningUDPPorts, ports, port, interface, total: String
-  package let networkStatistics, bytesIn, bytesOut, packetsIn, packetsOut: String
-  package let tcpConnections, establishedConnections, connections: String
-  package let localInterface, localPort, remoteAddress: String
+  package let header, reportID, version: ShortText
+  package let metrics, customMetrics: ShortText
+  package let listeningTCPPorts, listeningUDPPorts, ports, port, interface, total: ShortText
+  package let networkStatistics, bytesIn, bytesOut, packetsIn, packetsOut: ShortText
+  package let tcpConnections, establishedConnections, connections: ShortText
+  package let localInterface, localPort, remoteAddress: ShortText
 
   package static let long = ReportKeys(
     header: "header", reportID: "report_id", version: "version",
@@ -48,4 +50,19 @@ package enum ReportNames: String, CaseIterable, Sendable {
 /// How a report is encoded; the name is the last part of the topic that takes it.
 package enum ReportFormat: String, CaseIterable, Sendable {
   case json, cbor
+}
+
+// Here and not beside the protocol, because the compiler makes a copy for each writer of what is in the same module.
+extension DocumentWriter where Self: ~Copyable {
+  @inline(__always)
+  mutating func member(_ name: ShortText, _ text: ShortText) {
+    key(name)
+    string(text)
+  }
+
+  @inline(__always)
+  mutating func member(_ name: ShortText, _ value: UInt64) {
+    key(name)
+    integer(value)
+  }
 }

@@ -26,22 +26,20 @@ package struct ResponseHead: Equatable, Sendable {
   /// Reads a head, the empty line at its end included.
   package init(parsing bytes: [UInt8]) throws(ExchangeError) {
     self.bytes = bytes
-    var end = lineEnd(in: bytes, from: 0)
+    let end = lineEnd(in: bytes)
     let (status, minorVersion) = try statusLine(bytes, end: end)
     self.status = status
     keepsConnection = minorVersion == 1
     framing = .untilClose
     fields.reserveCapacity(16)
     var start = end + 2
-    while true {
-      guard start < bytes.count else { throw .malformed("the head has no empty line at its end") }
-      end = lineEnd(in: bytes, from: start)
-      if end == start { break }
+    while start < bytes.count, bytes[start] != 0x0D {
       guard fields.count < 128 else { throw .malformed("more than 128 header fields") }
-      fields.append(try Self.field(bytes, start..<end, number: fields.count + 1))
-      start = end + 2
+      fields.append(try Self.field(bytes, &start, number: fields.count + 1))
     }
-    guard start + 2 == bytes.count else { throw .malformed("something follows the head") }
+    guard start + 2 == bytes.count, bytes[start + 1] == 0x0A else {
+      throw .malformed("the head doesn't end in an empty line")
+    }
     try readFraming()
   }
 
@@ -119,22 +117,33 @@ package struct ResponseHead: Equatable, Sendable {
 
   private func text(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }
 
+  /// Reads the line at `start`, and moves `start` to the next one.
   private static func field(
-    _ bytes: [UInt8], _ line: Range<Int>, number: Int
+    _ bytes: [UInt8], _ start: inout Int, number: Int
   ) throws(ExchangeError) -> Field {
-    var colon = line.lowerBound
-    while colon < line.upperBound, isTokenCharacter(bytes[colon]) { colon += 1 }
-    guard colon > line.lowerBound, colon < line.upperBound, bytes[colon] == UInt8(ascii: ":") else {
+    var index = start
+    while index < bytes.count, isTokenCharacter(bytes[index]) { index += 1 }
+    guard index > start, index < bytes.count, bytes[index] == UInt8(ascii: ":") else {
       throw .malformed("header field \(number) has no name")
     }
-    var start = colon + 1
-    var end = line.upperBound
-    while start < end, isBlank(bytes[start]) { start += 1 }
-    while end > start, isBlank(bytes[end - 1]) { end -= 1 }
-    for index in start..<end where (bytes[index] < 0x20 && bytes[index] != 0x09) || bytes[index] == 0x7F {
-      throw .malformed("header field \(number) holds a control character")
+    let name = start..<index
+    index += 1
+    while index < bytes.count, isBlank(bytes[index]) { index += 1 }
+    var valueEnd = index
+    let valueStart = index
+    while index < bytes.count {
+      let byte = bytes[index]
+      index += 1
+      if byte > 0x20, byte != 0x7F {
+        valueEnd = index
+      } else if byte == 0x0D, index < bytes.count, bytes[index] == 0x0A {
+        start = index + 1
+        return Field(name: name, value: valueStart..<valueEnd)
+      } else if !isBlank(byte) {
+        throw .malformed("header field \(number) holds a control character")
+      }
     }
-    return Field(name: line.lowerBound..<colon, value: start..<end)
+    throw .malformed("header field \(number) has no end")
   }
 }
 
@@ -156,9 +165,9 @@ private func statusLine(_ bytes: [UInt8], end: Int) throws(ExchangeError) -> (st
   return (status, Int(bytes[7] - UInt8(ascii: "0")))
 }
 
-/// The position of the next CRLF at or after `start`, or the end of the bytes.
-private func lineEnd(in bytes: [UInt8], from start: Int) -> Int {
-  var index = start
+/// The position of the first CRLF, or the end of the bytes.
+private func lineEnd(in bytes: [UInt8]) -> Int {
+  var index = 0
   while index + 1 < bytes.count {
     if bytes[index] == 0x0D, bytes[index + 1] == 0x0A { return index }
     index += 1
@@ -190,13 +199,7 @@ private func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
 
 /// Whether a field name may hold `byte` (RFC 9110, section 5.6.2).
 private func isTokenCharacter(_ byte: UInt8) -> Bool {
-  switch byte {
-  case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
-    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "!"), UInt8(ascii: "#")...UInt8(ascii: "'"),
-    UInt8(ascii: "*"), UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "."),
-    UInt8(ascii: "^")...UInt8(ascii: "`"),
-    UInt8(ascii: "|"), UInt8(ascii: "~"):
-    true
-  default: false
-  }
+  // One bit for each character of ASCII: ! # $ % & ' * + - . 0-9, then A-Z ^ _ ` a-z | ~.
+  let bits: UInt64 = byte < 64 ? 0x03FF_6CFA_0000_0000 : 0x57FF_FFFF_C7FF_FFFE
+  return byte < 128 && bits >> UInt64(byte & 63) & 1 == 1
 }

@@ -22,12 +22,12 @@ package struct BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
   package init(_ text: String, usesWebSocket: Bool) throws(BrokerEndpointError) {
     var rest = text[...]
     var scheme: Scheme = usesWebSocket ? .wss : .mqtts
-    if let separator = text.firstRange(of: "://") {
-      guard let named = Scheme(rawValue: text[..<separator.lowerBound].lowercased()) else {
+    if let colon = text.firstIndex(of: ":"), text[colon...].hasPrefix("://") {
+      guard let named = Scheme(rawValue: text[..<colon].lowercased()) else {
         throw BrokerEndpointError(text, "the scheme has to be mqtts, wss or mqtt")
       }
       scheme = named
-      rest = text[separator.upperBound...]
+      rest = text[colon...].dropFirst(3)
       if rest.hasSuffix("/") { rest = rest.dropLast() }
     }
     let hostEnd: String.Index

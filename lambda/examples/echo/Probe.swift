@@ -3,21 +3,22 @@ import Platform
 import WireFormats
 
 /// Has Lambda send SIGTERM before it ends the environment, where `BENCH_EXTENSION` is set.
-let probeOptions = ServeOptions(registersExtension: Environment.ofThisProcess["BENCH_EXTENSION"] != nil)
+func probeOptions(_ environment: Environment) -> ServeOptions {
+  ServeOptions(registersExtension: environment["BENCH_EXTENSION"] != nil)
+}
 
 /// Shows, on request, what a runtime has to live through: an event such as `{"fail":1}` has the handler fail.
 ///
-/// Only the first key of an event is looked at. What asks for nothing goes to the function behind.
-struct Probe<Function: Handler>: Handler {
-  private var function: Function
+/// Only the first key of an event is looked at. What asks for nothing is echoed.
+struct Probe: Handler {
+  private let echo = Echo()
   private let startup: Startup
 
   /// Fails where `BENCH_INIT_FAIL` is set.
-  init(_ function: Function, _ startup: Startup) throws {
+  init(_ startup: Startup) throws {
     if startup.environment["BENCH_INIT_FAIL"] != nil {
       throw InvocationFailure(type: "Function.InitFailed", message: "BENCH_INIT_FAIL is set")
     }
-    self.function = function
     self.startup = startup
   }
 
@@ -25,8 +26,8 @@ struct Probe<Function: Handler>: Handler {
   func prepareForSnapshot() { startup.log.info("ready for a snapshot") }
   func resumeFromSnapshot() { startup.log.info("restored from a snapshot") }
 
-  mutating func handle(_ event: Event, _ context: Context) throws -> Response {
-    guard let request = Request(event.bytes) else { return try function.handle(event, context) }
+  func handle(_ event: Event, _ context: Context) throws -> Response {
+    guard let request = Request(event.bytes) else { return echo.handle(event, context) }
     switch request.name {
     case "fail": throw BenchFailure()
     case "crash": fatalError("asked to crash")
@@ -37,7 +38,7 @@ struct Probe<Function: Handler>: Handler {
       _ = time.sleep(until: time.bootTime.advanced(by: .milliseconds(request.number ?? 0)))
     case "big": return Response(json: quoted(bytes: request.number ?? 0))
     case "stream": return stream(failing: request.number == nil)
-    default: return try function.handle(event, context)
+    default: return echo.handle(event, context)
     }
     return Response(json: event.bytes)
   }

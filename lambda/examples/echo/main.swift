@@ -1,4 +1,5 @@
 import LambdaRuntime
+import Platform
 
 /// Answers each event with itself.
 struct Echo: Handler {
@@ -7,5 +8,7 @@ struct Echo: Handler {
   }
 }
 
-// `Probe` answers the events of the runtime's tests, and hands all others on; without it, `{ _ in Echo() }` is all.
-serveAndExit(options: probeOptions) { startup in try Probe(Echo(), startup) }
+// `Probe` answers the events of the runtime's tests, and echoes all others; without it, all there is to write is
+// `serveAndExit { _ in Echo() }`.
+let environment = Environment.ofThisProcess
+serveAndExit(in: environment, options: probeOptions(environment)) { startup in try Probe(startup) }

@@ -1,0 +1,30 @@
+import CLinux
+import CollectorReference
+import DeviceDefender
+import Glibc
+import Platform
+
+// collector-benchmark: the collector and the encoders against plain C, in one process and in turn.
+//
+//   collector-benchmark collect ROUNDS            CPU of one full collection, Swift and C
+//   collector-benchmark collect-files ROUNDS      the same from the files of /proc, Swift only
+//   collector-benchmark encode ROUNDS             time of one encoding, Swift and C
+//   collector-benchmark repeat WHAT COUNT         only repeats, to be counted by valgrind
+//
+// Each prints a line of JSON with medians in microseconds.
+
+let arguments = CommandLine.arguments
+guard arguments.count >= 3, let number = Int(arguments[arguments.count - 1]), number > 0 else {
+  print("usage: collector-benchmark collect|collect-files|encode ROUNDS | repeat WHAT COUNT")
+  exit(2)
+}
+
+switch arguments[1] {
+case "collect": try benchmarkCollection(rounds: number)
+case "collect-files": try benchmarkFiles(rounds: number)
+case "encode": try benchmarkEncoding(rounds: number)
+case "repeat": try repeatOnly(arguments[2], count: number)
+default:
+  print("collector-benchmark: no such benchmark: \(arguments[1])")
+  exit(2)
+}
