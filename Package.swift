@@ -130,7 +130,7 @@ let package = Package(
       name: "DefenderFunctionTests",
       dependencies: [
         "AWSClient", "DefenderFunction", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaRuntime",
-        "Platform",
+        "MQTT", "Platform",
         "TestSupport", "WireFormats",
       ],
       swiftSettings: strict),

@@ -142,3 +142,53 @@ import WireFormats
     }
   }
 }
+
+/// The corpora of the fuzz targets, in one piece and byte by byte.
+@Suite struct FuzzCorpusTests {
+  private func files(_ folder: String) throws -> [[UInt8]] {
+    let files = try fixtureFiles("fuzz/\(folder)")
+    #expect(files.count > 5)
+    return files
+  }
+
+  @Test func `reads the corpus of packets the same in pieces of every size`() throws {
+    func packets(_ pieces: [ArraySlice<UInt8>]) -> ([IncomingPacket], PacketError?) {
+      var reader = PacketReader(limit: 1_024)
+      var packets: [IncomingPacket] = []
+      do throws(PacketError) {
+        for piece in pieces {
+          reader.append(piece)
+          while let packet = try reader.next() { packets.append(packet) }
+        }
+        return (packets, nil)
+      } catch {
+        return (packets, error)
+      }
+    }
+    for file in try files("mqtt-packets") {
+      let bytes = file.dropFirst()
+      let whole = packets([bytes])
+      let single = packets(bytes.indices.map { bytes[$0...$0] })
+      #expect(whole.0 == single.0 && whole.1 == single.1)
+    }
+  }
+
+  @Test func `survives the corpora of WebSocket frames and answers`() throws {
+    for file in try files("websocket-frames") {
+      var reader = WebSocketFrameReader()
+      reader.append(file.dropFirst())
+      do throws(WebSocketError) {
+        while try reader.next() != nil {}
+      } catch {
+        #expect(!error.reason.isEmpty)
+      }
+    }
+    for file in try files("websocket-answer") {
+      do throws(WebSocketError) {
+        #expect(try WebSocketAnswer(parsing: file).status >= 100)
+      } catch {
+        #expect(!error.reason.isEmpty)
+      }
+    }
+  }
+}

@@ -102,17 +102,23 @@ package final class DeviceDefenderResponder: Sendable {
     received.withLock { $0.append(entry) }
     guard answersReports.withLock({ $0 }) else { return }
     let thing = message.topic.split(separator: "/").dropFirst(2).first.map(String.init) ?? ""
-    let body = isCBOR ? document(CBORWriter(), entry, thing) : document(JSONWriter(), entry, thing)
+    let body: [UInt8]
+    if isCBOR {
+      var document = CBORWriter()
+      write(entry, thing, to: &document)
+      body = document.bytes
+    } else {
+      var document = JSONWriter()
+      write(entry, thing, to: &document)
+      body = document.bytes
+    }
     _ = try session.send(
       Message(topic: message.topic + (entry.isAccepted ? "/accepted" : "/rejected"), payload: body),
       quality: .atLeastOnce, until: time.bootTime.advanced(by: .seconds(5)))
   }
 
   /// AWS's payloads, from the developer guide and from what people have seen.
-  private func document<Writer: DocumentWriter & ~Copyable>(
-    _ writer: consuming Writer, _ entry: Received, _ thing: String
-  ) -> [UInt8] {
-    var document = writer
+  private func write(_ entry: Received, _ thing: String, to document: inout some DocumentWriter & ~Copyable) {
     document.beginMap(count: entry.isAccepted ? 4 : 5)
     document.member("thingName", thing)
     document.member("reportId", entry.id ?? 0)
@@ -126,7 +132,6 @@ package final class DeviceDefenderResponder: Sendable {
     }
     document.member("timestamp", 1_700_000_000_000)
     document.endMap()
-    return document.bytes
   }
 }
 

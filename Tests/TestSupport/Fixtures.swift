@@ -1,3 +1,4 @@
+import Glibc
 package import Platform
 package import WireFormats
 
@@ -20,3 +21,18 @@ package func fixtureLines(_ path: String) throws -> [JSONValue] {
 
 /// The contents of a file that a test made.
 package func fileContents(_ path: String) throws(Errno) -> [UInt8] { try readFile(path, limit: 64 << 20) }
+
+/// The contents of the files in a folder below `Tests/Fixtures`.
+package func fixtureFiles(_ folder: String) throws(Errno) -> [[UInt8]] {
+  let path = fixturePath(folder)
+  guard let directory = unsafe opendir(path) else { throw Errno.current }
+  defer { unsafe closedir(directory) }
+  var files: [[UInt8]] = []
+  while let entry = unsafe readdir(directory) {
+    let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+      unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+    }
+    if !name.hasPrefix(".") { files.append(try fixture("\(folder)/\(name)")) }
+  }
+  return files
+}
