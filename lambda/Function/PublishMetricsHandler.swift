@@ -181,6 +181,8 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     let id = sequence.next(at: time.wallTime)
     let report = Report(id: id, snapshot: snapshot, baseline: baseline, limits: configuration.limits)
     guard !report.isEmpty else {
+      // Counters alone make no first report, and yet they are what the next one counts from.
+      if baseline == nil { acknowledge(snapshot) }
       summary.failed += 1
       summary.lastError = "no metric could be read; the log says why"
       return

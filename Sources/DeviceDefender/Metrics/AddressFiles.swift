@@ -101,8 +101,8 @@ extension ProcRoot {
       var reader = LineReader()
       var skipped = SkippedLines()
       do throws(Errno) {
-        try reader.forEachLine(of: file) { line, number, isWhole in
-          if isBlank(line) || (isWhole && read(line)) { return }
+        try reader.forEachLine(of: file) { line, number, flaw in
+          if isBlank(line) || (flaw == nil && read(line)) { return }
           skipped.append(line: number, reason: .address, text: line)
         }
       } catch {

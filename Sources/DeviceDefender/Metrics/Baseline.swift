@@ -37,7 +37,7 @@ extension NetworkCounters {
     var sum = Traffic()
     for interface in interfaces {
       let counterpart = index.counterpart(of: interface)
-      // Its lifetime total is no delta where it may have been there all the while.
+      // What a partly unreadable baseline doesn't know needn't be new.
       if counterpart == nil, earlier.isPartial { continue }
       sum.add(interface.traffic.since(counterpart?.traffic))
     }

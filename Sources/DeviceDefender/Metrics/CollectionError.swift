@@ -61,6 +61,7 @@ enum LineError: String, Error {
   case counters = "16 counters should follow the interface name, each below 2^64"
   case processorTimes = "'cpu' and at least 4 times in ticks should be here, each below 2^64"
   case address = "an address or a network, and the name of its interface, should be here"
+  case cut = "the file ends within the line"
   case tooLong = "the line is longer than 65,536 bytes"
 }
 

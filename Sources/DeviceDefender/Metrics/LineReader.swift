@@ -17,9 +17,10 @@ struct LineReader: ~Copyable {
 
   /// Hands every line of the file, without its line end, and its number to `body`.
   ///
-  /// An over-long line is handed over as nil.
+  /// An over-long line is handed over cut off, and so is a last line without a line feed, for the kernel ends each with one.
   mutating func forEachLine(
-    of file: borrowing FileDescriptor, _ body: (_ line: Span<UInt8>, _ number: Int, _ isWhole: Bool) -> Void
+    of file: borrowing FileDescriptor,
+    _ body: (_ line: Span<UInt8>, _ number: Int, _ flaw: LineError?) -> Void
   ) throws(Errno) {
     if buffer.isEmpty { buffer = [UInt8](repeating: 0, count: Self.maximumLineLength + 1) }
     var lines = LineCounter()
@@ -60,37 +61,39 @@ private struct LineCounter {
   /// line needs none.
   @inline(__always)
   mutating func split(
-    _ bytes: Span<UInt8>, scanned: Int, isLast: Bool, _ body: (Span<UInt8>, Int, Bool) -> Void
+    _ bytes: Span<UInt8>, scanned: Int, isLast: Bool, _ body: (Span<UInt8>, Int, LineError?) -> Void
   ) -> Int {
     var start = 0
     var searchFrom = scanned
     while let end = indexOfLineFeed(in: bytes, from: searchFrom) {
-      deliver(bytes.extracting(start..<end), body)
+      deliver(bytes.extracting(start..<end), nil, body)
       start = end + 1
       searchFrom = start
     }
     if isLast, start < bytes.count {
-      deliver(bytes.extracting(start..<bytes.count), body)
+      deliver(bytes.extracting(start..<bytes.count), .cut, body)
       start = bytes.count
     }
     return start
   }
 
-  mutating func beginOverlongLine(_ bytes: Span<UInt8>, _ body: (Span<UInt8>, Int, Bool) -> Void) {
+  mutating func beginOverlongLine(_ bytes: Span<UInt8>, _ body: (Span<UInt8>, Int, LineError?) -> Void) {
     if isInOverlongLine { return }
     isInOverlongLine = true
-    body(bytes, number + 1, false)
+    body(bytes, number + 1, .tooLong)
   }
 
   @inline(__always)
-  private mutating func deliver(_ line: Span<UInt8>, _ body: (Span<UInt8>, Int, Bool) -> Void) {
+  private mutating func deliver(
+    _ line: Span<UInt8>, _ flaw: LineError?, _ body: (Span<UInt8>, Int, LineError?) -> Void
+  ) {
     number += 1
     if isInOverlongLine {
       isInOverlongLine = false
       return
     }
     let hasCarriageReturn = line.count > 0 && line[line.count - 1] == UInt8(ascii: "\r")
-    body(hasCarriageReturn ? line.extracting(0..<(line.count - 1)) : line, number, true)
+    body(hasCarriageReturn ? line.extracting(0..<(line.count - 1)) : line, number, flaw)
   }
 
   @inline(__always)

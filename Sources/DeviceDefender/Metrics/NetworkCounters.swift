@@ -54,17 +54,17 @@ extension ProcRoot {
     }
     var parser = NetworkCountersParser()
     do throws(Errno) {
-      try reader.forEachLine(of: file) { line, number, isWhole in
-        parser.parse(line, number: number, isWhole: isWhole)
+      try reader.forEachLine(of: file) { line, number, flaw in
+        parser.parse(line, number: number, flaw: flaw)
       }
     } catch {
       throw .unreadable(path: "\(self.path)/\(path)", error)
     }
-    if !parser.isPlausible, parser.skipped.count == 0 {
-      // Every namespace has a loopback interface: no line is no answer, and its zeros would be deltas later.
+    try parser.skipped.report(path: "\(self.path)/\(path)", isAllThereIs: !parser.isPlausible, to: log)
+    // Every namespace has a loopback interface: nothing is no answer, and its zeros would be deltas later.
+    guard parser.isPlausible else {
       throw .malformed(path: "\(self.path)/\(path)", line: 1, reason: "the file is empty", text: "")
     }
-    try parser.skipped.report(path: "\(self.path)/\(path)", isAllThereIs: !parser.isPlausible, to: log)
     return parser.counters
   }
 }
@@ -75,9 +75,9 @@ struct NetworkCountersParser {
   private(set) var skipped = SkippedLines()
   private(set) var isPlausible = false
 
-  mutating func parse(_ line: Span<UInt8>, number: Int, isWhole: Bool) {
+  mutating func parse(_ line: Span<UInt8>, number: Int, flaw: LineError?) {
     do throws(LineError) {
-      if !isWhole { throw .tooLong }
+      if let flaw, !isBlank(line) { throw flaw }
       counters.interfaces.append(try InterfaceCounters(line: line))
       isPlausible = true
     } catch {

@@ -40,8 +40,8 @@ extension ProcRoot {
     }
     var parser = SocketFileParser(family: family)
     do throws(Errno) {
-      try reader.forEachLine(of: file) { line, number, isWhole in
-        if let socket = parser.parse(line, number: number, isWhole: isWhole) { body(socket) }
+      try reader.forEachLine(of: file) { line, number, flaw in
+        if let socket = parser.parse(line, number: number, flaw: flaw) { body(socket) }
       }
     } catch {
       throw .unreadable(path: "\(self.path)/\(path)", error)
@@ -65,9 +65,9 @@ struct SocketFileParser {
     self.family = family
   }
 
-  mutating func parse(_ line: Span<UInt8>, number: Int, isWhole: Bool) -> SocketRecord? {
+  mutating func parse(_ line: Span<UInt8>, number: Int, flaw: LineError?) -> SocketRecord? {
     do throws(LineError) {
-      if !isWhole { throw .tooLong }
+      if let flaw, !isBlank(line) { throw flaw }
       let socket = try SocketRecord(line: line, family: family)
       isPlausible = true
       return socket

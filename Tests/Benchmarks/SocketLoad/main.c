@@ -2,8 +2,9 @@
 //
 //   socket-load [--established N] [--listen N] [--udp N] [--v6-percent P] [--reuse-port N] [--mapped N] -- COMMAND ...
 //
-// N established sockets are N/2 connections within the namespace, both ends of which count. The sockets are held by
-// children, no more than a process may have open each; they go when the command ends. Needs root, or user namespaces.
+// N established sockets are N/2 connections within the namespace, both ends of which count; those of IPv4 come from
+// four addresses of the loopback network in turn. The sockets are held by children, no
+// more than a process may have open each; they go when the command ends. Needs root, or user namespaces.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -108,6 +109,15 @@ static void connect_pairs(long pairs, int is_v6, int is_mapped) {
   for (long i = 0; i < pairs; i++) {
     int client = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
     check(client, "socket");
+    if (!is_v6) {
+      static const char *const sources[] = {"127.0.0.1", "127.0.1.1", "127.0.1.2", "127.0.1.3"};
+      int on = 1;
+      address source;
+      socklen_t source_size = make_address(&source, 0, sources[i % 4], 0);
+      // The port is chosen at the connection, so that one address has as many as there are peers.
+      check(setsockopt(client, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on), "IP_BIND_ADDRESS_NO_PORT");
+      check(bind(client, &source.any, source_size), "bind");
+    }
     check(connect(client, &a.any, size), "connect");
     check(accept(server, NULL, NULL), "accept");
   }
