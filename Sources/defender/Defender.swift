@@ -13,5 +13,6 @@ struct Defender: AsyncParsableCommand {
     version: versionText(of: "defender"),
     subcommands: [
       AgentCommand.self, InvokeCommand.self, EmulatorCommand.self, PublishCommand.self,
+      SecurityProfileCommand.self,
     ])
 }

@@ -9,6 +9,7 @@ struct DryRun {
   private let format: ReportFormat
   private let names: ReportNames
   private let procfs: String
+  private let customMetrics: [SystemMetric]
   /// Where a CBOR report is left, anew each time, as the Python agent does.
   private let cborFile: String
 
@@ -16,6 +17,11 @@ struct DryRun {
     format = try Self.choice("--format", environment.value("DEFENDER_FORMAT"), or: .json)
     names = try Self.choice("names", environment.value("DEFENDER_NAMES"), or: .long)
     procfs = environment.value("PROCFS_PATH") ?? "/proc"
+    do throws(CustomMetricError) {
+      customMetrics = try SystemMetric.list(parsing: environment.value("DEFENDER_CUSTOM_METRICS") ?? "")
+    } catch {
+      throw CommandFailure("DEFENDER_CUSTOM_METRICS can't be used: \(error)", status: .notRun)
+    }
     self.cborFile = cborFile
   }
 
@@ -37,7 +43,7 @@ struct DryRun {
         "--interval is \(interval); allowed is above 0 and at most 604800.", status: .notRun)
     }
     let console = Console()
-    var collector = Collector(procfs: ProcRoot(procfs), log: log)
+    var collector = Collector(procfs: ProcRoot(procfs), log: log, systemMetrics: customMetrics)
     var schedule = ReportSchedule(interval: .seconds(interval), first: time.bootTime)
     var baseline: Baseline?
     while time.sleep(until: schedule.next) == .onTime {

@@ -97,7 +97,11 @@ import WireFormats
     let broker = try MosquittoBroker()
     let responder = try DeviceDefenderResponder(port: broker.plainPort)
     let manager = try NotificationListener()
-    defer { responder.stop() }
+    let listening = Task { await manager.listen() }
+    defer {
+      listening.cancel()
+      responder.stop()
+    }
     let result = try await runAgent(
       ["-e", "mqtt://127.0.0.1:\(broker.plainPort)", "-t", "pump-7", "-i", "0.1"],
       ["NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "60000"], until: 2)
@@ -156,39 +160,55 @@ import WireFormats
   }
 }
 
-/// A service manager's socket.
-private final class NotificationListener {
+/// A service manager's socket, read as messages come: its queue holds ten.
+private final class NotificationListener: Sendable {
   let path: String
   private let directory: TemporaryDirectory
-  private let socket: FileDescriptor
+  private let descriptor: Int32
+  private let received = Mutex<[String]>([])
 
   init() throws {
-    let directory = try TemporaryDirectory()
-    let path = "\(directory.path)/notify"
+    directory = try TemporaryDirectory()
+    path = "\(directory.path)/notify"
     let flags = Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
-    let endpoint = FileDescriptor(owning: try retryingOnInterrupt { Glibc.socket(AF_UNIX, flags, 0) })
+    let socket = try retryingOnInterrupt { Glibc.socket(AF_UNIX, flags, 0) }
+    descriptor = socket
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
     unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: path.utf8) }
     _ = try retryingOnInterrupt {
       unsafe withUnsafePointer(to: &address) { pointer in
         unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-          unsafe bind(endpoint.rawValue, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+          unsafe bind(socket, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
         }
       }
     }
-    self.directory = directory
-    self.path = path
-    socket = endpoint
+  }
+
+  deinit { close(descriptor) }
+
+  /// Reads until the task is cancelled.
+  func listen() async {
+    while !Task.isCancelled {
+      readWhatArrived()
+      try? await Task.sleep(for: .milliseconds(5))
+    }
   }
 
   /// What has been said so far.
   func messages() -> [String] {
-    var messages: [String] = []
-    while true {
-      var buffer: [UInt8] = []
-      guard let count = try? socket.read(into: &buffer, limit: 4_096), count > 0 else { return messages }
-      messages.append(String(decoding: buffer, as: UTF8.self))
+    readWhatArrived()
+    return received.withLock { $0 }
+  }
+
+  private func readWhatArrived() {
+    var buffer = [UInt8](repeating: 0, count: 4_096)
+    received.withLock { received in
+      while true {
+        let count = unsafe recv(descriptor, &buffer, buffer.count, 0)
+        guard count > 0 else { return }
+        received.append(String(decoding: buffer.prefix(count), as: UTF8.self))
+      }
     }
   }
 }

@@ -2,7 +2,7 @@ import Glibc
 import Platform
 
 /// A directory of its own for a test, removed with all that is in it when its owner goes.
-package final class TemporaryDirectory {
+package final class TemporaryDirectory: Sendable {
   package let path: String
 
   package init() throws {

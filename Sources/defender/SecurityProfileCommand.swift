@@ -1,0 +1,114 @@
+import ArgumentParser
+import DeviceDefender
+import WireFormats
+
+/// `defender security-profile`: what has to be created in an account before Device Defender looks at the reports.
+struct SecurityProfileCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "security-profile",
+    abstract: "Prints the AWS CLI's commands that create a security profile for this agent's metrics.",
+    discussion: """
+      Device Defender only keeps metrics that a security profile names. The commands create the chosen custom metrics, \
+      then a profile that keeps every metric of this agent and, with --detect ml, watches the numbers with ML Detect. \
+      Nothing is created by this program: look at the commands, then give them to a shell.
+
+      Examples:
+        defender security-profile --name fleet
+        defender security-profile --custom-metrics cpu_usage,memory_usage --detect retain
+        defender security-profile | sh
+
+      To use the profile, attach it: aws iot attach-security-profile --security-profile-name fleet \
+      --security-profile-target-arn arn:aws:iot:REGION:ACCOUNT:all/registered-things
+      """)
+
+  enum Detection: String, CaseIterable, ExpressibleByArgument {
+    case ml, retain
+  }
+
+  @Option(help: ArgumentHelp("The profile's name.", valueName: "name"))
+  var name = "device-defender-agent"
+
+  @Option(
+    name: [.customLong("custom-metrics"), .customLong("cm", withSingleDash: true)],
+    help: ArgumentHelp("Custom metrics, as DEFENDER_CUSTOM_METRICS has them.", valueName: "list"))
+  var customMetrics = ""
+
+  @Option(help: "ml: alarms by ML Detect on each number; retain: keep the metrics and alarm about none.")
+  var detect = Detection.ml
+
+  func validate() throws {
+    guard isName(name) else {
+      throw ValidationError("--name is '\(name)'; allowed are 1 to 128 letters, digits, ':', '_' and '-'.")
+    }
+  }
+
+  func run() throws {
+    let metrics: [SystemMetric]
+    do throws(CustomMetricError) {
+      metrics = try SystemMetric.list(parsing: customMetrics)
+    } catch {
+      throw ValidationError("--custom-metrics: \(error)")
+    }
+    let console = Console()
+    let names = metrics.map(\.name.text)
+    for name in names { console.output(command("create-custom-metric", customMetric(name))) }
+    console.output(command("create-security-profile", profile(customMetrics: names)))
+  }
+
+  /// A command of the AWS CLI. No text in it has a quote: names are checked, and the rest is fixed.
+  private func command(_ operation: String, _ input: JSONValue) -> String {
+    var document = JSONWriter()
+    input.write(to: &document)
+    return "aws iot \(operation) --cli-input-json '\(String(decoding: document.bytes, as: UTF8.self))'"
+  }
+
+  private func customMetric(_ name: String) -> JSONValue {
+    object([("metricName", .string(name)), ("metricType", .string("number"))])
+  }
+
+  private func profile(customMetrics: [String]) -> JSONValue {
+    let numbers = Self.numbers + customMetrics
+    let watched = detect == .ml ? numbers : []
+    let retained = Self.lists + (detect == .ml ? [] : numbers)
+    var members: [(String, JSONValue)] = [
+      ("securityProfileName", .string(name)),
+      ("securityProfileDescription", .string("Metrics of the Device Defender agent in Swift")),
+    ]
+    if !watched.isEmpty { members.append(("behaviors", .array(watched.map(behavior)))) }
+    members.append(
+      ("additionalMetricsToRetainV2", .array(retained.map { object([("metric", .string($0))]) })))
+    return object(members)
+  }
+
+  private func behavior(_ metric: String) -> JSONValue {
+    let suffix = metric.split(separator: ":").last.map(String.init) ?? metric
+    let detection = object([("confidenceLevel", .string("HIGH"))])
+    let criteria = object([
+      ("consecutiveDatapointsToAlarm", .number("1")), ("consecutiveDatapointsToClear", .number("1")),
+      ("mlDetectionConfig", detection),
+    ])
+    return object([("name", .string("\(suffix.prefix(125))_ml")), ("metric", .string(metric)), ("criteria", criteria)])
+  }
+
+  private func object(_ members: [(String, JSONValue)]) -> JSONValue {
+    .object(members.map { JSONValue.Member(name: $0.0, value: $0.1) })
+  }
+
+  // "Device-side metrics", AWS IoT Device Defender developer guide.
+  private static let numbers = [
+    "aws:all-bytes-in", "aws:all-bytes-out", "aws:all-packets-in", "aws:all-packets-out",
+    "aws:num-established-tcp-connections", "aws:num-listening-tcp-ports", "aws:num-listening-udp-ports",
+  ]
+  private static let lists = [
+    "aws:listening-tcp-ports", "aws:listening-udp-ports", "aws:destination-ip-addresses",
+  ]
+}
+
+/// Whether `text` is a name as AWS IoT takes them for profiles, and a shell without quotes.
+private func isName(_ text: String) -> Bool {
+  (1...128).contains(text.utf8.count)
+    && text.utf8.allSatisfy { byte in
+      (0x61...0x7A).contains(byte) || (0x41...0x5A).contains(byte) || (0x30...0x39).contains(byte)
+        || ":_-".utf8.contains(byte)
+    }
+}
