@@ -13,6 +13,7 @@ let package = Package(
   name: "device-defender-swift",
   products: [
     .library(name: "LambdaRuntime", targets: ["LambdaRuntime"]),
+    .library(name: "LambdaRuntimeCodable", targets: ["LambdaRuntimeCodable"]),
     .executable(name: "bootstrap", targets: ["bootstrap"]),
     .executable(name: "defender", targets: ["defender"]),
     .executable(name: "echo-function", targets: ["echo-function"]),
@@ -32,8 +33,12 @@ let package = Package(
 
     .target(name: "WireFormats", swiftSettings: strict),
     .target(name: "Platform", dependencies: ["CLinux", "WireFormats"], swiftSettings: strict),
-    .target(name: "HTTPClient", dependencies: ["CCurl", "Platform"], swiftSettings: strict),
+    .target(
+      name: "HTTPClient", dependencies: ["CCurl", "COpenSSL", "Platform"], swiftSettings: strict),
+    .target(name: "GreengrassIPC", dependencies: ["Platform", "WireFormats"], swiftSettings: strict),
     .target(name: "LambdaRuntime", dependencies: ["Platform", "WireFormats"], swiftSettings: strict),
+    // Brings FoundationEssentials; nothing that `bootstrap` links does.
+    .target(name: "LambdaRuntimeCodable", dependencies: ["LambdaRuntime"], swiftSettings: strict),
     .target(
       name: "DeviceDefender", dependencies: ["CLinux", "Platform", "WireFormats"],
       swiftSettings: strict),
@@ -41,16 +46,22 @@ let package = Package(
       name: "AWSClient", dependencies: ["COpenSSL", "HTTPClient", "Platform", "WireFormats"],
       swiftSettings: strict),
     .target(
+      name: "MQTT", dependencies: ["COpenSSL", "HTTPClient", "Platform", "WireFormats"],
+      swiftSettings: strict),
+    .target(
       name: "DefenderFunction",
       dependencies: [
-        "AWSClient", "DeviceDefender", "HTTPClient", "LambdaRuntime", "Platform", "WireFormats",
+        "AWSClient", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaRuntime", "MQTT", "Platform",
+        "WireFormats",
       ],
       path: "lambda/Function", swiftSettings: strict),
     .executableTarget(
-      name: "bootstrap", dependencies: ["DefenderFunction", "LambdaRuntime", "Platform"],
+      name: "bootstrap",
+      dependencies: ["DefenderFunction", "GreengrassIPC", "LambdaRuntime", "Platform"],
       path: "bootstrap", swiftSettings: strict),
     .executableTarget(
-      name: "echo-function", dependencies: ["LambdaRuntime"], path: "lambda/examples/echo",
+      name: "echo-function", dependencies: ["LambdaRuntime", "Platform", "WireFormats"],
+      path: "lambda/examples/echo",
       swiftSettings: strict),
 
     .target(
@@ -65,7 +76,8 @@ let package = Package(
     .executableTarget(
       name: "defender",
       dependencies: [
-        "AWSClient", "HTTPClient", "LambdaEmulator", "Platform", "WireFormats",
+        "AWSClient", "DefenderFunction", "DeviceDefender", "HTTPClient", "LambdaEmulator", "LambdaRuntime",
+        "Platform", "WireFormats",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -78,8 +90,9 @@ let package = Package(
       path: "Tests/Benchmarks/Collector", swiftSettings: strict),
 
     .target(
-      name: "TestSupport", dependencies: ["Platform", "WireFormats"], path: "Tests/TestSupport",
-      swiftSettings: strict),
+      name: "TestSupport",
+      dependencies: ["CLinux", "COpenSSL", "HTTPClient", "MQTT", "Platform", "WireFormats"],
+      path: "Tests/TestSupport", swiftSettings: strict),
     .testTarget(
       name: "PlatformTests", dependencies: ["Platform", "TestSupport"], swiftSettings: strict),
     .testTarget(
@@ -88,7 +101,14 @@ let package = Package(
       name: "HTTPClientTests", dependencies: ["HTTPClient", "Platform", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "LambdaRuntimeTests", dependencies: ["LambdaRuntime", "TestSupport"],
+      name: "GreengrassIPCTests",
+      dependencies: ["GreengrassIPC", "Platform", "TestSupport", "WireFormats"], swiftSettings: strict),
+    .testTarget(
+      name: "LambdaRuntimeTests",
+      dependencies: ["LambdaRuntime", "Platform", "TestSupport", "WireFormats", "echo-function"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "LambdaRuntimeCodableTests", dependencies: ["LambdaRuntime", "LambdaRuntimeCodable", "Platform"],
       swiftSettings: strict),
     .testTarget(
       name: "DeviceDefenderTests", dependencies: ["DeviceDefender", "TestSupport"],
@@ -97,19 +117,42 @@ let package = Package(
       name: "AWSClientTests",
       dependencies: ["AWSClient", "HTTPClient", "Platform", "TestSupport", "WireFormats"],
       swiftSettings: strict),
+    .executableTarget(
+      name: "signing-benchmark", dependencies: ["AWSClient", "HTTPClient", "Platform"],
+      path: "Tests/Benchmarks/Signing", swiftSettings: strict),
+    .executableTarget(
+      name: "publishing-benchmark", dependencies: ["AWSClient", "HTTPClient", "Platform"],
+      path: "Tests/Benchmarks/Publishing", swiftSettings: strict),
+    .testTarget(
+      name: "MQTTTests", dependencies: ["MQTT", "Platform", "TestSupport", "WireFormats"],
+      swiftSettings: strict),
     .testTarget(
       name: "DefenderFunctionTests",
       dependencies: [
-        "AWSClient", "DefenderFunction", "DeviceDefender", "HTTPClient", "LambdaRuntime", "Platform",
+        "AWSClient", "DefenderFunction", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaRuntime",
+        "Platform",
         "TestSupport", "WireFormats",
       ],
       swiftSettings: strict),
     .testTarget(
-      name: "LambdaEmulatorTests", dependencies: ["LambdaEmulator", "TestSupport"],
+      name: "LambdaEmulatorTests",
+      dependencies: [
+        "LambdaEmulator", "Platform", "TestSupport", "WireFormats",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+      ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "DefenderTests",
+      dependencies: [
+        "defender", "Platform", "TestSupport",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "EndToEndTests",
-      dependencies: ["LambdaEmulator", "Platform", "TestSupport", "WireFormats"],
+      dependencies: ["HTTPClient", "LambdaEmulator", "Platform", "TestSupport", "WireFormats"],
       swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

@@ -1,13 +1,26 @@
 import DefenderFunction
+import Glibc
+import GreengrassIPC
 import LambdaRuntime
 import Platform
 
+if CommandLine.arguments.dropFirst() == ["--version"] {
+  print(versionText(of: "bootstrap"))
+  exit(EXIT_SUCCESS)
+}
+
 let environment = Environment.ofThisProcess
-let log = Log(environment)
+let isFunction = environment.value("AWS_LAMBDA_RUNTIME_API") != nil
+let log = isFunction ? Log(environment) : Log.ofComponent(environment)
 do {
   let shutdown = try ShutdownSignal()
-  try serve(in: environment, log: log, until: shutdown) {
-    try PublishMetricsHandler(environment, time: SystemTime(shutdown: shutdown), log: log)
+  if !isFunction, let client = IPCClient(environment, log: log, shutdown: shutdown) {
+    var component = Component(environment, client, until: shutdown, log: log)
+    component.run()
+  } else {
+    try serve(in: environment, log: log, until: shutdown) {
+      try PublishMetricsHandler(environment, time: SystemTime(shutdown: shutdown), log: log)
+    }
   }
 } catch {
   exit(reporting: error, to: log)

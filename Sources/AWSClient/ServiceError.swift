@@ -1,4 +1,5 @@
 package import HTTPClient
+import Platform
 import WireFormats
 
 /// An answer of an AWS service that isn't a success, in the shape of its REST-JSON protocol.
@@ -24,6 +25,16 @@ package struct ServiceError: Error, Equatable, Sendable, CustomStringConvertible
     traceID = (body?["traceId"]?.string).map(shortened)
   }
 
+  /// Whether new temporary credentials may be taken where these weren't.
+  ///
+  /// AWS IoT has one code for every refusal, so its words have to tell.
+  package var saysCredentialsAreStale: Bool {
+    guard [400, 401, 403].contains(status) else { return false }
+    if let code, staleCodes.contains(code) { return true }
+    let words = message?.lowercased() ?? ""
+    return words.includes("security token")
+  }
+
   package var description: String {
     var text = "status \(status)"
     if let code { text += " \(code)" }
@@ -32,6 +43,10 @@ package struct ServiceError: Error, Equatable, Sendable, CustomStringConvertible
     return text
   }
 }
+
+private let staleCodes: Set<String> = [
+  "ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException",
+]
 
 /// The name in `ForbiddenException:http://internal.amazon.com/…` or `com.amazonaws.iot#ForbiddenException`.
 private func shortCode(_ text: String) -> String? {

@@ -6,15 +6,19 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <nss.h>
+#include <gnu/libc-version.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <linux/if_addr.h>
@@ -48,6 +52,45 @@ static inline int clinux_pidfd_open(pid_t pid, unsigned int flags) {
   return (int)syscall(SYS_pidfd_open, pid, flags);
 }
 
+// Starts a program that is killed when the calling thread ends, however it ends (PR_SET_PDEATHSIG of prctl(2)), which
+// posix_spawn(3) can't arrange. As there: both outputs go to `output`, standard input is empty, no other descriptor
+// is inherited, signals are as for a new program, and the process leads a group of its own. Returns its number, or -1
+// and errno. In C because Swift has neither fork(2) nor vfork(2): between that and exec(3) nothing but system calls
+// may run.
+static inline pid_t clinux_start_program(
+    const char *path, char *const arguments[], char *const environment[], int output) {
+  sigset_t all, none, before;
+  sigfillset(&all);
+  sigemptyset(&none);
+  pid_t parent = getpid();
+  volatile int error = 0;
+  sigprocmask(SIG_SETMASK, &all, &before);
+  pid_t child = vfork();
+  if (child == 0) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = SIG_DFL;
+    for (int signal = 1; signal < NSIG; signal++) sigaction(signal, &action, NULL);
+    int empty = open("/dev/null", O_RDONLY);
+    // The parent may have ended before it was asked to tell.
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent && setpgid(0, 0) == 0 && empty >= 0 &&
+        dup2(empty, STDIN_FILENO) >= 0 && dup2(output, STDOUT_FILENO) >= 0 && dup2(output, STDERR_FILENO) >= 0) {
+      // Where Linux is older than 5.9 every descriptor is closed by its own flag.
+      syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0);
+      sigprocmask(SIG_SETMASK, &none, NULL);
+      execve(path, arguments, environment);
+    }
+    error = errno == 0 ? ESRCH : errno;
+    _exit(127);
+  }
+  if (child < 0) error = errno;
+  sigprocmask(SIG_SETMASK, &before, NULL);
+  if (error == 0) return child;
+  if (child > 0) waitpid(child, NULL, 0);
+  errno = error;
+  return -1;
+}
+
 // How a program ended, by waitid(2): its status, or the signal. si_status is a macro.
 static inline int clinux_exit_status(const siginfo_t *information) {
   return information->si_status;
@@ -73,6 +116,23 @@ static inline int clinux_ipv4_addresses(int socket, struct ifreq *entries, int c
   request.ifc_req = entries;
   int result = ioctl(socket, SIOCGIFCONF, &request);
   return result == 0 ? request.ifc_len / (int)sizeof *entries : result;
+}
+
+// Swift refuses fork(2), for what a second thread may hold; a process of one thread has no such thread.
+static inline pid_t clinux_fork(void) { return fork(); }
+
+// prctl(2) is variadic.
+static inline int clinux_set_parent_death_signal(int signal) {
+  return prctl(PR_SET_PDEATHSIG, signal);
+}
+
+// What a release was linked with, as lambda/package found it: names and versions of source packages. Empty in any other
+// build, whose libraries are those of the machine that it runs on.
+#ifndef RELEASE_COMPONENTS
+#define RELEASE_COMPONENTS ""
+#endif
+static inline const char *clinux_release_components(void) {
+  return RELEASE_COMPONENTS;
 }
 
 #endif

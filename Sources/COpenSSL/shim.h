@@ -8,9 +8,11 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/params.h>
+#include <openssl/pem.h>
 #include <openssl/sha.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 // Makes a context of HMAC one of HMAC-SHA-256; parameters end in a macro's array, which Swift can't write.
 static inline int copenssl_mac_use_sha256(EVP_MAC_CTX *context) {

@@ -1,5 +1,5 @@
 import CCurl
-package import Platform
+import Platform
 
 /// HTTP/1.1 over libcurl, one request at a time.
 ///
@@ -8,73 +8,62 @@ package import Platform
 /// Redirects are never followed: they would carry credentials to wherever an answer says. Paths go out as they are,
 /// dot segments included, because the signature is over the path as written.
 package final class CurlExchange: HTTPExchange {
-  package struct Configuration: Sendable {
-    package var trust: TrustStore
-    /// The part of a request's time that connecting may take, TLS included.
-    package var connectTimeout: Duration = .seconds(5)
-    /// Bytes of status lines and header fields, those of interim responses included.
-    package var responseHeadLimit = 65_536
-    package var responseBodyLimit = 1_048_576
-
-    package init(trust: TrustStore) {
-      self.trust = trust
-    }
-
-    /// What the environment asks for.
-    package init(_ environment: Environment) {
-      self.init(trust: TrustStore(environment))
-    }
-  }
-
   private let handle: EasyHandle
   private let configuration: Configuration
+  private let negotiation: ProtocolNegotiation?
+  private let connectTo: StringList
+  /// Hosts of AWS that the shipped certificate authorities don't vouch for, such as those of another partition.
+  private var hostsOfOtherAuthorities: Set<String> = []
 
   package init(_ configuration: Configuration) throws(HTTPError) {
+    let handle = try EasyHandle()
+    let connectTo = try StringList(configuration.connectTo)
+    negotiation = try configuration.negotiation()
     self.configuration = configuration
-    handle = try EasyHandle()
+    self.handle = handle
+    self.connectTo = connectTo
   }
 
   package func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse {
+    let start = BootTime.now
+    let host = host(of: request.url)
+    guard configuration.usesAmazonRoots(for: host), !hostsOfOtherAuthorities.contains(host) else {
+      return try exchangeOnce(request, timeout: timeout, amazonRoots: false)
+    }
+    do throws(HTTPError) {
+      return try exchangeOnce(request, timeout: timeout, amazonRoots: true)
+    } catch .notTrusted {
+      // The handshake failed, so nothing was sent yet.
+      hostsOfOtherAuthorities.insert(host)
+      return try exchangeOnce(request, timeout: timeout - start.duration(to: .now), amazonRoots: false)
+    }
+  }
+
+  private func exchangeOnce(
+    _ request: HTTPRequest, timeout: Duration, amazonRoots: Bool
+  ) throws(HTTPError) -> HTTPResponse {
     guard timeout > .zero else { throw .timedOut(.connecting, "no time was left") }
     let fields = try StringList(headerLines(of: request))
     let sink = ResponseSink(
       headLimit: configuration.responseHeadLimit, bodyLimit: configuration.responseBodyLimit)
+    let gates = (address: AddressGate(configuration.allowedAddresses), request: RequestGate())
     try handle.reset()
-    try setConnectionOptions(timeout: timeout)
-    try setTrust(for: request.url)
-    try handle.set(CURLOPT_URL, to: request.url)
+    try handle.prepareConnection(to: request.url, configuration, timeout: timeout, amazonRoots: amazonRoots)
+    try handle.openSockets(through: gates.address)
+    try handle.sendOnce(through: gates.request)
+    if let negotiation { try handle.negotiate(negotiation) }
+    if !configuration.connectTo.isEmpty { try handle.set(CURLOPT_CONNECT_TO, to: connectTo) }
     try handle.set(CURLOPT_HTTPHEADER, to: fields)
     let code = try perform(request, into: sink)
-    // The list dies at the end of this function and no earlier.
-    _ = fields
-    guard code == CURLE_OK else { throw error(for: code, sink, request) }
+    // libcurl has pointers to these: they have to live until here.
+    withExtendedLifetime(sink) {}
+    withExtendedLifetime(gates) {}
+    withExtendedLifetime(fields) {}
+    guard code == CURLE_OK else { throw error(for: code, sink, gates) }
+    // libcurl takes the end of the connection for the end of the head, too.
+    guard sink.isHeadComplete else { throw .connectionLost("the answer ended in its head") }
     return HTTPResponse(
       status: handle.number(CURLINFO_RESPONSE_CODE), headers: sink.headers, body: sink.body)
-  }
-
-  private func setConnectionOptions(timeout: Duration) throws(HTTPError) {
-    try handle.set(CURLOPT_NOSIGNAL, to: true)
-    try handle.set(CURLOPT_PATH_AS_IS, to: true)
-    try handle.set(CURLOPT_FOLLOWLOCATION, to: false)
-    try handle.set(CURLOPT_PROTOCOLS_STR, to: "http,https")
-    try handle.set(CURLOPT_DISALLOW_USERNAME_IN_URL, to: true)
-    try handle.set(CURLOPT_HTTP_VERSION, to: Int(CURL_HTTP_VERSION_1_1))
-    // The protocol is known; a name that the other side doesn't expect could only fail the handshake.
-    try handle.set(CURLOPT_SSL_ENABLE_ALPN, to: false)
-    try handle.set(CURLOPT_TIMEOUT_MS, to: Int(timeout.millisecondsForTimeout))
-    let connectTimeout = min(timeout, configuration.connectTimeout)
-    try handle.set(CURLOPT_CONNECTTIMEOUT_MS, to: Int(connectTimeout.millisecondsForTimeout))
-    // libcurl would otherwise find HTTP_PROXY and the rest by itself.
-    try handle.set(CURLOPT_PROXY, to: "")
-  }
-
-  private func setTrust(for url: String) throws(HTTPError) {
-    try handle.set(CURLOPT_SSL_VERIFYPEER, to: 1)
-    try handle.set(CURLOPT_SSL_VERIFYHOST, to: 2)
-    try handle.set(CURLOPT_SSLVERSION, to: Int(CURL_SSLVERSION_TLSv1_2))
-    try handle.set(CURLOPT_CAINFO, to: configuration.trust.path)
-    // A directory of certificates would keep libcurl from caching the parsed bundle.
-    try handle.set(CURLOPT_CAPATH, to: String?.none)
   }
 
   private func perform(_ request: HTTPRequest, into sink: ResponseSink) throws(HTTPError) -> CURLcode {
@@ -106,18 +95,31 @@ package final class CurlExchange: HTTPExchange {
     return lines
   }
 
-  private func error(for code: CURLcode, _ sink: ResponseSink, _ request: HTTPRequest) -> HTTPError {
+  private func error(
+    for code: CURLcode, _ sink: ResponseSink, _ gates: (address: AddressGate, request: RequestGate)
+  ) -> HTTPError {
     if let part = sink.excess {
       let limit = part == .head ? configuration.responseHeadLimit : configuration.responseBodyLimit
       return .responseTooLarge(part, limit: limit)
+    }
+    if gates.request.refused {
+      return .connectionLost("the connection, used before, broke before any of the answer came")
+    }
+    if gates.address.refused {
+      return .invalidRequest(
+        "the host is at an address that may not be asked for credentials without TLS; "
+          + "allowed are loopback, 169.254.170.2, 169.254.170.23 and fd00:ec2::23")
     }
     let proxyStatus = handle.number(CURLINFO_HTTP_CONNECTCODE)
     if proxyStatus >= 300 {
       return .proxyRefused(status: proxyStatus, handle.reason(for: code))
     }
-    let wasSent = handle.number(CURLINFO_REQUEST_SIZE) > 0
+    // 1 is libcurl's "not verified yet"; above are OpenSSL's reasons (X509_STORE_CTX_get_error(3)).
+    if code == CURLE_SSL_CONNECT_ERROR && handle.number(CURLINFO_SSL_VERIFYRESULT) > 1 {
+      return .notTrusted(handle.reason(for: code))
+    }
     return HTTPError(
-      code: code, reason: handle.reason(for: code), wasSent: wasSent,
+      code: code, reason: handle.reason(for: code), wasSent: gates.request.hasBegun,
       trust: configuration.trust)
   }
 }

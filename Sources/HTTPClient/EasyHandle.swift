@@ -57,6 +57,30 @@ struct EasyHandle: ~Copyable {
     try check(unsafe ccurl_set_pointer(easy, CURLOPT_WRITEDATA, context))
   }
 
+  /// Sets an option that takes bytes; libcurl copies them.
+  borrowing func set(_ option: CURLoption, toBytesOf text: String) throws(HTTPError) {
+    var text = text
+    try check(text.withUTF8 { unsafe ccurl_set_bytes(easy, option, $0.baseAddress, $0.count) })
+  }
+
+  /// Has `gate` say whether the request may go out; it has to live until ``perform()`` returned.
+  borrowing func sendOnce(through gate: RequestGate) throws(HTTPError) {
+    let context = unsafe Unmanaged.passUnretained(gate).toOpaque()
+    try check(unsafe ccurl_set_request_function(easy, beginRequest, context))
+  }
+
+  /// Asks for an application protocol; `negotiation` has to live until ``perform()`` returned.
+  borrowing func negotiate(_ negotiation: ProtocolNegotiation) throws(HTTPError) {
+    let context = unsafe Unmanaged.passUnretained(negotiation).toOpaque()
+    try check(unsafe ccurl_set_tls_function(easy, prepareTLSContext, context))
+  }
+
+  /// Has `gate` open the sockets; it has to live until ``perform()`` returned.
+  borrowing func openSockets(through gate: AddressGate) throws(HTTPError) {
+    let context = unsafe Unmanaged.passUnretained(gate).toOpaque()
+    try check(unsafe ccurl_set_socket_function(easy, openSocket, context))
+  }
+
   borrowing func perform() -> CURLcode {
     unsafe errorText.pointee = 0
     return unsafe curl_easy_perform(easy)
@@ -85,6 +109,29 @@ struct EasyHandle: ~Copyable {
     var value: curl_off_t = 0
     _ = unsafe ccurl_get_offset(easy, info, &value)
     return Int64(value)
+  }
+
+  /// The socket of the connection that `CURLOPT_CONNECT_ONLY` left open; nil where there is none.
+  borrowing func activeSocket() -> Int32? {
+    var socket = CURL_SOCKET_BAD
+    let code = unsafe ccurl_get_socket(easy, CURLINFO_ACTIVESOCKET, &socket)
+    return code == CURLE_OK && socket != CURL_SOCKET_BAD ? socket : nil
+  }
+
+  /// Receives what has arrived on the connection that was left open, into `buffer`; returns how many bytes.
+  borrowing func receive(into buffer: UnsafeMutableRawBufferPointer) -> (CURLcode, Int) {
+    var count = 0
+    unsafe errorText.pointee = 0
+    let code = unsafe curl_easy_recv(easy, buffer.baseAddress, buffer.count, &count)
+    return (code, count)
+  }
+
+  /// Sends what the connection that was left open takes of `buffer`; returns how many bytes.
+  borrowing func send(_ buffer: UnsafeRawBufferPointer) -> (CURLcode, Int) {
+    var count = 0
+    unsafe errorText.pointee = 0
+    let code = unsafe curl_easy_send(easy, buffer.baseAddress, buffer.count, &count)
+    return (code, count)
   }
 
   /// libcurl's words for the last failure, the general ones for `code` where it had no others.

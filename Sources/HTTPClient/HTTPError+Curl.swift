@@ -1,10 +1,17 @@
 import CCurl
+import Platform
 
 extension HTTPError {
   /// What a code of libcurl (libcurl-errors(3)) and its words mean to us.
   ///
   /// `wasSent` tells whether any of the request had gone out.
   init(code: CURLcode, reason: String, wasSent: Bool, trust: TrustStore) {
+    // Under one of several codes: from TLS 1.3 on, what the other side thinks of our certificate comes when the
+    // handshake is done.
+    if isAlertAboutCertificate(reason) {
+      self = .notTrusted("our certificate was refused: \(reason)")
+      return
+    }
     switch code {
     case CURLE_URL_MALFORMAT, CURLE_BAD_FUNCTION_ARGUMENT, CURLE_LOGIN_DENIED:
       self = .invalidRequest(reason)
@@ -38,4 +45,10 @@ extension HTTPError {
       self = .other(code: Int(code.rawValue), reason)
     }
   }
+}
+
+/// Whether libcurl's words are about an alert (RFC 8446, section 6.2) that says so.
+private func isAlertAboutCertificate(_ reason: String) -> Bool {
+  contains(reason, " alert ")
+    && ["certificate", "unknown ca", "access denied"].contains { contains(reason, $0) }
 }

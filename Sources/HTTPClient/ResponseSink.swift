@@ -7,6 +7,8 @@ final class ResponseSink {
   private var headSize = 0
   private(set) var headers: [HTTPHeader] = []
   private(set) var body: [UInt8] = []
+  /// Whether the empty line after the fields has come.
+  private(set) var isHeadComplete = false
   /// The part that grew over its bound, which ended the transfer.
   private(set) var excess: HTTPError.Part?
 
@@ -25,8 +27,10 @@ final class ResponseSink {
     // Every response begins anew, so that nothing of a "100 Continue" stays.
     if unsafe line.starts(with: "HTTP/".utf8) {
       headers = []
+      isHeadComplete = false
       return true
     }
+    if unsafe line.first == 0x0D || line.first == 0x0A { isHeadComplete = true }
     guard let colon = unsafe line.firstIndex(of: UInt8(ascii: ":")) else { return true }
     let name = unsafe String(decoding: line[..<colon], as: UTF8.self)
     let value = unsafe String(decoding: trimmingWhitespace(line[(colon + 1)...]), as: UTF8.self)

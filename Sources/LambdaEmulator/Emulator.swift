@@ -11,6 +11,8 @@ package struct Emulator: Sendable {
     package var port = 0
     /// Whom the function signs as; the data plane knows nobody else.
     package var credentials = TemporaryCredentials.random()
+    /// How long the function's process has from SIGTERM to SIGKILL when the emulator stops.
+    package var grace = Duration.seconds(2)
     /// The clock of the data plane.
     package var now: @Sendable () -> WallTime = { .now }
 
@@ -42,7 +44,7 @@ package struct Emulator: Sendable {
       variables: configuration.function.processEnvironment(
         runtimeAPI: address, publishEndpoint: "http://\(address)", credentials: configuration.credentials,
         logStream: logStreamName(at: configuration.now())),
-      report: report)
+      grace: configuration.grace, report: report)
     let emulator = Emulator(
       port: server.port, environment: environment,
       publishEndpoint: PublishEndpoint(
@@ -68,8 +70,11 @@ package struct Emulator: Sendable {
   /// The URL at which callers invoke the function.
   package var invokeURL: String { "http://127.0.0.1:\(port)\(InvokeEndpoint.path)" }
 
-  /// Every publish that reached the data plane.
+  /// The newest publishes that reached the data plane, 256 at most.
   package var publishes: [ReceivedPublish] { publishEndpoint.received }
+
+  /// How many publishes the data plane has accepted and refused.
+  package var publishCounts: (accepted: Int, refused: Int) { publishEndpoint.counts }
 
   /// Invokes the function, after those who asked before.
   package func invoke(_ request: InvocationRequest) async -> InvocationResult {

@@ -25,7 +25,7 @@ struct InvokeEndpoint: Sendable {
       // What curl says of any data: the event is JSON all the same.
       contentType == "application/x-www-form-urlencoded" ? nil : contentType
     }
-    invocation.traceID = request.value(of: "x-amzn-trace-id")
+    invocation.traceID = request.value(of: "x-amzn-trace-id") ?? invocation.traceID
     invocation.tenantID = request.value(of: "x-amz-tenant-id")
     if let encoded = request.value(of: "x-amz-client-context") {
       guard

@@ -10,10 +10,10 @@ struct Invocation: ~Copyable {
     head: ResponseHead, body: [UInt8], function: FunctionDescription, log: Log
   ) throws(ExchangeError) {
     guard let requestID = head["Lambda-Runtime-Aws-Request-Id"] else {
-      throw .malformed("it has no Lambda-Runtime-Aws-Request-Id")
+      throw .noInvocation("it has no Lambda-Runtime-Aws-Request-Id")
     }
     guard isUsable(requestID) else {
-      throw .malformed(
+      throw .noInvocation(
         "the Lambda-Runtime-Aws-Request-Id has \(requestID.utf8.count) characters, or odd ones")
     }
     event = Event(body, contentType: head["Content-Type"])

@@ -7,32 +7,30 @@ import Platform
 /// answered is handed out again. A response that got no answer is sent again, and a refusal of the second one as
 /// out of turn means that the first one had arrived.
 final class RuntimeAPI {
-  /// What RAPID, the Runtime API's server, takes: 6 MiB and 100 bytes.
-  static let maximumResponseBytes = 6_291_556
-  /// How often an answer is sent before it is given up.
-  private static let answerAttempts = 4
-
+  let connection: RuntimeConnection
+  let log: Log
+  let time: any TimeKeeper
+  /// The head of the answer that is being sent; kept, so that it is made room for once.
+  var head: [UInt8] = []
   private let endpoint: RuntimeEndpoint
-  private let connection: RuntimeConnection
   private let function: FunctionDescription
-  private let log: Log
-  private let time: any TimeKeeper
-  private let shutdown: ShutdownSignal?
+  let shutdown: ShutdownSignal?
+  private let commonFields: [UInt8]
   private let pollRequest: [UInt8]
-  private let commonFields: String
 
   init(
     _ endpoint: RuntimeEndpoint, environment: Environment, log: Log, time: any TimeKeeper,
     shutdown: ShutdownSignal?
   ) {
     self.endpoint = endpoint
-    connection = RuntimeConnection(to: endpoint)
+    connection = RuntimeConnection(to: endpoint, until: shutdown)
     function = FunctionDescription(environment)
     self.log = log
     self.time = time
     self.shutdown = shutdown
-    commonFields = " HTTP/1.1\r\nHost: \(endpoint.authority)\r\nUser-Agent: \(userAgent)\r\n"
-    pollRequest = Array("GET \(apiPath)/invocation/next\(commonFields)\r\n".utf8)
+    commonFields = Array(
+      " HTTP/1.1\r\nHost: \(endpoint.authority)\r\nUser-Agent: \(runtimeRelease)\r\n".utf8)
+    pollRequest = Array("GET \(apiPath)/invocation/next".utf8) + commonFields + Array("\r\n".utf8)
   }
 
   /// Waits for the next event; nil where the process was asked to stop.
@@ -41,111 +39,79 @@ final class RuntimeAPI {
     while true {
       if let shutdown, shutdown.isRequested { return nil }
       do throws(ExchangeError) {
-        return try poll()
+        let answer = try waitForAnswer(to: pollRequest)
+        return try Invocation(head: answer.head, body: answer.body, function: function, log: log)
       } catch {
-        if error == .shutdown { return nil }
-        if connection.wasReused, error.isOfStaleConnection { continue }
-        if streak.isNew {
-          log.warn("no event from the Runtime API at \(endpoint.authority), trying again: \(error)")
-        }
-        guard let pause = streak.pause(after: error) else {
-          throw .givingUp(endpoint: endpoint.authority, after: streak.duration, last: "\(error)")
-        }
-        if time.sleep(until: time.bootTime.advanced(by: pause)) == .shutdown { return nil }
+        guard try shouldPollAgain(after: error, &streak, for: "event") else { return nil }
       }
     }
   }
 
-  private func poll() throws(ExchangeError) -> Invocation {
-    let answer = try connection.poll(pollRequest, until: shutdown)
+  /// Waits until SnapStart has restored this process; false where it was asked to stop.
+  func waitForRestore() throws(RuntimeAPIError) -> Bool {
+    let request = Array("GET \(apiPath)/restore/next".utf8) + commonFields + Array("\r\n".utf8)
+    var streak = FailureStreak(time)
+    while true {
+      if let shutdown, shutdown.isRequested { return false }
+      do throws(ExchangeError) {
+        _ = try waitForAnswer(to: request)
+        connection.close()
+        return true
+      } catch {
+        guard try shouldPollAgain(after: error, &streak, for: "restore") else { return false }
+      }
+    }
+  }
+
+  private func waitForAnswer(to request: [UInt8]) throws(ExchangeError) -> RuntimeConnection.Answer {
+    let answer = try connection.poll(request)
     guard answer.head.status == 200 else {
       throw .refused(status: answer.head.status, reason: reason(in: answer.body))
     }
-    return try Invocation(head: answer.head, body: answer.body, function: function, log: log)
+    return answer
   }
 
-  /// Answers an invocation, with an error in place of a response that Lambda would not take.
-  func answer(_ invocation: consuming Invocation, with outcome: Result<Response, InvocationFailure>) {
-    let path = "/invocation/\(invocation.context.requestID)"
-    switch outcome {
-    case .success(let response) where response.body.count > Self.maximumResponseBytes:
-      let message =
-        "the response has \(response.body.count) bytes; Lambda takes \(Self.maximumResponseBytes) at most"
-      log.error(message)
-      post(InvocationFailure(type: "Function.ResponseSizeTooLarge", message: message), to: path + "/error")
-    case .success(let response):
-      let fields = "Content-Type: \(fieldValue(response.contentType))\r\n"
-      deliver(to: path + "/response", fields, response.body)
-    case .failure(let failure):
-      post(failure, to: path + "/error")
+  /// Lets the time pass that a failed poll asks for; false where the process was asked to stop.
+  private func shouldPollAgain(
+    after error: ExchangeError, _ streak: inout FailureStreak, for awaited: String
+  ) throws(RuntimeAPIError) -> Bool {
+    if error == .shutdown { return false }
+    if connection.wasReused, error.isOfStaleConnection { return true }
+    if streak.isNew {
+      log.warn("no \(awaited) from the Runtime API at \(endpoint.authority), trying again: \(error)")
     }
-  }
-
-  /// Tells Lambda that the function can't start.
-  func reportInitialisationFailure(_ failure: InvocationFailure) {
-    post(failure, to: "/init/error")
-  }
-
-  private func post(_ failure: InvocationFailure, to path: String) {
-    let fields = """
-      Content-Type: application/vnd.aws.lambda.error+json\r
-      Lambda-Runtime-Function-Error-Type: \(failure.keptType)\r
-      Lambda-Runtime-Function-XRay-Error-Cause: \(failure.xRayCause)\r\n
-      """
-    deliver(to: path, fields, failure.document)
-  }
-
-  /// Sends an answer until it is taken or refused; what came of it other than success is in the log.
-  private func deliver(to path: String, _ fields: String, _ body: [UInt8]) {
-    let head = Array(
-      "POST \(apiPath)\(path)\(commonFields)\(fields)Content-Length: \(body.count)\r\n\r\n".utf8)
-    var streak = FailureStreak(time)
-    for attempt in 1...Self.answerAttempts {
-      do throws(ExchangeError) {
-        let answer = try connection.post(head, body)
-        logRefusal(of: path, answer, bytes: body.count, wasSentBefore: attempt > 1)
-        return
-      } catch {
-        if streak.isNew { log.warn("\(path) got no answer, sending it again: \(error)") }
-        guard let pause = streak.pause(after: error), attempt < Self.answerAttempts else {
-          log.error("\(path) could not be delivered: \(error)")
-          return
-        }
-        // Also where the process was asked to stop: somebody waits for this answer, and there are few attempts.
-        if !connection.wasReused { _ = time.sleep(until: time.bootTime.advanced(by: pause)) }
-      }
+    guard let pause = streak.pause(after: error) else {
+      throw .givingUp(endpoint: endpoint.authority, after: streak.duration, last: "\(error)")
     }
+    return time.sleep(until: time.bootTime.advanced(by: pause)) == .onTime
   }
 
-  private func logRefusal(
-    of path: String, _ answer: RuntimeConnection.Answer, bytes: Int, wasSentBefore: Bool
-  ) {
-    switch answer.head.status {
-    case 200..<300: break
-    case 403 where wasSentBefore:
-      log.info("\(path) had arrived the first time")
-    case 413:
-      log.error(
-        "\(path) was refused for its size: it has \(bytes) bytes, Lambda takes \(Self.maximumResponseBytes); "
-          + reason(in: answer.body))
-    default:
-      log.error("\(path) was refused with status \(answer.head.status): \(reason(in: answer.body))")
-    }
+  /// Makes `head` the head of a POST to `destination`; `fields` end in CRLF, but for the last one.
+  func setHead(_ destination: Destination, _ fields: String...) {
+    head.removeAll(keepingCapacity: true)
+    head.append(contentsOf: "POST ".utf8)
+    head.append(contentsOf: apiPath.utf8)
+    destination.append(to: &head)
+    head.append(contentsOf: commonFields)
+    for field in fields { head.append(contentsOf: field.utf8) }
+    head.append(contentsOf: "\r\n\r\n".utf8)
   }
 }
 
 /// The path that all requests of the Runtime API begin with.
 private let apiPath = "/2018-06-01/runtime"
 
-/// The first word becomes the runtime's release in Lambda's logs.
-private let userAgent = "device-defender-swift/1.0"
+/// The first word of the user agent becomes the runtime's release in Lambda's logs.
+let runtimeRelease = "device-defender-swift/1.0"
 
 /// The start of an answer's body, which says why a request was refused.
-private func reason(in body: [UInt8]) -> String {
-  body.isEmpty ? "no reason given" : String(decoding: body.prefix(300), as: UTF8.self)
+func reason(in body: [UInt8]) -> String {
+  let text = body.prefix(300).reversed().drop { $0 <= 0x20 }.reversed()
+  return text.isEmpty ? "no reason given" : String(decoding: text, as: UTF8.self)
 }
 
 /// `text` as a header field can carry it: without line breaks and other control characters.
-private func fieldValue(_ text: String) -> String {
-  String(decoding: text.utf8.filter { $0 >= 0x20 && $0 != 0x7F }, as: UTF8.self)
+func headerValue(_ text: String) -> String {
+  guard text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else { return text }
+  return String(decoding: text.utf8.filter { $0 >= 0x20 && $0 != 0x7F }, as: UTF8.self)
 }

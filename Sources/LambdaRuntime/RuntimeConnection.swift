@@ -16,13 +16,14 @@ final class RuntimeConnection {
   static let maximumAnswerBytes = 65_536
 
   private let endpoint: RuntimeEndpoint
+  private let shutdown: ShutdownSignal?
   /// None before the first exchange, and after one that failed.
   private var open: Open?
   /// Whether the last exchange went out on a connection that had served before, and that the other side may have given up.
   private(set) var wasReused = false
 
   /// What an exchange works on; a class, so that it can be held across the failure of one.
-  private final class Open {
+  final class Open {
     var reader: MessageReader<LoopbackSocket>
 
     init(_ socket: consuming LoopbackSocket) {
@@ -30,19 +31,31 @@ final class RuntimeConnection {
     }
   }
 
-  init(to endpoint: RuntimeEndpoint) {
+  init(to endpoint: RuntimeEndpoint, until shutdown: ShutdownSignal?) {
     self.endpoint = endpoint
+    self.shutdown = shutdown
   }
 
-  /// Sends `request` and waits for an event as long as it takes, or until `shutdown` is requested.
-  func poll(_ request: [UInt8], until shutdown: ShutdownSignal?) throws(ExchangeError) -> Answer {
+  /// Sends `request` and waits for an event as long as it takes, or until the process is asked to stop.
+  func poll(_ request: [UInt8]) throws(ExchangeError) -> Answer {
     let connection = try takeConnection()
     try connection.reader.source.send(request, [])
     try connection.reader.source.waitForAnswer(or: shutdown?.descriptor ?? -1)
     // From the first byte on, the rest is under way.
-    connection.reader.source.deadline = BootTime.now.advanced(by: Self.exchangeTimeout)
+    connection.reader.source.begin(allowing: Self.exchangeTimeout, until: shutdown, .end)
     return try answer(on: connection, limit: Self.maximumEventBytes)
   }
+
+  /// Takes a connection that the other side has not given up, for a request that can't be sent twice.
+  func takeLiveConnection(allowing allowance: Duration) throws(ExchangeError) -> Open {
+    if let open, !open.reader.source.isIdle { self.open = nil }
+    let connection = try takeConnection()
+    connection.reader.source.begin(allowing: allowance, until: shutdown, .hurry)
+    return connection
+  }
+
+  /// Gives up the connection, which doesn't outlive a snapshot.
+  func close() { open = nil }
 
   /// Sends a request in two parts and waits for its answer, for the time of an exchange at most.
   func post(_ head: [UInt8], _ body: [UInt8]) throws(ExchangeError) -> Answer {
@@ -55,21 +68,21 @@ final class RuntimeConnection {
   private func takeConnection() throws(ExchangeError) -> Open {
     let kept = open
     open = nil
-    let now = BootTime.now
     // Bytes that nobody asked for would be taken for the next answer.
     if let kept, !kept.reader.hasUnreadBytes {
       wasReused = true
-      kept.reader.source.deadline = now.advanced(by: Self.exchangeTimeout)
+      kept.reader.source.begin(allowing: Self.exchangeTimeout, until: shutdown, .hurry)
       return kept
     }
     wasReused = false
-    let socket = try LoopbackSocket.connected(to: endpoint, until: now.advanced(by: Self.connectTimeout))
-    let connection = Open(socket)
-    connection.reader.source.deadline = BootTime.now.advanced(by: Self.exchangeTimeout)
+    let deadline = BootTime.now.advanced(by: Self.connectTimeout)
+    let connection = Open(try LoopbackSocket.connected(to: endpoint, until: deadline))
+    connection.reader.source.begin(allowing: Self.exchangeTimeout, until: shutdown, .hurry)
     return connection
   }
 
-  private func answer(on connection: Open, limit: Int) throws(ExchangeError) -> Answer {
+  /// Reads the answer to what was sent on `connection`, and keeps the connection where the other side does.
+  func answer(on connection: Open, limit: Int) throws(ExchangeError) -> Answer {
     let head = try connection.reader.head()
     let body = try connection.reader.body(after: head, limit: limit)
     if head.keepsConnection { open = connection }

@@ -3,9 +3,14 @@ public import Platform
 
 /// What a function is given to start with.
 public struct Startup {
+  /// The environment of the process.
   public let environment: Environment
   /// The log of the process; what is written to it during an invocation bears the invocation's id.
   public let log: Log
+  let shutdown: ShutdownSignal
+
+  /// Whether the process was asked to stop: what a function that works for long asks now and then.
+  public var isShutdownRequested: Bool { shutdown.isRequested }
 }
 
 /// Makes the function, serves its invocations, and ends the process: with status 0 when it was asked to stop, with 1
@@ -17,7 +22,25 @@ public struct Startup {
 /// serveAndExit { startup in try MyFunction(startup.environment) }
 /// ```
 public func serveAndExit<Function: Handler & ~Copyable>(
-  in environment: Environment = .ofThisProcess, _ makeHandler: (Startup) throws -> Function
+  in environment: Environment = .ofThisProcess, options: ServeOptions = ServeOptions(),
+  _ makeHandler: (Startup) throws -> Function
+) -> Never {
+  serveAndExit(in: environment, options) { server, startup throws(RuntimeAPIError) in
+    try server.run { try makeHandler(startup) }
+  }
+}
+
+/// Serves the function that `_HANDLER` chooses among `functions`, and ends the process as the other
+/// ``serveAndExit(in:options:_:)`` does.
+public func serveAndExit(
+  _ functions: Functions, in environment: Environment = .ofThisProcess, options: ServeOptions = ServeOptions()
+) -> Never {
+  serveAndExit(in: environment, options, functions.serve)
+}
+
+private func serveAndExit(
+  in environment: Environment, _ options: ServeOptions,
+  _ serve: (Server, Startup) throws(RuntimeAPIError) -> Void
 ) -> Never {
   let log = Log(environment)
   let shutdown: ShutdownSignal
@@ -26,10 +49,9 @@ public func serveAndExit<Function: Handler & ~Copyable>(
   } catch {
     exit(reporting: error, to: log)
   }
+  let server = Server(environment: environment, log: log, shutdown: shutdown, options: options)
   do throws(RuntimeAPIError) {
-    try serve(in: environment, log: log, until: shutdown) {
-      try makeHandler(Startup(environment: environment, log: log))
-    }
+    try serve(server, Startup(environment: environment, log: log, shutdown: shutdown))
   } catch {
     exit(reporting: error, to: log)
   }

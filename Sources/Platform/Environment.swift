@@ -14,8 +14,9 @@ public struct Environment: Sendable {
     var entry = unsafe environ
     while let text = unsafe entry.pointee {
       let line = unsafe String(cString: text)
-      if let equals = line.firstIndex(of: "=") {
-        variables[String(line[..<equals])] = String(line[line.index(after: equals)...])
+      // By bytes: going by characters needs Unicode's tables, and at start that is most of the time this takes.
+      if let equals = line.utf8.firstIndex(of: UInt8(ascii: "=")) {
+        variables[String(line[..<equals])] = String(line[line.utf8.index(after: equals)...])
       }
       unsafe entry += 1
     }
@@ -24,6 +25,11 @@ public struct Environment: Sendable {
 
   /// All variables and their values.
   package var all: [String: String] { variables }
+
+  /// The same variables with `changes` in place of what they were.
+  package func with(_ changes: [String: String]) -> Environment {
+    Environment(variables.merging(changes) { _, new in new })
+  }
 
   /// The value of a variable, empty where it is set to nothing, nil where it isn't set.
   public subscript(_ name: String) -> String? { variables[name] }

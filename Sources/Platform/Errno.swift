@@ -9,13 +9,13 @@ public struct Errno: Error, Equatable, Sendable, CustomStringConvertible {
   }
 
   /// The calling thread's `errno`; read it before anything else runs.
-  package static var current: Errno { Errno(rawValue: errno) }
+  @usableFromInline package static var current: Errno { Errno(rawValue: errno) }
 
   package static let badFileDescriptor = Errno(rawValue: EBADF)
   package static let connectionRefused = Errno(rawValue: ECONNREFUSED)
   package static let fileTooLarge = Errno(rawValue: EFBIG)
   package static let inProgress = Errno(rawValue: EINPROGRESS)
-  package static let interrupted = Errno(rawValue: EINTR)
+  @usableFromInline package static let interrupted = Errno(rawValue: EINTR)
   package static let invalidArgument = Errno(rawValue: EINVAL)
   package static let noSuchFile = Errno(rawValue: ENOENT)
   package static let permissionDenied = Errno(rawValue: EACCES)
@@ -32,6 +32,7 @@ public struct Errno: Error, Equatable, Sendable, CustomStringConvertible {
 /// What `call` returned, repeated while a signal interrupted it; `Errno` where it returned a negative number.
 ///
 /// `errno` is read here and nowhere else, before another call can change it.
+@inlinable
 package func retryingOnInterrupt<Value: SignedInteger>(_ call: () -> Value) throws(Errno) -> Value {
   while true {
     let result = call()

@@ -23,6 +23,10 @@ public final class Log {
   package let format: Format
   /// The invocation that lines belong to, while there is one.
   package var requestID: String?
+  /// Where the lines go; nil where a closure takes them.
+  package let descriptor: Int32?
+  /// Whether lines go out as telemetry frames.
+  package let isFramed: Bool
   private let write: (Level, [UInt8]) -> Void
 
   /// A log that hands each line that is `level` or above, line feed included, to `write`.
@@ -30,6 +34,22 @@ public final class Log {
     self.level = level
     self.format = format
     self.write = write
+    descriptor = nil
+    isFramed = false
+  }
+
+  /// A log that writes to a descriptor, in frames where somebody takes the lines from it that way.
+  package init(level: Level, format: Format, descriptor: Int32, isFramed: Bool) {
+    self.level = level
+    self.format = format
+    self.descriptor = descriptor
+    self.isFramed = isFramed
+    write = { level, line in
+      let bytes =
+        isFramed ? telemetryFrame(line.dropLast(1), level: level, format: format, at: .now) : line
+      // A log that can't be written has nobody left to tell.
+      try? writeAll(bytes, to: descriptor)
+    }
   }
 
   /// The log that the environment asks for, on standard error; what it asks for in vain is a warning in it.
@@ -43,9 +63,13 @@ public final class Log {
       case "json": .json
       default: nil
       }
-    self.init(level: level ?? .info, format: format ?? .text) { _, line in
-      // A log that can't be written has nobody left to tell.
-      try? writeAll(line, to: STDERR_FILENO)
+    let frames = environment.value("_LAMBDA_TELEMETRY_LOG_FD")
+    let frameDescriptor = frames.flatMap { Int32($0) }.flatMap { isOpen($0) ? $0 : nil }
+    self.init(
+      level: level ?? .info, format: format ?? .text, descriptor: frameDescriptor ?? STDERR_FILENO,
+      isFramed: frameDescriptor != nil)
+    if let frames, frameDescriptor == nil {
+      warn("_LAMBDA_TELEMETRY_LOG_FD is '\(frames)', not an open descriptor. Using standard error.")
     }
     if level == nil {
       let allowed = Level.allCases.map(\.name).joined(separator: ", ")
@@ -56,6 +80,16 @@ public final class Log {
     }
   }
 
+  /// The log of a Greengrass component, at the level and in the format that the environment asks for: the nucleus files
+  /// standard output as INFO and standard error as WARN.
+  package static func ofComponent(_ environment: Environment) -> Log {
+    let asked = Log(environment)
+    return Log(level: asked.level, format: asked.format) { level, line in
+      // A log that can't be written has nobody left to tell.
+      try? writeAll(line, to: level < .warn ? STDOUT_FILENO : STDERR_FILENO)
+    }
+  }
+
   public func debug(_ message: @autoclosure () -> String) { log(.debug, message) }
   public func info(_ message: @autoclosure () -> String) { log(.info, message) }
   public func warn(_ message: @autoclosure () -> String) { log(.warn, message) }
@@ -63,7 +97,7 @@ public final class Log {
 
   private func log(_ level: Level, _ message: () -> String) {
     guard level >= self.level else { return }
-    let text = message()
+    let text = bounded(message())
     let time = CivilTime(.now).extendedFormat
     switch format {
     case .text:
@@ -86,6 +120,15 @@ public final class Log {
       write(level, line.bytes + [UInt8(ascii: "\n")])
     }
   }
+}
+
+private func isOpen(_ descriptor: Int32) -> Bool { fcntl(descriptor, F_GETFD) >= 0 }
+
+/// `text`, cut where it is longer than a log line may be: CloudWatch takes 256 KB an event, escapes included.
+private func bounded(_ text: String) -> String {
+  let limit = 32_768
+  guard text.utf8.count > limit else { return text }
+  return String(decoding: text.utf8.prefix(limit), as: UTF8.self) + "… (\(text.utf8.count) bytes)"
 }
 
 /// `text` with its control characters written as `\n`, `\t`, `\u{1b}` and so on.

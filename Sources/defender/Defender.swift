@@ -1,7 +1,7 @@
 import ArgumentParser
+import DefenderFunction
 
 /// The command-line tool.
-@main
 struct Defender: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "defender",
@@ -10,5 +10,8 @@ struct Defender: AsyncParsableCommand {
       Without an AWS account: `defender invoke` and `defender emulator` bring a local Lambda and a local AWS IoT \
       data plane, on 127.0.0.1 only, with credentials made up for the run.
       """,
-    subcommands: [InvokeCommand.self, EmulatorCommand.self, PublishCommand.self])
+    version: versionText(of: "defender"),
+    subcommands: [
+      AgentCommand.self, InvokeCommand.self, EmulatorCommand.self, PublishCommand.self,
+    ])
 }

@@ -17,8 +17,10 @@ struct EmulatorCommand: AsyncParsableCommand {
 
       Examples:
         defender emulator
-        defender emulator --port 9100 --timeout 5 --bootstrap .build/release/bootstrap
-        curl -d '{"reports":1}' http://127.0.0.1:9000/2015-03-31/functions/function/invocations
+        defender emulator --port 9100 --timeout 5
+        defender emulator --bootstrap .build/release/bootstrap
+        curl -d '{"reports":1}' \\
+          http://127.0.0.1:9000/2015-03-31/functions/function/invocations
 
       Ends with SIGINT (Ctrl-C) or SIGTERM, and the function's process with it.
 

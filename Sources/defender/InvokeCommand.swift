@@ -21,8 +21,9 @@ struct InvokeCommand: AsyncParsableCommand {
       Examples:
         defender invoke
         defender invoke --event '{"reports":1,"format":"cbor"}'
-        defender invoke --event @lambda/events/default.json --timeout 30
-        AWS_IOT_THING_NAME=pump-7 defender invoke --bootstrap .build/release/bootstrap
+        defender invoke --event @lambda/events/two-reports.json --timeout 30
+        AWS_IOT_THING_NAME=pump-7 defender invoke
+        defender invoke --bootstrap .build/release/bootstrap
 
       Exit status: 0 the function succeeded; 1 it failed, timed out or crashed; 2 it couldn't be run; 64 wrong \
       command line.
@@ -61,11 +62,22 @@ struct InvokeCommand: AsyncParsableCommand {
         let result = await emulator.invoke(InvocationRequest(event: event)).complete()
         let title = result.failure == nil ? "The function answered:" : "The function failed:"
         console.output("\(title)\n\(readable(result.body))")
+        if let summary = summary(of: emulator.publishCounts) { console.output(summary) }
         return result.failure == nil
       }
     } catch let error as ServerError {
       throw CommandFailure("\(error)", status: .notRun)
     }
+  }
+
+  /// What came of all publishes, in plain words; nil where there was none.
+  private func summary(of counts: (accepted: Int, refused: Int)) -> String? {
+    if counts == (0, 0) { return nil }
+    let verified =
+      counts.accepted == 1
+      ? "1 report of this machine was published, and its signature verified."
+      : "\(counts.accepted) reports of this machine were published, and their signatures verified."
+    return counts.refused == 0 ? verified : "\(verified) \(counts.refused) refused: the log says why."
   }
 
   private func eventBytes() throws -> [UInt8] {

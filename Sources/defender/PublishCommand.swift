@@ -1,5 +1,6 @@
 import AWSClient
 import ArgumentParser
+import Glibc
 import HTTPClient
 import Platform
 import WireFormats
@@ -13,14 +14,16 @@ struct PublishCommand: ParsableCommand {
       Does what `aws iot-data publish` does, with the code that the function publishes with. The payload is sent \
       as it is, byte for byte; without one the message is empty.
 
-      Read from the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN; AWS_REGION (or \
+      The credentials come from where the AWS CLI looks for them: AWS_ACCESS_KEY_ID and its companions, AWS_PROFILE \
+      and the shared files, a web identity, a container, EC2. Also read from the environment: AWS_REGION (or \
       AWS_DEFAULT_REGION); AWS_ENDPOINT_URL_IOT_DATA_PLANE and AWS_ENDPOINT_URL, where there is no --endpoint; \
       AWS_CA_BUNDLE, HTTPS_PROXY, NO_PROXY.
 
       Examples:
         defender publish --topic sensors/pump-7 --payload '{"temperature":21.5}'
         defender publish --topic '$aws/rules/archive/pump 7' --payload-file report.cbor --qos 0
-        collect | defender publish --topic sensors/pump-7 --payload-file - --endpoint https://127.0.0.1:8443
+        collect | defender publish --topic sensors/pump-7 --payload-file -
+        defender publish --topic t --endpoint https://127.0.0.1:8443
 
       The answer goes to standard output.
 
@@ -89,10 +92,12 @@ struct PublishCommand: ParsableCommand {
         } else {
           try Endpoint(environment, region: region)
         }
+      let log = Log(environment)
+      let time = SystemTime(shutdown: nil)
       return try HTTPSPublisher(
-        endpoint: endpoint, region: region, credentials: EnvironmentCredentials(environment),
-        exchange: try CurlExchange(CurlExchange.Configuration(environment)),
-        time: SystemTime(shutdown: nil), log: Log(environment))
+        endpoint: endpoint, region: region,
+        credentials: try CredentialChain(environment, time: time, log: log),
+        exchange: try CurlExchange(CurlExchange.Configuration(environment)), time: time, log: log)
     } catch {
       throw CommandFailure("\(error)", status: .notRun)
     }
@@ -118,11 +123,10 @@ struct PublishCommand: ParsableCommand {
 
   private func payloadBytes() throws(CommandFailure) -> [UInt8] {
     guard let payloadFile else { return Array((payload ?? "").utf8) }
-    let path = payloadFile == "-" ? "/dev/stdin" : payloadFile
+    let limit = HTTPSPublisher.maximumPayloadBytes
     do throws(Errno) {
-      return try readFile(path, limit: HTTPSPublisher.maximumPayloadBytes)
+      return payloadFile == "-" ? try standardInput(limit: limit) : try readFile(payloadFile, limit: limit)
     } catch .fileTooLarge {
-      let limit = HTTPSPublisher.maximumPayloadBytes
       throw CommandFailure(
         "The payload in '\(payloadFile)' has more than the \(limit) bytes that AWS IoT takes.",
         status: .notRun)
@@ -131,8 +135,21 @@ struct PublishCommand: ParsableCommand {
     }
   }
 
+  /// All of standard input, read from the descriptor: not everything that it may be can be opened by a path.
+  private func standardInput(limit: Int) throws(Errno) -> [UInt8] {
+    let input = FileDescriptor(owning: STDIN_FILENO)
+    var bytes: [UInt8] = []
+    while try input.read(into: &bytes, limit: 65_536) > 0 {
+      if bytes.count > limit { throw .fileTooLarge }
+    }
+    return bytes
+  }
+
   private func answer(_ receipt: PublishReceipt) -> JSONValue {
-    var members = [JSONValue.Member(name: "status", value: .number(String(receipt.status)))]
+    var members: [JSONValue.Member] = []
+    if let status = receipt.status {
+      members.append(JSONValue.Member(name: "status", value: .number(String(status))))
+    }
     let texts = [("requestId", receipt.requestID), ("traceId", receipt.traceID)]
     for case (let name, let text?) in texts {
       members.append(JSONValue.Member(name: name, value: .string(text)))
@@ -147,7 +164,7 @@ extension PublishError {
     switch cause {
     case .payloadTooLarge, .credentials, .signing, .noTimeLeft, .exchange(.invalidRequest): .notRun
     case .refused: .failed
-    case .exchange: .noAnswer
+    case .exchange, .transport: .noAnswer
     }
   }
 }

@@ -1,44 +1,9 @@
 import AWSClient
+import Glibc
 import HTTPClient
 import Platform
 import TestSupport
 import Testing
-
-/// Answers without a network, and keeps what it was asked.
-final class ScriptedExchange: HTTPExchange {
-  var answers: [Result<HTTPResponse, HTTPError>]
-  private(set) var requests: [HTTPRequest] = []
-  private(set) var timeouts: [Duration] = []
-
-  init(_ answers: [Result<HTTPResponse, HTTPError>]) {
-    self.answers = answers
-  }
-
-  func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse {
-    requests.append(request)
-    timeouts.append(timeout)
-    return try answers.isEmpty ? HTTPResponse(status: 200) : answers.removeFirst().get()
-  }
-}
-
-/// A publisher with made-up credentials over `exchange`.
-private func publisher(
-  _ exchange: any HTTPExchange, url: String = "https://iot.example.com", time: any TimeKeeper = ManualTime(),
-  credentials: [String: String] = ["AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s3cr3t"]
-) throws -> HTTPSPublisher {
-  try HTTPSPublisher(
-    endpoint: Endpoint(url: url), region: "us-east-1",
-    credentials: EnvironmentCredentials(Environment(credentials)), exchange: exchange, time: time,
-    log: Log { _, _ in })
-}
-
-private func publish(
-  _ payload: [UInt8] = [1], with publisher: HTTPSPublisher, time: any TimeKeeper = ManualTime(),
-  within duration: Duration = .seconds(60)
-) throws -> PublishReceipt {
-  try publisher.publish(
-    payload, to: Topic(validating: "a/b c"), qos: .atLeastOnce, until: time.bootTime.advanced(by: duration))
-}
 
 struct `Publishing over HTTPS` {
   @Test func `sends one signed request and tells what the answer said`() throws {
@@ -46,7 +11,7 @@ struct `Publishing over HTTPS` {
     let exchange = ScriptedExchange([
       .success(HTTPResponse(status: 200, headers: [("x-amzn-RequestId", "r-1")], body: body))
     ])
-    let receipt = try publish([0, 255], with: publisher(exchange))
+    let receipt = try testPublish([0, 255], with: testPublisher(exchange))
     #expect(receipt == PublishReceipt(status: 200, traceID: "t-1", requestID: "r-1", attempts: 1))
     let request = try #require(exchange.requests.first)
     #expect(request.method == "POST")
@@ -59,14 +24,14 @@ struct `Publishing over HTTPS` {
   func `is acknowledged by any success, whatever its body`(body: String) throws {
     let exchange = ScriptedExchange([.success(HTTPResponse(status: 202, body: Array(body.utf8)))])
     #expect(
-      try publish(with: publisher(exchange))
+      try testPublish(with: testPublisher(exchange))
         == PublishReceipt(status: 202, traceID: nil, requestID: nil, attempts: 1))
   }
 
   @Test func `gives an attempt ten seconds, or what the deadline leaves`() throws {
     let exchange = ScriptedExchange([])
-    _ = try publish(with: publisher(exchange))
-    _ = try publish(with: publisher(exchange), within: .milliseconds(700))
+    _ = try testPublish(with: testPublisher(exchange))
+    _ = try testPublish(with: testPublisher(exchange), within: .milliseconds(700))
     #expect(exchange.timeouts == [.seconds(10), .milliseconds(700)])
   }
 
@@ -74,7 +39,7 @@ struct `Publishing over HTTPS` {
   func `sends nothing where no time is left`(duration: Duration) throws {
     let exchange = ScriptedExchange([])
     let error = try #require(throws: PublishError.self) {
-      try publish(with: publisher(exchange), within: duration)
+      try testPublish(with: testPublisher(exchange), within: duration)
     }
     #expect(error.cause == .noTimeLeft)
     #expect(error.attempts == 0)
@@ -84,16 +49,18 @@ struct `Publishing over HTTPS` {
   @Test func `sends nothing that is larger than AWS IoT takes`() throws {
     let exchange = ScriptedExchange([])
     let payload = [UInt8](repeating: 0, count: 131_073)
-    let error = try #require(throws: PublishError.self) { try publish(payload, with: publisher(exchange)) }
+    let error = try #require(throws: PublishError.self) {
+      try testPublish(payload, with: testPublisher(exchange))
+    }
     #expect(error.cause == .payloadTooLarge(bytes: 131_073, limit: 131_072))
     #expect(exchange.requests.isEmpty)
-    _ = try publish(payload.dropLast(), with: publisher(exchange))
+    _ = try testPublish(payload.dropLast(), with: testPublisher(exchange))
   }
 
   @Test func `sends nothing without credentials and says which variables to set`() throws {
     let exchange = ScriptedExchange([])
     let error = try #require(throws: PublishError.self) {
-      try publish(with: publisher(exchange, credentials: [:]))
+      try testPublish(with: testPublisher(exchange, credentials: [:]))
     }
     #expect("\(error)".contains("AWS_ACCESS_KEY_ID"))
     #expect(exchange.requests.isEmpty)
@@ -104,7 +71,7 @@ struct `Publishing over HTTPS` {
     defer { server.stop() }
     let exchange = try CurlExchange(CurlExchange.Configuration(Environment([:])))
     let time = SystemTime(shutdown: nil)
-    _ = try publish([], with: publisher(exchange, url: server.url, time: time), time: time)
+    _ = try testPublish([], with: testPublisher(exchange, url: server.url, time: time), time: time)
     let received = try #require(server.received.first)
     #expect(received.requestLine == "POST /topics/a%2Fb%20c?qos=1 HTTP/1.1")
     #expect(
@@ -128,10 +95,9 @@ struct `A failed publish` {
     status: Int, type: String, body: String, code: String?
   ) throws {
     let headers = [("X-Amzn-ErrorType", type), ("x-amzn-requestid", "r-2")]
-    let exchange = ScriptedExchange([
-      .success(HTTPResponse(status: status, headers: headers, body: Array(body.utf8)))
-    ])
-    let error = try #require(throws: PublishError.self) { try publish(with: publisher(exchange)) }
+    let response = HTTPResponse(status: status, headers: headers, body: Array(body.utf8))
+    let exchange = ScriptedExchange(Array(repeating: .success(response), count: 3))
+    let error = try #require(throws: PublishError.self) { try testPublish(with: testPublisher(exchange)) }
     #expect(error.status == status)
     #expect(error.code == code)
     #expect(error.requestID == "r-2")
@@ -150,9 +116,10 @@ struct `A failed publish` {
   ])
   func `says what to do`(status: Int, message: String, advice: String) {
     let body = Array(#"{"message":"\#(message)"}"#.utf8)
-    let exchange = ScriptedExchange([.success(HTTPResponse(status: status, body: body))])
+    let response = HTTPResponse(status: status, body: body)
+    let exchange = ScriptedExchange(Array(repeating: .success(response), count: 3))
     #expect {
-      try publish(with: publisher(exchange))
+      try testPublish(with: testPublisher(exchange))
     } throws: { error in
       (error as? PublishError)?.advice.contains(advice) == true
     }
@@ -163,11 +130,223 @@ struct `A failed publish` {
       .success(HTTPResponse(status: 403)), .failure(.notTrusted("x")), .failure(.timedOut(.answering, "y")),
     ]
     for failure in failures {
-      let exchange = ScriptedExchange([failure])
-      let error = try #require(throws: PublishError.self) { try publish(with: publisher(exchange)) }
+      let exchange = ScriptedExchange(Array(repeating: failure, count: 3))
+      let error = try #require(throws: PublishError.self) { try testPublish(with: testPublisher(exchange)) }
       var dumped = ""
       dump(error, to: &dumped)
       #expect(!("\(error)" + dumped).contains("s3cr3t"))
     }
+  }
+}
+
+struct `Publishing again` {
+  private let unavailable = HTTPResponse(status: 503)
+  private let fine = HTTPResponse(status: 200)
+
+  @Test func `happens twice at most, signed anew each time, with the same body`() throws {
+    let time = ManualTime()
+    let exchange = ScriptedExchange([
+      .success(unavailable), .failure(.connectionLost("x")), .success(unavailable), .success(fine),
+    ])
+    let error = try #require(throws: PublishError.self) {
+      try testPublish([7], with: testPublisher(exchange, time: time), time: time)
+    }
+    #expect(error.attempts == 3)
+    #expect(error.status == 503)
+    #expect(time.sleeps == [.milliseconds(50), .milliseconds(100)])
+    #expect(exchange.requests.map(\.body) == [[7], [7], [7]])
+    #expect("\(error)".contains("after 3 attempts"))
+  }
+
+  @Test func `is dated anew`() throws {
+    let time = ManualTime()
+    let exchange = ScriptedExchange([.success(HTTPResponse(status: 429)), .success(fine)])
+    let receipt = try testPublish(with: testPublisher(exchange, time: time), time: time)
+    #expect(receipt.attempts == 2)
+    #expect(time.sleeps == [.seconds(1)])
+    let dates = exchange.requests.compactMap {
+      HTTPResponse(status: 0, headers: $0.headers).header("x-amz-date")
+    }
+    #expect(dates == ["20240501T123456Z", "20240501T123457Z"])
+  }
+
+  @Test(arguments: [
+    HTTPError.notTrusted(""), .invalidRequest(""), .responseTooLarge(.body, limit: 1),
+    .proxyRefused(status: 407, ""),
+  ])
+  func `does not happen where it would fail the same way`(failure: HTTPError) throws {
+    let exchange = ScriptedExchange([.failure(failure)])
+    let error = try #require(throws: PublishError.self) { try testPublish(with: testPublisher(exchange)) }
+    #expect(error.cause == .exchange(failure))
+    #expect(exchange.requests.count == 1)
+  }
+
+  @Test(arguments: [
+    (Duration.milliseconds(540), 1), (.milliseconds(560), 2), (.milliseconds(640), 2), (.seconds(1), 3),
+  ])
+  func `is not begun where the time left can't carry it`(left: Duration, attempts: Int) throws {
+    let time = ManualTime()
+    let exchange = ScriptedExchange(Array(repeating: .success(unavailable), count: 3))
+    let error = try #require(throws: PublishError.self) {
+      try testPublish(with: testPublisher(exchange, time: time), time: time, within: left)
+    }
+    #expect(error.attempts == attempts)
+    #expect(time.sleeps.reduce(.zero, +) < left)
+  }
+
+  @Test func `waits as long as the service asks`() throws {
+    let time = ManualTime()
+    let busy = HTTPResponse(status: 429, headers: [("X-Amz-Retry-After", "3000")])
+    _ = try testPublish(
+      with: testPublisher(ScriptedExchange([.success(busy), .success(fine)]), time: time), time: time)
+    #expect(time.sleeps == [.seconds(3)])
+  }
+
+  @Test func `stops when an outage has used up the quota, and resumes with success`() throws {
+    let time = ManualTime()
+    let exchange = ScriptedExchange([])
+    let publisher = try testPublisher(exchange, time: time)
+    var attempts: [Int] = []
+    for _ in 1...40 {
+      exchange.answers = Array(repeating: .success(unavailable), count: 3)
+      let error = try #require(throws: PublishError.self) { try testPublish(with: publisher, time: time) }
+      attempts.append(error.attempts)
+    }
+    #expect(attempts.prefix(17).allSatisfy { $0 == 3 })
+    #expect(attempts.suffix(20).allSatisfy { $0 == 1 })
+    exchange.answers = []
+    for _ in 1...14 { _ = try testPublish(with: publisher, time: time) }
+    exchange.answers = [.success(unavailable)]
+    #expect(try testPublish(with: publisher, time: time).attempts == 2)
+  }
+
+  @Test func `follows a refused token once, with new credentials`() throws {
+    let refusal = HTTPResponse(
+      status: 403, headers: [("x-amzn-errortype", "ForbiddenException")],
+      body: Array(#"{"message":"The security token included in the request is expired"}"#.utf8))
+    for (answers, attempts) in [([refusal, fine], 2), ([refusal, refusal, fine], 2)] {
+      let source = RotatingCredentials()
+      let exchange = ScriptedExchange(answers.map { .success($0) })
+      let result = Result { try testPublish(with: testPublisher(exchange, source)) }
+      #expect(exchange.requests.count == attempts)
+      #expect((try? result.get()) != nil || answers.count == 3)
+      let tokens = exchange.requests.map {
+        HTTPResponse(status: 0, headers: $0.headers).header("x-amz-security-token")
+      }
+      #expect(tokens == ["t1", "t2"])
+    }
+  }
+
+  @Test func `does not follow a refusal of the policy`() throws {
+    let exchange = ScriptedExchange([
+      .success(
+        HTTPResponse(
+          status: 403,
+          headers: [("x-amzn-errortype", "ForbiddenException"), ("Date", "Wed, 01 May 2024 12:34:56 GMT")],
+          body: Array(#"{"message":"Forbidden"}"#.utf8)))
+    ])
+    #expect(throws: PublishError.self) {
+      try testPublish(with: testPublisher(exchange, RotatingCredentials()))
+    }
+    #expect(exchange.requests.count == 1)
+  }
+
+  @Test func `with a wrong clock warns once, and says by how much`() throws {
+    var warnings: [String] = []
+    let log = Log { level, line in
+      if level == .warn { warnings.append(String(decoding: line, as: UTF8.self)) }
+    }
+    let exchange = ScriptedExchange([])
+    let time = ManualTime()
+    let publisher = try testPublisher(exchange, time: time, log: log)
+    let date = ("Date", "Wed, 01 May 2024 15:34:56 GMT")
+    exchange.answers = [
+      .success(HTTPResponse(status: 403, headers: [("x-amzn-errortype", "ForbiddenException"), date])),
+      .success(HTTPResponse(status: 200, headers: [date])),
+      .success(HTTPResponse(status: 200, headers: [date])),
+    ]
+    #expect(try testPublish(with: publisher, time: time).attempts == 2)
+    #expect(try testPublish(with: publisher, time: time).attempts == 1)
+    #expect(warnings.count == 1)
+    #expect(warnings.first?.contains("3 h 0 min 0 s behind") == true)
+  }
+
+  @Test func `is not signed where a certificate speaks`() throws {
+    let exchange = ScriptedExchange([])
+    let publisher = try HTTPSPublisher(
+      endpoint: Endpoint(url: "https://x:8443"), exchangeWithCertificate: exchange, time: ManualTime(),
+      log: Log { _, _ in })
+    _ = try testPublish(with: publisher)
+    #expect(exchange.requests.first?.headers.map(\.name) == ["User-Agent"])
+  }
+}
+
+/// Gives other credentials whenever it has been told to forget.
+private final class RotatingCredentials: CredentialSource {
+  let name = "rotating"
+  private var number = 1
+
+  func credentials(at now: WallTime, within timeout: Duration) throws(CredentialError) -> Credentials? {
+    Credentials(accessKeyID: "A", secretAccessKey: Secret("s"), sessionToken: Secret("t\(number)"))
+  }
+
+  func forget(_ credentials: Credentials) -> Bool {
+    number += 1
+    return true
+  }
+}
+
+struct `Publishing with a certificate` {
+  @Test func `asks for no protocol on another port than 443, and warns of a key that others may read`() throws
+  {
+    let authority = try ThrowawayAuthority()
+    let server = try ScriptedServer(
+      [.keep(httpResponse())],
+      tls: TLSServerContext(
+        authority.issue("server", names: "DNS:localhost"), clientAuthority: authority.certificateFile,
+        protocols: ["x-amzn-http-ca"]))
+    defer { server.stop() }
+    let device = try authority.issue("device", names: "DNS:device")
+    _ = unsafe chmod(device.keyFile, 0o644)
+    var warnings = 0
+    let log = Log { level, _ in if level == .warn { warnings += 1 } }
+    let time = SystemTime(shutdown: nil)
+    let identity = ClientIdentity(certificateFile: device.certificateFile, keyFile: device.keyFile)
+    let publisher = try HTTPSPublisher(
+      endpoint: Endpoint(url: "https://localhost:\(server.port)"), identity: identity,
+      environment: Environment(["AWS_CA_BUNDLE": authority.certificateFile]), time: time, log: log)
+    _ = try testPublish(with: publisher, time: time)
+    #expect(warnings == 1)
+    let received = try #require(server.received.first)
+    #expect(received.header("Authorization") == nil)
+    #expect(
+      received.handshake
+        == TLSHandshake(serverName: "localhost", applicationProtocol: nil, clientName: "device"))
+  }
+
+  @Test func `needs TLS`() throws {
+    #expect(throws: HTTPError.self) {
+      try HTTPSPublisher(
+        endpoint: Endpoint(url: "http://localhost"),
+        identity: ClientIdentity(certificateFile: "c", keyFile: "k"),
+        environment: Environment([:]), time: ManualTime(), log: Log { _, _ in })
+    }
+  }
+}
+
+struct `The date of an answer` {
+  @Test(arguments: [
+    "", "Thu, 01 Jan 2026 00:05:01", "Thu, 01 Jan 2026 00:05:01 CET", "Thu, 32 Jan 2026 00:05:01 GMT",
+    "Thu, 01 Jan 99999999999999999999 00:05:01 GMT", "Thu, 01 Foo 2026 00:05:01 GMT",
+    "Thu, 01 Jan 2026 0:5 GMT",
+    "Thu, 01 Jan 2026 -1:05:01 GMT", "2026-01-01T00:05:01Z", "1 2 3 4 5 6",
+  ])
+  func `changes nothing where it can't be read`(date: String) {
+    var skew = ClockSkew()
+    skew.observe(
+      HTTPResponse(status: 200, headers: [("Date", date)]), sent: WallTime(secondsSinceEpoch: 0),
+      duration: .zero)
+    #expect(skew.offset == .zero)
+    #expect(skew.warning == nil)
   }
 }

@@ -64,6 +64,22 @@ struct `An authentication code` {
   }
 }
 
+struct `A signature in the query` {
+  @Test func `leaves out the session token where it is to come after`() throws {
+    var signer = try RequestSigner(region: "eu-west-1", service: "iotdevicegateway")
+    let request = PresignableRequest(
+      method: "GET", path: "/mqtt", query: "", headers: [("host", "x")], payloadHash: try Digest(of: []))
+    let credentials = Credentials(accessKeyID: "A", secretAccessKey: example, sessionToken: Secret("t/="))
+    let time = WallTime(secondsSinceEpoch: 0)
+    let (target, signature) = try signer.presign(
+      request, with: credentials, PresigningTerms(at: time, lifetime: 60, signsSessionToken: false))
+    #expect(!signature.canonicalRequest.text.contains("Token"))
+    #expect(target.hasSuffix("&X-Amz-Signature=\(signature.code.hex)&X-Amz-Security-Token=t%2F%3D"))
+    let (_, signed) = try signer.presign(request, with: credentials, PresigningTerms(at: time, lifetime: 60))
+    #expect(signed.canonicalRequest.text.contains("X-Amz-Security-Token=t%2F%3D"))
+  }
+}
+
 struct `A signed request` {
   @Test func `leaves out of the signature what may change on the way`() throws {
     var signer = try RequestSigner(region: "us-east-1", service: "iotdata")

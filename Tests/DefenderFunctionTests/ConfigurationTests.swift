@@ -58,6 +58,26 @@ import Testing
     #expect(configuration.region == "us-west-2")
   }
 
+  @Test func `says which of the two region variables is wrong`() throws {
+    let error = try #require(
+      #expect(throws: ConfigurationError.self) {
+        try configuration(["AWS_REGION": "", "AWS_DEFAULT_REGION": "EU"])
+      })
+    #expect(error.mistakes.map(\.variable) == ["AWS_DEFAULT_REGION"])
+  }
+
+  @Test(arguments: [
+    ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
+  ])
+  func `names the half of a key pair that is missing, and not the other's value`(
+    given: String, missing: String
+  ) throws {
+    let error = try #require(
+      #expect(throws: ConfigurationError.self) { try configuration([given: "half-of-a-pair"]) })
+    #expect(error.mistakes.map(\.variable) == [missing])
+    #expect(!error.description.contains("half-of-a-pair"))
+  }
+
   @Test func `needs no thing for a topic that names none`() throws {
     let environment = Environment(["AWS_REGION": "eu-central-1", "DEFENDER_TOPIC": "all/{format}"])
     #expect(try Configuration(environment).topic(for: .json).name == "all/json")
@@ -75,7 +95,13 @@ import Testing
     ("DEFENDER_MAX_LIST_SIZE", "many"), ("DEFENDER_MAX_REPORT_BYTES", "511"),
     ("DEFENDER_MAX_REPORT_BYTES", "131073"), ("DEFENDER_JITTER", "yes"),
     ("DEFENDER_MINIMUM_INTERVAL_SECONDS", "0"), ("AWS_ENDPOINT_URL_IOT_DATA_PLANE", "localhost:8883"),
-    ("AWS_ENDPOINT_URL", "ftp://localhost"),
+    ("AWS_ENDPOINT_URL", "ftp://localhost"), ("DEFENDER_CUSTOM_METRICS", "cpu_usage,nonsense"),
+    ("DEFENDER_CUSTOM_METRICS_COMMAND", "metrics.sh"),
+    ("DEFENDER_CUSTOM_METRICS_COMMAND", "/nonexistent/metrics"), ("DEFENDER_STATE_DIRECTORY", "state"),
+    ("DEFENDER_STATE_DIRECTORY", "/nonexistent/parent/state"), ("AWS_REGION", "-"),
+    ("AWS_REGION", "eu-west-1-"),
+    ("AWS_REGION", String(repeating: "a", count: 64)), ("AWS_CA_BUNDLE", "/nonexistent/ca.pem"),
+    ("DEFENDER_TOPIC", String(repeating: "x", count: 250) + "/{thing}"),
   ])
   func `names the variable of a mistake`(variable: String, value: String) throws {
     let error = try #require(

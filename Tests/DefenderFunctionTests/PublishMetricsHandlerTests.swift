@@ -50,8 +50,8 @@ private struct Stage: ~Copyable {
     var text = ""
   }
 
-  init(_ variables: [String: String] = [:]) throws {
-    let procfs = try TemporaryDirectory()
+  init(_ variables: [String: String] = [:], over tree: TemporaryDirectory? = nil) throws {
+    let procfs = try tree ?? TemporaryDirectory()
     for name in ["tcp", "tcp6", "udp", "udp6"] {
       try procfs.write("net/\(name)", "  sl  local_address rem_address   st tx_queue rx_queue\n")
     }
@@ -173,11 +173,11 @@ private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
     #expect(answer["ended"]?.string == "deadline")
   }
 
-  @Test func `ends at once where the deadline has passed`() throws {
+  @Test func `fails at once where the deadline has passed`() throws {
     var stage = try Stage()
-    let answer = try stage.invoke("{}", seconds: -10)
-    #expect(answer["ended"]?.string == "deadline")
-    #expect(answer["published"]?.integer(as: Int.self) == 0)
+    let failure = #expect(throws: InvocationFailure.self) { try stage.invoke("{}", seconds: -10) }
+    #expect(failure?.type == "Function.PublishFailed")
+    #expect(failure?.message.contains("longer timeout") == true)
     #expect(stage.publisher.payloads.isEmpty)
   }
 
@@ -227,6 +227,45 @@ private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
     #expect(metrics?["listening_udp_ports"] == nil)
     #expect(metrics?["listening_tcp_ports"]?["total"]?.integer(as: Int.self) == 0)
     #expect(stage.lines.text.contains("net/udp"))
+  }
+
+  @Test func `goes on after a restart where the last process ended`() throws {
+    let tree = try TemporaryDirectory()
+    try tree.write("sys/kernel/random/boot_id", "7d5ff60b-5a4e-4b7e-9d2e-0c7c6f0f3f51\n")
+    let variables = ["DEFENDER_STATE_DIRECTORY": "\(tree.path)/state"]
+    var first = try Stage(variables, over: tree)
+    _ = try first.invoke(#"{"reports":1}"#)
+    var second = try Stage(variables, over: tree)
+    try setBytesIn(1_800, in: tree)
+    // The clock was set back while nothing ran.
+    second.time.wallTime = first.time.wallTime.advanced(by: .seconds(-3_600))
+    _ = try second.invoke(#"{"reports":1}"#)
+    let report = second.publisher.payloads.first
+    #expect(report?["metrics"]?["network_stats"]?["bytes_in"]?.integer(as: Int.self) == 800)
+    #expect(report?["header"]?["report_id"]?.integer(as: Int.self) == 1_700_000_001)
+  }
+
+  @Test func `begins anew after a boot, with an id that increases all the same`() throws {
+    let tree = try TemporaryDirectory()
+    try tree.write("sys/kernel/random/boot_id", "7d5ff60b-5a4e-4b7e-9d2e-0c7c6f0f3f51\n")
+    let variables = ["DEFENDER_STATE_DIRECTORY": "\(tree.path)/state"]
+    var first = try Stage(variables, over: tree)
+    _ = try first.invoke(#"{"reports":1}"#)
+    try tree.write("sys/kernel/random/boot_id", "00000000-5a4e-4b7e-9d2e-0c7c6f0f3f51\n")
+    var second = try Stage(variables, over: tree)
+    _ = try second.invoke(#"{"reports":1}"#)
+    let report = second.publisher.payloads.first
+    #expect(report?["metrics"]?["network_stats"] == nil)
+    #expect(report?["header"]?["report_id"]?.integer(as: Int.self) == 1_700_000_001)
+  }
+
+  @Test func `adds the custom metrics that are asked for`() throws {
+    let tree = try TemporaryDirectory()
+    try tree.write("uptime", "350735.47 234388.90\n")
+    var stage = try Stage(["DEFENDER_CUSTOM_METRICS": "uptime"], over: tree)
+    _ = try stage.invoke(#"{"reports":1}"#)
+    let metric = stage.publisher.payloads.first?["custom_metrics"]?["uptime"]
+    #expect(metric?.array?.first?["number"]?.double != nil)
   }
 
   @Test func `publishes no report of nothing`() throws {

@@ -5,10 +5,10 @@ import Testing
 @Suite struct NetworkCountersTests {
   @Test(
     arguments: [
-      "", ":", "  : 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16", "eth0",
-      "eth0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16", "eth0:", "eth0: 1 2 3",
-      "eth0: 1 2 3 4 5 6 7 8 9", "eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15",
-      "eth0: x 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16", "eth0: -1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16",
+      "", ":", "eth0: 837285839 17807 0 0 0 0 0 0 799709 111", "  : 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16",
+      "eth0", "eth0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16", "eth0:", "eth0: 1 2 3",
+      "eth0: 1 2 3 4 5 6 7 8 9", "eth0: x 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16",
+      "eth0: -1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16",
       "eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16x",
       "eth0: 18446744073709551616 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16",
       "eth 0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16", "e\u{7f}: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16",
@@ -72,6 +72,14 @@ import Testing
   @Test func `knows an interface by its name where a source has no numbers`() {
     #expect(counters(("eth0", nil, 110)).traffic(since: counters(("eth0", 2, 100))).bytesIn == 10)
     #expect(counters(("eth0", 2, 110)).traffic(since: counters(("eth0", nil, 100))).bytesIn == 10)
+  }
+
+  @Test func `counts nothing of an interface that the baseline may not have been able to read`() {
+    let earlier = counters(("lo", nil, 5), isPartial: true)
+    #expect(counters(("lo", nil, 7), ("eth0", nil, 837_285_839)).traffic(since: earlier).bytesIn == 2)
+    // Where the baseline read everything, the interface is new, and what it counts is new.
+    #expect(
+      counters(("lo", nil, 7), ("eth0", nil, 10)).traffic(since: counters(("lo", nil, 5))).bytesIn == 12)
   }
 
   @Test func `keeps to 64 bits`() {

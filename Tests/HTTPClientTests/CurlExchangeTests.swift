@@ -104,6 +104,22 @@ struct `An exchange` {
     #expect(server.received.map(\.connection) == [1, 2])
   }
 
+  @Test func `sends a request once, also where a connection that was used before breaks`() throws {
+    let server = try ScriptedServer([.keep(httpResponse()), .reset(""), .keep(httpResponse())])
+    defer { server.stop() }
+    let exchange = try exchange()
+    let request = HTTPRequest(method: "POST", url: server.url, body: [1])
+    _ = try exchange.exchange(request, timeout: .seconds(5))
+    #expect {
+      try exchange.exchange(request, timeout: .seconds(5))
+    } throws: { error in
+      guard case .connectionLost = error as? HTTPError else { return false }
+      return true
+    }
+    #expect(server.received.count == 2)
+    _ = try exchange.exchange(request, timeout: .seconds(5))
+  }
+
   @Test func `is as good as new after a failure`() throws {
     let server = try ScriptedServer([.hang, .keep(httpResponse(body: "y"))])
     defer { server.stop() }
@@ -126,7 +142,9 @@ struct `A failed exchange` {
   }
 
   @Test(arguments: [
-    ScriptedServer.Answer.reset(""), .reset("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"),
+    ScriptedServer.Answer.reset(""), .close("HTTP/1.1 200 OK\r\n"),
+    .close("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"),
+    .close("HTTP/1.1 200 OK\r\nConte"), .reset("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"),
     .close("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"),
   ])
   func `says that the connection was lost`(answer: ScriptedServer.Answer) throws {

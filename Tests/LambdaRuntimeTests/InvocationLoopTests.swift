@@ -39,6 +39,59 @@ struct InvocationLoopTests {
     #expect(server.requests(atLeast: 1).map { $0["Host"] } == ["localhost:\(server.port)"])
   }
 
+  @Test func `gives a peer that sends a byte at a time no more than its time`() throws {
+    let server = try LoopbackServer { _ in .sendInPieces(Array(repeating: [0x20], count: 100)) }
+    let endpoint = try RuntimeEndpoint(parsing: "127.0.0.1:\(server.port)")
+    var socket = try LoopbackSocket.connected(to: endpoint, until: BootTime.now.advanced(by: .seconds(60)))
+    try socket.send(Array("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".utf8), [])
+    socket.begin(allowing: .zero)
+    // More bytes are there or on their way, so nothing here waits for long: only the clock can end it.
+    #expect(throws: ExchangeError.timedOut("receiving")) {
+      for _ in 0..<50 {
+        _ = try [UInt8](capacity: 1) { output throws(ExchangeError) in
+          try socket.read(into: &output, filling: true)
+        }
+      }
+    }
+  }
+
+  @Test func `stops where an event has stalled half-way`() throws {
+    let stop = try StopSwitch()
+    let server = try LoopbackServer { _ in .send([0x20]) }
+    let endpoint = try RuntimeEndpoint(parsing: "127.0.0.1:\(server.port)")
+    var socket = try LoopbackSocket.connected(to: endpoint, until: BootTime.now.advanced(by: .seconds(60)))
+    try socket.send(Array("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".utf8), [])
+    socket.begin(allowing: .seconds(600), until: try stop.signal(), .end)
+    let first = try [UInt8](capacity: 1) { output throws(ExchangeError) in
+      try socket.read(into: &output, filling: true)
+    }
+    #expect(first == [0x20])
+    stop.stop()
+    #expect(throws: ExchangeError.shutdown) {
+      _ = try [UInt8](capacity: 1) { output throws(ExchangeError) in
+        try socket.read(into: &output, filling: true)
+      }
+    }
+  }
+
+  @Test(arguments: [LoopbackServer.Reply.hold, .sendAndClose([]), .sendAndClose(Array("HTTP/1.1 20".utf8))])
+  func `sends an answer once when the process was asked to stop`(reply: LoopbackServer.Reply) throws {
+    let stop = try StopSwitch()
+    let server = try LoopbackServer { $0.method == "GET" ? event("1", [("Connection", "close")]) : reply }
+    let start = BootTime.now
+    try serve(
+      in: Environment(["AWS_LAMBDA_RUNTIME_API": server.authority]), log: Log { _, _ in },
+      until: try stop.signal()
+    ) {
+      TestHandler { event, _ in
+        stop.stop()
+        return Response(json: event.bytes)
+      }
+    }
+    #expect(start.duration(to: .now) < RuntimeConnection.exchangeTimeout)
+    #expect(server.requests(atLeast: 2).map(\.method) == ["GET", "POST"])
+  }
+
   @Test func `carries six megabytes there and back`() throws {
     let body = String(repeating: "0123456789abcdef", count: 393_216)
     let run = try ServedRuntime(script: [event(body), accepted], handler: TestHandler.echo)

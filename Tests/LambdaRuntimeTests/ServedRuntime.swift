@@ -16,45 +16,52 @@ struct ServedRuntime {
 
   /// Serves until the script is used up and the runtime polls, or posts, once more.
   init(
-    ipv6: Bool = false, variables: [String: String] = [:], script: [LoopbackServer.Reply],
-    handler: some Handler
+    ipv6: Bool = false, variables: [String: String] = [:], options: ServeOptions = ServeOptions(),
+    script: [LoopbackServer.Reply], handler: some Handler
   ) throws {
-    try self.init(ipv6: ipv6, variables: variables, script: script) { _ in handler }
+    try self.init(ipv6: ipv6, variables, options, script) { server, _ throws(RuntimeAPIError) in
+      try server.run { handler }
+    }
   }
 
   init<Function: Handler & ~Copyable>(
-    ipv6: Bool = false, variables: [String: String] = [:], script: [LoopbackServer.Reply],
-    makeHandler: (Log) throws -> Function
+    variables: [String: String] = [:], script: [LoopbackServer.Reply], makeHandler: (Log) throws -> Function
+  ) throws {
+    try self.init(ipv6: false, variables, ServeOptions(), script) { server, startup throws(RuntimeAPIError) in
+      try server.run { try makeHandler(startup.log) }
+    }
+  }
+
+  init(variables: [String: String], script: [LoopbackServer.Reply], functions: Functions) throws {
+    try self.init(ipv6: false, variables, ServeOptions(), script, functions.serve)
+  }
+
+  private init(
+    ipv6: Bool, _ variables: [String: String], _ options: ServeOptions, _ script: [LoopbackServer.Reply],
+    _ serve: (Server, Startup) throws(RuntimeAPIError) -> Void
   ) throws {
     let stop = try StopSwitch()
     let rest = Rest(script)
-    let server = try LoopbackServer(ipv6: ipv6) { _ in
+    let scripted = try LoopbackServer(ipv6: ipv6) { _ in
       if let reply = rest.next() { return reply }
       stop.stop()
       return .hold
     }
     let lines = Lines()
     let log = Log(level: .debug) { _, line in lines.append(String(decoding: line, as: UTF8.self)) }
-    var variables = variables
-    if variables["AWS_LAMBDA_RUNTIME_API"] == nil { variables["AWS_LAMBDA_RUNTIME_API"] = server.authority }
+    let environment = Environment(
+      variables.merging(["AWS_LAMBDA_RUNTIME_API": scripted.authority]) { given, _ in given })
+    let shutdown = try stop.signal()
+    let server = Server(environment: environment, log: log, shutdown: shutdown, options: options)
     var failure: RuntimeAPIError?
     do throws(RuntimeAPIError) {
-      try serve(in: Environment(variables), log: log, until: try signal(of: stop)) { try makeHandler(log) }
+      try serve(server, Startup(environment: environment, log: log, shutdown: shutdown))
     } catch {
       failure = error
     }
     error = failure
-    requests = server.requests(atLeast: script.count + (failure == nil ? 1 : 0), within: 5)
+    requests = scripted.requests(atLeast: script.count + (failure == nil ? 1 : 0), within: 5)
     self.log = lines.all
-  }
-}
-
-/// A shutdown signal, in the error type that `serve` throws.
-private func signal(of stop: StopSwitch) throws(RuntimeAPIError) -> ShutdownSignal {
-  do throws(Errno) {
-    return try stop.signal()
-  } catch {
-    throw .badEndpoint(value: "", reason: "the test has no descriptors left: \(error)")
   }
 }
 

@@ -31,6 +31,13 @@ import WireFormats
     #expect(lines.lines.first?.hasSuffix("\tid-1\ta\\nb\\u{1B}[31m\\u{2028}c\n") == true)
   }
 
+  @Test func `cuts a message that nobody would read to its end`() {
+    let lines = Lines()
+    log(.info, .text, to: lines).info(String(repeating: "x", count: 3_000_000))
+    #expect((lines.lines.first?.utf8.count ?? .max) < 40_000)
+    #expect(lines.lines.first?.contains("(3000000 bytes)") == true)
+  }
+
   @Test func `writes one JSON object a line`() throws {
     let lines = Lines()
     let log = log(.info, .json, to: lines)

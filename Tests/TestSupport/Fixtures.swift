@@ -17,3 +17,6 @@ package func fixtureLines(_ path: String) throws -> [JSONValue] {
   let contents = try fixture(path)
   return try contents.split(separator: UInt8(ascii: "\n")).map { try JSONValue(parsing: Array($0)) }
 }
+
+/// The contents of a file that a test made.
+package func fileContents(_ path: String) throws(Errno) -> [UInt8] { try readFile(path, limit: 64 << 20) }

@@ -61,7 +61,7 @@ package final class LoopbackServer {
   package let port: UInt16
   /// `127.0.0.1:PORT`, or `[::1]:PORT`.
   package let authority: String
-  private let state: State
+  fileprivate let state: State
 
   /// Starts a server that asks `respond` what to do with each request.
   package init(ipv6: Bool = false, respond: @escaping @Sendable (Request) -> Reply) throws {
@@ -90,6 +90,13 @@ package final class LoopbackServer {
   }
 }
 
+extension LoopbackServer {
+  /// Waits until the server has closed `count` connections, or for `seconds`; returns whether it has.
+  package func hasClosed(_ count: Int, within seconds: Double = 20) -> Bool {
+    state.hasClosed(count, within: seconds)
+  }
+}
+
 /// Replies to be given in order.
 private final class Script: @unchecked Sendable {
   private let lock = NSLock()
@@ -109,6 +116,7 @@ private final class State: @unchecked Sendable {
   private let changed = NSCondition()
   private var requests: [LoopbackServer.Request] = []
   private var connections: Set<Int32> = []
+  private var closedConnections = 0
   private var isStopped = false
 
   init(listener: Int32, respond: @escaping @Sendable (LoopbackServer.Request) -> LoopbackServer.Reply) {
@@ -143,6 +151,16 @@ private final class State: @unchecked Sendable {
     changed.withLock {
       connections.remove(connection)
       _ = Glibc.close(connection)
+      closedConnections += 1
+      changed.broadcast()
+    }
+  }
+
+  func hasClosed(_ count: Int, within seconds: Double) -> Bool {
+    changed.withLock {
+      let end = Date(timeIntervalSinceNow: seconds)
+      while closedConnections < count, changed.wait(until: end) {}
+      return closedConnections >= count
     }
   }
 

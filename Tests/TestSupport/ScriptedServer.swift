@@ -28,6 +28,8 @@ package final class ScriptedServer: Sendable {
   package struct Received: Sendable {
     package let connection: Int
     package let bytes: [UInt8]
+    /// What the TLS handshake told; nil without TLS.
+    package let handshake: TLSHandshake?
 
     package var text: String { String(decoding: bytes, as: UTF8.self) }
     package var requestLine: String { String(text.prefix { $0 != "\r\n" }) }
@@ -46,12 +48,15 @@ package final class ScriptedServer: Sendable {
   }
 
   package let port: UInt16
+  private let tls: TLSServerContext?
   private let listener: Int32
   private let wakeUp: Int32
   private let state: Mutex<(answers: [Answer], received: [Received])>
   private let thread = Mutex<pthread_t?>(nil)
 
-  package init(_ answers: [Answer]) throws(Errno) {
+  /// Serves on a free port of 127.0.0.1, over TLS where `tls` says so.
+  package init(_ answers: [Answer], tls: TLSServerContext? = nil) throws(Errno) {
+    self.tls = tls
     state = Mutex((answers, []))
     (listener, port) = try listenOnLoopback()
     wakeUp = try retryingOnInterrupt { eventfd(0, Int32(EFD_CLOEXEC)) }
@@ -62,7 +67,7 @@ package final class ScriptedServer: Sendable {
     thread.withLock { $0 = id }
   }
 
-  package var url: String { "http://127.0.0.1:\(port)" }
+  package var url: String { "http\(tls == nil ? "" : "s")://127.0.0.1:\(port)" }
 
   /// The requests so far.
   package var received: [Received] { state.withLock { $0.received } }
@@ -79,10 +84,15 @@ package final class ScriptedServer: Sendable {
   }
 
   fileprivate func run() {
-    var connections: [(descriptor: Int32, number: Int)] = []
+    // A write to a client that went away fails; that it also raises a signal is this thread's own affair.
+    var mask = sigset_t()
+    unsafe sigemptyset(&mask)
+    unsafe sigaddset(&mask, SIGPIPE)
+    unsafe pthread_sigmask(SIG_BLOCK, &mask, nil)
+    var connections: [ServerConnection] = []
     var count = 0
     defer {
-      for connection in connections { close(connection.descriptor) }
+      connections = []
       close(listener)
     }
     while true {
@@ -91,74 +101,60 @@ package final class ScriptedServer: Sendable {
       guard unsafe poll(&waits, nfds_t(waits.count), -1) > 0 else { continue }
       if waits[0].revents != 0 { return }
       let ready = zip(connections, waits.dropFirst(2)).filter { $0.1.revents != 0 }.map(\.0)
-      for connection in ready where !answer(connection.descriptor, connection.number) {
-        close(connection.descriptor)
+      for connection in ready where !answer(connection) {
         connections.removeAll { $0.number == connection.number }
       }
       if waits[1].revents != 0 {
         let descriptor = accept(listener, nil, nil)
         if descriptor >= 0 {
           count += 1
-          connections.append((descriptor, count))
+          let connection = ServerConnection(descriptor, number: count)
+          if tls.map({ connection.handshake($0) }) ?? true { connections.append(connection) }
         }
       }
     }
   }
 
   /// Reads a request and answers it; false where the connection is to be closed.
-  private func answer(_ descriptor: Int32, _ number: Int) -> Bool {
-    guard let request = readRequest(descriptor) else { return false }
+  private func answer(_ connection: ServerConnection) -> Bool {
+    guard let request = readRequest(connection) else { return false }
     let answer = state.withLock { state in
-      state.received.append(Received(connection: number, bytes: request))
+      state.received.append(request)
       return state.answers.isEmpty ? .close("") : state.answers.removeFirst()
     }
     switch answer {
-    case .keep(let text): return send(text, descriptor)
+    case .keep(let text): return connection.send(Array(text.utf8))
     case .close(let text):
-      _ = send(text, descriptor)
+      _ = connection.send(Array(text.utf8))
       return false
     case .reset(let text):
-      _ = send(text, descriptor)
-      var setting = linger(l_onoff: 1, l_linger: 0)
-      _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &setting, socklen_t(MemoryLayout<linger>.size))
+      _ = connection.send(Array(text.utf8))
+      connection.resetWhenClosed()
       return false
     case .drip(let text, let pause):
       for byte in text.utf8 {
-        guard poll(nil, 0, pause) == 0, send(String(UnicodeScalar(byte)), descriptor) else { return false }
+        guard poll(nil, 0, pause) == 0, connection.send([byte]) else { return false }
       }
       return true
     case .flood(let text):
-      while send(text, descriptor) {}
+      while connection.send(Array(text.utf8)) {}
       return false
     case .hang: return true
     }
   }
 
-  private func send(_ text: String, _ descriptor: Int32) -> Bool {
-    var rest = Array(text.utf8)[...]
-    while !rest.isEmpty {
-      let count = unsafe rest.withUnsafeBytes { bytes in
-        unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
-      }
-      guard count > 0 else { return false }
-      rest = rest.dropFirst(count)
-    }
-    return true
-  }
-
-  /// The bytes of one request with a `Content-Length`, or none; nil where the client went away.
-  private func readRequest(_ descriptor: Int32) -> [UInt8]? {
+  /// One request with a `Content-Length`, or with no body; nil where the client went away.
+  private func readRequest(_ connection: ServerConnection) -> Received? {
     var bytes: [UInt8] = []
-    while true {
-      var buffer = [UInt8](repeating: 0, count: 65_536)
-      let count = unsafe recv(descriptor, &buffer, buffer.count, 0)
-      guard count > 0 else { return nil }
-      bytes += buffer[..<count]
+    while let piece = connection.receive() {
+      bytes += piece
       guard let start = bodyStart(bytes) else { continue }
-      let request = Received(connection: 0, bytes: bytes)
+      let request = Received(
+        connection: connection.number, bytes: bytes, handshake: connection.negotiated)
       let length = request.header("Content-Length").flatMap { Int($0) } ?? 0
-      if bytes.count >= start + length { return bytes }
+      if bytes.count >= start + length { return request }
     }
+    return nil
   }
 }
 
@@ -175,7 +171,7 @@ private func serve(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPoint
 }
 
 /// A listening socket on a free port of 127.0.0.1.
-private func listenOnLoopback() throws(Errno) -> (descriptor: Int32, port: UInt16) {
+func listenOnLoopback() throws(Errno) -> (descriptor: Int32, port: UInt16) {
   let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
   let descriptor = try retryingOnInterrupt { socket(AF_INET, type, 0) }
   var address = sockaddr_in()

@@ -2,6 +2,19 @@ package import AWSClient
 package import DeviceDefender
 package import Platform
 
+/// How reports leave.
+package enum Transport: String, CaseIterable, Sendable {
+  case https, mqtt, greengrass
+}
+
+/// What moves the baseline of the deltas.
+package enum Acknowledgement: String, CaseIterable, Sendable {
+  /// The broker or the service has taken the report.
+  case publish
+  /// Device Defender has accepted it. What it didn't answer is told again in the next report.
+  case accepted
+}
+
 /// What the environment says about this function, read once and checked whole.
 package struct Configuration: Sendable {
   /// The name of the thing that reports are about; nil where the topic doesn't ask for one.
@@ -12,12 +25,28 @@ package struct Configuration: Sendable {
   package var minimumInterval = Duration.seconds(300)
   /// Whether the first report of a long-lived loop waits for this thing's share of the interval.
   package var isSpread = true
+  /// Whether the first sample only begins the deltas and isn't published, as with the Python agent.
+  package var beginsWithBaseline = false
   package var format = ReportFormat.json
   package var names = ReportNames.long
   package var limits = ReportLimits()
   package var procfsPath = "/proc"
-  package var region: String
-  package var endpoint: AWSClient.Endpoint
+  /// Custom metrics to add to each report.
+  package var customMetrics: [SystemMetric] = []
+  /// A program that tells further ones.
+  package var metricsCommand: MetricsCommand?
+  /// Where the baseline and the last report id outlive a restart.
+  package var stateDirectory: String?
+  package var transport = Transport.https
+  package var acknowledgement = Acknowledgement.publish
+  /// How long a report waits for what Device Defender says about it, with a transport that hears that.
+  package var confirmationTime = Duration.seconds(10)
+  /// How long one publish may take at most, with everything that is tried again.
+  package var publishTimeout = Duration.seconds(10)
+  /// Nil only where the transport needs none; so the next two.
+  package var region: String?
+  package var endpoint: AWSClient.Endpoint?
+  package var mqtt: MQTTConfiguration?
 
   /// How long an interval may be, in seconds: a millisecond to a week.
   package static let intervalRange = 0.001...604_800.0
@@ -25,8 +54,11 @@ package struct Configuration: Sendable {
   /// Reads the environment; throws all its mistakes together.
   package init(_ environment: Environment) throws(ConfigurationError) {
     var reader = ConfigurationReader(environment)
-    let region = reader.region()
-    let endpoint = reader.endpoint(region: region)
+    transport = reader.choice("DEFENDER_TRANSPORT", byRawValue: Transport.self) ?? transport
+    if transport == .https {
+      region = reader.region()
+      endpoint = reader.endpoint(region: region)
+    }
     topicTemplate = reader.topicTemplate()
     thingName = reader.thingName(isRequired: topicTemplate.namesThing)
     minimumInterval = reader.seconds("DEFENDER_MINIMUM_INTERVAL_SECONDS") ?? minimumInterval
@@ -35,17 +67,36 @@ package struct Configuration: Sendable {
     format = reader.choice("DEFENDER_FORMAT", byRawValue: ReportFormat.self) ?? format
     names = reader.choice("DEFENDER_NAMES", byRawValue: ReportNames.self) ?? names
     limits = reader.limits()
-    procfsPath = reader.procfsPath() ?? procfsPath
-    reader.transport()
-    guard let region, let endpoint, reader.mistakes.isEmpty else {
-      throw ConfigurationError(mistakes: reader.mistakes)
+    procfsPath = reader.absolutePath("PROCFS_PATH") ?? procfsPath
+    stateDirectory = reader.stateDirectory()
+    customMetrics = reader.customMetrics()
+    metricsCommand = reader.metricsCommand()
+    reader.checkAccess()
+    acknowledgement =
+      reader.choice("DEFENDER_ACKNOWLEDGE", byRawValue: Acknowledgement.self) ?? acknowledgement
+    confirmationTime = reader.confirmationTime() ?? confirmationTime
+    if transport == .mqtt {
+      mqtt = reader.mqtt(thing: thingName, interval: max(interval, minimumInterval))
+      if mqtt?.broker.scheme == .wss { region = reader.region() }
+      // Connecting anew is part of it: name, TLS, WebSocket, MQTT, each a round trip or two.
+      publishTimeout = .seconds(30)
     }
-    self.region = region
-    self.endpoint = endpoint
+    if acknowledgement == .accepted, transport == .https {
+      reader.note(
+        "DEFENDER_ACKNOWLEDGE", "is 'accepted', which is heard over mqtt only; DEFENDER_TRANSPORT is https")
+    }
+    guard reader.mistakes.isEmpty else { throw ConfigurationError(mistakes: reader.mistakes) }
   }
 
   /// The topic that reports of `format` go to.
   package func topic(for format: ReportFormat) throws(TopicError) -> Topic {
     try topicTemplate.topic(thing: thingName ?? "", format: format)
+  }
+
+  /// A collector of what is to be reported.
+  func collector(log: Log) -> Collector {
+    Collector(
+      procfs: ProcRoot(procfsPath), log: log, maximumListSize: limits.maximumListSize,
+      systemMetrics: customMetrics, command: metricsCommand)
   }
 }

@@ -1,5 +1,6 @@
 import AWSClient
 import DeviceDefender
+import Glibc
 import Platform
 
 /// Every mistake in the environment, in one error: whoever mends one should not meet the next only then.
@@ -18,7 +19,7 @@ package struct ConfigurationError: Error, Equatable, Sendable, CustomStringConve
 
 /// Reads variables one by one and remembers what is wrong with them.
 struct ConfigurationReader {
-  private let environment: Environment
+  let environment: Environment
   private(set) var mistakes: [ConfigurationError.Mistake] = []
 
   init(_ environment: Environment) {
@@ -27,28 +28,29 @@ struct ConfigurationReader {
 
   /// The region to sign for; nil where a mistake was noted.
   mutating func region() -> String? {
-    guard let region = environment.value("AWS_REGION", "AWS_DEFAULT_REGION") else {
+    let variable = environment.value("AWS_REGION") == nil ? "AWS_DEFAULT_REGION" : "AWS_REGION"
+    guard let region = environment.value(variable) else {
       note("AWS_REGION", "isn't set; set it to the region of the IoT endpoint, such as eu-central-1")
       return nil
     }
-    let isName = region.utf8.allSatisfy { byte in
-      (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || byte == UInt8(ascii: "-")
-    }
-    guard isName else {
-      note("AWS_REGION", "is '\(region)'; allowed are lower-case letters, digits and '-', as in eu-central-1")
+    // Upper case would do for a host name, and not for the scope of a signature.
+    guard region == region.lowercased(), (try? AWSClient.Endpoint(iotDataPlaneOf: region)) != nil else {
+      note(variable, "is '\(region)'; allowed are lower-case letters, digits and '-', as in eu-central-1")
       return nil
     }
     return region
   }
 
+  /// The template, checked with the names that it will be filled with.
   mutating func topicTemplate() -> TopicTemplate {
     guard let text = environment.value("DEFENDER_TOPIC") else { return .deviceDefender }
     guard let template = TopicTemplate(text) else {
       note("DEFENDER_TOPIC", "is '\(text)'; braces may only say {thing} and {format}")
       return .deviceDefender
     }
+    let thing = environment.value("DEFENDER_THING_NAME", "AWS_IOT_THING_NAME") ?? "t"
     do throws(TopicError) {
-      _ = try template.topic(thing: "t", format: .json)
+      for format in ReportFormat.allCases { _ = try template.topic(thing: thing, format: format) }
     } catch {
       note("DEFENDER_TOPIC", "is '\(text)': \(error)")
     }
@@ -93,16 +95,74 @@ struct ConfigurationReader {
     return limits
   }
 
-  mutating func procfsPath() -> String? {
-    guard let path = environment.value("PROCFS_PATH") else { return nil }
-    if !path.hasPrefix("/") {
-      note("PROCFS_PATH", "is '\(path)'; it has to be an absolute path such as /proc")
+  mutating func absolutePath(_ variable: String) -> String? {
+    guard let path = environment.value(variable) else { return nil }
+    if !path.hasPrefix("/") { note(variable, "is '\(path)'; it has to be an absolute path") }
+    return path
+  }
+
+  /// A directory that is there, or can be made in one that is.
+  mutating func stateDirectory() -> String? {
+    guard let path = absolutePath("DEFENDER_STATE_DIRECTORY"), path.hasPrefix("/") else { return nil }
+    let parent = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[..<$0]) + "/" } ?? "/"
+    let isUsable = unsafe access(path, W_OK | X_OK) == 0
+    if !isUsable, unsafe access(path, F_OK) == 0 || access(parent, W_OK | X_OK) != 0 {
+      note("DEFENDER_STATE_DIRECTORY", "is '\(path)', which can't be written to: \(Errno.current)")
     }
     return path
   }
 
-  mutating func transport() {
-    _ = choice("DEFENDER_TRANSPORT", ["https": ()])
+  mutating func customMetrics() -> [SystemMetric] {
+    guard let text = environment.value("DEFENDER_CUSTOM_METRICS") else { return [] }
+    do throws(CustomMetricError) {
+      return try SystemMetric.list(parsing: text)
+    } catch {
+      note("DEFENDER_CUSTOM_METRICS", "is '\(text)': \(error)")
+      return []
+    }
+  }
+
+  mutating func metricsCommand() -> MetricsCommand? {
+    guard let path = environment.value("DEFENDER_CUSTOM_METRICS_COMMAND") else { return nil }
+    do throws(CustomMetricError) {
+      let command = try MetricsCommand(path: path, environment: environment)
+      if unsafe access(path, X_OK) != 0 {
+        note("DEFENDER_CUSTOM_METRICS_COMMAND", "is '\(path)', which can't be run: \(Errno.current)")
+      }
+      return command
+    } catch {
+      note("DEFENDER_CUSTOM_METRICS_COMMAND", "is '\(path)': \(error)")
+      return nil
+    }
+  }
+
+  mutating func confirmationTime() -> Duration? {
+    let variable = "DEFENDER_CONFIRMATION_SECONDS"
+    guard let text = environment.value(variable) else { return nil }
+    guard let seconds = Double(text), (0...300).contains(seconds) else {
+      note(variable, "is '\(text)'; allowed is a number of seconds from 0 to 300")
+      return nil
+    }
+    return .milliseconds(Int64((seconds * 1_000).rounded(.up)))
+  }
+
+  /// Notes half of a pair of keys, and a bundle of certificates that can't be read.
+  ///
+  /// Whether there are credentials at all is the credential chain's business: a role may come and go.
+  mutating func checkAccess() {
+    let pair = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
+    let missing = pair.filter { environment.value($0) == nil }
+    if missing.count == 1, let variable = missing.first {
+      note(variable, "isn't set, and \(variable == pair[0] ? pair[1] : pair[0]) is; they belong together")
+    }
+    for variable in ["AWS_CA_BUNDLE", "SSL_CERT_FILE"] {
+      guard let path = environment.value(variable) else { continue }
+      do throws(Errno) {
+        _ = try FileDescriptor(reading: path)
+      } catch {
+        note(variable, "is '\(path)', which can't be read: \(error)")
+      }
+    }
   }
 
   mutating func choice<Value>(_ variable: String, _ values: [String: Value]) -> Value? {
@@ -126,7 +186,7 @@ struct ConfigurationReader {
       return try AWSClient.Endpoint(environment, region: region)
     } catch {
       switch error {
-      case .noRegion, .malformedRegion: break  // `region()` has noted it.
+      case .noRegion, .malformedRegion: break  // `region()` has noted it, with the variable.
       case .malformedURL(let variable, let reason): note(variable, "can't be used: \(reason)")
       case .hasQuery(let variable):
         note(variable, "has a '?' in it; an endpoint is a scheme, a host and a path")
@@ -137,7 +197,7 @@ struct ConfigurationReader {
     }
   }
 
-  private mutating func wholeNumber(_ variable: String, _ range: ClosedRange<Int>) -> Int? {
+  mutating func wholeNumber(_ variable: String, _ range: ClosedRange<Int>) -> Int? {
     guard let text = environment.value(variable) else { return nil }
     guard let number = Int(text), range.contains(number) else {
       note(
@@ -147,7 +207,7 @@ struct ConfigurationReader {
     return number
   }
 
-  private mutating func note(_ variable: String, _ problem: String) {
+  mutating func note(_ variable: String, _ problem: String) {
     mistakes.append(ConfigurationError.Mistake(variable: variable, problem: problem))
   }
 }

@@ -12,7 +12,17 @@ package struct InvocationSummary: Equatable, Sendable {
     case signal
   }
 
+  /// What Device Defender said about the reports.
+  package struct Confirmations: Equatable, Sendable {
+    package var accepted: UInt64 = 0
+    package var rejected: UInt64 = 0
+    package var unanswered: UInt64 = 0
+
+    package init() {}
+  }
+
   package var published: UInt64 = 0
+  package var confirmations = Confirmations()
   package var failed: UInt64 = 0
   package var lastReportID: UInt64?
   package var topic: String
@@ -33,6 +43,12 @@ package struct InvocationSummary: Equatable, Sendable {
     document.beginMap(count: 0)
     document.member("published", published)
     document.member("failed", failed)
+    // Only where somebody could have said something.
+    if confirmations != Confirmations() {
+      document.member("accepted", confirmations.accepted)
+      document.member("rejected", confirmations.rejected)
+      document.member("unanswered", confirmations.unanswered)
+    }
     document.key("last_report_id")
     if let lastReportID { document.integer(lastReportID) } else { document.null() }
     document.member("topic", topic)

@@ -61,7 +61,7 @@ package struct PublishEvent: Equatable, Sendable {
       isDryRun = value
     default:
       throw invalidEvent(
-        "the event has the unknown key '\(member.name)'; "
+        "the event has the unknown key '\(member.name.prefix(100))'; "
           + "known are reports, interval_seconds, format, names and dry_run")
     }
   }

@@ -12,19 +12,23 @@ import WireFormats
 package struct PublishMetricsHandler: Handler, ~Copyable {
   /// What an invocation keeps free before its deadline, to answer in.
   static let answerMargin = Duration.milliseconds(500)
-  /// How long one publish may take at most.
-  static let publishTimeout = Duration.seconds(10)
   /// A cycle is expected to take no less than this, until one has taken longer.
   private static let leastCycleTime = Duration.seconds(1)
 
-  private let configuration: Configuration
-  private let publisher: any Publisher
-  private let time: any TimeKeeper
+  private var configuration: Configuration
+  private var publisher: any Publisher
+  private var time: any TimeKeeper
   private let log: Log
   private var collector: Collector
   private var baseline: Baseline?
-  private var lastReportID: UInt64 = 0
+  private var sequence = ReportSequence()
+  /// Where baseline and report id outlive the process; nil where nobody asked for that.
+  private var state: StateDirectory?
   private var hasPublished = false
+  /// When the last report was due.
+  private var lastDue: BootTime?
+  /// Whether the next loop goes on where the last one ended.
+  private var isResumed = false
   private var hasWarnedOfReservedTopic = false
   private var hasWarnedOfInterval = false
 
@@ -35,9 +39,49 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     self.publisher = publisher
     self.time = time
     self.log = log
-    collector = Collector(
-      procfs: ProcRoot(configuration.procfsPath), log: log,
-      maximumListSize: configuration.limits.maximumListSize)
+    collector = configuration.collector(log: log)
+    openState()
+  }
+
+  /// Has the next loop go on with another configuration: an interval after the last report, with the same baseline.
+  package mutating func resume(
+    with configuration: Configuration, publisher: any Publisher, time: any TimeKeeper
+  ) {
+    let isOtherState = configuration.stateDirectory != self.configuration.stateDirectory
+    self.configuration = configuration
+    self.publisher = publisher
+    self.time = time
+    collector = configuration.collector(log: log)
+    if isOtherState { openState() }
+    isResumed = true
+  }
+
+  /// Goes on where the last process ended, if there is a state to go on from.
+  private mutating func openState() {
+    state = nil
+    guard let path = configuration.stateDirectory else { return }
+    do {
+      let origin = try CounterOrigin.current(ProcRoot(configuration.procfsPath))
+      let directory = try StateDirectory(path: path, origin: origin, log: log)
+      let saved = directory.load()
+      state = directory
+      sequence = ReportSequence(last: max(sequence.last, saved.lastReportID))
+      baseline = baseline ?? saved.baseline
+    } catch {
+      // Reports are worth more than what they are remembered by.
+      log.error(
+        "DEFENDER_STATE_DIRECTORY is '\(path)', which can't be used: \(error). Reports go on without it.")
+    }
+  }
+
+  /// Keeps what the next process goes on from.
+  private func saveState() {
+    guard let state else { return }
+    do throws(Errno) {
+      try state.save(SavedState(lastReportID: sequence.last, baseline: baseline))
+    } catch {
+      log.error("The state in DEFENDER_STATE_DIRECTORY can't be saved: \(error).")
+    }
   }
 
   package mutating func handle(_ event: Event, _ context: Context) throws -> Response {
@@ -69,9 +113,12 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
 
   private mutating func run(_ work: Work, until deadline: BootTime) throws(InvocationFailure) -> Response {
     warn(about: work)
+    let isFirstSampleKept = configuration.beginsWithBaseline && baseline == nil && !work.isDryRun
+    if isFirstSampleKept { baseline = Baseline(collector.snapshot()) }
     var summary = InvocationSummary(topic: work.topic.name, transport: publisher.transport)
     let end = deadline.advanced(by: .zero - Self.answerMargin)
-    var schedule = ReportSchedule(interval: work.interval, first: firstReport(of: work, before: end))
+    let first = firstReport(of: work, before: end, afterInterval: isFirstSampleKept)
+    var schedule = ReportSchedule(interval: work.interval, first: first)
     var cycleTime = Self.leastCycleTime
     var dryBaseline: Baseline?
     var made = 0
@@ -90,12 +137,17 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
         dryBaseline = makeDryRun(work, since: dryBaseline, into: &summary)
       } else {
         publish(work, before: end, into: &summary)
+        saveState()
       }
       made += 1
+      lastDue = schedule.next
       let now = time.bootTime
       cycleTime = max(cycleTime, start.duration(to: now))
       if made == work.reports { break }
       schedule.advance(past: now)
+    }
+    if made == 0, summary.ended == .deadline {
+      summary.lastError = "the deadline left no time for a report; give the function a longer timeout"
     }
     if summary.published == 0, let error = summary.lastError {
       throw InvocationFailure(
@@ -105,12 +157,17 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     return summary.response
   }
 
-  /// When the first report is due: at once, or in a loop without an end at this thing's share of the interval.
-  private func firstReport(of work: Work, before end: BootTime) -> BootTime {
+  /// When the first report is due: at once, or an interval after a sample that only began the deltas, or in a loop
+  /// without an end at this thing's share of the interval.
+  private mutating func firstReport(of work: Work, before end: BootTime, afterInterval: Bool) -> BootTime {
     let now = time.bootTime
+    defer { isResumed = false }
+    if isResumed, let lastDue {
+      return max(now, lastDue.advanced(by: work.interval))
+    }
     guard configuration.isSpread, work.reports == nil, !hasPublished, let thing = configuration.thingName
     else {
-      return now
+      return afterInterval ? now.advanced(by: work.interval) : now
     }
     // Where the deadline comes first, the share is taken of the time that there is: no invocation without a report.
     let room = now.duration(to: end) - Self.leastCycleTime
@@ -121,7 +178,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
 
   private mutating func publish(_ work: Work, before end: BootTime, into summary: inout InvocationSummary) {
     let snapshot = collector.snapshot()
-    let id = nextReportID()
+    let id = sequence.next(at: time.wallTime)
     let report = Report(id: id, snapshot: snapshot, baseline: baseline, limits: configuration.limits)
     guard !report.isEmpty else {
       summary.failed += 1
@@ -129,20 +186,44 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
       return
     }
     let payload = report.encoded(as: work.format, names: work.names)
-    let limit = min(end, time.bootTime.advanced(by: Self.publishTimeout))
+    let limit = min(end, time.bootTime.advanced(by: configuration.publishTimeout))
+    let confirmer = publisher as? any ReportConfirmer
+    confirmer?.announce(reportID: id)
     do throws(PublishError) {
       let receipt = try publisher.publish(payload, to: work.topic, qos: .atLeastOnce, until: limit)
-      acknowledge(snapshot)
       hasPublished = true
       summary.published += 1
       summary.lastReportID = id
-      log.info(
-        "Published report \(id), \(payload.count) bytes, to \(work.topic.name): status \(receipt.status), "
-          + "trace id \(receipt.traceID ?? "none").")
+      log.info("Published report \(id), \(payload.count) bytes, to \(work.topic.name): \(receipt).")
+      let confirmationLimit = min(end, time.bootTime.advanced(by: configuration.confirmationTime))
+      let confirmation = confirmer?.confirmation(of: id, until: confirmationLimit)
+      // Where nobody ever says that it is accepted, that can't be waited for.
+      if configuration.acknowledgement == .publish || confirmation == nil || confirmation == .accepted {
+        acknowledge(snapshot)
+      }
+      if let confirmation { note(confirmation, of: id, in: &summary) }
     } catch {
       summary.failed += 1
       summary.lastError = "\(error)"
       log.error("Report \(id) was not published: \(error)")
+    }
+  }
+
+  private func note(
+    _ confirmation: ReportConfirmation, of id: UInt64, in summary: inout InvocationSummary
+  ) {
+    switch confirmation {
+    case .accepted:
+      summary.confirmations.accepted += 1
+      log.info("Device Defender accepted report \(id).")
+    case .rejected(let code, let message):
+      summary.confirmations.rejected += 1
+      summary.lastError = "Device Defender rejected report \(id): \(code): \(message)"
+      log.error("Device Defender rejected report \(id): \(code): \(message).")
+    case .unanswered:
+      summary.confirmations.unanswered += 1
+      log.warn(
+        "Device Defender didn't answer report \(id) within \(configuration.confirmationTime.inSeconds) s.")
     }
   }
 
@@ -160,7 +241,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     _ work: Work, since baseline: Baseline?, into summary: inout InvocationSummary
   ) -> Baseline {
     let snapshot = collector.snapshot()
-    let id = nextReportID()
+    let id = sequence.next(at: time.wallTime)
     let report = Report(
       id: id, snapshot: snapshot, baseline: baseline ?? self.baseline, limits: configuration.limits)
     let payload = report.encoded(as: work.format, names: work.names)
@@ -171,13 +252,6 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
       }
     summary.lastReportID = id
     return Baseline(snapshot)
-  }
-
-  /// The second of the epoch, or one more than the last id where that isn't past: ids have to increase.
-  private mutating func nextReportID() -> UInt64 {
-    let second = UInt64(max(1, time.wallTime.secondsSinceEpoch))
-    lastReportID = max(second, lastReportID + 1)
-    return lastReportID
   }
 
   private mutating func warn(about work: Work) {
@@ -194,16 +268,9 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
       hasWarnedOfReservedTopic = true
       log.warn(
         "AWS documents that Device Defender's reserved topics accept MQTT publishes only, and this transport is "
-          + "HTTPS. Set DEFENDER_TOPIC to a topic of your own, such as 'defender/{thing}/{format}', to use it."
+          + "https. Set DEFENDER_TRANSPORT to mqtt, or DEFENDER_TOPIC to a topic of your own, such as "
+          + "'defender/{thing}/{format}'."
       )
     }
-  }
-}
-
-extension Topic {
-  /// Whether this is where Device Defender itself takes reports: `$aws/things/<thing>/defender/metrics/<format>`.
-  fileprivate var isDeviceDefenders: Bool {
-    name.hasPrefix("$aws/things/")
-      && (name.hasSuffix("/defender/metrics/json") || name.hasSuffix("/defender/metrics/cbor"))
   }
 }

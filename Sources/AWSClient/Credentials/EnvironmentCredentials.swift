@@ -10,7 +10,9 @@ package final class EnvironmentCredentials: CredentialSource {
     self.environment = environment
   }
 
-  package func credentials(at now: WallTime) throws(CredentialError) -> Credentials? {
+  package func credentials(
+    at now: WallTime, within timeout: Duration
+  ) throws(CredentialError) -> Credentials? {
     // A value of blanks counts as none, as in the AWS SDKs.
     let accessKeyID = trimmed("AWS_ACCESS_KEY_ID")
     let secretAccessKey = trimmed("AWS_SECRET_ACCESS_KEY")

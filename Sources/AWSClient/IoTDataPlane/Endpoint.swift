@@ -23,6 +23,8 @@ package enum EndpointError: Error, Equatable, Sendable, CustomStringConvertible 
 /// Where an AWS service takes requests: scheme, host, port, and a path that goes before every other.
 package struct Endpoint: Equatable, Sendable, CustomStringConvertible {
   private let target: RequestTarget
+  /// Scheme, host and path, without a slash at the end.
+  private let base: String
 
   /// The endpoint at `url`; `variable` is who named it.
   package init(url: String, namedBy variable: String = "the endpoint") throws(EndpointError) {
@@ -32,6 +34,7 @@ package struct Endpoint: Equatable, Sendable, CustomStringConvertible {
       throw .malformedURL(variable: variable, error)
     }
     if !target.query.isEmpty { throw .hasQuery(variable: variable) }
+    base = target.origin + (target.path.hasSuffix("/") ? String(target.path.dropLast()) : target.path)
   }
 
   /// The IoT data plane's endpoint that the environment asks for.
@@ -74,15 +77,11 @@ package struct Endpoint: Equatable, Sendable, CustomStringConvertible {
   package var isSecure: Bool { target.isSecure }
   package var host: String { target.host }
   package var port: UInt16 { target.port ?? (target.isSecure ? 443 : 80) }
-  package var description: String { target.origin + pathPrefix }
+  package var description: String { base }
 
   /// The URL of `path`, which begins with a slash and is encoded already.
   package func url(_ path: String, query: String = "") -> String {
-    target.origin + pathPrefix + path + (query.isEmpty ? "" : "?" + query)
-  }
-
-  private var pathPrefix: String {
-    target.path.hasSuffix("/") ? String(target.path.dropLast()) : target.path
+    base + path + (query.isEmpty ? "" : "?" + query)
   }
 }
 

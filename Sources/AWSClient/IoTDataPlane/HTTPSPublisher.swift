@@ -2,31 +2,59 @@ package import HTTPClient
 package import Platform
 import WireFormats
 
-/// Publishes over HTTPS, signed with AWS credentials: `POST /topics/<topic>?qos=<n>` of the IoT data plane.
+/// Publishes over HTTPS: `POST /topics/<topic>?qos=<n>` of the IoT data plane.
+///
+/// Signed with AWS credentials, or over a connection that a client certificate speaks for. Tries again as the AWS
+/// SDKs' standard mode does, signs each attempt anew, and starts none that the time left can't carry. A message whose
+/// answer was lost is sent again: the other side may get it twice, never less than once.
 package final class HTTPSPublisher: Publisher {
   /// What AWS IoT takes in one message.
   package static let maximumPayloadBytes = 131_072
   /// The time that one attempt may take where the deadline leaves more.
   package static let attemptTimeout: Duration = .seconds(10)
+  /// The least time for which another attempt is worth its while: a connection and an answer over a slow network.
+  package static let shortestRetry: Duration = .milliseconds(500)
 
   package let transport = "https"
   private let endpoint: Endpoint
-  private let credentials: any CredentialSource
+  /// Nil where a client certificate speaks for us.
+  private let credentials: (any CredentialSource)?
   private let exchange: any HTTPExchange
   private let time: any TimeKeeper
   private let log: Log
+  private let jitter: () -> Double
   private var signer: RequestSigner
+  private var quota = RetryQuota()
+  private var skew = ClockSkew()
+  private var hasWarnedOfClock = false
 
-  package init(
+  /// A publisher that signs with what `credentials` gives.
+  package convenience init(
     endpoint: Endpoint, region: String, credentials: any CredentialSource, exchange: any HTTPExchange,
     time: any TimeKeeper, log: Log
   ) throws(CryptographyError) {
-    signer = try RequestSigner(region: region, service: "iotdata")
+    try self.init(endpoint, (region, credentials), exchange, time, log)
+  }
+
+  /// A publisher that doesn't sign: `exchange` shows a client certificate, which an AWS IoT policy speaks about.
+  package convenience init(
+    endpoint: Endpoint, exchangeWithCertificate exchange: any HTTPExchange, time: any TimeKeeper, log: Log
+  ) throws(CryptographyError) {
+    try self.init(endpoint, nil, exchange, time, log)
+  }
+
+  package init(
+    _ endpoint: Endpoint, _ signing: (region: String, credentials: any CredentialSource)?,
+    _ exchange: any HTTPExchange, _ time: any TimeKeeper, _ log: Log,
+    jitter: @escaping () -> Double = { .random(in: 0..<1) }
+  ) throws(CryptographyError) {
+    signer = try RequestSigner(region: signing?.region ?? "", service: "iotdata")
     self.endpoint = endpoint
-    self.credentials = credentials
+    credentials = signing?.credentials
     self.exchange = exchange
     self.time = time
     self.log = log
+    self.jitter = jitter
   }
 
   package func publish(
@@ -36,40 +64,139 @@ package final class HTTPSPublisher: Publisher {
       let cause = PublishError.Cause.payloadTooLarge(bytes: payload.count, limit: Self.maximumPayloadBytes)
       throw error(cause, topic, attempts: 0)
     }
-    let timeout = min(Self.attemptTimeout, time.bootTime.duration(to: deadline))
-    guard timeout > .zero else { throw error(.noTimeLeft, topic, attempts: 0) }
-    let request = try signedRequest(payload, topic, qos)
-    let response: HTTPResponse
-    do throws(HTTPError) {
-      response = try exchange.exchange(request, timeout: timeout)
+    var call = Call(payload: payload, topic: topic, qos: qos, deadline: deadline)
+    do throws(SigningError) {
+      if credentials != nil { call.payloadHash = try signer.payloadHash(payload) }
     } catch let failure {
-      throw error(.exchange(failure), topic, attempts: 1)
+      throw error(.signing(failure), topic, attempts: 0)
     }
-    guard response.isSuccess else { throw error(.refused(ServiceError(response)), topic, attempts: 1) }
-    return receipt(response, attempts: 1)
+    while true {
+      switch try attempt(&call) {
+      case .success(let response):
+        quota.giveBack(call.lastCost)
+        return receipt(response, attempts: call.attempts)
+      case .failure(let failure):
+        let error = error(failure.cause, topic, attempts: call.attempts)
+        guard let delay = delay(after: failure, &call) else { throw error }
+        log.debug("\(error.reason); trying again in \(delay.inSeconds) s")
+        if delay > .zero, time.sleep(until: time.bootTime.advanced(by: delay)) == .shutdown { throw error }
+      }
+    }
   }
 
-  private func signedRequest(
-    _ payload: [UInt8], _ topic: Topic, _ qos: QualityOfService
-  ) throws(PublishError) -> HTTPRequest {
-    var request = HTTPRequest(
-      method: "POST", url: endpoint.url(topic.path, query: "qos=\(qos.rawValue)"), body: payload)
-    let now = time.wallTime
-    do {
-      guard let credentials = try credentials.credentials(at: now) else {
-        throw CredentialError.noSourceConfigured(tried: [credentials.name])
+  /// What one call keeps from attempt to attempt.
+  private struct Call {
+    let payload: [UInt8]
+    let topic: Topic
+    let qos: QualityOfService
+    let deadline: BootTime
+    var payloadHash: Digest?
+    var attempts = 0
+    /// What the last retry took from the quota.
+    var lastCost: Int?
+    var hasForgottenCredentials = false
+    var usedCredentials: Credentials?
+    var usedOffset: Duration = .zero
+  }
+
+  private struct Failure: Error {
+    let cause: PublishError.Cause
+    var response: HTTPResponse?
+
+    var retryReason: RetryReason? {
+      switch cause {
+      case .exchange(let error): error.isTransient ? .transient : nil
+      case .refused(let error): error.retryReason
+      default: nil
       }
-      try signer.sign(&request, with: credentials, at: now)
-    } catch let failure as CredentialError {
-      throw error(.credentials(failure), topic, attempts: 0)
-    } catch let failure as SigningError {
-      throw error(.signing(failure), topic, attempts: 0)
-    } catch {
-      throw self.error(
-        .signing(.cryptography(CryptographyError(operation: "a signature"))), topic, attempts: 0)
+    }
+  }
+
+  private func attempt(_ call: inout Call) throws(PublishError) -> Result<HTTPResponse, Failure> {
+    let request = try request(&call)
+    let timeout = min(Self.attemptTimeout, time.bootTime.duration(to: call.deadline))
+    guard timeout > .zero else { throw error(.noTimeLeft, call.topic, attempts: call.attempts) }
+    let sent = (wall: time.wallTime, boot: time.bootTime)
+    call.attempts += 1
+    do throws(HTTPError) {
+      let response = try exchange.exchange(request, timeout: timeout)
+      if credentials != nil {
+        skew.observe(response, sent: sent.wall, duration: sent.boot.duration(to: time.bootTime))
+        warnOfClock()
+      }
+      if response.isSuccess { return .success(response) }
+      return .failure(Failure(cause: .refused(ServiceError(response)), response: response))
+    } catch let failure {
+      return .failure(Failure(cause: .exchange(failure)))
+    }
+  }
+
+  /// The request of one attempt, signed at this moment where it is signed at all.
+  private func request(_ call: inout Call) throws(PublishError) -> HTTPRequest {
+    var request = HTTPRequest(
+      method: "POST", url: endpoint.url(call.topic.path, query: "qos=\(call.qos.rawValue)"),
+      body: call.payload)
+    if let credentials {
+      let timeout = time.bootTime.duration(to: call.deadline)
+      guard timeout > .zero else { throw error(.noTimeLeft, call.topic, attempts: call.attempts) }
+      do throws(CredentialError) {
+        let found = try credentials.credentials(at: correctedTime, within: timeout)
+        guard let found else { throw .noSourceConfigured(tried: [credentials.name]) }
+        call.usedCredentials = found
+      } catch let failure {
+        throw error(.credentials(failure), call.topic, attempts: call.attempts)
+      }
+    }
+    if let usedCredentials = call.usedCredentials {
+      call.usedOffset = skew.offset
+      do throws(SigningError) {
+        try signer.sign(
+          &request, with: usedCredentials, at: correctedTime, payloadHash: call.payloadHash)
+      } catch let failure {
+        throw error(.signing(failure), call.topic, attempts: call.attempts)
+      }
     }
     request.headers.append(("User-Agent", "device-defender-swift"))
     return request
+  }
+
+  private var correctedTime: WallTime { time.wallTime.advanced(by: skew.offset) }
+
+  /// How long to wait before the next attempt; nil where there is to be none.
+  private func delay(after failure: Failure, _ call: inout Call) -> Duration? {
+    guard call.attempts < StandardRetry.maximumAttempts else { return nil }
+    let left = time.bootTime.duration(to: call.deadline)
+    if case .refused(let error) = failure.cause, let response = failure.response {
+      if left >= Self.shortestRetry, canCorrect(error, response, &call) { return .zero }
+    }
+    guard let reason = failure.retryReason else { return nil }
+    let delay = StandardRetry.delay(
+      afterAttempt: call.attempts, reason, random: jitter(),
+      retryAfter: failure.response?.header("x-amz-retry-after"))
+    guard delay + Self.shortestRetry <= left, let cost = quota.take(for: reason) else { return nil }
+    call.lastCost = cost
+    return delay
+  }
+
+  /// Whether a refusal was about who or when we are, and that is other now.
+  private func canCorrect(_ error: ServiceError, _ response: HTTPResponse, _ call: inout Call) -> Bool {
+    if skew.explains(error, response, used: call.usedOffset) { return true }
+    guard
+      error.saysCredentialsAreStale, !call.hasForgottenCredentials, let used = call.usedCredentials,
+      used.sessionToken != nil, credentials?.forget(used) == true
+    else { return false }
+    call.hasForgottenCredentials = true
+    log.info("AWS refused the temporary credentials; getting new ones")
+    return true
+  }
+
+  private func warnOfClock() {
+    guard let warning = skew.warning else {
+      hasWarnedOfClock = false
+      return
+    }
+    if !hasWarnedOfClock { log.warn(warning) }
+    hasWarnedOfClock = true
   }
 
   private func receipt(_ response: HTTPResponse, attempts: Int) -> PublishReceipt {

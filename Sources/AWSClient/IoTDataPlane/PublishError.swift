@@ -1,4 +1,6 @@
 package import HTTPClient
+import Platform
+import WireFormats
 
 /// Why a message wasn't published, or isn't known to be.
 package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -10,6 +12,8 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     case exchange(HTTPError)
     /// An answer came, and it was no.
     case refused(ServiceError)
+    /// Another transport than HTTPS failed.
+    case transport(TransportFailure)
     /// The time left wouldn't have carried an attempt.
     case noTimeLeft
   }
@@ -53,6 +57,7 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     case .signing(let error): "\(error)"
     case .exchange(let error): "\(error)"
     case .refused(let error): "\(error)"
+    case .transport(let failure): failure.reason
     case .noTimeLeft: "no time was left for an attempt"
     }
   }
@@ -67,6 +72,7 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     case .signing: "Check the endpoint's URL."
     case .exchange(let error): adviceOnNetwork(error)
     case .refused(let error): adviceOnRefusal(error)
+    case .transport(let failure): failure.advice
     case .noTimeLeft: "Give the invocation a longer timeout."
     }
   }
@@ -77,6 +83,8 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     case .notResolved: "Check the endpoint's name, the region and the resolver (/etc/resolv.conf)."
     case .notConnected, .timedOut(.connecting, _):
       "Check the endpoint, the route and the firewall; HTTPS_PROXY names a proxy where one is needed."
+    case .notTrusted(let reason) where contains(reason, "our certificate"):
+      "The certificate has to be registered and active in AWS IoT, and the key has to be its own."
     case .notTrusted: "AWS_CA_BUNDLE names a file with the certificate authorities to trust."
     case .handshakeFailed: "The other side may want a client certificate, or no TLS at all."
     case .proxyRefused(407, _): "HTTPS_PROXY needs the user name and password that the proxy wants."
@@ -93,24 +101,42 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     switch error.status {
     case 400: return "AWS IoT doesn't take this topic or these parameters."
     case 401, 403:
-      if message.contains("signature we calculated") {
+      if message.includes("signature we calculated") {
         return "The secret access key doesn't belong to the access key id, or a proxy changed the request."
       }
-      if message.contains("signature expired") || message.contains("signature not yet current") {
+      if message.includes("signature expired") || message.includes("signature not yet current") {
         return "The clock is wrong; set it (NTP)."
       }
-      if message.contains("scoped to") {
+      if message.includes("scoped to") {
         return "AWS_REGION has to be the region of the endpoint."
       }
-      if message.contains("security token") || message.contains("expired") {
+      if message.includes("security token") || message.includes("expired") {
         return "The credentials are expired or not of this partition; get new ones."
       }
-      return "Allow iot:Publish on arn:aws:iot:<region>:<account>:topic/\(topic) to the role that signs."
+      return
+        "Allow iot:Publish on arn:aws:iot:<region>:<account>:topic/\(topic), in the IAM policy of the role "
+        + "that signs, or in the AWS IoT policy of the certificate."
     case 404, 405: return "Check that the endpoint is AWS IoT's data plane."
     case 413: return "Send less at once; AWS IoT takes at most \(HTTPSPublisher.maximumPayloadBytes) bytes."
     case 429: return "AWS IoT throttles; publish less often or have the account's quota raised."
     case 500...: return "AWS IoT has a problem of its own; the next report is tried as usual."
     default: return "Check that the endpoint is AWS IoT's data plane."
     }
+  }
+}
+
+/// Why a transport other than HTTPS didn't deliver, in that transport's words.
+package struct TransportFailure: Error, Equatable, Sendable {
+  /// What happened.
+  package let reason: String
+  /// What to do about it, in whole sentences.
+  package let advice: String
+  /// Whether the same may succeed a moment later.
+  package let isTransient: Bool
+
+  package init(reason: String, advice: String, isTransient: Bool) {
+    self.reason = reason
+    self.advice = advice
+    self.isTransient = isTransient
   }
 }

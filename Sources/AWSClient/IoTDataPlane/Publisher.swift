@@ -18,8 +18,9 @@ package protocol Publisher: AnyObject {
 }
 
 /// What the other side said when it took a message.
-package struct PublishReceipt: Equatable, Sendable {
-  package let status: Int
+package struct PublishReceipt: Equatable, Sendable, CustomStringConvertible {
+  /// The status of the answer; nil where the transport has none but its acknowledgement.
+  package let status: Int?
   /// AWS IoT's own id of what it did, for its logs.
   package let traceID: String?
   /// The value of `x-amzn-RequestId`.
@@ -27,10 +28,16 @@ package struct PublishReceipt: Equatable, Sendable {
   /// How often the message was sent, this time included.
   package let attempts: Int
 
-  package init(status: Int, traceID: String?, requestID: String?, attempts: Int) {
+  package init(status: Int?, traceID: String?, requestID: String?, attempts: Int) {
     self.status = status
     self.traceID = traceID
     self.requestID = requestID
     self.attempts = attempts
+  }
+
+  /// What the other side said, for a line of log: `status 200, trace id 8a0c…`, or `acknowledged`.
+  package var description: String {
+    let answer = status.map { "status \($0), trace id \(traceID ?? "none")" } ?? "acknowledged"
+    return attempts > 1 ? "\(answer), after \(attempts) attempts" : answer
   }
 }

@@ -35,6 +35,8 @@ package struct Topic: Hashable, Sendable, CustomStringConvertible {
   package static let maximumSlashes = 7
 
   package let name: String
+  /// The path of a publish, such as `/topics/%24aws%2Fthings%2Fpump`: the whole topic is one segment.
+  package let path: String
 
   package init(validating name: String) throws(TopicError) {
     if name.isEmpty { throw .empty }
@@ -50,15 +52,13 @@ package struct Topic: Hashable, Sendable, CustomStringConvertible {
       throw .tooDeep(topic: name, slashes: slashes, limit: Self.maximumSlashes)
     }
     self.name = name
+    path = Self.path(of: name)
   }
 
   package var description: String { name }
 
   /// Whether only AWS defines what is published here, as with Device Defender's own topics.
   package var isReserved: Bool { name.hasPrefix("$aws/") }
-
-  /// The path of a publish, such as `/topics/%24aws%2Fthings%2Fpump`: the whole topic is one segment.
-  package var path: String { Self.path(of: name) }
 
   /// The path of a publish to `name`, valid or not.
   package static func path(of name: String) -> String { "/topics/" + percentEncoding(name.utf8) }

@@ -1,5 +1,4 @@
 import COpenSSL
-import WireFormats
 
 /// An HMAC-SHA-256 (RFC 2104): a step of the signing key, and the signature itself.
 package struct AuthenticationCode: Equatable, Sendable {
@@ -24,7 +23,7 @@ package struct AuthenticationCode: Equatable, Sendable {
   }
 
   func appendHexDigits(to digits: inout [UInt8]) {
-    for index in bytes.indices { appendHex(bytes[index], to: &digits) }
+    AWSClient.appendHexDigits(bytes, to: &digits)
   }
 
   /// Compares in a time that doesn't tell how much is equal.
@@ -57,27 +56,39 @@ struct AuthenticationContext: ~Copyable {
     unsafe EVP_MAC_CTX_free(context)
   }
 
+  /// The code of `data` under `key`, which stays the context's own.
   borrowing func code(
     of data: [UInt8], key: Span<UInt8>
   ) throws(CryptographyError) -> AuthenticationCode {
-    var bytes = InlineArray<32, UInt8>(repeating: 0)
-    var size = 0
-    let isDone = unsafe key.withUnsafeBytes { key in
+    let isReady = unsafe key.withUnsafeBytes { key in
       // OpenSSL takes "no key" for "the key of last time", so an empty key needs an address, too.
       var nothing: UInt8 = 0
       let keyStart = unsafe key.baseAddress?.assumingMemoryBound(to: UInt8.self)
       return unsafe withUnsafePointer(to: &nothing) { nothing in
-        unsafe data.withUnsafeBufferPointer { input in
-          var output = bytes.mutableSpan
-          return unsafe output.withUnsafeMutableBufferPointer { output in
-            unsafe EVP_MAC_init(context, keyStart ?? nothing, key.count, nil) == 1
-              && EVP_MAC_update(context, input.baseAddress, input.count) == 1
-              && EVP_MAC_final(context, output.baseAddress, &size, output.count) == 1
-          }
-        }
+        unsafe EVP_MAC_init(context, keyStart ?? nothing, key.count, nil) == 1
       }
     }
-    guard isDone, size == 32 else { throw CryptographyError(operation: "HMAC-SHA-256") }
+    return try finish(data, isReady)
+  }
+
+  /// The code of `data` under the key of last time, which needn't be set up again.
+  borrowing func codeUnderLastKey(of data: [UInt8]) throws(CryptographyError) -> AuthenticationCode {
+    try finish(data, unsafe EVP_MAC_init(context, nil, 0, nil) == 1)
+  }
+
+  private borrowing func finish(
+    _ data: [UInt8], _ isReady: Bool
+  ) throws(CryptographyError) -> AuthenticationCode {
+    var bytes = InlineArray<32, UInt8>(repeating: 0)
+    var size = 0
+    let isDone = unsafe data.withUnsafeBufferPointer { input in
+      var output = bytes.mutableSpan
+      return unsafe output.withUnsafeMutableBufferPointer { output in
+        unsafe EVP_MAC_update(context, input.baseAddress, input.count) == 1
+          && EVP_MAC_final(context, output.baseAddress, &size, output.count) == 1
+      }
+    }
+    guard isReady, isDone, size == 32 else { throw CryptographyError(operation: "HMAC-SHA-256") }
     return AuthenticationCode(bytes: bytes)
   }
 }

@@ -1,15 +1,14 @@
-import WireFormats
-
 package import HTTPClient
+import WireFormats
 
 /// What of a request is signed, in the one spelling that both sides agree on.
 ///
 /// "Create a canonical request", AWS Signature Version 4, for every service but S3: the path, which is encoded on
-/// the wire already, is encoded a second time.
+/// the wire already, is encoded a second time. Written as bytes from end to end: with a string for each part, a
+/// signature took five times as long.
 package struct CanonicalRequest {
   package let bytes: [UInt8]
-  /// The names of the signed headers: lower case, sorted, with semicolons between.
-  package let signedHeaders: String
+  private let signedHeadersRange: Range<Int>
 
   /// Writes a canonical request.
   ///
@@ -19,54 +18,77 @@ package struct CanonicalRequest {
     method: String, path: some StringProtocol, query: some StringProtocol, headers: [HTTPHeader],
     payloadHash: Digest, normalizingPath: Bool = true
   ) {
+    self.init(
+      method, Array(path.utf8)[...], Array(query.utf8)[...], headers, payloadHash,
+      normalizingPath: normalizingPath)
+  }
+
+  init(
+    _ method: String, _ path: ArraySlice<UInt8>, _ query: ArraySlice<UInt8>, _ headers: [HTTPHeader],
+    _ payloadHash: Digest, normalizingPath: Bool
+  ) {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(1_536)
     bytes.append(contentsOf: method.utf8)
     bytes.append(lineFeed)
-    appendCanonicalPath(path.utf8, normalizing: normalizingPath, to: &bytes)
+    appendCanonicalPath(path, normalizing: normalizingPath, to: &bytes)
     bytes.append(lineFeed)
-    appendCanonicalQuery(query.utf8, to: &bytes)
+    appendCanonicalQuery(query, to: &bytes)
     bytes.append(lineFeed)
-    signedHeaders = appendCanonicalHeaders(headers, to: &bytes)
+    let names = appendCanonicalHeaders(headers, to: &bytes)
     bytes.append(lineFeed)
-    bytes.append(contentsOf: signedHeaders.utf8)
+    signedHeadersRange = bytes.count..<bytes.count + names.count
+    bytes.append(contentsOf: names)
     bytes.append(lineFeed)
     payloadHash.appendHexDigits(to: &bytes)
     self.bytes = bytes
   }
 
   package var text: String { String(decoding: bytes, as: UTF8.self) }
+
+  /// The names of the signed headers: lower case, sorted, with semicolons between.
+  package var signedHeaders: String { String(decoding: signedHeaderBytes, as: UTF8.self) }
+
+  var signedHeaderBytes: ArraySlice<UInt8> { bytes[signedHeadersRange] }
 }
 
 private let lineFeed = UInt8(ascii: "\n")
 private let slash = UInt8(ascii: "/")
+private let dot = UInt8(ascii: ".")
 
 /// Appends `path` with every byte but the unreserved ones and `/` encoded.
-private func appendCanonicalPath(
-  _ path: some Sequence<UInt8>, normalizing: Bool, to bytes: inout [UInt8]
-) {
+private func appendCanonicalPath(_ path: ArraySlice<UInt8>, normalizing: Bool, to bytes: inout [UInt8]) {
   guard normalizing else { return appendPercentEncoding(path, keepingSlashes: true, to: &bytes) }
-  var segments: [ArraySlice<UInt8>] = []
-  let path = Array(path)
-  for segment in path.split(separator: slash, omittingEmptySubsequences: true) {
-    if segment.elementsEqual(".".utf8) { continue }
-    if segment.elementsEqual("..".utf8) {
-      _ = segments.popLast()
-    } else {
-      segments.append(segment)
+  // Where the segments begin in `bytes`, each with the slash before it, so that `..` can take the last one back.
+  var starts: [Int] = []
+  var position = path.startIndex
+  while position < path.endIndex {
+    let end = path[position...].firstIndex(of: slash) ?? path.endIndex
+    let segment = path[position..<end]
+    position = end + 1
+    switch segment.count {
+    case 0: continue
+    case 1 where segment.first == dot: continue
+    case 2 where segment.first == dot && segment.last == dot:
+      if let start = starts.popLast() { bytes.removeLast(bytes.count - start) }
+    default:
+      starts.append(bytes.count)
+      bytes.append(slash)
+      appendPercentEncoding(segment, to: &bytes)
     }
   }
-  for segment in segments {
-    bytes.append(slash)
-    appendPercentEncoding(segment, to: &bytes)
-  }
-  if segments.isEmpty || path.last == slash { bytes.append(slash) }
+  if starts.isEmpty || path.last == slash { bytes.append(slash) }
 }
 
 /// Appends the parameters sorted by encoded name, then by value, each `name=value`.
-private func appendCanonicalQuery(_ query: some Sequence<UInt8>, to bytes: inout [UInt8]) {
+private func appendCanonicalQuery(_ query: ArraySlice<UInt8>, to bytes: inout [UInt8]) {
   var parameters: [(name: [UInt8], value: [UInt8])] = []
-  for parameter in Array(query).split(separator: UInt8(ascii: "&"), omittingEmptySubsequences: true) {
+  var position = query.startIndex
+  while position < query.endIndex {
+    let end = query[position...].firstIndex(of: UInt8(ascii: "&")) ?? query.endIndex
+    let parameter = query[position..<end]
+    position = end + 1
+    if parameter.isEmpty { continue }
     let equals = parameter.firstIndex(of: UInt8(ascii: "=")) ?? parameter.endIndex
     parameters.append((reencoded(parameter[..<equals]), reencoded(parameter[equals...].dropFirst())))
   }
@@ -87,52 +109,79 @@ private func appendCanonicalQuery(_ query: some Sequence<UInt8>, to bytes: inout
 /// `text` in the one strict encoding; a `%` that encodes nothing stands for itself.
 private func reencoded(_ text: ArraySlice<UInt8>) -> [UInt8] {
   var encoded: [UInt8] = []
-  appendPercentEncoding(percentDecoding(text) ?? Array(text), to: &encoded)
+  encoded.reserveCapacity(text.count)
+  if text.contains(UInt8(ascii: "%")), let decoded = percentDecoding(text) {
+    appendPercentEncoding(decoded[...], to: &encoded)
+  } else {
+    appendPercentEncoding(text, to: &encoded)
+  }
   return encoded
 }
 
 /// Appends a line for each header name and returns the names, with semicolons between.
-private func appendCanonicalHeaders(_ headers: [HTTPHeader], to bytes: inout [UInt8]) -> String {
-  var fields = headers.map { (name: lowerCased($0.name), value: $0.value) }
-  // By name alone: of one name, the values keep their order.
-  sortByName(&fields)
-  var names = ""
-  var index = 0
-  while index < fields.count {
-    let name = fields[index].name
-    if !names.isEmpty { names += ";" }
-    names += name
-    bytes.append(contentsOf: name.utf8)
-    bytes.append(UInt8(ascii: ":"))
-    appendTrimmed(fields[index].value, to: &bytes)
-    index += 1
-    while index < fields.count, fields[index].name == name {
+private func appendCanonicalHeaders(_ headers: [HTTPHeader], to bytes: inout [UInt8]) -> [UInt8] {
+  let order = orderByName(headers)
+  var names: [UInt8] = []
+  names.reserveCapacity(128)
+  var previous: Int?
+  for index in order {
+    let (name, value) = headers[index]
+    if let previous, isSameHeaderName(headers[previous].name, name) {
+      // Another value of the same name: instead of the line's end.
+      bytes.removeLast()
       bytes.append(UInt8(ascii: ","))
-      appendTrimmed(fields[index].value, to: &bytes)
-      index += 1
+    } else {
+      if previous != nil { names.append(UInt8(ascii: ";")) }
+      let start = names.count
+      for byte in name.utf8 { names.append(lowerCased(byte)) }
+      bytes.append(contentsOf: names[start...])
+      bytes.append(UInt8(ascii: ":"))
     }
+    appendTrimmed(value, to: &bytes)
     bytes.append(lineFeed)
+    previous = index
   }
   return names
 }
 
-/// Sorts stably, which the standard library doesn't promise to; a handful of headers is no case for more.
-private func sortByName(_ fields: inout [(name: String, value: String)]) {
-  for start in fields.indices.dropFirst() {
-    var index = start
-    while index > 0, fields[index].name.utf8.lexicographicallyPrecedes(fields[index - 1].name.utf8) {
-      fields.swapAt(index, index - 1)
-      index -= 1
+/// The indices of `headers` in the order of their names, those of one name in their own order.
+///
+/// The standard library's sort doesn't promise the latter, and a handful of headers is no case for more than this.
+private func orderByName(_ headers: [HTTPHeader]) -> [Int] {
+  var order = Array(headers.indices)
+  for start in order.indices.dropFirst() {
+    var position = start
+    while position > 0, precedes(headers[order[position]].name, headers[order[position - 1]].name) {
+      order.swapAt(position, position - 1)
+      position -= 1
     }
   }
+  return order
+}
+
+/// Whether one header name is before another, their case aside.
+private func precedes(_ left: String, _ right: String) -> Bool {
+  var leftBytes = left.utf8.makeIterator()
+  var rightBytes = right.utf8.makeIterator()
+  while let rightByte = rightBytes.next() {
+    guard let leftByte = leftBytes.next() else { return true }
+    let (lowerLeft, lowerRight) = (lowerCased(leftByte), lowerCased(rightByte))
+    if lowerLeft != lowerRight { return lowerLeft < lowerRight }
+  }
+  return false
 }
 
 /// Appends `value` without white space at its ends, and with one space for each run of it inside.
 private func appendTrimmed(_ value: String, to bytes: inout [UInt8]) {
+  func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
+  guard value.utf8.contains(where: isSpace) else {
+    bytes.append(contentsOf: value.utf8)
+    return
+  }
   let start = bytes.count
   var hasGap = false
   for byte in value.utf8 {
-    if byte == 0x20 || (0x09...0x0D).contains(byte) {
+    if isSpace(byte) {
       hasGap = bytes.count > start
       continue
     }
@@ -142,7 +191,6 @@ private func appendTrimmed(_ value: String, to bytes: inout [UInt8]) {
   }
 }
 
-private func lowerCased(_ name: String) -> String {
-  let hasUpperCase = name.utf8.contains { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) }
-  return hasUpperCase ? name.lowercased() : name
+private func lowerCased(_ byte: UInt8) -> UInt8 {
+  (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
 }

@@ -1,5 +1,4 @@
 import COpenSSL
-import WireFormats
 
 /// libcrypto didn't do what it was asked: it has no SHA-256, or no memory.
 package struct CryptographyError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -35,12 +34,26 @@ package struct Digest: Equatable, Sendable {
   }
 
   func appendHexDigits(to digits: inout [UInt8]) {
-    for index in bytes.indices { appendHex(bytes[index], to: &digits) }
+    AWSClient.appendHexDigits(bytes, to: &digits)
   }
 
   package static func == (left: Digest, right: Digest) -> Bool {
     left.bytes.indices.allSatisfy { left.bytes[$0] == right.bytes[$0] }
   }
+}
+
+private let hexDigits: InlineArray<16, UInt8> = [
+  0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x39, 0x61, 0x62, 0x63, 0x64, 0x65, 0x66,
+]
+
+/// Appends the lower-case hexadecimal digits of `bytes`.
+func appendHexDigits(_ bytes: InlineArray<32, UInt8>, to digits: inout [UInt8]) {
+  var text = InlineArray<64, UInt8>(repeating: 0)
+  for index in bytes.indices {
+    text[2 * index] = hexDigits[Int(bytes[index] >> 4)]
+    text[2 * index + 1] = hexDigits[Int(bytes[index] & 0x0F)]
+  }
+  unsafe text.span.withUnsafeBufferPointer { unsafe digits.append(contentsOf: $0) }
 }
 
 /// SHA-256 with one context for any number of digests.

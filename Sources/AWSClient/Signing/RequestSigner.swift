@@ -28,9 +28,9 @@ package struct Signature {
     value.append(contentsOf: "AWS4-HMAC-SHA256 Credential=".utf8)
     value.append(contentsOf: accessKeyID.utf8)
     value.append(UInt8(ascii: "/"))
-    value.append(contentsOf: scope.text.utf8)
+    scope.append(to: &value)
     value.append(contentsOf: ", SignedHeaders=".utf8)
-    value.append(contentsOf: canonicalRequest.signedHeaders.utf8)
+    value.append(contentsOf: canonicalRequest.signedHeaderBytes)
     value.append(contentsOf: ", Signature=".utf8)
     code.appendHexDigits(to: &value)
     return String(decoding: value, as: UTF8.self)
@@ -42,20 +42,24 @@ package struct Signature {
 /// Keeps what signatures share: the contexts of libcrypto, and the signing key, which only changes with the day and
 /// the secret.
 package struct RequestSigner: ~Copyable {
-  private let region: String
-  private let service: String
+  let region: String
+  let service: String
   private let digests: DigestContext
+  /// Holds the signing key of ``key``.
   private let codes: AuthenticationContext
-  private var key: (scope: SigningScope, secretAccessKey: Secret, code: AuthenticationCode)?
+  private let derivation: AuthenticationContext
+  private var key: (scope: SigningScope, secretAccessKey: Secret)?
   private var lastTimestamp: (second: Int64, text: String)?
 
   package init(region: String, service: String) throws(CryptographyError) {
     let digests = try DigestContext()
     let codes = try AuthenticationContext()
+    let derivation = try AuthenticationContext()
     self.region = region
     self.service = service
     self.digests = digests
     self.codes = codes
+    self.derivation = derivation
   }
 
   /// Adds `X-Amz-Date`, `X-Amz-Security-Token` where the credentials have one, and `Authorization`.
@@ -66,29 +70,51 @@ package struct RequestSigner: ~Copyable {
     _ request: inout HTTPRequest, with credentials: Credentials, at time: WallTime,
     payloadHash: Digest? = nil
   ) throws(SigningError) {
-    do {
-      let target = try RequestTarget(request.url)
+    let target: RequestTarget
+    do throws(URLError) {
+      target = try RequestTarget(request.url)
+    } catch {
+      throw .url(error)
+    }
+    do throws(CryptographyError) {
       let timestamp = timestamp(time)
+      request.headers.reserveCapacity(request.headers.count + 4)
       request.headers.append(("X-Amz-Date", timestamp))
       if let token = credentials.sessionToken {
         request.headers.append(("X-Amz-Security-Token", token.revealed))
       }
-      var headers = request.headers.filter { !isNeverSigned($0.name) }
-      if !headers.contains(where: { isSameHeaderName($0.name, "host") }) {
-        headers.append(("host", target.hostHeader))
-      }
+      let hash = if let payloadHash { payloadHash } else { try digests.digest(of: request.body) }
       let canonicalRequest = CanonicalRequest(
-        method: request.method, path: target.path, query: target.query, headers: headers,
-        payloadHash: try payloadHash ?? digests.digest(of: request.body))
+        request.method, Array(target.path.utf8)[...], Array(target.query.utf8)[...],
+        signedHeaders(request.headers, host: target.hostHeader),
+        hash, normalizingPath: true)
       let signature = try signature(
         of: canonicalRequest, at: timestamp, secretAccessKey: credentials.secretAccessKey)
       request.headers.append(("Authorization", signature.authorization(accessKeyID: credentials.accessKeyID)))
-    } catch let error as URLError {
-      throw .url(error)
-    } catch let error as CryptographyError {
-      throw .cryptography(error)
     } catch {
-      throw .cryptography(CryptographyError(operation: "a signature"))
+      throw .cryptography(error)
+    }
+  }
+
+  /// Those of `headers` that are signed, and `host` where they don't name one.
+  private borrowing func signedHeaders(_ headers: [HTTPHeader], host: String) -> [HTTPHeader] {
+    var signed: [HTTPHeader] = []
+    signed.reserveCapacity(headers.count + 1)
+    var hasHost = false
+    for header in headers where !isNeverSigned(header.name) {
+      hasHost = hasHost || isSameHeaderName(header.name, "host")
+      signed.append(header)
+    }
+    if !hasHost { signed.append(("host", host)) }
+    return signed
+  }
+
+  /// The digest of a body, to be handed to every signature over it.
+  package borrowing func payloadHash(_ payload: [UInt8]) throws(SigningError) -> Digest {
+    do throws(CryptographyError) {
+      return try digests.digest(of: payload)
+    } catch {
+      throw .cryptography(error)
     }
   }
 
@@ -96,22 +122,31 @@ package struct RequestSigner: ~Copyable {
   package mutating func signature(
     of canonicalRequest: CanonicalRequest, at timestamp: String, secretAccessKey: Secret
   ) throws(CryptographyError) -> Signature {
-    let scope = SigningScope(date: String(timestamp.prefix(8)), region: region, service: service)
+    let scope = scope(of: timestamp)
     let hash = try digests.digest(of: canonicalRequest.bytes)
     let stringToSign = scope.stringToSign(hash, at: timestamp)
-    let key = try signingKey(scope, secretAccessKey)
-    let code = try codes.code(of: stringToSign, key: key.bytes.span)
+    let code = try code(of: stringToSign, scope, secretAccessKey)
     return Signature(
       canonicalRequest: canonicalRequest, scope: scope, stringToSign: stringToSign, code: code)
   }
 
-  private mutating func signingKey(
-    _ scope: SigningScope, _ secretAccessKey: Secret
+  private mutating func code(
+    of stringToSign: [UInt8], _ scope: SigningScope, _ secretAccessKey: Secret
   ) throws(CryptographyError) -> AuthenticationCode {
-    if let key, key.scope == scope, key.secretAccessKey == secretAccessKey { return key.code }
-    let code = try scope.signingKey(secretAccessKey, codes)
-    key = (scope, secretAccessKey, code)
+    if let key, key.scope == scope, key.secretAccessKey == secretAccessKey {
+      return try codes.codeUnderLastKey(of: stringToSign)
+    }
+    key = nil
+    let signingKey = try scope.signingKey(secretAccessKey, derivation)
+    let code = try codes.code(of: stringToSign, key: signingKey.bytes.span)
+    key = (scope, secretAccessKey)
     return code
+  }
+
+  /// The scope of a timestamp's day; that of the last key where it is the same.
+  private func scope(of timestamp: String) -> SigningScope {
+    if let key, timestamp.utf8.starts(with: key.scope.date.utf8) { return key.scope }
+    return SigningScope(date: String(timestamp.prefix(8)), region: region, service: service)
   }
 
   private mutating func timestamp(_ time: WallTime) -> String {
@@ -124,8 +159,8 @@ package struct RequestSigner: ~Copyable {
 }
 
 /// Whether a header may change between here and the service, which is why the AWS SDKs leave it out.
-private func isNeverSigned(_ name: String) -> Bool {
-  neverSigned.contains { isSameHeaderName($0, name) }
+func isNeverSigned(_ name: String) -> Bool {
+  neverSigned.contains { $0.utf8.count == name.utf8.count && isSameHeaderName($0, name) }
 }
 
 private let neverSigned = [

@@ -24,25 +24,26 @@ package struct RequestTarget: Equatable, Sendable {
   package let query: String
 
   package init(_ url: String) throws(URLError) {
-    let isSecure = hasPrefix(url, "https://")
-    guard isSecure || hasPrefix(url, "http://") else {
+    let bytes = Array(url.utf8)
+    let isSecure = hasPrefix(bytes, "https://")
+    guard isSecure || hasPrefix(bytes, "http://") else {
       throw URLError(url: url, reason: "it doesn't begin with https:// or http://")
     }
-    let rest = url.utf8.dropFirst(isSecure ? 8 : 7)
-    let authority = rest.prefix {
-      $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "#")
-    }
-    let target = rest[authority.endIndex...]
-    guard !target.contains(UInt8(ascii: "#")) else { throw URLError(url: url, reason: "it has a fragment") }
+    let rest = bytes[(isSecure ? 8 : 7)...]
+    let authorityEnd =
+      rest.firstIndex { $0 == slash || $0 == questionMark || $0 == numberSign } ?? bytes.endIndex
+    let authority = rest[..<authorityEnd]
+    let target = rest[authorityEnd...]
+    guard !target.contains(numberSign) else { throw URLError(url: url, reason: "it has a fragment") }
     guard !authority.contains(UInt8(ascii: "@")) else {
       // The text stays out of the message: it may hold a password.
       throw URLError(url: "(not shown)", reason: "it has a user name")
     }
-    let path = target.prefix { $0 != UInt8(ascii: "?") }
+    let pathEnd = target.firstIndex(of: questionMark) ?? bytes.endIndex
     self.isSecure = isSecure
-    self.path = path.isEmpty ? "/" : String(decoding: path, as: UTF8.self)
-    query = String(decoding: target[path.endIndex...].dropFirst(), as: UTF8.self)
-    (host, port) = try Self.hostAndPort(String(decoding: authority, as: UTF8.self), isSecure, url)
+    path = pathEnd == authorityEnd ? "/" : String(decoding: target[..<pathEnd], as: UTF8.self)
+    query = String(decoding: target[pathEnd...].dropFirst(), as: UTF8.self)
+    (host, port) = try Self.hostAndPort(authority, isSecure, url)
   }
 
   /// The value of the `Host` header: the port only where it isn't the scheme's own.
@@ -55,35 +56,39 @@ package struct RequestTarget: Equatable, Sendable {
   package var origin: String { "\(isSecure ? "https" : "http")://\(hostHeader)" }
 
   private static func hostAndPort(
-    _ authority: String, _ isSecure: Bool, _ url: String
+    _ authority: ArraySlice<UInt8>, _ isSecure: Bool, _ url: String
   ) throws(URLError) -> (String, UInt16?) {
-    let hostEnd: String.Index
-    if authority.hasPrefix("[") {
-      guard let bracket = authority.firstIndex(of: "]") else {
+    let hostEnd: Int
+    if authority.first == UInt8(ascii: "[") {
+      guard let bracket = authority.firstIndex(of: UInt8(ascii: "]")) else {
         throw URLError(url: url, reason: "the address has no closing bracket")
       }
-      hostEnd = authority.index(after: bracket)
+      hostEnd = bracket + 1
     } else {
-      hostEnd = authority.firstIndex(of: ":") ?? authority.endIndex
+      hostEnd = authority.firstIndex(of: UInt8(ascii: ":")) ?? authority.endIndex
     }
-    let host = authority[..<hostEnd].lowercased()
-    guard !host.isEmpty, host != "[]", !host.utf8.contains(where: { $0 <= 0x20 || $0 == 0x7F }) else {
-      throw URLError(url: url, reason: "it names no host")
-    }
+    let host = String(decoding: authority[..<hostEnd].map(lowerCased), as: UTF8.self)
+    guard !host.isEmpty, host != "[]", !authority[..<hostEnd].contains(where: { $0 <= 0x20 || $0 == 0x7F })
+    else { throw URLError(url: url, reason: "it names no host") }
     let rest = authority[hostEnd...]
     guard !rest.isEmpty else { return (host, nil) }
-    guard rest.hasPrefix(":"), let port = UInt16(rest.dropFirst()), port > 0 else {
-      throw URLError(url: url, reason: "the port isn't a number from 1 to 65535")
-    }
+    guard
+      rest.first == UInt8(ascii: ":"),
+      let port = UInt16(String(decoding: rest.dropFirst(), as: UTF8.self)), port > 0
+    else { throw URLError(url: url, reason: "the port isn't a number from 1 to 65535") }
     return (host, port == (isSecure ? 443 : 80) ? nil : port)
   }
 }
 
-private func hasPrefix(_ text: String, _ lowerCasePrefix: String) -> Bool {
-  var bytes = text.utf8.makeIterator()
-  return lowerCasePrefix.utf8.allSatisfy { expected in
-    guard let byte = bytes.next() else { return false }
-    return byte == expected
-      || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) && byte | 0x20 == expected
-  }
+private let slash = UInt8(ascii: "/")
+private let questionMark = UInt8(ascii: "?")
+private let numberSign = UInt8(ascii: "#")
+
+private func hasPrefix(_ text: [UInt8], _ lowerCasePrefix: String) -> Bool {
+  text.count >= lowerCasePrefix.utf8.count
+    && zip(text, lowerCasePrefix.utf8).allSatisfy { lowerCased($0) == $1 }
+}
+
+private func lowerCased(_ byte: UInt8) -> UInt8 {
+  (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
 }

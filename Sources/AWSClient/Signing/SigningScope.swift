@@ -38,9 +38,18 @@ package struct SigningScope: Hashable, Sendable {
     bytes.append(contentsOf: "AWS4-HMAC-SHA256\n".utf8)
     bytes.append(contentsOf: timestamp.utf8)
     bytes.append(UInt8(ascii: "\n"))
-    bytes.append(contentsOf: text.utf8)
+    append(to: &bytes)
     bytes.append(UInt8(ascii: "\n"))
     canonicalRequestHash.appendHexDigits(to: &bytes)
     return bytes
+  }
+
+  /// Appends ``text``.
+  func append(to bytes: inout [UInt8]) {
+    for part in [date, region, service] {
+      bytes.append(contentsOf: part.utf8)
+      bytes.append(UInt8(ascii: "/"))
+    }
+    bytes.append(contentsOf: "aws4_request".utf8)
   }
 }

@@ -30,14 +30,14 @@ extension NetworkCounters {
   /// What went through all interfaces since `earlier`.
   ///
   /// Counted interface by interface: one whose counter went backwards was reset, and counts from zero (a wrap of a
-  /// 32-bit counter can't be told from that); one that is new counts from zero; one that is gone counts nothing. A
-  /// sum beyond 64 bits is the largest number.
+  /// 32-bit counter can't be told from that); one that is new counts from zero, unless `earlier` is partial and may just
+  /// not have been able to read it; one that is gone counts nothing. A sum beyond 64 bits is the largest number.
   package func traffic(since earlier: NetworkCounters) -> Traffic {
     let index = InterfaceIndex(earlier)
     var sum = Traffic()
     for interface in interfaces {
       let counterpart = index.counterpart(of: interface)
-      // What a partly unreadable baseline doesn't know needn't be new.
+      // Its lifetime total is no delta where it may have been there all the while.
       if counterpart == nil, earlier.isPartial { continue }
       sum.add(interface.traffic.since(counterpart?.traffic))
     }

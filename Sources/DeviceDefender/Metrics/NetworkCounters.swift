@@ -60,11 +60,11 @@ extension ProcRoot {
     } catch {
       throw .unreadable(path: "\(self.path)/\(path)", error)
     }
-    try parser.skipped.report(path: "\(self.path)/\(path)", isAllThereIs: !parser.isPlausible, to: log)
-    // Even without an interface there is a heading.
-    guard parser.isPlausible else {
+    if !parser.isPlausible, parser.skipped.count == 0 {
+      // Every namespace has a loopback interface: no line is no answer, and its zeros would be deltas later.
       throw .malformed(path: "\(self.path)/\(path)", line: 1, reason: "the file is empty", text: "")
     }
+    try parser.skipped.report(path: "\(self.path)/\(path)", isAllThereIs: !parser.isPlausible, to: log)
     return parser.counters
   }
 }

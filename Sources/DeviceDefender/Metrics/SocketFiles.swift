@@ -46,6 +46,10 @@ extension ProcRoot {
     } catch {
       throw .unreadable(path: "\(self.path)/\(path)", error)
     }
+    if !parser.isPlausible, parser.skipped.count == 0 {
+      // No sockets, as far as anybody can tell; but the kernel would have written its heading.
+      log.warn("\(self.path)/\(path) is empty, without its heading; it counts as no sockets")
+    }
     try parser.skipped.report(path: "\(self.path)/\(path)", isAllThereIs: !parser.isPlausible, to: log)
   }
 }

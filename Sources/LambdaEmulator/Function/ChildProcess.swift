@@ -1,81 +1,93 @@
 import CLinux
 import Glibc
 import NIOPosix
-package import Platform
+import Platform
 import Synchronization
-
-/// How a process ended.
-package enum ExitStatus: Equatable, Sendable, CustomStringConvertible {
-  case code(Int32)
-  case signal(Int32)
-
-  /// Reads the status that waitpid(2) gives.
-  init(waitStatus: Int32) {
-    let signal = waitStatus & 0x7F
-    self = signal == 0 ? .code(waitStatus >> 8 & 0xFF) : .signal(signal)
-  }
-
-  /// `exit status 1`, `signal: aborted`: how Lambda words it.
-  package var description: String {
-    switch self {
-    case .code(let code): return "exit status \(code)"
-    case .signal(let signal):
-      guard let words = unsafe strsignal(signal) else { return "signal: \(signal)" }
-      return unsafe "signal: \(String(cString: words).lowercased())"
-    }
-  }
-}
-
-/// Why a program couldn't be started.
-package struct LaunchError: Error, Equatable, Sendable, CustomStringConvertible {
-  package let program: String
-  package let reason: Errno
-
-  package var description: String { "can't start \(program): \(reason)" }
-}
 
 /// A process that this one started, in a process group of its own.
 ///
-/// Started by posix_spawn(3): Foundation's `Process` can't make a process group, and would be the only use of
-/// Foundation here. The arguments are the program's path alone; whatever is secret goes through the environment,
-/// which the kernel shows to this user only. The group dies with its leader: what the program itself started
-/// doesn't outlive it.
+/// It never outlives this one, not even where this one is killed: the kernel kills it when the thread that started it
+/// ends, and that thread does nothing but watch it. What it started itself is killed with its group. What is secret
+/// goes through the environment, which the kernel shows to this user only, and never through the arguments, which it
+/// shows to everybody.
 package final class ChildProcess: Sendable {
+  /// What a pipe holds (pipe(7)): so much, and no more, of what was written before a read is still in it.
+  private static let pipeCapacity = 65_536
+
   package let processID: Int32
+  private let thread: NIOThreadPool
   /// Standard output and standard error of the process, in one pipe, so that their order is kept.
   private let output: FileDescriptor
   /// Readable once the process has ended (pidfd_open(2)).
   private let exitNotice: FileDescriptor
-  private let isReaped = Mutex(false)
+  /// Readable when somebody waits for the output so far (eventfd(2)).
+  private let outputRequest: FileDescriptor
+  private let state = Mutex(State())
+
+  private struct State {
+    var isReaped = false
+    var isOver = false
+    var waitingForOutput: [CheckedContinuation<Void, Never>] = []
+  }
 
   /// Starts `program` with exactly the variables of `environment`, no standard input, and this process's directory.
-  package init(launching program: String, environment: [String: String]) throws(LaunchError) {
-    do throws(Errno) {
-      let pipe = try makePipe()
-      let writing = pipe.writing
-      processID = try spawn(program, environment, output: writing.rawValue)
-      output = pipe.reading
-    } catch {
-      throw LaunchError(program: program, reason: error)
+  ///
+  /// ``wait(onLine:)`` has to follow: it is what reaps the process.
+  package static func start(
+    _ program: String, arguments: [String] = [], environment: [String: String]
+  ) async throws(LaunchError) -> ChildProcess {
+    let thread = NIOThreadPool(numberOfThreads: 1)
+    thread.start()
+    let process = try? await thread.runIfActive {
+      Result { () throws(Errno) in try ChildProcess(program, arguments, environment, on: thread) }
     }
-    let processID = processID
+    // Nothing came of it where this task was cancelled first.
+    switch process ?? .failure(Errno(rawValue: ECANCELED)) {
+    case .success(let process): return process
+    case .failure(let reason):
+      // A pool that is active can be shut down.
+      try? await thread.shutdownGracefully()
+      throw LaunchError(program: program, reason: reason)
+    }
+  }
+
+  private init(
+    _ program: String, _ arguments: [String], _ environment: [String: String], on thread: NIOThreadPool
+  ) throws(Errno) {
+    self.thread = thread
+    var ends: [Int32] = [-1, -1]
+    _ = try retryingOnInterrupt { unsafe clinux_pipe(&ends, O_CLOEXEC) }
+    output = FileDescriptor(owning: ends[0])
+    let writing = FileDescriptor(owning: ends[1])
+    // O_NONBLOCK belongs to the open end, and the writing one is the program's.
+    let reading = ends[0]
+    _ = try retryingOnInterrupt { clinux_set_nonblocking(reading) }
+    outputRequest = FileDescriptor(
+      owning: try retryingOnInterrupt { eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK)) })
+    let processID = try startProgram(program, arguments, environment, output: writing.rawValue)
+    self.processID = processID
     do throws(Errno) {
       exitNotice = FileDescriptor(owning: try retryingOnInterrupt { clinux_pidfd_open(processID, 0) })
     } catch {
       // Nobody could wait for it: better no process than one that is left behind.
       kill(-processID, SIGKILL)
-      var status = Int32(0)
-      _ = unsafe waitpid(processID, &status, 0)
-      throw LaunchError(program: program, reason: error)
+      _ = waitpid(processID, nil, 0)
+      throw error
     }
   }
 
   /// Sends `signal` to the process and to all that it started; does nothing once it has ended.
   package func send(_ signal: Int32) {
-    isReaped.withLock { isReaped in
+    state.withLock { state in
       // Before the process is reaped its number can't have become another's.
-      if !isReaped { kill(-processID, signal) }
+      if !state.isReaped { kill(-processID, signal) }
     }
+  }
+
+  /// Whether the process has ended, also where nobody was told yet.
+  package var hasEnded: Bool {
+    var wait = pollfd(fd: exitNotice.rawValue, events: Int16(POLLIN), revents: 0)
+    return unsafe poll(&wait, 1, 0) > 0
   }
 
   /// The most memory that the process has had in use, in bytes; nil where it has ended.
@@ -96,107 +108,110 @@ package final class ChildProcess: Sendable {
     return nil
   }
 
-  /// Waits until the process ends; whatever it writes meanwhile is handed to `lines`.
+  /// Waits until the process ends; whatever it writes meanwhile is handed to `onLine`, line by line.
   ///
-  /// Called once, right after the start: it is what reaps the process.
-  package func wait(lines: LineCollector) async -> ExitStatus {
-    // A thread of its own: poll(2) blocks as long as the process lives.
-    let thread = NIOThreadPool(numberOfThreads: 1)
-    thread.start()
-    let status = try? await thread.runIfActive { self.waitBlocking(lines: lines) }
-    try? await thread.shutdownGracefully()
-    // The pool was active, and its work doesn't throw.
-    return status ?? .code(-1)
+  /// Called once, right after the start.
+  package func wait(onLine: @escaping @Sendable (String) -> Void) async -> ProcessStatus {
+    // Whatever becomes of the caller, the process is watched to its end.
+    await Task {
+      // The pool is active until here, and its work doesn't throw.
+      let status = try? await thread.runIfActive { self.watch(LineSplitter(onLine)) }
+      try? await thread.shutdownGracefully()
+      return status ?? .code(-1)
+    }.value
   }
 
-  private func waitBlocking(lines: LineCollector) -> ExitStatus {
+  /// Waits until all was handed over that the process has written up to now.
+  func outputSoFar() async {
+    await withCheckedContinuation { continuation in
+      let isOver = state.withLock { state in
+        if !state.isOver { state.waitingForOutput.append(continuation) }
+        return state.isOver
+      }
+      if isOver { return continuation.resume() }
+      var one: UInt64 = 1
+      // Fails only where as many requests wait as a counter can count.
+      _ = unsafe write(outputRequest.rawValue, &one, MemoryLayout.size(ofValue: one))
+    }
+  }
+
+  // MARK: On the thread that started the process
+
+  private func watch(_ lines: consuming LineSplitter) -> ProcessStatus {
     var isOutputOpen = true
     while true {
       var waits = [
-        pollfd(fd: isOutputOpen ? output.rawValue : -1, events: Int16(POLLIN), revents: 0),
         pollfd(fd: exitNotice.rawValue, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: outputRequest.rawValue, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: isOutputOpen ? output.rawValue : -1, events: Int16(POLLIN), revents: 0),
       ]
       let ready = unsafe poll(&waits, nfds_t(waits.count), -1)
-      if ready < 0, errno != EINTR { break }
-      if waits[0].revents != 0 { isOutputOpen = drainOutput(to: lines) }
-      if waits[1].revents != 0 { break }
+      // Nothing but a signal can interrupt a poll of three open descriptors.
+      if ready <= 0 { continue }
+      let isRequested = waits[1].revents != 0
+      let waiting = isRequested ? takeRequests() : []
+      // One read a turn: who never stops writing would else keep the end of the process from being seen.
+      if isRequested || waits[2].revents != 0 { isOutputOpen = handOver(&lines) }
+      for continuation in waiting { continuation.resume() }
+      if waits[0].revents != 0 { break }
     }
-    let status = isReaped.withLock { isReaped in
+    let status = reap()
+    // The group is dead, so there is at most what the pipe holds.
+    if isOutputOpen { _ = handOver(&lines) }
+    lines.finish()
+    let waiting = state.withLock { state in
+      state.isOver = true
+      return state.waitingForOutput
+    }
+    for continuation in waiting { continuation.resume() }
+    return status
+  }
+
+  private func takeRequests() -> [CheckedContinuation<Void, Never>] {
+    var count: UInt64 = 0
+    _ = unsafe read(outputRequest.rawValue, &count, MemoryLayout.size(ofValue: count))
+    return state.withLock { state in
+      defer { state.waitingForOutput = [] }
+      return state.waitingForOutput
+    }
+  }
+
+  private func reap() -> ProcessStatus {
+    state.withLock { state in
       // What it started and left behind goes too; the group's number is its own until it is reaped.
       kill(-processID, SIGKILL)
       var status = Int32(0)
+      // Fails only where another part of this process reaped it, and there is none.
       _ = try? retryingOnInterrupt { unsafe waitpid(processID, &status, 0) }
-      isReaped = true
-      return status
+      state.isReaped = true
+      return ProcessStatus(waitStatus: status)
     }
-    _ = drainOutput(to: lines)
-    lines.finish()
-    return ExitStatus(waitStatus: status)
   }
 
-  /// Hands over what the process has written up to now; false once its output is at its end.
-  @discardableResult
-  func drainOutput(to lines: LineCollector) -> Bool {
-    lines.drain { buffer in
-      do throws(Errno) {
-        return try output.read(into: &buffer, limit: 65_536) > 0 ? .read : .end
-      } catch {
-        return error == .wouldBlock ? .nothingYet : .end
-      }
+  /// Hands over what one read finds; false once the output is at its end.
+  private func handOver(_ lines: inout LineSplitter) -> Bool {
+    do throws(Errno) {
+      var piece: [UInt8] = []
+      let count = try output.read(into: &piece, limit: Self.pipeCapacity)
+      lines.append(piece)
+      return count > 0
+    } catch {
+      return error == .wouldBlock
     }
   }
 }
 
-/// A pipe: whoever reads doesn't block, and a program that is started inherits neither end by accident.
-private func makePipe() throws(Errno) -> Pipe {
-  var ends: [Int32] = [-1, -1]
-  _ = try retryingOnInterrupt { unsafe clinux_pipe(&ends, O_CLOEXEC) }
-  let pipe = Pipe(reading: FileDescriptor(owning: ends[0]), writing: FileDescriptor(owning: ends[1]))
-  // O_NONBLOCK belongs to the open end, and the writing one is the program's.
-  _ = try retryingOnInterrupt { clinux_set_nonblocking(pipe.reading.rawValue) }
-  return pipe
-}
-
-private struct Pipe: ~Copyable {
-  let reading: FileDescriptor
-  let writing: FileDescriptor
-}
-
-private func spawn(_ program: String, _ environment: [String: String], output: Int32) throws(Errno) -> Int32 {
-  var actions = unsafe posix_spawn_file_actions_t()
-  var attributes = posix_spawnattr_t()
-  try check(unsafe posix_spawn_file_actions_init(&actions))
-  defer { unsafe posix_spawn_file_actions_destroy(&actions) }
-  try check(unsafe posix_spawnattr_init(&attributes))
-  defer { unsafe posix_spawnattr_destroy(&attributes) }
-  try check(unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0))
-  try check(unsafe posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO))
-  try check(unsafe posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO))
-  try check(unsafe posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1))
-  // Neither the signals that this process blocks nor those it ignores are the program's concern.
-  var none = sigset_t()
-  var all = sigset_t()
-  unsafe sigemptyset(&none)
-  unsafe sigfillset(&all)
-  try check(unsafe posix_spawnattr_setsigmask(&attributes, &none))
-  try check(unsafe posix_spawnattr_setsigdefault(&attributes, &all))
-  try check(unsafe posix_spawnattr_setpgroup(&attributes, 0))
-  let flags = POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
-  try check(unsafe posix_spawnattr_setflags(&attributes, Int16(flags)))
-  var processID = Int32(0)
+private func startProgram(
+  _ program: String, _ arguments: [String], _ environment: [String: String], output: Int32
+) throws(Errno) -> Int32 {
   let variables = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-  try check(
-    unsafe withCStrings([program]) { arguments in
+  return try retryingOnInterrupt {
+    unsafe withCStrings([program] + arguments) { arguments in
       unsafe withCStrings(variables) { variables in
-        unsafe posix_spawn(&processID, program, &actions, &attributes, arguments, variables)
+        unsafe clinux_start_program(program, arguments, variables, output)
       }
-    })
-  return processID
-}
-
-/// Throws what a function of the posix_spawn family returned, unless it is 0.
-private func check(_ result: Int32) throws(Errno) {
-  if result != 0 { throw Errno(rawValue: result) }
+    }
+  }
 }
 
 /// Lends `texts` as the null-terminated array of C strings that exec(3) takes.

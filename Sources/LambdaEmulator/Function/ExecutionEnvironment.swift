@@ -14,21 +14,22 @@ actor ExecutionEnvironment {
 
   private struct Running {
     let process: ChildProcess
-    let lines: LineCollector
     /// Ends when the process has ended and everybody was told.
     let end: Task<Void, Never>
-    let startedAt: BootTime
   }
 
   private let function: FunctionConfiguration
   private let variables: [String: String]
+  private let grace: Duration
   private let report: @Sendable (EmulatorEvent) -> Void
 
   private var callers: [Caller] = []
-  private var isServing = false
+  /// Serves the callers, one after the other; nil while there is none.
+  private var service: Task<Void, Never>?
   private var isStopping = false
 
   private var running: Running?
+  private var startedAt: BootTime?
   private var state = RuntimeState()
   private var hasPolled = false
   private var initDuration: Duration?
@@ -38,16 +39,20 @@ actor ExecutionEnvironment {
   private var poll: CheckedContinuation<Invocation?, Never>?
 
   private var current: Invocation?
-  private var outcome: CheckedContinuation<Outcome, Never>?
+  /// The request id of an invocation whose time is up.
+  private var overdue: String?
+  /// Gets nil where the process ended before the invocation reached it.
+  private var outcome: CheckedContinuation<Outcome?, Never>?
   private var caller: CheckedContinuation<InvocationResult, Never>?
   private var stream: AsyncThrowingStream<Answer.Piece, any Error>.Continuation?
 
   init(
-    function: FunctionConfiguration, variables: [String: String],
+    function: FunctionConfiguration, variables: [String: String], grace: Duration,
     report: @escaping @Sendable (EmulatorEvent) -> Void
   ) {
     self.function = function
     self.variables = variables
+    self.grace = grace
     self.report = report
   }
 
@@ -57,9 +62,7 @@ actor ExecutionEnvironment {
   func invoke(_ request: InvocationRequest) async -> InvocationResult {
     await withCheckedContinuation { continuation in
       callers.append(Caller(request: request, answer: continuation))
-      guard !isServing else { return }
-      isServing = true
-      Task { await serveCallers() }
+      if service == nil { service = Task { await serveCallers() } }
     }
   }
 
@@ -68,7 +71,7 @@ actor ExecutionEnvironment {
       let next = callers.removeFirst()
       await serve(next.request, next.answer)
     }
-    isServing = false
+    service = nil
   }
 
   private func serve(
@@ -82,12 +85,13 @@ actor ExecutionEnvironment {
     report(.platform("START RequestId: \(invocation.requestID) Version: \(function.version)"))
     let outcome = await outcome(of: invocation)
     if let running {
-      // What was written before the answer is in the pipe by now, and belongs before the END line.
-      running.process.drainOutput(to: running.lines)
       peakMemory = running.process.peakMemory ?? peakMemory
+      if case .timedOut = outcome { running.process.send(SIGKILL) }
+      // What was written before the answer belongs before the END line.
+      await running.process.outputSoFar()
     }
     switch outcome {
-    case .timedOut, .initError: await endProcess(after: outcome)
+    case .timedOut, .initError: await endProcess()
     default: break
     }
     current = nil
@@ -97,6 +101,11 @@ actor ExecutionEnvironment {
       initDuration: initDuration, memoryMegabytes: function.memoryMegabytes, peakMemory: peakMemory,
       outcome: outcome)
     initDuration = nil
+    if case .timedOut = outcome {
+      let time = CivilTime(.now).extendedFormat
+      let seconds = twoDecimals(function.timeout.inSeconds)
+      report(.platform("\(time) \(invocation.requestID) Task timed out after \(seconds) seconds"))
+    }
     report(.platform("END RequestId: \(invocation.requestID)"))
     report(.platform(reportLine.text))
     let result = outcome.result(of: invocation, function)
@@ -110,20 +119,28 @@ actor ExecutionEnvironment {
 
   /// Runs the invocation until it is answered, its process ends or its time is up.
   private func outcome(of invocation: Invocation) async -> Outcome {
-    if isStopping { return .stopped }
-    if running == nil {
+    let limit = Task { [timeout = function.timeout] in
+      // Cancelled once there is an outcome.
+      if (try? await Task.sleep(for: timeout)) != nil { self.expire(invocation.requestID) }
+    }
+    defer { limit.cancel() }
+    while true {
+      // A process that has died in the meantime mustn't get the invocation.
+      if let running, running.process.hasEnded { await running.end.value }
       do throws(LaunchError) {
-        try start()
+        if running == nil, !isStopping { try await start() }
       } catch {
         return .notStarted(error)
       }
+      if isStopping { return .stopped }
+      if overdue == invocation.requestID { return .timedOut }
+      if let outcome = await answer(to: invocation) { return outcome }
     }
-    let limit = Task { [timeout = function.timeout] in
-      // Cancelled once there is an outcome.
-      if (try? await Task.sleep(for: timeout)) != nil { self.finish(.timedOut) }
-    }
-    defer { limit.cancel() }
-    return await withCheckedContinuation { continuation in
+  }
+
+  /// Hands the invocation out and waits for what comes of it; nil where the process ended before it had it.
+  private func answer(to invocation: Invocation) async -> Outcome? {
+    await withCheckedContinuation { continuation in
       outcome = continuation
       current = invocation
       if let poll {
@@ -134,7 +151,12 @@ actor ExecutionEnvironment {
     }
   }
 
-  private func finish(_ outcome: Outcome) {
+  private func expire(_ requestID: String) {
+    overdue = requestID
+    if current?.requestID == requestID { finish(.timedOut) }
+  }
+
+  private func finish(_ outcome: Outcome?) {
     guard let waiting = self.outcome else { return }
     self.outcome = nil
     stream?.finish(throwing: StreamError.stopped)
@@ -144,23 +166,27 @@ actor ExecutionEnvironment {
 
   // MARK: The process
 
-  private func start() throws(LaunchError) {
-    let startedAt = BootTime.now
-    let process = try ChildProcess(launching: function.bootstrap, environment: variables)
-    let lines = LineCollector { [report] line in report(.output(line)) }
-    let end = Task {
-      let status = await process.wait(lines: lines)
-      self.processEnded(process, status)
-    }
+  private func start() async throws(LaunchError) {
+    // Before the start: the process may speak sooner than this function goes on.
     state = RuntimeState()
     hasPolled = false
     initError = nil
     initDuration = nil
     peakMemory = nil
-    running = Running(process: process, lines: lines, end: end, startedAt: startedAt)
+    startedAt = .now
+    let process = try await ChildProcess.start(function.bootstrap, environment: variables)
+    let end = Task {
+      let status = await process.wait { [report] line in report(.output(line)) }
+      self.processEnded(process, status)
+    }
+    running = Running(process: process, end: end)
+    if isStopping {
+      process.send(SIGKILL)
+      await end.value
+    }
   }
 
-  private func processEnded(_ process: ChildProcess, _ status: ExitStatus) {
+  private func processEnded(_ process: ChildProcess, _ status: ProcessStatus) {
     guard running?.process === process else { return }
     let isHandedOut = if case .invoking = state.phase { true } else { false }
     let hadPolled = hasPolled
@@ -180,25 +206,15 @@ actor ExecutionEnvironment {
       finish(.initError(initError.document, type: initError.type))
     } else if hadPolled && !isHandedOut {
       // It ended between two invocations: this one never reached it, and is for the next process.
-      do throws(LaunchError) {
-        try start()
-      } catch {
-        finish(.notStarted(error))
-      }
+      finish(nil)
     } else {
       finish(.exited(status))
     }
   }
 
-  /// Sees to it that the process is gone: at once after a timeout, with a moment's grace where it ends by itself.
-  private func endProcess(after outcome: Outcome) async {
-    guard let running else { return }
-    if case .timedOut = outcome {
-      running.process.send(SIGKILL)
-      await running.end.value
-    } else {
-      await end(running, within: .seconds(2))
-    }
+  /// Sees to it that the process is gone, with a moment's grace where it ends by itself.
+  private func endProcess() async {
+    if let running { await end(running, within: grace) }
   }
 
   /// Waits for the end of the process; after `grace` it is killed.
@@ -210,15 +226,18 @@ actor ExecutionEnvironment {
     deadline.cancel()
   }
 
-  /// Ends everything: the process gets SIGTERM, and SIGKILL after `grace`; callers are told.
-  func stop(grace: Duration = .seconds(2)) async {
+  /// Ends everything: the process gets SIGTERM, and SIGKILL after a grace; callers are told.
+  func stop() async {
     isStopping = true
     finish(.stopped)
     poll?.resume(returning: nil)
     poll = nil
-    guard let running else { return }
-    running.process.send(SIGTERM)
-    await end(running, within: grace)
+    if let running {
+      running.process.send(SIGTERM)
+      await end(running, within: grace)
+    }
+    // A process that was about to start is ended there.
+    await service?.value
   }
 
   // MARK: The Runtime API
@@ -241,7 +260,7 @@ actor ExecutionEnvironment {
   private func noteFirstPoll() {
     guard !hasPolled else { return }
     hasPolled = true
-    if let running { initDuration = running.startedAt.duration(to: .now) }
+    initDuration = startedAt?.duration(to: .now)
   }
 
   func checkAnswer(_ requestID: String, transition: String) throws(RuntimeState.Refusal) {

@@ -1,4 +1,5 @@
 import Platform
+import WireFormats
 
 /// What somebody wants the function to be invoked with.
 package struct InvocationRequest: Sendable {
@@ -8,7 +9,8 @@ package struct InvocationRequest: Sendable {
   package var clientContext: String?
   /// JSON with `cognitoIdentityId` and `cognitoIdentityPoolId`.
   package var cognitoIdentity: String?
-  package var traceID: String?
+  /// The X-Ray trace header: a new trace, which isn't sampled, where the caller has none.
+  package var traceID = newTraceID(at: .now)
   package var tenantID: String?
 
   package init(event: [UInt8]) {
@@ -70,4 +72,11 @@ struct Invocation: Sendable {
   let functionARN: String
   let request: InvocationRequest
   let deadline: WallTime
+}
+
+/// `Root=1-<8 digits of time>-<24 random digits>;Parent=<16 random digits>;Sampled=0` (X-Ray's tracing header).
+private func newTraceID(at time: WallTime) -> String {
+  let seconds = UInt32(truncatingIfNeeded: time.secondsSinceEpoch)
+  let digits = hex((0..<4).map { UInt8(truncatingIfNeeded: seconds >> (24 - 8 * $0)) })
+  return "Root=1-\(digits)-\(hex(randomBytes(12)));Parent=\(hex(randomBytes(8)));Sampled=0"
 }

@@ -8,7 +8,7 @@ enum Outcome: Sendable {
   case error([UInt8], type: String, contentType: String?)
   case initError([UInt8], type: String)
   case notStarted(LaunchError)
-  case exited(ExitStatus)
+  case exited(ProcessStatus)
   case timedOut
   case responseTooLarge
   case invalidResponseMode

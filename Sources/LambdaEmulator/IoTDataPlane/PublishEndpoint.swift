@@ -27,11 +27,19 @@ package final class PublishEndpoint: Sendable {
   private static let payloadLimit = 128 * 1024
   private static let topicLimit = 256
   private static let slashLimit = 7
+  /// An emulator may run for weeks: of what it got it keeps the newest.
+  private static let keptLimit = 256
 
   private let verifier: SignatureVerifier
   private let now: @Sendable () -> WallTime
   private let report: @Sendable (ReceivedPublish) -> Void
-  private let publishes = Mutex<[ReceivedPublish]>([])
+  private let kept = Mutex(Kept())
+
+  private struct Kept {
+    var publishes: [ReceivedPublish] = []
+    var accepted = 0
+    var refused = 0
+  }
 
   /// Accepts what `verifier` does; `report` is told of each publish.
   package init(
@@ -43,8 +51,11 @@ package final class PublishEndpoint: Sendable {
     self.report = report
   }
 
-  /// All that came, accepted or not, in the order of arrival.
-  package var received: [ReceivedPublish] { publishes.withLock { $0 } }
+  /// The newest of what came, accepted or not, in the order of arrival.
+  package var received: [ReceivedPublish] { kept.withLock { $0.publishes } }
+
+  /// How many publishes were accepted and refused so far.
+  package var counts: (accepted: Int, refused: Int) { kept.withLock { ($0.accepted, $0.refused) } }
 
   static func isResponsible(for request: ReceivedRequest) -> Bool { request.path.hasPrefix("/topics") }
 
@@ -68,7 +79,7 @@ package final class PublishEndpoint: Sendable {
       verdict: refusal.map {
         .refused(status: $0.status, message: $0.message, explanation: $0.explanation)
       } ?? .accepted)
-    publishes.withLock { $0.append(publish) }
+    keep(publish)
     report(publish)
     let headers = [
       HeaderField("x-amzn-RequestId", traceID), HeaderField("Date", httpDate(now())),
@@ -79,6 +90,14 @@ package final class PublishEndpoint: Sendable {
     return Answer(
       status: refusal.status, headers: headers + [HeaderField("x-amzn-ErrorType", refusal.errorType)],
       object: ["message": refusal.message, "traceId": traceID])
+  }
+
+  private func keep(_ publish: ReceivedPublish) {
+    kept.withLock { kept in
+      if kept.publishes.count == Self.keptLimit { kept.publishes.removeFirst() }
+      kept.publishes.append(publish)
+      if publish.verdict == .accepted { kept.accepted += 1 } else { kept.refused += 1 }
+    }
   }
 
   /// Checks what AWS checks; returns the quality of service.

@@ -16,6 +16,8 @@ package enum ExchangeError: Error, Equatable, Sendable {
   case timedOut(String)
   /// The answer isn't HTTP/1.1; says where it departs from it.
   case malformed(String)
+  /// The answer is no invocation; says what it lacks.
+  case noInvocation(String)
   /// A part of the answer is larger than is ever accepted.
   case tooLarge(part: String, limit: Int)
   /// The answer came, and is a refusal.
@@ -34,6 +36,7 @@ extension ExchangeError: CustomStringConvertible {
     case .cutOff(let missing): "the answer was cut off: \(missing)"
     case .timedOut(let step): "time ran out while \(step)"
     case .malformed(let what): "the answer is not HTTP/1.1: \(what)"
+    case .noInvocation(let what): "the answer is no invocation: \(what)"
     case .tooLarge(let part, let limit): "\(part) is larger than \(limit) bytes"
     case .refused(let status, let reason): "the answer has status \(status): \(reason)"
     case .shutdown: "the process was asked to stop"

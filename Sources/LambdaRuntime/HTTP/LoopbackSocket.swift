@@ -5,11 +5,25 @@ package import Platform
 /// A connected TCP socket on which no wait is without an end, but the one for the next event.
 ///
 /// The socket blocks, for at most one second a call (`SO_RCVTIMEO`, `SO_SNDTIMEO`), and the deadline is looked at
-/// between the calls: so an answer costs one recv(2), and with `MSG_WAITALL` a body does too, however large it is.
+/// between the calls: so an answer costs one recv(2), and with `MSG_WAITALL` a body does too, however large it is. The
+/// clock isn't asked before the second call of an exchange, which nearly none has.
 package struct LoopbackSocket: ByteSource, ~Copyable {
   private let socket: FileDescriptor
-  /// When reads and writes give up.
-  package var deadline: BootTime
+  /// How long the exchange may take, from its second call on.
+  private var allowance = Duration.zero
+  private var deadline: BootTime?
+  private var hasCalled = false
+  private var shutdown: ShutdownSignal?
+  private var atShutdown = AtShutdown.end
+  private var isHurried = false
+
+  /// What a request to stop means for an exchange that takes longer than a call.
+  package enum AtShutdown {
+    /// Nothing is lost with it: it ends.
+    case end
+    /// Somebody waits for what is sent: two seconds are left, which is what Lambda leaves the process.
+    case hurry
+  }
 
   /// Connects to the first of the endpoint's addresses that answers.
   package static func connected(
@@ -18,7 +32,7 @@ package struct LoopbackSocket: ByteSource, ~Copyable {
     var failure = ExchangeError.timedOut("connecting")
     for address in try addresses(of: endpoint) where deadline > .now {
       do throws(Errno) {
-        return LoopbackSocket(socket: try connect(to: address), deadline: deadline)
+        return LoopbackSocket(socket: try connect(to: address))
       } catch {
         failure = error == .inProgress || error == .wouldBlock ? .timedOut("connecting") : .unreachable(error)
       }
@@ -26,9 +40,37 @@ package struct LoopbackSocket: ByteSource, ~Copyable {
     throw failure
   }
 
-  private init(socket: consuming FileDescriptor, deadline: BootTime) {
+  private init(socket: consuming FileDescriptor) {
     self.socket = socket
-    self.deadline = deadline
+  }
+
+  /// Begins an exchange, whose reads and writes give up when `allowance` is used up.
+  package mutating func begin(
+    allowing allowance: Duration, until shutdown: ShutdownSignal? = nil, _ atShutdown: AtShutdown = .end
+  ) {
+    self.allowance = allowance
+    self.shutdown = shutdown
+    self.atShutdown = atShutdown
+    deadline = nil
+    hasCalled = false
+    isHurried = false
+  }
+
+  /// Looks, from the second call on, whether there is time for one more: also where the peer drips, and no call waits.
+  private mutating func checkTime(_ step: String) throws(ExchangeError) {
+    guard hasCalled else {
+      hasCalled = true
+      return
+    }
+    let now = BootTime.now
+    var end = deadline ?? now.advanced(by: allowance)
+    if !isHurried, let shutdown, shutdown.isRequested {
+      if atShutdown == .end { throw .shutdown }
+      isHurried = true
+      end = min(end, now.advanced(by: .seconds(2)))
+    }
+    if deadline != nil, end <= now { throw .timedOut(step) }
+    deadline = end
   }
 
   private static func connect(to address: SocketAddress) throws(Errno) -> FileDescriptor {
@@ -70,12 +112,19 @@ package struct LoopbackSocket: ByteSource, ~Copyable {
     if waits.0.revents == 0, waits.1.revents != 0 { throw .shutdown }
   }
 
+  /// Whether the connection is open and silent, as it should be between two exchanges.
+  package var isIdle: Bool {
+    var waits = pollfd(fd: socket.rawValue, events: Int16(POLLIN), revents: 0)
+    return unsafe poll(&waits, 1, 0) == 0
+  }
+
   package mutating func read(
     into output: inout OutputSpan<UInt8>, filling: Bool
   ) throws(ExchangeError) {
     let flags = filling ? Int32(MSG_WAITALL) : 0
     let descriptor = socket.rawValue
     while true {
+      try checkTime("receiving")
       do throws(Errno) {
         try unsafe output.withUnsafeMutableBufferPointer { buffer, count throws(Errno) in
           let free = unsafe UnsafeMutableRawBufferPointer(
@@ -85,7 +134,6 @@ package struct LoopbackSocket: ByteSource, ~Copyable {
         return
       } catch {
         guard error == .wouldBlock else { throw .broken(error) }
-        if deadline <= .now { throw .timedOut("receiving") }
       }
     }
   }
@@ -94,12 +142,13 @@ package struct LoopbackSocket: ByteSource, ~Copyable {
   package mutating func send(_ head: [UInt8], _ body: [UInt8], _ tail: [UInt8] = []) throws(ExchangeError) {
     let total = head.count + body.count + tail.count
     var sent = 0
+    hasCalled = false
     while sent < total {
+      try checkTime("sending")
       do throws(Errno) {
         sent += try sendOnce(head, body, tail, from: sent)
       } catch {
         guard error == .wouldBlock else { throw .broken(error) }
-        if deadline <= .now { throw .timedOut("sending") }
       }
     }
   }

@@ -72,16 +72,19 @@ package struct MessageReader<Source: ByteSource & ~Copyable>: ~Copyable {
     }
   }
 
-  /// The position after the first empty line at or after `start`.
+  /// The position after the first CRLF CRLF at or after `start`.
+  ///
+  /// Looks at the last of the four bytes first, and most often may skip all four (Boyer and Moore's search).
   private func endOfHead(from start: Int) -> Int? {
-    var index = start
-    while index + 3 < buffer.count {
-      if buffer[index] == 0x0D, buffer[index + 1] == 0x0A, buffer[index + 2] == 0x0D,
-        buffer[index + 3] == 0x0A
-      {
-        return index + 4
+    var last = start + 3
+    while last < buffer.count {
+      switch buffer[last] {
+      case 0x0A:
+        if buffer[last - 1] == 0x0D, buffer[last - 2] == 0x0A, buffer[last - 3] == 0x0D { return last + 1 }
+        last += 2
+      case 0x0D: last += 1
+      default: last += 4
       }
-      index += 1
     }
     return nil
   }

@@ -26,22 +26,20 @@ package struct ResponseHead: Equatable, Sendable {
   /// Reads a head, the empty line at its end included.
   package init(parsing bytes: [UInt8]) throws(ExchangeError) {
     self.bytes = bytes
-    var end = lineEnd(in: bytes, from: 0)
+    let end = lineEnd(in: bytes)
     let (status, minorVersion) = try statusLine(bytes, end: end)
     self.status = status
     keepsConnection = minorVersion == 1
     framing = .untilClose
     fields.reserveCapacity(16)
     var start = end + 2
-    while true {
-      guard start < bytes.count else { throw .malformed("the head has no empty line at its end") }
-      end = lineEnd(in: bytes, from: start)
-      if end == start { break }
+    while start < bytes.count, bytes[start] != 0x0D {
       guard fields.count < 128 else { throw .malformed("more than 128 header fields") }
-      fields.append(try Self.field(bytes, start..<end, number: fields.count + 1))
-      start = end + 2
+      fields.append(try Self.field(bytes, &start, number: fields.count + 1))
     }
-    guard start + 2 == bytes.count else { throw .malformed("something follows the head") }
+    guard start + 2 == bytes.count, bytes[start + 1] == 0x0A else {
+      throw .malformed("the head doesn't end in an empty line")
+    }
     try readFraming()
   }
 
@@ -53,74 +51,99 @@ package struct ResponseHead: Equatable, Sendable {
   }
 
   /// The value of the first field called `name`, in whatever case; ill-formed UTF-8 in it is repaired.
-  package subscript(_ name: String) -> String? {
-    guard let field = fields.first(where: { matches($0, name) }) else { return nil }
-    return String(decoding: bytes[field.value], as: UTF8.self)
+  package subscript(_ name: StaticString) -> String? {
+    for field in fields where matches(field, name) { return text(field.value) }
+    return nil
   }
 
   /// The values of all fields called `name`, in the order in which they came.
-  package func values(_ name: String) -> [String] {
-    fields.filter { matches($0, name) }.map { String(decoding: bytes[$0.value], as: UTF8.self) }
+  package func values(_ name: StaticString) -> [String] {
+    fields.filter { matches($0, name) }.map { text($0.value) }
   }
 
-  private func matches(_ field: Field, _ name: String) -> Bool {
-    let wanted = name.utf8
-    guard field.name.count == wanted.count else { return false }
-    var index = field.name.lowerBound
-    for byte in wanted {
-      if lowercased(bytes[index]) != lowercased(byte) { return false }
-      index += 1
+  private func matches(_ field: Field, _ name: StaticString) -> Bool { equals(field.name, name) }
+
+  /// Whether the bytes at `range` are `text`, in whatever case.
+  private func equals(_ range: Range<Int>, _ text: StaticString) -> Bool {
+    guard range.count == text.utf8CodeUnitCount else { return false }
+    return text.withUTF8Buffer { wanted in
+      for (index, position) in range.enumerated() {
+        if unsafe lowercased(bytes[position]) != lowercased(wanted[index]) { return false }
+      }
+      return true
     }
-    return true
   }
 
+  /// Finds out how the body ends and whether the connection lasts (RFC 9112, sections 6.3 and 9.3).
   private mutating func readFraming() throws(ExchangeError) {
-    for option in values("Connection") {
-      switch option.lowercased() {
-      case "close": keepsConnection = false
-      case "keep-alive": keepsConnection = true
+    var length: Field?
+    var coding: Field?
+    for field in fields {
+      switch field.name.count {
+      case 10 where matches(field, "Connection"):
+        if equals(field.value, "close") { keepsConnection = false }
+        if equals(field.value, "keep-alive") { keepsConnection = true }
+      case 14 where matches(field, "Content-Length"):
+        if let length, bytes[length.value] != bytes[field.value] {
+          throw .malformed("two lengths of the body")
+        }
+        length = field
+      case 17 where matches(field, "Transfer-Encoding"):
+        if coding != nil { throw .malformed("two transfer codings") }
+        coding = field
       default: break
       }
     }
-    let lengths = values("Content-Length")
-    let codings = values("Transfer-Encoding")
-    guard lengths.isEmpty || codings.isEmpty else {
+    guard length == nil || coding == nil else {
       throw .malformed("both Content-Length and Transfer-Encoding")
     }
-    if (100..<200).contains(status) || status == 204 || status == 304 {
+    if status < 200 || status == 204 || status == 304 {
       framing = .none
-    } else if !codings.isEmpty {
-      guard codings.count == 1, codings[0].lowercased() == "chunked" else {
-        throw .malformed("Transfer-Encoding is '\(codings.joined(separator: ", "))', not 'chunked'")
+    } else if let coding {
+      guard equals(coding.value, "chunked") else {
+        throw .malformed("Transfer-Encoding is '\(text(coding.value))', not 'chunked'")
       }
       framing = .chunked
-    } else if let text = lengths.first {
-      guard lengths.allSatisfy({ $0 == text }), let length = decimal(text) else {
-        throw .malformed("Content-Length is '\(lengths.joined(separator: ", "))'")
+    } else if let length {
+      guard let count = decimal(bytes[length.value]) else {
+        throw .malformed("Content-Length is '\(text(length.value))'")
       }
-      framing = .length(length)
+      framing = .length(count)
     } else {
       framing = .untilClose
       keepsConnection = false
     }
   }
 
+  private func text(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }
+
+  /// Reads the line at `start`, and moves `start` to the next one.
   private static func field(
-    _ bytes: [UInt8], _ line: Range<Int>, number: Int
+    _ bytes: [UInt8], _ start: inout Int, number: Int
   ) throws(ExchangeError) -> Field {
-    var colon = line.lowerBound
-    while colon < line.upperBound, isTokenCharacter(bytes[colon]) { colon += 1 }
-    guard colon > line.lowerBound, colon < line.upperBound, bytes[colon] == UInt8(ascii: ":") else {
+    var index = start
+    while index < bytes.count, isTokenCharacter(bytes[index]) { index += 1 }
+    guard index > start, index < bytes.count, bytes[index] == UInt8(ascii: ":") else {
       throw .malformed("header field \(number) has no name")
     }
-    var start = colon + 1
-    var end = line.upperBound
-    while start < end, isBlank(bytes[start]) { start += 1 }
-    while end > start, isBlank(bytes[end - 1]) { end -= 1 }
-    for index in start..<end where (bytes[index] < 0x20 && bytes[index] != 0x09) || bytes[index] == 0x7F {
-      throw .malformed("header field \(number) holds a control character")
+    let name = start..<index
+    index += 1
+    while index < bytes.count, isBlank(bytes[index]) { index += 1 }
+    var valueEnd = index
+    let valueStart = index
+    while index < bytes.count {
+      let byte = bytes[index]
+      index += 1
+      if byte > 0x20, byte != 0x7F {
+        valueEnd = index
+      } else if byte == 0x0D, index < bytes.count, bytes[index] == 0x0A {
+        start = index + 1
+        return Field(name: name, value: valueStart..<valueEnd)
+      } else if !isBlank(byte) {
+        throw .malformed("header field \(number) holds a control character")
+      }
     }
-    return Field(name: line.lowerBound..<colon, value: start..<end)
+    throw .malformed("header field \(number) has no end")
   }
 }
 
@@ -142,9 +165,9 @@ private func statusLine(_ bytes: [UInt8], end: Int) throws(ExchangeError) -> (st
   return (status, Int(bytes[7] - UInt8(ascii: "0")))
 }
 
-/// The position of the next CRLF at or after `start`, or the end of the bytes.
-private func lineEnd(in bytes: [UInt8], from start: Int) -> Int {
-  var index = start
+/// The position of the first CRLF, or the end of the bytes.
+private func lineEnd(in bytes: [UInt8]) -> Int {
+  var index = 0
   while index + 1 < bytes.count {
     if bytes[index] == 0x0D, bytes[index + 1] == 0x0A { return index }
     index += 1
@@ -152,12 +175,16 @@ private func lineEnd(in bytes: [UInt8], from start: Int) -> Int {
   return bytes.count
 }
 
-/// A number of decimal digits only; nil where it has another character or is too wide.
-func decimal(_ text: String) -> Int? {
-  guard !text.isEmpty, text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
-    return nil
+/// A number of decimal digits only; nil where there is another character, none, or more than fit.
+private func decimal(_ digits: ArraySlice<UInt8>) -> Int? {
+  var value = 0
+  for digit in digits {
+    guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit), value < Int.max / 10 - 1 else {
+      return nil
+    }
+    value = value * 10 + Int(digit - UInt8(ascii: "0"))
   }
-  return Int(text)
+  return digits.isEmpty ? nil : value
 }
 
 private func excerpt(_ bytes: [UInt8], end: Int) -> String {
@@ -172,13 +199,7 @@ private func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
 
 /// Whether a field name may hold `byte` (RFC 9110, section 5.6.2).
 private func isTokenCharacter(_ byte: UInt8) -> Bool {
-  switch byte {
-  case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
-    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "!"), UInt8(ascii: "#")...UInt8(ascii: "'"),
-    UInt8(ascii: "*"), UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "."),
-    UInt8(ascii: "^")...UInt8(ascii: "`"),
-    UInt8(ascii: "|"), UInt8(ascii: "~"):
-    true
-  default: false
-  }
+  // One bit for each character of ASCII: ! # $ % & ' * + - . 0-9, then A-Z ^ _ ` a-z | ~.
+  let bits: UInt64 = byte < 64 ? 0x03FF_6CFA_0000_0000 : 0x57FF_FFFF_C7FF_FFFE
+  return byte < 128 && bits >> UInt64(byte & 63) & 1 == 1
 }

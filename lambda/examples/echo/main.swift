@@ -1,4 +1,5 @@
 import LambdaRuntime
+import Platform
 
 /// Answers each event with itself.
 struct Echo: Handler {
@@ -7,4 +8,7 @@ struct Echo: Handler {
   }
 }
 
-serveAndExit { _ in Echo() }
+// `Probe` answers the events of the runtime's tests, and echoes all others; without it, all there is to write is
+// `serveAndExit { _ in Echo() }`.
+let environment = Environment.ofThisProcess
+serveAndExit(in: environment, options: probeOptions(environment)) { startup in try Probe(startup) }

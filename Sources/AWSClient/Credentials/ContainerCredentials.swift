@@ -1,0 +1,104 @@
+import Glibc
+import HTTPClient
+package import Platform
+
+/// Credentials from the endpoint that a container finds in its environment.
+///
+/// `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` or `_FULL_URI`, with the token of `AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE`
+/// or `AWS_CONTAINER_AUTHORIZATION_TOKEN`: Amazon ECS, EKS Pod Identity, AWS Lambda SnapStart, and the Token Exchange
+/// Service of AWS IoT Greengrass ("Container credential provider", AWS SDKs and Tools Reference Guide).
+package final class ContainerCredentials: CredentialSource {
+  package let name = "container"
+  private let context: CredentialContext
+  private var cache = CredentialCache()
+
+  package init(_ context: CredentialContext) {
+    self.context = context
+  }
+
+  package func credentials(
+    at now: WallTime, within timeout: Duration
+  ) throws(CredentialError) -> Credentials? {
+    guard let url = try Self.url(context.environment) else { return nil }
+    return try cache.credentials(at: now, from: name, context) { () throws(CredentialFailure) in
+      try context.retrying(within: timeout) { (left) throws(CredentialFailure) in
+        try self.fetch(url, within: left)
+      }
+    }
+  }
+
+  package func forget(_ credentials: Credentials) -> Bool { cache.forget(credentials) }
+
+  /// Where the environment says that credentials are; nil where it doesn't.
+  ///
+  /// Without TLS only hosts that are this machine or AWS's own beside it. Of names that is `localhost` alone: a
+  /// resolver could let any other one mean anything.
+  package static func url(_ environment: Environment) throws(CredentialError) -> String? {
+    if let path = environment.value("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") {
+      guard path.hasPrefix("/") else {
+        throw failed("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is '\(path)'; it has to begin with a slash")
+      }
+      return "http://169.254.170.2\(path)"
+    }
+    guard let url = environment.value("AWS_CONTAINER_CREDENTIALS_FULL_URI") else { return nil }
+    let target: RequestTarget
+    do throws(URLError) {
+      target = try RequestTarget(url)
+    } catch {
+      throw failed("AWS_CONTAINER_CREDENTIALS_FULL_URI: \(error)")
+    }
+    guard target.isSecure || target.host == "localhost" || isCredentialHost(literal: target.host) else {
+      throw failed(
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI names the host \(target.host); without https allowed are localhost, "
+          + "loopback addresses, 169.254.170.2, 169.254.170.23 and [fd00:ec2::23]")
+    }
+    return url
+  }
+
+  private static func failed(_ reason: String) -> CredentialError {
+    .sourceFailed(source: "container", reason: reason)
+  }
+
+  private func fetch(_ url: String, within timeout: Duration) throws(CredentialFailure) -> Credentials {
+    var request = HTTPRequest(method: "GET", url: url, headers: [("Accept", "application/json")])
+    if let token = try token() { request.headers.append(("Authorization", token)) }
+    let exchange = url.hasPrefix("http:") ? context.credentialHostExchange : context.directExchange
+    let response: HTTPResponse
+    do throws(HTTPError) {
+      response = try exchange.exchange(request, timeout: min(timeout, .seconds(10)))
+    } catch {
+      throw CredentialFailure(error)
+    }
+    guard response.status == 200 else { throw CredentialFailure(response) }
+    return try Credentials(parsing: response.body, .container)
+  }
+
+  /// The token to show; read anew each time, because whoever wrote the file writes it again.
+  private func token() throws(CredentialFailure) -> String? {
+    var token = context.environment.value("AWS_CONTAINER_AUTHORIZATION_TOKEN")
+    var origin = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
+    if let path = context.environment.value("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") {
+      origin = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE \(path)"
+      do throws(Errno) {
+        token = String(decoding: try context.readFile(path), as: UTF8.self)
+      } catch {
+        throw CredentialFailure("\(origin): \(error)")
+      }
+    }
+    guard let token else { return nil }
+    guard !token.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
+      throw CredentialFailure("\(origin) has a line end or another control character in it")
+    }
+    return token
+  }
+}
+
+/// Whether `host` is an IP address, an IPv6 one in brackets, that may see credentials without TLS.
+private func isCredentialHost(literal host: String) -> Bool {
+  var four = in_addr()
+  if unsafe inet_pton(AF_INET, host, &four) == 1 { return isCredentialHost(UInt32(bigEndian: four.s_addr)) }
+  guard host.hasPrefix("["), host.hasSuffix("]") else { return false }
+  var six = in6_addr()
+  guard unsafe inet_pton(AF_INET6, String(host.dropFirst().dropLast()), &six) == 1 else { return false }
+  return unsafe withUnsafeBytes(of: six) { unsafe isCredentialHost(Array($0)) }
+}

@@ -1,0 +1,49 @@
+package import HTTPClient
+package import Platform
+
+/// The first source that is configured.
+///
+/// In this order: the environment; the AWS IoT role alias of a device certificate; a profile of the shared files; web
+/// identity; a container; EC2. A source that is configured and fails ends the search.
+package final class CredentialChain: CredentialSource {
+  package let name = "the credential chain"
+  private let sources: [any CredentialSource]
+  /// The name of the source that the last credentials came from.
+  package private(set) var lastSource: String?
+
+  package init(_ sources: [any CredentialSource]) {
+    self.sources = sources
+  }
+
+  package convenience init(_ context: CredentialContext) {
+    let profile = ProfileCredentials(context)
+    self.init([
+      EnvironmentCredentials(context.environment), IoTRoleAliasCredentials(context), profile,
+      WebIdentityCredentials(context), ContainerCredentials(context),
+      InstanceMetadataCredentials(context, profile: profile.settings),
+    ])
+  }
+
+  package convenience init(
+    _ environment: Environment, time: any TimeKeeper, log: Log
+  ) throws(HTTPError) {
+    self.init(try CredentialContext(environment, time: time, log: log))
+  }
+
+  package func credentials(
+    at now: WallTime, within timeout: Duration
+  ) throws(CredentialError) -> Credentials? {
+    for source in sources {
+      if let found = try source.credentials(at: now, within: timeout) {
+        lastSource = source.name
+        return found
+      }
+    }
+    throw .noSourceConfigured(tried: sources.map(\.name))
+  }
+
+  package func forget(_ credentials: Credentials) -> Bool {
+    // Every source, whichever the first is that has them.
+    sources.reduce(false) { $1.forget(credentials) || $0 }
+  }
+}

@@ -1,0 +1,147 @@
+package import HTTPClient
+package import Platform
+
+/// What the sources of credentials look at and talk through.
+package struct CredentialContext {
+  package let environment: Environment
+  /// For services of AWS, through a proxy where there is one.
+  package let exchange: any HTTPExchange
+  /// For what is on this machine or beside it, never through a proxy.
+  package let directExchange: any HTTPExchange
+  /// As ``directExchange``, and only to the addresses that may see credentials without TLS.
+  package let credentialHostExchange: any HTTPExchange
+  package let time: any TimeKeeper
+  package let log: Log
+  package var readFile: (String) throws(Errno) -> [UInt8] = { (path) throws(Errno) in
+    try Platform.readFile(path, limit: 1 << 20)
+  }
+
+  package init(
+    _ environment: Environment, exchange: any HTTPExchange, time: any TimeKeeper, log: Log
+  ) {
+    self.environment = environment
+    self.exchange = exchange
+    directExchange = exchange
+    credentialHostExchange = exchange
+    self.time = time
+    self.log = log
+  }
+
+  /// A context whose exchanges go over libcurl.
+  package init(_ environment: Environment, time: any TimeKeeper, log: Log) throws(HTTPError) {
+    var configuration = CurlExchange.Configuration(environment)
+    self.environment = environment
+    exchange = try CurlExchange(configuration)
+    configuration.proxy = .none
+    directExchange = try CurlExchange(configuration)
+    configuration.allowedAddresses = .credentialHosts
+    credentialHostExchange = try CurlExchange(configuration)
+    self.time = time
+    self.log = log
+  }
+
+  /// Repeats `call` while its failure is a passing one, three times at most and within `timeout`.
+  ///
+  /// `call` gets the time that is left and says whether what it threw may pass.
+  func retrying<Value>(
+    within timeout: Duration,
+    _ call: (Duration) throws(CredentialFailure) -> Value
+  ) throws(CredentialFailure) -> Value {
+    let deadline = time.bootTime.advanced(by: timeout)
+    var attempt = 1
+    while true {
+      do throws(CredentialFailure) {
+        return try call(time.bootTime.duration(to: deadline))
+      } catch {
+        let delay: Duration = .milliseconds(200 * attempt)
+        guard error.isTransient, attempt < 3, delay < time.bootTime.duration(to: deadline) else {
+          throw error
+        }
+        if time.sleep(until: time.bootTime.advanced(by: delay)) == .shutdown { throw error }
+        attempt += 1
+      }
+    }
+  }
+}
+
+/// Why one attempt to get credentials failed.
+struct CredentialFailure: Error {
+  let reason: String
+  let isTransient: Bool
+
+  init(_ reason: String, isTransient: Bool = false) {
+    self.reason = reason
+    self.isTransient = isTransient
+  }
+
+  init(_ error: HTTPError) {
+    self.init("\(error)", isTransient: error.isTransient)
+  }
+
+  /// What an answer that isn't a success says.
+  init(_ response: HTTPResponse) {
+    let error = ServiceError(response)
+    var reason = "\(error)"
+    // Some answer in plain text; an answer that failed holds no credentials.
+    if error.message == nil, let text = String(validating: response.body.prefix(200), as: UTF8.self),
+      !text.isEmpty
+    {
+      reason += ": " + escapingControlCharacters(text)
+    }
+    self.init(reason, isTransient: error.retryReason != nil)
+  }
+}
+
+/// Credentials that are kept until it is time for others.
+///
+/// Others are asked for in the last 5 min, at most once a minute, and at each use in the last minute. Where they
+/// can't be had, the old ones stay in use until they expire. No failure is remembered.
+struct CredentialCache {
+  private static let advisoryTime: Duration = .seconds(300)
+  private static let mandatoryTime: Duration = .seconds(60)
+  private static let timeBetweenTries: Duration = .seconds(60)
+
+  private var current: Credentials?
+  private var lastTry: BootTime?
+
+  /// The credentials to use at `now`, those of `fetch` where it is time for them.
+  mutating func credentials(
+    at now: WallTime, from source: String, _ context: CredentialContext,
+    fetch: () throws(CredentialFailure) -> Credentials
+  ) throws(CredentialError) -> Credentials {
+    let timeLeft = current.map { $0.expiration.map { now.duration(to: $0) } ?? .seconds(Int64.max) }
+    if let current, let timeLeft, !isDue(timeLeft, context.time.bootTime) { return current }
+    lastTry = context.time.bootTime
+    do throws(CredentialFailure) {
+      let fresh = try fetch()
+      if let expiration = fresh.expiration, expiration <= now {
+        let time = CivilTime(expiration).extendedFormat
+        throw CredentialFailure("it gave credentials that had expired at \(time)")
+      }
+      current = fresh
+      return fresh
+    } catch {
+      guard let current, let timeLeft, timeLeft > .zero else {
+        throw .sourceFailed(source: source, reason: error.reason)
+      }
+      context.log.warn(
+        "credentials from \(source) couldn't be refreshed: \(error.reason); "
+          + "the present ones are good for another \(timeLeft.components.seconds) s")
+      return current
+    }
+  }
+
+  /// Forgets `credentials` where they are the ones that are kept.
+  mutating func forget(_ credentials: Credentials) -> Bool {
+    guard current == credentials else { return false }
+    current = nil
+    return true
+  }
+
+  private func isDue(_ timeLeft: Duration, _ now: BootTime) -> Bool {
+    if timeLeft > Self.advisoryTime { return false }
+    if timeLeft <= Self.mandatoryTime { return true }
+    guard let lastTry else { return true }
+    return lastTry.duration(to: now) >= Self.timeBetweenTries
+  }
+}

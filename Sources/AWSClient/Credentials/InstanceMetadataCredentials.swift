@@ -1,0 +1,140 @@
+import HTTPClient
+package import Platform
+import WireFormats
+
+/// Credentials of an Amazon EC2 instance's role, from the Instance Metadata Service, version 2.
+///
+/// Version 1, which anybody who can make the machine fetch a URL can use, is never asked. Nor is version 2 where
+/// there is none: in AWS Lambda and under Greengrass.
+package final class InstanceMetadataCredentials: CredentialSource {
+  package let name = "EC2 instance metadata"
+  private let context: CredentialContext
+  /// The settings of the profile in use.
+  private let profile: () throws(CredentialError) -> Profile?
+  private var cache = CredentialCache()
+
+  package init(
+    _ context: CredentialContext, profile: @escaping () throws(CredentialError) -> Profile? = { nil }
+  ) {
+    self.context = context
+    self.profile = profile
+  }
+
+  package func credentials(
+    at now: WallTime, within timeout: Duration
+  ) throws(CredentialError) -> Credentials? {
+    guard isEnabled else { return nil }
+    let endpoint = try Self.endpoint(context.environment, profile: profile())
+    var isReachable = true
+    do throws(CredentialError) {
+      return try cache.credentials(at: now, from: name, context) { () throws(CredentialFailure) in
+        try context.retrying(within: timeout) { (left) throws(CredentialFailure) in
+          guard let token = try self.token(endpoint, within: left) else {
+            isReachable = false
+            throw CredentialFailure("nobody answers at \(endpoint)")
+          }
+          return try self.fetch(endpoint, token, within: left)
+        }
+      }
+    } catch {
+      // A machine outside EC2 isn't a machine whose EC2 fails.
+      if !isReachable { return nil }
+      throw error
+    }
+  }
+
+  package func forget(_ credentials: Credentials) -> Bool { cache.forget(credentials) }
+
+  /// Where the service is: what `AWS_EC2_METADATA_SERVICE_ENDPOINT` or the profile's `ec2_metadata_service_endpoint`
+  /// says, else the address of the mode (IPv4 or IPv6) of the same names with `_MODE`.
+  package static func endpoint(
+    _ environment: Environment, profile: Profile? = nil, mode: String? = nil
+  ) throws(CredentialError) -> Endpoint {
+    let variable = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
+    let failed = { CredentialError.sourceFailed(source: "EC2 instance metadata", reason: $0) }
+    if let url = environment.value(variable) ?? profile?["ec2_metadata_service_endpoint"] {
+      do throws(EndpointError) {
+        return try Endpoint(url: url, namedBy: variable)
+      } catch {
+        throw failed("\(error)")
+      }
+    }
+    let mode = mode ?? environment.value(variable + "_MODE") ?? profile?["ec2_metadata_service_endpoint_mode"]
+    let url: String
+    switch mode?.lowercased() {
+    case nil, "ipv4": url = "http://169.254.169.254"
+    case "ipv6": url = "http://[fd00:ec2::254]"
+    default: throw failed("\(variable)_MODE is '\(mode ?? "")'; allowed are IPv4 and IPv6")
+    }
+    do throws(EndpointError) {
+      return try Endpoint(url: url)
+    } catch {
+      throw failed("\(error)")
+    }
+  }
+
+  private var isEnabled: Bool {
+    let environment = context.environment
+    if environment.value("AWS_EC2_METADATA_DISABLED")?.lowercased() == "true" { return false }
+    return environment.value("AWS_LAMBDA_FUNCTION_NAME", "SVCUID") == nil
+  }
+
+  /// A session token; nil where nobody listens, as on any machine outside EC2.
+  private func token(_ endpoint: Endpoint, within timeout: Duration) throws(CredentialFailure) -> String? {
+    var request = HTTPRequest(method: "PUT", url: endpoint.url("/latest/api/token"))
+    request.headers = [("x-aws-ec2-metadata-token-ttl-seconds", "21600")]
+    do throws(HTTPError) {
+      let response = try context.directExchange.exchange(request, timeout: min(timeout, self.timeout))
+      guard response.status == 200 else { throw .malformedResponse("\(CredentialFailure(response).reason)") }
+      return String(decoding: response.body, as: UTF8.self)
+    } catch .malformedResponse(let reason) {
+      throw CredentialFailure("no session token: \(reason)", isTransient: reason.hasPrefix("status 5"))
+    } catch {
+      return nil
+    }
+  }
+
+  private func fetch(
+    _ endpoint: Endpoint, _ token: String, within timeout: Duration
+  ) throws(CredentialFailure) -> Credentials {
+    let path = "/latest/meta-data/iam/security-credentials/"
+    let roles = try get(endpoint.url(path), token, within: timeout)
+    let role = String(decoding: roles.prefix { $0 != 0x0A }, as: UTF8.self)
+    guard !role.isEmpty else { throw CredentialFailure("the instance has no role") }
+    let body = try get(endpoint.url(path + percentEncoding(role.utf8)), token, within: timeout)
+    if let document = try? JSONValue(parsing: body), let code = document["Code"]?.string, code != "Success" {
+      throw CredentialFailure("the service says \(code): \(document["Message"]?.string ?? "nothing more")")
+    }
+    return try Credentials(parsing: body, .container)
+  }
+
+  private func get(_ url: String, _ token: String, within timeout: Duration) throws(CredentialFailure)
+    -> [UInt8]
+  {
+    let request = HTTPRequest(method: "GET", url: url, headers: [("x-aws-ec2-metadata-token", token)])
+    return try context.retrying(within: timeout) { (left) throws(CredentialFailure) in
+      let response: HTTPResponse
+      do throws(HTTPError) {
+        response = try self.context.directExchange.exchange(request, timeout: min(left, self.timeout))
+      } catch {
+        throw CredentialFailure(error)
+      }
+      switch response.status {
+      case 200: return response.body
+      case 404: throw CredentialFailure("the instance has no role")
+      // The session token ended in between; the next attempt begins with a new one.
+      case 401: throw CredentialFailure("the session token isn't taken")
+      default: throw CredentialFailure(response)
+      }
+    }
+  }
+
+  /// `AWS_METADATA_SERVICE_TIMEOUT` in seconds: 1, because on most machines nobody answers.
+  private var timeout: Duration {
+    guard
+      let text = context.environment.value("AWS_METADATA_SERVICE_TIMEOUT"), let seconds = Double(text),
+      seconds > 0, seconds <= 60
+    else { return .seconds(1) }
+    return .seconds(seconds)
+  }
+}

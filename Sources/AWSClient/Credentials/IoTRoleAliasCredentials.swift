@@ -1,0 +1,132 @@
+package import HTTPClient
+package import Platform
+import WireFormats
+
+/// Credentials for a device that has nothing but an X.509 certificate: the AWS IoT credentials provider gives them
+/// for a role alias ("Authorizing direct calls to AWS services using AWS IoT Core credential provider").
+package final class IoTRoleAliasCredentials: CredentialSource {
+  package let name = "AWS IoT role alias"
+  private let context: CredentialContext
+  private var exchange: (any HTTPExchange)?
+  private var cache = CredentialCache()
+
+  /// Reads `DEFENDER_ROLE_ALIAS`, `DEFENDER_CREDENTIALS_ENDPOINT`, `DEFENDER_CERTIFICATE_FILE`,
+  /// `DEFENDER_PRIVATE_KEY_FILE`, and for an encrypted key `DEFENDER_PRIVATE_KEY_PASSWORD_FILE`.
+  ///
+  /// `exchange` is what talks as the device; without one, the first use makes it from the variables.
+  package init(_ context: CredentialContext, exchange: (any HTTPExchange)? = nil) {
+    self.context = context
+    self.exchange = exchange
+  }
+
+  package func credentials(
+    at now: WallTime, within timeout: Duration
+  ) throws(CredentialError) -> Credentials? {
+    guard let alias = context.environment.value("DEFENDER_ROLE_ALIAS") else { return nil }
+    let request = try request(alias)
+    return try cache.credentials(at: now, from: name, context) { () throws(CredentialFailure) in
+      try context.retrying(within: timeout) { (left) throws(CredentialFailure) in
+        try self.fetch(request, within: left)
+      }
+    }
+  }
+
+  package func forget(_ credentials: Credentials) -> Bool { cache.forget(credentials) }
+
+  private func request(_ alias: String) throws(CredentialError) -> HTTPRequest {
+    let variable = "DEFENDER_CREDENTIALS_ENDPOINT"
+    guard let host = context.environment.value(variable) else {
+      throw failed(
+        "\(variable) isn't set; `aws iot describe-endpoint --endpoint-type iot:CredentialProvider` tells it")
+    }
+    do throws(EndpointError) {
+      let endpoint = try Endpoint(url: host.includes("://") ? host : "https://\(host)", namedBy: variable)
+      guard endpoint.isSecure else {
+        throw .malformedURL(variable: variable, URLError(url: host, reason: "it isn't https"))
+      }
+      let path = "/role-aliases/\(percentEncoding(alias.utf8))/credentials"
+      var request = HTTPRequest(method: "GET", url: endpoint.url(path))
+      if let thing = context.environment.value("DEFENDER_THING_NAME", "AWS_IOT_THING_NAME") {
+        request.headers.append(("x-amzn-iot-thingname", thing))
+      }
+      return request
+    } catch {
+      throw failed("\(error)")
+    }
+  }
+
+  private func fetch(_ request: HTTPRequest, within timeout: Duration) throws(CredentialFailure)
+    -> Credentials
+  {
+    let response: HTTPResponse
+    do throws(HTTPError) {
+      response = try deviceExchange().exchange(request, timeout: min(timeout, .seconds(10)))
+    } catch {
+      throw CredentialFailure(error)
+    }
+    guard response.status == 200 else { throw CredentialFailure(response) }
+    let document: JSONValue
+    do throws(JSONError) {
+      document = try JSONValue(parsing: response.body)
+    } catch {
+      throw CredentialFailure("the answer is \(error)", isTransient: true)
+    }
+    guard let credentials = document["credentials"] else {
+      throw CredentialFailure("the answer has no credentials")
+    }
+    return try Credentials(credentials, .iot)
+  }
+
+  private func deviceExchange() throws(HTTPError) -> any HTTPExchange {
+    if let exchange { return exchange }
+    var configuration = CurlExchange.Configuration(context.environment)
+    configuration.identity = try identity()
+    let made = try CurlExchange(configuration)
+    exchange = made
+    return made
+  }
+
+  private func identity() throws(HTTPError) -> ClientIdentity {
+    do throws(CredentialError) {
+      guard let identity = try ClientIdentity(context.environment, readFile: context.readFile) else {
+        throw failed("DEFENDER_CERTIFICATE_FILE and DEFENDER_PRIVATE_KEY_FILE aren't set")
+      }
+      if let warning = identity.warning { context.log.warn(warning) }
+      return identity
+    } catch {
+      throw .invalidRequest("\(error)")
+    }
+  }
+
+  private func failed(_ reason: String) -> CredentialError { .sourceFailed(source: name, reason: reason) }
+}
+
+extension ClientIdentity {
+  /// The device's certificate and key, as the environment names them; nil where it names neither.
+  package init?(
+    _ environment: Environment,
+    readFile: (String) throws(Errno) -> [UInt8] = { (path) throws(Errno) in
+      try Platform.readFile(path, limit: 4_096)
+    }
+  ) throws(CredentialError) {
+    let certificate = environment.value("DEFENDER_CERTIFICATE_FILE")
+    let key = environment.value("DEFENDER_PRIVATE_KEY_FILE")
+    if certificate == nil && key == nil { return nil }
+    func failed(_ reason: String) -> CredentialError {
+      .sourceFailed(source: "device certificate", reason: reason)
+    }
+    guard let certificate else {
+      throw failed("DEFENDER_CERTIFICATE_FILE isn't set, DEFENDER_PRIVATE_KEY_FILE is")
+    }
+    guard let key else { throw failed("DEFENDER_PRIVATE_KEY_FILE isn't set, DEFENDER_CERTIFICATE_FILE is") }
+    var password: String?
+    if let path = environment.value("DEFENDER_PRIVATE_KEY_PASSWORD_FILE") {
+      do throws(Errno) {
+        password = trimmingBlanks(String(decoding: try readFile(path), as: UTF8.self))
+      } catch {
+        throw failed("DEFENDER_PRIVATE_KEY_PASSWORD_FILE \(path): \(error)")
+      }
+    }
+    self.init(certificateFile: certificate, keyFile: key, keyPassword: password)
+  }
+}

@@ -1,0 +1,214 @@
+package import Platform
+
+/// Credentials of a profile in the shared `config` and `credentials` files.
+///
+/// `AWS_PROFILE` names the profile, or `default`. It has keys, or a `credential_process`, or a `role_arn` to take on
+/// with the credentials of another profile, of the environment, of a container, of EC2 or of a token file.
+package final class ProfileCredentials: CredentialSource {
+  package let name = "profile"
+  private let context: CredentialContext
+  /// Of what isn't read from the files themselves.
+  private var cache = CredentialCache()
+  private let container: ContainerCredentials
+  private let instance: InstanceMetadataCredentials
+
+  package init(_ context: CredentialContext) {
+    self.context = context
+    container = ContainerCredentials(context)
+    instance = InstanceMetadataCredentials(context)
+  }
+
+  package func credentials(
+    at now: WallTime, within timeout: Duration
+  ) throws(CredentialError) -> Credentials? {
+    let chosen = context.environment.value("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+    do throws(CredentialFailure) {
+      let files = try SharedFiles(context)
+      let name = chosen ?? "default"
+      guard let profile = files.profiles[name] else {
+        guard let chosen else { return nil }
+        throw CredentialFailure("there is no profile '\(chosen)' in \(files.paths)")
+      }
+      guard hasCredentials(profile) else {
+        guard let chosen else { return nil }
+        throw CredentialFailure("the profile '\(chosen)' in \(files.paths) has no credentials")
+      }
+      if let keys = try staticKeys(profile, name), profile["role_arn"] == nil { return keys }
+      return try cached(files, name, at: now, within: timeout)
+    } catch {
+      throw .sourceFailed(source: "\(self.name) \(chosen ?? "default")", reason: error.reason)
+    }
+  }
+
+  package func forget(_ credentials: Credentials) -> Bool {
+    // The files are read anew each time anyway; only what they led to is kept.
+    cache.forget(credentials) || container.forget(credentials) || instance.forget(credentials)
+  }
+
+  /// The settings of the profile in use; nil where there are none.
+  package func settings() throws(CredentialError) -> Profile? {
+    do throws(CredentialFailure) {
+      let name = context.environment.value("AWS_PROFILE", "AWS_DEFAULT_PROFILE") ?? "default"
+      return try SharedFiles(context).profiles[name]
+    } catch {
+      throw .sourceFailed(source: name, reason: error.reason)
+    }
+  }
+
+  private func cached(
+    _ files: SharedFiles, _ profile: String, at now: WallTime, within timeout: Duration
+  ) throws(CredentialFailure) -> Credentials {
+    do throws(CredentialError) {
+      return try cache.credentials(at: now, from: "profile \(profile)", context) {
+        () throws(CredentialFailure) in
+        try self.resolve(profile, files, [], at: now, within: timeout)
+      }
+    } catch .sourceFailed(_, let reason) {
+      throw CredentialFailure(reason)
+    } catch {
+      throw CredentialFailure("\(error)")
+    }
+  }
+
+  private func resolve(
+    _ name: String, _ files: SharedFiles, _ visited: [String], at now: WallTime, within timeout: Duration
+  ) throws(CredentialFailure) -> Credentials {
+    guard let profile = files.profiles[name] else {
+      throw CredentialFailure("there is no profile '\(name)' in \(files.paths)")
+    }
+    let isOwnSource = visited.last == name
+    if let roleARN = profile["role_arn"], !isOwnSource {
+      guard !visited.contains(name) else {
+        throw CredentialFailure("the profiles \((visited + [name]).joined(separator: ", ")) lead in a circle")
+      }
+      return try assume(roleARN, profile, name, files, visited, at: now, within: timeout)
+    }
+    if let keys = try staticKeys(profile, name) { return keys }
+    if let command = profile["credential_process"] {
+      return try CredentialProcess(command: command).credentials(within: timeout)
+    }
+    if profile.keys.contains(where: { $0.hasPrefix("sso_") }) {
+      throw CredentialFailure(
+        "the profile '\(name)' signs in with SSO, which needs somebody at a browser; "
+          + "`aws configure export-credentials --format process` as its credential_process does without")
+    }
+    throw CredentialFailure("the profile '\(name)' has no credentials")
+  }
+
+  private func assume(
+    _ roleARN: String, _ profile: Profile, _ name: String, _ files: SharedFiles, _ visited: [String],
+    at now: WallTime, within timeout: Duration
+  ) throws(CredentialFailure) -> Credentials {
+    let region = context.environment.value("AWS_REGION", "AWS_DEFAULT_REGION") ?? profile["region"]
+    if let tokenFile = profile["web_identity_token_file"] {
+      let identity = WebIdentity(
+        tokenFile: tokenFile, roleARN: roleARN, sessionName: profile["role_session_name"])
+      return try identity.credentials(context, region: region, at: now, within: timeout)
+    }
+    guard profile["mfa_serial"] == nil else {
+      throw CredentialFailure(
+        "the profile '\(name)' wants a code of a device (mfa_serial), and nobody is here to type one")
+    }
+    let own: Credentials
+    switch (profile["source_profile"], profile["credential_source"]) {
+    case (let source?, nil):
+      own = try resolve(source, files, visited + [name], at: now, within: timeout)
+    case (nil, let source?):
+      own = try credentials(ofSource: source, name, at: now, within: timeout)
+    case (nil, nil):
+      throw CredentialFailure(
+        "the profile '\(name)' has a role_arn and neither source_profile nor credential_source")
+    default:
+      throw CredentialFailure("the profile '\(name)' has both source_profile and credential_source")
+    }
+    var parameters = [
+      ("RoleArn", roleARN), ("RoleSessionName", profile["role_session_name"] ?? "device-defender-swift"),
+    ]
+    if let id = profile["external_id"] { parameters.append(("ExternalId", id)) }
+    if let seconds = profile["duration_seconds"] { parameters.append(("DurationSeconds", seconds)) }
+    let service = try SecurityTokenService(context.environment, region: region)
+    return try context.retrying(within: timeout) { (left) throws(CredentialFailure) in
+      try service.call("AssumeRole", parameters, signedWith: own, context, at: now, within: left)
+    }
+  }
+
+  /// The credentials that `credential_source` names.
+  private func credentials(
+    ofSource source: String, _ profile: String, at now: WallTime, within timeout: Duration
+  ) throws(CredentialFailure) -> Credentials {
+    let found: any CredentialSource
+    switch source {
+    case "Environment": found = EnvironmentCredentials(context.environment)
+    case "EcsContainer": found = container
+    case "Ec2InstanceMetadata": found = instance
+    default:
+      throw CredentialFailure(
+        "the profile '\(profile)' has the credential_source '\(source)'; "
+          + "allowed are Environment, EcsContainer and Ec2InstanceMetadata")
+    }
+    do throws(CredentialError) {
+      if let credentials = try found.credentials(at: now, within: timeout) { return credentials }
+    } catch {
+      throw CredentialFailure("\(error)")
+    }
+    throw CredentialFailure("the profile '\(profile)' wants credentials of \(source), and there are none")
+  }
+}
+
+private func hasCredentials(_ profile: Profile) -> Bool {
+  profile.keys.contains { key in
+    ["aws_access_key_id", "aws_secret_access_key", "credential_process", "role_arn"].contains(key)
+      || key.hasPrefix("sso_")
+  }
+}
+
+/// The keys that a profile has in itself; nil where it has none.
+private func staticKeys(_ profile: Profile, _ name: String) throws(CredentialFailure) -> Credentials? {
+  switch (profile["aws_access_key_id"], profile["aws_secret_access_key"]) {
+  case (nil, nil): return nil
+  case (let id?, let secret?) where !id.isEmpty && !secret.isEmpty:
+    return Credentials(
+      accessKeyID: id, secretAccessKey: Secret(secret),
+      sessionToken: profile["aws_session_token"].flatMap { $0.isEmpty ? nil : Secret($0) })
+  case (nil, _): throw CredentialFailure("the profile '\(name)' has no aws_access_key_id")
+  case (_, nil): throw CredentialFailure("the profile '\(name)' has no aws_secret_access_key")
+  default: throw CredentialFailure("the profile '\(name)' has an empty key")
+  }
+}
+
+/// The shared files, read and put together.
+private struct SharedFiles {
+  let profiles: [String: Profile]
+  /// Their paths, for a message.
+  let paths: String
+
+  init(_ context: CredentialContext) throws(CredentialFailure) {
+    let home = context.environment.value("HOME")
+    func path(_ variable: String, _ standard: String) -> String? {
+      guard let path = context.environment.value(variable) else { return home.map { $0 + standard } }
+      return path.hasPrefix("~/") ? (home ?? "~") + path.dropFirst() : path
+    }
+    let config = path("AWS_CONFIG_FILE", "/.aws/config")
+    let credentials = path("AWS_SHARED_CREDENTIALS_FILE", "/.aws/credentials")
+    paths = [config, credentials].compactMap { $0 }.joined(separator: " and ")
+    do throws(ProfileError) {
+      profiles = try ProfileSet(
+        config: try Self.contents(config, context), credentials: try Self.contents(credentials, context)
+      ).profiles
+    } catch {
+      throw CredentialFailure("\(error) (\(paths))")
+    }
+  }
+
+  /// The text of a file, empty where there is none.
+  private static func contents(_ path: String?, _ context: CredentialContext) throws(ProfileError) -> String {
+    guard let path else { return "" }
+    do throws(Errno) {
+      return String(decoding: try context.readFile(path), as: UTF8.self)
+    } catch .noSuchFile {
+      return ""
+    } catch {
+      throw ProfileError(file: path, line: 0, reason: "\(error)")
+    }
+  }
+}

@@ -1,0 +1,110 @@
+import HTTPClient
+import Platform
+import WireFormats
+
+/// The two calls of the AWS Security Token Service that give credentials.
+struct SecurityTokenService {
+  private let endpoint: Endpoint
+  private let region: String
+
+  /// The service of `region`; without one the endpoint that all regions share.
+  init(_ environment: Environment, region: String?) throws(CredentialFailure) {
+    self.region = region ?? "us-east-1"
+    do throws(EndpointError) {
+      for variable in ["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"] {
+        if let url = environment.value(variable) {
+          endpoint = try Endpoint(url: url, namedBy: variable)
+          return
+        }
+      }
+      if let region, !isHostLabel(region) { throw .malformedRegion(region) }
+      let host = region.map { "sts.\($0).\(Partition(ofRegion: $0).suffix)" } ?? "sts.amazonaws.com"
+      endpoint = try Endpoint(url: "https://\(host)")
+    } catch {
+      throw CredentialFailure("\(error)")
+    }
+  }
+
+  /// Calls `action` with `parameters`, signed where there is something to sign with.
+  func call(
+    _ action: String, _ parameters: [(String, String)], signedWith credentials: Credentials? = nil,
+    _ context: CredentialContext, at now: WallTime, within timeout: Duration
+  ) throws(CredentialFailure) -> Credentials {
+    let form = [("Action", action), ("Version", "2011-06-15")] + parameters
+    let body = form.map { "\($0)=\(percentEncoding($1.utf8))" }.joined(separator: "&")
+    var request = HTTPRequest(
+      method: "POST", url: endpoint.url("/"),
+      headers: [("Content-Type", "application/x-www-form-urlencoded")], body: Array(body.utf8))
+    if let credentials { try sign(&request, credentials, at: now) }
+    let response: HTTPResponse
+    do throws(HTTPError) {
+      response = try context.exchange.exchange(request, timeout: min(timeout, .seconds(10)))
+    } catch {
+      throw CredentialFailure(error)
+    }
+    let text = String(decoding: response.body, as: UTF8.self)
+    guard response.isSuccess else {
+      guard let code = xmlText("Code", in: text) else { throw CredentialFailure(response) }
+      let isTransient = response.status >= 500 || code == "IDPCommunicationError" || code == "Throttling"
+      let message = xmlText("Message", in: text) ?? "nothing more"
+      throw CredentialFailure(
+        "\(action): status \(response.status) \(code): \(message)", isTransient: isTransient)
+    }
+    guard
+      let accessKeyID = xmlText("AccessKeyId", in: text),
+      let secretAccessKey = xmlText("SecretAccessKey", in: text),
+      let sessionToken = xmlText("SessionToken", in: text),
+      let expiration = xmlText("Expiration", in: text).flatMap({ WallTime(iso8601: $0) })
+    else { throw CredentialFailure("\(action): the answer holds no credentials") }
+    return Credentials(
+      accessKeyID: accessKeyID, secretAccessKey: Secret(secretAccessKey),
+      sessionToken: Secret(sessionToken), expiration: expiration)
+  }
+
+  private func sign(
+    _ request: inout HTTPRequest, _ credentials: Credentials, at now: WallTime
+  ) throws(CredentialFailure) {
+    do {
+      var signer = try RequestSigner(region: region, service: "sts")
+      try signer.sign(&request, with: credentials, at: now)
+    } catch {
+      throw CredentialFailure("\(error)")
+    }
+  }
+}
+
+/// The text of the first element called `name`; nil where there is none, or where it isn't text.
+///
+/// Enough for the answers of STS, which have no attributes, no CDATA and no comments where it matters.
+func xmlText(_ name: String, in document: String) -> String? {
+  let bytes = Array(document.utf8)
+  guard
+    let start = firstIndex(of: Array("<\(name)>".utf8), in: bytes[...]).map({ $0 + name.utf8.count + 2 }),
+    let end = firstIndex(of: Array("</\(name)>".utf8), in: bytes[start...])
+  else { return nil }
+  var text: [UInt8] = []
+  var rest = bytes[start..<end]
+  while let byte = rest.popFirst() {
+    guard byte == UInt8(ascii: "&") else {
+      if byte == UInt8(ascii: "<") { return nil }
+      text.append(byte)
+      continue
+    }
+    guard let semicolon = rest.firstIndex(of: UInt8(ascii: ";")),
+      let character = xmlEntities[String(decoding: rest[..<semicolon], as: UTF8.self)]
+    else { return nil }
+    text.append(character)
+    rest = rest[(semicolon + 1)...]
+  }
+  return trimmingBlanks(String(decoding: text, as: UTF8.self))
+}
+
+private let xmlEntities: [String: UInt8] = [
+  "amp": UInt8(ascii: "&"), "lt": UInt8(ascii: "<"), "gt": UInt8(ascii: ">"), "quot": UInt8(ascii: "\""),
+  "apos": UInt8(ascii: "'"), "#39": UInt8(ascii: "'"), "#34": UInt8(ascii: "\""),
+]
+
+private func firstIndex(of part: [UInt8], in bytes: ArraySlice<UInt8>) -> Int? {
+  guard bytes.count >= part.count else { return nil }
+  return (bytes.startIndex...(bytes.endIndex - part.count)).first { bytes[$0...].starts(with: part) }
+}

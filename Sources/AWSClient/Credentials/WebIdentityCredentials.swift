@@ -1,0 +1,57 @@
+package import Platform
+
+/// A role to take on with a token that an identity provider wrote to a file, as Amazon EKS does.
+struct WebIdentity {
+  let tokenFile: String
+  let roleARN: String
+  let sessionName: String?
+
+  /// `AssumeRoleWithWebIdentity`; the token is read anew each time, because it is short-lived.
+  func credentials(
+    _ context: CredentialContext, region: String?, at now: WallTime, within timeout: Duration
+  ) throws(CredentialFailure) -> Credentials {
+    let token: String
+    do throws(Errno) {
+      token = trimmingBlanks(String(decoding: try context.readFile(tokenFile), as: UTF8.self))
+    } catch {
+      throw CredentialFailure("the token file \(tokenFile): \(error)")
+    }
+    let service = try SecurityTokenService(context.environment, region: region)
+    let parameters = [
+      ("RoleArn", roleARN), ("RoleSessionName", sessionName ?? "device-defender-swift"),
+      ("WebIdentityToken", token),
+    ]
+    return try context.retrying(within: timeout) { (left) throws(CredentialFailure) in
+      try service.call("AssumeRoleWithWebIdentity", parameters, context, at: now, within: left)
+    }
+  }
+}
+
+/// Credentials for the role of `AWS_ROLE_ARN`, with the token in `AWS_WEB_IDENTITY_TOKEN_FILE`.
+package final class WebIdentityCredentials: CredentialSource {
+  package let name = "web identity"
+  private let context: CredentialContext
+  private var cache = CredentialCache()
+
+  package init(_ context: CredentialContext) {
+    self.context = context
+  }
+
+  package func credentials(
+    at now: WallTime, within timeout: Duration
+  ) throws(CredentialError) -> Credentials? {
+    let environment = context.environment
+    guard let tokenFile = environment.value("AWS_WEB_IDENTITY_TOKEN_FILE") else { return nil }
+    guard let roleARN = environment.value("AWS_ROLE_ARN") else {
+      throw .sourceFailed(source: name, reason: "AWS_ROLE_ARN isn't set, AWS_WEB_IDENTITY_TOKEN_FILE is")
+    }
+    let identity = WebIdentity(
+      tokenFile: tokenFile, roleARN: roleARN, sessionName: environment.value("AWS_ROLE_SESSION_NAME"))
+    let region = environment.value("AWS_REGION", "AWS_DEFAULT_REGION")
+    return try cache.credentials(at: now, from: name, context) { () throws(CredentialFailure) in
+      try identity.credentials(context, region: region, at: now, within: timeout)
+    }
+  }
+
+  package func forget(_ credentials: Credentials) -> Bool { cache.forget(credentials) }
+}

@@ -1,0 +1,273 @@
+package import Platform
+package import WireFormats
+
+/// What a component asks of its nucleus, over one connection that is made again whenever it is lost.
+///
+/// Synchronous, for one thread. Events are read, and pings answered, while an answer is waited for and in
+/// ``serve(until:orWhen:)``, which is how a component should pass its time.
+package final class IPCClient {
+  private let socketPath: String
+  /// In a closure, so that the token can't be dumped by accident.
+  private let token: () -> String
+  private let log: Log
+  private let shutdown: ShutdownSignal?
+  private var repeats = RepeatFilter(interval: .seconds(300))
+
+  private var connection: IPCConnection?
+  private var backOff = BackOff()
+  private var nextAttempt = BootTime(nanosecondsSinceBoot: 0)
+  private var lastError: IPCError?
+
+  private var subscriptions: [IPCSubscription] = []
+  private var subscriptionOfStream: [Int32: IPCSubscription] = [:]
+  private var retrySubscriptionsAt: BootTime?
+  private var call: (streamID: Int32, answer: Result<JSONValue, IPCError>?)?
+
+  static let handshakeTimeout = Duration.seconds(10)
+  static let subscriptionRetryInterval = Duration.seconds(300)
+
+  /// A client that connects when it is first used.
+  ///
+  /// - Parameters:
+  ///   - socketPath: The nucleus's Unix socket, as the nucleus gives it, relative or not.
+  ///   - token: What tells the nucleus which component this is (`SVCUID`).
+  ///   - log: Where lost connections and refused subscriptions are told, each at most every five minutes.
+  ///   - shutdown: What ends every wait early.
+  package init(socketPath: String, token: String, log: Log, shutdown: ShutdownSignal?) {
+    self.socketPath = socketPath
+    self.token = { token }
+    self.log = log
+    self.shutdown = shutdown
+  }
+
+  /// A client for the nucleus that started this process; nil where none did.
+  package convenience init?(_ environment: Environment, log: Log, shutdown: ShutdownSignal?) {
+    guard
+      let token = environment.value("SVCUID"),
+      let path = environment.value(
+        "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT", "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH")
+    else { return nil }
+    self.init(socketPath: path, token: token, log: log, shutdown: shutdown)
+  }
+
+  /// The nucleus's answer to `request`, on the connection that there is or a new one.
+  package func call(_ request: IPCRequest, until deadline: BootTime) throws(IPCError) -> JSONValue {
+    do throws(IPCError) {
+      let connection = try connected(until: deadline)
+      let streamID = try connection.start(request, until: deadline)
+      call = (streamID, nil)
+      defer { call = nil }
+      while true {
+        let message = try connection.nextMessage(
+          until: deadline, waitingFor: "its answer to \(request.operation)", allowsGrace: true)
+        try dispatch(message, request)
+        if let answer = call?.answer { return try answer.get() }
+      }
+    } catch {
+      // Whatever comes later on a connection on which something was not answered in time is nobody's.
+      if case .timedOut = error { disconnect(because: error) }
+      if error.endsConnection { disconnect(because: error) }
+      throw error
+    }
+  }
+
+  /// Asks for events, now and on each new connection; doesn't wait for the nucleus's answer.
+  package func subscribe(_ request: IPCRequest) -> IPCSubscription {
+    let subscription = IPCSubscription(request)
+    subscriptions.append(subscription)
+    if let connection {
+      do throws(IPCError) {
+        try start(subscription, on: connection)
+      } catch {
+        disconnect(because: error)
+      }
+    }
+    return subscription
+  }
+
+  /// Ends a subscription, here and at the nucleus.
+  package func unsubscribe(_ subscription: IPCSubscription) {
+    subscriptions.removeAll { $0 === subscription }
+    guard let streamID = subscriptionOfStream.first(where: { $0.value === subscription })?.key else { return }
+    // What still comes on the stream is nobody's.
+    subscriptionOfStream[streamID] = nil
+    do throws(IPCError) {
+      try connection?.endStream(streamID, until: BootTime.now.advanced(by: Self.handshakeTimeout))
+    } catch {
+      disconnect(because: error)
+    }
+  }
+
+  /// Has subscriptions that were refused asked for again with the next call, since what may be done has changed.
+  package func forgetRefusals() {
+    if retrySubscriptionsAt != nil { retrySubscriptionsAt = .now }
+  }
+
+  /// Why ``serve(until:orWhen:)`` returned.
+  package enum ServeEnd: Sendable {
+    case onTime
+    case condition
+    case shutdown
+  }
+
+  /// Reads events and answers pings until `instant`, or until `condition` holds; connects anew where that is needed.
+  package func serve(until instant: BootTime, orWhen condition: () -> Bool = { false }) -> ServeEnd {
+    while true {
+      if condition() { return .condition }
+      if let shutdown, shutdown.isRequested { return .shutdown }
+      if BootTime.now >= instant { return .onTime }
+      do throws(IPCError) {
+        let connection = try connected(until: instant)
+        try dispatch(try connection.nextMessage(until: instant, waitingFor: "an event"), nil)
+      } catch .shutdown {
+        return .shutdown
+      } catch .timedOut {
+        continue
+      } catch {
+        disconnect(because: error)
+      }
+    }
+  }
+
+  // MARK: The connection
+
+  private func connected(until deadline: BootTime) throws(IPCError) -> IPCConnection {
+    if let connection {
+      try retrySubscriptions(on: connection)
+      return connection
+    }
+    while true {
+      let now = BootTime.now
+      if now >= deadline { throw lastError ?? .timedOut(waitingFor: "a connection") }
+      if now < nextAttempt {
+        let wake = SystemTime(shutdown: shutdown).sleep(until: min(nextAttempt, deadline))
+        guard wake == .onTime else { throw .shutdown }
+        continue
+      }
+      do throws(IPCError) {
+        return try connect(until: min(deadline, now.advanced(by: Self.handshakeTimeout)))
+      } catch .shutdown {
+        throw .shutdown
+      } catch {
+        disconnect(because: error)
+      }
+    }
+  }
+
+  private func connect(until deadline: BootTime) throws(IPCError) -> IPCConnection {
+    let new = try IPCConnection(
+      socketPath: socketPath, token: token(), until: deadline, shutdown: shutdown)
+    connection = new
+    let text = "connected to the Greengrass nucleus again"
+    if lastError != nil, repeats.allows(text, at: .now) { log.info(text) }
+    lastError = nil
+    for subscription in subscriptions { try start(subscription, on: new) }
+    return new
+  }
+
+  private func disconnect(because error: IPCError) {
+    if case .shutdown = error { return }
+    connection = nil
+    subscriptionOfStream = [:]
+    retrySubscriptionsAt = nil
+    for subscription in subscriptions { subscription.state = .idle }
+    lastError = error
+    nextAttempt = BootTime.now.advanced(by: backOff.next())
+    warn(error)
+  }
+
+  private func warn(_ error: IPCError) {
+    let text = "\(error)"
+    if repeats.allows(text, at: .now) { log.warn("\(text). \(error.advice)") }
+  }
+
+  // MARK: Streams
+
+  private func start(_ subscription: IPCSubscription, on connection: IPCConnection) throws(IPCError) {
+    let deadline = BootTime.now.advanced(by: Self.handshakeTimeout)
+    let streamID = try connection.start(subscription.request, until: deadline)
+    subscription.state = .requested
+    subscriptionOfStream[streamID] = subscription
+  }
+
+  /// Asks again for what was refused: `accessControl` may have been amended since.
+  private func retrySubscriptions(on connection: IPCConnection) throws(IPCError) {
+    guard let instant = retrySubscriptionsAt, BootTime.now >= instant else { return }
+    retrySubscriptionsAt = nil
+    for subscription in subscriptions where subscription.state == .ended {
+      try start(subscription, on: connection)
+    }
+  }
+
+  private func dispatch(_ message: RPCMessage, _ request: IPCRequest?) throws(IPCError) {
+    if let subscription = subscriptionOfStream[message.streamID] {
+      dispatch(message, to: subscription)
+    } else if let streamID = call?.streamID, streamID == message.streamID, let request {
+      call = (streamID, answer(message, to: request))
+      if !message.endsStream, let connection {
+        // Lite leaves it to the client to end the stream.
+        try connection.endStream(streamID, until: BootTime.now.advanced(by: Self.handshakeTimeout))
+      }
+    } else {
+      log.debug("the Greengrass nucleus sent something on stream \(message.streamID), which is nobody's")
+    }
+  }
+
+  private func dispatch(_ message: RPCMessage, to subscription: IPCSubscription) {
+    let answerType = "aws.greengrass#\(subscription.request.operation)Response"
+    switch answer(message, to: subscription.request) {
+    case .failure(let error):
+      warn(error)
+      if message.kind == .applicationError { end(subscription, streamID: message.streamID) }
+    case .success where message.serviceModelType == answerType:
+      subscription.state = .active
+      backOff.reset()
+    case .success(let event):
+      // An event can come before the answer: nucleus lite sends the two from different threads.
+      if !message.payload.isEmpty { subscription.append(event, bytes: message.payload.count) }
+    }
+    if message.endsStream { end(subscription, streamID: message.streamID) }
+  }
+
+  private func end(_ subscription: IPCSubscription, streamID: Int32) {
+    subscription.state = .ended
+    subscriptionOfStream[streamID] = nil
+    retrySubscriptionsAt = BootTime.now.advanced(by: Self.subscriptionRetryInterval)
+  }
+
+  private func answer(_ message: RPCMessage, to request: IPCRequest) -> Result<JSONValue, IPCError> {
+    guard message.kind == .applicationMessage else {
+      return .failure(
+        .refused(
+          operation: request.operation, subject: request.subject,
+          name: message.errorName ?? "an error", text: message.errorText))
+    }
+    guard !message.payload.isEmpty else { return .success(.object([])) }
+    do throws(JSONError) {
+      let value = try JSONValue(parsing: message.payload)
+      backOff.reset()
+      return .success(value)
+    } catch {
+      return .failure(.malformed("an answer to \(request.operation) that is \(error)"))
+    }
+  }
+}
+
+/// How long to wait before the next attempt: doubling from a quarter of a second to half a minute, the second half
+/// of it by chance, so that the components of a core don't all come back at once.
+struct BackOff {
+  private var exponent = 0
+
+  static let first = Duration.milliseconds(250)
+  static let longest = Duration.seconds(30)
+
+  mutating func next() -> Duration {
+    let whole = min(Self.longest, Self.first * (1 << exponent))
+    exponent = min(exponent + 1, 10)
+    return whole / 2 + whole / 2 * Double.random(in: 0...1)
+  }
+
+  mutating func reset() {
+    exponent = 0
+  }
+}

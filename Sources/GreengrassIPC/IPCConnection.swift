@@ -1,0 +1,137 @@
+import Platform
+
+/// One connection to the nucleus: messages in both directions, pings answered, every wait with an end.
+///
+/// After an error that ends the connection (``IPCError/endsConnection``) nothing can be done with it any more.
+final class IPCConnection {
+  private let socket: UnixSocket
+  private let shutdown: ShutdownSignal?
+  private var reader = EventStreamReader()
+  private var lastStreamID: Int32 = 0
+  /// Once the process was asked to stop: until when what is under way may still come to its end.
+  private var stopBy: BootTime?
+
+  /// How long an answer is still waited for after the process was asked to stop.
+  ///
+  /// A publish that is answered needn't be sent again after the restart; the nucleus allows five seconds.
+  static let grace = Duration.seconds(1)
+
+  /// Connects, and tells the token; returns when the nucleus has accepted it.
+  init(
+    socketPath: String, token: String, until deadline: BootTime, shutdown: ShutdownSignal?
+  ) throws(IPCError) {
+    self.shutdown = shutdown
+    socket = try UnixSocket(connectingTo: socketPath)
+    try send(.connect(token: token), until: deadline, waitingFor: Self.accepting)
+    let answer = try nextMessage(until: deadline, waitingFor: Self.accepting)
+    guard answer.kind == .connectAcknowledgement else {
+      throw .malformed("a message of kind \(answer.kind) before it accepted the connection")
+    }
+    guard answer.flags.contains(.connectionAccepted) else { throw .tokenRefused }
+  }
+
+  private static let accepting = """
+    it accepted this component's token (SVCUID); a wrong token is one reason, a restart of the nucleus another
+    """
+
+  /// Sends the first message of a new stream; returns the stream's number.
+  func start(_ request: IPCRequest, until deadline: BootTime) throws(IPCError) -> Int32 {
+    let (next, overflow) = lastStreamID.addingReportingOverflow(1)
+    guard !overflow else { throw .protocolError("all stream numbers are used up") }
+    lastStreamID = next
+    try send(.request(request, streamID: next), until: deadline, waitingFor: request.operation)
+    return next
+  }
+
+  /// Ends a stream that the nucleus left open.
+  func endStream(_ streamID: Int32, until deadline: BootTime) throws(IPCError) {
+    try send(.endOfStream(streamID), until: deadline, waitingFor: "the end of a stream")
+  }
+
+  /// The next message that isn't a ping; with `allowsGrace` waits for ``grace`` more after the process was asked to
+  /// stop.
+  func nextMessage(
+    until deadline: BootTime, waitingFor what: String, allowsGrace: Bool = false
+  ) throws(IPCError) -> RPCMessage {
+    while true {
+      while let message = try readMessage() {
+        switch message.kind {
+        case .ping:
+          try send(.pingResponse(payload: message.payload), until: deadline, waitingFor: what)
+          // A nucleus that does nothing but ping doesn't make anybody wait for ever.
+          try checkTime(until: deadline, waitingFor: what)
+        case .protocolError, .internalError:
+          throw .protocolError(message.errorText)
+        default:
+          return message
+        }
+      }
+      var bytes: [UInt8] = []
+      switch try orDisconnected(what, { () throws(Errno) in try socket.read(into: &bytes) }) {
+      case nil: try wait(toBe: .readable, until: deadline, waitingFor: what, allowsGrace: allowsGrace)
+      case 0: throw .disconnected(waitingFor: what, nil)
+      default: reader.append(bytes)
+      }
+    }
+  }
+
+  private func readMessage() throws(IPCError) -> RPCMessage? {
+    let message: EventStreamMessage?
+    do throws(EventStreamError) {
+      message = try reader.nextMessage()
+    } catch {
+      throw .malformed(error.description)
+    }
+    guard let message else { return nil }
+    return try RPCMessage(message)
+  }
+
+  private func send(
+    _ message: EventStreamMessage, until deadline: BootTime, waitingFor what: String
+  ) throws(IPCError) {
+    let bytes: [UInt8]
+    do throws(EventStreamError) {
+      bytes = try message.encoded()
+    } catch {
+      throw .malformed("nothing, as \(error)")
+    }
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let count = try orDisconnected(what) { () throws(Errno) in try socket.write(rest) }
+      rest = rest.dropFirst(count)
+      if count == 0 {
+        try wait(toBe: .writable, until: deadline, waitingFor: what, allowsGrace: true)
+      }
+    }
+  }
+
+  private func wait(
+    toBe readiness: Readiness, until deadline: BootTime, waitingFor what: String, allowsGrace: Bool
+  ) throws(IPCError) {
+    try checkTime(until: deadline, waitingFor: what)
+    let end = min(deadline, stopBy ?? deadline)
+    let wake = try orDisconnected(what) { () throws(Errno) in
+      try Platform.wait(
+        for: socket.rawValue, toBe: readiness, until: end, or: stopBy == nil ? shutdown : nil)
+    }
+    guard wake == .shutdown else { return }
+    guard allowsGrace else { throw .shutdown }
+    stopBy = BootTime.now.advanced(by: Self.grace)
+  }
+
+  private func checkTime(until deadline: BootTime, waitingFor what: String) throws(IPCError) {
+    let now = BootTime.now
+    if let stopBy, now >= stopBy { throw .shutdown }
+    if now >= deadline { throw .timedOut(waitingFor: what) }
+  }
+
+  private func orDisconnected<Value>(
+    _ what: String, _ body: () throws(Errno) -> Value
+  ) throws(IPCError) -> Value {
+    do throws(Errno) {
+      return try body()
+    } catch {
+      throw .disconnected(waitingFor: what, error)
+    }
+  }
+}

@@ -1,0 +1,96 @@
+package import Platform
+
+/// Why something asked of the nucleus didn't happen.
+package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// The socket can't be reached: the nucleus isn't running, or restarts.
+  case unreachable(path: String, Errno)
+  case pathTooLong(path: String)
+  /// The nucleus doesn't take the token in `SVCUID`.
+  case tokenRefused
+  /// The connection ended, by the nucleus or by an error, while `waitingFor` was waited for.
+  case disconnected(waitingFor: String, Errno?)
+  case timedOut(waitingFor: String)
+  /// What the nucleus sent isn't the protocol.
+  case malformed(String)
+  /// The nucleus answered with an error that ends the connection.
+  case protocolError(String)
+  /// The nucleus answered the operation with an error.
+  case refused(operation: String, subject: String?, name: String, text: String)
+  case messageTooLong(bytes: Int, limit: Int)
+  /// The process was asked to stop.
+  case shutdown
+
+  /// Whether the connection can't be used any more.
+  package var endsConnection: Bool {
+    switch self {
+    case .unreachable, .pathTooLong, .tokenRefused, .disconnected, .malformed, .protocolError: true
+    case .timedOut, .refused, .messageTooLong, .shutdown: false
+    }
+  }
+
+  /// Whether the same request may go well later, with nobody changing anything.
+  package var isTransient: Bool {
+    switch self {
+    case .unreachable, .disconnected, .timedOut, .malformed, .protocolError, .tokenRefused: true
+    case .refused: !isUnauthorized && refusalName != "InvalidArgumentsError"
+    case .pathTooLong, .messageTooLong, .shutdown: false
+    }
+  }
+
+  /// Whether the component's `accessControl` doesn't allow the operation.
+  package var isUnauthorized: Bool { refusalName == "UnauthorizedError" }
+
+  private var refusalName: String? {
+    guard case .refused(_, _, let name, _) = self else { return nil }
+    return name
+  }
+
+  package var description: String {
+    switch self {
+    case .unreachable(let path, let errno):
+      "the Greengrass nucleus can't be reached at \(path): \(errno)"
+    case .pathTooLong(let path):
+      """
+      the path of the nucleus's socket has \(path.utf8.count) bytes, a Unix socket's has at most \
+      \(UnixSocket.maximumPathLength): \(path)
+      """
+    case .tokenRefused: "the Greengrass nucleus refuses this component's token (SVCUID)"
+    case .disconnected(let what, nil): "the Greengrass nucleus closed the connection before \(what)"
+    case .disconnected(let what, let errno?):
+      "the connection to the Greengrass nucleus broke before \(what): \(errno)"
+    case .timedOut(let what): "the Greengrass nucleus took too long for \(what)"
+    case .malformed(let reason): "the Greengrass nucleus sent \(reason)"
+    case .protocolError(let text): "the Greengrass nucleus ended the connection: \(text)"
+    case .refused(let operation, let subject, let name, let text):
+      "the Greengrass nucleus answered \(operation)\(subject.map { " to \($0)" } ?? "") with \(name): \(text)"
+    case .messageTooLong(let bytes, let limit):
+      "a message of \(bytes) bytes for the Greengrass nucleus, which takes at most \(limit)"
+    case .shutdown: "the process was asked to stop"
+    }
+  }
+
+  /// What to do about it, in whole sentences.
+  package var advice: String {
+    switch self {
+    case .unreachable:
+      "Check that the nucleus runs; it is tried again until it does."
+    case .pathTooLong:
+      "Install the nucleus in a directory with a shorter path."
+    case .tokenRefused:
+      "A token is good until the component or the nucleus is started again: restart the component."
+    case .refused(let operation, let subject, _, _) where isUnauthorized:
+      """
+      Allow it in the component's configuration: accessControl, aws.greengrass.ipc.mqttproxy, operations \
+      aws.greengrass#\(operation), resources \(subject ?? "*")
+      """
+    case .refused:
+      "The nucleus's own log (greengrass.log, or the journal of nucleus lite) may say more."
+    case .messageTooLong:
+      "Send less at once."
+    case .disconnected, .timedOut, .malformed, .protocolError:
+      "It is tried again; where it stays, look into the nucleus's own log."
+    case .shutdown:
+      "It is started again as the nucleus sees fit."
+    }
+  }
+}

@@ -1,0 +1,81 @@
+import CCurl
+import Platform
+
+extension EasyHandle {
+  /// Sets the options of a connection to the host of `url`: proxy, times, and whom TLS trusts and shows.
+  ///
+  /// `amazonRoots` chooses the shipped certificate authorities over the configured ones.
+  borrowing func prepareConnection(
+    to url: String, _ configuration: CurlExchange.Configuration, timeout: Duration, amazonRoots: Bool
+  ) throws(HTTPError) {
+    try set(CURLOPT_URL, to: url)
+    try set(CURLOPT_NOSIGNAL, to: true)
+    try set(CURLOPT_PATH_AS_IS, to: true)
+    try set(CURLOPT_FOLLOWLOCATION, to: false)
+    try set(CURLOPT_PROTOCOLS_STR, to: "http,https")
+    try set(CURLOPT_DISALLOW_USERNAME_IN_URL, to: true)
+    try set(CURLOPT_HTTP_VERSION, to: Int(CURL_HTTP_VERSION_1_1))
+    try set(CURLOPT_TIMEOUT_MS, to: Int(timeout.millisecondsForTimeout))
+    let connectTimeout = min(timeout, configuration.connectTimeout)
+    try set(CURLOPT_CONNECTTIMEOUT_MS, to: Int(connectTimeout.millisecondsForTimeout))
+    // A report every 300 s may use the connection of the last one; after 350 s, NAT gateways and load balancers of
+    // AWS have forgotten it. Until then, probes every minute keep it known, and tell of its end before it is used.
+    try set(CURLOPT_MAXAGE_CONN, to: 345)
+    try set(CURLOPT_TCP_KEEPALIVE, to: true)
+    try set(CURLOPT_TCP_KEEPIDLE, to: 60)
+    try set(CURLOPT_TCP_KEEPINTVL, to: 15)
+    try set(CURLOPT_PROXY, to: configuration.proxy.proxy(for: url))
+    try set(CURLOPT_NOPROXY, to: configuration.proxy.exceptions ?? "")
+    try set(CURLOPT_SUPPRESS_CONNECT_HEADERS, to: true)
+    try prepareTLS(configuration, amazonRoots: amazonRoots)
+  }
+
+  private borrowing func prepareTLS(
+    _ configuration: CurlExchange.Configuration, amazonRoots: Bool
+  ) throws(HTTPError) {
+    try set(CURLOPT_SSL_VERIFYPEER, to: 1)
+    try set(CURLOPT_SSL_VERIFYHOST, to: 2)
+    try set(CURLOPT_SSLVERSION, to: Int(CURL_SSLVERSION_TLSv1_2))
+    // libcurl's own protocols; a name that the other side doesn't expect could only fail the handshake.
+    try set(CURLOPT_SSL_ENABLE_ALPN, to: false)
+    try set(CURLOPT_CAINFO, to: amazonRoots ? nil : configuration.trust.path)
+    if amazonRoots { try set(CURLOPT_CAINFO_BLOB, toBytesOf: amazonRootCertificates) }
+    // A directory of certificates would keep libcurl from caching the parsed bundle.
+    try set(CURLOPT_CAPATH, to: String?.none)
+    if let identity = configuration.identity {
+      try set(CURLOPT_SSLCERTTYPE, to: "PEM")
+      try set(CURLOPT_SSLCERT, to: identity.certificateFile)
+      try set(CURLOPT_SSLKEYTYPE, to: "PEM")
+      try set(CURLOPT_SSLKEY, to: identity.keyFile)
+      // Without any password, OpenSSL would ask for one on the terminal.
+      try set(CURLOPT_KEYPASSWD, to: identity.keyPassword ?? "")
+    }
+  }
+}
+
+extension CurlExchange.Configuration {
+  /// Whether the shipped certificate authorities are tried first: for hosts of AWS, where nobody named other ones.
+  func usesAmazonRoots(for host: String) -> Bool {
+    guard case .system = trust else { return false }
+    return isAmazonHost(host)
+  }
+
+  /// What the TLS handshake asks for; nil where it asks for nothing.
+  func negotiation() throws(HTTPError) -> ProtocolNegotiation? {
+    guard let applicationProtocol else { return nil }
+    guard let negotiation = ProtocolNegotiation(applicationProtocol) else {
+      throw .invalidRequest("the application protocol is '\(applicationProtocol)'")
+    }
+    return negotiation
+  }
+}
+
+/// The host of a URL, lower case; empty where it has none.
+func host(of url: String) -> String {
+  guard let colon = url.firstIndex(of: ":") else { return "" }
+  return url[colon...].dropFirst().drop { $0 == "/" }.prefix { !"/?#:".contains($0) }.lowercased()
+}
+
+private func isAmazonHost(_ host: String) -> Bool {
+  [".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".amazonaws.eu"].contains { host.hasSuffix($0) }
+}

@@ -1,0 +1,121 @@
+import CCurl
+import Glibc
+package import Platform
+
+/// A connection that libcurl opened, through proxies and TLS, and that then carries bytes of the caller's own
+/// (`CURLOPT_CONNECT_ONLY`, curl_easy_send(3)).
+///
+/// Trusts, proves and negotiates what ``CurlExchange`` does with the same configuration.
+package final class CurlConnection {
+  private let handle: EasyHandle
+  private let negotiation: ProtocolNegotiation?
+  private let connectTo: StringList
+  private let gate: AddressGate
+  private let configuration: CurlExchange.Configuration
+  private let time: any TimeKeeper
+  private let socket: Int32
+
+  /// Connects to the host of `url`: `https://` for TLS, `http://` for none.
+  package init(
+    to url: String, _ configuration: CurlExchange.Configuration, time: any TimeKeeper,
+    until deadline: BootTime
+  ) throws(HTTPError) {
+    let handle = try EasyHandle()
+    let connectTo = try StringList(configuration.connectTo)
+    let gate = AddressGate(configuration.allowedAddresses)
+    let negotiation = try configuration.negotiation()
+    // The shipped authorities first, where they may be the right ones, as in an exchange.
+    let attempts = configuration.usesAmazonRoots(for: host(of: url)) ? [true, false] : [false]
+    var failure: HTTPError?
+    for amazonRoots in attempts {
+      let timeout = time.bootTime.duration(to: deadline)
+      guard timeout > .zero else { throw .timedOut(.connecting, "no time was left") }
+      try handle.reset()
+      try handle.prepareConnection(to: url, configuration, timeout: timeout, amazonRoots: amazonRoots)
+      try handle.openSockets(through: gate)
+      if let negotiation { try handle.negotiate(negotiation) }
+      if !configuration.connectTo.isEmpty { try handle.set(CURLOPT_CONNECT_TO, to: connectTo) }
+      try handle.set(CURLOPT_CONNECT_ONLY, to: true)
+      // A proxy has to let everything through, `http://` too.
+      try handle.set(CURLOPT_HTTPPROXYTUNNEL, to: true)
+      // What is spoken here keeps itself alive, and a probe would wake a device that sleeps.
+      try handle.set(CURLOPT_TCP_KEEPALIVE, to: false)
+      failure = handle.failureToConnect(handle.perform(), configuration)
+      guard case .notTrusted = failure else { break }
+    }
+    if let failure { throw failure }
+    guard let socket = handle.activeSocket() else { throw .notConnected("libcurl left no connection open") }
+    self.handle = handle
+    self.connectTo = connectTo
+    self.gate = gate
+    self.negotiation = negotiation
+    self.configuration = configuration
+    self.time = time
+    self.socket = socket
+  }
+
+  /// Appends what has arrived, at most `limit` bytes, and returns how many; 0 where the other side has ended.
+  ///
+  /// Waits until `deadline`, and looks at least once; then throws `HTTPError.timedOut`.
+  package func receive(
+    into buffer: inout [UInt8], limit: Int, until deadline: BootTime
+  ) throws(HTTPError) -> Int {
+    var piece = [UInt8](repeating: 0, count: limit)
+    while true {
+      let (code, count) = unsafe piece.withUnsafeMutableBytes { unsafe handle.receive(into: $0) }
+      if code == CURLE_OK {
+        buffer.append(contentsOf: piece.prefix(count))
+        return count
+      }
+      guard code == CURLE_AGAIN else { throw failure(code) }
+      // TLS keeps whole records: what it still has, it has given before it said "again".
+      try wait(for: Int16(POLLIN), until: deadline)
+    }
+  }
+
+  /// Sends all of `bytes`; after an error nobody knows how many went out.
+  package func send(_ bytes: [UInt8], until deadline: BootTime) throws(HTTPError) {
+    // One buffer for the whole of it: OpenSSL wants a write that it put off to be repeated from the same place.
+    try unsafe bytes.withUnsafeBufferPointer { (buffer) throws(HTTPError) in
+      let buffer = UnsafeRawBufferPointer(buffer)
+      var sent = 0
+      while sent < buffer.count {
+        let (code, count) = unsafe handle.send(UnsafeRawBufferPointer(rebasing: buffer[sent...]))
+        if code == CURLE_OK {
+          sent += count
+        } else if code == CURLE_AGAIN {
+          try wait(for: Int16(POLLOUT), until: deadline)
+        } else {
+          throw failure(code)
+        }
+      }
+    }
+  }
+
+  private func wait(for events: Int16, until deadline: BootTime) throws(HTTPError) {
+    let remaining = time.bootTime.duration(to: deadline)
+    guard remaining > .zero else { throw .timedOut(.answering, "the time is up") }
+    var wait = pollfd(fd: socket, events: events, revents: 0)
+    do throws(Errno) {
+      _ = try retryingOnInterrupt { unsafe poll(&wait, 1, remaining.millisecondsForTimeout) }
+    } catch {
+      throw .connectionLost("\(error)")
+    }
+  }
+
+  private func failure(_ code: CURLcode) -> HTTPError {
+    HTTPError(code: code, reason: handle.reason(for: code), wasSent: true, trust: configuration.trust)
+  }
+}
+
+extension EasyHandle {
+  /// What kept a connection from being made; nil where `code` says that it was.
+  fileprivate borrowing func failureToConnect(
+    _ code: CURLcode, _ configuration: CurlExchange.Configuration
+  ) -> HTTPError? {
+    guard code != CURLE_OK else { return nil }
+    let proxyStatus = number(CURLINFO_HTTP_CONNECTCODE)
+    if proxyStatus >= 300 { return .proxyRefused(status: proxyStatus, reason(for: code)) }
+    return HTTPError(code: code, reason: reason(for: code), wasSent: false, trust: configuration.trust)
+  }
+}

@@ -1,0 +1,28 @@
+import CCurl
+import COpenSSL
+
+/// The application protocol that a TLS connection is asked for (RFC 7301).
+///
+/// libcurl only knows those of HTTP; AWS IoT tells by `x-amzn-http-ca` on port 443 that a client certificate comes.
+final class ProtocolNegotiation {
+  private let list: [UInt8]
+
+  /// Nil where `name` is longer than a list can hold.
+  init?(_ name: String) {
+    guard let size = UInt8(exactly: name.utf8.count), size > 0 else { return nil }
+    list = [size] + Array(name.utf8)
+  }
+
+  func apply(to context: OpaquePointer) -> Bool {
+    // Of OpenSSL's calls one of the few that return 0 for success.
+    unsafe SSL_CTX_set_alpn_protos(context, list, UInt32(list.count)) == 0
+  }
+}
+
+func prepareTLSContext(
+  _ easy: UnsafeMutableRawPointer?, _ tls: UnsafeMutableRawPointer?, _ context: UnsafeMutableRawPointer?
+) -> CURLcode {
+  guard let tls = unsafe tls, let context = unsafe context else { return CURLE_SSL_CONNECT_ERROR }
+  let negotiation = unsafe Unmanaged<ProtocolNegotiation>.fromOpaque(context).takeUnretainedValue()
+  return unsafe negotiation.apply(to: OpaquePointer(tls)) ? CURLE_OK : CURLE_SSL_CONNECT_ERROR
+}

@@ -1,0 +1,32 @@
+import Glibc
+package import Platform
+
+/// How a process ended.
+package enum ProcessStatus: Equatable, Sendable, CustomStringConvertible {
+  case code(Int32)
+  case signal(Int32)
+
+  /// Reads the status that waitpid(2) gives.
+  init(waitStatus: Int32) {
+    let signal = waitStatus & 0x7F
+    self = signal == 0 ? .code(waitStatus >> 8 & 0xFF) : .signal(signal)
+  }
+
+  /// `exit status 1`, `signal: aborted`: how Lambda words it.
+  package var description: String {
+    switch self {
+    case .code(let code): return "exit status \(code)"
+    case .signal(let signal):
+      guard let words = unsafe strsignal(signal) else { return "signal: \(signal)" }
+      return unsafe "signal: \(String(cString: words).lowercased())"
+    }
+  }
+}
+
+/// Why a program couldn't be started.
+package struct LaunchError: Error, Equatable, Sendable, CustomStringConvertible {
+  package let program: String
+  package let reason: Errno
+
+  package var description: String { "can't start \(program): \(reason)" }
+}

@@ -1,0 +1,61 @@
+import Platform
+
+/// Takes one event after another and answers it.
+struct InvocationLoop<Function: Handler & ~Copyable>: ~Copyable {
+  private var function: Function
+  private let api: RuntimeAPI
+  private let log: Log
+  private let mark: InvocationMark?
+
+  /// `mark` is where the id of the invocation under way is kept.
+  init(function: consuming Function, api: RuntimeAPI, log: Log, mark: InvocationMark?) {
+    self.function = function
+    self.api = api
+    self.log = log
+    self.mark = mark
+  }
+
+  /// Returns when the process was asked to stop, after the invocation that was under way.
+  mutating func run() throws(RuntimeAPIError) {
+    var trace = TraceVariable()
+    while let invocation = try api.nextInvocation() {
+      log.requestID = invocation.context.requestID
+      mark?.requestID = invocation.context.requestID
+      trace.set(invocation.context.traceID)
+      let outcome = outcome(of: invocation)
+      if case .failure(let failure) = outcome { log.error("\(failure.type): \(failure.message)") }
+      api.answer(invocation, with: outcome)
+      mark?.requestID = nil
+      log.requestID = nil
+    }
+    function.shutDown()
+  }
+
+  /// Lets SnapStart take its snapshot here; returns in a restored copy, false where it was asked to stop instead.
+  mutating func passSnapshot() throws(RuntimeAPIError) -> Bool {
+    do {
+      try function.prepareForSnapshot()
+    } catch {
+      let failure = InvocationFailure(error)
+      api.reportInitialisationFailure(failure)
+      throw .snapshotHookFailed(failure)
+    }
+    guard try api.waitForRestore() else { return false }
+    do {
+      try function.resumeFromSnapshot()
+    } catch {
+      let failure = InvocationFailure(error)
+      api.reportRestoreFailure(failure)
+      throw .snapshotHookFailed(failure)
+    }
+    return true
+  }
+
+  private mutating func outcome(of invocation: borrowing Invocation) -> Result<Response, InvocationFailure> {
+    do {
+      return .success(try function.handle(invocation.event, invocation.context))
+    } catch {
+      return .failure(InvocationFailure(error))
+    }
+  }
+}

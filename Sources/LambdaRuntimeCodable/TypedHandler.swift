@@ -1,0 +1,83 @@
+import FoundationEssentials
+public import LambdaRuntime
+
+/// What answers invocations with values instead of bytes: a `Decodable` in, an `Encodable` out, JSON on the wire.
+///
+/// Handed to Lambda inside a ``JSONHandler``:
+///
+/// ```swift
+/// serveAndExit { startup in JSONHandler(Resize(startup.environment)) }
+/// ```
+public protocol TypedHandler: ~Copyable {
+  associatedtype Input: Decodable
+  associatedtype Output: Encodable
+
+  /// Answers one invocation; errors are told to the caller as those of a `Handler` are.
+  mutating func handle(_ input: Input, _ context: Context) throws -> Output
+
+  /// Is called once, after the last invocation, when the process was asked to stop. Does nothing by default.
+  mutating func shutDown()
+  /// Is called once before Lambda SnapStart freezes the process. Does nothing by default.
+  mutating func prepareForSnapshot() throws
+  /// Is called in each copy of the process that Lambda SnapStart restores. Does nothing by default.
+  mutating func resumeFromSnapshot() throws
+}
+
+extension TypedHandler where Self: ~Copyable {
+  public mutating func shutDown() {}
+  public mutating func prepareForSnapshot() throws {}
+  public mutating func resumeFromSnapshot() throws {}
+}
+
+/// A handler that decodes the event, has a function answer it, and encodes what that returns.
+///
+/// An event that isn't what the function takes is answered with `Function.BadEvent`, and the place that is wrong. The core
+/// of the runtime needs no Foundation; this part brings FoundationEssentials' JSON, and its size.
+public struct JSONHandler<Function: TypedHandler & ~Copyable>: Handler, ~Copyable {
+  private var function: Function
+  private let decoder = JSONDecoder()
+  private let encoder = JSONEncoder()
+
+  public init(_ function: consuming Function) {
+    self.function = function
+  }
+
+  public mutating func handle(_ event: Event, _ context: Context) throws -> Response {
+    let input = try decoded(event)
+    let output = try function.handle(input, context)
+    do {
+      return Response(json: Array(try encoder.encode(output)))
+    } catch {
+      throw InvocationFailure(type: "Function.BadResponse", message: "the response can't be JSON: \(error)")
+    }
+  }
+
+  public mutating func shutDown() { function.shutDown() }
+  public mutating func prepareForSnapshot() throws { try function.prepareForSnapshot() }
+  public mutating func resumeFromSnapshot() throws { try function.resumeFromSnapshot() }
+
+  private func decoded(_ event: Event) throws(InvocationFailure) -> Function.Input {
+    do {
+      return try decoder.decode(Function.Input.self, from: Data(event.bytes))
+    } catch let error as DecodingError {
+      throw InvocationFailure(
+        type: "Function.BadEvent", message: "the event is not what is taken: \(words(for: error))")
+    } catch {
+      throw InvocationFailure(type: "Function.BadEvent", message: "the event is not what is taken: \(error)")
+    }
+  }
+}
+
+/// What is wrong with an event, and where.
+private func words(for error: DecodingError) -> String {
+  let (context, missing): (DecodingError.Context, (any CodingKey)?) =
+    switch error {
+    case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
+      (context, nil)
+    case .keyNotFound(let key, let context): (context, key)
+    @unknown default: (DecodingError.Context(codingPath: [], debugDescription: "\(error)"), nil)
+    }
+  let path = (context.codingPath + (missing.map { [$0] } ?? [])).map(\.stringValue).joined(separator: ".")
+  let what = missing == nil ? context.debugDescription : "it is missing"
+  return path.isEmpty ? what : "'\(path)': \(what)"
+}

@@ -1,0 +1,44 @@
+package import HTTPClient
+package import Platform
+
+/// A connection that libcurl opened, as a stream of bytes.
+package final class CurlStream: ByteStream {
+  /// Nil once it is closed.
+  private var connection: CurlConnection?
+
+  package init(_ connection: CurlConnection) {
+    self.connection = connection
+  }
+
+  package func read(
+    into buffer: inout [UInt8], limit: Int, until deadline: BootTime
+  ) throws(StreamError) -> Int {
+    guard let connection else { throw .lost("it is closed") }
+    do throws(HTTPError) {
+      return try connection.receive(into: &buffer, limit: limit, until: deadline)
+    } catch {
+      throw StreamError(error)
+    }
+  }
+
+  package func write(_ bytes: [UInt8], until deadline: BootTime) throws(StreamError) {
+    guard let connection else { throw .lost("it is closed") }
+    do throws(HTTPError) {
+      try connection.send(bytes, until: deadline)
+    } catch {
+      throw StreamError(error)
+    }
+  }
+
+  package func close() { connection = nil }
+}
+
+extension StreamError {
+  fileprivate init(_ error: HTTPError) {
+    switch error {
+    case .timedOut: self = .timedOut
+    case .connectionLost(let reason), .other(_, let reason): self = .lost(reason)
+    default: self = .lost("\(error)")
+    }
+  }
+}

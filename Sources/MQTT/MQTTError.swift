@@ -1,0 +1,43 @@
+/// Why an MQTT session couldn't do what was asked.
+package enum MQTTError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// What was to be sent can't be said in MQTT.
+  case invalid(String)
+  /// The server's CONNACK said no (MQTT 3.1.1, section 3.2.2.3).
+  case refused(returnCode: UInt8)
+  case subscriptionRefused(topicFilter: String)
+  /// The deadline came before the packet named.
+  case timedOut(waitingFor: String)
+  /// The server ended the connection before the packet named.
+  case closedByServer(waitingFor: String)
+  case connectionLost(String)
+  /// The server sent what no server may.
+  case malformed(PacketError)
+  /// The server sent a packet that nobody asked for.
+  case unexpected(packet: String)
+
+  package var description: String {
+    switch self {
+    case .invalid(let reason): "MQTT can't carry it: \(reason)"
+    case .refused(let code): "MQTT: the server refused the connection: \(connectReturnCodeMeaning(code))"
+    case .subscriptionRefused(let filter): "MQTT: the server refused the subscription to '\(filter)'"
+    case .timedOut(let packet): "MQTT: no \(packet) in time"
+    case .closedByServer(let packet):
+      "MQTT: the server closed the connection before its \(packet)"
+    case .connectionLost(let reason): "MQTT: \(reason)"
+    case .malformed(let error): "MQTT: the server sent what isn't MQTT 3.1.1: \(error)"
+    case .unexpected(let packet): "MQTT: the server sent an unexpected \(packet)"
+    }
+  }
+}
+
+/// What a CONNACK's return code says.
+private func connectReturnCodeMeaning(_ code: UInt8) -> String {
+  switch code {
+  case 1: "it doesn't speak MQTT 3.1.1 (return code 1)"
+  case 2: "it doesn't allow this client identifier (return code 2)"
+  case 3: "it is unavailable (return code 3)"
+  case 4: "bad user name or password (return code 4)"
+  case 5: "not authorized (return code 5)"
+  default: "return code \(code)"
+  }
+}

@@ -1,0 +1,140 @@
+/// How hard a message is tried to be delivered (MQTT 3.1.1, section 4.3). Exactly once isn't offered by AWS IoT.
+package enum DeliveryQuality: UInt8, Sendable {
+  case atMostOnce = 0
+  case atLeastOnce = 1
+}
+
+/// A message on a topic.
+package struct Message: Equatable, Sendable {
+  package var topic: String
+  package var payload: [UInt8]
+
+  package init(topic: String, payload: [UInt8]) {
+    self.topic = topic
+    self.payload = payload
+  }
+}
+
+/// What the client introduces itself with (MQTT 3.1.1, section 3.1).
+package struct ConnectOptions: Equatable, Sendable {
+  /// Who this is. A second connection with the same identifier ends the first.
+  package var clientID: String
+  /// The longest silence before a ping; 0 for none.
+  package var keepAliveSeconds: UInt16
+
+  package init(clientID: String, keepAliveSeconds: UInt16) {
+    self.clientID = clientID
+    self.keepAliveSeconds = keepAliveSeconds
+  }
+}
+
+/// The packets that a client sends (MQTT 3.1.1, section 3).
+enum OutgoingPacket: Equatable {
+  case connect(ConnectOptions)
+  case publish(Message, DeliveryQuality, packetID: UInt16)
+  case publishAcknowledgement(packetID: UInt16)
+  case subscribe(topicFilters: [String], packetID: UInt16)
+  case pingRequest
+  case disconnect
+
+  /// The packet's bytes; `MQTTError.invalid` where a text or the whole is longer than MQTT can tell.
+  func encoded() throws(MQTTError) -> [UInt8] {
+    var body: [UInt8] = []
+    let firstByte: UInt8
+    switch self {
+    case .connect(let options):
+      firstByte = 0x10
+      try append("MQTT", to: &body)
+      // Level 4 is version 3.1.1; the one flag asks for a clean session.
+      body.append(contentsOf: [4, 0x02])
+      append(options.keepAliveSeconds, to: &body)
+      try append(options.clientID, to: &body)
+    case .publish(let message, let quality, let packetID):
+      firstByte = 0x30 | quality.rawValue << 1
+      try append(message.topic, to: &body)
+      if quality == .atLeastOnce { append(packetID, to: &body) }
+      body.append(contentsOf: message.payload)
+    case .publishAcknowledgement(let packetID):
+      firstByte = 0x40
+      append(packetID, to: &body)
+    case .subscribe(let topicFilters, let packetID):
+      firstByte = 0x82
+      append(packetID, to: &body)
+      for filter in topicFilters {
+        try append(filter, to: &body)
+        body.append(DeliveryQuality.atLeastOnce.rawValue)
+      }
+    case .pingRequest:
+      firstByte = 0xC0
+    case .disconnect:
+      firstByte = 0xE0
+    }
+    return try [firstByte] + remainingLength(body.count) + body
+  }
+
+  private func append(_ number: UInt16, to body: inout [UInt8]) {
+    body.append(UInt8(number >> 8))
+    body.append(UInt8(number & 0xFF))
+  }
+
+  private func append(_ text: String, to body: inout [UInt8]) throws(MQTTError) {
+    guard let length = UInt16(exactly: text.utf8.count) else {
+      throw .invalid("a text of \(text.utf8.count) bytes; MQTT carries at most 65,535")
+    }
+    guard !text.utf8.contains(0) else { throw .invalid("a text with a NUL character") }
+    append(length, to: &body)
+    body.append(contentsOf: text.utf8)
+  }
+
+  /// A length in groups of seven bits, the lowest first (section 2.2.3).
+  private func remainingLength(_ length: Int) throws(MQTTError) -> [UInt8] {
+    guard length <= maximumRemainingLength else {
+      throw .invalid("a packet of \(length) bytes; MQTT carries at most \(maximumRemainingLength)")
+    }
+    var encoded: [UInt8] = []
+    var rest = length
+    repeat {
+      let isLast = rest < 0x80
+      encoded.append(UInt8(rest & 0x7F) | (isLast ? 0 : 0x80))
+      rest >>= 7
+    } while rest > 0
+    return encoded
+  }
+}
+
+/// What four groups of seven bits hold (MQTT 3.1.1, section 2.2.3).
+let maximumRemainingLength = 268_435_455
+
+/// The packets that a server sends to a client that subscribes and publishes with quality 0 and 1.
+package enum IncomingPacket: Equatable, Sendable {
+  case connectAcknowledgement(sessionPresent: Bool, returnCode: UInt8)
+  /// `packetID` is nil where no acknowledgement is asked for.
+  case publish(Message, packetID: UInt16?, isDuplicate: Bool)
+  case publishAcknowledgement(packetID: UInt16)
+  case subscribeAcknowledgement(packetID: UInt16, returnCodes: [UInt8])
+  case pingResponse
+
+  /// The packet's name in the specification.
+  package var name: String {
+    switch self {
+    case .connectAcknowledgement: "CONNACK"
+    case .publish: "PUBLISH"
+    case .publishAcknowledgement: "PUBACK"
+    case .subscribeAcknowledgement: "SUBACK"
+    case .pingResponse: "PINGRESP"
+    }
+  }
+}
+
+/// Why bytes aren't a packet that a server may send.
+package struct PacketError: Error, Equatable, Sendable, CustomStringConvertible {
+  package let packet: String
+  package let reason: String
+
+  init(_ packet: String, _ reason: String) {
+    self.packet = packet
+    self.reason = reason
+  }
+
+  package var description: String { "\(packet): \(reason)" }
+}

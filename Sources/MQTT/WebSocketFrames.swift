@@ -1,0 +1,140 @@
+/// The kinds of WebSocket frame (RFC 6455, section 5.2).
+package enum WebSocketOpcode: UInt8, Sendable {
+  case continuation = 0
+  case text = 1
+  case binary = 2
+  case close = 8
+  case ping = 9
+  case pong = 10
+
+  var isControl: Bool { rawValue >= 8 }
+}
+
+/// A whole, final frame as a client sends it: masked with `mask` (RFC 6455, section 5.3).
+package func webSocketFrame(_ opcode: WebSocketOpcode, _ payload: [UInt8], mask: UInt32) -> [UInt8] {
+  var frame: [UInt8] = [0x80 | opcode.rawValue]
+  frame.reserveCapacity(payload.count + 14)
+  switch payload.count {
+  case 0..<126:
+    frame.append(0x80 | UInt8(payload.count))
+  case 126...0xFFFF:
+    frame.append(0x80 | 126)
+    frame.append(contentsOf: [UInt8(payload.count >> 8), UInt8(payload.count & 0xFF)])
+  default:
+    frame.append(0x80 | 127)
+    for shift in stride(from: 56, through: 0, by: -8) {
+      frame.append(UInt8(truncatingIfNeeded: payload.count >> shift))
+    }
+  }
+  let key = (0..<4).map { UInt8(truncatingIfNeeded: mask >> (24 - 8 * UInt32($0))) }
+  frame.append(contentsOf: key)
+  for (index, byte) in payload.enumerated() { frame.append(byte ^ key[index & 3]) }
+  return frame
+}
+
+/// What a server's frames say, one thing at a time.
+package enum WebSocketEvent: Equatable, Sendable {
+  /// Bytes of a binary message; where one frame or message ends and the next begins means nothing to MQTT
+  /// (MQTT 3.1.1, section 6).
+  case data([UInt8])
+  case ping([UInt8])
+  case pong
+  /// The server closes; the code is nil where it gave none (RFC 6455, section 7.4).
+  case close(code: UInt16?, reason: String)
+}
+
+/// Why bytes aren't the frames of a WebSocket server.
+package struct WebSocketError: Error, Equatable, Sendable, CustomStringConvertible {
+  package let reason: String
+
+  init(_ reason: String) { self.reason = reason }
+
+  package var description: String { "WebSocket: \(reason)" }
+}
+
+/// Finds frames in bytes that arrive in pieces (RFC 6455, section 5).
+///
+/// Payloads are passed on as they arrive, so that a frame of any size takes no memory; only a header, or a control
+/// frame of at most 125 bytes, is waited for.
+package struct WebSocketFrameReader {
+  private var buffer: [UInt8] = []
+  /// What is still to come of the data frame that has begun.
+  private var remainingPayload: UInt64 = 0
+  /// Whether a message has begun whose last fragment hasn't.
+  private var isInMessage = false
+
+  package init() {}
+
+  package mutating func append(_ bytes: some Sequence<UInt8>) {
+    buffer.append(contentsOf: bytes)
+  }
+
+  /// The next event; nil where the bytes for one haven't arrived.
+  package mutating func next() throws(WebSocketError) -> WebSocketEvent? {
+    while remainingPayload == 0 {
+      guard let header = try header() else { return nil }
+      if header.opcode.isControl {
+        guard buffer.count - header.size >= Int(header.length) else { return nil }
+        let payload = Array(buffer[header.size..<(header.size + Int(header.length))])
+        buffer.removeFirst(header.size + payload.count)
+        return try controlEvent(header.opcode, payload)
+      }
+      buffer.removeFirst(header.size)
+      isInMessage = !header.isFinal
+      remainingPayload = header.length
+    }
+    guard !buffer.isEmpty else { return nil }
+    let count = Int(min(UInt64(buffer.count), remainingPayload))
+    let data = Array(buffer.prefix(count))
+    if count == buffer.count { buffer = [] } else { buffer.removeFirst(count) }
+    remainingPayload -= UInt64(count)
+    return .data(data)
+  }
+
+  private struct Header {
+    var isFinal: Bool
+    var opcode: WebSocketOpcode
+    var length: UInt64
+    var size: Int
+  }
+
+  /// The header of the next frame; nil where it isn't complete.
+  private func header() throws(WebSocketError) -> Header? {
+    guard let first = buffer.first else { return nil }
+    guard first & 0x70 == 0 else { throw WebSocketError("reserved bits are set") }
+    guard let opcode = WebSocketOpcode(rawValue: first & 0x0F) else {
+      throw WebSocketError("there is no opcode \(first & 0x0F)")
+    }
+    let isFinal = first & 0x80 != 0
+    switch opcode {
+    case .text: throw WebSocketError("a text message; MQTT is binary")
+    case .binary where isInMessage: throw WebSocketError("a new message inside another")
+    case .continuation where !isInMessage: throw WebSocketError("a continuation of nothing")
+    default: break
+    }
+    guard let second = buffer.dropFirst().first else { return nil }
+    guard second & 0x80 == 0 else { throw WebSocketError("a server's frame is masked") }
+    let shortLength = second & 0x7F
+    if opcode.isControl, !isFinal || shortLength > 125 {
+      throw WebSocketError("a control frame is fragmented or longer than 125 bytes")
+    }
+    let extraSize = shortLength < 126 ? 0 : shortLength == 126 ? 2 : 8
+    guard buffer.count >= 2 + extraSize else { return nil }
+    var length = extraSize == 0 ? UInt64(shortLength) : 0
+    for byte in buffer[2..<(2 + extraSize)] { length = length << 8 | UInt64(byte) }
+    guard length >> 63 == 0 else { throw WebSocketError("a length of more than 63 bits") }
+    return Header(isFinal: isFinal, opcode: opcode, length: length, size: 2 + extraSize)
+  }
+
+  private func controlEvent(
+    _ opcode: WebSocketOpcode, _ payload: [UInt8]
+  ) throws(WebSocketError) -> WebSocketEvent {
+    guard opcode == .close else { return opcode == .ping ? .ping(payload) : .pong }
+    guard payload.count != 1 else { throw WebSocketError("a close frame with half a code") }
+    guard payload.count >= 2 else { return .close(code: nil, reason: "") }
+    guard let reason = String(validating: payload.dropFirst(2), as: UTF8.self) else {
+      throw WebSocketError("a close frame whose reason isn't UTF-8")
+    }
+    return .close(code: UInt16(payload[0]) << 8 | UInt16(payload[1]), reason: reason)
+  }
+}

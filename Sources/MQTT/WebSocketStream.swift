@@ -1,0 +1,156 @@
+package import Platform
+
+/// A WebSocket as a stream of bytes (RFC 6455), with MQTT in binary messages.
+///
+/// Our own, because Debian 12's libcurl 7.88.1 speaks no `wss`, and 200 lines are fewer than another libcurl.
+package final class WebSocketStream: ByteStream {
+  /// Bytes of the answer to the upgrade, up to its empty line.
+  static let headLimit = 16_384
+
+  private let stream: any ByteStream
+  private let time: any TimeKeeper
+  private var frames = WebSocketFrameReader()
+  /// What arrived and nobody has read.
+  private var data: [UInt8] = []
+  private var isClosing = false
+
+  /// Upgrades `stream`, and waits for the server's agreement.
+  package init(
+    upgrading stream: any ByteStream, with upgrade: WebSocketUpgrade, time: any TimeKeeper,
+    until deadline: BootTime
+  ) throws(WebSocketFailure) {
+    self.stream = stream
+    self.time = time
+    do throws(StreamError) {
+      let request = try malformed(upgrade.request)
+      try stream.write(request, until: deadline)
+    } catch {
+      throw .stream(error)
+    }
+    let (answer, rest) = try Self.answer(from: stream, until: deadline)
+    do throws(WebSocketError) {
+      try upgrade.check(answer)
+    } catch {
+      throw .refused(answer, error, body: String(decoding: rest.prefix(512), as: UTF8.self))
+    }
+    frames.append(rest)
+  }
+
+  package func read(
+    into buffer: inout [UInt8], limit: Int, until deadline: BootTime
+  ) throws(StreamError) -> Int {
+    var hasLooked = false
+    while data.isEmpty {
+      switch try malformed({ () throws(WebSocketError) in try frames.next() }) {
+      case .data(let bytes):
+        data = bytes
+      case .ping(let payload):
+        try answer(.pong, payload, until: deadline)
+      case .pong:
+        break
+      case .close(let code, let reason):
+        // The answer that a server wants before it hangs up; whether it gets it changes nothing.
+        try? answer(.close, [], until: deadline)
+        isClosing = true
+        guard let code, code != 1_000 else { return 0 }
+        throw .lost("the server closed the WebSocket with code \(code)\(reason.isEmpty ? "" : ": \(reason)")")
+      case nil:
+        // A server that sends nothing but pings, or single bytes of a header, mustn't keep us.
+        if hasLooked, time.bootTime >= deadline { throw .timedOut }
+        hasLooked = true
+        var bytes: [UInt8] = []
+        guard try stream.read(into: &bytes, limit: max(limit, 512), until: deadline) > 0 else { return 0 }
+        frames.append(bytes)
+      }
+    }
+    let count = min(limit, data.count)
+    buffer.append(contentsOf: data.prefix(count))
+    data = count == data.count ? [] : Array(data.dropFirst(count))
+    return count
+  }
+
+  package func write(_ bytes: [UInt8], until deadline: BootTime) throws(StreamError) {
+    try stream.write(frame(.binary, bytes), until: deadline)
+  }
+
+  package func close() {
+    if !isClosing {
+      // Politeness: 1000, "normal closure". The connection goes either way, and nobody waits for it.
+      try? stream.write(frame(.close, [0x03, 0xE8]), until: BootTime(nanosecondsSinceBoot: 0))
+      isClosing = true
+    }
+    stream.close()
+  }
+
+  private func frame(_ opcode: WebSocketOpcode, _ payload: [UInt8]) -> [UInt8] {
+    webSocketFrame(opcode, payload, mask: .random(in: .min ... .max))
+  }
+
+  private func answer(_ opcode: WebSocketOpcode, _ payload: [UInt8], until deadline: BootTime)
+    throws(StreamError)
+  {
+    do throws(StreamError) {
+      try stream.write(frame(opcode, payload), until: deadline)
+    } catch .timedOut {
+      // Half a frame may be out: this isn't a wait that somebody could repeat.
+      throw .lost("a WebSocket frame couldn't be written in time")
+    }
+  }
+
+  /// The head of the server's answer, and what came behind it.
+  private static func answer(
+    from stream: any ByteStream, until deadline: BootTime
+  ) throws(WebSocketFailure) -> (WebSocketAnswer, rest: [UInt8]) {
+    var bytes: [UInt8] = []
+    do throws(StreamError) {
+      while true {
+        if let end = endOfHead(bytes) {
+          let head = Array(bytes.prefix(end))
+          let answer = try malformed { () throws(WebSocketError) in try WebSocketAnswer(parsing: head) }
+          return (answer, Array(bytes.dropFirst(end + 4)))
+        }
+        guard bytes.count < headLimit else {
+          throw .malformed("the answer to the WebSocket upgrade has more than \(headLimit) bytes")
+        }
+        guard try stream.read(into: &bytes, limit: 1_024, until: deadline) > 0 else {
+          throw .lost("the server closed it before it answered the WebSocket upgrade")
+        }
+      }
+    } catch {
+      throw .stream(error)
+    }
+  }
+}
+
+/// Why a connection didn't become a WebSocket.
+package enum WebSocketFailure: Error, Equatable, Sendable, CustomStringConvertible {
+  case stream(StreamError)
+  /// The server answered, but not with an upgrade; `body` is the beginning of what it said.
+  case refused(WebSocketAnswer, WebSocketError, body: String)
+
+  package var description: String {
+    switch self {
+    case .stream(let error):
+      return "WebSocket: \(error)"
+    case .refused(let answer, let error, let body):
+      let type = answer.value(of: "x-amzn-errortype").map { ", \($0)" } ?? ""
+      return "\(error)\(type)\(body.isEmpty ? "" : ": \(body)")"
+    }
+  }
+}
+
+/// How many bytes come before the empty line that ends a head; nil where it hasn't arrived.
+private func endOfHead(_ bytes: [UInt8]) -> Int? {
+  let ending: [UInt8] = [0x0D, 0x0A, 0x0D, 0x0A]
+  guard bytes.count >= ending.count else { return nil }
+  return (0...(bytes.count - ending.count)).first { bytes[$0..<($0 + ending.count)].elementsEqual(ending) }
+}
+
+/// What `call` returned; its complaint about the frames as one about the stream.
+private func malformed<Value>(_ call: () throws(WebSocketError) -> Value) throws(StreamError) -> Value {
+  do throws(WebSocketError) {
+    return try call()
+  } catch {
+    throw .malformed(error.reason)
+  }
+}

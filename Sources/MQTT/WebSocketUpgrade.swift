@@ -1,0 +1,61 @@
+import COpenSSL
+import WireFormats
+
+/// The HTTP/1.1 request that turns a connection into a WebSocket, and the answer to it (RFC 6455, section 4).
+package struct WebSocketUpgrade {
+  /// Host, and port where it isn't the scheme's, as a URL has them.
+  package var host: String
+  /// Path and query, percent-encoded.
+  package var target: String
+  private let key: String
+
+  /// A request with a fresh random key.
+  package init(host: String, target: String) {
+    self.init(host: host, target: target, nonce: (0..<16).map { _ in UInt8.random(in: .min ... .max) })
+  }
+
+  init(host: String, target: String, nonce: [UInt8]) {
+    self.host = host
+    self.target = target
+    key = base64(nonce)
+  }
+
+  /// The request's bytes; an error where host or target would break out of their line.
+  func request() throws(WebSocketError) -> [UInt8] {
+    for text in [host, target] {
+      guard text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+        throw WebSocketError("a space or control character in the URL")
+      }
+    }
+    let lines = [
+      "GET \(target) HTTP/1.1", "Host: \(host)", "Upgrade: websocket", "Connection: Upgrade",
+      "Sec-WebSocket-Key: \(key)", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Protocol: mqtt", "", "",
+    ]
+    return Array(lines.joined(separator: "\r\n").utf8)
+  }
+
+  /// Checks the server's answer, from its status line to its last header field.
+  func check(_ head: WebSocketAnswer) throws(WebSocketError) {
+    guard head.status == 101 else { throw WebSocketError("the server answered with status \(head.status)") }
+    guard head.hasToken("websocket", in: "upgrade"), head.hasToken("upgrade", in: "connection") else {
+      throw WebSocketError("the server's answer doesn't upgrade to WebSocket")
+    }
+    guard head.value(of: "sec-websocket-accept") == acceptance else {
+      throw WebSocketError("the server's Sec-WebSocket-Accept isn't the answer to our key")
+    }
+    guard head.value(of: "sec-websocket-protocol")?.lowercased() == "mqtt" else {
+      throw WebSocketError("the server doesn't speak MQTT over WebSocket")
+    }
+    guard head.value(of: "sec-websocket-extensions") == nil else {
+      throw WebSocketError("the server chose an extension that wasn't offered")
+    }
+  }
+
+  /// What `Sec-WebSocket-Accept` has to be: the digest of the key and a number that only WebSocket servers know.
+  var acceptance: String {
+    let text = Array((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8)
+    var digest = [UInt8](repeating: 0, count: Int(SHA_DIGEST_LENGTH))
+    _ = unsafe SHA1(text, text.count, &digest)
+    return base64(digest)
+  }
+}

@@ -1,0 +1,42 @@
+import CLinux
+import Glibc
+
+/// What a descriptor is waited for to be.
+package enum Readiness: Sendable {
+  case readable
+  case writable
+}
+
+/// Why a wait for a descriptor ended.
+package enum ReadinessWake: Sendable {
+  /// It is ready, or broken, which the next call on it will say.
+  case ready
+  case deadline
+  case shutdown
+}
+
+/// Waits until `descriptor` is ready, `deadline` is there or the process was asked to stop.
+///
+/// poll(2) with a timerfd of `CLOCK_BOOTTIME` beside it: time in which the machine was suspended counts.
+package func wait(
+  for descriptor: Int32, toBe readiness: Readiness, until deadline: BootTime, or shutdown: ShutdownSignal?
+) throws(Errno) -> ReadinessWake {
+  if let shutdown, shutdown.isRequested { return .shutdown }
+  let timer = FileDescriptor(
+    owning: try retryingOnInterrupt { timerfd_create(CLOCK_BOOTTIME, Int32(TFD_CLOEXEC)) })
+  var setting = itimerspec()
+  // All zero would disarm the timer; a moment long past fires at once.
+  let nanoseconds = max(1, deadline.nanosecondsSinceBoot)
+  setting.it_value.tv_sec = Int(nanoseconds / 1_000_000_000)
+  setting.it_value.tv_nsec = Int(nanoseconds % 1_000_000_000)
+  let absolute = Int32(TFD_TIMER_ABSTIME)
+  _ = try retryingOnInterrupt { unsafe timerfd_settime(timer.rawValue, absolute, &setting, nil) }
+  var waits = [
+    pollfd(fd: shutdown?.descriptor ?? -1, events: Int16(POLLIN), revents: 0),
+    pollfd(fd: descriptor, events: Int16(readiness == .readable ? POLLIN : POLLOUT), revents: 0),
+    pollfd(fd: timer.rawValue, events: Int16(POLLIN), revents: 0),
+  ]
+  _ = try retryingOnInterrupt { unsafe poll(&waits, nfds_t(waits.count), -1) }
+  if let shutdown, shutdown.isRequested { return .shutdown }
+  return waits[1].revents != 0 ? .ready : .deadline
+}

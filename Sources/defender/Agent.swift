@@ -1,0 +1,52 @@
+import AWSClient
+import DefenderFunction
+import LambdaRuntime
+import Platform
+import WireFormats
+
+/// `function_handler` outside of Lambda: the loop that never returns by itself.
+struct Agent: ~Copyable {
+  private var handler: PublishMetricsHandler
+  private let publisher: MQTTPublisher?
+  private let manager: ServiceManager?
+  private let description: String
+  private let once: Bool
+  private let log: Log
+
+  init(_ environment: Environment, time: any TimeKeeper, log: Log, once: Bool) throws {
+    var configuration = try Configuration(environment)
+    // The Python agent doesn't publish its first sample either. Who wants one report gets it, without deltas.
+    configuration.beginsWithBaseline = !once
+    let publisher = try makePublisher(configuration, environment, time: time, log: log)
+    self.publisher = publisher as? MQTTPublisher
+    manager = ServiceManager(environment)
+    var pacer: any TimeKeeper = manager.flatMap { WatchedTime(time, reportingTo: $0) } ?? time
+    if let mqtt = self.publisher { pacer = KeepAliveTime(pacer, keepingAlive: mqtt) }
+    description =
+      "reports about \(configuration.thingName ?? "no thing in particular") every "
+      + "\(configuration.interval.inSeconds) s over \(publisher.transport)"
+    self.once = once
+    self.log = log
+    handler = PublishMetricsHandler(configuration, publisher: publisher, time: pacer, log: log)
+  }
+
+  /// Reports until the process is asked to stop; false where `--once` was asked for and nothing was published.
+  mutating func run() throws -> Bool {
+    log.info("Begins with \(description).")
+    manager?.ready(status: description)
+    defer {
+      manager?.stopping()
+      publisher?.disconnect()
+    }
+    // The last moment that can be told: nobody waits for an answer.
+    let context = try Context(requestID: "agent", deadline: WallTime(nanosecondsSinceEpoch: .max))
+    do {
+      let response = try handler.handle(Event(Array((once ? "{\"reports\":1}" : "{}").utf8)), context)
+      log.info("Ends: \(String(decoding: response.body, as: UTF8.self)).")
+      return true
+    } catch let failure as InvocationFailure {
+      log.error(failure.message)
+      return !once
+    }
+  }
+}

@@ -1,0 +1,265 @@
+import ArgumentParser
+import DefenderFunction
+import Glibc
+import Platform
+
+/// `defender agent`: the agent as a daemon, with the Python agent's command line.
+struct AgentCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "agent",
+    abstract: "Reports this device to AWS IoT Device Defender until it is stopped.",
+    discussion: """
+      Takes the whole command line of AWS's Python agent (agent.py), in all of its spellings, @file included. Over MQTT \
+      with the device's certificate (port 8883, or 443), over a signed WebSocket (--use-websocket), or over HTTPS \
+      (--transport https). The first sample isn't published: the deltas are counted from it.
+
+      Every option can also be an environment variable, as bootstrap reads it; an option wins.
+
+      Examples:
+        defender agent -e abc-ats.iot.eu-central-1.amazonaws.com -r AmazonRootCA1.pem -c device.pem -k device.key \
+      -id pump-7 -f json -i 300
+        defender agent @agent_args.txt
+        defender agent -e abc-ats.iot.eu-central-1.amazonaws.com -t pump-7 --use-websocket -se eu-central-1
+        defender agent --dry-run -f json -i 5
+
+      Exit status: 0 it was asked to end; 1 with --once, the report wasn't published; 2 it couldn't start; 64 wrong \
+      command line.
+      """)
+
+  @OptionGroup(title: "Connection") var connection: AgentConnectionOptions
+  @OptionGroup(title: "Reports") var report: AgentReportOptions
+
+  @Flag(help: "Make one report at once, publish it, and end.")
+  var once = false
+
+  @Option(help: ArgumentHelp("The format of log lines: text or json.", valueName: "format"))
+  var logFormat: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "How much is logged: NoLogs, Fatal, Error, Warn, Info, Debug or Trace.", valueName: "level"))
+  var verbosity: String?
+
+  func run() throws {
+    do {
+      let environment = try environment(over: .ofThisProcess)
+      let log = Log(environment)
+      let shutdown = try ShutdownSignal()
+      let time = SystemTime(shutdown: shutdown)
+      if report.dryRun {
+        try DryRun(environment, cborFile: "cbor_metrics").run(
+          interval: report.interval ?? 300, once: once, time: time, log: log)
+      } else {
+        var agent = try Agent(environment, time: time, log: log, once: once)
+        guard try agent.run() else { throw ExitCode(CommandFailure.Status.failed.rawValue) }
+      }
+    } catch let error as ExitCode {
+      throw error
+    } catch let error as ConfigurationError {
+      let mistakes = error.mistakes.map { mistake in
+        let option = optionsByVariable[mistake.variable].map { "\($0) (or \(mistake.variable))" }
+        return "\(option ?? mistake.variable) \(mistake.problem)"
+      }
+      throw CommandFailure(mistakes.joined(separator: "\n  "), status: .notRun)
+    } catch {
+      throw CommandFailure("\(error)", status: .notRun)
+    }
+  }
+
+  /// The environment with what the options say in it.
+  func environment(over inherited: Environment) throws -> Environment {
+    var variables = inherited.all
+    try connection.set(&variables)
+    try report.set(&variables, clientID: connection.clientID)
+    if let logFormat { variables["AWS_LAMBDA_LOG_FORMAT"] = logFormat }
+    if let verbosity {
+      let levels = [
+        "nologs": "FATAL", "trace": "TRACE", "debug": "DEBUG", "info": "INFO", "warn": "WARN",
+        "error": "ERROR", "fatal": "FATAL",
+      ]
+      guard let level = levels[verbosity.lowercased()] else {
+        throw CommandFailure(
+          "--verbosity is '\(verbosity)'; allowed are NoLogs, Fatal, Error, Warn, Info, Debug and Trace.",
+          status: .notRun)
+      }
+      variables["AWS_LAMBDA_LOG_LEVEL"] = level
+    }
+    return Environment(variables)
+  }
+}
+
+/// The option that sets a variable, for people who have never seen the variable.
+private let optionsByVariable = [
+  "DEFENDER_MQTT_ENDPOINT": "--endpoint", "AWS_CA_BUNDLE": "--rootCA", "DEFENDER_CERTIFICATE_FILE": "--cert",
+  "DEFENDER_PRIVATE_KEY_FILE": "--key", "DEFENDER_CLIENT_ID": "--client_id", "AWS_REGION": "--signing-region",
+  "DEFENDER_CONNECTION": "--connection", "DEFENDER_KEEP_ALIVE_SECONDS": "--keep-alive",
+  "DEFENDER_ACKNOWLEDGE": "--acknowledge", "AWS_ENDPOINT_URL_IOT_DATA_PLANE": "--endpoint",
+  "DEFENDER_THING_NAME": "--thing_name", "AWS_IOT_THING_NAME": "--thing_name", "DEFENDER_FORMAT": "--format",
+  "DEFENDER_TOPIC": "--topic", "SAMPLE_INTERVAL_SECONDS": "--interval", "PROCFS_PATH": "--procfs",
+  "DEFENDER_MINIMUM_INTERVAL_SECONDS": "--minimum-interval", "DEFENDER_TRANSPORT": "--transport",
+  "DEFENDER_STATE_DIRECTORY": "--state-directory",
+]
+
+/// Where reports go, and who sends them.
+struct AgentConnectionOptions: ParsableArguments {
+  @Option(
+    name: [.customShort("e"), .long],
+    help: ArgumentHelp("The account's AWS IoT endpoint, host or host:port.", valueName: "endpoint"))
+  var endpoint: String?
+
+  @Option(
+    name: [.customShort("r"), .customLong("rootCA"), .customLong("ca")],
+    help: ArgumentHelp(
+      "PEM file of the authorities to trust (default: Amazon's, then the system's).", valueName: "file"))
+  var rootCA: String?
+
+  @Option(
+    name: [.customShort("c"), .customLong("cert"), .customLong("certificate")],
+    help: ArgumentHelp("PEM file of the device's certificate.", valueName: "file"))
+  var certificate: String?
+
+  @Option(
+    name: [.customShort("k"), .customLong("key"), .customLong("private-key")],
+    help: ArgumentHelp("PEM file of the certificate's private key.", valueName: "file"))
+  var key: String?
+
+  @Option(
+    name: [.customLong("id", withSingleDash: true), .customLong("client_id"), .customLong("client-id")],
+    help: ArgumentHelp(
+      "MQTT client id, also the thing's name where that isn't given (default: the thing's name and -defender).",
+      valueName: "id"))
+  var clientID: String?
+
+  @Flag(
+    name: [.customShort("w"), .customLong("use-websocket")],
+    help: "MQTT over a WebSocket on port 443, signed with AWS credentials.")
+  var usesWebSocket = false
+
+  @Option(
+    name: [.customLong("se", withSingleDash: true), .customLong("signing-region")],
+    help: ArgumentHelp("The region to sign for (default: AWS_REGION, else us-east-1).", valueName: "region"))
+  var signingRegion: String?
+
+  @Option(
+    name: [.customLong("ph", withSingleDash: true), .customLong("proxy-host")],
+    help: ArgumentHelp("The HTTP proxy to connect through.", valueName: "host"))
+  var proxyHost: String?
+
+  @Option(
+    name: [.customLong("pp", withSingleDash: true), .customLong("proxy-port")],
+    help: ArgumentHelp("The proxy's port.", valueName: "port"))
+  var proxyPort: UInt16 = 8_080
+
+  @Option(help: ArgumentHelp("mqtt or https.", valueName: "transport"))
+  var transport: String?
+
+  @Option(
+    name: .customLong("connection"),
+    help: ArgumentHelp(
+      "persistent: stay connected; per-report: connect for each report, with nothing open between.",
+      valueName: "mode"))
+  var mode: String?
+
+  @Option(help: ArgumentHelp("The longest silence on a connection, 30 to 1200.", valueName: "seconds"))
+  var keepAlive: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "What moves the deltas on: publish (the broker took the report) or accepted (Device Defender did).",
+      valueName: "event"))
+  var acknowledge: String?
+
+  func set(_ variables: inout [String: String]) throws {
+    let transport = transport ?? variables["DEFENDER_TRANSPORT"] ?? "mqtt"
+    variables["DEFENDER_TRANSPORT"] = transport
+    if let endpoint {
+      let target = usesWebSocket && !endpoint.contains("://") ? "wss://\(endpoint)" : endpoint
+      variables["DEFENDER_MQTT_ENDPOINT"] = target
+      if transport == "https" { variables["AWS_ENDPOINT_URL_IOT_DATA_PLANE"] = httpsURL(endpoint) }
+    }
+    let others = [
+      "AWS_CA_BUNDLE": rootCA, "DEFENDER_CERTIFICATE_FILE": certificate, "DEFENDER_PRIVATE_KEY_FILE": key,
+      "DEFENDER_CLIENT_ID": clientID, "AWS_REGION": signingRegion, "DEFENDER_CONNECTION": mode,
+      "DEFENDER_KEEP_ALIVE_SECONDS": keepAlive.map { String($0) }, "DEFENDER_ACKNOWLEDGE": acknowledge,
+      "HTTPS_PROXY": proxyHost.map { "http://\($0):\(proxyPort)" },
+    ]
+    for case (let name, let value?) in others { variables[name] = value }
+    if proxyHost != nil {
+      // In lower case it would count first; what was given here wins.
+      variables["https_proxy"] = nil
+    }
+    if usesWebSocket, variables["AWS_REGION"] == nil, variables["AWS_DEFAULT_REGION"] == nil {
+      variables["AWS_REGION"] = "us-east-1"
+    }
+  }
+
+  /// The endpoint for HTTPS: 8443 is where certificates are taken without more ado.
+  private func httpsURL(_ endpoint: String) -> String {
+    if endpoint.contains("://") { return endpoint }
+    return certificate != nil && !endpoint.contains(":") ? "https://\(endpoint):8443" : "https://\(endpoint)"
+  }
+}
+
+/// What is reported, and how often.
+struct AgentReportOptions: ParsableArguments {
+  @Option(
+    name: [.customShort("t"), .customLong("thing_name"), .customLong("thing-name")],
+    help: ArgumentHelp("The thing that the reports are about (default: the client id).", valueName: "name"))
+  var thingName: String?
+
+  @Flag(
+    name: [.customShort("d"), .customLong("dryrun"), .customLong("dry-run")],
+    help: "Print the reports and publish none; CBOR also goes to the file cbor_metrics.")
+  var dryRun = false
+
+  @Option(
+    name: [.customShort("i"), .long],
+    help: ArgumentHelp(
+      "Seconds between reports (default: 300); fewer are raised to that.", valueName: "seconds"))
+  var interval: Double?
+
+  @Option(
+    help: ArgumentHelp(
+      "The least interval allowed; Device Defender throttles below 300.", valueName: "seconds"))
+  var minimumInterval: Double?
+
+  @Flag(
+    name: [.customShort("s"), .customLong("short_tags"), .customLong("short-names")],
+    help: "Use the short names of fields.")
+  var shortNames = false
+
+  @Option(name: [.customShort("f"), .long], help: ArgumentHelp("json or cbor.", valueName: "format"))
+  var format: String?
+
+  @Flag(
+    name: [
+      .customLong("cm", withSingleDash: true), .customLong("include-custom-metrics"),
+      .customLong("custom-metrics"),
+    ],
+    help: "Add the custom metric cpu_usage.")
+  var customMetrics = false
+
+  @Option(
+    help: ArgumentHelp(
+      "The topic, with {thing} and {format} (default: Device Defender's own).", valueName: "template"))
+  var topic: String?
+
+  @Option(
+    help: ArgumentHelp("Where deltas and report ids survive a restart.", valueName: "directory"))
+  var stateDirectory: String?
+
+  @Option(help: ArgumentHelp("The procfs to read.", valueName: "path"))
+  var procfs: String?
+
+  func set(_ variables: inout [String: String], clientID: String?) throws {
+    if shortNames { variables["DEFENDER_NAMES"] = "short" }
+    if customMetrics { variables["DEFENDER_CUSTOM_METRICS"] = "cpu_usage" }
+    let others = [
+      "DEFENDER_THING_NAME": thingName ?? clientID, "DEFENDER_FORMAT": format, "DEFENDER_TOPIC": topic,
+      "DEFENDER_STATE_DIRECTORY": stateDirectory, "PROCFS_PATH": procfs,
+      "SAMPLE_INTERVAL_SECONDS": interval.map { "\($0)" },
+      "DEFENDER_MINIMUM_INTERVAL_SECONDS": minimumInterval.map { "\($0)" },
+    ]
+    for case (let name, let value?) in others { variables[name] = value }
+  }
+}

@@ -1,0 +1,63 @@
+import DefenderFunction
+import DeviceDefender
+import Glibc
+import Platform
+import WireFormats
+
+/// Samples and shows reports, and publishes none: the Python agent's `--dryrun`.
+struct DryRun {
+  private let format: ReportFormat
+  private let names: ReportNames
+  private let procfs: String
+  /// Where a CBOR report is left, anew each time, as the Python agent does.
+  private let cborFile: String
+
+  init(_ environment: Environment, cborFile: String) throws(CommandFailure) {
+    format = try Self.choice("--format", environment.value("DEFENDER_FORMAT"), or: .json)
+    names = try Self.choice("names", environment.value("DEFENDER_NAMES"), or: .long)
+    procfs = environment.value("PROCFS_PATH") ?? "/proc"
+    self.cborFile = cborFile
+  }
+
+  private static func choice<Value: RawRepresentable<String> & CaseIterable>(
+    _ name: String, _ text: String?, or standard: Value
+  ) throws(CommandFailure) -> Value {
+    guard let text else { return standard }
+    guard let value = Value(rawValue: text) else {
+      let allowed = Value.allCases.map(\.rawValue).joined(separator: ", ")
+      throw CommandFailure("\(name) is '\(text)'; allowed: \(allowed).", status: .notRun)
+    }
+    return value
+  }
+
+  /// Shows a report at once and then one each `interval` seconds, until the process is asked to stop.
+  func run(interval: Double, once: Bool, time: SystemTime, log: Log) throws {
+    guard Configuration.intervalRange.contains(interval) else {
+      throw CommandFailure(
+        "--interval is \(interval); allowed is above 0 and at most 604800.", status: .notRun)
+    }
+    let console = Console()
+    var collector = Collector(procfs: ProcRoot(procfs), log: log)
+    var schedule = ReportSchedule(interval: .seconds(interval), first: time.bootTime)
+    var baseline: Baseline?
+    while time.sleep(until: schedule.next) == .onTime {
+      let snapshot = collector.snapshot()
+      let id = UInt64(max(1, time.wallTime.secondsSinceEpoch))
+      let report = Report(id: id, snapshot: snapshot, baseline: baseline)
+      console.output(readable(report.encoded(as: .json, names: names)))
+      if format == .cbor { try write(report.encoded(as: .cbor, names: names)) }
+      baseline = Baseline(snapshot)
+      if once { return }
+      schedule.advance(past: time.bootTime)
+    }
+  }
+
+  private func write(_ bytes: [UInt8]) throws(CommandFailure) {
+    do throws(Errno) {
+      let descriptor = try retryingOnInterrupt { unsafe creat(cborFile, 0o644) }
+      try FileDescriptor(owning: descriptor).writeAll(bytes)
+    } catch {
+      throw CommandFailure("The report can't be written to '\(cborFile)': \(error).", status: .notRun)
+    }
+  }
+}

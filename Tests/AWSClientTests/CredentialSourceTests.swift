@@ -1,0 +1,460 @@
+import AWSClient
+import Glibc
+import HTTPClient
+import Platform
+import TestSupport
+import Testing
+
+private let now = WallTime(secondsSinceEpoch: 1_767_225_600)  // 2026-01-01T00:00:00Z
+
+private func json(_ text: String, status: Int = 200) -> Result<HTTPResponse, HTTPError> {
+  .success(HTTPResponse(status: status, body: Array(text.utf8)))
+}
+
+private func containerAnswer(_ number: Int, expiration: String) -> Result<HTTPResponse, HTTPError> {
+  json(
+    #"{"AccessKeyId":"A\#(number)","SecretAccessKey":"hunter2","Token":"T","Expiration":"\#(expiration)"}"#)
+}
+
+/// A context for tests: its clock stands still, its log is kept, its files are given.
+private final class Surroundings {
+  let time = ManualTime(wallTime: now)
+  let exchange: ScriptedExchange
+  var warnings: [String] = []
+  var files: [String: String] = [:]
+
+  init(_ answers: [Result<HTTPResponse, HTTPError>] = []) {
+    exchange = ScriptedExchange(answers)
+  }
+
+  func context(_ variables: [String: String]) -> CredentialContext {
+    let log = Log { level, line in
+      if level == .warn { self.warnings.append(String(decoding: line, as: UTF8.self)) }
+    }
+    var context = CredentialContext(Environment(variables), exchange: exchange, time: time, log: log)
+    context.readFile = { (path) throws(Errno) in
+      guard let text = self.files[path] else { throw .noSuchFile }
+      return Array(text.utf8)
+    }
+    return context
+  }
+
+  /// The reason that `source` gives for failing.
+  func reason(_ source: any CredentialSource) throws -> String {
+    "\(try #require(throws: CredentialError.self) { try source.credentials(at: now) })"
+  }
+}
+
+private let container = [
+  "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://localhost:8080/2016-11-01/credentialprovider/"
+]
+
+struct `Credentials of a container` {
+  @Test(arguments: ["null", "[]", "", "{", #"{"AccessKeyId":"A""#])
+  func `are asked for again where the answer is none yet`(body: String) throws {
+    let surroundings = Surroundings([
+      json(body), json(body), containerAnswer(1, expiration: "2026-01-01T01:00:00Z"),
+    ])
+    let source = ContainerCredentials(surroundings.context(container))
+    #expect(try source.credentials(at: now)?.accessKeyID == "A1")
+    #expect(surroundings.exchange.requests.count == 3)
+    #expect(surroundings.time.sleeps.count == 2)
+  }
+
+  @Test(arguments: [
+    (#"{"SecretAccessKey":"hunter2"}"#, "has no AccessKeyId"),
+    (#"{"AccessKeyId":"A"}"#, "has no SecretAccessKey"),
+    (#"{"AccessKeyId":"","SecretAccessKey":"hunter2"}"#, "AccessKeyId is empty"),
+    (#"{"AccessKeyId":"A","SecretAccessKey":["hunter2"]}"#, "SecretAccessKey is an array"),
+    (#"{"AccessKeyId":"A","SecretAccessKey":"hunter2","Expiration":"hunter2"}"#, "Expiration isn't a time"),
+    (
+      #"{"AccessKeyId":"A","SecretAccessKey":"hunter2","Expiration":"2025-12-31T23:59:59Z"}"#,
+      "expired at 2025-12-31T23:59:59.000Z"
+    ),
+  ])
+  func `are an error, without a secret in it, where the answer is wrong`(body: String, reason: String) throws
+  {
+    let surroundings = Surroundings(Array(repeating: json(body), count: 3))
+    let message = try surroundings.reason(ContainerCredentials(surroundings.context(container)))
+    #expect(message.contains(reason))
+    #expect(!message.contains("hunter2"))
+    #expect(surroundings.exchange.requests.count == 1)
+  }
+
+  @Test(arguments: [(400, 1), (403, 1), (404, 1), (429, 3), (500, 3), (504, 3)])
+  func `are asked for again only where that may help`(status: Int, requests: Int) throws {
+    let surroundings = Surroundings(Array(repeating: json("upstream says no", status: status), count: 3))
+    let message = try surroundings.reason(ContainerCredentials(surroundings.context(container)))
+    #expect(message.contains("status \(status)"))
+    #expect(message.contains("upstream says no"))
+    #expect(surroundings.exchange.requests.count == requests)
+  }
+
+  @Test func `come with the token of the file, read each time`() throws {
+    let answer = containerAnswer(1, expiration: "2026-01-01T00:04:00Z")
+    let surroundings = Surroundings([answer, answer])
+    surroundings.files["/token"] = "one"
+    let source = ContainerCredentials(
+      surroundings.context(
+        container.merging([
+          "AWS_CONTAINER_AUTHORIZATION_TOKEN": "other", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/token",
+        ]) { $1 }))
+    _ = try source.credentials(at: now)
+    surroundings.files["/token"] = "two"
+    surroundings.time.advance(by: .seconds(60))
+    _ = try source.credentials(at: now.advanced(by: .seconds(60)))
+    let tokens = surroundings.exchange.requests.map {
+      HTTPResponse(status: 0, headers: $0.headers).header("Authorization")
+    }
+    #expect(tokens == ["one", "two"])
+  }
+
+  @Test(arguments: ["one\n", "one\r\nX-Evil: 1", "\u{0}"])
+  func `are never asked for with a token that would end its line`(token: String) throws {
+    let surroundings = Surroundings()
+    let variables = container.merging(["AWS_CONTAINER_AUTHORIZATION_TOKEN": token]) { $1 }
+    let message = try surroundings.reason(ContainerCredentials(surroundings.context(variables)))
+    #expect(message.contains("AWS_CONTAINER_AUTHORIZATION_TOKEN has a line end"))
+    #expect(surroundings.exchange.requests.isEmpty)
+  }
+
+  @Test func `over a real socket never go through a proxy`() throws {
+    let body = #"{"AccessKeyId":"A","SecretAccessKey":"s"}"#
+    let server = try ScriptedServer([
+      .close("null"), .keep(httpResponse(body: "null")), .keep(httpResponse(body: body)),
+    ])
+    defer { server.stop() }
+    let environment = Environment([
+      "AWS_CONTAINER_CREDENTIALS_FULL_URI": server.url + "/creds", "HTTP_PROXY": "http://127.0.0.1:1",
+      "HTTPS_PROXY": "http://127.0.0.1:1", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "t",
+    ])
+    let log = Log { _, _ in }
+    let context = try CredentialContext(environment, time: ManualTime(wallTime: now), log: log)
+    #expect(try ContainerCredentials(context).credentials(at: now)?.accessKeyID == "A")
+    #expect(server.received.count == 3)
+    #expect(server.received.last?.header("Authorization") == "t")
+  }
+}
+
+struct `Kept credentials` {
+  /// When, in seconds from the start, which answer is in use, where the first expires after an hour.
+  @Test func `are refreshed five minutes early, at most once a minute, and stay in use while that fails`()
+    throws
+  {
+    let surroundings = Surroundings([containerAnswer(1, expiration: "2026-01-01T01:00:00Z")])
+    let source = ContainerCredentials(surroundings.context(container))
+    func key(after seconds: Int) throws -> String? {
+      let time = now.advanced(by: .seconds(seconds))
+      surroundings.time.advance(by: surroundings.time.wallTime.duration(to: time))
+      return try source.credentials(at: time)?.accessKeyID
+    }
+    let requests = { surroundings.exchange.requests.count }
+    #expect(try key(after: 0) == "A1")
+    #expect(try key(after: 3_299) == "A1")
+    #expect(requests() == 1)
+    surroundings.exchange.answers = Array(repeating: json("no", status: 403), count: 20)
+    #expect(try key(after: 3_300) == "A1")
+    #expect(requests() == 2)
+    #expect(try key(after: 3_359) == "A1")
+    #expect(requests() == 2)
+    #expect(try key(after: 3_361) == "A1")
+    #expect(requests() == 3)
+    // The last minute: at each use.
+    #expect(try key(after: 3_550) == "A1")
+    #expect(try key(after: 3_551) == "A1")
+    #expect(requests() == 5)
+    #expect(surroundings.warnings.count == 4)
+    #expect(throws: CredentialError.self) { try key(after: 3_600) }
+    surroundings.exchange.answers = [containerAnswer(2, expiration: "2026-01-01T03:00:00Z")]
+    #expect(try key(after: 3_601) == "A2")
+  }
+
+  @Test func `are forgotten when they were refused`() throws {
+    let surroundings = Surroundings([
+      containerAnswer(1, expiration: "2026-01-01T06:00:00Z"),
+      containerAnswer(2, expiration: "2026-01-01T06:00:00Z"),
+    ])
+    let chain = CredentialChain([ContainerCredentials(surroundings.context(container))])
+    let first = try #require(try chain.credentials(at: now))
+    #expect(chain.forget(first))
+    #expect(!chain.forget(first))
+    #expect(try chain.credentials(at: now)?.accessKeyID == "A2")
+    #expect(chain.lastSource == "container")
+  }
+}
+
+struct `The credential chain` {
+  @Test func `says what it tried where nothing is configured`() throws {
+    let surroundings = Surroundings([.failure(.notConnected("x"))])
+    let message = try surroundings.reason(CredentialChain(surroundings.context([:])))
+    for name in ["environment", "AWS IoT role alias", "profile", "web identity", "container", "EC2"] {
+      #expect(message.contains(name))
+    }
+  }
+
+  @Test func `stops at a source that is configured and fails`() throws {
+    let surroundings = Surroundings([json("no", status: 403)])
+    let variables = container.merging(["AWS_EC2_METADATA_DISABLED": "false"]) { $1 }
+    let message = try surroundings.reason(CredentialChain(surroundings.context(variables)))
+    #expect(message.contains("container"))
+    #expect(surroundings.exchange.requests.count == 1)
+  }
+
+  @Test(arguments: [
+    ["AWS_EC2_METADATA_DISABLED": "True"], ["AWS_LAMBDA_FUNCTION_NAME": "f"], ["SVCUID": "x"],
+  ])
+  func `doesn't look for EC2 where there is none`(variables: [String: String]) throws {
+    let surroundings = Surroundings()
+    _ = try surroundings.reason(CredentialChain(surroundings.context(variables)))
+    #expect(surroundings.exchange.requests.isEmpty)
+  }
+}
+
+struct `Credentials of EC2` {
+  @Test(arguments: [
+    ([json("no", status: 403)], "status 403", 1),
+    ([json("token"), json("", status: 404)], "has no role", 2),
+    ([json("token"), json("")], "has no role", 2),
+    ([json("token"), json("role"), json(#"{"Code":"Failed","Message":"why"}"#)], "Failed: why", 3),
+    ([json("token"), json("", status: 401)], "session token", 2),
+  ])
+  func `are an error with the service's reason`(
+    answers: [Result<HTTPResponse, HTTPError>], reason: String, requests: Int
+  ) throws {
+    let surroundings = Surroundings(answers)
+    #expect(try surroundings.reason(InstanceMetadataCredentials(surroundings.context([:]))).contains(reason))
+    #expect(surroundings.exchange.requests.count == requests)
+  }
+
+  @Test func `are none where nobody answers`() throws {
+    let surroundings = Surroundings([.failure(.timedOut(.connecting, "x"))])
+    #expect(try InstanceMetadataCredentials(surroundings.context([:])).credentials(at: now) == nil)
+    #expect(surroundings.exchange.timeouts == [.seconds(1)])
+  }
+}
+
+private let stsAnswer = """
+  <AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIA</AccessKeyId>
+  <SecretAccessKey>a&amp;b</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2026-01-01T01:00:00Z</Expiration>
+  </Credentials></AssumeRoleResult></AssumeRoleResponse>
+  """
+
+struct `Credentials of a web identity` {
+  private let variables = [
+    "AWS_WEB_IDENTITY_TOKEN_FILE": "/jwt", "AWS_ROLE_ARN": "arn:aws:iam::1:role/r",
+    "AWS_REGION": "cn-north-1",
+  ]
+
+  @Test func `are asked for with the token, unsigned, in the region`() throws {
+    let surroundings = Surroundings([json(stsAnswer)])
+    surroundings.files["/jwt"] = "ey.J+/\n"
+    let credentials = try WebIdentityCredentials(surroundings.context(variables)).credentials(at: now)
+    #expect(credentials?.secretAccessKey.revealed == "a&b")
+    let request = try #require(surroundings.exchange.requests.first)
+    #expect(request.url == "https://sts.cn-north-1.amazonaws.com.cn/")
+    #expect(request.headers.map(\.name) == ["Content-Type"])
+    let body = String(decoding: request.body, as: UTF8.self)
+    #expect(
+      body.contains(
+        "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr"))
+    #expect(body.hasSuffix("WebIdentityToken=ey.J%2B%2F"))
+  }
+
+  @Test func `are an error with STS's reason`() throws {
+    let body =
+      "<ErrorResponse><Error><Code>ExpiredTokenException</Code><Message>Token &lt;old&gt;</Message></Error>"
+    let surroundings = Surroundings([json(body, status: 400)])
+    surroundings.files["/jwt"] = "x"
+    let source = WebIdentityCredentials(surroundings.context(variables))
+    #expect(try surroundings.reason(source).contains("ExpiredTokenException: Token <old>"))
+    surroundings.files = [:]
+    #expect(try surroundings.reason(source).contains("/jwt: No such file"))
+    let incomplete = WebIdentityCredentials(surroundings.context(["AWS_WEB_IDENTITY_TOKEN_FILE": "/jwt"]))
+    #expect(try surroundings.reason(incomplete).contains("AWS_ROLE_ARN isn't set"))
+  }
+
+  @Test(arguments: [
+    "", "<AccessKeyId>A</AccessKeyId>", "<AccessKeyId>", "<AccessKeyId>&bogus;</AccessKeyId>", "{}",
+  ])
+  func `are an error where the answer holds none`(body: String) throws {
+    let surroundings = Surroundings([json(body)])
+    surroundings.files["/jwt"] = "x"
+    let source = WebIdentityCredentials(surroundings.context(variables))
+    #expect(try surroundings.reason(source).contains("holds no credentials"))
+  }
+}
+
+struct `Credentials of a profile` {
+  private func source(_ config: String, _ variables: [String: String] = [:]) -> (
+    Surroundings, ProfileCredentials
+  ) {
+    let surroundings = Surroundings([json(stsAnswer)])
+    surroundings.files["/home/.aws/config"] = config
+    let all = ["HOME": "/home", "AWS_EC2_METADATA_DISABLED": "true"].merging(variables) { $1 }
+    return (surroundings, ProfileCredentials(surroundings.context(all)))
+  }
+
+  @Test(arguments: [
+    ("[default]\naws_access_key_id = A\n", [:], "no aws_secret_access_key"),
+    ("[default]\naws_secret_access_key = hunter2\n", [:], "no aws_access_key_id"),
+    ("[default]\naws_access_key_id =\naws_secret_access_key = hunter2\n", [:], "empty key"),
+    ("", ["AWS_PROFILE": "x"], "there is no profile 'x' in /home/.aws/config and /home/.aws/credentials"),
+    ("[profile x]\nregion = y\n", ["AWS_PROFILE": "x"], "has no credentials"),
+    ("[default\n", [:], "the config file, line 1"),
+    ("[default]\nrole_arn = r\n", [:], "neither source_profile nor credential_source"),
+    ("[default]\nrole_arn = r\nsource_profile = a\ncredential_source = Environment\n", [:], "both"),
+    ("[default]\nrole_arn = r\nsource_profile = a\n", [:], "there is no profile 'a'"),
+    (
+      "[default]\nrole_arn = r\nsource_profile = a\n[profile a]\nrole_arn = s\nsource_profile = default\n",
+      [:], "circle"
+    ),
+    ("[default]\nrole_arn = r\ncredential_source = Moon\n", [:], "allowed are Environment"),
+    ("[default]\nrole_arn = r\ncredential_source = Environment\n", [:], "there are none"),
+    ("[default]\nrole_arn = r\nmfa_serial = s\nsource_profile = a\n", [:], "mfa_serial"),
+    ("[default]\nsso_session = s\n", [:], "SSO"),
+  ])
+  func `are an error that says what is missing`(
+    config: String, variables: [String: String], reason: String
+  ) throws {
+    let (surroundings, source) = source(config, variables)
+    let message = try surroundings.reason(source)
+    #expect(message.contains(reason), "\(message)")
+    #expect(!message.contains("hunter2"))
+    #expect(surroundings.exchange.requests.isEmpty)
+  }
+
+  @Test(arguments: ["", "[default]\nregion = x\n", "[profile other]\naws_access_key_id = A\n"])
+  func `are none where the default profile has none`(config: String) throws {
+    #expect(try source(config).1.credentials(at: now) == nil)
+  }
+
+  @Test func `take on roles one after another`() throws {
+    let (surroundings, source) = source(
+      """
+      [profile top]
+      role_arn = arn:top
+      source_profile = middle
+      external_id = e/x
+      role_session_name = me
+      [profile middle]
+      role_arn = arn:middle
+      source_profile = middle
+      aws_access_key_id = AKID
+      aws_secret_access_key = s
+      """, ["AWS_PROFILE": "top", "AWS_REGION": "eu-west-1"])
+    surroundings.exchange.answers = [json(stsAnswer), json(stsAnswer)]
+    #expect(try source.credentials(at: now)?.accessKeyID == "ASIA")
+    let bodies = surroundings.exchange.requests.map { String(decoding: $0.body, as: UTF8.self) }
+    #expect(bodies.count == 2)
+    #expect(bodies[0].contains("RoleArn=arn%3Amiddle&RoleSessionName=device-defender-swift"))
+    #expect(bodies[1].hasSuffix("RoleArn=arn%3Atop&RoleSessionName=me&ExternalId=e%2Fx"))
+    let signers = surroundings.exchange.requests.map {
+      HTTPResponse(status: 0, headers: $0.headers).header("Authorization")?.prefix(38)
+    }
+    #expect(signers == ["AWS4-HMAC-SHA256 Credential=AKID/20260", "AWS4-HMAC-SHA256 Credential=ASIA/20260"])
+    // Kept for as long as they are good.
+    _ = try source.credentials(at: now)
+    #expect(surroundings.exchange.requests.count == 2)
+  }
+}
+
+struct `A credential process` {
+  private func result(_ command: String, within timeout: Duration = .seconds(10)) throws -> Credentials? {
+    let surroundings = Surroundings()
+    surroundings.files["/home/.aws/config"] = "[default]\ncredential_process = \(command)\n"
+    let source = ProfileCredentials(surroundings.context(["HOME": "/home"]))
+    return try source.credentials(at: now, within: timeout)
+  }
+
+  @Test func `prints credentials`() throws {
+    let json = #"{"Version":1,"AccessKeyId":"A","SecretAccessKey":"s","SessionToken":"t","Expiration":null}"#
+    let credentials = try result("printf '%s' '\(json)'; echo ignored >&2")
+    #expect(
+      credentials == Credentials(accessKeyID: "A", secretAccessKey: Secret("s"), sessionToken: Secret("t")))
+  }
+
+  @Test(arguments: [
+    ("echo no such user >&2; exit 3", "exited with status 3: no such user"), ("exit 0", "not JSON"),
+    ("kill -9 $$", "ended by signal 9"), ("echo '{}'", "Version isn't 1"),
+    (#"echo '{"Version":2,"AccessKeyId":"A","SecretAccessKey":"s"}'"#, "Version isn't 1"),
+    (#"echo '{"Version":1,"AccessKeyId":"A"}'"#, "has no SecretAccessKey"),
+    ("/nonexistent/command", "status 127"), ("cat /dev/zero", "more than 65536 bytes"),
+  ])
+  func `that fails says how`(command: String, reason: String) throws {
+    let error = try #require(throws: CredentialError.self) { try result(command) }
+    #expect("\(error)".contains(reason), "\(error)")
+  }
+
+  @Test(arguments: ["sleep 60", "sleep 60 & wait", "exec >&- 2>&-; sleep 60"])
+  func `that takes too long is ended`(command: String) throws {
+    let start = BootTime.now
+    let error = try #require(throws: CredentialError.self) { try result(command, within: .milliseconds(200)) }
+    #expect("\(error)".contains("took too long"))
+    #expect(start.duration(to: .now) < .seconds(20))
+  }
+}
+
+struct `Credentials of a role alias` {
+  private let variables = [
+    "DEFENDER_ROLE_ALIAS": "my alias",
+    "DEFENDER_CREDENTIALS_ENDPOINT": "abc.credentials.iot.eu-west-1.amazonaws.com",
+    "AWS_IOT_THING_NAME": "pump", "DEFENDER_CERTIFICATE_FILE": "/c", "DEFENDER_PRIVATE_KEY_FILE": "/k",
+  ]
+
+  @Test func `are asked for by the device`() throws {
+    let body = """
+      {"credentials":{"accessKeyId":"A","secretAccessKey":"s","sessionToken":"t","expiration":"2026-01-01T01:00:00Z"}}
+      """
+    let surroundings = Surroundings([json(body)])
+    let source = IoTRoleAliasCredentials(surroundings.context(variables), exchange: surroundings.exchange)
+    #expect(try source.credentials(at: now)?.sessionToken == Secret("t"))
+    let request = try #require(surroundings.exchange.requests.first)
+    #expect(
+      request.url == "https://abc.credentials.iot.eu-west-1.amazonaws.com/role-aliases/my%20alias/credentials"
+    )
+    #expect(request.headers.map(\.name) == ["x-amzn-iot-thingname"])
+  }
+
+  @Test(
+    arguments: [
+      ([json(#"{"message":"Access Denied"}"#, status: 403)], [:], "Access Denied"),
+      ([json("{}")], [:], "no credentials"),
+      ([json(#"{"credentials":{"accessKeyId":"A","secretAccessKey":"hunter2"}}"#)], [:], "no sessionToken"),
+      ([], ["DEFENDER_CREDENTIALS_ENDPOINT": ""], "DEFENDER_CREDENTIALS_ENDPOINT isn't set"),
+      ([], ["DEFENDER_CREDENTIALS_ENDPOINT": "http://x"], "it isn't https"),
+    ] as [([Result<HTTPResponse, HTTPError>], [String: String], String)])
+  func `are an error that says why`(
+    answers: [Result<HTTPResponse, HTTPError>], changes: [String: String], reason: String
+  ) throws {
+    let surroundings = Surroundings(answers)
+    let context = surroundings.context(variables.merging(changes) { $1 })
+    let message = try surroundings.reason(IoTRoleAliasCredentials(context, exchange: surroundings.exchange))
+    #expect(message.contains(reason), "\(message)")
+    #expect(!message.contains("hunter2"))
+  }
+
+  @Test func `over real TLS come for the certificate`() throws {
+    let authority = try ThrowawayAuthority()
+    let body = #"{"credentials":{"accessKeyId":"A","secretAccessKey":"s","sessionToken":"t"}}"#
+    let server = try ScriptedServer(
+      [.keep(httpResponse(body: body))],
+      tls: TLSServerContext(
+        authority.issue("server", names: "DNS:localhost"), clientAuthority: authority.certificateFile))
+    defer { server.stop() }
+    let device = try authority.issue("device", names: "DNS:device", keyPassword: "pass")
+    let passwordFile = authority.folder + "/password"
+    let password = try FileDescriptor(
+      owning: retryingOnInterrupt { unsafe open(passwordFile, O_CREAT | O_WRONLY | O_CLOEXEC, 0o600) })
+    defer { unsafe unlink(passwordFile) }
+    try password.writeAll(Array("pass\n".utf8))
+    let environment = Environment([
+      "DEFENDER_ROLE_ALIAS": "alias", "DEFENDER_CREDENTIALS_ENDPOINT": "https://localhost:\(server.port)",
+      "DEFENDER_CERTIFICATE_FILE": device.certificateFile, "DEFENDER_PRIVATE_KEY_FILE": device.keyFile,
+      "DEFENDER_PRIVATE_KEY_PASSWORD_FILE": passwordFile, "AWS_CA_BUNDLE": authority.certificateFile,
+    ])
+    let context = try CredentialContext(environment, time: SystemTime(shutdown: nil), log: Log { _, _ in })
+    #expect(try IoTRoleAliasCredentials(context).credentials(at: .now)?.accessKeyID == "A")
+    #expect(server.received.first?.handshake?.clientName == "device")
+    #expect(server.received.first?.handshake?.serverName == "localhost")
+  }
+}

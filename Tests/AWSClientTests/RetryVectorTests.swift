@@ -1,0 +1,126 @@
+import AWSClient
+import HTTPClient
+import Platform
+import TestSupport
+import Testing
+import WireFormats
+
+private func vectors(_ kind: String) -> [Vector] {
+  Vector.all("delivery/retry.jsonl").filter { $0["kind"]?.string == kind }
+}
+
+private func seconds(_ value: JSONValue?) throws -> Double { try #require(value?.double) }
+
+struct `Retry vectors` {
+  @Test func `are all there`() throws {
+    #expect(try fixtureLines("delivery/retry.jsonl").count == 48)
+    #expect(try fixtureLines("delivery/clock-skew.jsonl").count == 5)
+  }
+
+  @Test(arguments: vectors("classify"))
+  func `say which failures are worth another attempt`(vector: Vector) throws {
+    let isRetryable = vector["expected", "retryable"]?.boolean
+    if vector["transport_error"]?.string != nil {
+      #expect(HTTPError.timedOut(.answering, "").isTransient == isRetryable)
+      return
+    }
+    let headers = (vector["headers"]?.members ?? []).map { ($0.name, $0.value.string ?? "") }
+    let error = ServiceError(
+      HTTPResponse(
+        status: try #require(vector["status"]?.integer()), headers: headers,
+        body: Array((vector["body"]?.string ?? "").utf8)))
+    #expect(error.code ?? "\(error.status)" == vector["expected", "code"]?.string)
+    #expect((error.retryReason != nil) == isRetryable)
+    #expect((error.retryReason == .throttling) == vector["expected", "throttling"]?.boolean)
+  }
+
+  @Test func `differ for a 429 that says nothing else, which is throttling`() {
+    #expect(ServiceError(HTTPResponse(status: 429)).retryReason == .throttling)
+  }
+
+  @Test(arguments: vectors("backoff") + vectors("retry-after"))
+  func `say how long to wait`(vector: Vector) throws {
+    let reason: RetryReason = vector["throttling"]?.boolean == true ? .throttling : .transient
+    let delay = StandardRetry.delay(
+      afterAttempt: try #require(vector["failed_attempt"]?.integer()), reason,
+      random: try seconds(vector["random"]), retryAfter: vector["header"]?.string)
+    #expect(abs(delay.inSeconds - (try seconds(vector["expected_delay_s"]))) < 1e-9)
+  }
+
+  @Test(arguments: vectors("quota"))
+  func `say when the retries are used up`(vector: Vector) throws {
+    var quota = RetryQuota(capacity: try #require(vector["capacity"]?.integer()))
+    for call in try #require(vector["expected"]?.array) {
+      var attempts = 0
+      var lastCost: Int?
+      for outcome in call["script"]?.string ?? "" {
+        attempts += 1
+        if outcome == "S" {
+          quota.giveBack(lastCost)
+          break
+        }
+        guard outcome != "N", attempts < StandardRetry.maximumAttempts else { break }
+        guard let cost = quota.take(for: outcome == "H" ? .throttling : .transient) else { break }
+        lastCost = cost
+      }
+      #expect(attempts == call["attempts_made"]?.integer())
+      #expect(quota.capacity == call["capacity_after"]?.integer())
+    }
+  }
+}
+
+struct `A retry delay` {
+  @Test(arguments: [(0, -1.0), (-5, 2.0), (Int.max, 1.0), (1, .nan), (1, .infinity)])
+  func `stays within its bounds whatever it is made of`(attempt: Int, random: Double) {
+    for reason in [RetryReason.transient, .throttling] {
+      let delay = StandardRetry.delay(afterAttempt: attempt, reason, random: random, retryAfter: "")
+      #expect(delay >= .zero && delay <= .seconds(20))
+    }
+  }
+}
+
+/// Plays the attempts of a clock-skew vector: its clock is where the vector says.
+private final class SkewedService: HTTPExchange {
+  let time: ManualTime
+  var attempts: [JSONValue]
+  var signingTimes: [String] = []
+
+  init(_ time: ManualTime, _ attempts: [JSONValue]) {
+    self.time = time
+    self.attempts = attempts
+  }
+
+  func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse {
+    guard !attempts.isEmpty else { throw .emptyResponse("more attempts than the vector has") }
+    let attempt = attempts.removeFirst()
+    signingTimes.append(HTTPResponse(status: 0, headers: request.headers).header("X-Amz-Date") ?? "")
+    if let received = attempt["clientTimeAtReceive"]?.string.flatMap({ WallTime(iso8601: $0) }) {
+      time.advance(by: time.wallTime.duration(to: received))
+    }
+    var headers = (attempt["response"]?["headers"]?.members ?? []).map { ($0.name, $0.value.string ?? "") }
+    if let code = attempt["response"]?["errorCode"]?.string { headers.append(("x-amzn-errortype", code)) }
+    return HTTPResponse(status: attempt["response"]?["statusCode"]?.integer() ?? 0, headers: headers)
+  }
+}
+
+struct `Clock skew vectors` {
+  @Test(arguments: Vector.all("delivery/clock-skew.jsonl"))
+  func `are signed at the expected times`(vector: Vector) throws {
+    let time = ManualTime()
+    let service = SkewedService(time, [])
+    let publisher = try testPublisher(service, time: time)
+    for operation in try #require(vector["operations"]?.array) {
+      let attempts = try #require(operation["attempts"]?.array)
+      service.attempts = attempts
+      service.signingTimes = []
+      time.wallTime = try #require(attempts[0]["clientTimeAtSend"]?.string.flatMap { WallTime(iso8601: $0) })
+      let result = Result { try testPublish(with: publisher, time: time) }
+      #expect((try? result.get()) != nil || operation["expectedOutcome"]?.string != "success")
+      let expected = attempts.compactMap { $0["expectedSigningTime"]?.string }.compactMap {
+        WallTime(iso8601: $0).map { CivilTime($0).basicFormat }
+      }
+      #expect(service.signingTimes == expected)
+      #expect(service.attempts.isEmpty)
+    }
+  }
+}

@@ -1,0 +1,47 @@
+import AWSClient
+import HTTPClient
+import Platform
+import TestSupport
+
+/// Answers without a network, and keeps what it was asked.
+final class ScriptedExchange: HTTPExchange {
+  var answers: [Result<HTTPResponse, HTTPError>]
+  private(set) var requests: [HTTPRequest] = []
+  private(set) var timeouts: [Duration] = []
+
+  init(_ answers: [Result<HTTPResponse, HTTPError>]) {
+    self.answers = answers
+  }
+
+  func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse {
+    requests.append(request)
+    timeouts.append(timeout)
+    return try answers.isEmpty ? HTTPResponse(status: 200) : answers.removeFirst().get()
+  }
+}
+
+/// A publisher with made-up credentials over `exchange`, whose delays are as long as they get.
+func testPublisher(
+  _ exchange: any HTTPExchange, url: String = "https://iot.example.com", time: any TimeKeeper = ManualTime(),
+  credentials: [String: String] = ["AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s3cr3t"],
+  log: Log = Log { _, _ in }
+) throws -> HTTPSPublisher {
+  try testPublisher(
+    exchange, EnvironmentCredentials(Environment(credentials)), url: url, time: time, log: log)
+}
+
+func testPublisher(
+  _ exchange: any HTTPExchange, _ source: any CredentialSource, url: String = "https://iot.example.com",
+  time: any TimeKeeper = ManualTime(), log: Log = Log { _, _ in }
+) throws -> HTTPSPublisher {
+  try HTTPSPublisher(
+    Endpoint(url: url), (region: "us-east-1", credentials: source), exchange, time, log, jitter: { 1 })
+}
+
+func testPublish(
+  _ payload: [UInt8] = [1], with publisher: HTTPSPublisher, time: any TimeKeeper = ManualTime(),
+  within duration: Duration = .seconds(60)
+) throws -> PublishReceipt {
+  try publisher.publish(
+    payload, to: Topic(validating: "a/b c"), qos: .atLeastOnce, until: time.bootTime.advanced(by: duration))
+}

@@ -1,0 +1,215 @@
+"""What package-component makes, against botocore's model of Greengrass and the recipe rules of both nuclei."""
+import base64
+import json
+import os
+import pathlib
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+import zipfile
+
+import botocore.session
+import botocore.validate
+import yaml
+
+from nucleus import BOOTSTRAP, HERE, Nucleus
+
+PACKAGE = HERE.parents[2] / "lambda/greengrass/package-component"
+MODEL = botocore.session.get_session().get_service_model("greengrassv2")
+LAMBDA_ARN = "arn:aws:lambda:eu-central-1:123456789012:function:agent:7"
+
+
+def binary(machine):
+    """The head of an ELF file for a machine, which is all that package-component looks at."""
+    return b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHI", 2, machine, 1) + bytes(40)
+
+
+def problems(shape, value, path):
+    """What botocore's own validation passes over: patterns, enumerations, longest and largest."""
+    rules = shape.metadata
+    if shape.type_name == "structure":
+        for name, member in value.items():
+            yield from problems(shape.members[name], member, f"{path}.{name}")
+    elif shape.type_name == "list":
+        for index, member in enumerate(value):
+            yield from problems(shape.member, member, f"{path}[{index}]")
+    elif shape.type_name == "map":
+        for name, member in value.items():
+            yield from problems(shape.key, name, f"{path} key")
+            yield from problems(shape.value, member, f"{path}.{name}")
+    else:
+        if "pattern" in rules and not re.search(rules["pattern"], value):
+            yield f"{path}: {value!r} isn't {rules['pattern']}"
+        if rules.get("enum") and value not in rules["enum"]:
+            yield f"{path}: {value!r} isn't one of {rules['enum']}"
+        if "max" in rules and (len(value) if isinstance(value, (str, bytes)) else value) > rules["max"]:
+            yield f"{path}: {value!r} is over {rules['max']}"
+
+
+def texts(value):
+    """All texts in a document, keys included."""
+    if isinstance(value, dict):
+        for name, member in value.items():
+            yield from (name, *texts(member))
+    elif isinstance(value, list):
+        for member in value:
+            yield from texts(member)
+    elif isinstance(value, str):
+        yield value
+
+
+class ComponentFiles(unittest.TestCase):
+    def setUp(self):
+        self.directory = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.amd64 = self.directory / "release.zip"
+        with zipfile.ZipFile(self.amd64, "w") as release:
+            release.writestr("bootstrap", binary(62))
+            release.writestr("LICENSE", "text")
+        self.aarch64 = self.directory / "bootstrap-arm64"
+        self.aarch64.write_bytes(binary(183))
+
+    def package(self, *arguments, fails=False, region="eu-central-1"):
+        output = self.directory / "out"
+        result = subprocess.run(
+            [sys.executable, PACKAGE, "--bucket", "a-bucket", "--account", "123456789012", "--region", region,
+             "--version", "1.2.3", "--output", output, *arguments], capture_output=True, text=True)
+        if fails:
+            self.assertNotEqual(result.returncode, 0)
+            return result.stderr
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return output
+
+    def check(self, operation, path):
+        """Checks a request as the AWS CLI would read it, with everything that the model says."""
+        request = json.loads(path.read_text())
+        if "inlineRecipe" in request:
+            request["inlineRecipe"] = base64.b64decode(request["inlineRecipe"], validate=True)
+        shape = MODEL.operation_model(operation).input_shape
+        report = botocore.validate.ParamValidator().validate(request, shape)
+        self.assertFalse(report.has_errors(), report.generate_report())
+        self.assertEqual(list(problems(shape, request, path.name)), [])
+        return request
+
+    def test_requests_are_what_the_model_takes(self):
+        for target in ([], ["--thing", "core-1"], ["--thing-group", "cores"]):
+            for region in ("eu-central-1", "cn-north-1"):
+                output = self.package("--amd64", self.amd64, "--aarch64", self.aarch64, "--lambda-arn", LAMBDA_ARN,
+                                      *target, region=region)
+                self.check("CreateComponentVersion", output / "create-component-version.json")
+                self.check("CreateDeployment", output / "deployment.json")
+                fleet = self.check("CreateDeployment", output / "deployment-fleet.json")
+                self.assertEqual(fleet["deploymentPolicies"]["failureHandlingPolicy"], "ROLLBACK")
+                self.assertIn(":thinggroup/", fleet["targetArn"])
+                self.check("CreateComponentVersion", output / "lambda-function-component.json")
+                merged = self.check("CreateDeployment", output / "deployment-lambda.json")
+                (component,) = merged["components"].values()
+                self.assertIn("accessControl", json.loads(component["configurationUpdate"]["merge"]))
+
+    def test_lambda_component_is_pinned_and_not_contained(self):
+        output = self.package("--amd64", self.amd64, "--lambda-arn", LAMBDA_ARN)
+        function = self.check("CreateComponentVersion", output / "lambda-function-component.json")["lambdaFunction"]
+        parameters = function["componentLambdaParameters"]
+        self.assertEqual(function["lambdaArn"], LAMBDA_ARN)
+        self.assertEqual(function["componentPlatforms"][0]["attributes"], {"os": "linux", "architecture": "amd64"})
+        self.assertTrue(parameters["pinned"])
+        self.assertEqual(parameters["linuxProcessParams"], {"isolationMode": "NoContainer"})
+        self.assertEqual(set(parameters["environmentVariables"]), {"PROCFS_PATH", "SAMPLE_INTERVAL_SECONDS"})
+        self.assertGreaterEqual(parameters["statusTimeoutInSeconds"], 30)
+
+    def recipe(self, *arguments):
+        output = self.package(*arguments)
+        text = (output / "recipes/DeviceDefenderAgent-1.2.3.yaml").read_text()
+        request = json.loads((output / "create-component-version.json").read_text())
+        self.assertEqual(base64.b64decode(request["inlineRecipe"]).decode(), text)
+        return yaml.safe_load(text), output
+
+    def test_recipe_keeps_the_rules_of_both_nuclei(self):
+        recipe, output = self.recipe("--amd64", self.amd64, "--aarch64", self.aarch64)
+        # Nucleus lite reads keys in exactly this spelling, and no others.
+        self.assertLessEqual(set(recipe), {
+            "RecipeFormatVersion", "ComponentName", "ComponentVersion", "ComponentType", "ComponentDescription",
+            "ComponentPublisher", "ComponentConfiguration", "ComponentDependencies", "Manifests"})
+        self.assertEqual(recipe["RecipeFormatVersion"], "2020-01-25")
+        self.assertEqual(recipe["ComponentType"], "aws.greengrass.generic")
+        self.assertRegex(recipe["ComponentName"], r"\A[a-zA-Z0-9-_.]{1,128}\Z")
+        self.assertEqual(recipe["ComponentVersion"], "1.2.3")
+        self.assertEqual(set(recipe["ComponentConfiguration"]), {"DefaultConfiguration"})
+        # Lite puts no variables into configuration.
+        self.assertEqual([text for text in texts(recipe["ComponentConfiguration"]) if "{" in text], [])
+        architectures = []
+        for manifest in recipe["Manifests"]:
+            self.assertEqual(set(manifest), {"Platform", "Lifecycle", "Artifacts"})
+            self.assertEqual({k: manifest["Platform"][k] for k in ("os", "runtime")}, {"os": "linux", "runtime": "*"})
+            architectures.append(manifest["Platform"]["architecture"])
+            # Lite knows neither shutdown nor recover nor skipif.
+            self.assertEqual(set(manifest["Lifecycle"]), {"run"})
+            (artifact,) = manifest["Artifacts"]
+            self.assertEqual(set(artifact), {"URI", "Unarchive", "Permission"})
+            self.assertEqual(artifact["Unarchive"], "ZIP")
+            self.assertEqual(artifact["Permission"], {"Read": "OWNER", "Execute": "OWNER"})
+            path = artifact["URI"].removeprefix("s3://a-bucket/greengrass/")
+            archive = output / "artifacts" / path
+            self.assertEqual(manifest["Lifecycle"]["run"],
+                             f"exec {{artifacts:decompressedPath}}/{archive.stem}/bootstrap")
+            with zipfile.ZipFile(archive) as files:
+                self.assertEqual(files.getinfo("bootstrap").external_attr >> 16, 0o100755)
+        self.assertEqual(architectures, ["amd64", "aarch64"])
+
+    def test_recipe_has_the_architectures_that_there_are_files_for(self):
+        for option, file, architecture in (("--amd64", self.amd64, "amd64"), ("--aarch64", self.aarch64, "aarch64")):
+            recipe, _ = self.recipe(option, file)
+            self.assertEqual([m["Platform"]["architecture"] for m in recipe["Manifests"]], [architecture])
+
+    def test_component_runs_with_the_configuration_of_its_recipe(self):
+        recipe, _ = self.recipe("--amd64", self.amd64)
+        for manner in ("classic", "lite"):
+            nucleus = Nucleus(manner, recipe["ComponentConfiguration"]["DefaultConfiguration"],
+                              ["--confirm", "accepted"], component=[BOOTSTRAP])
+            self.addCleanup(nucleus.close)
+            nucleus.do("start")
+            nucleus.next("publish")
+            self.assertEqual(len(nucleus.all("subscribe")), 2)
+            self.assertEqual([line for line in nucleus.log() if "[INFO]" not in line], [])
+
+    def test_policies_allow_no_more_than_is_needed(self):
+        output = self.package("--amd64", self.amd64, "--thing", "core-1")
+        statements = json.loads((output / "iot-policy.json").read_text())["Statement"]
+        own = "$aws/things/core-1/defender/metrics/*"
+        arn = "arn:aws:iot:eu-central-1:123456789012:"
+        self.assertEqual([(s["Action"], s["Resource"]) for s in statements], [
+            ("iot:Publish", arn + "topic/" + own), ("iot:Receive", arn + "topic/" + own),
+            ("iot:Subscribe", arn + "topicfilter/" + own)])
+        (artifacts,) = json.loads((output / "artifact-policy.json").read_text())["Statement"]
+        self.assertEqual(artifacts["Resource"], "arn:aws:s3:::a-bucket/greengrass/DeviceDefenderAgent/*")
+
+    def test_the_same_files_give_the_same_bytes(self):
+        name = "artifacts/DeviceDefenderAgent/1.2.3/device-defender-amd64.zip"
+        first = (self.package("--amd64", self.amd64) / name).read_bytes()
+        os.utime(self.amd64, (0, 0))
+        self.assertEqual((self.package("--amd64", self.amd64) / name).read_bytes(), first)
+
+    def test_mistakes_are_told(self):
+        nothing = self.directory / "nothing.zip"
+        with zipfile.ZipFile(nothing, "w") as archive:
+            archive.writestr("readme", "")
+        for arguments, text in (
+            ([], "give the release zip"), (["--amd64", self.aarch64], "no x86-64 executable"),
+            (["--aarch64", self.amd64], "no 64-bit ARM executable"), (["--amd64", nothing], "no file 'bootstrap'"),
+            (["--amd64", self.directory / "missing"], "can't be read"),
+            (["--amd64", self.amd64, "--version", "1.0"], "three numbers"),
+            (["--amd64", self.amd64, "--account", "12"], "12 digits"),
+            (["--amd64", self.amd64, "--bucket", "A_B"], "the name of an S3 bucket"),
+            (["--amd64", self.amd64, "--name", "aws.greengrass.X"], "not aws.*"),
+            (["--amd64", self.amd64, "--lambda-arn", LAMBDA_ARN[:-2]], "the ARN of a published version"),
+        ):
+            with self.subTest(text):
+                self.assertIn(text, self.package(*arguments, fails=True))
+
+
+if __name__ == "__main__":
+    unittest.main()

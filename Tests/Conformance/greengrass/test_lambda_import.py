@@ -1,0 +1,179 @@
+"""The Lambda import: the handler shim under a stand-in for the nucleus, from a zip unpacked as the nucleus leaves it."""
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+import zipfile
+
+from nucleus import ACCESS, BOOTSTRAP, TOKEN, Nucleus
+from work_api import WorkAPI
+
+HERE = pathlib.Path(__file__).resolve().parent
+SHIM = HERE.parents[2] / "lambda/greengrass/greengrass_defender_agent.py"
+NOBODY = 65534
+
+
+AS_NOBODY = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+
+
+def python():
+    """An interpreter that an unprivileged user may run: root's own may be in root's home."""
+    for candidate in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
+        try:
+            subprocess.run([candidate, "-c", "import ctypes, urllib.request"], check=True, cwd="/", **AS_NOBODY)
+            return candidate
+        except (OSError, subprocess.CalledProcessError):
+            pass
+    raise AssertionError("no python3 that an unprivileged user may run; install Debian's python3")
+
+
+class Function:
+    """An imported function: artifacts read-only and without execute bits, the runtime as an unprivileged user."""
+
+    def __init__(self, agent, environment=None):
+        self.directory = pathlib.Path(tempfile.mkdtemp())
+        self.directory.chmod(0o755)
+        archive = self.directory / "release.zip"
+        with zipfile.ZipFile(archive, "w") as release:
+            release.writestr("bootstrap", agent)
+            release.write(SHIM, SHIM.name)
+        self.artifacts = self.directory / "artifacts"
+        with zipfile.ZipFile(archive) as release:
+            release.extractall(self.artifacts)
+        for file in self.artifacts.iterdir():
+            file.chmod(0o444)
+        self.artifacts.chmod(0o555)
+        (self.directory / "work").mkdir()
+        self.temporary = self.directory / "tmp"
+        self.temporary.mkdir()
+        self.temporary.chmod(0o777)
+        shutil.copy(HERE / "work_api.py", self.directory)  # where anybody may read it
+        self.api = WorkAPI()
+        self.process = subprocess.Popen(
+            [python(), "-u", self.directory / "work_api.py",
+             "--handler=greengrass_defender_agent.function_handler"],
+            cwd=self.directory / "work", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **AS_NOBODY,
+            env={"PATH": os.environ["PATH"], "TMPDIR": str(self.temporary), "ARTIFACTS": str(self.artifacts),
+                 "PYTHONDONTWRITEBYTECODE": "1", "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9", **self.api.environment(),
+                 **(environment or {})})
+        self.lines, self.more = [], threading.Condition()
+        threading.Thread(target=self.follow, daemon=True).start()
+
+    def follow(self):
+        for line in self.process.stdout:
+            with self.more:
+                self.lines.append(line.rstrip("\n"))
+                self.more.notify_all()
+
+    def line(self, start, after=0, timeout=20):
+        """The first line that begins so, of those after the first `after`."""
+        def found():
+            return next((line for line in self.lines[after:] if line.startswith(start)), None)
+        with self.more:
+            if not self.more.wait_for(found, timeout):
+                raise AssertionError(f"no line '{start}…' in {self.lines}")
+            return found()
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self.api.close()
+        self.artifacts.chmod(0o755)
+        shutil.rmtree(self.directory)
+
+
+def gone(pid, timeout=5):
+    """Seconds until no process has this id any more."""
+    start = time.monotonic()
+    while time.monotonic() - start < timeout:
+        try:
+            if pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return time.monotonic() - start
+        except OSError:
+            return time.monotonic() - start
+        time.sleep(0.02)
+    raise AssertionError(f"process {pid} is still there")
+
+
+class LambdaImport(unittest.TestCase):
+    def setUp(self):
+        self.nucleus = Nucleus("classic", {"SampleIntervalSeconds": 1, "MinimumIntervalSeconds": 1,
+                                           "lambdaExecutionParameters": {}, "accessControl": ACCESS},
+                               ["--confirm", "accepted"])
+        self.addCleanup(self.nucleus.close)
+
+    def function(self, agent=None):
+        """An imported function with `bootstrap` as its agent, or another."""
+        function = Function(agent or pathlib.Path(BOOTSTRAP).read_bytes(), {
+            "SVCUID": TOKEN, "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": str(self.nucleus.socket),
+            "AWS_IOT_THING_NAME": "t1", "AWS_REGION": "eu-central-1", "PROCFS_PATH": "/proc"})
+        self.addCleanup(function.close)
+        return function
+
+    def agent(self, function):
+        """The process of the agent, once it reports."""
+        self.nucleus.next("publish")
+        children = pathlib.Path(f"/proc/{function.process.pid}/task").glob("*/children")
+        pids = [int(pid) for file in children for pid in file.read_text().split()]
+        self.assertEqual(len(pids), 1)
+        return pids[0]
+
+    def test_reports_forwards_the_log_and_answers(self):
+        function = self.function()
+        pid = self.agent(function)
+        line = function.line("[INFO]")
+        self.assertIn("runs as a Greengrass component", line)
+        self.assertEqual(function.api.invoke({"any": "event"}), {"running": True, "starts": 1})
+        self.assertGreaterEqual(function.api.pings, 1)
+        self.assertEqual(list(function.temporary.iterdir()), [], "a copy stayed behind")
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+        self.assertNotIn("\nUid:\t0", status)
+        self.assertNotIn(b"AWS_LAMBDA_RUNTIME_API", pathlib.Path(f"/proc/{pid}/environ").read_bytes())
+
+    def test_stops_the_agent_on_sigterm_within_two_seconds(self):
+        function = self.function()
+        pid = self.agent(function)
+        function.process.send_signal(signal.SIGTERM)
+        self.assertLess(gone(pid), 2)
+        self.assertEqual(function.process.wait(5), 0)
+
+    def test_kills_an_agent_that_does_not_stop(self):
+        function = self.function()
+        pid = self.agent(function)
+        os.kill(pid, signal.SIGSTOP)
+        function.process.send_signal(signal.SIGTERM)
+        gone(pid)
+        self.assertEqual(function.process.wait(5), 0)
+
+    def test_takes_the_agent_along_when_it_is_killed(self):
+        function = self.function()
+        pid = self.agent(function)
+        function.process.kill()
+        self.assertLess(gone(pid), 2)
+
+    def test_starts_a_crashed_agent_again_and_waits_longer_each_time(self):
+        function = self.function()
+        ends = []
+        for _ in range(3):
+            seen = len(function.lines)
+            os.kill(self.agent(function), signal.SIGKILL)
+            function.line("the agent ended with status -9", after=seen)
+            self.nucleus.next("closed")
+            ends.append(time.monotonic())
+        self.assertGreater(ends[2] - ends[1], ends[1] - ends[0])
+        self.assertEqual(function.api.invoke({})["starts"], 3)
+
+    def test_says_what_is_wrong_with_an_agent_that_cannot_be_started(self):
+        function = self.function(b"\x7fELF no program")
+        self.assertIn("Exec format error", function.line("the agent can't be started: "))
+        self.assertEqual(function.api.invoke({}), {"running": False, "starts": 0})
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,115 @@
+import ArgumentParser
+import Platform
+import TestSupport
+import Testing
+
+@testable import defender
+
+@Suite struct PythonCommandLineTests {
+  @Test(
+    arguments: [
+      ([], []),
+      (["-e", "host", "-id", "thing"], ["-e", "host", "-id", "thing"]),
+      (["-i300", "-fjson", "-ehost:443"], ["-i", "300", "-f", "json", "-e", "host:443"]),
+      (["-ds", "-sd", "-dfcbor"], ["-d", "-s", "-s", "-d", "-d", "-f", "cbor"]),
+      (
+        ["-cm", "-se", "eu-west-1", "-ph", "p", "-pp", "1"],
+        ["-cm", "-se", "eu-west-1", "-ph", "p", "-pp", "1"]
+      ),
+      (["--endpoint=host", "--interval=5"], ["--endpoint", "host", "--interval", "5"]),
+      (
+        ["--root", "ca", "--thing", "t", "--dry", "--short"],
+        ["--rootCA", "ca", "--thing_name", "t", "--dryrun", "--short_tags"]
+      ),
+      // The beginning of two names, and of none, is left to the parser to complain about.
+      (["--proxy", "x", "--nothing"], ["--proxy", "x", "--nothing"]),
+      (["--ca", "f", "--key", "k"], ["--ca", "f", "--key", "k"]),
+      (["-w", "True", "-i", "5"], ["--use-websocket", "-i", "5"]),
+      (["-w", "-i", "5"], ["--use-websocket", "-i", "5"]),
+      (["-i", "5", "-w"], ["-i", "5", "--use-websocket"]),
+      (["--use-websocket=no", "--use-websocket", "false"], []),
+      (["-x5"], ["-x5"]), (["--", "-i5"], ["--", "-i5"]), (["@"], ["@"]),
+    ] as [([String], [String])])
+  func `spells out what argparse takes`(given: [String], expected: [String]) throws {
+    #expect(try PythonCommandLine(given).arguments == expected)
+  }
+
+  @Test func `takes arguments from files, one a line, which may name files`() throws {
+    let directory = try TemporaryDirectory()
+    let inner = try directory.write("inner", "-f\njson\n")
+    let outer = try directory.write("outer", "-e\r\nhost\r\n\n--cert\n/a file with spaces.pem\n@\(inner)\n")
+    let arguments = try PythonCommandLine(["-i", "5", "@\(outer)", "-d"]).arguments
+    #expect(
+      arguments == ["-i", "5", "-e", "host", "--cert", "/a file with spaces.pem", "-f", "json", "-d"])
+  }
+
+  @Test func `refuses files that aren't there, or name each other`() throws {
+    let directory = try TemporaryDirectory()
+    let path = try directory.write("loop", "@\(directory.path)/loop\n")
+    #expect { try PythonCommandLine(["@\(path)"]) } throws: { "\($0)".contains("name each other") }
+    #expect { try PythonCommandLine(["@/nonexistent"]) } throws: { "\($0)".contains("No such file") }
+    #expect { try PythonCommandLine(["-w", "maybe"]) } throws: { "\($0)".contains("true and false") }
+  }
+}
+
+@Suite struct AgentCommandTests {
+  /// The variables that a command line for the Python agent sets, beside those that were there.
+  private func variables(
+    _ arguments: [String], over inherited: [String: String] = [:]
+  ) throws -> [String: String] {
+    let spelled = try PythonCommandLine(arguments).arguments
+    let command = try #require(try Defender.parseAsRoot(["agent"] + spelled) as? AgentCommand)
+    return try command.environment(over: Environment(inherited)).all
+  }
+
+  @Test func `reads the whole command line of the Python agent`() throws {
+    let found = try variables([
+      "-e", "abc-ats.iot.eu-west-1.amazonaws.com", "-r", "ca.pem", "-c", "cert.pem", "-k", "key.pem", "-id",
+      "client",
+      "-t", "thing", "-i", "600", "-s", "-f", "cbor", "-se", "eu-west-1", "-ph", "proxy", "-pp", "3128",
+      "--verbosity",
+      "Debug", "-cm",
+    ])
+    #expect(
+      found == [
+        "DEFENDER_TRANSPORT": "mqtt", "DEFENDER_MQTT_ENDPOINT": "abc-ats.iot.eu-west-1.amazonaws.com",
+        "AWS_CA_BUNDLE": "ca.pem", "DEFENDER_CERTIFICATE_FILE": "cert.pem",
+        "DEFENDER_PRIVATE_KEY_FILE": "key.pem", "DEFENDER_CLIENT_ID": "client",
+        "DEFENDER_THING_NAME": "thing",
+        "SAMPLE_INTERVAL_SECONDS": "600.0", "DEFENDER_NAMES": "short", "DEFENDER_FORMAT": "cbor",
+        "AWS_REGION": "eu-west-1", "HTTPS_PROXY": "http://proxy:3128", "AWS_LAMBDA_LOG_LEVEL": "DEBUG",
+        "DEFENDER_CUSTOM_METRICS": "cpu_usage",
+      ])
+  }
+
+  @Test(
+    arguments: [
+      (["-id", "pump"], "DEFENDER_THING_NAME", "pump"), (["-t", "pump"], "DEFENDER_CLIENT_ID", nil),
+      (["-e", "h", "-w", "True"], "DEFENDER_MQTT_ENDPOINT", "wss://h"),
+      (["-e", "h", "-w"], "AWS_REGION", "us-east-1"), (["-e", "h"], "AWS_REGION", nil),
+      (["-e", "h", "-c", "c", "--transport", "https"], "AWS_ENDPOINT_URL_IOT_DATA_PLANE", "https://h:8443"),
+      (
+        ["-e", "h:443", "-c", "c", "--transport", "https"], "AWS_ENDPOINT_URL_IOT_DATA_PLANE", "https://h:443"
+      ),
+      (["-e", "h", "--transport", "https"], "AWS_ENDPOINT_URL_IOT_DATA_PLANE", "https://h"),
+      (["-ph", "p"], "HTTPS_PROXY", "http://p:8080"),
+      (["--verbosity", "NoLogs"], "AWS_LAMBDA_LOG_LEVEL", "FATAL"),
+      (["--connection", "per-report"], "DEFENDER_CONNECTION", "per-report"),
+      (["--keep-alive", "600"], "DEFENDER_KEEP_ALIVE_SECONDS", "600"),
+      (["--state-directory", "/s"], "DEFENDER_STATE_DIRECTORY", "/s"),
+      (["--topic", "a/{thing}"], "DEFENDER_TOPIC", "a/{thing}"),
+      (["--log-format", "json"], "AWS_LAMBDA_LOG_FORMAT", "json"),
+    ] as [([String], String, String?)])
+  func `sets what an option means`(arguments: [String], variable: String, value: String?) throws {
+    #expect(try variables(arguments)[variable] == value)
+  }
+
+  @Test func `leaves the environment alone where no option says otherwise`() throws {
+    let inherited = [
+      "DEFENDER_TRANSPORT": "https", "AWS_IOT_THING_NAME": "a", "AWS_REGION": "eu-west-1",
+      "https_proxy": "http://other",
+    ]
+    #expect(try variables([], over: inherited) == inherited)
+    #expect(try variables(["-ph", "p"], over: inherited)["https_proxy"] == nil)
+  }
+}

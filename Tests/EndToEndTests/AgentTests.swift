@@ -1,0 +1,194 @@
+import Glibc
+import LambdaEmulator
+import Platform
+import Synchronization
+import TestSupport
+import Testing
+import WireFormats
+
+/// The built agent against a real broker, with Device Defender played behind it.
+@Suite struct AgentTests {
+  /// Runs `defender agent` until the `count`-th report was accepted, and then asks it to end.
+  private func runAgent(
+    _ arguments: [String], _ environment: [String: String] = [:], until count: Int,
+    says expected: String = "accepted report"
+  ) async throws -> BuiltProgram.Result {
+    let (signals, continuation) = AsyncStream.makeStream(of: Int32.self)
+    let seen = Mutex(0)
+    let fast = ["DEFENDER_MINIMUM_INTERVAL_SECONDS": "0.01", "DEFENDER_JITTER": "0"]
+    return try await BuiltProgram("defender").run(
+      ["agent"] + arguments, environment: fast.merging(environment) { $1 }, signals: signals
+    ) { line in
+      guard line.contains(expected) else { return }
+      let number = seen.withLock { number in
+        number += 1
+        return number
+      }
+      if number == count { continuation.yield(SIGTERM) }
+    }
+  }
+
+  // The commands of the Python agent's README, its options in their other spellings, and the workshop's @file.
+  @Test(
+    arguments: [
+      [
+        "--endpoint", "E", "--rootCA", "CA", "--cert", "CERT", "--key", "KEY", "--format", "json", "-i",
+        "0.2", "-id", "T",
+      ],
+      ["-e", "E", "-r", "CA", "-c", "CERT", "-k", "KEY", "-f", "cbor", "-i0.2", "--client_id", "T", "-s"],
+      [
+        "--endpoint=E", "--root", "CA", "--cert=CERT", "--key=KEY", "--format=json", "--interval=0.2", "-id",
+        "c", "-t", "T",
+      ],
+      ["@FILE"],
+    ])
+  func `takes the Python agent's commands with only the program's name changed`(arguments: [String])
+    async throws
+  {
+    let broker = try MosquittoBroker()
+    let responder = try DeviceDefenderResponder(port: broker.plainPort)
+    defer { responder.stop() }
+    let words = [
+      "E": "localhost:\(broker.tlsPort)", "CA": broker.authority.certificateFile,
+      "CERT": broker.device.certificateFile, "KEY": broker.device.keyFile, "T": "pump-7",
+    ]
+    func filledIn(_ argument: String) -> String {
+      let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
+      return parts.map { words[$0] ?? $0 }.joined(separator: "=")
+    }
+    let directory = try TemporaryDirectory()
+    let lines = ["-e", "E", "-r", "CA", "-c", "CERT", "-k", "KEY", "-id", "T", "-f", "json", "-i", "0.2"]
+    let file = try directory.write("agent_args.txt", lines.map(filledIn).joined(separator: "\n"))
+    let given = arguments == ["@FILE"] ? ["@\(file)"] : arguments.map(filledIn)
+    let result = try await runAgent(given, until: 3)
+    #expect(result.status == .code(0), "\(result.errorText)")
+    let reports = responder.reports
+    let format = arguments.contains("cbor") ? "cbor" : "json"
+    #expect(Set(reports.map(\.topic)) == ["$aws/things/pump-7/defender/metrics/\(format)"])
+    #expect(!reports.contains { !$0.isAccepted })
+    let ids = reports.compactMap(\.id)
+    #expect(ids.count >= 3 && ids == ids.sorted() && Set(ids).count == ids.count)
+    // The first sample only began the deltas, so the first report has them.
+    let metrics = try #require(reports.first?.report[format == "cbor" ? "met" : "metrics"])
+    #expect(metrics[format == "cbor" ? "ns" : "network_stats"] != nil)
+  }
+
+  @Test func `connects over a signed WebSocket through a proxy`() async throws {
+    let broker = try MosquittoBroker()
+    let responder = try DeviceDefenderResponder(port: broker.plainPort)
+    let proxy = try Relay(.proxy)
+    defer {
+      proxy.stop()
+      responder.stop()
+    }
+    let result = try await runAgent(
+      [
+        "-e", "localhost:\(broker.webSocketPort)", "-r", broker.authority.certificateFile, "-id", "pump-7",
+        "-w", "True",
+        "-se", "eu-west-1", "-ph", "127.0.0.1", "-pp", "\(proxy.port)", "-f", "json", "-i", "0.2",
+      ], ["AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s3cr3t", "AWS_SESSION_TOKEN": "t0k3n"],
+      until: 2)
+    #expect(result.status == .code(0), "\(result.errorText)")
+    #expect(proxy.tunnels == ["localhost:\(broker.webSocketPort)"])
+    #expect(!result.errorText.contains("s3cr3t") && !result.errorText.contains("t0k3n"))
+  }
+
+  @Test func `tells the service manager that it is up, alive and going down`() async throws {
+    let broker = try MosquittoBroker()
+    let responder = try DeviceDefenderResponder(port: broker.plainPort)
+    let manager = try NotificationListener()
+    defer { responder.stop() }
+    let result = try await runAgent(
+      ["-e", "mqtt://127.0.0.1:\(broker.plainPort)", "-t", "pump-7", "-i", "0.1"],
+      ["NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "60000"], until: 2)
+    #expect(result.status == .code(0), "\(result.errorText)")
+    let messages = manager.messages()
+    #expect(messages.first?.hasPrefix("READY=1\nSTATUS=reports about pump-7 every 0.1 s over mqtt") == true)
+    #expect(messages.last == "STOPPING=1")
+    #expect(Set(messages.dropFirst().dropLast()) == ["WATCHDOG=1"] && messages.count > 4)
+  }
+
+  @Test func `prints what it would send in a dry run, and writes CBOR to a file`() async throws {
+    let directory = try TemporaryDirectory()
+    // The agent writes to the directory that it is in, as the Python agent does.
+    let program = try BuiltProgram("defender").path
+    let result = try await BuiltProgram(path: "/bin/sh").run(
+      ["-c", "cd \"$1\" && exec \"$2\" agent -d -f cbor -s -i 5 --once", "sh", directory.path, program])
+    #expect(result.status == .code(0), "\(result.errorText)")
+    let shown = try JSONValue(parsing: Array(result.output.utf8))
+    #expect(shown["hed"]?["v"]?.string == "1.0" && shown["met"]?["tc"] != nil)
+    let written = try JSONValue(parsingCBOR: try fileContents("\(directory.path)/cbor_metrics"))
+    #expect(written["hed"] == shown["hed"])
+  }
+
+  @Test func `makes one report with --once, and says whether it was published`() async throws {
+    let broker = try MosquittoBroker()
+    let arguments = [
+      "-e", "mqtt://127.0.0.1:\(broker.plainPort)", "-t", "pump-7", "--topic", "own/{thing}", "--once",
+    ]
+    let result = try await BuiltProgram("defender").run(["agent"] + arguments)
+    #expect(result.status == .code(0), "\(result.errorText)")
+    // Nobody vouches for that broker.
+    let failed = try await BuiltProgram("defender").run(
+      [
+        "agent", "--once", "-e", "localhost:\(broker.tlsPort)", "-t", "t", "-c",
+        broker.device.certificateFile, "-k", broker.device.keyFile,
+      ])
+    #expect(failed.status == .code(1))
+    #expect(failed.errorText.contains("isn't trusted"))
+  }
+
+  @Test(
+    arguments: [
+      (["-e", "h", "-t", "t"], "--cert (or DEFENDER_CERTIFICATE_FILE) isn't set", 2),
+      (["-c", "c", "-k", "k", "-t", "t"], "--endpoint (or DEFENDER_MQTT_ENDPOINT) isn't set", 2),
+      (["-e", "h", "-w"], "AWS_IOT_THING_NAME) isn't set", 2),
+      (["-e", "h:99999", "-t", "t", "-w"], "the port isn't a number from 1 to 65535", 2),
+      (["-e", "mqtt://example.com", "-t", "t"], "only a broker on this machine", 2),
+      (["--no-such-option"], "Unknown option", 64), (["-i", "soon"], "soon", 64),
+    ])
+  func `says what is wrong with a command line`(arguments: [String], words: String, status: Int32)
+    async throws
+  {
+    let result = try await BuiltProgram("defender").run(["agent"] + arguments)
+    #expect(result.status == .code(status))
+    #expect(result.errorText.contains(words), "\(result.errorText)")
+  }
+}
+
+/// A service manager's socket.
+private final class NotificationListener {
+  let path: String
+  private let directory: TemporaryDirectory
+  private let socket: FileDescriptor
+
+  init() throws {
+    let directory = try TemporaryDirectory()
+    let path = "\(directory.path)/notify"
+    let flags = Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
+    let endpoint = FileDescriptor(owning: try retryingOnInterrupt { Glibc.socket(AF_UNIX, flags, 0) })
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: path.utf8) }
+    _ = try retryingOnInterrupt {
+      unsafe withUnsafePointer(to: &address) { pointer in
+        unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+          unsafe bind(endpoint.rawValue, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+        }
+      }
+    }
+    self.directory = directory
+    self.path = path
+    socket = endpoint
+  }
+
+  /// What has been said so far.
+  func messages() -> [String] {
+    var messages: [String] = []
+    while true {
+      var buffer: [UInt8] = []
+      guard let count = try? socket.read(into: &buffer, limit: 4_096), count > 0 else { return messages }
+      messages.append(String(decoding: buffer, as: UTF8.self))
+    }
+  }
+}

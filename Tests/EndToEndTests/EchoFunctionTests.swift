@@ -1,0 +1,133 @@
+import LambdaEmulator
+import Platform
+import TestSupport
+import Testing
+import WireFormats
+
+/// The built `echo-function` in the emulator: what any handler that is built on `LambdaRuntime` can meet there.
+@Suite(.timeLimit(.minutes(5))) struct EchoFunctionTests {
+  @Test(arguments: [0, 1, 65_536, 6_291_456, 6_291_556])
+  func `answers with the event, of any size that Lambda takes`(size: Int) async throws {
+    try await withEchoFunction { emulator, lines in
+      let event = [UInt8](repeating: UInt8(ascii: "7"), count: size)
+      for _ in 1...2 {
+        let result = await emulator.invoke(InvocationRequest(event: event)).complete()
+        #expect(result.failure == nil)
+        #expect(result.body == event)
+      }
+      #expect(lines.starts == 1)
+    }
+  }
+
+  @Test func `sees its context`() async throws {
+    try await withEchoFunction { emulator, lines in
+      var request = InvocationRequest(event: Array(#"{"ctx":1}"#.utf8))
+      request.clientContext = #"{"custom":{"k":"v"}}"#
+      request.cognitoIdentity = #"{"cognitoIdentityId":"i","cognitoIdentityPoolId":"p"}"#
+      request.tenantID = "tenant-7"
+      request.traceID = "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=1"
+      let result = await emulator.invoke(request)
+      let context = try JSONValue(parsing: await result.complete().body)
+      #expect(context["requestID"]?.string == result.requestID)
+      #expect(context["clientContext"]?.string == request.clientContext)
+      #expect(context["cognitoIdentity"]?.string == request.cognitoIdentity)
+      #expect(context["tenantID"]?.string == request.tenantID)
+      #expect(context["traceID"]?.string == request.traceID)
+      #expect(context["_X_AMZN_TRACE_ID"]?.string == request.traceID)
+      #expect(context["functionName"]?.string == "device-defender")
+      #expect(context["memoryLimitInMegabytes"]?.string == "128")
+      #expect(context["logGroupName"]?.string == "/aws/lambda/device-defender")
+      let remaining = context["remainingSeconds"]?.string.flatMap { Double($0) } ?? 0
+      #expect(remaining > 30 && remaining <= 60)
+    }
+  }
+
+  @Test func `fails, and goes on`() async throws {
+    try await withEchoFunction { emulator, lines in
+      let failed = await emulator.invoke(InvocationRequest(event: Array(#"{"fail":1}"#.utf8))).complete()
+      #expect(failed.failure == .reported(type: "Function.BenchFailure"))
+      let error = try JSONValue(parsing: failed.body)
+      #expect(error["errorMessage"]?.string == "asked to fail: line one\nline \"two\"")
+      try await expectEcho(emulator)
+      #expect(lines.starts == 1)
+    }
+  }
+
+  @Test func `answers with more than Lambda takes, and goes on`() async throws {
+    try await withEchoFunction { emulator, lines in
+      let large = await emulator.invoke(InvocationRequest(event: Array(#"{"big":7000000}"#.utf8))).complete()
+      guard case .reported(let type) = large.failure else {
+        Issue.record("\(String(describing: large.failure))")
+        return
+      }
+      #expect(type.hasPrefix("Function.") && type != "Function.Unknown")
+      try await expectEcho(emulator)
+      #expect(lines.starts == 1)
+    }
+  }
+
+  @Test func `crashes, and is started again`() async throws {
+    try await withEchoFunction { emulator, lines in
+      let crashed = await emulator.invoke(InvocationRequest(event: Array(#"{"crash":1}"#.utf8)))
+      #expect(crashed.failure == .exit)
+      let error = try JSONValue(parsing: await crashed.complete().body)
+      #expect(error["errorType"]?.string == "Runtime.ExitError")
+      #expect(error["errorMessage"]?.string?.contains("signal: ") == true)
+      #expect(lines.output.contains { $0.contains("asked to crash") })
+      try await expectEcho(emulator)
+      #expect(lines.starts == 2)
+    }
+  }
+
+  @Test func `takes too long, and is started again`() async throws {
+    try await withEchoFunction(timeout: .seconds(3)) { emulator, lines in
+      let slow = await emulator.invoke(InvocationRequest(event: Array(#"{"sleep":600000}"#.utf8)))
+      #expect(slow.failure == .timeout)
+      try await expectEcho(emulator)
+      #expect(lines.starts == 2)
+      #expect(lines.platform.contains { $0.hasSuffix("\(slow.requestID) Task timed out after 3.00 seconds") })
+    }
+  }
+
+  @Test(
+    arguments: [(#"{"stream":1}"#, nil), (#"{"stream":"fail"}"#, .stream)]
+      as [(String, InvocationResult.Failure?)])
+  func `streams its answer, and tells of an error in it`(
+    event: String, failure: InvocationResult.Failure?
+  ) async throws {
+    try await withEchoFunction { emulator, lines in
+      let result = await emulator.invoke(InvocationRequest(event: Array(event.utf8))).complete()
+      #expect(result.body == Array("first part, second part".utf8))
+      #expect(result.failure == failure)
+      try await expectEcho(emulator)
+      #expect(lines.starts == 1)
+    }
+  }
+
+  @Test func `doesn't start, and says why`() async throws {
+    try await withEchoFunction(["BENCH_INIT_FAIL": "1"]) { emulator, lines in
+      for _ in 1...2 {
+        let result = await emulator.invoke(InvocationRequest(event: [])).complete()
+        #expect(result.failure == .initialization(type: "Function.InitFailed"))
+        let error = try JSONValue(parsing: result.body)
+        #expect(error["errorMessage"]?.string == "BENCH_INIT_FAIL is set")
+      }
+    }
+  }
+
+  private func expectEcho(_ emulator: Emulator) async throws {
+    let result = await emulator.invoke(InvocationRequest(event: Array(#"{"a":1}"#.utf8))).complete()
+    #expect(result.failure == nil)
+    #expect(result.body == Array(#"{"a":1}"#.utf8))
+  }
+}
+
+private func withEchoFunction(
+  _ variables: [String: String] = [:], timeout: Duration = .seconds(60),
+  _ body: @Sendable (Emulator, Lines) async throws -> Void
+) async throws {
+  var function = FunctionConfiguration(bootstrap: try BuiltProgram("echo-function").path, timeout: timeout)
+  // A crash would else wait for a debugger to tell of it.
+  function.environment = ["SWIFT_BACKTRACE": "enable=no"].merging(variables) { _, own in own }
+  try await Lines.ofEmulator(Emulator.Configuration(function: function), body)
+}

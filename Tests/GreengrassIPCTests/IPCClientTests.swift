@@ -1,0 +1,302 @@
+@testable import GreengrassIPC
+import Glibc
+import Platform
+import TestSupport
+import Testing
+import WireFormats
+
+private let topic = "$aws/things/t1/defender/metrics/json"
+private let configuration = """
+  {"SampleIntervalSeconds": 300, "accessControl": {"aws.greengrass.ipc.mqttproxy": {"policy": {
+    "operations": ["aws.greengrass#PublishToIoTCore", "aws.greengrass#SubscribeToIoTCore"],
+    "resources": ["$aws/things/*/defender/metrics/*"]}}}}
+  """
+
+/// A client of a nucleus, and what it logs.
+private final class Component {
+  let client: IPCClient
+  private(set) var lines: [String] = []
+
+  init(socketPath: String, token: String = FakeNucleus.token, shutdown: ShutdownSignal? = nil) {
+    let sink = Sink()
+    let log = Log(level: .info) { _, line in sink.lines.append(String(decoding: line, as: UTF8.self)) }
+    client = IPCClient(socketPath: socketPath, token: token, log: log, shutdown: shutdown)
+    self.sink = sink
+  }
+
+  convenience init(_ nucleus: FakeNucleus) {
+    self.init(socketPath: nucleus.socketPath)
+  }
+
+  private let sink: Sink
+  var log: [String] { sink.lines }
+
+  private final class Sink { var lines: [String] = [] }
+
+  @discardableResult
+  func publish(
+    _ payload: String = "{}", to topic: String = topic, within timeout: Duration = .seconds(20)
+  ) throws(IPCError) -> JSONValue {
+    try client.call(
+      .publishToIoTCore(topic: topic, qualityOfService: 1, payload: Array(payload.utf8)),
+      until: soon(timeout))
+  }
+}
+
+private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now.advanced(by: timeout) }
+
+@Suite struct `A client of the nucleus` {
+  @Test(arguments: FakeNucleus.Manner.allCases)
+  func `publishes, many times on one connection, and ends each stream as this nucleus wants it`(
+    manner: FakeNucleus.Manner
+  ) throws {
+    let nucleus = try FakeNucleus(manner, configuration: configuration)
+    let component = Component(nucleus)
+    for number in 0..<3 {
+      try component.publish(#"{"n":\#(number)}"#)
+      let event = try nucleus.next("publish")
+      #expect(event["topic"]?.string == topic)
+      #expect(event["qos"]?.string == "1")
+      #expect(event["payload"]?.string.flatMap(base64Decoding) == Array(#"{"n":\#(number)}"#.utf8))
+      #expect(event["connection"] == .number("1"))
+      if manner == .lite { #expect(try nucleus.next("end-of-stream")["known"]?.boolean == true) }
+    }
+    try nucleus.catchUp()
+    #expect(nucleus.count("end-of-stream") == (manner == .lite ? 3 : 0))
+    #expect(nucleus.count("malformed") == 0)
+    #expect(component.log.isEmpty)
+  }
+
+  @Test(arguments: FakeNucleus.Manner.allCases)
+  func `reads its configuration, is told when it changes, and tells its state`(manner: FakeNucleus.Manner)
+    throws
+  {
+    let nucleus = try FakeNucleus(manner, configuration: configuration)
+    let client = Component(nucleus).client
+    let updates = client.subscribe(.subscribeToConfigurationUpdate)
+    let first = try client.call(.getConfiguration, until: soon())
+    #expect(first["value"]?["SampleIntervalSeconds"] == .number("300"))
+    #expect(updates.isActive)
+    try nucleus.do(#"{"do": "configure", "configuration": {"SampleIntervalSeconds": 60}}"#)
+    #expect(client.serve(until: soon(), orWhen: { updates.hasEvents }) == .condition)
+    let paths = updates.takeEvents().compactMap {
+      $0["configurationUpdateEvent"]?["keyPath"]?.array?.first?.string
+    }
+    #expect(paths.contains("SampleIntervalSeconds"))
+    let second = try client.call(.getConfiguration, until: soon())
+    #expect(second["value"]?["SampleIntervalSeconds"] == .number("60"))
+    _ = try client.call(.updateState(.running), until: soon())
+    #expect(try nucleus.next("state")["state"]?.string == "RUNNING")
+  }
+
+  @Test(arguments: FakeNucleus.Manner.allCases)
+  func `hears what Device Defender answers`(manner: FakeNucleus.Manner) throws {
+    let nucleus = try FakeNucleus(manner, configuration: configuration, arguments: ["--confirm", "accepted"])
+    let component = Component(nucleus)
+    let accepted = component.client.subscribe(
+      .subscribeToIoTCore(topicFilter: topic + "/accepted", qualityOfService: 1))
+    try component.publish(#"{"header":{"report_id":17}}"#)
+    #expect(component.client.serve(until: soon(), orWhen: { accepted.hasEvents }) == .condition)
+    let message = try #require(accepted.takeEvents().first?["message"])
+    #expect(message["topicName"]?.string == topic + "/accepted")
+    let answer = try JSONValue(parsing: try #require(message["payload"]?.string.flatMap(base64Decoding)))
+    #expect(answer["reportId"] == .number("17"))
+  }
+
+  @Test func `answers pings, one or a flood of them`() throws {
+    let nucleus = try FakeNucleus(.classic, configuration: configuration)
+    let component = Component(nucleus)
+    try component.publish()
+    try nucleus.do(#"{"do": "ping"}"#)
+    #expect(component.client.serve(until: soon(.milliseconds(300))) == .onTime)
+    #expect(try nucleus.next("ping-response")["payload"]?.string == "are you there")
+    try nucleus.do(#"{"do": "fault", "operation": "PublishToIoTCore", "fault": "pings", "pings": 3000}"#)
+    try component.publish()
+    for _ in 0..<3_000 { _ = try nucleus.next("ping-response") }
+    #expect(component.log.isEmpty)
+  }
+
+  @Test(arguments: FakeNucleus.Manner.allCases)
+  func `says what to allow when it isn't allowed to publish`(manner: FakeNucleus.Manner) throws {
+    let nucleus = try FakeNucleus(manner, configuration: configuration)
+    let component = Component(nucleus)
+    let error = try #require(throws: IPCError.self) { try component.publish(to: "elsewhere") }
+    #expect(error.isUnauthorized)
+    #expect(!error.isTransient)
+    for part in [
+      "PublishToIoTCore to elsewhere", "UnauthorizedError", "uthorized", "accessControl",
+      "aws.greengrass.ipc.mqttproxy", "resources elsewhere",
+    ] { #expect("\(error). \(error.advice)".contains(part)) }
+    // The connection is as good as before.
+    try component.publish()
+    #expect(try nucleus.next("publish")["connection"] == .number("1"))
+  }
+
+  @Test(arguments: FakeNucleus.Manner.allCases)
+  func `says what is wrong with its token, and neither shows it nor repeats itself`(
+    manner: FakeNucleus.Manner
+  ) throws {
+    let nucleus = try FakeNucleus(manner)
+    let component = Component(socketPath: nucleus.socketPath, token: "FEDCBA9876543210")
+    while nucleus.count("connect") < 3 {
+      let error = try #require(throws: IPCError.self) { try component.publish(within: .milliseconds(700)) }
+      try nucleus.catchUp()
+      #expect(error.description.contains("token (SVCUID)"))
+      #expect(error.isTransient)
+    }
+    #expect(component.log.count == 1, "\(component.log)")
+    #expect(component.log.allSatisfy { !$0.contains("FEDCBA9876543210") })
+    var dumped = ""
+    dump(component.client, to: &dumped)
+    #expect(!dumped.contains("FEDCBA9876543210"))
+  }
+
+  @Test(arguments: FakeNucleus.Manner.allCases)
+  func `tells each kind of error, and goes on`(manner: FakeNucleus.Manner) throws {
+    let nucleus = try FakeNucleus(manner, configuration: configuration)
+    let component = Component(nucleus)
+    let faults = [
+      (
+        #""fault": "refuse", "error": "ServiceError", "message": "the spooler is full""#,
+        "ServiceError: the spooler is full"
+      ),
+      (#""fault": "text-error""#, "an error: InternalServerError"),
+      (#""fault": "drop-before""#, "before its answer to PublishToIoTCore"),
+      (#""fault": "drop-after""#, "before its answer to PublishToIoTCore"),
+      (#""fault": "garbage""#, "lengths of an event stream message are damaged"),
+      (#""fault": "restart""#, "before its answer to PublishToIoTCore"),
+    ]
+    for (fault, text) in faults {
+      try nucleus.do(#"{"do": "fault", "operation": "PublishToIoTCore", \#(fault)}"#)
+      let error = try #require(throws: IPCError.self) { try component.publish() }
+      #expect(error.description.contains(text))
+      #expect(error.isTransient)
+      try component.publish()
+    }
+  }
+
+  @Test(arguments: FakeNucleus.Manner.allCases)
+  func `waits no longer than it should, and takes no late answer for another one`(
+    manner: FakeNucleus.Manner
+  ) throws {
+    let nucleus = try FakeNucleus(manner, configuration: configuration)
+    let component = Component(nucleus)
+    try component.publish()
+    for fault in [#""fault": "mute""#, #""fault": "late", "seconds": 0.6"#] {
+      try nucleus.do(#"{"do": "fault", "operation": "PublishToIoTCore", \#(fault)}"#)
+      let start = BootTime.now
+      let error = try #require(throws: IPCError.self) { try component.publish(within: .milliseconds(300)) }
+      #expect(error == .timedOut(waitingFor: "its answer to PublishToIoTCore"))
+      #expect(start.duration(to: .now) < .seconds(10))
+      try component.publish()
+    }
+  }
+
+  @Test func `asks for its events again on each new connection`() throws {
+    let nucleus = try FakeNucleus(.classic, configuration: configuration)
+    let component = Component(nucleus)
+    let accepted = component.client.subscribe(
+      .subscribeToIoTCore(topicFilter: topic + "/#", qualityOfService: 1))
+    try component.publish()
+    try nucleus.do(#"{"do": "restart", "seconds": 0.3}"#)
+    #expect(component.client.serve(until: soon(.milliseconds(50))) == .onTime)
+    #expect(!accepted.isActive)
+    #expect(component.client.serve(until: soon(), orWhen: { accepted.isActive }) == .condition)
+    try nucleus.do(#"{"do": "deliver", "topic": "\#(topic)/accepted", "payload": "e30="}"#)
+    #expect(component.client.serve(until: soon(), orWhen: { accepted.hasEvents }) == .condition)
+    #expect(component.log.count >= 2)
+    #expect(component.log.first?.contains("WARN") == true)
+    #expect(component.log.last?.contains("connected to the Greengrass nucleus again") == true)
+  }
+
+  @Test func `tells once that a subscription isn't allowed, and publishes all the same`() throws {
+    let nucleus = try FakeNucleus(.lite, configuration: configuration)
+    let component = Component(nucleus)
+    let refused = component.client.subscribe(
+      .subscribeToIoTCore(topicFilter: "elsewhere", qualityOfService: 1))
+    for _ in 0..<3 { try component.publish() }
+    #expect(!refused.isActive)
+    #expect(component.log.count == 1)
+    #expect(component.log.first?.contains("SubscribeToIoTCore to elsewhere with UnauthorizedError") == true)
+  }
+
+  @Test func `knows the longest payload that lite takes to the byte`() throws {
+    let nucleus = try FakeNucleus(.lite, configuration: configuration)
+    let component = Component(nucleus)
+    let longest = IPCRequest.maximumPublishPayload(topic: topic, messageLimit: IPCRequest.messageLimitOfLite)
+    try component.publish(String(repeating: "x", count: longest))
+    #expect(nucleus.count("too-long") == 0)
+    let error = try #require(throws: IPCError.self) {
+      try component.publish(String(repeating: "x", count: longest + 1))
+    }
+    guard case .disconnected = error else {
+      Issue.record("\(error)")
+      return
+    }
+    _ = try nucleus.next("too-long")
+  }
+
+  @Test func `finds a socket by a relative path, and refuses one that no socket can have`() throws {
+    let nucleus = try FakeNucleus(.classic, configuration: configuration)
+    var buffer = [CChar](repeating: 0, count: 4_096)
+    let here = try #require(unsafe getcwd(&buffer, buffer.count).map { unsafe String(cString: $0) })
+    let up = here.split(separator: "/").map { _ in ".." }.joined(separator: "/")
+    try Component(socketPath: up + nucleus.socketPath).publish()
+    let long = "/tmp/" + String(repeating: "d", count: 103)
+    let error = try #require(throws: IPCError.self) {
+      try Component(socketPath: long).publish(within: .milliseconds(100))
+    }
+    #expect(error == .pathTooLong(path: long))
+    #expect(error.description.contains("108 bytes"))
+  }
+
+  @Test func `waits for a nucleus that isn't there yet, until the deadline`() throws {
+    let nucleus = try FakeNucleus(.lite, configuration: configuration)
+    try nucleus.do(#"{"do": "restart", "seconds": 0.6}"#)
+    let component = Component(nucleus)
+    let error = try #require(throws: IPCError.self) { try component.publish(within: .milliseconds(100)) }
+    #expect(error.description.contains("can't be reached at \(nucleus.socketPath): No such file"))
+    try component.publish()
+    #expect(component.client.serve(until: .now) == .onTime)
+  }
+
+  @Test func `stops at once when the process is asked to stop, and lets an answer under way come in`() throws
+  {
+    // The signal goes to this thread only, which waits for it nowhere else.
+    var before = sigset_t()
+    unsafe sigprocmask(SIG_BLOCK, nil, &before)
+    defer { unsafe sigprocmask(SIG_SETMASK, &before, nil) }
+    let nucleus = try FakeNucleus(.classic, configuration: configuration)
+    let shutdown = try ShutdownSignal()
+    let component = Component(socketPath: nucleus.socketPath, shutdown: shutdown)
+    try component.publish()
+    try nucleus.do(#"{"do": "fault", "operation": "PublishToIoTCore", "fault": "late", "seconds": 0.2}"#)
+    try nucleus.do(#"{"do": "fault", "operation": "PublishToIoTCore", "fault": "mute"}"#)
+    pthread_kill(pthread_self(), SIGTERM)
+    let start = BootTime.now
+    #expect(component.client.serve(until: soon(.seconds(60))) == .shutdown)
+    try component.publish()
+    let error = try #require(throws: IPCError.self) { try component.publish(within: .seconds(60)) }
+    #expect(error == .shutdown)
+    #expect(start.duration(to: .now) < .seconds(5))
+  }
+
+  @Test func `waits longer from failure to failure, up to half a minute`() {
+    var backOff = BackOff()
+    let delays = (0..<12).map { _ in backOff.next() }
+    #expect((.milliseconds(125)...Duration.milliseconds(250)).contains(delays[0]))
+    #expect((.milliseconds(250)...Duration.milliseconds(500)).contains(delays[1]))
+    #expect(delays.suffix(4).allSatisfy { (.seconds(15)...Duration.seconds(30)).contains($0) })
+    backOff.reset()
+    #expect(backOff.next() <= .milliseconds(250))
+  }
+
+  @Test func `is there only where a nucleus started the process`() {
+    let log = Log { _, _ in }
+    let socket = "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT"
+    for variables in [[:], ["SVCUID": "a"], [socket: "/s"], ["SVCUID": "", socket: "/s"]] {
+      #expect(IPCClient(Environment(variables), log: log, shutdown: nil) == nil)
+    }
+    #expect(IPCClient(Environment(["SVCUID": "a", socket: "/s"]), log: log, shutdown: nil) != nil)
+  }
+}

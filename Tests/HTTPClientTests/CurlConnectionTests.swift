@@ -1,0 +1,140 @@
+import HTTPClient
+import Platform
+import TestSupport
+import Testing
+
+private let names = "DNS:localhost,IP:127.0.0.1"
+private var time: SystemTime { SystemTime(shutdown: nil) }
+
+private func soon(_ duration: Duration = .seconds(5)) -> BootTime { time.bootTime.advanced(by: duration) }
+
+/// A connection to `server`, whose certificate `authority` vouches for.
+private func connect(
+  _ server: ScriptedServer, _ authority: ThrowawayAuthority,
+  _ change: (inout CurlExchange.Configuration) -> Void = { _ in }
+) throws -> CurlConnection {
+  var configuration = CurlExchange.Configuration(
+    Environment(["AWS_CA_BUNDLE": authority.certificateFile]))
+  change(&configuration)
+  return try CurlConnection(
+    to: "https://localhost:\(server.port)", configuration, time: time, until: soon())
+}
+
+private func received(_ connection: CurlConnection, until deadline: BootTime = soon()) throws -> String {
+  var bytes: [UInt8] = []
+  _ = try connection.receive(into: &bytes, limit: 4_096, until: deadline)
+  return String(decoding: bytes, as: UTF8.self)
+}
+
+struct `A connection` {
+  @Test func `carries bytes both ways, with the certificate and the protocol that were asked for`() throws {
+    let authority = try ThrowawayAuthority()
+    let server = try ScriptedServer(
+      [.keep("one"), .close("two")],
+      tls: TLSServerContext(
+        authority.issue("server", names: names), clientAuthority: authority.certificateFile,
+        protocols: ["x-amzn-mqtt-ca"]))
+    defer { server.stop() }
+    let device = try authority.issue("device", names: "DNS:device")
+    let connection = try connect(server, authority) { configuration in
+      configuration.applicationProtocol = "x-amzn-mqtt-ca"
+      configuration.identity = ClientIdentity(
+        certificateFile: device.certificateFile, keyFile: device.keyFile)
+    }
+    try connection.send(Array("a\0b\r\n\r\n".utf8), until: soon())
+    #expect(try received(connection) == "one")
+    try connection.send(Array("c\r\n\r\n".utf8), until: soon())
+    #expect(try received(connection) == "two")
+    // The end.
+    #expect(try received(connection) == "")
+    #expect(server.received.map(\.text) == ["a\0b\r\n\r\n", "c\r\n\r\n"])
+    #expect(
+      server.received.first?.handshake
+        == TLSHandshake(serverName: "localhost", applicationProtocol: "x-amzn-mqtt-ca", clientName: "device"))
+  }
+
+  @Test func `is plain where the URL says so`() throws {
+    let server = try ScriptedServer([.keep("one")])
+    defer { server.stop() }
+    let connection = try CurlConnection(
+      to: server.url, CurlExchange.Configuration(Environment([:])), time: time, until: soon())
+    try connection.send(Array("x\r\n\r\n".utf8), until: soon())
+    #expect(try received(connection) == "one")
+  }
+
+  @Test func `isn't made with a server that nobody trusted vouches for`() throws {
+    let authority = try ThrowawayAuthority()
+    let server = try ScriptedServer([], tls: TLSServerContext(authority.issue("server", names: names)))
+    defer { server.stop() }
+    let stranger = try ThrowawayAuthority()
+    #expect {
+      _ = try connect(server, stranger)
+    } throws: { error in
+      guard case .notTrusted = error as? HTTPError else { return false }
+      return true
+    }
+  }
+
+  @Test func `isn't made with a port that nobody listens to, nor without time`() throws {
+    let server = try ScriptedServer([])
+    server.stop()
+    let configuration = CurlExchange.Configuration(Environment([:]))
+    #expect {
+      _ = try CurlConnection(to: server.url, configuration, time: time, until: soon())
+    } throws: { error in
+      guard case .notConnected = error as? HTTPError else { return false }
+      return true
+    }
+    #expect(throws: HTTPError.timedOut(.connecting, "no time was left")) {
+      try CurlConnection(to: server.url, configuration, time: time, until: time.bootTime)
+    }
+  }
+
+  @Test func `waits for an answer until the deadline, and is still there afterwards`() throws {
+    let authority = try ThrowawayAuthority()
+    let server = try ScriptedServer(
+      [.hang, .keep("late")], tls: TLSServerContext(authority.issue("server", names: names)))
+    defer { server.stop() }
+    let connection = try connect(server, authority)
+    try connection.send(Array("a\r\n\r\n".utf8), until: soon())
+    let deadline = soon(.milliseconds(50))
+    #expect(throws: HTTPError.timedOut(.answering, "the time is up")) {
+      try received(connection, until: deadline)
+    }
+    #expect(time.bootTime >= deadline)
+    try connection.send(Array("b\r\n\r\n".utf8), until: soon())
+    #expect(try received(connection) == "late")
+  }
+
+  @Test func `sends no longer than until the deadline to a server that doesn't read`() throws {
+    let authority = try ThrowawayAuthority()
+    // What has no empty line is no request to that server, so it reads on; a flood of its own keeps it from that.
+    let server = try ScriptedServer(
+      [.flood(String(repeating: "x", count: 65_536))],
+      tls: TLSServerContext(authority.issue("server", names: names)))
+    defer { server.stop() }
+    let connection = try connect(server, authority)
+    try connection.send(Array("a\r\n\r\n".utf8), until: soon())
+    let deadline = soon(.milliseconds(300))
+    #expect(throws: HTTPError.timedOut(.answering, "the time is up")) {
+      try connection.send([UInt8](repeating: 1, count: 64 << 20), until: deadline)
+    }
+    #expect(deadline.duration(to: time.bootTime) < .seconds(5))
+  }
+
+  @Test func `survives writing to a server that is gone`() throws {
+    let authority = try ThrowawayAuthority()
+    let server = try ScriptedServer(
+      [.close("")], tls: TLSServerContext(authority.issue("server", names: names)))
+    let connection = try connect(server, authority)
+    try connection.send(Array("a\r\n\r\n".utf8), until: soon())
+    server.stop()
+    // The first write finds the socket open and brings a reset; the next would be a SIGPIPE.
+    #expect {
+      for _ in 0..<100 { try connection.send([UInt8](repeating: 1, count: 65_536), until: soon()) }
+    } throws: { error in
+      guard case .connectionLost = error as? HTTPError else { return false }
+      return true
+    }
+  }
+}

@@ -1,0 +1,107 @@
+import HTTPClient
+import Platform
+import TestSupport
+import Testing
+
+struct `A proxy` {
+  private func get(_ url: String, _ variables: [String: String]) throws -> HTTPResponse {
+    let exchange = try CurlExchange(CurlExchange.Configuration(Environment(variables)))
+    return try exchange.exchange(HTTPRequest(method: "GET", url: url), timeout: .seconds(5))
+  }
+
+  @Test(arguments: ["https_proxy", "HTTPS_PROXY"])
+  func `is asked to connect, with its own credentials and none of ours`(variable: String) throws {
+    let proxy = try ScriptedServer([.close(httpResponse("407 Proxy Authentication Required"))])
+    defer { proxy.stop() }
+    let url = "http://user:pa%20ss@127.0.0.1:\(proxy.port)"
+    #expect {
+      try get("https://iot.example.com/topics/a", [variable: url])
+    } throws: { error in
+      guard case .proxyRefused(407, _) = error as? HTTPError else { return false }
+      return !"\(error)".contains("pa%20ss") && !"\(error)".contains("pa ss")
+    }
+    let received = try #require(proxy.received.first)
+    #expect(received.requestLine == "CONNECT iot.example.com:443 HTTP/1.1")
+    // Base64 of "user:pa ss".
+    #expect(received.header("Proxy-Authorization") == "Basic dXNlcjpwYSBzcw==")
+  }
+
+  @Test func `carries a TLS connection that is verified to its end`() throws {
+    let authority = try ThrowawayAuthority()
+    // The proxy answers "connected", and what comes then is no TLS server.
+    let proxy = try ScriptedServer([.close("HTTP/1.1 200 Connected\r\n\r\ngarbage")])
+    defer { proxy.stop() }
+    #expect {
+      try get(
+        "https://iot.example.com/",
+        ["HTTPS_PROXY": "http://127.0.0.1:\(proxy.port)", "AWS_CA_BUNDLE": authority.certificateFile])
+    } throws: { error in
+      guard case .handshakeFailed = error as? HTTPError else { return false }
+      return true
+    }
+  }
+
+  @Test func `for https is not used for http`() throws {
+    let server = try ScriptedServer([.keep(httpResponse())])
+    defer { server.stop() }
+    #expect(try get(server.url, ["HTTPS_PROXY": "http://127.0.0.1:1"]).status == 200)
+  }
+
+  @Test func `for http gets the whole URL`() throws {
+    let proxy = try ScriptedServer([.keep(httpResponse())])
+    defer { proxy.stop() }
+    _ = try get("http://iot.example.com/a", ["http_proxy": "http://127.0.0.1:\(proxy.port)"])
+    #expect(proxy.received.first?.requestLine == "GET http://iot.example.com/a HTTP/1.1")
+  }
+
+  @Test(arguments: ["127.0.0.1", "example.com,127.0.0.1", "*", "127.0.0.0/8"])
+  func `is passed by for the hosts of NO_PROXY`(exceptions: String) throws {
+    let server = try ScriptedServer([.keep(httpResponse())])
+    defer { server.stop() }
+    let variables = ["http_proxy": "http://127.0.0.1:1", "NO_PROXY": exceptions]
+    #expect(try get(server.url, variables).status == 200)
+  }
+
+  @Test func `never shows in a print`() {
+    let settings = ProxySettings(Environment(["HTTPS_PROXY": "http://user:hunter2@proxy"]))
+    var dumped = ""
+    dump(settings, to: &dumped)
+    #expect(!(dumped + "\(settings)" + String(reflecting: settings)).contains("hunter2"))
+  }
+}
+
+struct `Addresses` {
+  @Test func `that may see credentials are loopback and those of ECS and EKS`() {
+    for address: UInt32 in [0x7F00_0001, 0x7FFF_FFFF, 0xA9FE_AA02, 0xA9FE_AA17] {
+      #expect(isCredentialHost(address))
+    }
+    for address: UInt32 in [0, 0x8000_0001, 0xA9FE_A9FE, 0xA9FE_AA03, 0xC0A8_0101, 0xFFFF_FFFF] {
+      #expect(!isCredentialHost(address))
+    }
+    let loopback = [UInt8](repeating: 0, count: 15) + [1]
+    #expect(isCredentialHost(loopback))
+    #expect(isCredentialHost([0xFD, 0, 0x0E, 0xC2] + [UInt8](repeating: 0, count: 11) + [0x23]))
+    #expect(!isCredentialHost([UInt8](repeating: 0, count: 16)))
+    #expect(!isCredentialHost([]))
+    #expect(!isCredentialHost([UInt8](repeating: 0, count: 10) + [0xFF, 0xFF, 127, 0, 0, 1]))
+  }
+
+  @Test func `that may not are never connected to, whatever the name`() throws {
+    let server = try ScriptedServer([.keep(httpResponse()), .keep(httpResponse())])
+    defer { server.stop() }
+    var configuration = CurlExchange.Configuration(Environment([:]))
+    configuration.allowedAddresses = .credentialHosts
+    configuration.connectTo = ["metadata.example.com:80:192.0.2.1:80"]
+    let exchange = try CurlExchange(configuration)
+    _ = try exchange.exchange(HTTPRequest(method: "GET", url: server.url), timeout: .seconds(5))
+    _ = try exchange.exchange(
+      HTTPRequest(method: "GET", url: "http://localhost:\(server.port)/"), timeout: .seconds(5))
+    #expect {
+      let request = HTTPRequest(method: "GET", url: "http://metadata.example.com/")
+      return try exchange.exchange(request, timeout: .seconds(5))
+    } throws: { error in
+      guard case .invalidRequest(let reason) = error as? HTTPError else { return false }
+      return reason.contains("may not be asked for credentials")
+    }
+  }
+}

@@ -1,0 +1,186 @@
+import COpenSSL
+import Glibc
+import HTTPClient
+import Platform
+import TestSupport
+import Testing
+
+private let names = "DNS:localhost,IP:127.0.0.1,DNS:*.iot.eu-west-1.amazonaws.com"
+
+/// An exchange that trusts `authority` and nobody else.
+private func configuration(_ authority: ThrowawayAuthority) -> CurlExchange.Configuration {
+  CurlExchange.Configuration(Environment(["AWS_CA_BUNDLE": authority.certificateFile]))
+}
+
+private func get(_ url: String, _ configuration: CurlExchange.Configuration) throws -> HTTPResponse {
+  try CurlExchange(configuration).exchange(HTTPRequest(method: "GET", url: url), timeout: .seconds(5))
+}
+
+/// Whether `error` says that the other side, or we, can't be trusted.
+private func isNotTrusted(_ error: any Error) -> Bool {
+  guard case .notTrusted = error as? HTTPError else { return false }
+  return true
+}
+
+struct `TLS` {
+  @Test func `reaches a server that the given authority vouches for, with its name in the handshake`() throws
+  {
+    let authority = try ThrowawayAuthority()
+    let server = try ScriptedServer(
+      [.keep(httpResponse())], tls: TLSServerContext(authority.issue("server", names: names)))
+    defer { server.stop() }
+    let response = try get("https://localhost:\(server.port)/", configuration(authority))
+    #expect(response.status == 200)
+    #expect(
+      server.received.first?.handshake
+        == TLSHandshake(serverName: "localhost", applicationProtocol: nil, clientName: nil))
+  }
+
+  @Test(arguments: ["DNS:example.com", "IP:127.0.0.2", "DNS:localhost.example.com"])
+  func `refuses a certificate of another name`(names: String) throws {
+    let authority = try ThrowawayAuthority()
+    let server = try ScriptedServer(
+      [.keep(httpResponse())], tls: TLSServerContext(authority.issue("server", names: names)))
+    defer { server.stop() }
+    #expect(performing: { try get(server.url, configuration(authority)) }, throws: isNotTrusted)
+    #expect(server.received.isEmpty)
+  }
+
+  @Test func `refuses an expired certificate and one of another authority, and says why`() throws {
+    let authority = try ThrowawayAuthority()
+    let expired = try ScriptedServer(
+      [.keep(httpResponse())],
+      tls: TLSServerContext(authority.issue("server", names: names, isExpired: true)))
+    defer { expired.stop() }
+    #expect {
+      try get(expired.url, configuration(authority))
+    } throws: { error in
+      isNotTrusted(error) && "\(error)".contains("expired")
+    }
+    let other = try ThrowawayAuthority()
+    #expect {
+      try get(expired.url, configuration(other))
+    } throws: { error in
+      isNotTrusted(error) && "\(error)".contains("issuer")
+    }
+    #expect(expired.received.isEmpty)
+  }
+
+  @Test(arguments: [nil, "s3cr3t"])
+  func `shows a client certificate, with an encrypted key too`(password: String?) throws {
+    let authority = try ThrowawayAuthority()
+    let server = try ScriptedServer(
+      [.keep(httpResponse())],
+      tls: TLSServerContext(
+        authority.issue("server", names: names), clientAuthority: authority.certificateFile,
+        protocols: ["x-amzn-http-ca"]))
+    defer { server.stop() }
+    let device = try authority.issue("device", names: "DNS:device", keyPassword: password)
+    var configuration = configuration(authority)
+    configuration.applicationProtocol = "x-amzn-http-ca"
+    configuration.identity = ClientIdentity(
+      certificateFile: device.certificateFile, keyFile: device.keyFile, keyPassword: password)
+    _ = try get("https://localhost:\(server.port)/", configuration)
+    #expect(
+      server.received.first?.handshake
+        == TLSHandshake(serverName: "localhost", applicationProtocol: "x-amzn-http-ca", clientName: "device"))
+  }
+
+  @Test func `says that the client certificate or key can't be used`() throws {
+    let authority = try ThrowawayAuthority()
+    let server = try ScriptedServer([], tls: TLSServerContext(authority.issue("server", names: names)))
+    defer { server.stop() }
+    let device = try authority.issue("device", names: "DNS:device", keyPassword: "right")
+    let other = try authority.issue("other", names: "DNS:other")
+    let identities = [
+      ClientIdentity(certificateFile: device.certificateFile, keyFile: device.keyFile, keyPassword: "s3cr3t"),
+      ClientIdentity(certificateFile: device.certificateFile, keyFile: device.keyFile),
+      ClientIdentity(certificateFile: device.certificateFile, keyFile: other.keyFile),
+      ClientIdentity(certificateFile: "/nonexistent.pem", keyFile: other.keyFile),
+      ClientIdentity(certificateFile: other.certificateFile, keyFile: "/nonexistent.key"),
+    ]
+    for identity in identities {
+      var configuration = configuration(authority)
+      configuration.identity = identity
+      #expect {
+        try get(server.url, configuration)
+      } throws: { error in
+        isNotTrusted(error) && "\(error)".contains("our certificate or key") && !"\(error)".contains("s3cr3t")
+      }
+    }
+  }
+
+  @Test func `says that the other side refused the client certificate`() throws {
+    let authority = try ThrowawayAuthority()
+    let server = try ScriptedServer(
+      [.keep(httpResponse())],
+      tls: TLSServerContext(
+        authority.issue("server", names: names), clientAuthority: authority.certificateFile))
+    defer { server.stop() }
+    let expired = try authority.issue("device", names: "DNS:device", isExpired: true)
+    var configuration = configuration(authority)
+    configuration.identity = ClientIdentity(
+      certificateFile: expired.certificateFile, keyFile: expired.keyFile)
+    #expect {
+      try get(server.url, configuration)
+    } throws: { error in
+      // What is left of the connection may be gone before the reason is read.
+      if case .connectionLost = error as? HTTPError { return true }
+      return isNotTrusted(error) && "\(error)".contains("our certificate was refused")
+    }
+    #expect(server.received.isEmpty)
+  }
+
+  @Test func `asks the shipped authorities for a host of AWS first, and then the system's`() throws {
+    let authority = try ThrowawayAuthority()
+    let server = try ScriptedServer(
+      [.keep(httpResponse()), .keep(httpResponse())],
+      tls: TLSServerContext(authority.issue("server", names: names)))
+    defer { server.stop() }
+    // The throwaway authority plays the system's bundle.
+    var configuration = CurlExchange.Configuration(trust: .system(path: authority.certificateFile))
+    let host = "data-ats.iot.eu-west-1.amazonaws.com"
+    configuration.connectTo = ["\(host):443:127.0.0.1:\(server.port)"]
+    let exchange = try CurlExchange(configuration)
+    for _ in 1...2 {
+      let request = HTTPRequest(method: "POST", url: "https://\(host)/", body: [1])
+      #expect(try exchange.exchange(request, timeout: .seconds(5)).status == 200)
+    }
+    #expect(server.received.map(\.handshake?.serverName) == [host, host])
+    // The handshake that failed was a connection, too; the second request asked nobody in vain.
+    #expect(server.received.map(\.connection) == [2, 2])
+  }
+
+  @Test func `warns of a key that others may read`() throws {
+    let authority = try ThrowawayAuthority()
+    let device = try authority.issue("device", names: "DNS:device")
+    let identity = ClientIdentity(certificateFile: device.certificateFile, keyFile: device.keyFile)
+    #expect(identity.warning == nil)
+    _ = unsafe chmod(device.keyFile, 0o640)
+    #expect(identity.warning?.contains("mode 640") == true)
+  }
+
+  @Test func `never shows the password of a key`() {
+    let identity = ClientIdentity(certificateFile: "c", keyFile: "k", keyPassword: "hunter2")
+    var dumped = ""
+    dump(identity, to: &dumped)
+    #expect(!(dumped + "\(identity)" + String(reflecting: identity)).contains("hunter2"))
+  }
+}
+
+struct `The shipped certificate authorities` {
+  @Test func `are the five that AWS names`() throws {
+    var fingerprints: [String] = []
+    var text = Array(amazonRootCertificates.utf8)
+    let memory = unsafe BIO_new_mem_buf(&text, Int32(text.count))
+    defer { unsafe BIO_free(memory) }
+    while let certificate = unsafe PEM_read_bio_X509(memory, nil, nil, nil) {
+      var digest = [UInt8](repeating: 0, count: 32)
+      #expect(unsafe X509_digest(certificate, EVP_sha256(), &digest, nil) == 1)
+      fingerprints.append(digest.prefix(4).map { String($0, radix: 16) }.joined(separator: ":"))
+      unsafe X509_free(certificate)
+    }
+    // First bytes of the SHA-256 fingerprints at https://www.amazontrust.com/repository/, in this order.
+    #expect(fingerprints == ["8e:cd:e6:88", "1b:a5:b2:aa", "18:ce:6c:fe", "e3:5d:28:41", "56:8d:69:5"])
+  }
+}

@@ -1,0 +1,108 @@
+import Glibc
+import Platform
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import LambdaEmulator
+
+@Suite(.timeLimit(.minutes(1))) struct ChildProcessTests {
+  /// Runs a shell script to its end.
+  private func run(
+    _ script: String, environment: [String: String] = [:]
+  ) async throws -> (status: ProcessStatus, lines: [String]) {
+    let process = try await ChildProcess.start(
+      "/bin/sh", arguments: ["-c", script], environment: environment)
+    let lines = Mutex<[String]>([])
+    let status = await process.wait { line in lines.withLock { $0.append(line) } }
+    #expect(process.hasEnded)
+    #expect(process.peakMemory == nil)
+    // A signal to a process that is gone is nobody's.
+    process.send(SIGKILL)
+    return (status, lines.withLock { $0 })
+  }
+
+  @Test(
+    arguments: [
+      ("exit 0", .code(0)), ("exit 255", .code(255)), ("kill -KILL $$", .signal(SIGKILL)),
+      ("kill -TERM $$", .signal(SIGTERM)),
+    ] as [(String, ProcessStatus)])
+  func `tells how a process ended`(script: String, status: ProcessStatus) async throws {
+    #expect(try await run(script).status == status)
+  }
+
+  @Test func `starts it with no descriptor, signal or variable of ours`() async throws {
+    // Blocked and ignored signals are inherited, unless somebody sees to it.
+    let (status, lines) = try await run(
+      "ls /proc/self/fd; grep -E 'Sig(Blk|Ign)' /proc/self/status; env | grep -v PWD= ; read x; echo end $?",
+      environment: ["A": "b c", "PATH": "/bin:/usr/bin"])
+    #expect(status == .code(0))
+    let plain = lines.filter { !$0.contains("=") }
+    // 3 is the directory that ls reads.
+    #expect(plain.prefix(4) == ["0", "1", "2", "3"])
+    for mask in plain.dropFirst(4).dropLast() {
+      // Signals 32 and 33 belong to the C library, which lets nobody change them.
+      let signals = UInt64(mask.suffix(16), radix: 16).map { $0 & ~(3 << 31) }
+      #expect(signals == 0, "\(mask)")
+    }
+    #expect(plain.count == 7)
+    #expect(plain.last == "end 1")
+    #expect(Set(lines.filter { $0.contains("=") && !$0.hasPrefix("_=") }) == ["A=b c", "PATH=/bin:/usr/bin"])
+  }
+
+  @Test func `hands over lines of any length, and a last one without an end`() async throws {
+    let (_, lines) = try await run(
+      "echo; echo a; echo b >&2; head -c 300000 /dev/zero | tr '\\\\0' x; echo; printf end",
+      environment: ["PATH": "/bin:/usr/bin"])
+    #expect(lines.prefix(3) == ["", "a", "b"])
+    #expect(lines.dropFirst(3).dropLast().joined().utf8.count == 300_000)
+    #expect(lines.last == "end")
+  }
+
+  @Test func `hands over what was written so far when it is asked to`() async throws {
+    let process = try await ChildProcess.start(
+      "/bin/sh", arguments: ["-c", "kill -STOP $$; echo never"], environment: [:])
+    let lines = Mutex<[String]>([])
+    async let status = process.wait { line in lines.withLock { $0.append(line) } }
+    for _ in 1...3 { await process.outputSoFar() }
+    #expect(lines.withLock { $0 } == [])
+    #expect(!process.hasEnded)
+    #expect((process.peakMemory ?? 0) > 0)
+    process.send(SIGKILL)
+    #expect(await status == .signal(SIGKILL))
+    await process.outputSoFar()
+  }
+
+  @Test func `sees the end of a process that never stopped writing`() async throws {
+    let process = try await ChildProcess.start("/usr/bin/yes", environment: [:])
+    let count = Mutex(0)
+    async let status = process.wait { _ in count.withLock { $0 += 1 } }
+    while count.withLock({ $0 }) < 1_000 { await process.outputSoFar() }
+    process.send(SIGKILL)
+    #expect(await status == .signal(SIGKILL))
+  }
+
+  @Test(arguments: [("/nowhere", ENOENT), ("/etc/passwd", EACCES), ("/", EACCES)])
+  func `says why a program can't be started`(program: String, code: Int32) async throws {
+    let error = await #expect(throws: LaunchError.self) {
+      try await ChildProcess.start(program, environment: [:])
+    }
+    #expect(error == LaunchError(program: program, reason: Errno(rawValue: code)))
+  }
+
+  @Test(
+    arguments: [
+      ([], []), (["a"], ["a"]), (["a\n"], ["a"]), (["\n\n"], ["", ""]),
+      (["a", "b\nc", "", "\n"], ["ab", "c"]),
+      (["\r\n"], ["\r"]), (["\u{0}\n"], ["\u{0}"]),
+    ] as [([String], [String])])
+  func `cuts pieces into lines`(pieces: [String], lines: [String]) {
+    var handed: [String] = []
+    withoutActuallyEscaping({ (line: String) in handed.append(line) }) { onLine in
+      var splitter = LineSplitter(onLine)
+      for piece in pieces { splitter.append(Array(piece.utf8)) }
+      splitter.finish()
+    }
+    #expect(handed == lines)
+  }
+}

@@ -1,0 +1,92 @@
+import LambdaEmulator
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+
+/// A plain HTTP client for the tests, one connection a request.
+struct HTTPTestClient: Sendable {
+  struct Response: Sendable {
+    let status: Int
+    let headers: [HeaderField]
+    let trailers: [HeaderField]
+    let body: [UInt8]
+
+    var text: String { String(decoding: body, as: UTF8.self) }
+
+    func header(_ name: String) -> String? {
+      headers.first { $0.name.lowercased() == name.lowercased() }?.value
+    }
+  }
+
+  /// The connection was closed before the answer was complete.
+  struct NoAnswer: Error {}
+
+  let port: Int
+
+  func get(_ target: String) async throws -> Response {
+    try await send(.GET, target, body: nil)
+  }
+
+  func post(_ target: String, _ body: String = "", headers: [HeaderField] = []) async throws -> Response {
+    try await send(.POST, target, headers: headers, body: Array(body.utf8))
+  }
+
+  func send(
+    _ method: HTTPMethod, _ target: String, headers: [HeaderField] = [], body: [UInt8]?
+  ) async throws -> Response {
+    var fields = headers
+    if let body { fields.append(HeaderField("Content-Length", String(body.count))) }
+    return try await exchange(method, target, fields) { writer in
+      if let body, !body.isEmpty { try await writer.write(.body(.byteBuffer(ByteBuffer(bytes: body)))) }
+      try await writer.write(.end(nil))
+    }
+  }
+
+  /// Sends the beginning of a POST and closes the connection.
+  func breakOff(_ target: String, _ headers: [HeaderField], after piece: String) async throws {
+    do {
+      _ = try await exchange(.POST, target, headers) { writer in
+        try await writer.write(.body(.byteBuffer(ByteBuffer(string: piece))))
+        throw NoAnswer()
+      }
+    } catch is NoAnswer {}
+  }
+
+  typealias Writer = NIOAsyncChannelOutboundWriter<HTTPClientRequestPart>
+
+  /// Sends a head, lets `body` send the rest, and reads the answer; where `body` sends no end, the connection is cut.
+  func exchange(
+    _ method: HTTPMethod, _ target: String, _ headers: [HeaderField],
+    _ body: @Sendable (Writer) async throws -> Void
+  ) async throws -> Response {
+    let connection = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+      .connect(host: "127.0.0.1", port: port) { channel in
+        channel.eventLoop.makeCompletedFuture {
+          try channel.pipeline.syncOperations.addHTTPClientHandlers()
+          return try NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart>(
+            wrappingChannelSynchronously: channel)
+        }
+      }
+    return try await connection.executeThenClose { inbound, outbound in
+      var head = HTTPRequestHead(version: .http1_1, method: method, uri: target)
+      head.headers.add(name: "Host", value: "127.0.0.1:\(port)")
+      for field in headers { head.headers.add(name: field.name, value: field.value) }
+      try await outbound.write(.head(head))
+      try await body(outbound)
+      var answer: HTTPResponseHead?
+      var bytes: [UInt8] = []
+      for try await part in inbound {
+        switch part {
+        case .head(let head): answer = head
+        case .body(let buffer): bytes.append(contentsOf: buffer.readableBytesView)
+        case .end(let trailers):
+          guard let answer else { throw NoAnswer() }
+          return Response(
+            status: Int(answer.status.code), headers: answer.headers.map { HeaderField($0.name, $0.value) },
+            trailers: trailers.map { $0.map { HeaderField($0.name, $0.value) } } ?? [], body: bytes)
+        }
+      }
+      throw NoAnswer()
+    }
+  }
+}

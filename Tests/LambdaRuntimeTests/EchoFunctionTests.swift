@@ -1,0 +1,162 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+import WireFormats
+
+/// The echo function as a process of its own: what can be seen from outside only.
+struct EchoFunctionTests {
+  @Test func `ends with status 0 when it is asked to while it waits for an event`() throws {
+    let server = try LoopbackServer(script: [event("1"), accepted])
+    let function = try EchoFunction(server.authority)
+    // The third request is the poll that is held.
+    #expect(server.requests(atLeast: 3).map(\.text) == ["", "1", ""])
+    function.terminate()
+    #expect(function.end() == "exit 0")
+    #expect(function.log.contains("shutting down"))
+  }
+
+  @Test func `finishes what it is at when it is asked to end, then ends with status 0`() throws {
+    let server = try LoopbackServer { $0.method == "GET" ? event(#"{"sleep":300}"#) : accepted }
+    let function = try EchoFunction(server.authority)
+    _ = server.requests(atLeast: 1)
+    function.terminate()
+    #expect(function.end() == "exit 0")
+    #expect(server.requests.count { $0.method == "POST" } <= 1)
+    #expect(server.requests.count { $0.method == "GET" } <= 1)
+  }
+
+  @Test(arguments: ["Text", "JSON"])
+  func `names the invocation in its last line when the handler traps, and starts clean after`(format: String)
+    throws
+  {
+    let server = try LoopbackServer(script: [event(#"{"crash":1}"#, id: "the-crash"), event("2"), accepted])
+    let first = try EchoFunction(server.authority, ["AWS_LAMBDA_LOG_FORMAT": format])
+    #expect(first.end() == "signal \(SIGILL)")
+    let line = try #require(first.log.split(separator: "\n").last)
+    #expect(line.contains("the-crash"))
+    #expect(line.contains("the handler ended the process with SIGILL"))
+    if format == "JSON" {
+      let document = try JSONValue(parsing: Array(line.utf8))
+      #expect(document["requestId"]?.string == "the-crash")
+      #expect(document["level"]?.string == "FATAL")
+      #expect(document["timestamp"]?.string?.utf8.count == 24)
+    }
+    let second = try EchoFunction(server.authority)
+    #expect(server.requests(atLeast: 4).filter { $0.method == "POST" }.map(\.text) == ["2"])
+    second.terminate()
+    #expect(second.end() == "exit 0")
+  }
+
+  @Test func `reports that it can't start, and ends with status 1`() throws {
+    let server = try LoopbackServer(script: [accepted])
+    let function = try EchoFunction(server.authority, ["BENCH_INIT_FAIL": "1"])
+    #expect(function.end() == "exit 1")
+    #expect(server.requests.map(\.path) == ["/2018-06-01/runtime/init/error"])
+  }
+
+  @Test(arguments: ["", "nowhere", "http://127.0.0.1:1"])
+  func `ends with status 1 and a reason where the Runtime API has no usable address`(value: String) throws {
+    let function = try EchoFunction(value)
+    #expect(function.end() == "exit 1")
+    #expect(function.log.contains("AWS_LAMBDA_RUNTIME_API is '\(value)'"))
+  }
+
+  @Test func `serves as many invocations at once as it is told to, in processes that share nothing`() throws {
+    let barrier = Barrier(3)
+    let server = try LoopbackServer { request in
+      guard request.method == "GET" else { return accepted }
+      // No event before three polls are open.
+      guard let number = barrier.arrive() else { return .hold }
+      return event(#"{"ctx":1}"#, id: "id-\(number)")
+    }
+    let function = try EchoFunction(server.authority, ["AWS_LAMBDA_MAX_CONCURRENCY": "3"])
+    // Three events, their answers, and the polls after them.
+    let answers = server.requests(atLeast: 9).filter { $0.method == "POST" }
+    #expect(Set(answers.map(\.path)).count == 3)
+    #expect(Set(answers.map(\.connection)).count == 3)
+    #expect(answers.allSatisfy { $0.text.contains($0.path.split(separator: "/")[3]) })
+    function.terminate()
+    #expect(function.end() == "exit 0")
+  }
+
+  @Test func `puts a new worker in the place of one that trapped, and answers for it`() throws {
+    let barrier = Barrier(1)
+    let server = try LoopbackServer { request in
+      guard request.method == "GET" else { return accepted }
+      guard let number = barrier.arrive(), number <= 3 else { return .hold }
+      return number == 1 ? event(#"{"crash":1}"#, id: "the-crash") : event("2", id: "id-\(number)")
+    }
+    let function = try EchoFunction(server.authority, ["AWS_LAMBDA_MAX_CONCURRENCY": "2"])
+    // Three events and their answers, and two polls that wait.
+    let requests = server.requests(atLeast: 8)
+    let errors = requests.filter { $0.path.hasSuffix("/error") }
+    #expect(errors.map(\.path) == ["/2018-06-01/runtime/invocation/the-crash/error"])
+    #expect(errors.first?["Lambda-Runtime-Function-Error-Type"] == "Runtime.ExitError")
+    #expect(requests.count { $0.path.hasSuffix("/response") } == 2)
+    #expect(function.log.contains("the-crash"))
+    function.terminate()
+    #expect(function.end() == "exit 0")
+  }
+
+  @Test func `ends with all its workers where one can't start`() throws {
+    let server = try LoopbackServer { _ in accepted }
+    let function = try EchoFunction(
+      server.authority, ["AWS_LAMBDA_MAX_CONCURRENCY": "3", "BENCH_INIT_FAIL": "1"])
+    #expect(function.end() == "exit 1")
+    #expect(server.requests.allSatisfy { $0.path == "/2018-06-01/runtime/init/error" })
+  }
+
+  @Test func `has the trace of each invocation in its environment, and none where there is none`() throws {
+    let server = try LoopbackServer(script: [
+      event(#"{"ctx":1}"#), accepted, event(#"{"ctx":1}"#, without: ["Lambda-Runtime-Trace-Id"]), accepted,
+      event(#"{"ctx":1}"#, without: ["Lambda-Runtime-Trace-Id"], [("Lambda-Runtime-Trace-Id", "Root=2")]),
+      accepted,
+    ])
+    let function = try EchoFunction(server.authority, ["_X_AMZN_TRACE_ID": "left over"])
+    let answers = server.requests(atLeast: 7).filter { $0.method == "POST" }
+    let traces = try answers.map { try JSONValue(parsing: $0.body)["_X_AMZN_TRACE_ID"]?.string }
+    #expect(traces == ["Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=1", nil, "Root=2"])
+    function.terminate()
+    #expect(function.end() == "exit 0")
+  }
+
+  @Test func `does not grow with the events it has echoed`() throws {
+    let body = [UInt8](repeating: UInt8(ascii: "x"), count: 1_048_576)
+    let answer = LoopbackServer.Reply.response(200, [("Lambda-Runtime-Aws-Request-Id", "a")], body: body)
+    let server = try LoopbackServer { $0.method == "GET" ? .send(answer) : accepted }
+    let function = try EchoFunction(server.authority)
+    _ = server.requests(atLeast: 6)
+    let before = try peakMemory(of: function.processID)
+    _ = server.requests(atLeast: 36)
+    #expect(try peakMemory(of: function.processID) < before + 1_024)
+  }
+
+  /// The most kilobytes of memory that a process has had.
+  private func peakMemory(of process: Int32) throws -> Int {
+    let status = try String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)
+    let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") })
+    return try #require(line.split(separator: " ").dropLast().last.flatMap { Int($0) })
+  }
+}
+
+/// Lets nobody pass before a number of callers have arrived.
+private final class Barrier: @unchecked Sendable {
+  private let changed = NSCondition()
+  private let needed: Int
+  private var arrived = 0
+
+  init(_ needed: Int) { self.needed = needed }
+
+  /// The caller's number; nil where the others didn't come, or all have passed.
+  func arrive() -> Int? {
+    changed.withLock {
+      arrived += 1
+      let number = arrived
+      changed.broadcast()
+      let end = Date(timeIntervalSinceNow: 20)
+      while arrived < needed, changed.wait(until: end) {}
+      return arrived < needed || (needed > 1 && number > needed) ? nil : number
+    }
+  }
+}

@@ -1,0 +1,140 @@
+import Platform
+import TestSupport
+import Testing
+import WireFormats
+
+@testable import LambdaRuntime
+
+struct LifecycleTests {
+  /// Notes in the log when its hooks are called; fails in those it is told to.
+  struct HookedHandler: Handler, ~Copyable {
+    let log: Log
+    var failing: String?
+
+    mutating func handle(_ event: Event, _ context: Context) -> Response { Response(json: event.bytes) }
+    mutating func shutDown() { log.info("hook: shutDown") }
+    mutating func prepareForSnapshot() throws { try call("prepareForSnapshot") }
+    mutating func resumeFromSnapshot() throws { try call("resumeFromSnapshot") }
+
+    private func call(_ hook: String) throws {
+      log.info("hook: \(hook)")
+      if failing == hook { throw InvocationFailure(type: "Function.HookFailed", message: hook) }
+    }
+  }
+
+  private func hooks(_ run: ServedRuntime) -> [String] {
+    run.log.compactMap { $0.contains("hook: ") ? $0.split(separator: " ").last?.dropLast().description : nil }
+  }
+
+  @Test func `shuts the handler down after the last invocation`() throws {
+    let run = try ServedRuntime(script: [event("1"), accepted]) { HookedHandler(log: $0) }
+    #expect(hooks(run) == ["shutDown"])
+    #expect(run.error == nil)
+  }
+
+  @Test func `lets SnapStart take its snapshot before the first poll`() throws {
+    let run = try ServedRuntime(
+      variables: ["AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start"],
+      script: [.response(500), .response(200), event("1"), accepted]
+    ) { HookedHandler(log: $0) }
+    #expect(
+      run.requests.map { $0.path.split(separator: "/").suffix(2).joined(separator: "/") } == [
+        "restore/next", "restore/next", "invocation/next", "5f3a1c9e-7b2d-4e8f-a1b0-000000000001/response",
+        "invocation/next",
+      ])
+    #expect(hooks(run) == ["prepareForSnapshot", "resumeFromSnapshot", "shutDown"])
+    #expect(run.requests.map(\.connection) == [1, 1, 2, 2, 2], "no connection outlives the snapshot")
+  }
+
+  @Test(arguments: [("prepareForSnapshot", "init/error"), ("resumeFromSnapshot", "restore/error")])
+  func `reports a snapshot hook that fails, and ends`(hook: String, path: String) throws {
+    let run = try ServedRuntime(
+      variables: ["AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start"],
+      script: hook == "prepareForSnapshot" ? [accepted] : [.response(200), accepted]
+    ) { HookedHandler(log: $0, failing: hook) }
+    #expect(run.requests.last?.path == "/2018-06-01/runtime/\(path)")
+    let failure = InvocationFailure(type: "Function.HookFailed", message: hook)
+    #expect(run.error == .snapshotHookFailed(failure))
+  }
+
+  @Test func `registers an extension without events where it is told to, and lets it wait`() throws {
+    let registered = LoopbackServer.Reply.response(
+      200, [("Lambda-Extension-Identifier", "the-extension")], body: "{}")
+    let server = try LoopbackServer { request in
+      switch request.path {
+      case "/2020-01-01/extension/register": registered
+      case "/2020-01-01/extension/event/next": .hold
+      case "/2018-06-01/runtime/invocation/next": event("1")
+      default: accepted
+      }
+    }
+    let stop = try StopSwitch()
+    let handler = TestHandler { event, _ in
+      stop.stop()
+      return Response(json: event.bytes)
+    }
+    try serve(
+      in: Environment(["AWS_LAMBDA_RUNTIME_API": server.authority]), log: Log { _, _ in },
+      until: try stop.signal(),
+      options: ServeOptions(registersExtension: true)
+    ) { handler }
+    // The extension's second request has a connection of its own, and so no place in the order.
+    let requests = server.requests(atLeast: 4)
+    let registration = try #require(requests.first { $0.path == "/2020-01-01/extension/register" })
+    #expect(registration["Lambda-Extension-Name"] == "lambda-runtime-shutdown")
+    #expect(registration.text == #"{"events":[]}"#)
+    let wait = try #require(requests.first { $0.path == "/2020-01-01/extension/event/next" })
+    #expect(wait["Lambda-Extension-Identifier"] == "the-extension")
+    #expect(wait.connection == registration.connection)
+    #expect(requests.filter { $0.path.contains("/runtime/") }.allSatisfy { $0.connection != wait.connection })
+  }
+
+  @Test(arguments: [
+    LoopbackServer.Reply.response(404), .response(200), .sendAndClose([]), .sendAndClose(Array("x".utf8)),
+  ])
+  func `serves without the extension where it can't be registered`(reply: LoopbackServer.Reply) throws {
+    let run = try ServedRuntime(
+      options: ServeOptions(registersExtension: true), script: [reply, event("1"), accepted],
+      handler: TestHandler.echo)
+    #expect(run.answers.last?.text == "1")
+    #expect(run.log.count == 1)
+    #expect(run.log.first?.contains("extension") == true)
+  }
+
+  @Test(arguments: ["0", "-1", "1025", "many"])
+  func `refuses a number of invocations at once that is none`(value: String) throws {
+    let run = try ServedRuntime(
+      variables: ["AWS_LAMBDA_MAX_CONCURRENCY": value], script: [accepted], handler: TestHandler.echo)
+    #expect(run.requests.map(\.path) == ["/2018-06-01/runtime/init/error"])
+    #expect(run.answers.first?.text.contains("AWS_LAMBDA_MAX_CONCURRENCY is '\(value)'") == true)
+    #expect(run.error != nil)
+  }
+
+  @Test(
+    arguments: [
+      (["a", "b"], "b", nil), (["a"], "whatever", nil), (["a", "a"], "", nil),
+      (["a", "b"], "c", "_HANDLER is 'c'; the functions of this program are: 'a', 'b'"),
+      (["a", "b"], "", "_HANDLER is not set; the functions of this program are: 'a', 'b'"),
+      ([], "a", "_HANDLER is 'a'; the functions of this program are: none"),
+    ] as [([String], String, String?)])
+  func `serves the function that the environment chooses`(
+    names: [String], wanted: String, refusal: String?
+  ) throws {
+    var functions = Functions()
+    for name in names {
+      functions.register(name) { _ in TestHandler { _, _ in Response(json: Array("\"\(name)\"".utf8)) } }
+    }
+    let run = try ServedRuntime(
+      variables: ["_HANDLER": wanted], script: refusal == nil ? [event(), accepted] : [accepted],
+      functions: functions)
+    if let refusal {
+      #expect(run.answers.map(\.path) == ["/2018-06-01/runtime/init/error"])
+      #expect(run.answers.first?["Lambda-Runtime-Function-Error-Type"] == "Runtime.UnknownHandler")
+      let document = try JSONValue(parsing: run.answers.first?.body ?? [])
+      #expect(document["errorMessage"] == .string(refusal))
+    } else {
+      #expect(
+        run.answers.map(\.text) == ["\"\(names.count == 1 ? names[0] : wanted.isEmpty ? "a" : wanted)\""])
+    }
+  }
+}

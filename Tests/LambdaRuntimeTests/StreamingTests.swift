@@ -1,0 +1,120 @@
+import Platform
+import TestSupport
+import Testing
+import WireFormats
+
+@testable import LambdaRuntime
+
+struct StreamingTests {
+  private struct Broken: Error, CustomStringConvertible { let description = "broken\n\"half\"" }
+
+  @Test func `sends each write as a chunk, and an empty one not at all`() throws {
+    let run = try ServedRuntime(
+      script: [event("{}", id: "a"), accepted, event("{}", id: "b"), accepted],
+      handler: TestHandler { _, _ in
+        Response(streaming: "text/plain") { stream in
+          try stream.write(Array("one".utf8))
+          try stream.write([])
+          try stream.write([UInt8](repeating: 0x78, count: 100_000))
+        }
+      })
+    #expect(run.answers.map(\.path).allSatisfy { $0.hasSuffix("/response") })
+    #expect(run.answers.map(\.chunkSizes) == [[3, 100_000], [3, 100_000]])
+    #expect(run.answers.first?["Lambda-Runtime-Function-Response-Mode"] == "streaming")
+    #expect(run.answers.first?["Content-Type"] == "text/plain")
+    #expect(run.answers.first?["Content-Length"] == nil)
+    #expect(run.answers.first?["Lambda-Runtime-Function-Error-Type"] == nil)
+    #expect(Set(run.requests.map(\.connection)) == [1])
+    #expect(run.log.isEmpty)
+  }
+
+  @Test func `sends a stream without a byte as one`() throws {
+    let run = try ServedRuntime(
+      script: [event(), accepted], handler: TestHandler { _, _ in Response(streaming: "text/plain") { _ in } }
+    )
+    #expect(run.answers.map(\.body) == [[]])
+    #expect(run.answers.first?["Transfer-Encoding"] == "chunked")
+  }
+
+  @Test func `begins an HTTP response with its prelude`() throws {
+    let prelude = HTTPPrelude(statusCode: 418, headers: [("X-Pot", "\"tea\"")], cookies: ["a=b", "c=d"])
+    let run = try ServedRuntime(
+      script: [event(), accepted],
+      handler: TestHandler { _, _ in
+        Response(streaming: prelude) { try $0.write(Array("short and stout".utf8)) }
+      })
+    let answer = try #require(run.answers.first)
+    #expect(answer["Content-Type"] == "application/vnd.awslambda.http-integration-response")
+    let parts = answer.body.split(separator: 0, maxSplits: 1)
+    let document = try JSONValue(parsing: Array(try #require(parts.first)))
+    #expect(document["statusCode"]?.integer() == 418)
+    #expect(document["headers"]?["X-Pot"]?.string == "\"tea\"")
+    #expect(document["cookies"]?.array == [.string("a=b"), .string("c=d")])
+    #expect(answer.body.count { $0 == 0 } == 8)
+    #expect(answer.text.hasSuffix("\0\0short and stout"))
+  }
+
+  @Test func `ends a stream that fails in the middle with the error in its trailers`() throws {
+    let run = try ServedRuntime(
+      script: [event(), accepted],
+      handler: TestHandler { _, _ in
+        Response(streaming: "text/plain") { stream in
+          try stream.write(Array("half".utf8))
+          throw Broken()
+        }
+      })
+    let answer = try #require(run.answers.first)
+    #expect(answer.text == "half")
+    #expect(answer["Lambda-Runtime-Function-Error-Type"] == "Function.Broken")
+    let body = try #require(answer["Lambda-Runtime-Function-Error-Body"].flatMap(base64Decoding))
+    #expect(try JSONValue(parsing: body)["errorMessage"] == .string("broken\n\"half\""))
+    let declared = answer.fields.filter { $0.name == "Trailer" }.map(\.value)
+    #expect(declared == ["Lambda-Runtime-Function-Error-Type", "Lambda-Runtime-Function-Error-Body"])
+    #expect(run.log.count == 1)
+  }
+
+  @Test func `answers with an error where a stream fails before its first byte`() throws {
+    let run = try ServedRuntime(
+      script: [event(), accepted],
+      handler: TestHandler { _, _ in Response(streaming: "text/plain") { _ in throw Broken() } })
+    #expect(run.answers.map { $0.path.hasSuffix("/error") } == [true])
+  }
+
+  @Test func `reports a stream that broke off, and goes on`() throws {
+    let run = try ServedRuntime(
+      script: [event(), .sendAndClose([]), accepted, event("2", id: "b"), accepted],
+      handler: TestHandler { event, _ in
+        guard event.bytes == Array("{}".utf8) else { return Response(json: event.bytes) }
+        return Response(streaming: "text/plain") { try $0.write(Array("half".utf8)) }
+      })
+    #expect(run.answers.map { $0.path.split(separator: "/").last } == ["response", "error", "response"])
+    #expect(run.answers[1]["Lambda-Runtime-Function-Error-Type"] == "Runtime.StreamBroken")
+    #expect(run.error == nil)
+  }
+
+  @Test func `takes a new connection for a stream where the old one was given up`() throws {
+    let stop = try StopSwitch()
+    let server = try LoopbackServer { request in
+      guard request.method == "GET" else { return accepted }
+      guard request.connection < 3 else {
+        stop.stop()
+        return .hold
+      }
+      // Says nothing of closing, and closes all the same.
+      return .sendAndClose(
+        LoopbackServer.Reply.response(200, [("Lambda-Runtime-Aws-Request-Id", "a")], body: Array("{}".utf8)))
+    }
+    var number = 0
+    let environment = Environment(["AWS_LAMBDA_RUNTIME_API": server.authority])
+    try serve(in: environment, log: Log { _, _ in }, until: try stop.signal()) {
+      TestHandler { _, _ in
+        number += 1
+        #expect(server.hasClosed(number))
+        return Response(streaming: "text/plain") { try $0.write([0x31]) }
+      }
+    }
+    let answers = server.requests.filter { $0.method == "POST" }
+    #expect(answers.map(\.text) == ["1", "1"])
+    #expect(answers.map(\.connection) == [2, 3], "each on a connection after the one of its event")
+  }
+}

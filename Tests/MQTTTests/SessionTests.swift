@@ -1,0 +1,218 @@
+import MQTT
+import Platform
+import Testing
+
+@Suite struct SessionTests {
+  let options = ConnectOptions(clientID: "d", keepAliveSeconds: 60)
+
+  /// A stream whose server accepts the connection and then sends what follows.
+  private func stream(_ following: String = "", endsAfterwards: Bool = false) -> ScriptedStream {
+    ScriptedStream(bytes("20020000" + following), endsAfterwards: endsAfterwards)
+  }
+
+  private func session(_ stream: ScriptedStream) throws -> Session {
+    let session = try Session(
+      over: stream, as: options, time: stream.time, until: stream.time.after(.seconds(5)))
+    _ = stream.takeWritten()
+    return session
+  }
+
+  @Test(
+    arguments: [
+      ("", false, .timedOut(waitingFor: "CONNACK")), ("", true, .closedByServer(waitingFor: "CONNACK")),
+      ("2002", false, .timedOut(waitingFor: "CONNACK")),
+      ("20020001", false, .refused(returnCode: 1)), ("20020005", false, .refused(returnCode: 5)),
+      ("20020100", false, .unexpected(packet: "CONNACK with a session that wasn't asked for")),
+      ("d000", false, .unexpected(packet: "PINGRESP before its CONNACK")),
+    ] as [(String, Bool, MQTTError)])
+  func `says why it couldn't connect, and hangs up`(answer: String, ends: Bool, error: MQTTError) {
+    let stream = ScriptedStream(bytes(answer), endsAfterwards: ends)
+    #expect(throws: error) {
+      try Session(over: stream, as: options, time: stream.time, until: stream.time.after(.seconds(5)))
+    }
+    #expect(stream.isClosed)
+  }
+
+  @Test func `publishes and waits for the acknowledgement of this message`() throws {
+    let stream = stream()
+    let session = try session(stream)
+    stream.deliver(bytes("4002 0007 4002 0001"))
+    try session.publish(
+      Message(topic: "t", payload: [0xAA]), quality: .atLeastOnce, until: stream.time.after(.seconds(5)))
+    #expect(stream.takeWritten() == bytes("3206 0001 74 0001 aa"))
+    let stray = try session.receive(until: stream.time.bootTime)
+    #expect(stray == .acknowledgement(packetID: 7))
+  }
+
+  @Test func `publishes with quality 0 without waiting`() throws {
+    let stream = stream()
+    let session = try session(stream)
+    let message = Message(topic: "t", payload: [])
+    try session.publish(message, quality: .atMostOnce, until: stream.time.after(.seconds(5)))
+    #expect(stream.takeWritten() == bytes("3003 0001 74"))
+  }
+
+  @Test func `ends when an acknowledgement doesn't come`() throws {
+    let stream = stream()
+    let session = try session(stream)
+    let deadline = stream.time.after(.seconds(5))
+    #expect(throws: MQTTError.timedOut(waitingFor: "PUBACK")) {
+      try session.publish(Message(topic: "t", payload: []), quality: .atLeastOnce, until: deadline)
+    }
+    #expect(session.isOver && stream.isClosed && stream.time.bootTime >= deadline)
+    #expect(throws: MQTTError.connectionLost("the session is over")) {
+      try session.receive(until: deadline)
+    }
+  }
+
+  @Test(arguments: ["", "a/+", "#", "nul\0"])
+  func `refuses topics that can't be published to`(topic: String) throws {
+    let stream = stream()
+    let session = try session(stream)
+    #expect(throws: MQTTError.self) {
+      try session.send(
+        Message(topic: topic, payload: []), quality: .atMostOnce, until: stream.time.after(.seconds(1)))
+    }
+    #expect(stream.written.isEmpty && !session.isOver)
+  }
+
+  @Test(
+    arguments: [
+      ("9004 0001 0101", nil), ("9004 0001 0100", nil), ("3003000174 9004 0001 0101", nil),
+      ("9004 0001 0180", .subscriptionRefused(topicFilter: "b")),
+      ("9003 0001 01", .unexpected(packet: "SUBACK of 1 topics for 2")),
+      ("9004 0002 0101", .unexpected(packet: "SUBACK")),
+      ("20020000", .unexpected(packet: "CONNACK")),
+      ("", .timedOut(waitingFor: "SUBACK")),
+    ] as [(String, MQTTError?)])
+  func `subscribes, or says why not`(answer: String, expected: MQTTError?) throws {
+    let stream = stream()
+    let session = try session(stream)
+    stream.deliver(bytes(answer))
+    var thrown: MQTTError?
+    do throws(MQTTError) {
+      try session.subscribe(to: ["a", "b"], until: stream.time.after(.seconds(5)))
+    } catch {
+      thrown = error
+    }
+    #expect(thrown == expected)
+    #expect(stream.written == bytes("820a 0001 0001 61 01 0001 62 01"))
+  }
+
+  @Test func `acknowledges messages and keeps them in order while it waits for something else`() throws {
+    let stream = stream()
+    let session = try session(stream)
+    stream.deliver(bytes("3206 0001 61 0009 01 3004 0001 62 02 4002 0001"))
+    try session.publish(
+      Message(topic: "t", payload: []), quality: .atLeastOnce, until: stream.time.after(.seconds(5)))
+    #expect(stream.takeWritten() == bytes("3205 0001 74 0001 4002 0009"))
+    let first = try session.receive(until: stream.time.bootTime)
+    let second = try session.receive(until: stream.time.bootTime)
+    let third = try session.receive(until: stream.time.bootTime)
+    #expect(first == .message(Message(topic: "a", payload: [1])))
+    #expect(second == .message(Message(topic: "b", payload: [2])))
+    #expect(third == nil && !session.isOver)
+  }
+
+  @Test func `keeps the newest messages of a flood, and counts the others`() throws {
+    let stream = stream()
+    let session = try session(stream)
+    for number in 0..<100 { stream.deliver(bytes("3004 0001 61") + [UInt8(number)]) }
+    stream.deliver(bytes("4002 0001"))
+    try session.publish(
+      Message(topic: "t", payload: []), quality: .atLeastOnce, until: stream.time.after(.seconds(5)))
+    #expect(session.lostMessages == 36)
+    let first = try session.receive(until: stream.time.bootTime)
+    #expect(first == .message(Message(topic: "a", payload: [36])))
+  }
+
+  @Test func `isn't kept past its deadline by a server that never stops sending`() throws {
+    let time = ScriptedTime()
+    let stream = ScriptedStream(
+      bytes("20020000") + Array(repeatElement(bytes("3003000161"), count: 20_000).joined()), pieceSize: 5,
+      time: time)
+    let session = try session(stream)
+    let deadline = time.after(.seconds(2))
+    #expect(throws: MQTTError.timedOut(waitingFor: "PUBACK")) {
+      try session.publish(Message(topic: "t", payload: []), quality: .atLeastOnce, until: deadline)
+    }
+    #expect(deadline.duration(to: time.bootTime) < .milliseconds(10))
+  }
+
+  @Test func `isn't kept past its deadline by a packet that drips`() throws {
+    let time = ScriptedTime()
+    let stream = ScriptedStream(
+      bytes("20020000 308020 0001 61") + [UInt8](repeating: 0, count: 4_093), pieceSize: 1, time: time)
+    let session = try session(stream)
+    let arrival = try session.receive(until: time.after(.seconds(2)))
+    #expect(arrival == nil && !session.isOver)
+    let whole = try session.receive(until: time.after(.seconds(5)))
+    #expect(whole == .message(Message(topic: "a", payload: [UInt8](repeating: 0, count: 4_093))))
+  }
+
+  @Test func `pings after a silence, once, and ends when that stays unanswered`() throws {
+    let stream = stream()
+    let session = try session(stream)
+    try session.keepAlive(until: stream.time.after(.seconds(1)))
+    #expect(stream.written.isEmpty)
+    let due = try #require(session.nextPing)
+    stream.time.pass(until: due)
+    try session.keepAlive(until: stream.time.after(.seconds(1)))
+    #expect(stream.takeWritten() == bytes("c000"))
+    stream.deliver(bytes("d000"))
+    stream.time.pass(.seconds(60))
+    try session.keepAlive(until: stream.time.after(.seconds(1)))
+    #expect(stream.takeWritten() == bytes("c000"))
+    stream.time.pass(.seconds(60))
+    let deadline = stream.time.after(.seconds(1))
+    #expect(throws: MQTTError.timedOut(waitingFor: "PINGRESP")) { try session.keepAlive(until: deadline) }
+    #expect(stream.isClosed)
+  }
+
+  @Test func `a message puts off the ping`() throws {
+    let stream = stream()
+    let session = try session(stream)
+    stream.time.pass(.seconds(50))
+    _ = try session.send(
+      Message(topic: "t", payload: []), quality: .atMostOnce, until: stream.time.after(.seconds(1)))
+    #expect(session.nextPing == stream.time.after(.seconds(60)))
+  }
+
+  @Test func `notices at the next look that the server has hung up`() throws {
+    let stream = stream(endsAfterwards: true)
+    let session = try session(stream)
+    let deadline = stream.time.after(.seconds(1))
+    #expect(throws: MQTTError.closedByServer(waitingFor: "PINGRESP")) {
+      try session.keepAlive(until: deadline)
+    }
+  }
+
+  @Test func `says goodbye`() throws {
+    let stream = stream()
+    let session = try session(stream)
+    session.disconnect(until: stream.time.after(.seconds(1)))
+    #expect(stream.written == bytes("e000") && stream.isClosed && session.isOver)
+  }
+
+  @Test func `counts packet identifiers around to 1, never 0`() throws {
+    let stream = ScriptedStream(bytes("20020000"))
+    let session = try session(stream)
+    var last: UInt16?
+    for _ in 0...65_535 {
+      last = try session.send(
+        Message(topic: "t", payload: []), quality: .atLeastOnce, until: stream.time.after(.seconds(1)))
+    }
+    #expect(last == 1)
+  }
+
+  @Test func `passes on why a write failed`() throws {
+    let stream = stream()
+    let session = try session(stream)
+    stream.writeError = .lost("broken pipe")
+    #expect(throws: MQTTError.connectionLost("the connection was lost: broken pipe")) {
+      try session.send(
+        Message(topic: "t", payload: []), quality: .atMostOnce, until: stream.time.after(.seconds(1)))
+    }
+    #expect(session.isOver)
+  }
+}

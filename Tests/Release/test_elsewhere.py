@@ -1,0 +1,200 @@
+"""The zip's bootstrap runs where nothing of the build machine is: an empty root, and the oldest Debian there is.
+
+Needs root and a network namespace of its own (port 53 is served); Tests/Release/run sees to both. Its environment:
+RELEASE_ZIP, OLD_USERLAND (a Debian root with libnss-resolve and libnss-myhostname), and, to run another architecture,
+EMULATOR (a static qemu).
+"""
+
+import itertools
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import time
+import unittest
+import zipfile
+
+import world
+
+ZIP = os.environ["RELEASE_ZIP"]
+OLD_USERLAND = os.environ.get("OLD_USERLAND")
+EMULATOR = os.environ.get("EMULATOR")
+API_NAME, IOT_NAME = "runtime-api.defender.test", "iot.defender.test"
+TOPIC = "devices/one/metrics"
+NOBODY = 65534
+# Far more than anything here takes; an emulated processor is slow.
+PATIENCE = 120 if EMULATOR else 30
+
+
+class Place:
+    """A root directory, read-only while a program runs in it."""
+
+    def __init__(self, base, userland=None):
+        self.root = base
+        base.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755,size=600m", "tmpfs", base], check=True)
+        if userland:
+            subprocess.run(["cp", "-a", f"{userland}/.", base], check=True)
+        for name in ("etc", "proc", "dev", "tmp", "var/task"):
+            (base / name).mkdir(parents=True, exist_ok=True)
+        (base / "tmp").chmod(0o555)
+        subprocess.run(["mount", "--rbind", "/proc", base / "proc"], check=True)
+        (base / "dev/null").touch()
+        subprocess.run(["mount", "--bind", "/dev/null", base / "dev/null"], check=True)
+        # The clock of a container differs from the host's in nothing else that a resolver reads.
+        self.write("etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:2 attempts:1\n")
+        self.write("etc/hosts", "127.0.0.1 localhost\n")
+        with zipfile.ZipFile(ZIP) as archive:
+            archive.extractall(base / "var/task")
+        (base / "var/task/bootstrap").chmod(0o755)
+        if EMULATOR:
+            shutil.copy(EMULATOR, base / "emulator")
+
+    def write(self, path, text):
+        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / path).write_text(text)
+
+    def start(self, arguments, variables, uid):
+        def enter():
+            os.chroot(self.root)
+            os.chdir("/var/task")
+            if uid:
+                os.setgroups([])
+                os.setgid(uid)
+                os.setuid(uid)
+
+        self.remount("ro")
+        command = [*(["/emulator"] if EMULATOR else []), "/var/task/bootstrap", *arguments]
+        return subprocess.Popen(
+            command, executable=command[0], env=variables, preexec_fn=enter, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def remount(self, mode):
+        subprocess.run(["mount", "-o", f"remount,{mode}", self.root], check=True)
+
+
+class ElsewhereTests(unittest.TestCase):
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = pathlib.Path(tempfile.mkdtemp(prefix="release-"))
+        cls.authority = world.Authority(cls.directory / "authority", IOT_NAME)
+        cls.stranger = world.Authority(cls.directory / "stranger", IOT_NAME)
+        cls.names = world.NameServer([API_NAME, IOT_NAME])
+        cls.iot = world.IoTDataPlane(cls.authority)
+        cls.places = {"empty": Place(cls.directory / "empty")}
+        if OLD_USERLAND:
+            cls.places["old"] = Place(cls.directory / "old", OLD_USERLAND)
+            # As systemd-resolved sets it up. glibc's resolver would load these modules, and with them another libc.
+            cls.places["old"].write("etc/nsswitch.conf", "hosts: files resolve [!UNAVAIL=return] dns myhostname\n")
+        for place in cls.places.values():
+            place.write("etc/known.pem", cls.authority.certificate.read_text())
+            place.write("etc/stranger.pem", cls.stranger.certificate.read_text())
+            place.write("etc/empty.pem", "")
+        cls.addClassCleanup(cls.remove)
+
+    @classmethod
+    def remove(cls):
+        for place in cls.places.values():
+            subprocess.run(["umount", "-R", "-l", place.root], check=True)
+        shutil.rmtree(cls.directory)
+
+    def invoke(self, place, uid=0, host="127.0.0.1", trust="/etc/known.pem", event=b'{"reports":1}', **more):
+        """Starts bootstrap, hands it one event and returns its answer: ("response" | "error" | "init", document)."""
+        api = world.RuntimeAPI()
+        self.addCleanup(api.close)
+        variables = {
+            "AWS_LAMBDA_RUNTIME_API": f"{host}:{api.port}",
+            "AWS_ENDPOINT_URL_IOT_DATA_PLANE": f"https://{IOT_NAME}:{self.iot.port}",
+            "AWS_REGION": world.REGION,
+            "DEFENDER_TOPIC": TOPIC,
+            **world.CREDENTIALS,
+            **({"AWS_CA_BUNDLE": trust} if trust else {}),
+            **more,
+        }
+        api.events.put((event, int(time.time() + PATIENCE) * 1000))
+        process = place.start([], variables, uid)
+        try:
+            return api.answers.get(timeout=PATIENCE)
+        except Exception:
+            process.kill()
+            self.fail(f"no answer; status {process.wait()}, output: {process.stdout.read()}")
+        finally:
+            process.kill()
+            process.communicate()
+
+    def take_published(self):
+        path, body = self.iot.published.get(timeout=5)
+        self.assertEqual(path.partition("?")[0], "/topics/" + TOPIC.replace("/", "%2F"))
+        self.assertIn(b'"header"', body)
+        self.assertTrue(self.iot.published.empty())
+
+    def test_publishes_from_everywhere_by_every_kind_of_host(self):
+        hosts = ("127.0.0.1", "localhost", API_NAME)
+        for (name, place), uid, host in itertools.product(self.places.items(), (0, NOBODY), hosts):
+            with self.subTest(place=name, uid=uid, host=host):
+                self.names.asked.clear()
+                kind, answer = self.invoke(place, uid, host)
+                self.assertEqual((kind, answer.get("published")), ("response", 1), answer)
+                self.take_published()
+                expected = {IOT_NAME, API_NAME} if host == API_NAME else {IOT_NAME}
+                self.assertEqual(self.names.asked, expected)
+
+    def test_refuses_an_authority_that_it_does_not_know(self):
+        for trust, sentence in [
+            ("/etc/stranger.pem", "certificate"),
+            ("/etc/empty.pem", "AWS_CA_BUNDLE"),
+            ("/etc/absent.pem", "AWS_CA_BUNDLE"),
+            (None, "certificate"),
+        ]:
+            with self.subTest(trust=trust):
+                before = self.iot.requests
+                kind, answer = self.invoke(self.places["empty"], NOBODY, trust=trust)
+                self.assertIn(kind, ("error", "init"), answer)
+                self.assertIn(sentence, answer["errorMessage"])
+                self.assertEqual(self.iot.requests, before, "a request went out to a server that isn't trusted")
+
+    def test_finds_the_bundle_where_amazon_linux_has_it(self):
+        place = self.places["empty"]
+        place.remount("rw")
+        place.write("etc/pki/tls/certs/ca-bundle.crt", self.authority.certificate.read_text())
+        kind, answer = self.invoke(place, NOBODY, trust=None)
+        self.assertEqual((kind, answer.get("published")), ("response", 1), answer)
+        self.take_published()
+        place.remount("rw")
+        shutil.rmtree(place.root / "etc/pki")
+
+    def test_tells_a_name_that_does_not_resolve(self):
+        kind, answer = self.invoke(
+            self.places["empty"], AWS_ENDPOINT_URL_IOT_DATA_PLANE=f"https://absent.defender.test:{self.iot.port}")
+        self.assertEqual(kind, "error", answer)
+        self.assertIn("absent.defender.test", answer["errorMessage"])
+
+    def test_loads_nothing_that_the_openssl_configuration_of_the_target_names(self):
+        configuration = (
+            "openssl_conf = start\n[start]\nproviders = all\n"
+            "[all]\nstrange = strange\ndefault = default\n[default]\nactivate = 1\n"
+            "[strange]\nmodule = /etc/strange.so\nactivate = 1\n")
+        place = self.places.get("old", self.places["empty"])
+        place.remount("rw")
+        place.write("usr/lib/ssl/openssl.cnf", configuration)
+        # A real shared object, so that there is something to load: it would bring another libc along.
+        found = sorted((place.root / "lib").glob("*-linux-gnu*/libnss_resolve.so.2"))
+        if found:
+            shutil.copy(found[0], place.root / "etc/strange.so")
+        kind, answer = self.invoke(place, NOBODY)
+        self.assertEqual((kind, answer.get("published")), ("response", 1), answer)
+        self.take_published()
+
+    def test_tells_its_version(self):
+        place = self.places["empty"]
+        process = place.start(["--version"], {}, NOBODY)
+        output, _ = process.communicate(timeout=PATIENCE)
+        self.assertEqual(process.returncode, 0, output)
+        self.assertRegex(output, r"^bootstrap \d+\.\d+\.\d+\nlibcurl/\S+ OpenSSL/\S+ c-ares/\S+ glibc/\S+\nlinked statically: c-ares ")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,121 @@
+"""The release's zip and its bill of materials say what is in the file, and the file needs nothing.
+
+Environment: RELEASE_ZIP; RELEASE_ARCH (x86_64 or arm64); REBUILT_ZIP, the same made again elsewhere from the same source.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+import stat
+import subprocess
+import tempfile
+import unittest
+import zipfile
+
+ZIP = pathlib.Path(os.environ["RELEASE_ZIP"])
+ARCH = os.environ["RELEASE_ARCH"]
+PROJECT = pathlib.Path(__file__).resolve().parents[2]
+VERSION = re.search(
+    r'^package let productVersion = "(\d+\.\d+\.\d+)"$', (PROJECT / "Sources/Platform/Version.swift").read_text(), re.MULTILINE
+)[1]
+
+CONTENTS = {
+    "bootstrap": 0o755,
+    "LICENSE": 0o644,
+    "greengrass_defender_agent.py": 0o644,
+    "lambda-function-component.json": 0o644,
+    "THIRD-PARTY-NOTICES.txt": 0o644,
+}
+LARGEST_ZIP, LARGEST_FILE = 5_000_000, 12_000_000
+
+
+class ZipTests(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.zip = zipfile.ZipFile(ZIP)
+        cls.binary = cls.zip.read("bootstrap")
+        directory = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(directory.cleanup)
+        cls.path = pathlib.Path(directory.name) / "bootstrap"
+        cls.path.write_bytes(cls.binary)
+        cls.bill = json.loads(ZIP.with_suffix(".cdx.json").read_text())
+
+    def readelf(self, *options):
+        return subprocess.run(
+            ["readelf", "-W", *options, self.path], check=True, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}
+        ).stdout
+
+    def test_holds_these_files_and_no_other(self):
+        modes = {entry.filename: stat.S_IMODE(entry.external_attr >> 16) for entry in self.zip.infolist()}
+        self.assertEqual(modes, CONTENTS)
+        self.assertTrue(all(stat.S_ISREG(entry.external_attr >> 16) for entry in self.zip.infolist()))
+
+    def test_is_small(self):
+        self.assertLessEqual(ZIP.stat().st_size, LARGEST_ZIP)
+        self.assertLessEqual(len(self.binary), LARGEST_FILE)
+
+    def test_bears_no_date_and_no_user(self):
+        for entry in self.zip.infolist():
+            self.assertEqual((entry.date_time, entry.extra), ((1980, 1, 1, 0, 0, 0), b""), entry.filename)
+
+    def test_is_the_same_when_made_again_elsewhere(self):
+        digests = [hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest() for path in (ZIP, os.environ["REBUILT_ZIP"])]
+        self.assertEqual(*digests)
+
+    def test_names_no_path_of_the_build_machine(self):
+        for path in (str(PROJECT), os.path.expanduser("~")):
+            self.assertFalse(path.encode() + b"/" in self.binary, path)  # assertNotIn would print the binary
+
+    def test_needs_no_loader_no_library_and_no_version_of_glibc(self):
+        segments = self.readelf("-l")
+        self.assertNotIn("INTERP", segments)
+        self.assertNotIn("(NEEDED)", self.readelf("-d"))
+        self.assertEqual(self.readelf("-V").strip(), "No version information found in this file.")
+        header = self.readelf("-h")
+        self.assertIn({"x86_64": "X86-64", "arm64": "AArch64"}[ARCH], header)
+        self.assertIn("DYN" if "-pie" in ZIP.name else "EXEC", re.search(r"Type:(.*)", header)[1])
+
+    def test_has_no_page_that_can_be_written_and_run(self):
+        segments = re.findall(r"^ +(LOAD|GNU_STACK|GNU_RELRO) .*? ([R ][W ][E ]) 0x", self.readelf("-l"), re.MULTILINE)
+        self.assertFalse([each for each in segments if "W" in each[1] and "E" in each[1]])
+        self.assertEqual({kind for kind, _ in segments}, {"LOAD", "GNU_STACK", "GNU_RELRO"})
+
+    def test_keeps_its_constants_read_only(self):
+        flags = dict(re.findall(r"\] (\.rodata|\.text|\.data) +\w+ +\w+ \w+ \w+ \w+ +([A-Za-z]+)", self.readelf("-S")))
+        self.assertEqual({name: "W" in flags[name] for name in flags}, {".rodata": False, ".text": False, ".data": True})
+
+    def test_links_no_foundation_no_regular_expressions_and_no_concurrency(self):
+        archives = next(each for each in self.bill["components"] if each["name"] == "swift")["properties"][0]["value"]
+        self.assertEqual(set(archives.split()), {"libswiftCore.a", "libswiftGlibc.a"})
+
+    def test_bill_of_materials_is_that_of_this_file(self):
+        self.assertEqual((self.bill["bomFormat"], self.bill["specVersion"]), ("CycloneDX", "1.5"))
+        product = self.bill["metadata"]["component"]
+        self.assertEqual(product["hashes"], [{"alg": "SHA-256", "content": hashlib.sha256(self.binary).hexdigest()}])
+        self.assertEqual(product["version"], VERSION)
+        self.assertEqual(product["properties"], [{"name": "architecture", "value": ARCH}])
+
+    def test_bill_of_materials_names_what_the_binary_and_the_notices_name(self):
+        components = self.bill["components"]
+        linked = ", ".join(f"{component['name']} {component['version']}" for component in components)
+        self.assertTrue(linked.encode() in self.binary, f"--version doesn't say {linked}")
+        notices = self.zip.read("THIRD-PARTY-NOTICES.txt").decode()
+        names = [component["name"] for component in components]
+        self.assertEqual([re.sub(r"-\d+$", "", name) for name in names], ["c-ares", "curl", "gcc", "glibc", "openssl", "swift"])
+        for component in components:
+            self.assertRegex(component["purl"], r"^pkg:(deb|github)/[a-z]+/\S+@\S+$")
+            licence = component["licenses"][0]["expression"]
+            self.assertIn(f"{component['name']} {component['version']}: {licence}\n", notices)
+        for sentence in ("GNU LESSER GENERAL PUBLIC LICENSE", "GCC RUNTIME LIBRARY EXCEPTION", "Daniel Stenberg",
+                         "The OpenSSL Project", "Runtime Library Exception to the Apache 2.0 License", "c-ares"):
+            self.assertIn(sentence.lower(), notices.lower())
+
+    def test_changelog_names_the_version(self):
+        headings = re.findall(r"^## (.*)$", (PROJECT / "CHANGELOG.md").read_text(), re.MULTILINE)
+        self.assertRegex(headings[0], rf"^(Unreleased|\[?{re.escape(VERSION)}\b)")
+
+
+if __name__ == "__main__":
+    unittest.main()

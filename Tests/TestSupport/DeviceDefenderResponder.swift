@@ -1,0 +1,166 @@
+import Glibc
+import HTTPClient
+import MQTT
+import Platform
+import Synchronization
+package import WireFormats
+
+/// Plays Device Defender behind a broker: answers every report on the reserved topics as AWS does.
+///
+/// A report is accepted where it has the shape of "Sending metrics from devices" in the Device Defender developer guide:
+/// a header with a positive id and a version, and metrics of the known names.
+package final class DeviceDefenderResponder: Sendable {
+  /// A report as it arrived.
+  package struct Received: Sendable {
+    package let topic: String
+    package let report: JSONValue
+    package let isAccepted: Bool
+
+    package var id: UInt64? {
+      (report["header"] ?? report["hed"]).flatMap { ($0["report_id"] ?? $0["rid"])?.integer() }
+    }
+  }
+
+  private let received = Mutex<[Received]>([])
+  private let wantsEnd = Mutex(false)
+  private let answersReports = Mutex(true)
+  private let thread = Mutex<pthread_t?>(nil)
+  private let port: UInt16
+
+  /// Connects to the broker on `port` and subscribes before it returns.
+  package init(port: UInt16) throws {
+    self.port = port
+    let session = try Self.connect(port)
+    let context = unsafe Unmanaged.passRetained(Work(responder: self, session: session)).toOpaque()
+    var id = pthread_t()
+    guard unsafe pthread_create(&id, nil, respond, context) == 0 else { throw Errno.current }
+    thread.withLock { $0 = id }
+  }
+
+  private static func connect(_ port: UInt16) throws -> Session {
+    let time = SystemTime(shutdown: nil)
+    let deadline = time.bootTime.advanced(by: .seconds(10))
+    let connection = try CurlConnection(
+      to: "http://127.0.0.1:\(port)", CurlExchange.Configuration(Environment([:])), time: time,
+      until: deadline)
+    let session = try Session(
+      over: CurlStream(connection),
+      as: ConnectOptions(clientID: "device-defender-\(getpid())", keepAliveSeconds: 0),
+      time: time, until: deadline)
+    try session.subscribe(to: ["$aws/things/+/defender/metrics/+"], until: deadline)
+    return session
+  }
+
+  /// The reports so far.
+  package var reports: [Received] { received.withLock { $0 } }
+
+  /// Whether reports are answered; silence is what an account without Device Defender gives.
+  package func setAnswering(_ isAnswering: Bool) { answersReports.withLock { $0 = isAnswering } }
+
+  /// Waits until `count` reports have arrived; false where they don't in time.
+  package func waitForReports(_ count: Int) -> Bool {
+    for _ in 0..<2_000 {
+      if reports.count >= count { return true }
+      poll(nil, 0, 10)
+    }
+    return false
+  }
+
+  package func stop() {
+    wantsEnd.withLock { $0 = true }
+    let id = thread.withLock { thread in
+      defer { thread = nil }
+      return thread
+    }
+    if let id { pthread_join(id, nil) }
+  }
+
+  fileprivate func run(_ session: Session) {
+    let time = SystemTime(shutdown: nil)
+    while !wantsEnd.withLock({ $0 }) {
+      do throws(MQTTError) {
+        guard
+          case .message(let message) = try session.receive(
+            until: time.bootTime.advanced(by: .milliseconds(50)))
+        else { continue }
+        try answer(message, over: session, at: time)
+      } catch {
+        // The broker went away; the test that made it go makes another responder where it needs one.
+        return
+      }
+    }
+    session.disconnect(until: time.bootTime.advanced(by: .seconds(1)))
+  }
+
+  private func answer(_ message: Message, over session: Session, at time: SystemTime) throws(MQTTError) {
+    let isCBOR = message.topic.hasSuffix("/cbor")
+    let report =
+      isCBOR
+      ? (try? JSONValue(parsingCBOR: message.payload)) : (try? JSONValue(parsing: message.payload))
+    let entry = Received(
+      topic: message.topic, report: report ?? .null, isAccepted: report.map(isReport) ?? false)
+    received.withLock { $0.append(entry) }
+    guard answersReports.withLock({ $0 }) else { return }
+    let thing = message.topic.split(separator: "/").dropFirst(2).first.map(String.init) ?? ""
+    let body = isCBOR ? document(CBORWriter(), entry, thing) : document(JSONWriter(), entry, thing)
+    _ = try session.send(
+      Message(topic: message.topic + (entry.isAccepted ? "/accepted" : "/rejected"), payload: body),
+      quality: .atLeastOnce, until: time.bootTime.advanced(by: .seconds(5)))
+  }
+
+  /// AWS's payloads, from the developer guide and from what people have seen.
+  private func document(
+    _ writer: consuming some DocumentWriter & ~Copyable, _ entry: Received, _ thing: String
+  ) -> [UInt8] {
+    var document = writer
+    document.beginMap(count: entry.isAccepted ? 4 : 5)
+    document.member("thingName", thing)
+    document.member("reportId", entry.id ?? 0)
+    document.member("status", entry.isAccepted ? "ACCEPTED" : "REJECTED")
+    if !entry.isAccepted {
+      document.key("statusDetails")
+      document.beginMap(count: 2)
+      document.member("ErrorCode", "InvalidPayload")
+      document.member("ErrorMessage", "Malformed metrics report")
+      document.endMap()
+    }
+    document.member("timestamp", 1_700_000_000_000)
+    document.endMap()
+    return document.bytes
+  }
+}
+
+/// What the responder's thread is given.
+private final class Work {
+  let responder: DeviceDefenderResponder
+  let session: Session
+
+  init(responder: DeviceDefenderResponder, session: Session) {
+    self.responder = responder
+    self.session = session
+  }
+}
+
+private func respond(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+  guard let context = unsafe context else { return nil }
+  let work = unsafe Unmanaged<Work>.fromOpaque(context).takeRetainedValue()
+  work.responder.run(work.session)
+  return nil
+}
+
+/// Whether a document is a report, by long or by short names.
+private func isReport(_ document: JSONValue) -> Bool {
+  guard
+    let header = document["header"] ?? document["hed"],
+    let id = (header["report_id"] ?? header["rid"])?.integer(as: UInt64.self), id > 0,
+    (header["version"] ?? header["v"])?.string == "1.0",
+    let members = document.members
+  else { return false }
+  let known = ["header", "hed", "metrics", "met", "custom_metrics", "cmet"]
+  guard members.count >= 2, members.allSatisfy({ known.contains($0.name) }) else { return false }
+  let metrics = (document["metrics"] ?? document["met"])?.members ?? []
+  let names = [
+    "tcp_connections", "listening_tcp_ports", "listening_udp_ports", "network_stats", "tc", "tp", "up", "ns",
+  ]
+  return metrics.allSatisfy { names.contains($0.name) }
+}

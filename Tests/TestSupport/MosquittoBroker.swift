@@ -1,0 +1,76 @@
+import Glibc
+
+/// Debian's mosquitto with a certificate authority of its own: plain on one port, TLS with client certificates on
+/// another, WebSockets over TLS on a third; all on 127.0.0.1.
+package final class MosquittoBroker {
+  package let plainPort: UInt16
+  package let tlsPort: UInt16
+  package let webSocketPort: UInt16
+  package let authority: ThrowawayAuthority
+  /// The certificate and key that the TLS port wants.
+  package let device: ThrowawayAuthority.Identity
+  private let directory: TemporaryDirectory
+  private var program: ServerProgram
+
+  package init() throws {
+    authority = try ThrowawayAuthority()
+    device = try authority.issue("device", names: "DNS:device")
+    let server = try authority.issue("server", names: "DNS:localhost,IP:127.0.0.1")
+    directory = try TemporaryDirectory()
+    (plainPort, tlsPort, webSocketPort) = try (freePort(), freePort(), freePort())
+    let tls = """
+      cafile \(authority.certificateFile)
+      certfile \(server.certificateFile)
+      keyfile \(server.keyFile)
+      """
+    try directory.write(
+      "mosquitto.conf",
+      """
+      user root
+      allow_anonymous true
+      max_inflight_messages 100
+      set_tcp_nodelay true
+      log_dest stdout
+      log_type all
+      listener \(plainPort) 127.0.0.1
+      listener \(tlsPort) 127.0.0.1
+      \(tls)
+      require_certificate true
+      listener \(webSocketPort) 127.0.0.1
+      protocol websockets
+      \(tls)
+
+      """)
+    program = try Self.start(in: directory.path)
+    try waitUntilListening()
+  }
+
+  private static func start(in directory: String) throws -> ServerProgram {
+    try ServerProgram(
+      "/usr/sbin/mosquitto", ["-c", "\(directory)/mosquitto.conf"], log: "\(directory)/log")
+  }
+
+  private func waitUntilListening() throws {
+    for port in [plainPort, tlsPort, webSocketPort] {
+      try program.waitUntilListening(on: port, log: "\(directory.path)/log")
+    }
+  }
+
+  /// Ends the broker, and all connections with it.
+  package func stop() { program.stop() }
+
+  /// Starts the broker again after ``stop()``.
+  package func startAgain() throws {
+    program = try Self.start(in: directory.path)
+    try waitUntilListening()
+  }
+
+  /// What the broker has logged.
+  package func logText() throws -> String {
+    String(decoding: try readLog(), as: UTF8.self)
+  }
+
+  private func readLog() throws -> [UInt8] {
+    try fileContents("\(directory.path)/log")
+  }
+}

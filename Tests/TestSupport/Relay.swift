@@ -1,0 +1,247 @@
+import CLinux
+import Glibc
+package import Platform
+import Synchronization
+
+/// A TCP relay on 127.0.0.1 that can do to MQTT packets what networks and brokers do, or be an HTTP proxy.
+///
+/// One thread carries every connection. Where it is told of packets it only cuts the stream at their borders; what is
+/// in them is nobody's business.
+package final class Relay: Sendable {
+  /// Which way bytes go.
+  package enum Direction: Sendable {
+    case toServer, toClient
+  }
+
+  /// An MQTT packet on its way, by its fixed header.
+  package struct Packet: Sendable {
+    package let direction: Direction
+    /// The upper four bits of its first byte: 3 is PUBLISH, 4 PUBACK, and so on (MQTT 3.1.1, section 2.2.1).
+    package let type: UInt8
+    /// Which connection it is on, from 1.
+    package let connection: Int
+  }
+
+  /// What becomes of a packet.
+  package enum Fate: Sendable {
+    case pass
+    /// It is lost; the connection goes on.
+    case drop
+    /// It is lost, and the connection with it.
+    case cut
+    /// Half of it arrives, and the connection ends.
+    case cutInside
+    /// It arrives, and the connection ends.
+    case cutAfter
+    case double
+    /// It arrives this many milliseconds late.
+    case delay(Int32)
+    /// Something else arrives.
+    case replace([UInt8])
+  }
+
+  package enum Mode: Sendable {
+    /// Connections go to this port of 127.0.0.1.
+    case forward(to: UInt16)
+    /// A client says by CONNECT which port of this machine it wants, whatever the name of the host.
+    case proxy
+  }
+
+  package let port: UInt16
+  private let listener: Int32
+  private let wakeUp: Int32
+  private let mode: Mode
+  private let fate: (@Sendable (Packet) -> Fate)?
+  private let thread = Mutex<pthread_t?>(nil)
+  private let counts = Mutex((connections: 0, tunnels: [String]()))
+
+  /// `fate` decides over MQTT packets; without it bytes pass as they come.
+  package init(_ mode: Mode, fate: (@Sendable (Packet) -> Fate)? = nil) throws(Errno) {
+    self.mode = mode
+    self.fate = fate
+    (listener, port) = try listenOnLoopback()
+    wakeUp = try retryingOnInterrupt { eventfd(0, Int32(EFD_CLOEXEC)) }
+    let context = unsafe Unmanaged.passRetained(self).toOpaque()
+    var id = pthread_t()
+    let result = unsafe pthread_create(&id, nil, runRelay, context)
+    guard result == 0 else { throw Errno(rawValue: result) }
+    thread.withLock { $0 = id }
+  }
+
+  /// How many connections there were.
+  package var connectionCount: Int { counts.withLock { $0.connections } }
+  /// The hosts and ports that clients asked a proxy for.
+  package var tunnels: [String] { counts.withLock { $0.tunnels } }
+
+  package func stop() {
+    var one: UInt64 = 1
+    _ = unsafe write(wakeUp, &one, 8)
+    let id = thread.withLock { thread in
+      defer { thread = nil }
+      return thread
+    }
+    if let id { pthread_join(id, nil) }
+  }
+
+  fileprivate func run() {
+    var links: [Link] = []
+    defer { close(listener) }
+    while true {
+      var waits = [wakeUp, listener].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+      for link in links {
+        waits += [link.client, link.server].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+      }
+      guard unsafe poll(&waits, nfds_t(waits.count), -1) > 0 else { continue }
+      if waits[0].revents != 0 { return }
+      for (index, link) in links.enumerated() {
+        if waits[2 + 2 * index].revents != 0 { carry(.toServer, on: link) }
+        if waits[3 + 2 * index].revents != 0 { carry(.toClient, on: link) }
+      }
+      links.removeAll { $0.isOver }
+      if waits[1].revents != 0 { if let link = accept() { links.append(link) } }
+    }
+  }
+
+  private func accept() -> Link? {
+    let client = Glibc.accept(listener, nil, nil)
+    guard client >= 0 else { return nil }
+    let number = counts.withLock { counts in
+      counts.connections += 1
+      return counts.connections
+    }
+    switch mode {
+    case .forward(let port):
+      return Link(client: client, server: connectToLoopback(port), number: number)
+    case .proxy:
+      var head: [UInt8] = []
+      while !head.ends(with: Array("\r\n\r\n".utf8)) {
+        guard let bytes = received(client, limit: 1) else { break }
+        head += bytes
+      }
+      let words = String(decoding: head, as: UTF8.self).split(separator: " ")
+      let target = words.count > 1 ? String(words[1]) : ""
+      counts.withLock { $0.tunnels.append(target) }
+      let server = connectToLoopback(target.split(separator: ":").last.flatMap { UInt16($0) } ?? 0)
+      _ = sendAll(Array("HTTP/1.1 200 Connected\r\n\r\n".utf8), to: client)
+      return Link(client: client, server: server, number: number)
+    }
+  }
+
+  private func carry(_ direction: Direction, on link: Link) {
+    let (from, to) = direction == .toServer ? (link.client, link.server) : (link.server, link.client)
+    guard !link.isOver, let bytes = received(from, limit: 65_536) else { return link.end() }
+    guard let fate else {
+      if !sendAll(bytes, to: to) { link.end() }
+      return
+    }
+    for packet in link.packets(direction, with: bytes) where !link.isOver {
+      let description = Packet(direction: direction, type: packet[0] >> 4, connection: link.number)
+      switch fate(description) {
+      case .pass: link.send(packet, to: to)
+      case .drop: break
+      case .cut: link.end()
+      case .cutInside:
+        link.send(Array(packet.prefix(packet.count / 2)), to: to)
+        link.end()
+      case .cutAfter:
+        link.send(packet, to: to)
+        link.end()
+      case .double:
+        link.send(packet, to: to)
+        link.send(packet, to: to)
+      case .delay(let milliseconds):
+        poll(nil, 0, milliseconds)
+        link.send(packet, to: to)
+      case .replace(let other): link.send(other, to: to)
+      }
+    }
+  }
+}
+
+/// Two connections that belong together.
+private final class Link {
+  let client: Int32
+  let server: Int32
+  let number: Int
+  private(set) var isOver = false
+  private var rest: [Relay.Direction: [UInt8]] = [:]
+
+  init(client: Int32, server: Int32, number: Int) {
+    self.client = client
+    self.server = server
+    self.number = number
+    isOver = server < 0
+    // Small packets shouldn't wait for each other's acknowledgements: 40 ms each.
+    for descriptor in [client, server] {
+      var on: Int32 = 1
+      _ = unsafe setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, 4)
+    }
+  }
+
+  deinit {
+    close(client)
+    if server >= 0 { close(server) }
+  }
+
+  func end() { isOver = true }
+
+  func send(_ bytes: [UInt8], to descriptor: Int32) {
+    if !sendAll(bytes, to: descriptor) { end() }
+  }
+
+  /// The whole MQTT packets that `bytes` completes.
+  func packets(_ direction: Relay.Direction, with bytes: [UInt8]) -> [[UInt8]] {
+    var buffer = rest[direction, default: []] + bytes
+    var packets: [[UInt8]] = []
+    while let size = packetSize(buffer), buffer.count >= size {
+      packets.append(Array(buffer.prefix(size)))
+      buffer.removeFirst(size)
+    }
+    rest[direction] = buffer
+    return packets
+  }
+
+  private func packetSize(_ buffer: [UInt8]) -> Int? {
+    var length = 0
+    for (index, byte) in buffer.dropFirst().prefix(4).enumerated() {
+      length |= Int(byte & 0x7F) << (7 * index)
+      if byte & 0x80 == 0 { return length + index + 2 }
+    }
+    return nil
+  }
+}
+
+extension [UInt8] {
+  fileprivate func ends(with other: [UInt8]) -> Bool { suffix(other.count).elementsEqual(other) }
+}
+
+private func connectToLoopback(_ port: UInt16) -> Int32 {
+  let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+  if unsafe withLoopbackAddress(port, { unsafe connect(descriptor, $0, $1) }) == 0 { return descriptor }
+  close(descriptor)
+  return -1
+}
+
+private func received(_ descriptor: Int32, limit: Int) -> [UInt8]? {
+  var buffer = [UInt8](repeating: 0, count: limit)
+  let count = unsafe recv(descriptor, &buffer, limit, 0)
+  return count > 0 ? Array(buffer[..<count]) : nil
+}
+
+private func sendAll(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
+  var rest = bytes[...]
+  while !rest.isEmpty {
+    let count = unsafe rest.withUnsafeBytes {
+      unsafe send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+    }
+    guard count > 0 else { return false }
+    rest = rest.dropFirst(count)
+  }
+  return true
+}
+
+private func runRelay(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+  guard let context = unsafe context else { return nil }
+  unsafe Unmanaged<Relay>.fromOpaque(context).takeRetainedValue().run()
+  return nil
+}

@@ -1,0 +1,103 @@
+import CLinux
+import Glibc
+package import Platform
+
+/// A program that serves while a test runs, and is ended with its owner.
+package final class ServerProgram {
+  package struct Failure: Error, CustomStringConvertible {
+    package let description: String
+  }
+
+  private var processID: pid_t = 0
+
+  /// Starts the program at `path`; what it writes goes to the file at `log`.
+  package init(_ path: String, _ arguments: [String], log: String) throws {
+    var actions = unsafe posix_spawn_file_actions_t()
+    unsafe posix_spawn_file_actions_init(&actions)
+    defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+    unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+    unsafe posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
+    unsafe posix_spawn_file_actions_adddup2(&actions, 1, 2)
+    // Signals that the tests have blocked are its own business again.
+    var attributes = posix_spawnattr_t()
+    unsafe posix_spawnattr_init(&attributes)
+    defer { unsafe posix_spawnattr_destroy(&attributes) }
+    var signals = sigset_t()
+    unsafe sigemptyset(&signals)
+    unsafe posix_spawnattr_setsigmask(&attributes, &signals)
+    unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
+    var words = unsafe ([path] + arguments).map { unsafe strdup($0) } + [nil]
+    defer { unsafe words.forEach { unsafe free($0) } }
+    let result = unsafe posix_spawn(&processID, path, &actions, &attributes, &words, environ)
+    guard result == 0 else {
+      throw Failure(description: "\(path) wasn't started: \(Errno(rawValue: result)); is it installed?")
+    }
+  }
+
+  deinit { stop() }
+
+  /// Whether it still runs.
+  package var isRunning: Bool {
+    guard processID > 0 else { return false }
+    var status: Int32 = 0
+    if unsafe waitpid(processID, &status, WNOHANG) == 0 { return true }
+    processID = 0
+    return false
+  }
+
+  /// Ends the program and waits until it is gone.
+  package func stop() {
+    guard processID > 0 else { return }
+    kill(processID, SIGTERM)
+    for attempt in 0..<1_000 where isRunning {
+      if attempt == 500 { kill(processID, SIGKILL) }
+      poll(nil, 0, 10)
+    }
+    processID = 0
+  }
+
+  /// Waits until something listens on `port` of 127.0.0.1.
+  package func waitUntilListening(on port: UInt16, log: String) throws {
+    for _ in 0..<1_000 {
+      let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+      let probe = FileDescriptor(owning: socket(AF_INET, type, 0))
+      if unsafe withLoopbackAddress(port, { unsafe connect(probe.rawValue, $0, $1) }) == 0 { return }
+      guard isRunning else { break }
+      poll(nil, 0, 10)
+    }
+    let text = (try? readFile(log, limit: 65_536)).map { String(decoding: $0, as: UTF8.self) } ?? "nothing"
+    throw Failure(description: "nothing listens on port \(port); the log says: \(text)")
+  }
+}
+
+/// What `body` makes of the address 127.0.0.1 with `port`.
+func withLoopbackAddress<Value>(
+  _ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Value
+) -> Value {
+  var address = sockaddr_in()
+  address.sin_family = sa_family_t(AF_INET)
+  address.sin_port = port.bigEndian
+  address.sin_addr.s_addr = in_addr_t(0x7F00_0001).bigEndian
+  return unsafe withUnsafePointer(to: &address) { pointer in
+    unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+      unsafe body(generic, socklen_t(MemoryLayout<sockaddr_in>.size))
+    }
+  }
+}
+
+/// A port of 127.0.0.1 that was free a moment ago.
+package func freePort() throws(Errno) -> UInt16 {
+  let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+  let probe = FileDescriptor(owning: try retryingOnInterrupt { socket(AF_INET, type, 0) })
+  _ = try retryingOnInterrupt { unsafe withLoopbackAddress(0) { unsafe bind(probe.rawValue, $0, $1) } }
+  var address = sockaddr_in()
+  var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+  _ = try retryingOnInterrupt {
+    unsafe withUnsafeMutablePointer(to: &address) { pointer in
+      unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        unsafe getsockname(probe.rawValue, $0, &size)
+      }
+    }
+  }
+  return UInt16(bigEndian: address.sin_port)
+}

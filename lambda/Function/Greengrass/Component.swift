@@ -1,0 +1,173 @@
+import AWSClient
+import DeviceDefender
+package import GreengrassIPC
+import LambdaRuntime
+package import Platform
+import WireFormats
+
+/// The function as a Greengrass component: reports until the process is asked to stop.
+///
+/// Nothing that passes by itself, and nothing that a deployment can mend, ends the process: a nucleus gives up on a
+/// component that ended three times within an hour, and only a new deployment brings it back.
+package struct Component: ~Copyable {
+  private let environment: Environment
+  private let client: IPCClient
+  private let shutdown: ShutdownSignal
+  private let log: Log
+  private let greengrass: GreengrassPublisher
+  private let updates: IPCSubscription
+  private var told: Set<String> = []
+  /// What the configuration in use was made of.
+  private var lastRead: ComponentConfiguration?
+
+  private static let callTimeout = Duration.seconds(10)
+  /// How long a publish may take where the interval is shorter.
+  private static let leastPublishTime = Duration.seconds(10)
+
+  package init(_ environment: Environment, _ client: IPCClient, until shutdown: ShutdownSignal, log: Log) {
+    self.environment = environment
+    self.client = client
+    self.shutdown = shutdown
+    self.log = log
+    greengrass = GreengrassPublisher(client, time: SystemTime(shutdown: shutdown), log: log)
+    updates = client.subscribe(.subscribeToConfigurationUpdate)
+  }
+
+  /// What the function runs with: a configuration, and what publishes and keeps time as it says.
+  private struct Plan {
+    let configuration: Configuration
+    let publisher: any Publisher
+    let time: any TimeKeeper
+  }
+
+  /// Reports, and follows the component configuration as it changes; returns when the process was asked to stop.
+  package mutating func run() {
+    log.info("device-defender runs as a Greengrass component.")
+    guard var plan = nextPlan(after: nil) else { return }
+    var handler = PublishMetricsHandler(
+      plan.configuration, publisher: plan.publisher, time: plan.time, log: log)
+    while true {
+      do {
+        let context = try Context(requestID: "", deadline: WallTime(nanosecondsSinceEpoch: .max))
+        _ = try handler.handle(Event([]), context)
+      } catch {
+        // Each report that failed has had its line of log; the loop has ended for another reason.
+        log.debug("\(error)")
+      }
+      guard !shutdown.isRequested, let next = nextPlan(after: plan) else { break }
+      plan = next
+      handler.resume(with: plan.configuration, publisher: plan.publisher, time: plan.time)
+    }
+    log.info("Asked to stop.")
+  }
+
+  /// What to run with by the configuration that the nucleus has for this component, read again until it can be used;
+  /// nil where the process was asked to stop before.
+  ///
+  /// One that can't be used leaves the `former` one in use: with a device that reports as before, a deployment with a
+  /// mistake in it does no harm.
+  private mutating func nextPlan(after former: Plan?) -> Plan? {
+    while !shutdown.isRequested {
+      _ = updates.takeEvents()
+      client.forgetRefusals()
+      if let read = readConfiguration() {
+        // A deployment tells of each key that it changes, and the first time already shows all of them.
+        if let former, read == lastRead { return former }
+        if let plan = plan(read) {
+          lastRead = read
+          greengrass.retries.count = read.retryCount ?? GreengrassPublisher.RetryPolicy().count
+          if former != nil { log.info("The component configuration has changed.") }
+          return plan
+        }
+      }
+      if shutdown.isRequested { break }
+      if let former { return former }
+      // A new deployment, or another start of the nucleus, is what can help.
+      _ = client.serve(until: BootTime.now.advanced(by: .seconds(300))) { [updates] in updates.hasEvents }
+    }
+    return nil
+  }
+
+  /// What the nucleus answers; waits for it as long as there is no connection.
+  private mutating func readConfiguration() -> ComponentConfiguration? {
+    while !shutdown.isRequested {
+      do throws(IPCError) {
+        let limit = BootTime.now.advanced(by: Self.callTimeout)
+        return ComponentConfiguration(try client.call(.getConfiguration, until: limit))
+      } catch .refused(_, _, "ResourceNotFoundError", _) {
+        return ComponentConfiguration(.object([]))  // There is none.
+      } catch {
+        if case .refused = error {
+          tell("The component configuration can't be read: \(error). \(error.advice)")
+        }
+        if error == .shutdown { return nil }
+        _ = client.serve(until: BootTime.now.advanced(by: .seconds(1)))
+      }
+    }
+    return nil
+  }
+
+  /// What to run with by `read`; nil, and an error in the log, where that can't be.
+  private mutating func plan(_ read: ComponentConfiguration) -> Plan? {
+    for key in read.unknownKeys.sorted() {
+      tell("The component configuration has the key '\(key)', which isn't known here and does nothing.")
+    }
+    // The first report of a component isn't spread: nothing is waited for but the nucleus.
+    let defaults = ["DEFENDER_TRANSPORT": greengrass.transport, "DEFENDER_JITTER": "0"]
+    let given = environment.all.merging(read.variables) { _, new in new }
+    let variables = Environment(defaults.merging(given) { _, new in new })
+    var mistakes = read.mistakes
+    do {
+      var configuration = try Configuration(variables)
+      if mistakes.isEmpty { return try plan(&configuration, variables) }
+    } catch let error as ConfigurationError {
+      mistakes += error.mistakes.map { "\(read.name(of: $0.variable)) \($0.problem)" }
+    } catch {
+      mistakes.append("\(error)")
+    }
+    log.error("The configuration can't be used: \(mistakes.joined(separator: "; ")).")
+    return nil
+  }
+
+  private func plan(_ configuration: inout Configuration, _ variables: Environment) throws -> Plan {
+    let time = ComponentTime(client, updates, shutdown)
+    guard configuration.transport == .greengrass else {
+      let publisher = try makePublisher(configuration, variables, time: time, log: log)
+      let pacer: any TimeKeeper =
+        (publisher as? MQTTPublisher).map { KeepAliveTime(time, keepingAlive: $0) } ?? time
+      return Plan(configuration: configuration, publisher: publisher, time: pacer)
+    }
+    configuration.publishTimeout = max(Self.leastPublishTime, configuration.interval)
+    if variables.value("DEFENDER_MAX_REPORT_BYTES") == nil {
+      configuration.limits.maximumReportBytes = IPCRequest.maximumPublishPayload(
+        topic: try configuration.topic(for: configuration.format).name,
+        messageLimit: IPCRequest.messageLimitOfLite)
+    }
+    return Plan(configuration: configuration, publisher: greengrass, time: time)
+  }
+
+  /// Says something once.
+  private mutating func tell(_ text: String) {
+    if told.insert(text).inserted { log.warn(text) }
+  }
+}
+
+/// A clock whose sleeps answer the nucleus, and end when the component configuration changes.
+struct ComponentTime: TimeKeeper {
+  private let client: IPCClient
+  private let updates: IPCSubscription
+  private let time: SystemTime
+
+  init(_ client: IPCClient, _ updates: IPCSubscription, _ shutdown: ShutdownSignal) {
+    self.client = client
+    self.updates = updates
+    time = SystemTime(shutdown: shutdown)
+  }
+
+  var wallTime: WallTime { time.wallTime }
+  var bootTime: BootTime { time.bootTime }
+
+  func sleep(until instant: BootTime) -> Wake {
+    client.serve(until: instant) { updates.hasEvents } == .onTime ? .onTime : .shutdown
+  }
+}

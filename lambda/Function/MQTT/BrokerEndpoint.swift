@@ -1,0 +1,81 @@
+import Platform
+
+/// Where the MQTT broker is, and over what it is spoken to.
+package struct BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
+  package enum Scheme: String, Sendable {
+    /// TLS with a client certificate.
+    case mqtts
+    /// A WebSocket over TLS, signed with AWS credentials.
+    case wss
+    /// Without TLS, for a broker on this machine.
+    case mqtt
+  }
+
+  package let scheme: Scheme
+  /// Lower case, an IPv6 address in brackets.
+  package let host: String
+  package let port: UInt16
+
+  /// Reads `host`, `host:port`, or either after `mqtts://`, `wss://` or `mqtt://`.
+  ///
+  /// Without a scheme it is `wss` where `usesWebSocket`, and else `mqtts`. Throws what is wrong with the text.
+  package init(_ text: String, usesWebSocket: Bool) throws(BrokerEndpointError) {
+    var rest = text[...]
+    var scheme: Scheme = usesWebSocket ? .wss : .mqtts
+    if let colon = text.firstIndex(of: ":"), text[colon...].hasPrefix("://") {
+      guard let named = Scheme(rawValue: text[..<colon].lowercased()) else {
+        throw BrokerEndpointError(text, "the scheme has to be mqtts, wss or mqtt")
+      }
+      scheme = named
+      rest = text[colon...].dropFirst(3)
+      if rest.hasSuffix("/") { rest = rest.dropLast() }
+    }
+    let hostEnd: String.Index
+    if rest.hasPrefix("["), let bracket = rest.firstIndex(of: "]") {
+      hostEnd = rest.index(after: bracket)
+    } else {
+      hostEnd = rest.firstIndex(of: ":") ?? rest.endIndex
+    }
+    let host = rest[..<hostEnd].lowercased()
+    let isHost = host.utf8.allSatisfy { byte in
+      (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || "-._:[]".utf8.contains(byte)
+    }
+    guard !host.isEmpty, isHost else { throw BrokerEndpointError(text, "it names no host") }
+    self.scheme = scheme
+    self.host = host
+    switch (rest[hostEnd...], scheme) {
+    case ("", .mqtts): port = 8_883
+    case ("", .wss): port = 443
+    case ("", .mqtt): port = 1_883
+    case (let suffix, _):
+      guard suffix.hasPrefix(":"), let number = UInt16(suffix.dropFirst()), number > 0 else {
+        throw BrokerEndpointError(text, "the port isn't a number from 1 to 65535")
+      }
+      port = number
+    }
+    guard scheme != .mqtt || ["localhost", "127.0.0.1", "[::1]"].contains(host) else {
+      throw BrokerEndpointError(text, "without TLS only a broker on this machine is spoken to, at 127.0.0.1")
+    }
+  }
+
+  package var description: String { "\(scheme.rawValue)://\(host):\(port)" }
+
+  /// What the `Host` header of the WebSocket's upgrade says.
+  var hostHeader: String { port == 443 ? host : "\(host):\(port)" }
+
+  /// The URL that libcurl connects to.
+  var connectionURL: String { "\(scheme == .mqtt ? "http" : "https")://\(host):\(port)" }
+}
+
+/// Why a text doesn't name an MQTT broker.
+package struct BrokerEndpointError: Error, Equatable, Sendable, CustomStringConvertible {
+  package let text: String
+  package let reason: String
+
+  init(_ text: String, _ reason: String) {
+    self.text = text
+    self.reason = reason
+  }
+
+  package var description: String { "'\(text)' is no MQTT endpoint: \(reason)" }
+}

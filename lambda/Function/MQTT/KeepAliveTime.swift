@@ -1,0 +1,26 @@
+package import Platform
+
+/// A clock whose sleeps keep an MQTT connection alive.
+///
+/// The handler sleeps between reports and knows nothing of connections; this wakes for a ping in between, and for
+/// nothing else.
+package struct KeepAliveTime: TimeKeeper {
+  private let time: any TimeKeeper
+  private let publisher: MQTTPublisher
+
+  package init(_ time: any TimeKeeper, keepingAlive publisher: MQTTPublisher) {
+    self.time = time
+    self.publisher = publisher
+  }
+
+  package var wallTime: WallTime { time.wallTime }
+  package var bootTime: BootTime { time.bootTime }
+
+  package func sleep(until instant: BootTime) -> Wake {
+    while let ping = publisher.nextPing, ping < instant {
+      if time.sleep(until: ping) == .shutdown { return .shutdown }
+      publisher.keepAlive()
+    }
+    return time.sleep(until: instant)
+  }
+}

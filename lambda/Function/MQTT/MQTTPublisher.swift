@@ -1,0 +1,295 @@
+package import AWSClient
+import MQTT
+package import Platform
+
+/// When there is a connection to the broker.
+package enum ConnectionMode: String, CaseIterable, Sendable {
+  /// From the first report on; AWS IoT sees the device as connected.
+  case persistent
+  /// While a report is under way; between reports nothing is open and nothing wakes the device.
+  case perReport = "per-report"
+}
+
+/// Publishes over MQTT, and hears what Device Defender makes of the reports.
+///
+/// A report that wasn't acknowledged is sent again over a new connection, with the same report id, as long as its
+/// deadline allows. Whatever the other side does, no call outlasts its deadline.
+package final class MQTTPublisher: Publisher, ReportConfirmer {
+  package struct Settings: Sendable {
+    package var clientID: String
+    /// The longest silence on a connection, 30 to 1,200 s with AWS IoT.
+    package var keepAliveSeconds: UInt16
+    package var connection: ConnectionMode
+    package var delay = ReconnectDelay()
+    /// The time that connecting, subscribing, or one acknowledgement may take where the deadline leaves more.
+    package var stepTimeout = Duration.seconds(10)
+
+    package init(clientID: String, keepAliveSeconds: UInt16, connection: ConnectionMode) {
+      self.clientID = clientID
+      self.keepAliveSeconds = keepAliveSeconds
+      self.connection = connection
+    }
+  }
+
+  /// What AWS IoT takes in one message.
+  private static let maximumPayloadBytes = 131_072
+  /// How often a message is sent at most.
+  private static let maximumAttempts = 4
+  private static let rememberedAnswers = 16
+
+  package let transport = "mqtt"
+  private let connector: any BrokerConnector
+  private let settings: Settings
+  private let time: any TimeKeeper
+  private let log: Log
+  private var random: any RandomNumberGenerator
+  private var delay: ReconnectDelay
+  private var session: Session?
+  /// The topic whose answers the session hears.
+  private var answeredTopic: Topic?
+  /// How often in a row the connection ended over a subscription: a policy without `iot:Subscribe` looks like that.
+  private var lostSubscriptions = 0
+  private var announcedID: UInt64?
+  private var answers: [ReportAnswer] = []
+  private var connectionCount = 0
+
+  package init(
+    _ connector: any BrokerConnector, _ settings: Settings, time: any TimeKeeper, log: Log,
+    random: any RandomNumberGenerator = SystemRandomNumberGenerator()
+  ) {
+    self.connector = connector
+    self.settings = settings
+    delay = settings.delay
+    self.time = time
+    self.log = log
+    self.random = random
+  }
+
+  package func publish(
+    _ payload: [UInt8], to topic: Topic, qos: QualityOfService, until deadline: BootTime
+  ) throws(PublishError) -> PublishReceipt {
+    guard payload.count <= Self.maximumPayloadBytes else {
+      let cause = PublishError.Cause.payloadTooLarge(bytes: payload.count, limit: Self.maximumPayloadBytes)
+      throw PublishError(cause, topic: topic, endpoint: connector.endpoint, attempts: 0)
+    }
+    let message = Message(topic: topic.name, payload: payload)
+    var attempts = 0
+    while true {
+      do throws(TransportFailure) {
+        let session = try session(for: topic, until: deadline)
+        attempts += 1
+        try deliver(message, qos, over: session, until: deadline)
+        delay.succeeded()
+        return PublishReceipt(status: nil, traceID: nil, requestID: nil, attempts: attempts)
+      } catch {
+        giveUpConnection()
+        let next = delay.notBefore ?? deadline
+        guard error.isTransient, attempts < Self.maximumAttempts, next < deadline else {
+          throw PublishError(
+            .transport(error), topic: topic, endpoint: connector.endpoint, attempts: attempts)
+        }
+        log.info(
+          "Trying again in \(wholeMilliseconds(time.bootTime.duration(to: next))) ms: \(error.reason).")
+      }
+    }
+  }
+
+  package func announce(reportID: UInt64) { announcedID = reportID }
+
+  package func confirmation(of reportID: UInt64, until deadline: BootTime) -> ReportConfirmation? {
+    defer {
+      if settings.connection == .perReport { disconnect() }
+    }
+    guard answeredTopic != nil else { return nil }
+    do throws(MQTTError) {
+      while true {
+        if let answer = answers.first(where: { $0.isAbout(reportID) }) {
+          answers.removeAll { $0.isAbout(reportID) }
+          return answer.confirmation
+        }
+        guard let session, let arrival = try session.receive(until: deadline) else { return .unanswered }
+        take(arrival)
+        if time.bootTime >= deadline { return .unanswered }
+      }
+    } catch {
+      log.info("The connection ended before Device Defender answered report \(reportID): \(error).")
+      giveUpConnection()
+      return .unanswered
+    }
+  }
+
+  /// Says goodbye to the broker; the next report connects again.
+  package func disconnect() {
+    session?.disconnect(until: time.bootTime.advanced(by: .seconds(1)))
+    session = nil
+    answeredTopic = nil
+  }
+
+  /// When the connection needs ``keepAlive()``; nil where there is none.
+  package var nextPing: BootTime? { session?.nextPing }
+
+  /// Reads what has arrived and pings the broker if that is due. A connection that is dead is let go: the next report
+  /// opens another.
+  package func keepAlive() {
+    guard let session else { return }
+    do throws(MQTTError) {
+      try session.keepAlive(until: time.bootTime.advanced(by: .seconds(5)))
+      try takeWhatArrived(on: session)
+    } catch {
+      log.info("The connection to \(connector.endpoint) has ended between reports: \(error).")
+      giveUpConnection()
+    }
+  }
+
+  private func deliver(
+    _ message: Message, _ qos: QualityOfService, over session: Session, until deadline: BootTime
+  ) throws(TransportFailure) {
+    let limit = min(deadline, time.bootTime.advanced(by: settings.stepTimeout))
+    do throws(MQTTError) {
+      let quality: DeliveryQuality = qos == .atLeastOnce ? .atLeastOnce : .atMostOnce
+      guard let packetID = try session.send(message, quality: quality, until: limit) else { return }
+      while let arrival = try session.receive(until: limit) {
+        if arrival == .acknowledgement(packetID: packetID) { return }
+        take(arrival)
+        // Device Defender has the report, so the broker has: its acknowledgement was lost or is late.
+        if let announcedID, answers.contains(where: { $0.reportID == announcedID }) { return }
+        if time.bootTime >= limit { break }
+      }
+      throw .timedOut(waitingFor: "PUBACK")
+    } catch {
+      throw failure(error, topic: message.topic)
+    }
+  }
+
+  /// The session that there is, or a new one, in either case subscribed to the answers of `topic`.
+  private func session(for topic: Topic, until deadline: BootTime) throws(TransportFailure) -> Session {
+    if let session = usableSession() {
+      try subscribe(session, topic, until: deadline)
+      return session
+    }
+    if let next = delay.notBefore, next > time.bootTime {
+      guard next < deadline, time.sleep(until: next) == .onTime else {
+        throw TransportFailure(
+          reason:
+            "the next attempt to connect is due in \(wholeMilliseconds(time.bootTime.duration(to: next))) ms",
+          advice: "What failed before is in the log.", isTransient: false)
+      }
+    }
+    let limit = min(deadline, time.bootTime.advanced(by: settings.stepTimeout))
+    let stream = try connector.connect(until: limit)
+    do throws(MQTTError) {
+      let options = ConnectOptions(clientID: settings.clientID, keepAliveSeconds: settings.keepAliveSeconds)
+      let session = try Session(over: stream, as: options, time: time, until: limit)
+      connectionCount += 1
+      log.debug(
+        "Connected to \(connector.endpoint) as '\(settings.clientID)', connection \(connectionCount).")
+      self.session = session
+    } catch {
+      stream.close()
+      throw failure(error, topic: topic.name)
+    }
+    guard let session else { throw failure(.connectionLost("no session"), topic: topic.name) }
+    try subscribe(session, topic, until: deadline)
+    return session
+  }
+
+  /// The session that there is, where the broker hasn't ended it meanwhile.
+  private func usableSession() -> Session? {
+    if let session, !session.isOver {
+      do throws(MQTTError) {
+        try takeWhatArrived(on: session)
+        answers.removeAll { $0.reportID == nil }
+        return session
+      } catch {
+        log.info("The connection to \(connector.endpoint) has ended between reports: \(error).")
+      }
+    }
+    session = nil
+    answeredTopic = nil
+    return nil
+  }
+
+  /// Subscribes to what Device Defender says about reports to `topic`, where it says something.
+  private func subscribe(
+    _ session: Session, _ topic: Topic, until deadline: BootTime
+  ) throws(TransportFailure) {
+    guard topic.isDeviceDefenders, answeredTopic != topic, lostSubscriptions < 2 else { return }
+    let limit = min(deadline, time.bootTime.advanced(by: settings.stepTimeout))
+    do throws(MQTTError) {
+      try session.subscribe(to: ["\(topic)/accepted", "\(topic)/rejected"], until: limit)
+      answeredTopic = topic
+      lostSubscriptions = 0
+    } catch .subscriptionRefused(let filter) {
+      lostSubscriptions = 2
+      warnOfUnheardAnswers("the server refused the subscription to '\(filter)'")
+    } catch {
+      lostSubscriptions += 1
+      if lostSubscriptions == 2 { warnOfUnheardAnswers("subscribing ended the connection twice: \(error)") }
+      throw failure(error, topic: topic.name)
+    }
+  }
+
+  private func warnOfUnheardAnswers(_ reason: String) {
+    log.warn(
+      "Reports are published, but what Device Defender says about them won't be heard: \(reason). Allow "
+        + "iot:Subscribe and iot:Receive on its topics /accepted and /rejected.")
+  }
+
+  private func takeWhatArrived(on session: Session) throws(MQTTError) {
+    // Bounded: a broker that never stops sending has to wait like everybody else.
+    for _ in 0..<Session.inboxLimit {
+      guard let arrival = try session.receive(until: time.bootTime) else { return }
+      take(arrival)
+    }
+  }
+
+  private func take(_ arrival: Session.Arrival) {
+    guard case .message(let message) = arrival else { return }
+    guard let answer = ReportAnswer(on: message.topic, payload: message.payload) else {
+      log.warn("A message on '\(message.topic)' is no answer that can be read.")
+      return
+    }
+    if answers.count == Self.rememberedAnswers { answers.removeFirst() }
+    answers.append(answer)
+  }
+
+  private func giveUpConnection() {
+    session?.disconnect(until: time.bootTime)
+    session = nil
+    answeredTopic = nil
+    delay.failed(at: time.bootTime, using: &random)
+  }
+
+  private func wholeMilliseconds(_ duration: Duration) -> Int { Int(duration.inSeconds * 1_000) }
+
+  private func failure(_ error: MQTTError, topic: String) -> TransportFailure {
+    let policy = "the policy of the certificate or role"
+    let advice: String
+    var isTransient = true
+    switch error {
+    case .invalid:
+      (advice, isTransient) = ("Check the topic, the thing name and the client id.", false)
+    case .refused(3):
+      advice = "The broker has a problem of its own."
+    case .refused:
+      advice = "Allow iot:Connect on client/\(settings.clientID) in \(policy)."
+      isTransient = false
+    case .closedByServer("PUBACK"):
+      advice =
+        "AWS IoT hangs up where \(policy) doesn't allow iot:Publish on topic/\(topic), and where another client "
+        + "connects as '\(settings.clientID)'."
+    case .connectionLost where session == nil:
+      // With TLS 1.3 a client hears only now that its certificate was refused (RFC 8446, section 4.4.2).
+      advice = "Is the certificate active, and of this account? AWS IoT hangs up where it isn't."
+    case .closedByServer("CONNACK"):
+      advice = "AWS IoT hangs up where \(policy) doesn't allow iot:Connect on client/\(settings.clientID)."
+    case .closedByServer, .connectionLost:
+      advice = "Another client that connects as '\(settings.clientID)' would end the connection, too."
+    case .subscriptionRefused, .timedOut:
+      advice = "Check the network; the report is sent again with the same report id."
+    case .malformed, .unexpected:
+      (advice, isTransient) = ("Check that the endpoint is AWS IoT's MQTT broker.", false)
+    }
+    return TransportFailure(reason: "\(error)", advice: advice, isTransient: isTransient)
+  }
+}

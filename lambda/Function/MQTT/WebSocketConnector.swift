@@ -1,0 +1,90 @@
+package import AWSClient
+package import HTTPClient
+package import MQTT
+package import Platform
+
+/// MQTT over a WebSocket that is signed with AWS credentials.
+package final class WebSocketConnector: BrokerConnector {
+  private let broker: BrokerEndpoint
+  private let configuration: CurlExchange.Configuration
+  private let credentials: any CredentialSource
+  private let time: any TimeKeeper
+  private let log: Log
+  private var signer: RequestSigner
+  private var clockSkew = ClockSkew()
+  /// What the last target was signed with.
+  private var usedCredentials: Credentials?
+
+  package init(
+    _ broker: BrokerEndpoint, _ configuration: CurlExchange.Configuration, region: String,
+    credentials: any CredentialSource, time: any TimeKeeper, log: Log
+  ) throws(CryptographyError) {
+    signer = try RequestSigner(region: region, service: "iotdevicegateway")
+    self.broker = broker
+    var configuration = connectionConfiguration(configuration, for: broker)
+    // The credentials say who we are; a certificate would only tell it twice.
+    configuration.identity = nil
+    self.configuration = configuration
+    self.credentials = credentials
+    self.time = time
+    self.log = log
+  }
+
+  package var endpoint: String { broker.description }
+
+  package func connect(until deadline: BootTime) throws(TransportFailure) -> any ByteStream {
+    let target = try signedTarget(until: deadline)
+    let stream = try openStream(to: broker, configuration, time, until: deadline)
+    let upgrade = WebSocketUpgrade(host: broker.hostHeader, target: target)
+    do throws(WebSocketFailure) {
+      return try WebSocketStream(upgrading: stream, with: upgrade, time: time, until: deadline)
+    } catch {
+      stream.close()
+      throw failure(error)
+    }
+  }
+
+  private func signedTarget(until deadline: BootTime) throws(TransportFailure) -> String {
+    let now = time.wallTime.advanced(by: clockSkew.offset)
+    do {
+      let limit = time.bootTime.duration(to: deadline)
+      guard let found = try credentials.credentials(at: now, within: limit) else {
+        throw CredentialError.noSourceConfigured(tried: [credentials.name])
+      }
+      usedCredentials = found
+      return try signer.mqttWebSocketTarget(host: broker.hostHeader, with: found, at: now)
+    } catch {
+      throw TransportFailure(
+        reason: "\(error)",
+        advice: "A WebSocket needs AWS credentials, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+        isTransient: false)
+    }
+  }
+
+  private func failure(_ error: WebSocketFailure) -> TransportFailure {
+    guard case .refused(let answer, _, _) = error else {
+      return TransportFailure(reason: "\(error)", advice: "Check the network.", isTransient: true)
+    }
+    let isRefusal = [400, 401, 403].contains(answer.status)
+    let isClock = isRefusal && learnsOfClock(from: answer)
+    // Cached credentials may have been revoked; where there are others, they are worth an attempt.
+    let hasOthers = isRefusal && !isClock && usedCredentials.map(credentials.forget) == true
+    return TransportFailure(
+      reason: "\(error)",
+      advice: isClock
+        ? "The clock is wrong; the next attempt reckons with that. Set it (NTP)."
+        : "The credentials have to be valid and allow iot:Connect, and the signing region that of the endpoint.",
+      isTransient: isClock || hasOthers || answer.status >= 500 || answer.status == 429)
+  }
+
+  /// Takes the clock of the answer where ours is off by minutes; false where that changes nothing.
+  private func learnsOfClock(from answer: WebSocketAnswer) -> Bool {
+    let used = clockSkew.offset
+    let response = HTTPResponse(status: answer.status, headers: answer.fields)
+    clockSkew.observe(response, sent: time.wallTime, duration: .zero)
+    let change = clockSkew.offset - used
+    guard change >= ClockSkew.threshold || change <= .zero - ClockSkew.threshold else { return false }
+    if let warning = clockSkew.warning { log.warn(warning) }
+    return true
+  }
+}

@@ -1,0 +1,63 @@
+package import Platform
+import WireFormats
+
+/// What Device Defender made of a report.
+package enum ReportConfirmation: Equatable, Sendable {
+  case accepted
+  /// `code` and `message` are AWS's, such as `InvalidPayload` and `Malformed metrics report`.
+  case rejected(code: String, message: String)
+  /// Nothing was heard in time.
+  case unanswered
+}
+
+/// A transport that hears what Device Defender makes of reports.
+package protocol ReportConfirmer: AnyObject {
+  /// Says which report the next publish carries.
+  func announce(reportID: UInt64)
+
+  /// What Device Defender said about the report called `reportID`, which was just published; waits for it until
+  /// `deadline`. Nil where nobody says anything about what goes to that topic.
+  func confirmation(of reportID: UInt64, until deadline: BootTime) -> ReportConfirmation?
+}
+
+extension ReportConfirmer {
+  package func announce(reportID: UInt64) {}
+}
+
+/// An answer of Device Defender, as it comes on `<topic>/accepted` or `<topic>/rejected`.
+///
+/// The shape is AWS's ("Sending metrics from devices", Device Defender developer guide), read leniently: the id is
+/// `reportId` in answers that people have seen, a member named by the id itself in the guide's example, and absent from
+/// its example of a rejection.
+package struct ReportAnswer: Equatable, Sendable {
+  /// Nil where the answer doesn't say which report it is about.
+  package let reportID: UInt64?
+  package let confirmation: ReportConfirmation
+
+  /// Reads the answer `payload` that came on `topic`; nil where the topic isn't one for answers, or an acceptance
+  /// can't be read, which proves nothing.
+  package init?(on topic: String, payload: [UInt8]) {
+    let isAcceptance = topic.hasSuffix("/accepted")
+    guard isAcceptance || topic.hasSuffix("/rejected") else { return nil }
+    let document = Self.document(payload)
+    guard !isAcceptance || document?.members != nil else { return nil }
+    reportID =
+      document?["reportId"]?.integer()
+      ?? document?.members?.lazy.compactMap { UInt64($0.name) }.first
+    let details = document?["statusDetails"]
+    confirmation =
+      isAcceptance
+      ? .accepted
+      : .rejected(
+        code: details?["ErrorCode"]?.string ?? "unknown",
+        message: details?["ErrorMessage"]?.string ?? "the rejection says no more")
+  }
+
+  /// The answer comes in the format of the report.
+  private static func document(_ payload: [UInt8]) -> JSONValue? {
+    (try? JSONValue(parsing: payload)) ?? (try? JSONValue(parsingCBOR: payload))
+  }
+
+  /// Whether this is about the report called `reportID`: one without an id is about the only one under way.
+  package func isAbout(_ reportID: UInt64) -> Bool { self.reportID == nil || self.reportID == reportID }
+}

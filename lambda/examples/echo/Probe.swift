@@ -1,0 +1,101 @@
+import LambdaRuntime
+import Platform
+import WireFormats
+
+/// Has Lambda send SIGTERM before it ends the environment, where `BENCH_EXTENSION` is set.
+func probeOptions(_ environment: Environment) -> ServeOptions {
+  ServeOptions(registersExtension: environment["BENCH_EXTENSION"] != nil)
+}
+
+/// Shows, on request, what a runtime has to live through: an event such as `{"fail":1}` has the handler fail.
+///
+/// Only the first key of an event is looked at. What asks for nothing is echoed.
+struct Probe: Handler {
+  private let echo = Echo()
+  private let startup: Startup
+
+  /// Fails where `BENCH_INIT_FAIL` is set.
+  init(_ startup: Startup) throws {
+    if startup.environment["BENCH_INIT_FAIL"] != nil {
+      throw InvocationFailure(type: "Function.InitFailed", message: "BENCH_INIT_FAIL is set")
+    }
+    self.startup = startup
+  }
+
+  func shutDown() { startup.log.info("shutting down") }
+  func prepareForSnapshot() { startup.log.info("ready for a snapshot") }
+  func resumeFromSnapshot() { startup.log.info("restored from a snapshot") }
+
+  func handle(_ event: Event, _ context: Context) throws -> Response {
+    guard let request = Request(event.bytes) else { return echo.handle(event, context) }
+    switch request.name {
+    case "fail": throw BenchFailure()
+    case "crash": fatalError("asked to crash")
+    case "ctx": return Response(json: description(of: context))
+    case "log": startup.log.info("one line, \"quoted\",\nwith a break")
+    case "sleep":
+      let time = SystemTime(shutdown: nil)
+      _ = time.sleep(until: time.bootTime.advanced(by: .milliseconds(request.number ?? 0)))
+    case "big": return Response(json: quoted(bytes: request.number ?? 0))
+    case "stream": return stream(failing: request.number == nil)
+    default: return echo.handle(event, context)
+    }
+    return Response(json: event.bytes)
+  }
+
+  private func stream(failing: Bool) -> Response {
+    Response(streaming: "text/plain") { stream in
+      try stream.write(Array("first part, ".utf8))
+      try stream.write(Array("second part".utf8))
+      if failing { throw BenchFailure() }
+    }
+  }
+
+  private func description(of context: Context) -> [UInt8] {
+    let members: [(name: String, value: String?)] = [
+      ("requestID", context.requestID), ("invokedFunctionARN", context.invokedFunctionARN),
+      ("remainingSeconds", "\(context.remainingTime.inSeconds)"), ("traceID", context.traceID),
+      ("_X_AMZN_TRACE_ID", Environment.ofThisProcess["_X_AMZN_TRACE_ID"]),
+      ("clientContext", context.clientContext),
+      ("cognitoIdentity", context.cognitoIdentity), ("tenantID", context.tenantID),
+      ("functionName", context.functionName), ("functionVersion", context.functionVersion),
+      ("memoryLimitInMegabytes", context.memoryLimitInMegabytes.map { "\($0)" }),
+      ("logGroupName", context.logGroupName), ("logStreamName", context.logStreamName),
+    ]
+    var document = JSONWriter()
+    document.beginMap(count: members.count)
+    for member in members {
+      document.key(member.name)
+      if let value = member.value { document.string(value) } else { document.null() }
+    }
+    document.endMap()
+    return document.bytes
+  }
+
+  /// A JSON string that takes up `bytes` bytes with its quotes.
+  private func quoted(bytes: Int) -> [UInt8] {
+    let quote = [UInt8(ascii: "\"")]
+    // A hundred megabytes is more than any test of a limit needs.
+    return quote + [UInt8](repeating: UInt8(ascii: "x"), count: min(max(bytes, 2), 100_000_000) - 2) + quote
+  }
+}
+
+private struct BenchFailure: Error, CustomStringConvertible {
+  let description = "asked to fail: line one\nline \"two\""
+}
+
+/// The first key of an event and, where it is one, the number behind it: `{"sleep":100}`.
+private struct Request {
+  let name: String
+  let number: Int?
+
+  init?(_ event: [UInt8]) {
+    let start = event.prefix(48)
+    guard start.starts(with: Array(#"{""#.utf8)) else { return nil }
+    let rest = start.dropFirst(2)
+    guard let end = rest.firstIndex(of: UInt8(ascii: "\"")) else { return nil }
+    name = String(decoding: rest[..<end], as: UTF8.self)
+    let digits = rest[end...].dropFirst(2).prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+    number = Int(String(decoding: digits, as: UTF8.self))
+  }
+}

@@ -1,0 +1,86 @@
+"""Starts the agent where Greengrass runs Python only: the handler of the Lambda import.
+
+The agent is the executable `bootstrap` beside this file. Greengrass unpacks artifacts without the execute bit, so it is
+started from a copy; it speaks to the nucleus by itself, and this module only keeps it running.
+"""
+import atexit
+import ctypes
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+LIBC = ctypes.CDLL(None)
+AGENT = pathlib.Path(__file__).with_name("bootstrap")
+state = {"process": None, "starts": 0, "stopping": threading.Event()}
+
+
+def start():
+    """Starts a copy of the agent, from the first directory that lets one be executed."""
+    environment = {k: v for k, v in os.environ.items() if k != "AWS_LAMBDA_RUNTIME_API"}
+    tried = []
+    for place in (tempfile.gettempdir(), os.environ.get("HOME"), os.getcwd(), "/dev/shm"):
+        try:
+            with tempfile.TemporaryDirectory(dir=place) as directory:  # gone when it runs: nothing stays behind
+                copy = shutil.copy(AGENT, directory)
+                os.chmod(copy, 0o700)
+                return subprocess.Popen(
+                    [copy], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT, text=True, errors="replace",
+                    preexec_fn=lambda: LIBC.prctl(1, signal.SIGTERM))  # PR_SET_PDEATHSIG: never outlives this process
+        except OSError as error:
+            tried.append(f"{place}: {error}")
+    raise OSError("the agent can't be started: " + "; ".join(tried))
+
+
+def keep_running():
+    delay = 1
+    while not state["stopping"].is_set():
+        began = time.monotonic()
+        try:
+            state["process"] = process = start()
+            state["starts"] += 1
+            if state["stopping"].is_set():
+                process.terminate()
+            for line in process.stdout:
+                print(line, end="", flush=True)
+            print(f"the agent ended with status {process.wait()}", flush=True)
+        except OSError as error:
+            print(error, flush=True)
+        delay = 1 if time.monotonic() - began > 60 else min(2 * delay, 60)
+        state["stopping"].wait(delay)
+
+
+def stop(*_):
+    state["stopping"].set()
+    process = state["process"]
+    if process and process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(3)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def stop_on_signal(previous):
+    def handler(number, frame):
+        stop()
+        if callable(previous):
+            previous(number, frame)
+        raise SystemExit(0)
+    return handler
+
+
+def function_handler(event, context):
+    process = state["process"]
+    return {"running": bool(process) and process.poll() is None, "starts": state["starts"]}
+
+
+atexit.register(stop)
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGTERM, stop_on_signal(signal.getsignal(signal.SIGTERM)))
+threading.Thread(target=keep_running, daemon=True).start()
