@@ -3,19 +3,49 @@ import Platform
 
 /// HTTP/1.1 over libcurl, one request at a time.
 ///
+/// libcurl, OpenSSL and the resolver start with the first request, not before: they take 1.5 ms, and a process has
+/// several of these, most of which it never uses.
+package final class CurlExchange: HTTPExchange {
+  private let configuration: Configuration
+  /// Says whether the process was asked to stop.
+  private let isStopRequested: () -> Bool
+  private var session: CurlSession?
+
+  /// An exchange that gives up about a second after `isStopRequested` says that the process is to stop.
+  package init(
+    _ configuration: Configuration, isStopRequested: @escaping () -> Bool = { false }
+  ) throws(HTTPError) {
+    _ = try configuration.negotiation()
+    self.configuration = configuration
+    self.isStopRequested = isStopRequested
+  }
+
+  package func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse {
+    if let session { return try session.exchange(request, timeout: timeout) }
+    let made = try CurlSession(configuration, isStopRequested)
+    session = made
+    return try made.exchange(request, timeout: timeout)
+  }
+}
+
+/// What a ``CurlExchange`` keeps from one request to the next.
+///
 /// One easy handle serves every request, so that its connections, TLS sessions and parsed certificate bundle (21 ms
 /// of the first request with 140 certificates) are used again. TLS is always verified, from version 1.2 on.
 /// Redirects are never followed: they would carry credentials to wherever an answer says. Paths go out as they are,
 /// dot segments included, because the signature is over the path as written.
-package final class CurlExchange: HTTPExchange {
+private final class CurlSession {
   private let handle: EasyHandle
-  private let configuration: Configuration
+  private let configuration: CurlExchange.Configuration
   private let negotiation: ProtocolNegotiation?
   private let connectTo: StringList
   /// Hosts of AWS that the shipped certificate authorities don't vouch for, such as those of another partition.
   private var hostsOfOtherAuthorities: Set<String> = []
 
-  package init(_ configuration: Configuration) throws(HTTPError) {
+  private let isStopRequested: () -> Bool
+
+  init(_ configuration: CurlExchange.Configuration, _ isStopRequested: @escaping () -> Bool) throws(HTTPError) {
+    self.isStopRequested = isStopRequested
     let handle = try EasyHandle()
     let connectTo = try StringList(configuration.connectTo)
     negotiation = try configuration.negotiation()
@@ -24,7 +54,7 @@ package final class CurlExchange: HTTPExchange {
     self.connectTo = connectTo
   }
 
-  package func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse {
+  func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse {
     let start = BootTime.now
     let host = host(of: request.url)
     guard configuration.usesAmazonRoots(for: host), !hostsOfOtherAuthorities.contains(host) else {
@@ -46,11 +76,14 @@ package final class CurlExchange: HTTPExchange {
     let fields = try StringList(headerLines(of: request))
     let sink = ResponseSink(
       headLimit: configuration.responseHeadLimit, bodyLimit: configuration.responseBodyLimit)
-    let gates = (address: AddressGate(configuration.allowedAddresses), request: RequestGate())
+    let gates = Gates(
+      address: AddressGate(configuration.allowedAddresses), request: RequestGate(),
+      stop: StopGate(isStopRequested))
     try handle.reset()
     try handle.prepareConnection(to: request.url, configuration, timeout: timeout, amazonRoots: amazonRoots)
     try handle.openSockets(through: gates.address)
     try handle.sendOnce(through: gates.request)
+    try handle.watch(through: gates.stop)
     if let negotiation { try handle.negotiate(negotiation) }
     if !configuration.connectTo.isEmpty { try handle.set(CURLOPT_CONNECT_TO, to: connectTo) }
     try handle.set(CURLOPT_HTTPHEADER, to: fields)
@@ -95,9 +128,15 @@ package final class CurlExchange: HTTPExchange {
     return lines
   }
 
-  private func error(
-    for code: CURLcode, _ sink: ResponseSink, _ gates: (address: AddressGate, request: RequestGate)
-  ) -> HTTPError {
+  /// Who has a say in one transfer.
+  private struct Gates {
+    let address: AddressGate
+    let request: RequestGate
+    let stop: StopGate
+  }
+
+  private func error(for code: CURLcode, _ sink: ResponseSink, _ gates: Gates) -> HTTPError {
+    if gates.stop.hasStopped { return .stopped }
     if let part = sink.excess {
       let limit = part == .head ? configuration.responseHeadLimit : configuration.responseBodyLimit
       return .responseTooLarge(part, limit: limit)

@@ -69,6 +69,12 @@ struct EasyHandle: ~Copyable {
     try check(unsafe ccurl_set_request_function(easy, beginRequest, context))
   }
 
+  /// Has `gate` say whether the transfer goes on; it has to live until ``perform()`` returned.
+  borrowing func watch(through gate: StopGate) throws(HTTPError) {
+    let context = unsafe Unmanaged.passUnretained(gate).toOpaque()
+    try check(unsafe ccurl_set_progress_function(easy, watchTransfer, context))
+  }
+
   /// Asks for an application protocol; `negotiation` has to live until ``perform()`` returned.
   borrowing func negotiate(_ negotiation: ProtocolNegotiation) throws(HTTPError) {
     let context = unsafe Unmanaged.passUnretained(negotiation).toOpaque()

@@ -20,6 +20,8 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
   case emptyResponse(String)
   case malformedResponse(String)
   case responseTooLarge(Part, limit: Int)
+  /// The process was asked to stop before the answer came.
+  case stopped
   case outOfMemory
   case other(code: Int, String)
 
@@ -46,6 +48,7 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
     case .malformedResponse(let reason): "the answer wasn't HTTP: \(reason)"
     case .responseTooLarge(let part, let limit):
       "the \(part.rawValue) of the answer is larger than \(limit) bytes"
+    case .stopped: "the process was asked to stop before an answer came"
     case .outOfMemory: "out of memory"
     case .other(let code, let reason): "libcurl error \(code): \(reason)"
     }
@@ -57,7 +60,8 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
     case .notResolved, .notConnected, .handshakeFailed, .timedOut, .connectionLost, .emptyResponse,
       .malformedResponse:
       true
-    case .invalidRequest, .notTrusted, .proxyRefused, .responseTooLarge, .outOfMemory, .other: false
+    case .invalidRequest, .notTrusted, .proxyRefused, .responseTooLarge, .stopped, .outOfMemory, .other:
+      false
     }
   }
 }

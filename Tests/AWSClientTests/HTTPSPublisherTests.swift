@@ -35,6 +35,17 @@ struct `Publishing over HTTPS` {
     #expect(exchange.timeouts == [.seconds(10), .milliseconds(700)])
   }
 
+  @Test func `gives an attempt as much as it is told to`() throws {
+    let exchange = ScriptedExchange([])
+    let publisher = try HTTPSPublisher(
+      endpoint: Endpoint(url: "https://x"), region: "r",
+      credentials: EnvironmentCredentials(
+        Environment(["AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s"])),
+      exchange: exchange, time: ManualTime(), log: Log { _, _ in }, attemptTimeout: .seconds(40))
+    _ = try testPublish(with: publisher)
+    #expect(exchange.timeouts == [.seconds(40)])
+  }
+
   @Test(arguments: [Duration.zero, .seconds(-1)])
   func `sends nothing where no time is left`(duration: Duration) throws {
     let exchange = ScriptedExchange([])

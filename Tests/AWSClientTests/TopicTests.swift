@@ -7,6 +7,7 @@ struct `A topic` {
     ("a\u{0}b", .nulCharacter),
     ("+", .wildcard(topic: "+", character: "+")),
     ("a/+/b", .wildcard(topic: "a/+/b", character: "+")),
+    ("a/+\u{301}", .wildcard(topic: "a/+\u{301}", character: "+")),
     ("a/#", .wildcard(topic: "a/#", character: "#")),
     (".", .dotSegment(topic: ".")),
     ("..", .dotSegment(topic: "..")),

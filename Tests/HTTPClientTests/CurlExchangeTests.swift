@@ -100,6 +100,7 @@ struct `An exchange` {
     let exchange = try exchange()
     for _ in 1...2 {
       _ = try exchange.exchange(HTTPRequest(method: "GET", url: server.url), timeout: .seconds(5))
+      try #require(server.waitUntilClosed(1))
     }
     #expect(server.received.map(\.connection) == [1, 2])
   }
@@ -180,6 +181,18 @@ struct `A failed exchange` {
     #expect(failure(try outcome(.flood(interim))) == .responseTooLarge(.head, limit: 65_536))
     let long = "HTTP/1.1 200 OK\r\nX-A: " + String(repeating: "x", count: 200_000)
     #expect(failure(try outcome(.flood(long))) == .responseTooLarge(.head, limit: 102_400))
+  }
+
+  @Test func `says that the process was asked to stop, long before its time is up`() throws {
+    let server = try ScriptedServer([.hang])
+    defer { server.stop() }
+    let exchange = try CurlExchange(
+      CurlExchange.Configuration(Environment([:])), isStopRequested: { !server.received.isEmpty })
+    let start = BootTime.now
+    #expect(throws: HTTPError.stopped) {
+      try exchange.exchange(HTTPRequest(method: "POST", url: server.url, body: [1]), timeout: .seconds(60))
+    }
+    #expect(start.duration(to: .now) < .seconds(30))
   }
 
   @Test func `says that nobody listens`() throws {

@@ -109,8 +109,8 @@ package final class DeviceDefenderResponder: Sendable {
   }
 
   /// AWS's payloads, from the developer guide and from what people have seen.
-  private func document(
-    _ writer: consuming some DocumentWriter & ~Copyable, _ entry: Received, _ thing: String
+  private func document<Writer: DocumentWriter & ~Copyable>(
+    _ writer: consuming Writer, _ entry: Received, _ thing: String
   ) -> [UInt8] {
     var document = writer
     document.beginMap(count: entry.isAccepted ? 4 : 5)

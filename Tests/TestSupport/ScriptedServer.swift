@@ -53,6 +53,7 @@ package final class ScriptedServer: Sendable {
   private let wakeUp: Int32
   private let state: Mutex<(answers: [Answer], received: [Received])>
   private let thread = Mutex<pthread_t?>(nil)
+  private let closed = Mutex(0)
 
   /// Serves on a free port of 127.0.0.1, over TLS where `tls` says so.
   package init(_ answers: [Answer], tls: TLSServerContext? = nil) throws(Errno) {
@@ -71,6 +72,15 @@ package final class ScriptedServer: Sendable {
 
   /// The requests so far.
   package var received: [Received] { state.withLock { $0.received } }
+
+  /// Waits until `count` connections were closed after an answer, 10 s at most; false where they weren't.
+  package func waitUntilClosed(_ count: Int) -> Bool {
+    for _ in 0..<10_000 {
+      if closed.withLock({ $0 }) >= count { return true }
+      _ = poll(nil, 0, 1)
+    }
+    return false
+  }
 
   /// Ends the server and waits for its thread.
   package func stop() {
@@ -126,6 +136,9 @@ package final class ScriptedServer: Sendable {
     case .keep(let text): return connection.send(Array(text.utf8))
     case .close(let text):
       _ = connection.send(Array(text.utf8))
+      // Now, and not when the last reference goes: from here on, the client can see it.
+      shutdown(connection.descriptor, Int32(SHUT_RDWR))
+      closed.withLock { $0 += 1 }
       return false
     case .reset(let text):
       _ = connection.send(Array(text.utf8))

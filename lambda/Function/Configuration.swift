@@ -1,5 +1,6 @@
 package import AWSClient
 package import DeviceDefender
+package import HTTPClient
 package import Platform
 
 /// How reports leave.
@@ -47,6 +48,8 @@ package struct Configuration: Sendable {
   package var region: String?
   package var endpoint: AWSClient.Endpoint?
   package var mqtt: MQTTConfiguration?
+  /// The certificate that speaks for the device over `https`; nil where requests are signed.
+  package var identity: ClientIdentity?
 
   /// How long an interval may be, in seconds: a millisecond to a week.
   package static let intervalRange = 0.001...604_800.0
@@ -56,7 +59,8 @@ package struct Configuration: Sendable {
     var reader = ConfigurationReader(environment)
     transport = reader.choice("DEFENDER_TRANSPORT", byRawValue: Transport.self) ?? transport
     if transport == .https {
-      region = reader.region()
+      identity = reader.publishingIdentity()
+      if identity == nil { region = reader.region() }
       endpoint = reader.endpoint(region: region)
     }
     topicTemplate = reader.topicTemplate()

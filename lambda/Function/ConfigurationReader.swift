@@ -1,6 +1,7 @@
 import AWSClient
 import DeviceDefender
 import Glibc
+import HTTPClient
 import Platform
 
 /// Every mistake in the environment, in one error: whoever mends one should not meet the next only then.
@@ -178,6 +179,30 @@ struct ConfigurationReader {
     _ variable: String, byRawValue type: Value.Type
   ) -> Value? {
     choice(variable, Dictionary(uniqueKeysWithValues: Value.allCases.map { ($0.rawValue, $0) }))
+  }
+
+  /// The device's certificate and key; nil where there is none, or a mistake was noted.
+  mutating func identity() -> ClientIdentity? {
+    do throws(CredentialError) {
+      return try ClientIdentity(environment)
+    } catch {
+      note("DEFENDER_CERTIFICATE_FILE", "or its key can't be used: \(error)")
+      return nil
+    }
+  }
+
+  /// The certificate to publish with over HTTPS; nil where requests are signed.
+  ///
+  /// With a role alias, the certificate is what credentials are asked for with, and the requests are signed with those.
+  mutating func publishingIdentity() -> ClientIdentity? {
+    guard environment.value("DEFENDER_ROLE_ALIAS") == nil, let identity = identity() else { return nil }
+    if environment.value("AWS_ENDPOINT_URL_IOT_DATA_PLANE", "AWS_ENDPOINT_URL") == nil {
+      note(
+        "AWS_ENDPOINT_URL_IOT_DATA_PLANE",
+        "isn't set; publishing with a certificate takes the account's own endpoint, such as "
+          + "https://abc-ats.iot.eu-central-1.amazonaws.com:8443")
+    }
+    return identity
   }
 
   /// The endpoint to publish to; nil where a mistake was noted.

@@ -22,6 +22,10 @@ package func makePublisher(
   if let mqtt = configuration.mqtt {
     return try makeMQTTPublisher(mqtt, region: configuration.region, environment, time: time, log: log)
   }
+  if let identity = configuration.identity, let endpoint = configuration.endpoint {
+    return try HTTPSPublisher(
+      endpoint: endpoint, identity: identity, environment: environment, time: time, log: log)
+  }
   guard let endpoint = configuration.endpoint, let region = configuration.region else {
     // Only the component mode has a nucleus to publish through, and it brings its own publisher.
     let problem =
@@ -30,7 +34,10 @@ package func makePublisher(
   }
   return try HTTPSPublisher(
     endpoint: endpoint, region: region, credentials: try CredentialChain(environment, time: time, log: log),
-    exchange: try CurlExchange(CurlExchange.Configuration(environment)), time: time, log: log)
+    exchange: try CurlExchange(
+      CurlExchange.Configuration(environment),
+      isStopRequested: { time.sleep(until: time.bootTime) == .shutdown }),
+    time: time, log: log)
 }
 
 private func makeMQTTPublisher(

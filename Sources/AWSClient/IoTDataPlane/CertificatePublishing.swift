@@ -16,7 +16,8 @@ extension HTTPSPublisher {
     var configuration = CurlExchange.Configuration(environment)
     configuration.identity = identity
     if endpoint.port == 443 { configuration.applicationProtocol = "x-amzn-http-ca" }
-    let exchange = try CurlExchange(configuration)
+    let exchange = try CurlExchange(
+      configuration, isStopRequested: { time.sleep(until: time.bootTime) == .shutdown })
     do throws(CryptographyError) {
       try self.init(endpoint: endpoint, exchangeWithCertificate: exchange, time: time, log: log)
     } catch {

@@ -11,7 +11,7 @@ package final class HTTPSPublisher: Publisher {
   /// What AWS IoT takes in one message.
   package static let maximumPayloadBytes = 131_072
   /// The time that one attempt may take where the deadline leaves more.
-  package static let attemptTimeout: Duration = .seconds(10)
+  package static let standardAttemptTimeout: Duration = .seconds(10)
   /// The least time for which another attempt is worth its while: a connection and an answer over a slow network.
   package static let shortestRetry: Duration = .milliseconds(500)
 
@@ -22,18 +22,19 @@ package final class HTTPSPublisher: Publisher {
   private let exchange: any HTTPExchange
   private let time: any TimeKeeper
   private let log: Log
+  private let attemptTimeout: Duration
   private let jitter: () -> Double
   private var signer: RequestSigner
   private var quota = RetryQuota()
   private var skew = ClockSkew()
   private var hasWarnedOfClock = false
 
-  /// A publisher that signs with what `credentials` gives.
+  /// A publisher that signs with what `credentials` gives; an attempt takes at most `attemptTimeout`.
   package convenience init(
     endpoint: Endpoint, region: String, credentials: any CredentialSource, exchange: any HTTPExchange,
-    time: any TimeKeeper, log: Log
+    time: any TimeKeeper, log: Log, attemptTimeout: Duration = standardAttemptTimeout
   ) throws(CryptographyError) {
-    try self.init(endpoint, (region, credentials), exchange, time, log)
+    try self.init(endpoint, (region, credentials), exchange, time, log, attemptTimeout: attemptTimeout)
   }
 
   /// A publisher that doesn't sign: `exchange` shows a client certificate, which an AWS IoT policy speaks about.
@@ -46,7 +47,7 @@ package final class HTTPSPublisher: Publisher {
   package init(
     _ endpoint: Endpoint, _ signing: (region: String, credentials: any CredentialSource)?,
     _ exchange: any HTTPExchange, _ time: any TimeKeeper, _ log: Log,
-    jitter: @escaping () -> Double = { .random(in: 0..<1) }
+    attemptTimeout: Duration = standardAttemptTimeout, jitter: @escaping () -> Double = { .random(in: 0..<1) }
   ) throws(CryptographyError) {
     signer = try RequestSigner(region: signing?.region ?? "", service: "iotdata")
     self.endpoint = endpoint
@@ -54,6 +55,7 @@ package final class HTTPSPublisher: Publisher {
     self.exchange = exchange
     self.time = time
     self.log = log
+    self.attemptTimeout = attemptTimeout
     self.jitter = jitter
   }
 
@@ -114,7 +116,7 @@ package final class HTTPSPublisher: Publisher {
 
   private func attempt(_ call: inout Call) throws(PublishError) -> Result<HTTPResponse, Failure> {
     let request = try request(&call)
-    let timeout = min(Self.attemptTimeout, time.bootTime.duration(to: call.deadline))
+    let timeout = min(attemptTimeout, time.bootTime.duration(to: call.deadline))
     guard timeout > .zero else { throw error(.noTimeLeft, call.topic, attempts: call.attempts) }
     let sent = (wall: time.wallTime, boot: time.bootTime)
     call.attempts += 1

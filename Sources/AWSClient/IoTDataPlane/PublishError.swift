@@ -90,8 +90,9 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     case .proxyRefused(407, _): "HTTPS_PROXY needs the user name and password that the proxy wants."
     case .proxyRefused: "Let the proxy connect to the endpoint, or name the endpoint in NO_PROXY."
     case .timedOut(.answering, _), .connectionLost, .emptyResponse:
-      "The message may have arrived; it is sent again with the same report id."
+      "The message may have arrived all the same."
     case .malformedResponse, .responseTooLarge: "Check that the endpoint is AWS IoT's data plane."
+    case .stopped: "The message may have arrived all the same."
     case .outOfMemory, .other: "Try again; report it where it stays."
     }
   }

@@ -41,8 +41,9 @@ package struct Topic: Hashable, Sendable, CustomStringConvertible {
   package init(validating name: String) throws(TopicError) {
     if name.isEmpty { throw .empty }
     if name.utf8.contains(0) { throw .nulCharacter }
-    for wildcard: Character in ["+", "#"] where name.contains(wildcard) {
-      throw .wildcard(topic: name, character: wildcard)
+    // By bytes: a combining character after a wildcard makes another Character of it, and no other wildcard.
+    for wildcard: Unicode.Scalar in ["+", "#"] where name.unicodeScalars.contains(wildcard) {
+      throw .wildcard(topic: name, character: Character(wildcard))
     }
     if name == "." || name == ".." { throw .dotSegment(topic: name) }
     let bytes = name.utf8.count - basicIngestPrefixSize(name)

@@ -54,15 +54,6 @@ extension ConfigurationReader {
     }
   }
 
-  private mutating func identity() -> ClientIdentity? {
-    do throws(CredentialError) {
-      return try ClientIdentity(environment)
-    } catch {
-      note("DEFENDER_CERTIFICATE_FILE", "or its key can't be used: \(error)")
-      return nil
-    }
-  }
-
   /// The thing's name with a suffix: the thing's own client keeps the name itself, which a second connection of the same
   /// name would push out.
   private mutating func clientID(thing: String?) -> String? {

@@ -1,0 +1,30 @@
+import CCurl
+import Platform
+
+/// Ends a transfer a second after the process was asked to stop: an answer on its way is worth that, and no more.
+final class StopGate {
+  private let isRequested: () -> Bool
+  private var noticed: BootTime?
+  private(set) var hasStopped = false
+
+  init(_ isRequested: @escaping () -> Bool) {
+    self.isRequested = isRequested
+  }
+
+  /// Whether the transfer is to end now; libcurl asks about once a second, and more often while bytes move.
+  func mustStop() -> Bool {
+    guard isRequested() else { return false }
+    let start = noticed ?? .now
+    noticed = start
+    hasStopped = start.duration(to: .now) >= .seconds(1)
+    return hasStopped
+  }
+}
+
+func watchTransfer(
+  _ context: UnsafeMutableRawPointer?, _ toReceive: curl_off_t, _ received: curl_off_t, _ toSend: curl_off_t,
+  _ sent: curl_off_t
+) -> Int32 {
+  guard let context = unsafe context else { return 0 }
+  return unsafe Unmanaged<StopGate>.fromOpaque(context).takeUnretainedValue().mustStop() ? 1 : 0
+}
