@@ -37,7 +37,10 @@ package struct AuthenticationCode: Equatable, Sendable {
 /// HMAC-SHA-256 with one context for any number of codes.
 @safe
 struct AuthenticationContext: ~Copyable {
-  nonisolated(unsafe) private static let algorithm = unsafe EVP_MAC_fetch(nil, "HMAC", nil)
+  nonisolated(unsafe) private static let algorithm = {
+    openSSLStart
+    return unsafe EVP_MAC_fetch(nil, "HMAC", nil)
+  }()
 
   private let context: OpaquePointer
 

@@ -62,7 +62,10 @@ func appendHexDigits(_ bytes: InlineArray<32, UInt8>, to digits: inout [UInt8]) 
 /// 64 bytes takes a third of the time.
 @safe
 struct DigestContext: ~Copyable {
-  nonisolated(unsafe) private static let algorithm = unsafe EVP_MD_fetch(nil, "SHA256", nil)
+  nonisolated(unsafe) private static let algorithm = {
+    openSSLStart
+    return unsafe EVP_MD_fetch(nil, "SHA256", nil)
+  }()
 
   private let context: OpaquePointer
 
