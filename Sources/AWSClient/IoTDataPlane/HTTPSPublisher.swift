@@ -24,7 +24,9 @@ package final class HTTPSPublisher: Publisher {
   private let log: Log
   private let attemptTimeout: Duration
   private let jitter: () -> Double
-  private var signer: RequestSigner
+  /// Made with the first publish: OpenSSL takes 0.7 ms to start, which no start of a process should wait for.
+  private var signer: RequestSigner?
+  private let region: String?
   private var quota = RetryQuota()
   private var skew = ClockSkew()
   private var hasWarnedOfClock = false
@@ -49,7 +51,7 @@ package final class HTTPSPublisher: Publisher {
     _ exchange: any HTTPExchange, _ time: any TimeKeeper, _ log: Log,
     attemptTimeout: Duration = standardAttemptTimeout, jitter: @escaping () -> Double = { .random(in: 0..<1) }
   ) throws(CryptographyError) {
-    signer = try RequestSigner(region: signing?.region ?? "", service: "iotdata")
+    region = signing?.region
     self.endpoint = endpoint
     credentials = signing?.credentials
     self.exchange = exchange
@@ -68,7 +70,8 @@ package final class HTTPSPublisher: Publisher {
     }
     var call = Call(payload: payload, topic: topic, qos: qos, deadline: deadline)
     do throws(SigningError) {
-      if credentials != nil { call.payloadHash = try signer.payloadHash(payload) }
+      try makeSigner()
+      call.payloadHash = try signer?.payloadHash(payload)
     } catch let failure {
       throw error(.signing(failure), topic, attempts: 0)
     }
@@ -152,7 +155,7 @@ package final class HTTPSPublisher: Publisher {
     if let usedCredentials = call.usedCredentials {
       call.usedOffset = skew.offset
       do throws(SigningError) {
-        try signer.sign(
+        try signer?.sign(
           &request, with: usedCredentials, at: correctedTime, payloadHash: call.payloadHash)
       } catch let failure {
         throw error(.signing(failure), call.topic, attempts: call.attempts)
@@ -160,6 +163,22 @@ package final class HTTPSPublisher: Publisher {
     }
     request.headers.append(("User-Agent", "device-defender-swift"))
     return request
+  }
+
+  private func makeSigner() throws(SigningError) {
+    guard let region, !hasSigner else { return }
+    do throws(CryptographyError) {
+      signer = try RequestSigner(region: region, service: "iotdata")
+    } catch {
+      throw .cryptography(error)
+    }
+  }
+
+  private var hasSigner: Bool {
+    switch signer {
+    case .some: true
+    case .none: false
+    }
   }
 
   private var correctedTime: WallTime { time.wallTime.advanced(by: skew.offset) }
