@@ -44,7 +44,8 @@ private final class CurlSession {
 
   private let isStopRequested: () -> Bool
 
-  init(_ configuration: CurlExchange.Configuration, _ isStopRequested: @escaping () -> Bool) throws(HTTPError) {
+  init(_ configuration: CurlExchange.Configuration, _ isStopRequested: @escaping () -> Bool) throws(HTTPError)
+  {
     self.isStopRequested = isStopRequested
     let handle = try EasyHandle()
     let connectTo = try StringList(configuration.connectTo)

@@ -87,7 +87,9 @@ struct SecurityProfileCommand: ParsableCommand {
       ("consecutiveDatapointsToAlarm", .number("1")), ("consecutiveDatapointsToClear", .number("1")),
       ("mlDetectionConfig", detection),
     ])
-    return object([("name", .string("\(suffix.prefix(125))_ml")), ("metric", .string(metric)), ("criteria", criteria)])
+    return object([
+      ("name", .string("\(suffix.prefix(125))_ml")), ("metric", .string(metric)), ("criteria", criteria),
+    ])
   }
 
   private func object(_ members: [(String, JSONValue)]) -> JSONValue {
