@@ -49,6 +49,17 @@ public struct InvocationFailure: Error, Equatable, Sendable {
     return document.bytes
   }
 
+  /// This failure with so much of its message that its document has at most `limit` bytes, escapes included.
+  func shortened(toDocumentOf limit: Int) -> InvocationFailure {
+    var shorter = self
+    var length = message.utf8.count
+    while shorter.document.count > limit, length > 0 {
+      length /= 2
+      shorter.message = String(decoding: message.utf8.prefix(length), as: UTF8.self) + "…"
+    }
+    return shorter
+  }
+
   /// The failure as X-Ray's cause, in ASCII on one line, as a header field takes it.
   ///
   /// Lambda cuts it above 64 KiB; the message is cut here so that it never comes to that.

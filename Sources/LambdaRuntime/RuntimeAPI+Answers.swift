@@ -40,6 +40,8 @@ extension RuntimeAPI {
   /// Answers an invocation in the place of a worker that died of it.
   func reportLostInvocation(_ requestID: String, _ failure: InvocationFailure) {
     post(failure, to: .error(requestID))
+    // The next worker is a copy of this process: a connection kept here would be its connection, too.
+    connection.close()
   }
 
   private func post(_ failure: InvocationFailure, to destination: Destination) {
@@ -63,14 +65,14 @@ extension RuntimeAPI {
         logRefusal(of: "\(destination)", answer, bytes: body.count, wasSentBefore: attempt > 1)
         return
       } catch {
-        let isLast =
-          attempt == Self.answerAttempts || (shutdown?.isRequested == true && !connection.wasReused)
+        let wasStale = connection.wasReused && error.isOfStaleConnection
+        let isLast = attempt == Self.answerAttempts || (shutdown?.isRequested == true && !wasStale)
         guard let pause = streak.pause(after: error), !isLast else {
           log.error("\(destination) could not be delivered: \(error)")
           return
         }
         if attempt == 1 { log.warn("\(destination) got no answer, sending it again: \(error)") }
-        if !connection.wasReused { _ = time.sleep(until: time.bootTime.advanced(by: pause)) }
+        if !wasStale { _ = time.sleep(until: time.bootTime.advanced(by: pause)) }
       }
     }
   }
@@ -157,12 +159,13 @@ extension RuntimeAPI {
   private func finish(_ sender: StreamSender, to id: String, _ failure: InvocationFailure?) {
     if let failure, sender.failure == nil { log.error("\(failure.type): \(failure.message)") }
     if let failure, !sender.hasBegun { return post(failure, to: .error(id)) }
-    let trailers = failure.map { failure in
+    let trailers = failure?.shortened(toDocumentOf: maximumTrailerDocumentBytes)
+    let trailerLines = trailers.map { failure in
       "\(errorTypeField): \(failure.keptType)\r\n\(errorBodyField): \(base64(failure.document))\r\n"
     }
     do throws(ExchangeError) {
-      let answer = try sender.finish(trailers ?? "")
-      logRefusal(of: "the streamed response", answer, bytes: 0, wasSentBefore: false)
+      let answer = try sender.finish(trailerLines ?? "")
+      logRefusal(of: "the streamed response", answer, bytes: sender.bytesSent, wasSentBefore: false)
     } catch {
       let message = "the streamed response broke off: \(error)"
       log.error(message)
@@ -171,6 +174,9 @@ extension RuntimeAPI {
     }
   }
 }
+
+/// The server of the Runtime API takes trailers as one block of at most 4,096 bytes; Base64 makes four bytes of three.
+private let maximumTrailerDocumentBytes = 2_600
 
 private let errorTypeField = "Lambda-Runtime-Function-Error-Type"
 private let errorBodyField = "Lambda-Runtime-Function-Error-Body"

@@ -7,6 +7,9 @@ final class StreamSender {
   /// Why the stream can't be written any more.
   private(set) var failure: ExchangeError?
 
+  /// The bytes of the answer that were sent, without what frames them.
+  private(set) var bytesSent = 0
+
   /// Whether anything has gone out; before that, the answer can still be another one.
   var hasBegun: Bool { open != nil || failure != nil }
 
@@ -20,6 +23,7 @@ final class StreamSender {
     // A chunk without bytes would be the end of the stream.
     guard !bytes.isEmpty else { return }
     try write(Array("\(String(bytes.count, radix: 16))\r\n".utf8), bytes, Array("\r\n".utf8))
+    bytesSent += bytes.count
   }
 
   /// Sends the end, with the trailers given, and returns the Runtime API's answer.

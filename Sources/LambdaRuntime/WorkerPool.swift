@@ -79,6 +79,8 @@ struct WorkerPool {
     // A parent that is killed can't end its workers any more.
     _ = clinux_set_parent_death_signal(SIGTERM)
     if getppid() != parent { exit(0) }
+    // What the parent had open is the parent's.
+    api.connection.close()
     do throws(RuntimeAPIError) {
       try work(mark)
     } catch {

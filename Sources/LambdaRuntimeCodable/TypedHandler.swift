@@ -68,16 +68,18 @@ public struct JSONHandler<Function: TypedHandler & ~Copyable>: Handler, ~Copyabl
   }
 }
 
-/// What is wrong with an event, and where.
+/// What is wrong with an event, and where; never its values, which belong to the caller and not into a log.
 private func words(for error: DecodingError) -> String {
-  let (context, missing): (DecodingError.Context, (any CodingKey)?) =
+  let (context, problem): (DecodingError.Context, String) =
     switch error {
-    case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
-      (context, nil)
-    case .keyNotFound(let key, let context): (context, key)
-    @unknown default: (DecodingError.Context(codingPath: [], debugDescription: "\(error)"), nil)
+    case .typeMismatch(let type, let context): (context, "it is no \(type)")
+    case .valueNotFound(let type, let context): (context, "it is null, and should be a \(type)")
+    case .keyNotFound(let key, let context):
+      (DecodingError.Context(codingPath: context.codingPath + [key], debugDescription: ""), "it is missing")
+    case .dataCorrupted(let context):
+      (context, context.codingPath.isEmpty ? "it isn't JSON" : "its value isn't accepted")
+    @unknown default: (DecodingError.Context(codingPath: [], debugDescription: ""), "it can't be decoded")
     }
-  let path = (context.codingPath + (missing.map { [$0] } ?? [])).map(\.stringValue).joined(separator: ".")
-  let what = missing == nil ? context.debugDescription : "it is missing"
-  return path.isEmpty ? what : "'\(path)': \(what)"
+  let path = context.codingPath.map(\.stringValue).joined(separator: ".")
+  return path.isEmpty ? problem : "'\(path)': \(problem)"
 }

@@ -99,6 +99,23 @@ struct EchoFunctionTests {
     #expect(function.end() == "exit 0")
   }
 
+  @Test func `gives a new worker a connection of its own, not the one that its parent answered on`() throws {
+    let barrier = Barrier(1)
+    let server = try LoopbackServer { request in
+      guard request.method == "GET" else { return accepted }
+      guard let number = barrier.arrive(), number <= 3 else { return .hold }
+      return number == 3 ? event("3", id: "id-3") : event(#"{"crash":1}"#, id: "crash-\(number)")
+    }
+    let function = try EchoFunction(server.authority, ["AWS_LAMBDA_MAX_CONCURRENCY": "2"])
+    let requests = server.requests(atLeast: 8)
+    let answered = Set(requests.filter { $0.path.hasSuffix("/error") }.map(\.connection))
+    let polled = Set(requests.filter { $0.path.hasSuffix("/next") }.map(\.connection))
+    #expect(answered.count == 2)
+    #expect(answered.isDisjoint(with: polled))
+    function.terminate()
+    #expect(function.end() == "exit 0")
+  }
+
   @Test func `ends with all its workers where one can't start`() throws {
     let server = try LoopbackServer { _ in accepted }
     let function = try EchoFunction(

@@ -73,6 +73,23 @@ struct StreamingTests {
     #expect(run.log.count == 1)
   }
 
+  @Test(arguments: [String(repeating: "x", count: 60_000), String(repeating: "\u{1}", count: 60_000)])
+  func `keeps the trailers to what the server of the Runtime API takes`(message: String) throws {
+    let run = try ServedRuntime(
+      script: [event(), accepted],
+      handler: TestHandler { _, _ in
+        Response(streaming: "text/plain") { stream in
+          try stream.write(Array("half".utf8))
+          throw InvocationFailure(type: "Function.Wordy", message: message)
+        }
+      })
+    let answer = try #require(run.answers.first)
+    let encoded = try #require(answer["Lambda-Runtime-Function-Error-Body"])
+    #expect(encoded.utf8.count < 3_700)
+    let body = try #require(base64Decoding(encoded))
+    #expect(try JSONValue(parsing: body)["errorMessage"]?.string?.hasSuffix("…") == true)
+  }
+
   @Test func `answers with an error where a stream fails before its first byte`() throws {
     let run = try ServedRuntime(
       script: [event(), accepted],
