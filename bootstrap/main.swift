@@ -10,11 +10,15 @@ if CommandLine.arguments.dropFirst() == ["--version"] {
 }
 
 let environment = Environment.ofThisProcess
+let isAgent = CommandLine.arguments.dropFirst().first == "agent"
 let isFunction = environment.value("AWS_LAMBDA_RUNTIME_API") != nil
-let log = isFunction ? Log(environment) : Log.ofComponent(environment)
+let log = isFunction || isAgent ? Log(environment) : Log.ofComponent(environment)
 do {
   let shutdown = try ShutdownSignal()
-  if !isFunction, let client = IPCClient(environment, log: log, shutdown: shutdown) {
+  if isAgent {
+    var agent = try Agent(environment, time: SystemTime(shutdown: shutdown), log: log, once: false)
+    _ = try agent.run()
+  } else if !isFunction, let client = IPCClient(environment, log: log, shutdown: shutdown) {
     var component = Component(environment, client, until: shutdown, log: log)
     component.run()
   } else {

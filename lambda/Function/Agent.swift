@@ -1,11 +1,11 @@
 import AWSClient
-import DefenderFunction
 import LambdaRuntime
-import Platform
-import WireFormats
+package import Platform
 
-/// `function_handler` outside of Lambda: the loop that never returns by itself.
-struct Agent: ~Copyable {
+/// `function_handler` as a daemon on a device, outside of Lambda and Greengrass: the loop that never returns by itself.
+///
+/// What `bootstrap agent` runs, configured by the environment, and `defender agent`, which makes options of that.
+package struct Agent: ~Copyable {
   private var handler: PublishMetricsHandler
   private let publisher: MQTTPublisher?
   private let manager: ServiceManager?
@@ -13,7 +13,8 @@ struct Agent: ~Copyable {
   private let once: Bool
   private let log: Log
 
-  init(_ environment: Environment, time: any TimeKeeper, log: Log, once: Bool) throws {
+  /// The agent that the environment configures; `once` for one report at once instead of the loop.
+  package init(_ environment: Environment, time: any TimeKeeper, log: Log, once: Bool) throws {
     var configuration = try Configuration(environment)
     // The Python agent doesn't publish its first sample either. Who wants one report gets it, without deltas.
     configuration.beginsWithBaseline = !once
@@ -30,8 +31,8 @@ struct Agent: ~Copyable {
     handler = PublishMetricsHandler(configuration, publisher: publisher, time: pacer, log: log)
   }
 
-  /// Reports until the process is asked to stop; false where `--once` was asked for and nothing was published.
-  mutating func run() throws -> Bool {
+  /// Reports until the process is asked to stop; false where one was asked for and nothing was published.
+  package mutating func run() throws -> Bool {
     log.info("Begins with \(description).")
     manager?.ready(status: description)
     defer {
