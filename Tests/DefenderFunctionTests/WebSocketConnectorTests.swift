@@ -155,3 +155,29 @@ private final class Verifier {
     }
   }
 }
+
+@Suite struct CertificatePublishingTests {
+  @Test func `a certificate publishes over HTTPS without a signature, and needs no region`() throws {
+    let authority = try ThrowawayAuthority()
+    let device = try authority.issue("device", names: "DNS:device")
+    let server = try ScriptedServer(
+      [.keep(httpResponse(body: "{\"message\":\"OK\",\"traceId\":\"t\"}"))],
+      tls: TLSServerContext(
+        try authority.issue("server", names: "DNS:localhost"), clientAuthority: authority.certificateFile))
+    defer { server.stop() }
+    let environment = Environment([
+      "AWS_IOT_THING_NAME": "pump-7", "AWS_ENDPOINT_URL_IOT_DATA_PLANE": "https://localhost:\(server.port)",
+      "AWS_CA_BUNDLE": authority.certificateFile, "DEFENDER_CERTIFICATE_FILE": device.certificateFile,
+      "DEFENDER_PRIVATE_KEY_FILE": device.keyFile,
+    ])
+    let time = SystemTime(shutdown: nil)
+    let publisher = try makePublisher(
+      Configuration(environment), environment, time: time, log: RecordedLog().log())
+    let receipt = try publisher.publish(
+      [1], to: try Topic(validating: "own/pump-7"), qos: .atLeastOnce,
+      until: time.bootTime.advanced(by: .seconds(5)))
+    #expect(receipt.status == 200)
+    let received = try #require(server.received.first)
+    #expect(received.handshake?.clientName == "device" && received.header("Authorization") == nil)
+  }
+}
