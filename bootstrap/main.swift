@@ -22,7 +22,9 @@ do {
     var component = Component(environment, client, until: shutdown, log: log)
     component.run()
   } else {
-    try serve(in: environment, log: log, until: shutdown) {
+    var options = ServeOptions()
+    options.ownsProcess = true
+    try serve(in: environment, log: log, until: shutdown, options: options) {
       try PublishMetricsHandler(environment, time: SystemTime(shutdown: shutdown), log: log)
     }
   }

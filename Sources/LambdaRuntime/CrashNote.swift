@@ -11,6 +11,12 @@ import Platform
 enum CrashNote {
   private static let signals = [SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV]
 
+  /// Writes a line about the invocation under way, from any thread; nothing where no note was made.
+  static func write(level: StaticString, _ words: StaticString) {
+    guard let note = unsafe note else { return }
+    unsafe writeLine(note, level) { $0.append(words) }
+  }
+
   /// Notes crashes in `log`, where that writes to a descriptor. A process has one note, made by the first caller.
   static func activate(for log: Log, _ mark: InvocationMark) {
     guard let descriptor = log.descriptor, unsafe note == nil else { return }
@@ -22,7 +28,7 @@ enum CrashNote {
     unsafe note = new
     // On a stack of its own, for a stack that has no room left is one of the reasons to be here.
     var stack = unsafe stack_t()
-    unsafe stack.ss_size = 65_536
+    unsafe stack.ss_size = 32_768
     unsafe stack.ss_sp = .allocate(byteCount: stack.ss_size, alignment: 16)
     unsafe sigaltstack(&stack, nil)
     for (index, signal) in signals.enumerated() {
@@ -62,29 +68,44 @@ private func writeNote(_ signal: Int32) {
   case SIGFPE: (index, name) = (4, "SIGFPE")
   default: (index, name) = (5, "SIGSEGV")
   }
-  unsafe writeLine(note, name)
+  unsafe writeLine(note, "FATAL") { line in
+    let isServing = unsafe note.pointee.requestID[0] != 0
+    line.append(
+      isServing ? "the handler ended the process with " : "the process ends outside of an invocation with ")
+    line.append(name)
+  }
   unsafe sigaction(signal, &note.pointee.previous[index], nil)
   // Held back until the handler returns; a fault would come again by itself, but a kill(2) wouldn't.
   raise(signal)
 }
 
-private func writeLine(_ note: UnsafeMutablePointer<Note>, _ signal: StaticString) {
+private func writeLine(
+  _ note: UnsafeMutablePointer<Note>, _ level: StaticString, _ message: (inout NoteLine) -> Void
+) {
   let isJSON = unsafe note.pointee.isJSON
   let requestID = unsafe note.pointee.requestID
   let isServing = unsafe requestID[0] != 0
   let now = WallTime.now.nanosecondsSinceEpoch
   var line = NoteLine()
   if unsafe note.pointee.isFramed { line.bytes = 16 }
-  line.append(isJSON ? #"{"timestamp":""# : "[FATAL]\t")
-  line.append(timeOf: now)
-  line.append(isJSON ? #"","level":"FATAL","message":""# : "\t")
+  if isJSON {
+    line.append(#"{"timestamp":""#)
+    line.append(timeOf: now)
+    line.append(#"","level":""#)
+    line.append(level)
+    line.append(#"","message":""#)
+  } else {
+    line.append("[")
+    line.append(level)
+    line.append("]\t")
+    line.append(timeOf: now)
+    line.append("\t")
+  }
   if !isJSON, isServing {
     unsafe line.append(upToNUL: requestID)
     line.append("\t")
   }
-  line.append(
-    isServing ? "the handler ended the process with " : "the process ends outside of an invocation with ")
-  line.append(signal)
+  message(&line)
   if isJSON, isServing {
     line.append(#"","requestId":""#)
     unsafe line.append(upToNUL: requestID)

@@ -15,10 +15,11 @@ struct InvocationLoop<Function: Handler & ~Copyable>: ~Copyable {
     self.mark = mark
   }
 
-  /// Returns when the process was asked to stop, after the invocation that was under way.
-  mutating func run() throws(RuntimeAPIError) {
+  /// Returns when the process was asked to stop, after the invocation that was under way; `limit` bounds that.
+  mutating func run(within limit: StopLimit?) throws(RuntimeAPIError) {
     var trace = TraceVariable()
     while let invocation = try api.nextInvocation() {
+      limit?.start(log)
       log.requestID = invocation.context.requestID
       mark?.requestID = invocation.context.requestID
       trace.set(invocation.context.traceID)

@@ -20,7 +20,10 @@ extension RuntimeAPI {
         log.error(message)
         post(InvocationFailure(type: "Function.ResponseSizeTooLarge", message: message), to: .error(id))
       } else {
-        deliver(to: .response(id), "Content-Type: ", headerValue(response.contentType), response.body)
+        setHead(
+          .response(id), "Content-Type: ", headerValue(response.contentType), "\r\nContent-Length: ",
+          String(response.body.count))
+        deliver(response.body, to: .response(id))
       }
     case .failure(let failure):
       post(failure, to: .error(id))
@@ -44,27 +47,31 @@ extension RuntimeAPI {
     connection.close()
   }
 
-  private func post(_ failure: InvocationFailure, to destination: Destination) {
+  /// Sends a failure; `mayHaveArrived` says that what it stands for may have been taken before.
+  private func post(_ failure: InvocationFailure, to destination: Destination, mayHaveArrived: Bool = false) {
     let fields = """
       Content-Type: application/vnd.aws.lambda.error+json\r
       Lambda-Runtime-Function-Error-Type: \(failure.keptType)\r
       Lambda-Runtime-Function-XRay-Error-Cause: \(failure.xRayCause)
       """
-    deliver(to: destination, fields, "", failure.document)
+    let document = failure.document
+    setHead(destination, fields, "\r\nContent-Length: ", String(document.count))
+    deliver(document, to: destination, mayHaveArrived)
   }
 
-  /// Sends an answer until it is taken or refused; what came of it other than success is in the log.
+  /// Sends an answer, whose head is ready, until it is taken or refused; what came of it other than success is in the log.
   ///
   /// Once the process was asked to stop, it is sent once.
-  private func deliver(to destination: Destination, _ fieldName: String, _ value: String, _ body: [UInt8]) {
-    setHead(destination, fieldName, value, "\r\nContent-Length: ", String(body.count))
+  private func deliver(_ body: [UInt8], to destination: Destination, _ mayHaveArrivedBefore: Bool = false) {
+    var mayHaveArrived = mayHaveArrivedBefore
     var streak = FailureStreak(time)
     for attempt in 1...Self.answerAttempts {
       do throws(ExchangeError) {
         let answer = try connection.post(head, body)
-        logRefusal(of: "\(destination)", answer, bytes: body.count, wasSentBefore: attempt > 1)
+        logRefusal(of: "\(destination)", answer, bytes: body.count, mayHaveArrived)
         return
       } catch {
+        if connection.hasSentAll { mayHaveArrived = true }
         let wasStale = connection.wasReused && error.isOfStaleConnection
         let isLast = attempt == Self.answerAttempts || (shutdown?.isRequested == true && !wasStale)
         guard let pause = streak.pause(after: error), !isLast else {
@@ -78,11 +85,11 @@ extension RuntimeAPI {
   }
 
   private func logRefusal(
-    of name: @autoclosure () -> String, _ answer: RuntimeConnection.Answer, bytes: Int, wasSentBefore: Bool
+    of name: @autoclosure () -> String, _ answer: RuntimeConnection.Answer, bytes: Int, _ mayHaveArrived: Bool
   ) {
     switch answer.head.status {
     case 200..<300: break
-    case 403 where wasSentBefore:
+    case 403 where mayHaveArrived:
       log.info("\(name()) had arrived the first time")
     case 413:
       log.error(
@@ -165,12 +172,13 @@ extension RuntimeAPI {
     }
     do throws(ExchangeError) {
       let answer = try sender.finish(trailerLines ?? "")
-      logRefusal(of: "the streamed response", answer, bytes: sender.bytesSent, wasSentBefore: false)
+      logRefusal(of: "the streamed response", answer, bytes: sender.bytesSent, false)
     } catch {
       let message = "the streamed response broke off: \(error)"
       log.error(message)
       // A stream can't be sent again, but an invocation whose stream was cut off is still open for an error.
-      post(InvocationFailure(type: "Runtime.StreamBroken", message: message), to: .error(id))
+      let failure = InvocationFailure(type: "Runtime.StreamBroken", message: message)
+      post(failure, to: .error(id), mayHaveArrived: sender.hasSentAll)
     }
   }
 }

@@ -81,7 +81,7 @@ final class RuntimeAPI {
       log.warn("no \(awaited) from the Runtime API at \(endpoint.authority), trying again: \(error)")
     }
     guard let pause = streak.pause(after: error) else {
-      throw .givingUp(endpoint: endpoint.authority, after: streak.duration, last: "\(error)")
+      throw .givingUp(endpoint: endpoint.authority, after: streak.absence, last: "\(error)")
     }
     return time.sleep(until: time.bootTime.advanced(by: pause)) == .onTime
   }

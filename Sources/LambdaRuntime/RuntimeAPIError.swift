@@ -10,7 +10,7 @@ package enum RuntimeAPIError: Error, Equatable, Sendable {
   case snapshotHookFailed(InvocationFailure)
   /// A worker process could not be started, or one ended by itself and with it all of them.
   case workersLost(reason: String)
-  /// The Runtime API gave no event for so long that nothing is to be hoped for.
+  /// The Runtime API was not there for so long that nothing is to be hoped for.
   case givingUp(endpoint: String, after: Duration, last: String)
 }
 
@@ -29,7 +29,7 @@ extension RuntimeAPIError: CustomStringConvertible {
     case .snapshotHookFailed(let failure): "a snapshot hook failed: \(failure.type): \(failure.message)"
     case .workersLost(let reason): "the worker processes can't go on: \(reason)"
     case .givingUp(let endpoint, let duration, let last):
-      "the Runtime API at \(endpoint) has given no event for \(duration): \(last)"
+      "the Runtime API at \(endpoint) has not been there for \(duration): \(last)"
     }
   }
 }

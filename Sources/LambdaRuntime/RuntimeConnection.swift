@@ -21,6 +21,8 @@ final class RuntimeConnection {
   private var open: Open?
   /// Whether the last exchange went out on a connection that had served before, and that the other side may have given up.
   private(set) var wasReused = false
+  /// Whether all of the last request went out, so that it may have arrived even where no answer came.
+  private(set) var hasSentAll = false
 
   /// What an exchange works on; a class, so that it can be held across the failure of one.
   final class Open {
@@ -59,8 +61,10 @@ final class RuntimeConnection {
 
   /// Sends a request in two parts and waits for its answer, for the time of an exchange at most.
   func post(_ head: [UInt8], _ body: [UInt8]) throws(ExchangeError) -> Answer {
+    hasSentAll = false
     let connection = try takeConnection()
     try connection.reader.source.send(head, body)
+    hasSentAll = true
     return try answer(on: connection, limit: Self.maximumAnswerBytes)
   }
 

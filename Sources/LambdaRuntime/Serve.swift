@@ -52,7 +52,7 @@ struct Server {
     if environment["AWS_LAMBDA_INITIALIZATION_TYPE"] == "snap-start" {
       guard try loop.passSnapshot() else { return }
     }
-    try loop.run()
+    try loop.run(within: options.ownsProcess ? StopLimit(shutdown) : nil)
   }
 
   /// How many invocations are served at once: one, but on Lambda Managed Instances.

@@ -49,6 +49,8 @@ private func serveAndExit(
   } catch {
     exit(reporting: error, to: log)
   }
+  var options = options
+  options.ownsProcess = true
   let server = Server(environment: environment, log: log, shutdown: shutdown, options: options)
   do throws(RuntimeAPIError) {
     try serve(server, Startup(environment: environment, log: log, shutdown: shutdown))

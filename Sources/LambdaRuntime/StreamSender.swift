@@ -10,6 +10,9 @@ final class StreamSender {
   /// The bytes of the answer that were sent, without what frames them.
   private(set) var bytesSent = 0
 
+  /// Whether the stream went out to its end, so that it may have arrived even where no answer came.
+  private(set) var hasSentAll = false
+
   /// Whether anything has gone out; before that, the answer can still be another one.
   var hasBegun: Bool { open != nil || failure != nil }
 
@@ -29,6 +32,7 @@ final class StreamSender {
   /// Sends the end, with the trailers given, and returns the Runtime API's answer.
   func finish(_ trailers: String = "") throws(ExchangeError) -> RuntimeConnection.Answer {
     try write(Array("0\r\n\(trailers)\r\n".utf8), [], [])
+    hasSentAll = true
     guard let open else { throw .closed }
     return try connection.answer(on: open, limit: RuntimeConnection.maximumAnswerBytes)
   }

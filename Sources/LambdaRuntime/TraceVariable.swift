@@ -3,7 +3,8 @@ import Glibc
 /// `_X_AMZN_TRACE_ID`, where the X-Ray SDKs look for the trace of the invocation that is being answered.
 ///
 /// The variable is a buffer of our own, handed to putenv(3) once and written over for each invocation: setenv(3) keeps
-/// every value that it was ever given, which in a process that serves millions of invocations is a leak.
+/// every value that it was ever given, which in a process that serves millions of invocations is a leak. A handler may set
+/// or unset the variable itself; so each invocation looks what stands in the environment.
 @safe
 struct TraceVariable: ~Copyable {
   private static let name = "_X_AMZN_TRACE_ID"
@@ -12,7 +13,6 @@ struct TraceVariable: ~Copyable {
   private let buffer = UnsafeMutablePointer<CChar>.allocate(capacity: capacity)
   /// Where the value begins, after the name and the equals sign.
   private let start: Int
-  private var isSet = false
 
   init() {
     unsafe buffer.initialize(repeating: 0, count: Self.capacity)
@@ -30,8 +30,7 @@ struct TraceVariable: ~Copyable {
   /// Sets the variable to `value`; nil takes it out of the environment.
   mutating func set(_ value: String?) {
     guard let value, value.utf8.count < Self.capacity - start, !value.utf8.contains(0) else {
-      if isSet { unset() }
-      isSet = false
+      unset()
       return
     }
     var index = start
@@ -40,7 +39,7 @@ struct TraceVariable: ~Copyable {
       index += 1
     }
     unsafe buffer[index] = 0
-    if !isSet { isSet = unsafe putenv(buffer) == 0 }
+    if unsafe getenv(Self.name) != buffer + start { unsafe putenv(buffer) }
   }
 
   private borrowing func unset() {

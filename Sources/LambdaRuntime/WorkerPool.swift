@@ -30,11 +30,11 @@ struct WorkerPool {
   func run(_ work: (InvocationMark) throws(RuntimeAPIError) -> Void) throws(RuntimeAPIError) {
     var workers: [Worker] = []
     do throws(RuntimeAPIError) {
-      for _ in 0..<count { workers.append(try start(work)) }
+      for _ in 0..<count { try startWorker(beside: &workers, work) }
       while let ended = wait(for: workers) {
-        let worker = workers.remove(at: ended)
-        try see(worker, workers.count)
-        workers.append(try start(work))
+        // Let go of before the fork, for the next worker is a copy of this process.
+        try see(workers.remove(at: ended))
+        try startWorker(beside: &workers, work)
       }
     } catch {
       end(workers)
@@ -57,16 +57,20 @@ struct WorkerPool {
     }
   }
 
-  private func start(
-    _ work: (InvocationMark) throws(RuntimeAPIError) -> Void
-  ) throws(RuntimeAPIError) -> Worker {
+  private func startWorker(
+    beside workers: inout [Worker], _ work: (InvocationMark) throws(RuntimeAPIError) -> Void
+  ) throws(RuntimeAPIError) {
     let parent = getpid()
     do throws(Errno) {
       let mark = try InvocationMark()
       let process = try retryingOnInterrupt { clinux_fork() }
-      if process == 0 { serveAsWorker(of: parent, mark, work) }
+      if process == 0 {
+        // What the parent knows its workers by is the parent's: descriptors, and the marks.
+        workers.removeAll()
+        serveAsWorker(of: parent, mark, work)
+      }
       let descriptor = try retryingOnInterrupt { clinux_pidfd_open(process, 0) }
-      return Worker(process: process, descriptor: FileDescriptor(owning: descriptor), mark: mark)
+      workers.append(Worker(process: process, descriptor: FileDescriptor(owning: descriptor), mark: mark))
     } catch {
       throw .workersLost(reason: "a process could not be started: \(error)")
     }
@@ -102,7 +106,7 @@ struct WorkerPool {
   }
 
   /// Finds out how a worker ended, and throws where that is the end of all.
-  private func see(_ worker: Worker, _ others: Int) throws(RuntimeAPIError) {
+  private func see(_ worker: Worker) throws(RuntimeAPIError) {
     let status = waitForStatus(of: worker)
     let signal = status & 0x7F
     guard signal != 0 else {
@@ -129,10 +133,10 @@ struct WorkerPool {
     return status
   }
 
-  /// Asks the workers to stop, and waits for as long as an invocation may take.
+  /// Asks the workers to stop; they have the time that a process has by itself, and a second more.
   private func end(_ workers: [Worker]) {
     for worker in workers { _ = kill(worker.process, SIGTERM) }
-    let deadline = BootTime.now.advanced(by: .seconds(900))
+    let deadline = BootTime.now.advanced(by: StopLimit.limit + .seconds(1))
     for worker in workers {
       var wait = pollfd(fd: worker.descriptor.rawValue, events: Int16(POLLIN), revents: 0)
       while wait.revents == 0, deadline > .now {

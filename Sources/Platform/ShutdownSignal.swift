@@ -8,6 +8,8 @@ import Glibc
 package final class ShutdownSignal {
   private let signals: FileDescriptor
   private var wasReceived = false
+  /// Is called once, when the request is first seen by ``isRequested``.
+  package var whenReceived: (() -> Void)?
 
   package init() throws(Errno) {
     var mask = sigset_t()
@@ -34,7 +36,10 @@ package final class ShutdownSignal {
     let descriptor = signals.rawValue
     // Asked before each invocation: so without an allocation, and a failure says the same as "nothing there yet".
     let count = unsafe read(descriptor, &information, MemoryLayout<signalfd_siginfo>.size)
-    if count > 0 { wasReceived = true }
+    if count > 0 {
+      wasReceived = true
+      whenReceived?()
+    }
     return wasReceived
   }
 }

@@ -76,6 +76,9 @@ struct EchoFunctionTests {
     #expect(Set(answers.map(\.path)).count == 3)
     #expect(Set(answers.map(\.connection)).count == 3)
     #expect(answers.allSatisfy { $0.text.contains($0.path.split(separator: "/")[3]) })
+    for worker in try childProcesses(of: function.processID) {
+      #expect(try processDescriptors(of: worker).isEmpty, "what the parent knows its workers by")
+    }
     function.terminate()
     #expect(function.end() == "exit 0")
   }
@@ -95,6 +98,9 @@ struct EchoFunctionTests {
     #expect(errors.first?["Lambda-Runtime-Function-Error-Type"] == "Runtime.ExitError")
     #expect(requests.count { $0.path.hasSuffix("/response") } == 2)
     #expect(function.log.contains("the-crash"))
+    let workers = try childProcesses(of: function.processID)
+    #expect(try workers.map { try processDescriptors(of: $0).count } == [0, 0])
+    #expect(try processDescriptors(of: function.processID).count == 2)
     function.terminate()
     #expect(function.end() == "exit 0")
   }
@@ -124,6 +130,43 @@ struct EchoFunctionTests {
     #expect(server.requests.allSatisfy { $0.path == "/2018-06-01/runtime/init/error" })
   }
 
+  @Test func `ends with status 0 and a reason under a handler that goes on after a request to stop`() throws {
+    let server = try LoopbackServer { _ in event(#"{"sleep":600000}"#, id: "the-sleep") }
+    let function = try EchoFunction(server.authority)
+    _ = server.requests(atLeast: 1)
+    function.terminate()
+    #expect(function.end() == "exit 0")
+    let line = try #require(function.log.split(separator: "\n").last)
+    #expect(line.contains("[ERROR]") && line.contains("the-sleep"))
+    #expect(line.contains("asked to stop 8 seconds ago"))
+  }
+
+  @Test func `ends the workers, too, whose handlers go on after a request to stop`() throws {
+    let server = try LoopbackServer { _ in event(#"{"sleep":600000}"#) }
+    let function = try EchoFunction(server.authority, ["AWS_LAMBDA_MAX_CONCURRENCY": "2"])
+    _ = server.requests(atLeast: 2)
+    let workers = try childProcesses(of: function.processID)
+    #expect(workers.count == 2)
+    function.terminate()
+    #expect(function.end() == "exit 0")
+    #expect(workers.allSatisfy { kill($0, 0) != 0 && errno == ESRCH })
+  }
+
+  @Test func `has the trace of an invocation, whatever the handler did to the variable before`() throws {
+    let server = try LoopbackServer(script: [
+      event(#"{"ctx":1}"#), accepted, event(#"{"setenv":1}"#), accepted,
+      event(#"{"ctx":1}"#, without: ["Lambda-Runtime-Trace-Id"], [("Lambda-Runtime-Trace-Id", "Root=2")]),
+      accepted, event(#"{"setenv":1}"#), accepted,
+      event(#"{"ctx":1}"#, without: ["Lambda-Runtime-Trace-Id"]), accepted,
+    ])
+    let function = try EchoFunction(server.authority)
+    let answers = server.requests(atLeast: 11).filter { $0.method == "POST" }
+    let traces = try answers.map { try JSONValue(parsing: $0.body)["_X_AMZN_TRACE_ID"]?.string }
+    #expect(traces == ["Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=1", nil, "Root=2", nil, nil])
+    function.terminate()
+    #expect(function.end() == "exit 0")
+  }
+
   @Test func `has the trace of each invocation in its environment, and none where there is none`() throws {
     let server = try LoopbackServer(script: [
       event(#"{"ctx":1}"#), accepted, event(#"{"ctx":1}"#, without: ["Lambda-Runtime-Trace-Id"]), accepted,
@@ -147,6 +190,21 @@ struct EchoFunctionTests {
     let before = try peakMemory(of: function.processID)
     _ = server.requests(atLeast: 36)
     #expect(try peakMemory(of: function.processID) < before + 1_024)
+  }
+
+  private func childProcesses(of process: Int32) throws -> [Int32] {
+    let path = "/proc/\(process)/task/\(process)/children"
+    return try String(contentsOfFile: path, encoding: .utf8).split(separator: " ").compactMap { Int32($0) }
+  }
+
+  /// The open descriptors of a process that stand for processes (pidfd_open(2)).
+  private func processDescriptors(of process: Int32) throws -> [String] {
+    let folder = "/proc/\(process)/fd"
+    return try FileManager.default.contentsOfDirectory(atPath: folder).filter { name in
+      // One that was closed since is none.
+      (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\(name)"))?.contains("[pidfd]")
+        == true
+    }
   }
 
   /// The most kilobytes of memory that a process has had.

@@ -204,6 +204,20 @@ struct InvocationLoopTests {
     #expect(!run.log.contains { $0.contains("[ERROR]") })
   }
 
+  @Test func `knows of a request without an answer whether it may have arrived`() throws {
+    let server = try LoopbackServer { _ in .sendAndClose([]) }
+    let connection = RuntimeConnection(
+      to: try RuntimeEndpoint(parsing: server.authority), until: try StopSwitch().signal())
+    let head = Array("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n".utf8)
+    #expect(throws: ExchangeError.closed) { try connection.post(head, []) }
+    #expect(connection.hasSentAll)
+    let port = try LoopbackServer(script: []).port
+    let nobody = RuntimeConnection(
+      to: try RuntimeEndpoint(parsing: "127.0.0.1:\(port)"), until: try StopSwitch().signal())
+    #expect(throws: ExchangeError.unreachable(.connectionRefused)) { try nobody.post(head, []) }
+    #expect(!nobody.hasSentAll)
+  }
+
   @Test func `goes on after a response that never got an answer`() throws {
     let run = try ServedRuntime(
       script: [event("1")] + Array(repeating: .sendAndClose([]), count: 4) + [event("2", id: "b"), accepted],

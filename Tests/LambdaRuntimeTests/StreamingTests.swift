@@ -109,6 +109,18 @@ struct StreamingTests {
     #expect(run.error == nil)
   }
 
+  @Test func `takes a 403 for delivered where only the answer to a whole stream was lost`() throws {
+    let run = try ServedRuntime(
+      script: [event(), .sendAndClose([]), .response(403, body: "{}"), event("2", id: "b"), accepted],
+      handler: TestHandler { event, _ in
+        guard event.bytes == Array("{}".utf8) else { return Response(json: event.bytes) }
+        return Response(streaming: "text/plain") { try $0.write(Array("whole".utf8)) }
+      })
+    #expect(run.answers.map { $0.path.split(separator: "/").last } == ["response", "error", "response"])
+    #expect(run.log.contains { $0.contains("had arrived") })
+    #expect(!run.log.contains { $0.contains("refused") })
+  }
+
   @Test func `takes a new connection for a stream where the old one was given up`() throws {
     let stop = try StopSwitch()
     let server = try LoopbackServer { request in

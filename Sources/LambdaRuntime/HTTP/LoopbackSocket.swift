@@ -6,22 +6,25 @@ package import Platform
 ///
 /// The socket blocks, for at most one second a call (`SO_RCVTIMEO`, `SO_SNDTIMEO`), and the deadline is looked at
 /// between the calls: so an answer costs one recv(2), and with `MSG_WAITALL` a body does too, however large it is. The
-/// clock isn't asked before the second call of an exchange, which nearly none has.
+/// clock isn't asked before the second call of an exchange, and whether to stop not before a call has taken its time.
 package struct LoopbackSocket: ByteSource, ~Copyable {
   private let socket: FileDescriptor
   /// How long the exchange may take, from its second call on.
   private var allowance = Duration.zero
   private var deadline: BootTime?
+  /// When to look again whether the process was asked to stop, which costs a system call.
+  private var nextLook = BootTime(nanosecondsSinceBoot: 0)
   private var hasCalled = false
   private var shutdown: ShutdownSignal?
   private var atShutdown = AtShutdown.end
   private var isHurried = false
+  private static let lookInterval = Duration.milliseconds(50)
 
   /// What a request to stop means for an exchange that takes longer than a call.
   package enum AtShutdown {
     /// Nothing is lost with it: it ends.
     case end
-    /// Somebody waits for what is sent: two seconds are left, which is what Lambda leaves the process.
+    /// Somebody waits for what is sent: with the call under way two seconds are left, which is what Lambda leaves the process.
     case hurry
   }
 
@@ -63,13 +66,20 @@ package struct LoopbackSocket: ByteSource, ~Copyable {
       return
     }
     let now = BootTime.now
-    var end = deadline ?? now.advanced(by: allowance)
-    if !isHurried, let shutdown, shutdown.isRequested {
-      if atShutdown == .end { throw .shutdown }
-      isHurried = true
-      end = min(end, now.advanced(by: .seconds(2)))
+    guard var end = deadline else {
+      deadline = now.advanced(by: allowance)
+      nextLook = now.advanced(by: Self.lookInterval)
+      return
     }
-    if deadline != nil, end <= now { throw .timedOut(step) }
+    if !isHurried, let shutdown, now >= nextLook {
+      nextLook = now.advanced(by: Self.lookInterval)
+      if shutdown.isRequested {
+        if atShutdown == .end { throw .shutdown }
+        isHurried = true
+        end = min(end, now.advanced(by: .seconds(1)))
+      }
+    }
+    if end <= now { throw .timedOut(step) }
     deadline = end
   }
 

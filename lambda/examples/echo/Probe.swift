@@ -1,3 +1,4 @@
+import Glibc
 import LambdaRuntime
 import Platform
 import WireFormats
@@ -33,6 +34,7 @@ struct Probe: Handler {
     case "crash": fatalError("asked to crash")
     case "ctx": return Response(json: description(of: context))
     case "log": startup.log.info("one line, \"quoted\",\nwith a break")
+    case "setenv": unsafe setenv("_X_AMZN_TRACE_ID", "the handler's own", 1)
     case "sleep":
       let time = SystemTime(shutdown: nil)
       _ = time.sleep(until: time.bootTime.advanced(by: .milliseconds(request.number ?? 0)))

@@ -1,0 +1,74 @@
+import CLinux
+import Glibc
+import Platform
+
+/// Ends the process, with status 0, where it was asked to stop and its handler doesn't come to an end.
+///
+/// The runtime's one thread is the handler's while it works, so this takes a second one, which waits in poll(2) and touches
+/// nothing that the first one uses. It is started with the first invocation: until then it would only cost time.
+/// Lambda leaves a process two seconds and then kills it; the limit is for all others, and below the ten seconds after
+/// which container engines do.
+final class StopLimit {
+  static let limit = Duration.seconds(8)
+  private static let words: StaticString = "asked to stop 8 seconds ago, the process ends unfinished"
+
+  private let shutdown: ShutdownSignal
+  private var isStarted = false
+
+  init(_ shutdown: ShutdownSignal) {
+    self.shutdown = shutdown
+  }
+
+  /// Begins to watch, in the first call; a watch that can't begin is a warning in `log`.
+  func start(_ log: Log) {
+    guard !isStarted else { return }
+    isStarted = true
+    do throws(Errno) {
+      try startThread()
+    } catch {
+      log.warn("a handler that goes on after a request to stop will not be ended: \(error)")
+    }
+  }
+
+  private func startThread() throws(Errno) {
+    let noted = try retryingOnInterrupt { eventfd(0, Int32(EFD_CLOEXEC)) }
+    // Who reads the signal first takes it from the other; so the first thread passes on that it has.
+    shutdown.whenReceived = {
+      var one: UInt64 = 1
+      _ = unsafe write(noted, &one, MemoryLayout<UInt64>.size)
+    }
+    // Both live as long as the process, and so does what the thread is given.
+    let descriptors = UnsafeMutablePointer<(signals: Int32, noted: Int32)>.allocate(capacity: 1)
+    unsafe descriptors.initialize(to: (shutdown.descriptor, noted))
+    var attributes = pthread_attr_t()
+    unsafe pthread_attr_init(&attributes)
+    defer { unsafe pthread_attr_destroy(&attributes) }
+    unsafe pthread_attr_setstacksize(&attributes, 65_536)
+    unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+    var thread = pthread_t()
+    let code = unsafe pthread_create(&thread, &attributes, watch, descriptors)
+    if code != 0 { throw Errno(rawValue: code) }
+  }
+
+  /// Ends the process after the limit, without what exit(3) would run beside the handler.
+  fileprivate static func endProcess() -> Never {
+    _ = poll(nil, 0, limit.millisecondsForTimeout)
+    CrashNote.write(level: "ERROR", words)
+    _exit(0)
+  }
+}
+
+private func watch(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+  guard let argument = unsafe argument else { return nil }
+  let descriptors = unsafe argument.load(as: (signals: Int32, noted: Int32).self)
+  var waits = (
+    pollfd(fd: descriptors.signals, events: Int16(POLLIN), revents: 0),
+    pollfd(fd: descriptors.noted, events: Int16(POLLIN), revents: 0)
+  )
+  while waits.0.revents == 0, waits.1.revents == 0 {
+    unsafe withUnsafeMutablePointer(to: &waits) { pointer in
+      unsafe pointer.withMemoryRebound(to: pollfd.self, capacity: 2) { _ = unsafe poll($0, 2, -1) }
+    }
+  }
+  StopLimit.endProcess()
+}

@@ -1,0 +1,52 @@
+import Platform
+import TestSupport
+import Testing
+
+@testable import LambdaRuntime
+
+struct FailureStreakTests {
+  private let absent = ExchangeError.unreachable(.connectionRefused)
+  private let refused = ExchangeError.refused(status: 500, reason: "")
+
+  @Test func `gives up a server that has not been there for a second and a half`() {
+    let time = ManualTime()
+    var streak = FailureStreak(time)
+    var failures = 0
+    while streak.pause(after: absent) != nil, failures < 100 {
+      failures += 1
+      time.advance(by: .milliseconds(100))
+    }
+    #expect(failures == 15)
+    #expect(streak.absence == .milliseconds(1_500))
+  }
+
+  @Test func `counts the absence anew after any other failure`() {
+    let time = ManualTime()
+    var streak = FailureStreak(time)
+    for other in [refused, .closed, .cutOff("the head has no end"), .timedOut("connecting")] {
+      for error in [absent, other] {
+        let pause = streak.pause(after: error)
+        #expect(pause != nil, "\(error)")
+        time.advance(by: .seconds(1))
+      }
+    }
+    let first = streak.pause(after: absent)
+    #expect(first != nil)
+    time.advance(by: .seconds(2))
+    let second = streak.pause(after: absent)
+    #expect(second == nil)
+  }
+
+  @Test func `never gives up a server that answers, and waits two seconds at most`() throws {
+    let time = ManualTime()
+    var streak = FailureStreak(time)
+    var shortest = Duration.milliseconds(25)
+    for _ in 0..<1_000 {
+      let next = streak.pause(after: refused)
+      let pause = try #require(next)
+      #expect(pause >= shortest && pause <= min(shortest * 2, .seconds(2)))
+      shortest = min(shortest * 2, .seconds(1))
+      time.advance(by: .seconds(3_600))
+    }
+  }
+}
