@@ -46,7 +46,9 @@ package struct IPCRequest: Equatable, Sendable {
 
   /// Tells the nucleus how this component does.
   ///
-  /// Needed with the lifecycle `startup`; with `run` the nucleus says `RUNNING` by itself.
+  /// `RUNNING` ends the lifecycle `startup`; with `run` the classic nucleus knows it already and only logs that it was told,
+  /// and lite passes it to systemd. After `ERRORED` the classic nucleus stops the component and starts it again, and
+  /// gives up on it (`BROKEN`) at the third time within an hour; lite does nothing.
   package static func updateState(_ state: State) -> IPCRequest {
     IPCRequest(
       operation: "UpdateState", subject: nil, payload: jsonObject([("state", json(state.rawValue))]))

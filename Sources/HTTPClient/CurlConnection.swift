@@ -16,6 +16,8 @@ package final class CurlConnection {
   private let socket: Int32
 
   /// Connects to the host of `url`: `https://` for TLS, `http://` for none.
+  ///
+  /// Gives up within about a second where the process is asked to stop: nothing has been sent that could be answered.
   package init(
     to url: String, _ configuration: CurlExchange.Configuration, time: any TimeKeeper,
     until deadline: BootTime
@@ -24,6 +26,7 @@ package final class CurlConnection {
     let connectTo = try StringList(configuration.connectTo)
     let gate = AddressGate(configuration.allowedAddresses)
     let negotiation = try configuration.negotiation()
+    let stop = StopGate(patience: .zero) { time.shutdownSignal?.isRequested == true }
     // The shipped authorities first, where they may be the right ones, as in an exchange.
     let attempts = configuration.usesAmazonRoots(for: host(of: url)) ? [true, false] : [false]
     var failure: HTTPError?
@@ -40,7 +43,11 @@ package final class CurlConnection {
       try handle.set(CURLOPT_HTTPPROXYTUNNEL, to: true)
       // What is spoken here keeps itself alive, and a probe would wake a device that sleeps.
       try handle.set(CURLOPT_TCP_KEEPALIVE, to: false)
+      try handle.watch(through: stop)
       failure = handle.failureToConnect(handle.perform(), configuration)
+      // Nobody asks any more once the connection is there, and then the gate is gone.
+      try handle.set(CURLOPT_NOPROGRESS, to: true)
+      guard !stop.hasStopped else { throw .stopped }
       guard case .notTrusted = failure else { break }
     }
     if let failure { throw failure }
@@ -56,7 +63,8 @@ package final class CurlConnection {
 
   /// Appends what has arrived, at most `limit` bytes, and returns how many; 0 where the other side has ended.
   ///
-  /// Waits until `deadline`, and looks at least once; then throws `HTTPError.timedOut`.
+  /// Waits until `deadline`, and looks at least once; then throws `HTTPError.timedOut`. Where the process is asked to
+  /// stop, an answer has ``ShutdownSignal/grace`` more, and then comes `HTTPError.stopped`.
   package func receive(
     into buffer: inout [UInt8], limit: Int, until deadline: BootTime
   ) throws(HTTPError) -> Int {
@@ -69,7 +77,7 @@ package final class CurlConnection {
       }
       guard code == CURLE_AGAIN else { throw failure(code) }
       // TLS keeps whole records: what it still has, it has given before it said "again".
-      try wait(for: Int16(POLLIN), until: deadline)
+      try wait(toBe: .readable, until: deadline)
     }
   }
 
@@ -84,7 +92,7 @@ package final class CurlConnection {
         if code == CURLE_OK {
           sent += count
         } else if code == CURLE_AGAIN {
-          try wait(for: Int16(POLLOUT), until: deadline)
+          try wait(toBe: .writable, until: deadline)
         } else {
           throw failure(code)
         }
@@ -92,12 +100,15 @@ package final class CurlConnection {
     }
   }
 
-  private func wait(for events: Int16, until deadline: BootTime) throws(HTTPError) {
-    let remaining = time.bootTime.duration(to: deadline)
-    guard remaining > .zero else { throw .timedOut(.answering, "the time is up") }
-    var wait = pollfd(fd: socket, events: events, revents: 0)
+  private func wait(toBe readiness: Readiness, until deadline: BootTime) throws(HTTPError) {
+    let now = time.bootTime
+    guard now < deadline else { throw .timedOut(.answering, "the time is up") }
+    let graceEnd = time.shutdownSignal?.graceEnd
+    if let graceEnd, now >= graceEnd { throw .stopped }
     do throws(Errno) {
-      _ = try retryingOnInterrupt { unsafe poll(&wait, 1, remaining.millisecondsForTimeout) }
+      _ = try Platform.wait(
+        for: socket, toBe: readiness, until: min(deadline, graceEnd ?? deadline),
+        or: graceEnd == nil ? time.shutdownSignal : nil)
     } catch {
       throw .connectionLost("\(error)")
     }

@@ -3,11 +3,13 @@ import Platform
 
 /// Ends a transfer a second after the process was asked to stop: an answer on its way is worth that, and no more.
 final class StopGate {
+  private let patience: Duration
   private let isRequested: () -> Bool
   private var noticed: BootTime?
   private(set) var hasStopped = false
 
-  init(_ isRequested: @escaping () -> Bool) {
+  init(patience: Duration = .seconds(1), _ isRequested: @escaping () -> Bool) {
+    self.patience = patience
     self.isRequested = isRequested
   }
 
@@ -16,7 +18,7 @@ final class StopGate {
     guard isRequested() else { return false }
     let start = noticed ?? .now
     noticed = start
-    hasStopped = start.duration(to: .now) >= .seconds(1)
+    hasStopped = start.duration(to: .now) >= patience
     return hasStopped
   }
 }

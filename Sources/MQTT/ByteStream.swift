@@ -24,12 +24,15 @@ package enum StreamError: Error, Equatable, Sendable, CustomStringConvertible {
   case lost(String)
   /// What arrived breaks the rules of the layer below MQTT, such as WebSocket.
   case malformed(String)
+  /// The process was asked to stop.
+  case stopped
 
   package var description: String {
     switch self {
     case .timedOut: "no answer in time"
     case .lost(let reason): "the connection was lost: \(reason)"
     case .malformed(let reason): "the other side breaks the protocol: \(reason)"
+    case .stopped: "the process was asked to stop"
     }
   }
 }

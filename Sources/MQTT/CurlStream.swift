@@ -37,6 +37,7 @@ extension StreamError {
   fileprivate init(_ error: HTTPError) {
     switch error {
     case .timedOut: self = .timedOut
+    case .stopped: self = .stopped
     case .connectionLost(let reason), .other(_, let reason): self = .lost(reason)
     default: self = .lost("\(error)")
     }

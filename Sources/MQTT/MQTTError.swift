@@ -14,6 +14,8 @@ package enum MQTTError: Error, Equatable, Sendable, CustomStringConvertible {
   case malformed(PacketError)
   /// The server sent a packet that nobody asked for.
   case unexpected(packet: String)
+  /// The process was asked to stop before what is named.
+  case stopped(before: String)
 
   package var description: String {
     switch self {
@@ -26,6 +28,7 @@ package enum MQTTError: Error, Equatable, Sendable, CustomStringConvertible {
     case .connectionLost(let reason): "MQTT: \(reason)"
     case .malformed(let error): "MQTT: the server sent what isn't MQTT 3.1.1: \(error)"
     case .unexpected(let packet): "MQTT: the server sent an unexpected \(packet)"
+    case .stopped(let what): "MQTT: the process was asked to stop before \(what)"
     }
   }
 }

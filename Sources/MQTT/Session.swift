@@ -149,6 +149,8 @@ package final class Session {
     let bytes = try packet.encoded()
     do throws(StreamError) {
       try stream.write(bytes, until: deadline)
+    } catch .stopped {
+      throw end(.stopped(before: "a packet was sent"))
     } catch {
       throw end(.connectionLost("\(error)"))
     }
@@ -203,6 +205,8 @@ package final class Session {
         count = try stream.read(into: &bytes, limit: 4_096, until: deadline)
       } catch .timedOut {
         return nil
+      } catch .stopped {
+        throw end(.stopped(before: "the server's \(name)"))
       } catch {
         throw end(.connectionLost("\(error)"))
       }

@@ -70,6 +70,7 @@ package struct WatchedTime: TimeKeeper {
 
   package var wallTime: WallTime { time.wallTime }
   package var bootTime: BootTime { time.bootTime }
+  package var shutdownSignal: ShutdownSignal? { time.shutdownSignal }
 
   package func sleep(until instant: BootTime) -> Wake {
     while true {

@@ -7,9 +7,14 @@ import Glibc
 /// once, and nothing runs in a signal handler. A process has one of these, made first thing in `main`.
 package final class ShutdownSignal {
   private let signals: FileDescriptor
-  private var wasReceived = false
+  /// When the request was seen first.
+  private var received: BootTime?
   /// Is called once, when the request is first seen by ``isRequested``.
   package var whenReceived: (() -> Void)?
+
+  /// How long an answer on its way is still waited for: a report that is acknowledged needn't be told again by the next
+  /// process. Service managers allow more, the Greengrass nucleus five seconds.
+  package static let grace = Duration.seconds(1)
 
   package init() throws(Errno) {
     var mask = sigset_t()
@@ -31,15 +36,18 @@ package final class ShutdownSignal {
 
   /// Whether the process was asked to stop; once true, always true.
   package var isRequested: Bool {
-    if wasReceived { return true }
+    if received != nil { return true }
     var information = signalfd_siginfo()
     let descriptor = signals.rawValue
     // Asked before each invocation: so without an allocation, and a failure says the same as "nothing there yet".
     let count = unsafe read(descriptor, &information, MemoryLayout<signalfd_siginfo>.size)
     if count > 0 {
-      wasReceived = true
+      received = .now
       whenReceived?()
     }
-    return wasReceived
+    return received != nil
   }
+
+  /// When nothing may be waited for any more; nil where the process wasn't asked to stop.
+  package var graceEnd: BootTime? { isRequested ? received?.advanced(by: Self.grace) : nil }
 }

@@ -8,6 +8,9 @@ package protocol TimeKeeper {
 
   /// Waits until `instant`, or less where the process is asked to stop.
   func sleep(until instant: BootTime) -> Wake
+
+  /// What ends a sleep early; a wait for a descriptor polls it beside its own. Nil where nothing does.
+  var shutdownSignal: ShutdownSignal? { get }
 }
 
 /// Why a sleep ended.
@@ -18,11 +21,11 @@ package enum Wake: Sendable {
 
 /// The system's clocks.
 package struct SystemTime: TimeKeeper {
-  private let shutdown: ShutdownSignal?
+  package let shutdownSignal: ShutdownSignal?
 
   /// Keeps time; a sleep ends early when `shutdown` is requested.
   package init(shutdown: ShutdownSignal?) {
-    self.shutdown = shutdown
+    shutdownSignal = shutdown
   }
 
   package var wallTime: WallTime { .now }
@@ -31,14 +34,15 @@ package struct SystemTime: TimeKeeper {
   /// Sleeps on a timerfd of `CLOCK_BOOTTIME`: time in which the machine was suspended counts, unlike with poll(2).
   package func sleep(until instant: BootTime) -> Wake {
     while true {
-      if let shutdown, shutdown.isRequested { return .shutdown }
+      if let shutdownSignal, shutdownSignal.isRequested { return .shutdown }
       if instant <= bootTime { return .onTime }
       do throws(Errno) {
         try waitOnce(until: instant)
       } catch {
         // No timer to be had (descriptors used up): poll's own clock, which a suspend stops, in short pieces.
         let remaining = min(bootTime.duration(to: instant), .seconds(1))
-        _ = wait(on: shutdown?.descriptor ?? -1, and: -1, milliseconds: remaining.millisecondsForTimeout)
+        _ = wait(
+          on: shutdownSignal?.descriptor ?? -1, and: -1, milliseconds: remaining.millisecondsForTimeout)
       }
     }
   }
@@ -52,7 +56,7 @@ package struct SystemTime: TimeKeeper {
     setting.it_value.tv_nsec = Int(instant.nanosecondsSinceBoot % 1_000_000_000)
     let absolute = Int32(TFD_TIMER_ABSTIME)
     _ = try retryingOnInterrupt { unsafe timerfd_settime(timer.rawValue, absolute, &setting, nil) }
-    _ = wait(on: shutdown?.descriptor ?? -1, and: timer.rawValue, milliseconds: -1)
+    _ = wait(on: shutdownSignal?.descriptor ?? -1, and: timer.rawValue, milliseconds: -1)
   }
 
   /// Waits for either descriptor to become readable; poll(2) passes over negative ones.

@@ -21,9 +21,11 @@ private final class Scene {
 
   deinit { responder.stop() }
 
-  func settings(_ connection: ConnectionMode = .persistent) -> MQTTPublisher.Settings {
+  func settings(
+    _ connection: ConnectionMode = .persistent, delay: ReconnectDelay? = nil
+  ) -> MQTTPublisher.Settings {
     var settings = MQTTPublisher.Settings(clientID: "pump-7", keepAliveSeconds: 60, connection: connection)
-    settings.delay = ReconnectDelay(first: .milliseconds(2), longest: .milliseconds(20))
+    settings.delay = delay ?? ReconnectDelay(first: .milliseconds(2), longest: .milliseconds(20))
     return settings
   }
 
@@ -34,11 +36,11 @@ private final class Scene {
 
   func publisher(
     at endpoint: String, _ configuration: CurlExchange.Configuration? = nil,
-    connection: ConnectionMode = .persistent
+    connection: ConnectionMode = .persistent, delay: ReconnectDelay? = nil
   ) throws -> MQTTPublisher {
     let connector = TLSConnector(
       try BrokerEndpoint(endpoint, usesWebSocket: false), configuration ?? self.configuration(), time: time)
-    return MQTTPublisher(connector, settings(connection), time: time, log: recorded.log())
+    return MQTTPublisher(connector, settings(connection, delay: delay), time: time, log: recorded.log())
   }
 
   func webSocketPublisher(
@@ -205,13 +207,46 @@ extension MQTTPublisher {
 
   @Test func `says that the broker wants a certificate`() throws {
     let scene = try Scene()
-    let publisher = try scene.publisher(at: "localhost:\(scene.broker.tlsPort)")
+    // No time for a second attempt, and as much for the first as a busy machine may want.
+    let delay = ReconnectDelay(first: .seconds(60), longest: .seconds(60))
+    let publisher = try scene.publisher(at: "localhost:\(scene.broker.tlsPort)", delay: delay)
     #expect {
-      try publisher.publish(report(1), to: topic(), qos: .atLeastOnce, until: scene.after(.milliseconds(500)))
+      try publisher.publish(report(1), to: topic(), qos: .atLeastOnce, until: scene.after(.seconds(20)))
     } throws: { error in
       guard let error = error as? PublishError else { return false }
       return error.advice.contains("certificate")
     }
+  }
+
+  @Test func `publishes on without answers it isn't allowed to hear, and asks again after an hour`() throws {
+    let scene = try Scene()
+    let isAllowed = Mutex(false)
+    // AWS IoT hangs up on a client that may not subscribe.
+    let relay = try Relay(.forward(to: scene.broker.plainPort)) { packet in
+      packet.direction == .toServer && packet.type == 8 && !isAllowed.withLock { $0 } ? .cut : .pass
+    }
+    defer { relay.stop() }
+    let time = ManualTime()
+    time.bootTime = .now
+    let connector = TLSConnector(
+      try BrokerEndpoint("mqtt://127.0.0.1:\(relay.port)", usesWebSocket: false), scene.configuration(),
+      time: time)
+    let publisher = MQTTPublisher(connector, scene.settings(), time: time, log: scene.recorded.log())
+    func publish(_ id: UInt64) throws -> ReportConfirmation? {
+      let end = time.bootTime.advanced(by: .seconds(60))
+      publisher.announce(reportID: id)
+      _ = try publisher.publish(report(Int(id)), to: topic(), qos: .atLeastOnce, until: end)
+      return publisher.confirmation(of: id, until: end)
+    }
+    #expect(try publish(1) == nil)
+    #expect(try publish(2) == nil)
+    #expect(relay.connectionCount == 3)
+    #expect(scene.recorded.lines.filter { $0.contains("won't be heard") }.count == 1)
+    isAllowed.withLock { $0 = true }
+    #expect(try publish(3) == nil)
+    time.advance(by: .seconds(3_600))
+    #expect(try publish(4) == .accepted)
+    #expect(relay.connectionCount == 3)
   }
 
   @Test func `refuses a payload that AWS IoT doesn't take`() throws {

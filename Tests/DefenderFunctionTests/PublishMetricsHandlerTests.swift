@@ -114,6 +114,29 @@ private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
     #expect(bytes == [nil, 200, 700])
   }
 
+  @Test func `counts afresh where another configuration has it read another network`() throws {
+    let other = try TemporaryDirectory()
+    var stage = try Stage()
+    _ = try stage.invoke(#"{"reports":1}"#)
+    for name in ["tcp", "tcp6", "udp", "udp6"] {
+      try other.write("net/\(name)", "  sl  local_address rem_address   st tx_queue rx_queue\n")
+    }
+    try setBytesIn(900_000, in: other)
+    for path in [other.path, other.path, stage.procfs.path] {
+      let configuration = try Configuration(
+        Environment([
+          "AWS_REGION": "eu-central-1", "AWS_IOT_THING_NAME": "thing", "PROCFS_PATH": path,
+          "DEFENDER_TOPIC": "defender/{thing}/{format}",
+        ]))
+      stage.handler.resume(with: configuration, publisher: stage.publisher, time: stage.time)
+      _ = try stage.invoke(#"{"reports":1}"#)
+    }
+    let bytes = stage.publisher.payloads.map {
+      $0["metrics"]?["network_stats"]?["bytes_in"]?.integer(as: Int.self)
+    }
+    #expect(bytes == [nil, nil, 0, nil])
+  }
+
   @Test func `fails when nothing was published, and says why`() throws {
     var stage = try Stage(["DEFENDER_MINIMUM_INTERVAL_SECONDS": "1"])
     stage.publisher.acknowledgements = [false, false]

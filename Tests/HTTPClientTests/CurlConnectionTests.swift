@@ -106,6 +106,43 @@ struct `A connection` {
     #expect(try received(connection) == "late")
   }
 
+  @Test func `waits a moment more for an answer when the process is asked to stop`() throws {
+    let authority = try ThrowawayAuthority()
+    let server = try ScriptedServer(
+      [.keep("one"), .hang], tls: TLSServerContext(authority.issue("server", names: names)))
+    defer { server.stop() }
+    let stop = try StopSwitch()
+    let stoppable = SystemTime(shutdown: try stop.signal())
+    let connection = try CurlConnection(
+      to: "https://localhost:\(server.port)",
+      CurlExchange.Configuration(Environment(["AWS_CA_BUNDLE": authority.certificateFile])), time: stoppable,
+      until: soon())
+    try connection.send(Array("a\r\n\r\n".utf8), until: soon())
+    stop.stop()
+    let begin = time.bootTime
+    var bytes: [UInt8] = []
+    #expect(try connection.receive(into: &bytes, limit: 4_096, until: soon(.seconds(600))) == 3)
+    try connection.send(Array("b\r\n\r\n".utf8), until: soon())
+    #expect(throws: HTTPError.stopped) {
+      try connection.receive(into: &bytes, limit: 4_096, until: soon(.seconds(600)))
+    }
+    #expect(begin.duration(to: time.bootTime) < .seconds(300))
+  }
+
+  @Test func `isn't made any more when the process is asked to stop`() throws {
+    let server = try ScriptedServer([.hang])
+    defer { server.stop() }
+    let stop = try StopSwitch()
+    stop.stop()
+    let stoppable = SystemTime(shutdown: try stop.signal())
+    // The server is plain, so it never answers the handshake.
+    #expect(throws: HTTPError.stopped) {
+      _ = try CurlConnection(
+        to: "https://127.0.0.1:\(server.port)", CurlExchange.Configuration(Environment([:])),
+        time: stoppable, until: soon(.seconds(600)))
+    }
+  }
+
   @Test func `sends no longer than until the deadline to a server that doesn't read`() throws {
     let authority = try ThrowawayAuthority()
     // What has no empty line is no request to that server, so it reads on; a flood of its own keeps it from that.

@@ -15,6 +15,8 @@ final class ScriptedStream: ByteStream {
   private(set) var written: [UInt8] = []
   private(set) var isClosed = false
   var writeError: StreamError?
+  /// What reading ends with once nothing more is there, instead of the time.
+  var readError: StreamError?
 
   init(
     _ incoming: [UInt8] = [], pieceSize: Int = .max, endsAfterwards: Bool = false,
@@ -33,6 +35,7 @@ final class ScriptedStream: ByteStream {
     time.pass(.milliseconds(1))
     if incoming.isEmpty {
       if endsAfterwards { return 0 }
+      if let readError { throw readError }
       time.pass(until: deadline)
       throw .timedOut
     }
@@ -63,6 +66,7 @@ final class ScriptedStream: ByteStream {
 /// A clock that moves when it is told to.
 final class ScriptedTime: TimeKeeper {
   private(set) var bootTime = BootTime(nanosecondsSinceBoot: 1_000_000_000)
+  var shutdownSignal: ShutdownSignal? { nil }
   var wallTime: WallTime { WallTime(nanosecondsSinceEpoch: bootTime.nanosecondsSinceBoot) }
 
   func pass(_ duration: Duration) { bootTime = bootTime.advanced(by: duration) }

@@ -52,6 +52,18 @@ import Testing
     #expect(stream.takeWritten() == bytes("3003 0001 74"))
   }
 
+  @Test func `says that the process was asked to stop, and ends`() throws {
+    let stream = stream()
+    let session = try session(stream)
+    stream.readError = .stopped
+    let deadline = stream.time.after(.seconds(5))
+    #expect(throws: MQTTError.stopped(before: "the server's PUBACK")) {
+      try session.publish(Message(topic: "t", payload: []), quality: .atLeastOnce, until: deadline)
+    }
+    #expect(session.isOver && stream.isClosed)
+    #expect(stream.time.bootTime < deadline)
+  }
+
   @Test func `ends when an acknowledgement doesn't come`() throws {
     let stream = stream()
     let session = try session(stream)

@@ -10,6 +10,7 @@ package final class ManualTime: TimeKeeper {
   package private(set) var wakeUps: [BootTime] = []
   /// The moment at which the process is asked to stop.
   package var shutdown: BootTime?
+  package var shutdownSignal: ShutdownSignal? { nil }
 
   package init(wallTime: WallTime = WallTime(secondsSinceEpoch: 1_714_566_896)) {
     self.wallTime = wallTime

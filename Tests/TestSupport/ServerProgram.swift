@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 package import Platform
 
-/// A program that serves while a test runs, and is ended with its owner.
+/// A program that serves, or is watched, while a test runs, and is ended with its owner.
 package final class ServerProgram {
   package struct Failure: Error, CustomStringConvertible {
     package let description: String
@@ -10,8 +10,10 @@ package final class ServerProgram {
 
   private var processID: pid_t = 0
 
-  /// Starts the program at `path`; what it writes goes to the file at `log`.
-  package init(_ path: String, _ arguments: [String], log: String) throws {
+  /// Starts the program at `path`; what it writes goes to the file at `log`. Without an `environment` it has ours.
+  package init(
+    _ path: String, _ arguments: [String], environment: [String: String]? = nil, log: String
+  ) throws {
     var actions = unsafe posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&actions)
     defer { unsafe posix_spawn_file_actions_destroy(&actions) }
@@ -27,8 +29,12 @@ package final class ServerProgram {
     unsafe posix_spawnattr_setsigmask(&attributes, &signals)
     unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
     var words = unsafe ([path] + arguments).map { unsafe strdup($0) } + [nil]
-    defer { unsafe words.forEach { unsafe free($0) } }
-    let result = unsafe posix_spawn(&processID, path, &actions, &attributes, &words, environ)
+    var variables = unsafe (environment ?? [:]).map { unsafe strdup("\($0.key)=\($0.value)") } + [nil]
+    defer { unsafe (words + variables).forEach { unsafe free($0) } }
+    let result =
+      environment == nil
+      ? unsafe posix_spawn(&processID, path, &actions, &attributes, &words, environ)
+      : unsafe posix_spawn(&processID, path, &actions, &attributes, &words, &variables)
     guard result == 0 else {
       throw Failure(description: "\(path) wasn't started: \(Errno(rawValue: result)); is it installed?")
     }
@@ -36,13 +42,22 @@ package final class ServerProgram {
 
   deinit { stop() }
 
+  /// What it ended with, as wait(2) tells it; nil before.
+  package private(set) var waitStatus: Int32?
+
   /// Whether it still runs.
   package var isRunning: Bool {
     guard processID > 0 else { return false }
     var status: Int32 = 0
     if unsafe waitpid(processID, &status, WNOHANG) == 0 { return true }
     processID = 0
+    waitStatus = status
     return false
+  }
+
+  /// Asks it to end.
+  package func terminate() {
+    if processID > 0 { kill(processID, SIGTERM) }
   }
 
   /// Ends the program and waits until it is gone.

@@ -11,6 +11,7 @@ package struct Agent: ~Copyable {
   private let manager: ServiceManager?
   private let description: String
   private let once: Bool
+  private let shutdown: ShutdownSignal?
   private let log: Log
 
   /// The agent that the environment configures; `once` for one report at once instead of the loop.
@@ -27,6 +28,7 @@ package struct Agent: ~Copyable {
       "reports about \(configuration.thingName ?? "no thing in particular") every "
       + "\(configuration.interval.inSeconds) s over \(publisher.transport)"
     self.once = once
+    shutdown = time.shutdownSignal
     self.log = log
     handler = PublishMetricsHandler(configuration, publisher: publisher, time: pacer, log: log)
   }
@@ -46,7 +48,7 @@ package struct Agent: ~Copyable {
       log.info("Ends: \(String(decoding: response.body, as: UTF8.self)).")
       return true
     } catch let failure as InvocationFailure {
-      log.error(failure.message)
+      if shutdown?.isRequested == true { log.info(failure.message) } else { log.error(failure.message) }
       return !once
     }
   }

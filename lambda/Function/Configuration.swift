@@ -98,9 +98,11 @@ package struct Configuration: Sendable {
   }
 
   /// A collector of what is to be reported.
-  func collector(log: Log) -> Collector {
-    Collector(
+  func collector(log: Log, or shutdown: ShutdownSignal?) -> Collector {
+    var collector = Collector(
       procfs: ProcRoot(procfsPath), log: log, maximumListSize: limits.maximumListSize,
       systemMetrics: customMetrics, command: metricsCommand)
+    collector.shutdownSignal = shutdown
+    return collector
   }
 }

@@ -39,7 +39,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     self.publisher = publisher
     self.time = time
     self.log = log
-    collector = configuration.collector(log: log)
+    collector = configuration.collector(log: log, or: time.shutdownSignal)
     openState()
   }
 
@@ -48,10 +48,12 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     with configuration: Configuration, publisher: any Publisher, time: any TimeKeeper
   ) {
     let isOtherState = configuration.stateDirectory != self.configuration.stateDirectory
+    // The counters of another network say nothing about what this one has counted since.
+    if configuration.procfsPath != self.configuration.procfsPath { baseline = nil }
     self.configuration = configuration
     self.publisher = publisher
     self.time = time
-    collector = configuration.collector(log: log)
+    collector = configuration.collector(log: log, or: time.shutdownSignal)
     if isOtherState { openState() }
     isResumed = true
   }
@@ -207,7 +209,9 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     } catch {
       summary.failed += 1
       summary.lastError = "\(error)"
-      log.error("Report \(id) was not published: \(error)")
+      // A stop is nothing that an operator could mend, and nothing is lost: the next report tells it.
+      let text = "Report \(id) was not published: \(error)"
+      if error.isOfStop { log.info(text) } else { log.error(text) }
     }
   }
 
@@ -226,6 +230,9 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
       summary.confirmations.unanswered += 1
       log.warn(
         "Device Defender didn't answer report \(id) within \(configuration.confirmationTime.inSeconds) s.")
+    case .stopped:
+      summary.confirmations.unanswered += 1
+      log.info("Asked to stop before Device Defender answered report \(id).")
     }
   }
 

@@ -8,6 +8,8 @@ package enum ReportConfirmation: Equatable, Sendable {
   case rejected(code: String, message: String)
   /// Nothing was heard in time.
   case unanswered
+  /// The process was asked to stop before anything was heard.
+  case stopped
 }
 
 /// A transport that hears what Device Defender makes of reports.

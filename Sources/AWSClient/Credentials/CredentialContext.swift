@@ -30,12 +30,13 @@ package struct CredentialContext {
   /// A context whose exchanges go over libcurl.
   package init(_ environment: Environment, time: any TimeKeeper, log: Log) throws(HTTPError) {
     var configuration = CurlExchange.Configuration(environment)
+    let isStopRequested = { time.shutdownSignal?.isRequested == true }
     self.environment = environment
-    exchange = try CurlExchange(configuration)
+    exchange = try CurlExchange(configuration, isStopRequested: isStopRequested)
     configuration.proxy = .none
-    directExchange = try CurlExchange(configuration)
+    directExchange = try CurlExchange(configuration, isStopRequested: isStopRequested)
     configuration.allowedAddresses = .credentialHosts
-    credentialHostExchange = try CurlExchange(configuration)
+    credentialHostExchange = try CurlExchange(configuration, isStopRequested: isStopRequested)
     self.time = time
     self.log = log
   }

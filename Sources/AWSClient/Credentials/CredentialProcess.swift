@@ -11,6 +11,7 @@ struct CredentialProcess {
   private static let longestTime: Duration = .seconds(60)
 
   let command: String
+  let shutdown: ShutdownSignal?
 
   func credentials(within timeout: Duration) throws(CredentialFailure) -> Credentials {
     let output: (bytes: [UInt8], errors: [UInt8], status: Int32)
@@ -67,7 +68,7 @@ struct CredentialProcess {
         break
       }
       // It has closed its output and is about to end.
-      guard BootTime.now < deadline else { throw .timedOut }
+      guard BootTime.now < min(deadline, shutdown?.graceEnd ?? deadline) else { throw .timedOut }
       _ = poll(nil, 0, 2)
     }
     return (bytes, errorBytes, status ?? 0)
@@ -80,11 +81,13 @@ struct CredentialProcess {
     var buffers: [[UInt8]] = [[], []]
     var descriptors = [output.rawValue, errors.rawValue]
     while descriptors != [-1, -1] {
-      let left = BootTime.now.duration(to: deadline).millisecondsForTimeout
+      let graceEnd = shutdown?.graceEnd
+      let left = BootTime.now.duration(to: min(deadline, graceEnd ?? deadline)).millisecondsForTimeout
       guard left > 0 else { throw .timedOut }
-      var waits = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-      _ = try retryingOnInterrupt { unsafe poll(&waits, 2, left) }
-      for (index, wait) in waits.enumerated() where wait.revents != 0 {
+      let stop = graceEnd == nil ? shutdown?.descriptor ?? -1 : -1
+      var waits = (descriptors + [stop]).map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+      _ = try retryingOnInterrupt { unsafe poll(&waits, 3, left) }
+      for (index, wait) in waits.prefix(2).enumerated() where wait.revents != 0 {
         let count =
           index == 0
           ? try output.read(into: &buffers[0], limit: 4_096)

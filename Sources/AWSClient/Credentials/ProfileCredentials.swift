@@ -85,7 +85,8 @@ package final class ProfileCredentials: CredentialSource {
     }
     if let keys = try staticKeys(profile, name) { return keys }
     if let command = profile["credential_process"] {
-      return try CredentialProcess(command: command).credentials(within: timeout)
+      return try CredentialProcess(command: command, shutdown: context.time.shutdownSignal)
+        .credentials(within: timeout)
     }
     if profile.keys.contains(where: { $0.hasPrefix("sso_") }) {
       throw CredentialFailure(

@@ -31,6 +31,15 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     self.attempts = attempts
   }
 
+  /// Whether it is the end of the process, and nothing else, that cut it short.
+  package var isOfStop: Bool {
+    switch cause {
+    case .exchange(.stopped): true
+    case .transport(let failure): failure.kind == .stopped
+    default: false
+    }
+  }
+
   /// The status of the last answer.
   package var status: Int? { serviceError?.status }
   /// AWS's code for the last answer.
@@ -132,12 +141,32 @@ package struct TransportFailure: Error, Equatable, Sendable {
   package let reason: String
   /// What to do about it, in whole sentences.
   package let advice: String
-  /// Whether the same may succeed a moment later.
-  package let isTransient: Bool
+  package let kind: Kind
 
-  package init(reason: String, advice: String, isTransient: Bool) {
+  package enum Kind: Sendable {
+    /// The same may succeed a moment later.
+    case transient
+    case permanent
+    /// The process was asked to stop.
+    case stopped
+  }
+
+  package init(reason: String, advice: String, _ kind: Kind) {
     self.reason = reason
     self.advice = advice
-    self.isTransient = isTransient
+    self.kind = kind
+  }
+
+  package init(reason: String, advice: String, isTransient: Bool) {
+    self.init(reason: reason, advice: advice, isTransient ? .transient : .permanent)
+  }
+
+  package var isTransient: Bool { kind == .transient }
+
+  /// The process was asked to stop before `what`, with the message on its way or not yet.
+  package static func stopped(before what: String, isUnderWay: Bool = false) -> TransportFailure {
+    TransportFailure(
+      reason: "the process was asked to stop before \(what)",
+      advice: isUnderWay ? "The message may have arrived all the same." : "It wasn't sent.", .stopped)
   }
 }

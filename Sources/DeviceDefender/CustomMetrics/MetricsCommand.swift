@@ -34,12 +34,13 @@ package struct MetricsCommand: Equatable, Sendable {
     left.path == right.path && left.timeout == right.timeout
   }
 
-  /// What the program says now; what is wrong with that is logged.
-  func metrics(log: Log) -> [CustomMetric] {
+  /// What the program says now; what is wrong with that is logged. It has little time once `shutdown` is requested.
+  func metrics(log: Log, or shutdown: ShutdownSignal?) -> [CustomMetric] {
     let output: [UInt8]
     do throws(ProgramError) {
       output = try outputOfProgram(
-        path, environment: environment, limit: Self.outputLimit, until: .now.advanced(by: timeout))
+        path, environment: environment, limit: Self.outputLimit, until: .now.advanced(by: timeout),
+        or: shutdown)
     } catch {
       log.warn("\(path): \(error); the report does without its metrics")
       return []

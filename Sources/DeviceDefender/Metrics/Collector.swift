@@ -13,6 +13,8 @@ package struct Collector: ~Copyable {
   private var udpSockets: UDPSockets
   private let systemMetrics: [SystemMetric]
   private let command: MetricsCommand?
+  /// What cuts short what is waited for in a snapshot.
+  package var shutdownSignal: ShutdownSignal?
   /// Metrics for which this machine has no sensor, so that the log says it once.
   private var withoutSensor: Set<CustomMetricName> = []
 
@@ -111,7 +113,7 @@ package struct Collector: ~Copyable {
         log.warn("\(error); the report does without")
       }
     }
-    for metric in command?.metrics(log: log) ?? [] {
+    for metric in command?.metrics(log: log, or: shutdownSignal) ?? [] {
       if names.insert(metric.name).inserted {
         snapshot.customMetrics.append(metric)
       } else {

@@ -200,7 +200,7 @@ class Nucleus:
         self.timers, self.timer_numbers = [], itertools.count()
         self.faults = collections.defaultdict(collections.deque)
         self.listener = None
-        self.state = None
+        self.state, self.component = None, None
         self.acknowledges = True
         self.listen()
 
@@ -379,6 +379,9 @@ class Nucleus:
             raise Refusal("InvalidArgumentsError", "no such state")
         self.state = arguments["state"]
         tell("state", state=self.state)
+        # Lite leaves it at that.
+        if self.state == "ERRORED" and self.component and not self.lite:
+            self.later(0, self.component.errored)
         return {}, False
 
     def configure(self, configuration):
@@ -453,7 +456,8 @@ class Component:
 
     def __init__(self, nucleus, command, environment, directory):
         self.nucleus, self.command, self.environment, self.directory = nucleus, command, environment, directory
-        self.process, self.stopping, self.errors = None, False, []
+        self.process, self.stopping, self.errors, self.is_errored = None, False, [], False
+        nucleus.component = self
 
     def start(self):
         self.stopping = False
@@ -486,13 +490,21 @@ class Component:
     def reap(self):
         status = self.process.wait()
         tell("exited", status=status)
-        if self.stopping or status == 0:
+        if self.is_errored:
+            self.is_errored = False
+        elif self.stopping or status == 0:
             return
         self.errors = [t for t in self.errors if t > time.monotonic() - 3600] + [time.monotonic()]
         if len(self.errors) >= 3:
             tell("broken")
         else:
             self.nucleus.later(1 if self.nucleus.lite else 0, self.start)
+
+    def errored(self):
+        """The component said so itself: the classic nucleus stops it, and starts it again unless that was the third time."""
+        if self.process.poll() is None and not self.stopping:
+            self.is_errored = True
+            self.stop()
 
     def stop(self):
         self.stopping = True

@@ -17,6 +17,13 @@ ACCESS = {"aws.greengrass.ipc.mqttproxy": {"policy": {
     "resources": ["$aws/things/*/defender/metrics/*"]}}}
 
 
+def is_static(path):
+    """Whether no dynamic linker is asked for (PT_INTERP, elf(5)), as in the release."""
+    data = pathlib.Path(path).read_bytes()
+    start, size, count = (int.from_bytes(data[at:at + n], "little") for at, n in ((32, 8), (54, 2), (56, 2)))
+    return all(int.from_bytes(data[start + i * size:start + i * size + 4], "little") != 3 for i in range(count))
+
+
 class Nucleus:
     def __init__(self, manner, configuration=None, arguments=(), component=None, environment=None):
         self.directory = pathlib.Path(tempfile.mkdtemp())

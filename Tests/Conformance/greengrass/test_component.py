@@ -12,7 +12,7 @@ import awsiot.greengrasscoreipc.clientv2 as aws
 from awsiot.greengrasscoreipc.model import QOS, UnauthorizedError
 
 import event_stream
-from nucleus import ACCESS, BOOTSTRAP, HERE, TOKEN, Nucleus
+from nucleus import ACCESS, BOOTSTRAP, HERE, TOKEN, Nucleus, is_static
 
 TOPIC = "$aws/things/t1/defender/metrics/json"
 FAST = {"SampleIntervalSeconds": 0.05, "MinimumIntervalSeconds": 0.05, "accessControl": ACCESS}
@@ -122,6 +122,21 @@ class Component(TestCase):
                 print(f"{manner}: first report {first['at'] - started['at']:.3f} s after the start, "
                       f"stopped {stopped['at'] - asked:.3f} s after SIGTERM")
 
+    def test_idles_in_little_memory(self):
+        for manner in MANNERS:
+            with self.subTest(manner):
+                nucleus = self.component(manner)
+                nucleus.do("start")
+                for _ in range(100):
+                    nucleus.next("publish")
+                nucleus.do("configure", configuration={"accessControl": ACCESS})
+                nucleus.next("get-configuration")
+                pid = nucleus.all("started")[0]["pid"]
+                memory = anonymous_kib(pid)
+                print(f"{manner}: {memory} KiB of anonymous memory after 100 reports")
+                # The release is one static file; another build has the loader's relocations on top.
+                self.assertLessEqual(memory, 1_024 if is_static(BOOTSTRAP) else 4_096)
+
     def test_stops_within_two_seconds_of_a_publish_that_is_not_answered(self):
         nucleus = self.component("classic")
         nucleus.do("fault", operation="PublishToIoTCore", fault="mute", count=100)
@@ -152,13 +167,62 @@ class Component(TestCase):
         self.assertEqual(len(nucleus.all("started")), 1)
 
     def test_starts_with_a_bad_configuration_and_waits_for_a_better_one(self):
-        nucleus = self.component("classic", {**FAST, "SampleIntervalSeconds": "often"})
+        nucleus = self.component("lite", {**FAST, "SampleIntervalSeconds": "often"})
         nucleus.do("start")
         while not any("SampleIntervalSeconds is 'often'" in line for line in nucleus.log()):
             nucleus.next("log")
+        self.assertEqual(nucleus.next("state")["state"], "ERRORED")
         nucleus.do("configure", configuration=FAST)
         nucleus.next("publish")
+        self.assertEqual(nucleus.next("state")["state"], "RUNNING")
         self.assertEqual(nucleus.all("exited"), [])
+
+    def test_has_the_classic_nucleus_fail_a_deployment_that_can_not_work(self):
+        nucleus = self.component("classic", {**FAST, "SampleIntervalSeconds": "often"})
+        nucleus.do("start")
+        nucleus.next("broken")
+        self.assertEqual([event["state"] for event in nucleus.all("state")], ["ERRORED"] * 3)
+        self.assertEqual([event["status"] for event in nucleus.all("exited")], [0] * 3)
+        self.assertEqual(nucleus.all("killed"), [])
+        # The deployment is rolled back, or another one comes.
+        nucleus.do("configure", configuration=FAST)
+        nucleus.do("start")
+        nucleus.next("publish")
+        self.assertEqual(nucleus.next("state")["state"], "RUNNING")
+
+    def test_waits_for_what_a_deployment_can_not_mend(self):
+        nucleus = self.component("classic")
+        directory = nucleus.directory / "not" / "there"
+        nucleus.do("configure", configuration={**FAST, "StateDirectory": str(directory)})
+        nucleus.do("start")
+        while not any("StateDirectory is" in line for line in nucleus.log()):
+            nucleus.next("log")
+        directory.parent.mkdir()
+        # Any news of the configuration has it looked at again.
+        nucleus.do("configure", configuration={**FAST, "StateDirectory": str(directory), "ReportNames": "short"})
+        nucleus.next("publish")
+        self.assertEqual(nucleus.all("exited"), [])
+        self.assertNotIn("ERRORED", [event["state"] for event in nucleus.all("state")])
+        self.assertEqual(nucleus.next("state")["state"], "RUNNING")
+
+    def test_says_once_that_it_runs_when_the_first_report_is_taken(self):
+        for manner in MANNERS:
+            with self.subTest(manner):
+                nucleus = self.component(manner)
+                nucleus.do("start")
+                for _ in range(5):
+                    nucleus.next("publish")
+                states = nucleus.all("state")
+                self.assertEqual([event["state"] for event in states], ["RUNNING"])
+                self.assertLess(nucleus.all("publish")[0]["at"], states[0]["at"])
+
+    def test_reports_where_the_nucleus_knows_no_states(self):
+        nucleus = self.component("lite")
+        nucleus.do("fault", operation="UpdateState", fault="refuse", error="ServiceError")
+        nucleus.do("start")
+        for _ in range(3):
+            nucleus.next("publish")
+        self.assertEqual([line for line in nucleus.log() if "[INFO]" not in line], [])
 
     def test_says_once_what_to_allow_and_reports_when_it_is_allowed(self):
         for manner in MANNERS:

@@ -73,7 +73,7 @@ package struct Component: ~Copyable {
       if let read = readConfiguration() {
         // A deployment tells of each key that it changes, and the first time already shows all of them.
         if let former, read == lastRead { return former }
-        if let plan = plan(read) {
+        if let plan = plan(read, after: former) {
           lastRead = read
           greengrass.retries.count = read.retryCount ?? GreengrassPublisher.RetryPolicy().count
           if former != nil { log.info("The component configuration has changed.") }
@@ -108,7 +108,7 @@ package struct Component: ~Copyable {
   }
 
   /// What to run with by `read`; nil, and an error in the log, where that can't be.
-  private mutating func plan(_ read: ComponentConfiguration) -> Plan? {
+  private mutating func plan(_ read: ComponentConfiguration, after former: Plan?) -> Plan? {
     for key in read.unknownKeys.sorted() {
       tell("The component configuration has the key '\(key)', which isn't known here and does nothing.")
     }
@@ -117,16 +117,32 @@ package struct Component: ~Copyable {
     let given = environment.all.merging(read.variables) { _, new in new }
     let variables = Environment(defaults.merging(given) { _, new in new })
     var mistakes = read.mistakes
+    var takesDeployment = !mistakes.isEmpty
     do {
       var configuration = try Configuration(variables)
       if mistakes.isEmpty { return try plan(&configuration, variables) }
     } catch let error as ConfigurationError {
       mistakes += error.mistakes.map { "\(read.name(of: $0.variable)) \($0.problem)" }
+      takesDeployment = takesDeployment || read.isAtFault(for: error)
     } catch {
       mistakes.append("\(error)")
     }
     log.error("The configuration can't be used: \(mistakes.joined(separator: "; ")).")
+    if takesDeployment, former == nil { tellErrored() }
     return nil
+  }
+
+  /// Tells the nucleus that this component can't do anything until there is another deployment.
+  ///
+  /// The classic nucleus starts it again twice and then gives up on it: the deployment that brought the mistake has failed and
+  /// is rolled back, where it says so, instead of leaving a fleet that looks well and reports nothing. A mistake that
+  /// the device may mend, such as a directory that isn't there yet, isn't told.
+  private func tellErrored() {
+    do throws(IPCError) {
+      _ = try client.call(.updateState(.errored), until: BootTime.now.advanced(by: Self.callTimeout))
+    } catch {
+      log.debug("The nucleus wasn't told that the configuration can't be used: \(error).")
+    }
   }
 
   private func plan(_ configuration: inout Configuration, _ variables: Environment) throws -> Plan {
@@ -166,6 +182,7 @@ struct ComponentTime: TimeKeeper {
 
   var wallTime: WallTime { time.wallTime }
   var bootTime: BootTime { time.bootTime }
+  var shutdownSignal: ShutdownSignal? { time.shutdownSignal }
 
   func sleep(until instant: BootTime) -> Wake {
     client.serve(until: instant) { updates.hasEvents } == .onTime ? .onTime : .shutdown

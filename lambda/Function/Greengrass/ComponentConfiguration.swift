@@ -30,6 +30,11 @@ package struct ComponentConfiguration: Equatable, Sendable {
     "StateDirectory": "DEFENDER_STATE_DIRECTORY",
     "ProcfsPath": "PROCFS_PATH",
   ]
+  /// Variables that are right or wrong by what is on the device, which no deployment says.
+  private static let variablesOfFiles: Set<String> = [
+    "DEFENDER_STATE_DIRECTORY", "DEFENDER_CUSTOM_METRICS_COMMAND", "DEFENDER_CERTIFICATE_FILE",
+    "DEFENDER_PRIVATE_KEY_FILE", "DEFENDER_PRIVATE_KEY_PASSWORD_FILE",
+  ]
   static let retryCountKey = "PublishRetryCount"
 
   /// Keys that are somebody else's: the nucleus's, those of AWS's component, and those of an imported Lambda function.
@@ -90,6 +95,11 @@ package struct ComponentConfiguration: Equatable, Sendable {
       return texts.count == elements.count ? texts.joined(separator: ",") : nil
     case .null, .object: return nil
     }
+  }
+
+  /// Whether only another deployment can mend what is wrong: a value of the component configuration itself.
+  package func isAtFault(for error: ConfigurationError) -> Bool {
+    error.mistakes.contains { variables[$0.variable] != nil && !Self.variablesOfFiles.contains($0.variable) }
   }
 
   /// The key of the component configuration that stands for `variable`, for messages; the variable itself where the

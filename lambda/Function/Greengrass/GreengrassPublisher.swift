@@ -29,6 +29,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
   /// What AWS IoT takes in one message.
   private static let maximumPayloadBytes = 131_072
   private static let attemptTimeout = Duration.seconds(10)
+  private static let stateTimeout = Duration.seconds(5)
   private static let endpoint = "the Greengrass nucleus"
 
   package let transport = "greengrass"
@@ -36,6 +37,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
   private let client: IPCClient
   private let time: any TimeKeeper
   private let log: Log
+  private var hasToldRunning = false
   /// The topic whose answers are heard, and where they come.
   private var answers: (topic: Topic, streams: [IPCSubscription])?
 
@@ -61,14 +63,13 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
       do throws(IPCError) {
         let limit = min(deadline, time.bootTime.advanced(by: Self.attemptTimeout))
         _ = try client.call(request, until: limit)
+        tellRunning()
         return PublishReceipt(status: nil, traceID: nil, requestID: nil, attempts: attempts)
       } catch {
         guard waitsForRetry(after: error, attempts: attempts, until: deadline) else {
-          let failure = TransportFailure(
-            reason: error.description, advice: advice(on: error, payload: payload, topic: topic),
-            isTransient: error.isTransient)
           throw PublishError(
-            .transport(failure), topic: topic, endpoint: Self.endpoint, attempts: attempts)
+            .transport(failure(error, payload: payload, topic: topic)), topic: topic,
+            endpoint: Self.endpoint, attempts: attempts)
         }
       }
     }
@@ -85,6 +86,13 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     return client.serve(until: next) == .onTime
   }
 
+  private func failure(_ error: IPCError, payload: [UInt8], topic: Topic) -> TransportFailure {
+    if error == .shutdown { return .stopped(before: "the nucleus answered", isUnderWay: true) }
+    return TransportFailure(
+      reason: error.description, advice: advice(on: error, payload: payload, topic: topic),
+      isTransient: error.isTransient)
+  }
+
   private func advice(on error: IPCError, payload: [UInt8], topic: Topic) -> String {
     let limit = IPCRequest.maximumPublishPayload(
       topic: topic.name, messageLimit: IPCRequest.messageLimitOfLite)
@@ -92,6 +100,19 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     return
       "Greengrass nucleus lite takes at most \(limit) bytes on this topic and hangs up on more, and the report has "
       + "\(payload.count): leave MaximumReportBytes to its default there."
+  }
+
+  /// Tells the nucleus, once, that the component does what it is for: a recipe with the lifecycle `startup` waits for that.
+  ///
+  /// Whatever comes of it, the reports matter more.
+  private func tellRunning() {
+    guard !hasToldRunning else { return }
+    hasToldRunning = true
+    do throws(IPCError) {
+      _ = try client.call(.updateState(.running), until: time.bootTime.advanced(by: Self.stateTimeout))
+    } catch {
+      log.debug("The nucleus wasn't told that the component runs: \(error).")
+    }
   }
 
   // MARK: What Device Defender answers
@@ -132,7 +153,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
       let end = client.serve(until: deadline) {
         streams.contains { $0.hasEvents } || streams.allSatisfy { $0.isRefused }
       }
-      guard end == .condition else { return .unanswered }
+      guard end == .condition else { return end == .shutdown ? .stopped : .unanswered }
     }
   }
 }

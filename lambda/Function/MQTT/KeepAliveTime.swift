@@ -15,6 +15,7 @@ package struct KeepAliveTime: TimeKeeper {
 
   package var wallTime: WallTime { time.wallTime }
   package var bootTime: BootTime { time.bootTime }
+  package var shutdownSignal: ShutdownSignal? { time.shutdownSignal }
 
   package func sleep(until instant: BootTime) -> Wake {
     while let ping = publisher.nextPing, ping < instant {

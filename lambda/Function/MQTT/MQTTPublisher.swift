@@ -36,6 +36,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
   /// How often a message is sent at most.
   private static let maximumAttempts = 4
   private static let rememberedAnswers = 16
+  private static let subscriptionRetryInterval = Duration.seconds(3_600)
 
   package let transport = "mqtt"
   private let connector: any BrokerConnector
@@ -49,6 +50,8 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
   private var answeredTopic: Topic?
   /// How often in a row the connection ended over a subscription: a policy without `iot:Subscribe` looks like that.
   private var lostSubscriptions = 0
+  /// When a subscription that the broker didn't allow is asked for again; nil where it is to be asked for at once.
+  private var nextSubscription: BootTime?
   private var announcedID: UInt64?
   private var answers: [ReportAnswer] = []
   private var connectionCount = 0
@@ -74,6 +77,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
     }
     let message = Message(topic: topic.name, payload: payload)
     var attempts = 0
+    var cause: TransportFailure?
     while true {
       do throws(TransportFailure) {
         let session = try session(for: topic, until: deadline)
@@ -82,11 +86,15 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
         delay.succeeded()
         return PublishReceipt(status: nil, traceID: nil, requestID: nil, attempts: attempts)
       } catch {
-        giveUpConnection()
-        let next = delay.notBefore ?? deadline
-        guard error.isTransient, attempts < Self.maximumAttempts, next < deadline else {
+        // An attempt that the deadline cut short says less than what failed before it.
+        let isCutShort = error.isTransient && time.bootTime >= deadline
+        let told = isCutShort ? cause ?? error : error
+        cause = told
+        guard error.isTransient, !isCutShort, attempts < Self.maximumAttempts, let next = delay.notBefore,
+          next < deadline, time.shutdownSignal?.isRequested != true
+        else {
           throw PublishError(
-            .transport(error), topic: topic, endpoint: connector.endpoint, attempts: attempts)
+            .transport(told), topic: topic, endpoint: connector.endpoint, attempts: attempts)
         }
         log.info(
           "Trying again in \(wholeMilliseconds(time.bootTime.duration(to: next))) ms: \(error.reason).")
@@ -111,6 +119,9 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
         take(arrival)
         if time.bootTime >= deadline { return .unanswered }
       }
+    } catch .stopped {
+      giveUpConnection()
+      return .stopped
     } catch {
       log.info("The connection ended before Device Defender answered report \(reportID): \(error).")
       giveUpConnection()
@@ -157,7 +168,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
       }
       throw .timedOut(waitingFor: "PUBACK")
     } catch {
-      throw failure(error, topic: message.topic)
+      throw lostConnection(error, topic: message.topic)
     }
   }
 
@@ -168,29 +179,47 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
       return session
     }
     if let next = delay.notBefore, next > time.bootTime {
-      guard next < deadline, time.sleep(until: next) == .onTime else {
+      guard next < deadline else {
         throw TransportFailure(
           reason:
             "the next attempt to connect is due in \(wholeMilliseconds(time.bootTime.duration(to: next))) ms",
           advice: "What failed before is in the log.", isTransient: false)
       }
+      guard time.sleep(until: next) == .onTime else {
+        guard time.shutdownSignal?.isRequested != true else {
+          throw .stopped(before: "the next attempt to connect")
+        }
+        throw TransportFailure(
+          reason: "another configuration came before the next attempt to connect",
+          advice: "The next report tells it.", .stopped)
+      }
     }
+    let session = try newSession(until: deadline, topic: topic)
+    self.session = session
+    try subscribe(session, topic, until: deadline)
+    return session
+  }
+
+  private func newSession(until deadline: BootTime, topic: Topic) throws(TransportFailure) -> Session {
     let limit = min(deadline, time.bootTime.advanced(by: settings.stepTimeout))
-    let stream = try connector.connect(until: limit)
+    let stream: any ByteStream
+    do throws(TransportFailure) {
+      stream = try connector.connect(until: limit)
+    } catch {
+      delay.failed(at: time.bootTime, using: &random)
+      throw error
+    }
     do throws(MQTTError) {
       let options = ConnectOptions(clientID: settings.clientID, keepAliveSeconds: settings.keepAliveSeconds)
       let session = try Session(over: stream, as: options, time: time, until: limit)
       connectionCount += 1
       log.debug(
         "Connected to \(connector.endpoint) as '\(settings.clientID)', connection \(connectionCount).")
-      self.session = session
+      return session
     } catch {
       stream.close()
-      throw failure(error, topic: topic.name)
+      throw lostConnection(error, topic: topic.name)
     }
-    guard let session else { throw failure(.connectionLost("no session"), topic: topic.name) }
-    try subscribe(session, topic, until: deadline)
-    return session
   }
 
   /// The session that there is, where the broker hasn't ended it meanwhile.
@@ -213,26 +242,34 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
   private func subscribe(
     _ session: Session, _ topic: Topic, until deadline: BootTime
   ) throws(TransportFailure) {
-    guard topic.isDeviceDefenders, answeredTopic != topic, lostSubscriptions < 2 else { return }
+    guard topic.isDeviceDefenders, answeredTopic != topic else { return }
+    if let nextSubscription, time.bootTime < nextSubscription { return }
     let limit = min(deadline, time.bootTime.advanced(by: settings.stepTimeout))
     do throws(MQTTError) {
       try session.subscribe(to: ["\(topic)/accepted", "\(topic)/rejected"], until: limit)
       answeredTopic = topic
       lostSubscriptions = 0
+      nextSubscription = nil
     } catch .subscriptionRefused(let filter) {
-      lostSubscriptions = 2
-      warnOfUnheardAnswers("the server refused the subscription to '\(filter)'")
+      putOffSubscription("the server refused the subscription to '\(filter)'")
     } catch {
-      lostSubscriptions += 1
-      if lostSubscriptions == 2 { warnOfUnheardAnswers("subscribing ended the connection twice: \(error)") }
-      throw failure(error, topic: topic.name)
+      switch error {
+      case .closedByServer, .connectionLost: lostSubscriptions += 1
+      default: break  // A network that is slow says nothing about a policy.
+      }
+      if lostSubscriptions == 2 { putOffSubscription("subscribing ended the connection twice: \(error)") }
+      throw lostConnection(error, topic: topic.name)
     }
   }
 
-  private func warnOfUnheardAnswers(_ reason: String) {
+  /// Goes on without the answers for an hour, since a policy may be amended.
+  private func putOffSubscription(_ reason: String) {
+    lostSubscriptions = 0
+    nextSubscription = time.bootTime.advanced(by: Self.subscriptionRetryInterval)
     log.warn(
       "Reports are published, but what Device Defender says about them won't be heard: \(reason). Allow "
-        + "iot:Subscribe and iot:Receive on its topics /accepted and /rejected.")
+        + "iot:Subscribe and iot:Receive on its topics /accepted and /rejected; it is tried again every hour."
+    )
   }
 
   private func takeWhatArrived(on session: Session) throws(MQTTError) {
@@ -258,6 +295,13 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
     session = nil
     answeredTopic = nil
     delay.failed(at: time.bootTime, using: &random)
+  }
+
+  /// Lets the connection go because of `error`; what to tell about it.
+  private func lostConnection(_ error: MQTTError, topic: String) -> TransportFailure {
+    let failure = failure(error, topic: topic)
+    giveUpConnection()
+    return failure
   }
 
   private func wholeMilliseconds(_ duration: Duration) -> Int { Int(duration.inSeconds * 1_000) }
@@ -287,6 +331,8 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
       advice = "Another client that connects as '\(settings.clientID)' would end the connection, too."
     case .subscriptionRefused, .timedOut:
       advice = "Check the network; the report is sent again with the same report id."
+    case .stopped(let what):
+      return .stopped(before: what, isUnderWay: session != nil)
     case .malformed, .unexpected:
       (advice, isTransient) = ("Check that the endpoint is AWS IoT's MQTT broker.", false)
     }

@@ -50,6 +50,8 @@ func openStream(
   do throws(HTTPError) {
     return CurlStream(
       try CurlConnection(to: broker.connectionURL, configuration, time: time, until: deadline))
+  } catch .stopped {
+    throw .stopped(before: "there was a connection to \(broker)")
   } catch {
     throw TransportFailure(
       reason: "\(error)", advice: adviceOnConnecting(error), isTransient: error.isTransient)

@@ -54,6 +54,7 @@ package final class WebSocketConnector: BrokerConnector {
       usedCredentials = found
       return try signer.mqttWebSocketTarget(host: broker.hostHeader, with: found, at: now)
     } catch {
+      if time.shutdownSignal?.isRequested == true { throw .stopped(before: "there were credentials") }
       throw TransportFailure(
         reason: "\(error)",
         advice: "A WebSocket needs AWS credentials, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
@@ -62,6 +63,7 @@ package final class WebSocketConnector: BrokerConnector {
   }
 
   private func failure(_ error: WebSocketFailure) -> TransportFailure {
+    if case .stream(.stopped) = error { return .stopped(before: "there was a WebSocket to \(broker)") }
     guard case .refused(let answer, _, _) = error else {
       return TransportFailure(reason: "\(error)", advice: "Check the network.", isTransient: true)
     }

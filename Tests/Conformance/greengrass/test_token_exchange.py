@@ -1,0 +1,73 @@
+"""A component that signs its own requests, with the credentials of the nucleus's Token Exchange Service."""
+import http.server
+import json
+import queue
+import threading
+import unittest
+
+from nucleus import ACCESS, BOOTSTRAP, Nucleus
+
+CONFIGURATION = {"SampleIntervalSeconds": 0.1, "MinimumIntervalSeconds": 0.1, "Transport": "https",
+                 "Topic": "own/{thing}/{format}", "accessControl": ACCESS}
+
+
+class DataPlane:
+    """Takes every message, and keeps the headers that it came with."""
+
+    def __init__(self):
+        self.requests = queue.Queue()
+        plane = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                plane.requests.put((self.path, dict(self.headers), json.loads(body)))
+                answer = b'{"message":"OK","traceId":"0"}'
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server.server_port}"
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class TokenExchange(unittest.TestCase):
+    def test_gives_the_credentials_that_reports_are_signed_with(self):
+        for manner in ("classic", "lite"):
+            with self.subTest(manner):
+                plane = DataPlane()
+                self.addCleanup(plane.close)
+                nucleus = Nucleus(manner, CONFIGURATION, ["--tes"], component=[BOOTSTRAP],
+                                  environment={"AWS_ENDPOINT_URL_IOT_DATA_PLANE": plane.url})
+                self.addCleanup(nucleus.close)
+                # The cloud doesn't answer at first: classic says 500 then, and lite 200 with the body `null`.
+                nucleus.do("fault", operation="tes", fault="mute", count=2)
+                nucleus.do("start")
+                path, headers, report = plane.requests.get(timeout=30)
+                self.assertEqual(path, "/topics/own%2Ft1%2Fjson?qos=1")
+                self.assertIn("Credential=ASIAEXAMPLE/", headers["Authorization"])
+                self.assertEqual(headers["X-Amz-Security-Token"], "made-up-too")
+                self.assertIn("header", report)
+                plane.requests.get(timeout=30)
+                # Credentials that are good for an hour aren't asked for again.
+                self.assertEqual([e["status"] for e in nucleus.all("tes")], [200 if manner == "lite" else 500] * 2 + [200])
+                self.assertEqual(nucleus.all("exited"), [])
+
+
+if __name__ == "__main__":
+    unittest.main()

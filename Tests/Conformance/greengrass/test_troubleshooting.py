@@ -1,0 +1,82 @@
+"""Each line that the troubleshooting table quotes is one that the component really logs, in the trouble that it is about."""
+import re
+import subprocess
+import sys
+import unittest
+
+from nucleus import ACCESS, BOOTSTRAP, HERE, Nucleus
+from test_component import FAST, Machine
+
+README = HERE.parents[2] / "lambda/greengrass/README.md"
+SHIM = HERE.parents[2] / "lambda/greengrass/greengrass_defender_agent.py"
+SLOW = {"SampleIntervalSeconds": 1, "MinimumIntervalSeconds": 1, "PublishRetryCount": 0}
+
+
+def quoted():
+    """What the first column of the table quotes, `…` standing for anything."""
+    section = README.read_text().split("## Troubleshooting")[1].split("\n## ")[0]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| ")]
+    return [text for cell in cells for text in re.findall(r"`([^`]+)`", cell)]
+
+
+def pattern(text):
+    return re.compile(".*".join(re.escape(part) for part in text.split("…")))
+
+
+class Troubleshooting(unittest.TestCase):
+    def setUp(self):
+        self.missing = quoted()
+
+    def see(self, *expected, manner="classic", configuration, faults=(), arguments=(), prepare=None):
+        """Runs a component in trouble until its log has the lines that begin so in the table."""
+        wanted = [next(text for text in quoted() if start in text) for start in expected]
+        nucleus = Nucleus(manner, configuration, arguments, component=[BOOTSTRAP])
+        self.addCleanup(nucleus.close)
+        for fault in faults:
+            nucleus.do("fault", **fault)
+        if prepare:
+            prepare(nucleus)
+        nucleus.do("start")
+        while not all(any(pattern(text).search(line) for line in nucleus.log()) for text in wanted):
+            nucleus.next("log")
+        self.missing = [text for text in self.missing if text not in wanted]
+
+    def test_quotes_the_log(self):
+        self.see("answered PublishToIoTCore to … with UnauthorizedError",
+                 "answered SubscribeToIoTCore to … with UnauthorizedError", configuration=SLOW)
+        self.see("refuses this component's token", configuration=SLOW, prepare=lambda n: n.do("forget-token"))
+        self.see("closed the connection before it accepted", manner="lite", configuration=SLOW,
+                 prepare=lambda n: n.do("forget-token"))
+        self.see("can't be reached at", configuration=SLOW, prepare=lambda n: n.do("restart", seconds=2))
+
+        def many_connections(nucleus):
+            machine = Machine(nucleus.directory)
+            machine.connect(300)
+            nucleus.do("configure", configuration={
+                **SLOW, "MaximumReportBytes": 100_000, "MaximumListSize": 1_000, "ProcfsPath": str(machine.path),
+                "accessControl": ACCESS})
+
+        self.see("nucleus lite takes at most", manner="lite", configuration=SLOW, prepare=many_connections)
+        self.see("with ServiceError", configuration={**SLOW, "accessControl": ACCESS},
+                 faults=[{"operation": "PublishToIoTCore", "fault": "refuse", "count": 100}])
+        self.see("Device Defender didn't answer report", configuration={**FAST, "ConfirmationSeconds": 0.1})
+        self.see("Device Defender rejected report", configuration=FAST, arguments=["--confirm", "rejected"])
+        self.see("The configuration can't be used:", configuration={**FAST, "ReportNames": "tiny"})
+        self.see_the_shim("the agent can't be started:")
+        self.assertEqual(self.missing, [], "quoted in the table, and never logged here")
+
+    def see_the_shim(self, start):
+        """The handler's own line, where no directory lets a file be executed: there is none at all."""
+        code = ("import importlib.util, sys, time; spec = importlib.util.spec_from_file_location('shim', sys.argv[1]);"
+                "module = importlib.util.module_from_spec(spec); spec.loader.exec_module(module); time.sleep(60)")
+        with subprocess.Popen([sys.executable, "-u", "-c", code, SHIM], stdout=subprocess.PIPE, text=True) as process:
+            # There is no `bootstrap` beside the shim in the sources.
+            line = process.stdout.readline()
+            process.kill()
+        (text,) = [text for text in self.missing if start in text]
+        self.assertRegex(line, pattern(text))
+        self.missing.remove(text)
+
+
+if __name__ == "__main__":
+    unittest.main()

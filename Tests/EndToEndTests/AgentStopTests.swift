@@ -1,0 +1,177 @@
+import Glibc
+import LambdaEmulator
+import Platform
+import Synchronization
+import TestSupport
+import Testing
+import WireFormats
+
+/// A network that loses a packet, and from then on everything.
+private final class FailingNetwork: Sendable {
+  private let isLost: @Sendable (Relay.Packet, _ count: Int) -> Bool
+  private let state = Mutex((counts: [String: Int](), hasFailed: false))
+
+  /// Fails at the first packet that `isLost`, which is told how many of its kind there were.
+  init(_ isLost: @escaping @Sendable (Relay.Packet, Int) -> Bool) {
+    self.isLost = isLost
+  }
+
+  func fate(_ packet: Relay.Packet) -> Relay.Fate {
+    state.withLock { state in
+      let count = state.counts["\(packet.direction) \(packet.type)", default: 0] + 1
+      state.counts["\(packet.direction) \(packet.type)"] = count
+      if isLost(packet, count) { state.hasFailed = true }
+      return state.hasFailed ? .drop : .pass
+    }
+  }
+
+  var hasFailed: Bool { state.withLock { $0.hasFailed } }
+}
+
+/// `defender agent` in a process of its own, which a test asks to end.
+///
+/// Without a task in between: on a busy machine one may run seconds later.
+private final class RunningAgent {
+  private let directory: TemporaryDirectory
+  private let program: ServerProgram
+
+  init(_ arguments: [String], _ environment: [String: String]) throws {
+    directory = try TemporaryDirectory()
+    let own = [
+      "DEFENDER_MINIMUM_INTERVAL_SECONDS": "0.01", "DEFENDER_JITTER": "0",
+      "AWS_EC2_METADATA_DISABLED": "true",
+    ]
+    program = try ServerProgram(
+      try BuiltProgram("defender").path, ["agent", "-t", "pump-7", "-i", "0.1"] + arguments,
+      environment: own.merging(environment) { $1 }, log: "\(directory.path)/log")
+  }
+
+  var log: String { String(decoding: (try? fileContents("\(directory.path)/log")) ?? [], as: UTF8.self) }
+
+  /// Waits for `condition`; an issue where it doesn't come in a minute, or the agent ends.
+  func wait(for condition: () -> Bool) {
+    let end = BootTime.now.advanced(by: .seconds(60))
+    while !condition() {
+      guard BootTime.now < end, program.isRunning else {
+        Issue.record("it never came to that: \(log)")
+        return
+      }
+      poll(nil, 0, 5)
+    }
+  }
+
+  /// Asks it to end; returns how long that took.
+  func stop() -> Duration {
+    let begin = BootTime.now
+    program.terminate()
+    let end = begin.advanced(by: .seconds(60))
+    while program.isRunning, BootTime.now < end { poll(nil, 0, 5) }
+    #expect(program.waitStatus == 0, "\(log)")
+    return begin.duration(to: .now)
+  }
+}
+
+@Suite struct `An agent that is asked to stop` {
+  /// What it waits for, and would wait for ten seconds or more.
+  enum Moment: CaseIterable {
+    case handshake, connectionAnswer, subscription, acknowledgement, confirmation
+  }
+
+  @Test(arguments: Moment.allCases)
+  func `ends in short whatever it waits for`(moment: Moment) throws {
+    let broker = try MosquittoBroker()
+    let responder = try DeviceDefenderResponder(port: broker.plainPort)
+    let network = FailingNetwork { packet, _ in
+      switch (moment, packet.direction, packet.type) {
+      // The relay takes the first bytes of TLS for a packet, too.
+      case (.handshake, .toServer, _): true
+      case (.connectionAnswer, .toClient, 2): true
+      case (.subscription, .toClient, 9): true
+      case (.acknowledgement, .toClient, 4): true
+      case (.confirmation, .toClient, 3): true
+      default: false
+      }
+    }
+    let isTLS = moment == .handshake
+    let relay = try Relay(.forward(to: isTLS ? broker.tlsPort : broker.plainPort)) { network.fate($0) }
+    defer {
+      relay.stop()
+      responder.stop()
+    }
+    // A confirmation that overtakes the acknowledgement would end the wait for it: so nobody confirms.
+    if moment == .acknowledgement { responder.setAnswering(false) }
+    let identity = [
+      "-r", broker.authority.certificateFile, "-c", broker.device.certificateFile, "-k",
+      broker.device.keyFile,
+    ]
+    let endpoint = "\(isTLS ? "localhost" : "mqtt://127.0.0.1"):\(relay.port)"
+    let agent = try RunningAgent(
+      ["-e", endpoint] + (isTLS ? identity : []), ["DEFENDER_CONFIRMATION_SECONDS": "300"])
+    agent.wait { network.hasFailed }
+    let took = agent.stop()
+    let log = agent.log
+    // A second of grace, a second of libcurl's own, and time for a busy machine; what is waited for takes 10 s.
+    #expect(took < .seconds(8), "\(log)")
+    #expect(log.contains("sked to stop") && !log.contains("[ERROR]") && !log.contains("[WARN]"), "\(log)")
+  }
+
+  @Test func `tells after its restart what the report that was cut short would have told`() throws {
+    let broker = try MosquittoBroker()
+    let responder = try DeviceDefenderResponder(port: broker.plainPort)
+    let network = FailingNetwork { packet, count in
+      packet.direction == .toServer && packet.type == 3 && count == 3
+    }
+    let relay = try Relay(.forward(to: broker.plainPort)) { network.fate($0) }
+    defer {
+      relay.stop()
+      responder.stop()
+    }
+    let machine = try Machine()
+    try machine.setBytesIn(1_000)
+    let state = try TemporaryDirectory()
+    let environment = ["PROCFS_PATH": machine.path, "DEFENDER_STATE_DIRECTORY": state.path]
+    let agent = try RunningAgent(["-e", "mqtt://127.0.0.1:\(relay.port)"], environment)
+    #expect(responder.waitForReports(1))
+    try machine.setBytesIn(5_000)
+    agent.wait { network.hasFailed }
+    _ = agent.stop()
+    #expect(responder.reports.count == 2, "\(agent.log)")
+
+    try machine.setBytesIn(6_000)
+    let again = try RunningAgent(["-e", "mqtt://127.0.0.1:\(broker.plainPort)"], environment)
+    #expect(responder.waitForReports(3))
+    again.wait { again.log.contains("accepted report") }
+    _ = again.stop()
+    let told = responder.reports.compactMap { report -> Int? in
+      report.report["metrics"]?["network_stats"]?["bytes_in"]?.integer()
+    }
+    #expect(told.count == responder.reports.count && told.reduce(0, +) == 5_000, "\(again.log)")
+    let ids = responder.reports.compactMap(\.id)
+    #expect(ids == ids.sorted() && Set(ids).count == ids.count)
+  }
+}
+
+/// A procfs whose network counters a test sets.
+private final class Machine: Sendable {
+  private let directory: TemporaryDirectory
+
+  init() throws {
+    directory = try TemporaryDirectory()
+    for name in ["tcp", "tcp6", "udp", "udp6"] {
+      try directory.write("net/\(name)", "  sl  local_address rem_address   st tx_queue rx_queue\n")
+    }
+    // The state is of one start of the system.
+    try directory.write("sys/kernel/random/boot_id", "c0ffee00-0000-4000-8000-000000000000\n")
+  }
+
+  var path: String { directory.path }
+
+  /// Sets the counter, of four digits: the agent reads meanwhile, and takes another file for another network.
+  func setBytesIn(_ bytes: Int) throws {
+    let zeros = Array(repeating: "0", count: 14).joined(separator: " ")
+    let text = "Inter-|   Receive  |  Transmit\n face |bytes    packets|bytes\n  eth0: \(bytes) 1 \(zeros)\n"
+    let descriptor = unsafe open("\(path)/net/dev", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw Errno.current }
+    try FileDescriptor(owning: descriptor).writeAll(Array(text.utf8))
+  }
+}
