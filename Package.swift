@@ -89,6 +89,18 @@ let package = Package(
       dependencies: ["CLinux", "CollectorReference", "DeviceDefender", "Platform", "WireFormats"],
       path: "Tests/Benchmarks/Collector", swiftSettings: strict),
 
+    .executableTarget(
+      name: "fleet-simulation",
+      dependencies: ["AWSClient", "DefenderFunction", "DeviceDefender", "Platform"],
+      path: "Tests/Fleet/Simulation", swiftSettings: strict),
+    .testTarget(
+      name: "FleetTests",
+      dependencies: [
+        "AWSClient", "DefenderFunction", "DeviceDefender", "HTTPClient", "LambdaRuntime", "MQTT", "Platform",
+        "TestSupport", "fleet-simulation",
+      ],
+      path: "Tests/Fleet/Tests", swiftSettings: strict),
+
     .target(
       name: "TestSupport",
       dependencies: ["CLinux", "COpenSSL", "HTTPClient", "MQTT", "Platform", "WireFormats"],

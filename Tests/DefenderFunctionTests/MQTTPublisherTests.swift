@@ -155,6 +155,14 @@ extension MQTTPublisher {
     #expect(relay.connectionCount == 3)
   }
 
+  @Test(arguments: [
+    ("Throttled", true), ("ThrottlingException", true), ("InvalidPayload", false), ("", false),
+  ])
+  func `knows a rejection that throttles`(code: String, isThrottling: Bool) {
+    #expect(ReportConfirmation.rejected(code: code, message: "Throttled").isThrottling == isThrottling)
+    #expect(!ReportConfirmation.accepted.isThrottling && !ReportConfirmation.unanswered.isThrottling)
+  }
+
   @Test func `says that nobody answered`() throws {
     let scene = try Scene()
     scene.responder.setAnswering(false)

@@ -13,6 +13,8 @@ private final class ScriptedPublisher: Publisher {
   let time: ManualTime
   /// Whether each publish in turn is acknowledged; all after the last are.
   var acknowledgements: [Bool] = []
+  /// Why a publish isn't.
+  var refusal = PublishError.Cause.exchange(.connectionLost("made up"))
   var timeTaken = Duration.milliseconds(100)
   private(set) var payloads: [JSONValue] = []
   private(set) var topics: [String] = []
@@ -31,8 +33,7 @@ private final class ScriptedPublisher: Publisher {
     time.advance(by: timeTaken)
     let isAcknowledged = acknowledgements.isEmpty || acknowledgements.removeFirst()
     guard isAcknowledged else {
-      let refusal = HTTPError.connectionLost("made up")
-      throw PublishError(.exchange(refusal), topic: topic, endpoint: "http://localhost", attempts: 1)
+      throw PublishError(refusal, topic: topic, endpoint: "http://localhost", attempts: 1)
     }
     return PublishReceipt(status: 200, traceID: "trace", requestID: nil, attempts: 1)
   }
@@ -187,6 +188,39 @@ private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
     let slept = stage.time.wakeUps.count
     _ = try stage.invoke("{}", seconds: 900)
     #expect(stage.time.wakeUps[slept] == next)
+  }
+
+  @Test func `takes another place in the interval when a report was throttled`() throws {
+    var stage = try Stage(["DEFENDER_JITTER": "0"])
+    stage.publisher.acknowledgements = [true, false, true]
+    stage.publisher.refusal = .refused(ServiceError(HTTPResponse(status: 429)))
+    _ = try stage.invoke(#"{"reports":4}"#, seconds: 3_600)
+    let gaps = zip(stage.time.wakeUps, stage.time.wakeUps.dropFirst()).map { $0.duration(to: $1) }
+    try #require(gaps.count == 3)
+    #expect(gaps[0] == .seconds(300) && gaps[2] == .seconds(300))
+    // Later only: Device Defender throttles what comes sooner than 300 s.
+    #expect(gaps[1] > .seconds(300) && gaps[1] < .seconds(600))
+    #expect(stage.lines.text.contains("throttled"))
+  }
+
+  @Test(arguments: [("1", 10.0), ("0", 10), ("1", 301), ("0", 301)])
+  func `keeps its distance to the last report of the process before it`(jitter: String, pause: Double) throws
+  {
+    let tree = try TemporaryDirectory()
+    try tree.write("sys/kernel/random/boot_id", "7d5ff60b-5a4e-4b7e-9d2e-0c7c6f0f3f51\n")
+    let variables = ["DEFENDER_STATE_DIRECTORY": "\(tree.path)/state", "DEFENDER_JITTER": jitter]
+    var first = try Stage(variables, over: tree)
+    _ = try first.invoke(#"{"reports":1}"#)
+    var second = try Stage(variables, over: tree)
+    second.time.advance(by: .seconds(pause))
+    let start = second.time.bootTime
+    _ = try second.invoke("{}", seconds: 1_800)
+    let wait = start.duration(to: try #require(second.time.wakeUps.first))
+    let share = jitter == "1" ? shareOfInterval(.seconds(300), thing: "thing") : .zero
+    #expect(wait + .seconds(pause) >= .seconds(300))
+    // The place in the interval stays; without one the wait is as short as it may be.
+    let late: Duration = jitter == "1" ? share + .seconds(300) : .seconds(291)
+    #expect(second.time.wakeUps.first == start.advanced(by: pause > 300 ? share : late))
   }
 
   @Test func `reports within the deadline, however short it is`() throws {

@@ -17,6 +17,34 @@ import Testing
     #expect(schedule.next == second(next))
   }
 
+  @Test func `moves on by less than an interval, and never back`() {
+    var generator = SystemRandomNumberGenerator()
+    var moves: Set<Duration> = []
+    for _ in 0..<100 {
+      var schedule = ReportSchedule(interval: .seconds(300), first: second(10))
+      schedule.moveOn(using: &generator)
+      let move = second(10).duration(to: schedule.next)
+      #expect(move >= .zero && move < .seconds(300))
+      moves.insert(move)
+    }
+    #expect(moves.count > 90)
+  }
+
+  @Test(arguments: [
+    // The number of the last report, and whether the next one waits an interval more than its share.
+    (UInt64(0), false), (1_000, false), (999_990, true), (1_000_000, true), (1_000_001, false), (.max, false),
+    (999_699, false),
+  ])
+  func `counts a last report only where it can be one`(lastReportID: UInt64, waits: Bool) {
+    let first = FirstReport(
+      interval: .seconds(300), lastReportID: lastReportID, now: WallTime(secondsSinceEpoch: 1_000_000))
+    let share = shareOfInterval(.seconds(300), thing: "thing")
+    #expect(
+      first.due(from: second(5), thing: "thing")
+        == second(5).advanced(by: waits ? share + .seconds(300) : share))
+    #expect((first.dueUnspread(from: second(5)) > second(5)) == waits)
+  }
+
   @Test func `is always ahead of the clock, however far it leapt`() {
     for now in [Int64.max / 2, Int64.max - 1_000_000_000_000] {
       var schedule = ReportSchedule(interval: .milliseconds(1), first: second(1))

@@ -22,6 +22,8 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
   private var collector: Collector
   private var baseline: Baseline?
   private var sequence = ReportSequence()
+  /// Where in the interval a thing goes whose report was throttled.
+  private var random: any RandomNumberGenerator
   /// Where baseline and report id outlive the process; nil where nobody asked for that.
   private var state: StateDirectory?
   private var hasPublished = false
@@ -33,9 +35,11 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
   private var hasWarnedOfInterval = false
 
   package init(
-    _ configuration: Configuration, publisher: any Publisher, time: any TimeKeeper, log: Log
+    _ configuration: Configuration, publisher: any Publisher, time: any TimeKeeper, log: Log,
+    random: any RandomNumberGenerator = SystemRandomNumberGenerator()
   ) {
     self.configuration = configuration
+    self.random = random
     self.publisher = publisher
     self.time = time
     self.log = log
@@ -135,10 +139,11 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
         break
       }
       let start = time.bootTime
+      var wasThrottled = false
       if work.isDryRun {
         dryBaseline = makeDryRun(work, since: dryBaseline, into: &summary)
       } else {
-        publish(work, before: end, into: &summary)
+        wasThrottled = publish(work, before: end, into: &summary)
         saveState()
       }
       made += 1
@@ -147,6 +152,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
       cycleTime = max(cycleTime, start.duration(to: now))
       if made == work.reports { break }
       schedule.advance(past: now)
+      if wasThrottled { moveOn(&schedule) }
     }
     if made == 0, summary.ended == .deadline {
       summary.lastError = "the deadline left no time for a report; give the function a longer timeout"
@@ -167,18 +173,33 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     if isResumed, let lastDue {
       return max(now, lastDue.advanced(by: work.interval))
     }
-    guard configuration.isSpread, work.reports == nil, !hasPublished, let thing = configuration.thingName
-    else {
-      return afterInterval ? now.advanced(by: work.interval) : now
-    }
-    // Where the deadline comes first, the share is taken of the time that there is: no invocation without a report.
+    let unspread = afterInterval ? now.advanced(by: work.interval) : now
+    guard work.reports == nil, !hasPublished else { return unspread }
     let room = now.duration(to: end) - Self.leastCycleTime
-    let first = now.advanced(by: shareOfInterval(max(.zero, min(work.interval, room)), thing: thing))
+    // Where the deadline comes first, the share is taken of the time that there is: no invocation without a report.
+    let isRoomy = room >= work.interval * 2
+    let firstReport = FirstReport(
+      interval: max(.zero, min(work.interval, room)), lastReportID: isRoomy ? sequence.last : 0,
+      now: time.wallTime)
+    guard configuration.isSpread, let thing = configuration.thingName else {
+      return max(unspread, firstReport.dueUnspread(from: now))
+    }
+    let first = firstReport.due(from: now, thing: thing)
     log.info("The first report is due in \(Int(now.duration(to: first).inSeconds)) s (DEFENDER_JITTER).")
     return first
   }
 
-  private mutating func publish(_ work: Work, before end: BootTime, into summary: inout InvocationSummary) {
+  private mutating func moveOn(_ schedule: inout ReportSchedule) {
+    schedule.moveOn(using: &random)
+    log.info(
+      "The report was throttled; the next one is due in \(Int(time.bootTime.duration(to: schedule.next).inSeconds)) s."
+    )
+  }
+
+  /// Makes a report and publishes it; returns whether it was throttled.
+  private mutating func publish(
+    _ work: Work, before end: BootTime, into summary: inout InvocationSummary
+  ) -> Bool {
     let snapshot = collector.snapshot()
     let id = sequence.next(at: time.wallTime)
     let report = Report(id: id, snapshot: snapshot, baseline: baseline, limits: configuration.limits)
@@ -187,7 +208,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
       if baseline == nil { acknowledge(snapshot) }
       summary.failed += 1
       summary.lastError = "no metric could be read; the log says why"
-      return
+      return false
     }
     let payload = report.encoded(as: work.format, names: work.names)
     let limit = min(end, time.bootTime.advanced(by: configuration.publishTimeout))
@@ -206,12 +227,14 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
         acknowledge(snapshot)
       }
       if let confirmation { note(confirmation, of: id, in: &summary) }
+      return confirmation?.isThrottling ?? false
     } catch {
       summary.failed += 1
       summary.lastError = "\(error)"
       // A stop is nothing that an operator could mend, and nothing is lost: the next report tells it.
       let text = "Report \(id) was not published: \(error)"
       if error.isOfStop { log.info(text) } else { log.error(text) }
+      return error.isThrottling
     }
   }
 

@@ -10,6 +10,14 @@ package enum ReportConfirmation: Equatable, Sendable {
   case unanswered
   /// The process was asked to stop before anything was heard.
   case stopped
+
+  /// Whether the account's quota was used up, or the device's own.
+  ///
+  /// AWS documents no list of Device Defender's codes; its services call this `Throttled` or `ThrottlingException`.
+  package var isThrottling: Bool {
+    guard case .rejected(let code, _) = self else { return false }
+    return code.lowercased().includes("throttl")
+  }
 }
 
 /// A transport that hears what Device Defender makes of reports.

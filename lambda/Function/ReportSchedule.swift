@@ -18,6 +18,46 @@ package struct ReportSchedule: Sendable {
     next = next.advanced(by: interval * missed)
     if next <= now { next = now.advanced(by: interval) }
   }
+
+  /// Moves the beat on by a random part of the interval.
+  ///
+  /// For a report that was throttled: the account's quota is used up in the second that this thing has, and without a
+  /// move it would be in each interval again. Later only, since Device Defender throttles two reports in less than 300 s.
+  package mutating func moveOn(using generator: inout some RandomNumberGenerator) {
+    next = next.advanced(by: interval * Double.random(in: 0..<1, using: &generator))
+  }
+}
+
+/// When the first report of a loop without an end is due, that of a new process.
+package struct FirstReport: Sendable {
+  /// How long ago the last report was made, by the process before this one; nil where nobody knows.
+  private let sinceLast: Duration?
+  private let interval: Duration
+
+  /// `lastReportID` is the number of the last report, the second in which it was made; 0 where there was none.
+  package init(interval: Duration, lastReportID: UInt64, now: WallTime) {
+    self.interval = interval
+    let second = Int64(exactly: lastReportID) ?? 0
+    // The report may have been made at the end of its second.
+    sinceLast = second > 0 ? WallTime(secondsSinceEpoch: second).duration(to: now) - .seconds(1) : nil
+  }
+
+  /// At this thing's share of the interval after `start`; an interval later where that would be less than an interval
+  /// after the last report: the place stays, and Device Defender throttles two reports in less than 300 s.
+  package func due(from start: BootTime, thing: String) -> BootTime {
+    let share = shareOfInterval(interval, thing: thing)
+    guard let sinceLast, isRecent, sinceLast + share < interval else { return start.advanced(by: share) }
+    return start.advanced(by: share + interval)
+  }
+
+  /// At once, or an interval after the last report, of a thing that isn't spread.
+  package func dueUnspread(from start: BootTime) -> BootTime {
+    guard let sinceLast, isRecent else { return start }
+    return start.advanced(by: interval - max(.zero, sinceLast))
+  }
+
+  /// Whether the last report was less than an interval ago; one that is still to come was dated by another clock.
+  private var isRecent: Bool { sinceLast.map { $0 >= .seconds(-1) && $0 < interval } ?? false }
 }
 
 /// A thing's share of `interval`, from its name alone: where in the interval its reports fall.

@@ -40,6 +40,8 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     }
   }
 
+  /// Whether the last answer was that there are too many requests.
+  package var isThrottling: Bool { serviceError?.retryReason == .throttling }
   /// The status of the last answer.
   package var status: Int? { serviceError?.status }
   /// AWS's code for the last answer.

@@ -1,0 +1,170 @@
+import AWSClient
+package import DefenderFunction
+import DeviceDefender
+package import Platform
+
+/// A device with `defender agent` or `bootstrap agent` on it, as the service sees it: when it connects, when it reports.
+///
+/// The decisions are the product's own types (`FirstReport`, `ReportSchedule`, `ReconnectDelay`, `StandardRetry`,
+/// `RetryQuota`). What is here is the order in which `PublishMetricsHandler`, `MQTTPublisher` and `HTTPSPublisher` ask
+/// them, since a million of those wouldn't fit into seconds; a test runs real ones beside this, on the same clock, and
+/// compares every moment.
+package struct Device: Sendable {
+  /// What all devices of a fleet have in common.
+  package struct Settings: Sendable {
+    package var interval = Duration.seconds(300)
+    /// `DEFENDER_JITTER`.
+    package var isSpread = true
+    package var transport = Transport.mqtt
+    package var delay = ReconnectDelay()
+    /// Whether a throttled report moves the device's place in the interval; the product always does.
+    package var movesOn = true
+    /// Whether the time of the last report outlives a restart (`DEFENDER_STATE_DIRECTORY`).
+    package var hasState = true
+
+    package init() {}
+
+    /// How long a report is tried for: `Configuration.publishTimeout`.
+    var publishTimeout: Duration { transport == .mqtt ? .seconds(30) : .seconds(10) }
+  }
+
+  /// What the service noticed of a device's wake-up.
+  package enum Event: Sendable {
+    case started
+    case refusedConnection
+    case report(Service.Answer)
+  }
+
+  private let name: String
+  private var generator: SeededGenerator
+  private var schedule: ReportSchedule
+  private var delay: ReconnectDelay
+  private var isConnected = false
+  private var retryQuota = RetryQuota()
+  /// How often the report under way was sent, and what the last retry of it took from the quota.
+  private var attempts = 0
+  private var lastCost: Int?
+  private var hasStarted = false
+  /// When the report under way is given up; nil between reports.
+  private var deadline: BootTime?
+  /// The number of the last report that was made: its second.
+  private var lastReportID: UInt64 = 0
+  package private(set) var lastAccepted: BootTime?
+  /// When it does something next.
+  package private(set) var wake: BootTime
+
+  package init(_ name: String, number: Int, start: BootTime, _ settings: Settings) {
+    self.name = name
+    generator = SeededGenerator(seed: UInt64(number))
+    delay = settings.delay
+    wake = start
+    schedule = ReportSchedule(interval: settings.interval, first: start)
+  }
+
+  /// Ends the process, and starts it again at `now`.
+  package mutating func restart(at now: BootTime, _ settings: Settings) {
+    isConnected = false
+    hasStarted = false
+    deadline = nil
+    attempts = 0
+    delay = settings.delay
+    retryQuota = RetryQuota()
+    if !settings.hasState { lastReportID = 0 }
+    wake = now
+  }
+
+  package mutating func loseConnection() { isConnected = false }
+
+  /// Does what is due at `wake`, whose time has come.
+  package mutating func run(_ settings: Settings, _ service: inout Service, _ note: (Event, BootTime) -> Void)
+  {
+    let now = wake
+    guard hasStarted else {
+      hasStarted = true
+      note(.started, now)
+      let firstReport = FirstReport(
+        interval: settings.interval, lastReportID: lastReportID, now: wallTime(now))
+      let first =
+        settings.isSpread
+        ? firstReport.due(from: now, thing: name)
+        // Without a saved baseline the first sample is one, which isn't published.
+        : lastReportID == 0 ? now.advanced(by: settings.interval) : firstReport.dueUnspread(from: now)
+      schedule = ReportSchedule(interval: settings.interval, first: first)
+      wake = first
+      return
+    }
+    if deadline == nil { lastReportID = UInt64(wallTime(now).secondsSinceEpoch) }
+    let deadline = deadline ?? now.advanced(by: settings.publishTimeout)
+    self.deadline = deadline
+    switch settings.transport {
+    case .mqtt: publishOverMQTT(at: now, until: deadline, settings, &service, note)
+    case .https, .greengrass: publishOverHTTPS(at: now, until: deadline, settings, &service, note)
+    }
+  }
+
+  private mutating func publishOverMQTT(
+    at now: BootTime, until deadline: BootTime, _ settings: Settings, _ service: inout Service,
+    _ note: (Event, BootTime) -> Void
+  ) {
+    // `MQTTPublisher` waits out the delay of an earlier report's failures before it connects.
+    if !isConnected, let next = delay.notBefore, next > now {
+      if next < deadline { wake = next } else { finishReport(at: now) }
+      return
+    }
+    if !isConnected {
+      guard service.connect(at: now) else {
+        note(.refusedConnection, now)
+        delay.failed(at: now, using: &generator)
+        guard let next = delay.notBefore, next < deadline else { return finishReport(at: now) }
+        wake = next
+        return
+      }
+      isConnected = true
+    }
+    delay.succeeded()
+    let answer = service.report(at: now, last: lastAccepted)
+    if answer == .accepted { lastAccepted = now }
+    note(.report(answer), now)
+    finishReport(at: now, movesOn: answer == .throttled && settings.movesOn)
+  }
+
+  private mutating func publishOverHTTPS(
+    at now: BootTime, until deadline: BootTime, _ settings: Settings, _ service: inout Service,
+    _ note: (Event, BootTime) -> Void
+  ) {
+    attempts += 1
+    var reason = RetryReason.transient
+    if service.isDown(at: now) {
+      note(.refusedConnection, now)
+    } else {
+      let answer = service.report(at: now, last: lastAccepted)
+      note(.report(answer), now)
+      if answer == .accepted {
+        retryQuota.giveBack(lastCost)
+        lastAccepted = now
+        return finishReport(at: now)
+      }
+      reason = .throttling
+    }
+    let left = now.duration(to: deadline)
+    if attempts < StandardRetry.maximumAttempts {
+      let delay = StandardRetry.delay(
+        afterAttempt: attempts, reason, random: .random(in: 0..<1, using: &generator))
+      if delay + HTTPSPublisher.shortestRetry <= left, let cost = retryQuota.take(for: reason) {
+        lastCost = cost
+        wake = now.advanced(by: delay)
+        return
+      }
+    }
+    finishReport(at: now, movesOn: reason == .throttling && settings.movesOn)
+  }
+
+  private mutating func finishReport(at now: BootTime, movesOn: Bool = false) {
+    deadline = nil
+    attempts = 0
+    lastCost = nil
+    schedule.advance(past: now)
+    if movesOn { schedule.moveOn(using: &generator) }
+    wake = schedule.next
+  }
+}

@@ -1,0 +1,207 @@
+package import Platform
+
+/// What happens to a fleet, and when.
+package struct Scenario: Sendable {
+  package var name: String
+  package var devices = 1_000_000
+  package var duration = Duration.seconds(2_400)
+  package var quotas = Service.Quotas()
+  package var settings = Device.Settings()
+  /// How long after the first device the last one starts.
+  package var startWithin = Duration.zero
+  /// All devices start again at this moment.
+  package var restart: Duration?
+  /// The endpoint refuses connections, and those that there are end.
+  package var outage: Range<Duration>?
+
+  package init(_ name: String) {
+    self.name = name
+  }
+
+  /// The same with fewer devices and quotas to match.
+  package func scaled(to devices: Int) -> Scenario {
+    var scenario = self
+    let factor = Double(devices) / 1_000_000
+    scenario.devices = Int(Double(self.devices) * factor)
+    scenario.quotas.reports *= factor
+    scenario.quotas.connects *= factor
+    return scenario
+  }
+}
+
+/// What the service saw, second by second.
+package struct Arrivals: Sendable {
+  package var reports: [Int]
+  package var refusedConnections: [Int]
+  package var throttled: [Int]
+  /// Devices of which no report was accepted in the last half of the time.
+  package var unheard = 0
+  /// How long after the outage, or the restart, the last device but one in a thousand had a report accepted; nil where
+  /// that didn't happen.
+  package var recovery: Duration?
+
+  init(seconds: Int) {
+    reports = [Int](repeating: 0, count: seconds)
+    refusedConnections = reports
+    throttled = reports
+  }
+}
+
+/// Devices on a virtual clock, which run in the order of time.
+package struct Fleet {
+  /// Devices by the quarter of a second in which they are due: a heap of a million would miss the cache at each step.
+  private static let slotNanoseconds: Int64 = 250_000_000
+
+  private let scenario: Scenario
+  private var service: Service
+  private var devices: [Device]
+  private var slots: [[UInt32]]
+  private var arrivals: Arrivals
+  private var recoveryTimes: [Int]
+
+  package init(_ scenario: Scenario) {
+    self.scenario = scenario
+    let outage = scenario.outage.map { moment($0.lowerBound)..<moment($0.upperBound) }
+    service = Service(scenario.quotas, outage: outage)
+    let seconds = Int(scenario.duration.components.seconds)
+    arrivals = Arrivals(seconds: seconds)
+    recoveryTimes = [Int](repeating: 0, count: seconds)
+    slots = [[UInt32]](repeating: [], count: seconds * 4)
+    let settings = scenario.settings
+    let within = scenario.startWithin
+    let count = scenario.devices
+    devices = (0..<count).map { number in
+      Device(
+        "device-\(number)", number: number, start: moment(within * (Double(number) / Double(count))), settings
+      )
+    }
+    for index in devices.indices { enter(UInt32(index)) }
+  }
+
+  package mutating func run() -> Arrivals {
+    for slot in slots.indices {
+      let start = BootTime(nanosecondsSinceBoot: Int64(slot) * Self.slotNanoseconds)
+      disturb(at: start)
+      var due = DueDevices(
+        slots[slot].map { Due(nanoseconds: devices[Int($0)].wake.nanosecondsSinceBoot, index: $0) })
+      slots[slot] = []
+      while let index = due.popFirst() {
+        runDevice(index)
+        let wake = devices[index].wake
+        if self.slot(of: wake) == slot {
+          due.insert(Due(nanoseconds: wake.nanosecondsSinceBoot, index: UInt32(index)))
+        } else {
+          enter(UInt32(index))
+        }
+      }
+    }
+    finish()
+    return arrivals
+  }
+
+  private mutating func disturb(at now: BootTime) {
+    if let restart = scenario.restart, now == moment(restart) {
+      for slot in slots.indices { slots[slot] = [] }
+      for index in devices.indices {
+        devices[index].restart(at: now, scenario.settings)
+        enter(UInt32(index))
+      }
+    }
+    if let outage = scenario.outage, now == moment(outage.lowerBound) {
+      for index in devices.indices { devices[index].loseConnection() }
+    }
+  }
+
+  private mutating func runDevice(_ index: Int) {
+    let before = devices[index].lastAccepted
+    let end = scenario.outage?.upperBound ?? scenario.restart
+    devices[index].run(scenario.settings, &service) { event, now in
+      let second = Int(now.nanosecondsSinceBoot / 1_000_000_000)
+      switch event {
+      case .started: break
+      case .refusedConnection: arrivals.refusedConnections[second] += 1
+      case .report(let answer):
+        arrivals.reports[second] += 1
+        if answer == .throttled { arrivals.throttled[second] += 1 }
+        if answer == .accepted, let end, now >= moment(end), before.map({ $0 < moment(end) }) ?? true {
+          recoveryTimes[second] += 1
+        }
+      }
+    }
+  }
+
+  private mutating func finish() {
+    let middle = moment(scenario.duration / 2)
+    arrivals.unheard = devices.count { ($0.lastAccepted ?? moment(.zero)) < middle }
+    guard let end = scenario.outage?.upperBound ?? scenario.restart else { return }
+    var heard = 0
+    for (second, count) in recoveryTimes.enumerated() {
+      heard += count
+      if heard >= devices.count - devices.count / 1_000 {
+        arrivals.recovery = .seconds(second + 1) - end
+        return
+      }
+    }
+  }
+
+  private mutating func enter(_ index: UInt32) {
+    let slot = slot(of: devices[Int(index)].wake)
+    if slots.indices.contains(slot) { slots[slot].append(index) }
+  }
+
+  private func slot(of time: BootTime) -> Int { Int(time.nanosecondsSinceBoot / Self.slotNanoseconds) }
+}
+
+/// A moment of the virtual clock.
+package func moment(_ time: Duration) -> BootTime { BootTime(nanosecondsSinceBoot: 0).advanced(by: time) }
+
+/// The date at a moment of the virtual clock.
+package func wallTime(_ moment: BootTime) -> WallTime {
+  WallTime(secondsSinceEpoch: 1_700_000_000).advanced(by: .nanoseconds(moment.nanosecondsSinceBoot))
+}
+
+/// A device and when it is due.
+private struct Due: Comparable {
+  let nanoseconds: Int64
+  let index: UInt32
+
+  static func < (left: Due, right: Due) -> Bool {
+    left.nanoseconds == right.nanoseconds
+      ? left.index < right.index : left.nanoseconds < right.nanoseconds
+  }
+}
+
+/// A heap of devices, the next one first; those of one moment in the order of their numbers.
+private struct DueDevices {
+  private var heap: [Due]
+
+  init(_ devices: [Due]) {
+    // Sorted is a heap already.
+    heap = devices.sorted()
+  }
+
+  mutating func insert(_ device: Due) {
+    heap.append(device)
+    var child = heap.count - 1
+    while child > 0, heap[child] < heap[(child - 1) / 2] {
+      heap.swapAt(child, (child - 1) / 2)
+      child = (child - 1) / 2
+    }
+  }
+
+  mutating func popFirst() -> Int? {
+    guard let last = heap.popLast() else { return nil }
+    guard let first = heap.first else { return Int(last.index) }
+    heap[0] = last
+    var parent = 0
+    while true {
+      var least = parent
+      let child = 2 * parent + 1
+      if child < heap.count, heap[child] < heap[least] { least = child }
+      if child + 1 < heap.count, heap[child + 1] < heap[least] { least = child + 1 }
+      if least == parent { return Int(first.index) }
+      heap.swapAt(parent, least)
+      parent = least
+    }
+  }
+}
