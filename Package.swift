@@ -146,6 +146,14 @@ let package = Package(
         "TestSupport", "WireFormats",
       ],
       swiftSettings: strict),
+    // Also built by Tests/Fuzz/run, which searches for what these replay.
+    .testTarget(
+      name: "FuzzTests",
+      dependencies: [
+        "AWSClient", "DefenderFunction", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaRuntime",
+        "MQTT", "Platform", "TestSupport", "WireFormats",
+      ],
+      swiftSettings: strict),
     .testTarget(
       name: "LambdaEmulatorTests",
       dependencies: [
@@ -158,7 +166,7 @@ let package = Package(
     .testTarget(
       name: "DefenderTests",
       dependencies: [
-        "defender", "Platform", "TestSupport",
+        "defender", "Platform", "TestSupport", "WireFormats",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),

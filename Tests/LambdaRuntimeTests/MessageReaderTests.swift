@@ -1,4 +1,3 @@
-import Foundation
 import TestSupport
 import Testing
 
@@ -156,18 +155,6 @@ struct MessageReaderTests {
       // However it is cut, the outcome is the same.
       #expect(read(bytes, packetSize: Int.random(in: 1...9, using: &random)) == whole)
       if case .success(let body) = whole { #expect(body.count <= 1_000) }
-    }
-  }
-
-  @Test func `reads the inputs of the fuzzer the same, however they are cut into packets`() throws {
-    let folder = fixturePath("fuzz/http")
-    let names = try FileManager.default.contentsOfDirectory(atPath: folder)
-    #expect(names.count >= 20)
-    for name in names.sorted() {
-      let input = try fixture("fuzz/http/\(name)").dropFirst()
-      let whole = read(Array(input), packetSize: 100_000)
-      let isSame = [1, 7].allSatisfy { read(Array(input), packetSize: $0) == whole }
-      #expect(isSame, "\(name)")
     }
   }
 

@@ -24,15 +24,21 @@ package func fileContents(_ path: String) throws(Errno) -> [UInt8] { try readFil
 
 /// The contents of the files in a folder below `Tests/Fixtures`.
 package func fixtureFiles(_ folder: String) throws(Errno) -> [[UInt8]] {
-  let path = fixturePath(folder)
-  guard let directory = unsafe opendir(path) else { throw Errno.current }
-  defer { unsafe closedir(directory) }
   var files: [[UInt8]] = []
+  for name in try fixtureNames(folder) { files.append(try fixture("\(folder)/\(name)")) }
+  return files
+}
+
+/// The names in a folder below `Tests/Fixtures`, sorted.
+package func fixtureNames(_ folder: String) throws(Errno) -> [String] {
+  guard let directory = unsafe opendir(fixturePath(folder)) else { throw Errno.current }
+  defer { unsafe closedir(directory) }
+  var names: [String] = []
   while let entry = unsafe readdir(directory) {
     let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
       unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
     }
-    if !name.hasPrefix(".") { files.append(try fixture("\(folder)/\(name)")) }
+    if !name.hasPrefix(".") { names.append(name) }
   }
-  return files
+  return names.sorted()
 }

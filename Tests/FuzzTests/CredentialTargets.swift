@@ -1,0 +1,39 @@
+@testable import AWSClient
+@testable import Platform
+
+/// The shared files: the config file up to a byte of 0, the credentials file behind it.
+let profiles = FuzzTarget("profiles") { input in
+  let parts = parts(of: input, upTo: 2)
+  let texts = (config: text(parts[0]), credentials: parts.count == 2 ? text(parts[1]) : "")
+  do {
+    let set = try ProfileSet(config: texts.config, credentials: texts.credentials)
+    for (name, profile) in set.profiles.merging(set.ssoSessions, uniquingKeysWith: { $1 }) {
+      try require(!name.isEmpty, "a profile without a name")
+      try require(profile.keys.allSatisfy { $0 == $0.lowercased() }, "a key in upper case")
+    }
+  } catch let error as ProfileError {
+    let lines = texts.config.utf8.count + texts.credentials.utf8.count + 2
+    try require((1...lines).contains(error.line), "a complaint about no line")
+  }
+}
+
+/// The documents that hold credentials: of containers, EC2, credential_process and AWS IoT in JSON, of STS in XML.
+let credentialDocuments = FuzzTarget("credential-documents") { input in
+  for keys in [CredentialKeys.container, .process, .iot] {
+    do {
+      let credentials = try Credentials(parsing: input, keys)
+      try require(!credentials.accessKeyID.isEmpty, "credentials without an id")
+      try require(!keys.areTemporary || credentials.sessionToken != nil, "no session token")
+    } catch let error as CredentialFailure {
+      try require(!error.reason.isEmpty, "a complaint without words")
+    }
+  }
+  let document = text(input)
+  for name in ["AccessKeyId", "SecretAccessKey", "SessionToken", "Code", "Message"] {
+    guard let found = xmlText(name, in: document) else { continue }
+    try require(found.utf8.count <= input.count, "an element longer than the document")
+  }
+  if let time = xmlText("Expiration", in: document).flatMap({ WallTime(iso8601: $0) }) {
+    try require(WallTime(iso8601: CivilTime(time).extendedFormat) == time, "a time that isn't itself")
+  }
+}

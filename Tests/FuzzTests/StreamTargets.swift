@@ -1,0 +1,115 @@
+@testable import DefenderFunction
+@testable import GreengrassIPC
+@testable import MQTT
+
+/// The event stream reader: in any pieces the same messages, or the same complaint, and what is read is written as it
+/// came. A second time with the input as the headers of a frame whose checksums are right.
+let eventStream = FuzzTarget("eventstream") { input in
+  for bytes in [input, framed(headers: input)] {
+    let (whole, complaint) = messages(in: bytes, piece: max(1, bytes.count))
+    let (inPieces, sameComplaint) = messages(in: bytes, piece: input.count % 13 + 1)
+    try require(whole == inPieces && complaint == sameComplaint, "the pieces change what is read")
+    var written: [UInt8] = []
+    for message in whole {
+      written += try message.encoded()
+      guard let rpc = try? RPCMessage(message) else { continue }
+      _ = (rpc.endsStream, rpc.errorName, rpc.errorText)
+    }
+    try require(bytes.starts(with: written), "what is written differs from what was read")
+  }
+}
+
+private func messages(in bytes: [UInt8], piece: Int) -> ([EventStreamMessage], EventStreamError?) {
+  var reader = EventStreamReader()
+  var messages: [EventStreamMessage] = []
+  do throws(EventStreamError) {
+    for start in stride(from: 0, to: bytes.count, by: piece) {
+      reader.append(Array(bytes[start..<min(start + piece, bytes.count)]))
+      while let message = try reader.nextMessage() { messages.append(message) }
+    }
+    return (messages, nil)
+  } catch {
+    return (messages, error)
+  }
+}
+
+private func framed(headers: [UInt8]) -> [UInt8] {
+  func bigEndian(_ value: UInt32) -> [UInt8] { (0..<4).map { UInt8(value >> UInt32(24 - 8 * $0) & 0xFF) } }
+  let lengths = bigEndian(UInt32(16 + headers.count)) + bigEndian(UInt32(headers.count))
+  let message = lengths + bigEndian(crc32(lengths)) + headers
+  return message + bigEndian(crc32(message))
+}
+
+/// The MQTT packet reader: in any pieces the same packets, or the same complaint at the same place.
+let mqttPackets = FuzzTarget("mqtt-packets") { input in
+  let (inPieces, complaint) = try packets(in: pieces(of: input))
+  // Byte by byte, so that a packet is refused at the same place whatever the pieces.
+  let (single, sameComplaint) = try packets(in: input.indices.dropFirst().map { input[$0...$0] })
+  try require(inPieces == single && complaint == sameComplaint, "the pieces change what is read")
+}
+
+private func packets(in pieces: [ArraySlice<UInt8>]) throws -> ([IncomingPacket], PacketError?) {
+  var reader = PacketReader(limit: 1_024)
+  var packets: [IncomingPacket] = []
+  do {
+    for piece in pieces {
+      reader.append(piece)
+      while let packet = try reader.next() { packets.append(packet) }
+      try require(reader.pendingCount <= 1_024 + 5, "more is kept than the limit")
+    }
+    return (packets, nil)
+  } catch let error as PacketError {
+    return (packets, error)
+  }
+}
+
+/// The reader of the answer to a WebSocket upgrade.
+let webSocketAnswer = FuzzTarget("websocket-answer") { input in
+  do {
+    let answer = try WebSocketAnswer(parsing: input)
+    try require((100...999).contains(answer.status), "a status that is none")
+    try require(
+      answer.fields.allSatisfy { !$0.value.hasPrefix(" ") && !$0.value.hasSuffix(" ") },
+      "blanks around a field's value")
+    _ = answer.hasToken("websocket", in: "upgrade")
+  } catch let error as WebSocketError {
+    try require(!error.reason.isEmpty, "a complaint without words")
+  }
+}
+
+/// The reader of WebSocket frames: in any pieces the same events, or the same complaint.
+let webSocketFrames = FuzzTarget("websocket-frames") { input in
+  let (inPieces, complaint) = events(in: pieces(of: input))
+  let (single, sameComplaint) = events(in: input.indices.dropFirst().map { input[$0...$0] })
+  try require(inPieces == single && complaint == sameComplaint, "the pieces change what is read")
+}
+
+/// What a reader makes of `pieces`, data joined, and the complaint it ended with.
+private func events(in pieces: [ArraySlice<UInt8>]) -> ([WebSocketEvent], WebSocketError?) {
+  var reader = WebSocketFrameReader()
+  var events: [WebSocketEvent] = []
+  do throws(WebSocketError) {
+    for piece in pieces {
+      reader.append(piece)
+      while let event = try reader.next() {
+        if case .data(let more) = event, case .data(let before)? = events.last {
+          events[events.count - 1] = .data(before + more)
+        } else {
+          events.append(event)
+        }
+      }
+    }
+    return (events, nil)
+  } catch {
+    return (events, error)
+  }
+}
+
+/// What Device Defender answers to a report: the topic up to a byte of 0, the payload behind it.
+let reportAnswers = FuzzTarget("report-answers") { input in
+  let parts = parts(of: input, upTo: 2)
+  guard let answer = ReportAnswer(on: text(parts[0]), payload: parts.count == 2 ? parts[1] : []) else {
+    return
+  }
+  try require(answer.confirmation != .unanswered, "an answer that says it is none")
+}
