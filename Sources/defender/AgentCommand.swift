@@ -16,10 +16,11 @@ struct AgentCommand: ParsableCommand {
       Every option can also be an environment variable, as bootstrap reads it; an option wins.
 
       Examples:
-        defender agent -e abc-ats.iot.eu-central-1.amazonaws.com -r AmazonRootCA1.pem -c device.pem -k device.key \
-      -id pump-7 -f json -i 300
+        defender agent -e abc-ats.iot.eu-central-1.amazonaws.com \\
+          -r AmazonRootCA1.pem -c device.pem -k device.key -id pump-7 -f json -i 300
         defender agent @agent_args.txt
-        defender agent -e abc-ats.iot.eu-central-1.amazonaws.com -t pump-7 --use-websocket -se eu-central-1
+        defender agent -e abc-ats.iot.eu-central-1.amazonaws.com -t pump-7 \\
+          --use-websocket -se eu-central-1
         defender agent --dry-run -f json -i 5
 
       Exit status: 0 it was asked to end; 1 with --once, the report wasn't published; 2 it couldn't start; 64 wrong \
@@ -32,12 +33,16 @@ struct AgentCommand: ParsableCommand {
   @Flag(help: "Make one report at once, publish it, and end.")
   var once = false
 
-  @Option(help: ArgumentHelp("The format of log lines: text or json.", valueName: "format"))
+  @Option(
+    help: ArgumentHelp("The format of log lines: text or json (default: text).", valueName: "format"),
+    completion: .list(["text", "json"]))
   var logFormat: String?
 
   @Option(
     help: ArgumentHelp(
-      "How much is logged: NoLogs, Fatal, Error, Warn, Info, Debug or Trace.", valueName: "level"))
+      "How much is logged: NoLogs, Fatal, Error, Warn, Info, Debug or Trace (default: Info).",
+      valueName: "level"),
+    completion: .list(["NoLogs", "Fatal", "Error", "Warn", "Info", "Debug", "Trace"]))
   var verbosity: String?
 
   func run() throws {
@@ -60,7 +65,12 @@ struct AgentCommand: ParsableCommand {
         let option = optionsByVariable[mistake.variable].map { "\($0) (or \(mistake.variable))" }
         return "\(option ?? mistake.variable) \(mistake.problem)"
       }
-      throw CommandFailure(mistakes.joined(separator: "\n  "), status: .notRun)
+      let endpoint = error.mistakes.contains { $0.variable == "DEFENDER_MQTT_ENDPOINT" }
+      let hint =
+        endpoint
+        ? "The account's endpoint: aws iot describe-endpoint --endpoint-type iot:Data-ATS"
+        : "The options: defender agent --help"
+      throw CommandFailure((mistakes + [hint]).joined(separator: "\n  "), status: .notRun)
     } catch {
       throw CommandFailure("\(error)", status: .notRun)
     }
@@ -110,17 +120,18 @@ struct AgentConnectionOptions: ParsableArguments {
   @Option(
     name: [.customShort("r"), .customLong("rootCA"), .customLong("ca")],
     help: ArgumentHelp(
-      "PEM file of the authorities to trust (default: Amazon's, then the system's).", valueName: "file"))
+      "PEM file of the authorities to trust (default: Amazon's, then the system's).", valueName: "file"),
+    completion: .file())
   var rootCA: String?
 
   @Option(
     name: [.customShort("c"), .customLong("cert"), .customLong("certificate")],
-    help: ArgumentHelp("PEM file of the device's certificate.", valueName: "file"))
+    help: ArgumentHelp("PEM file of the device's certificate.", valueName: "file"), completion: .file())
   var certificate: String?
 
   @Option(
     name: [.customShort("k"), .customLong("key"), .customLong("private-key")],
-    help: ArgumentHelp("PEM file of the certificate's private key.", valueName: "file"))
+    help: ArgumentHelp("PEM file of the certificate's private key.", valueName: "file"), completion: .file())
   var key: String?
 
   @Option(
@@ -150,23 +161,32 @@ struct AgentConnectionOptions: ParsableArguments {
     help: ArgumentHelp("The proxy's port.", valueName: "port"))
   var proxyPort: UInt16 = 8_080
 
-  @Option(help: ArgumentHelp("mqtt or https.", valueName: "transport"))
+  @Option(
+    help: ArgumentHelp("mqtt or https (default: mqtt).", valueName: "transport"),
+    completion: .list(["mqtt", "https"]))
   var transport: String?
 
   @Option(
     name: .customLong("connection"),
     help: ArgumentHelp(
-      "persistent: stay connected; per-report: connect for each report, with nothing open between.",
-      valueName: "mode"))
+      "persistent: stay connected; per-report: connect for each report, with nothing open between "
+        + "(default: persistent).",
+      valueName: "mode"),
+    completion: .list(["persistent", "per-report"]))
   var mode: String?
 
-  @Option(help: ArgumentHelp("The longest silence on a connection, 30 to 1200.", valueName: "seconds"))
+  @Option(
+    help: ArgumentHelp(
+      "The longest silence on a connection, 30 to 1200 (default: the interval and a minute).",
+      valueName: "seconds"))
   var keepAlive: Int?
 
   @Option(
     help: ArgumentHelp(
-      "What moves the deltas on: publish (the broker took the report) or accepted (Device Defender did).",
-      valueName: "event"))
+      "What moves the deltas on: publish (the broker took the report) or accepted (Device Defender did) "
+        + "(default: publish).",
+      valueName: "event"),
+    completion: .list(["publish", "accepted"]))
   var acknowledge: String?
 
   func set(_ variables: inout [String: String]) throws {
@@ -220,7 +240,8 @@ struct AgentReportOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The least interval allowed; Device Defender throttles below 300.", valueName: "seconds"))
+      "The least interval allowed; Device Defender throttles below 300 (default: 300).",
+      valueName: "seconds"))
   var minimumInterval: Double?
 
   @Flag(
@@ -228,7 +249,10 @@ struct AgentReportOptions: ParsableArguments {
     help: "Use the short names of fields.")
   var shortNames = false
 
-  @Option(name: [.customShort("f"), .long], help: ArgumentHelp("json or cbor.", valueName: "format"))
+  @Option(
+    name: [.customShort("f"), .long],
+    help: ArgumentHelp("json or cbor (default: json).", valueName: "format"),
+    completion: .list(["json", "cbor"]))
   var format: String?
 
   @Flag(
@@ -245,10 +269,13 @@ struct AgentReportOptions: ParsableArguments {
   var topic: String?
 
   @Option(
-    help: ArgumentHelp("Where deltas and report ids survive a restart.", valueName: "directory"))
+    help: ArgumentHelp(
+      "Where deltas and report ids survive a restart (default: nowhere).", valueName: "directory"),
+    completion: .directory)
   var stateDirectory: String?
 
-  @Option(help: ArgumentHelp("The procfs to read.", valueName: "path"))
+  @Option(
+    help: ArgumentHelp("The procfs to read (default: /proc).", valueName: "path"), completion: .directory)
   var procfs: String?
 
   func set(_ variables: inout [String: String], clientID: String?) throws {

@@ -8,11 +8,28 @@ struct Defender: AsyncParsableCommand {
     abstract: "Runs the AWS IoT Device Defender function on this machine.",
     discussion: """
       Without an AWS account: `defender invoke` and `defender emulator` bring a local Lambda and a local AWS IoT \
-      data plane, on 127.0.0.1 only, with credentials made up for the run.
+      data plane, on 127.0.0.1 only, with credentials made up for the run. With one: `defender agent` reports this \
+      device to Device Defender.
+
+      Examples:
+        defender invoke
+        defender help agent
+        source <(defender --generate-completion-script bash)
+
+      Exit status: 0 it went well; 1 the function failed, or AWS refused; 2 nothing was run or sent; 3 no answer came; \
+      64 wrong command line.
       """,
     version: versionText(of: "defender"),
     subcommands: [
       AgentCommand.self, InvokeCommand.self, EmulatorCommand.self, PublishCommand.self,
       SecurityProfileCommand.self,
     ])
+
+  /// What is wrong with a first word that is neither an option nor a command; nil where it is one.
+  static func complaint(about word: String) -> String? {
+    let commands = configuration.subcommands.compactMap { $0.configuration.commandName } + ["help"]
+    guard !word.hasPrefix("-"), !commands.contains(word) else { return nil }
+    let next = suggestion(for: word, among: commands).map { "Did you mean `defender \($0)`?" }
+    return "'\(word)' is no command. \(next ?? "There are \(commands.joined(separator: ", ")).")"
+  }
 }

@@ -27,7 +27,7 @@ struct EmulatorCommand: AsyncParsableCommand {
       Exit status: 0 it was asked to end; 2 it couldn't start; 64 wrong command line.
       """)
 
-  @Option(help: "The port on 127.0.0.1; 0 lets the system choose.")
+  @Option(help: "The port on 127.0.0.1, 0 to 65535; 0 lets the system choose.")
   var port = 9000
 
   @OptionGroup var options: FunctionOptions
@@ -50,7 +50,7 @@ struct EmulatorCommand: AsyncParsableCommand {
           for await _ in signals { break }
         }
       } catch let error as ServerError {
-        throw CommandFailure("\(error)", status: .notRun)
+        throw CommandFailure("\(error). Another port: --port, where 0 is any that is free.", status: .notRun)
       }
     }
   }

@@ -6,10 +6,11 @@ import Platform
 /// Which function is run, and for how long at most; what `invoke` and `emulator` have in common.
 struct FunctionOptions: ParsableArguments {
   @Option(
-    help: ArgumentHelp("The function's program (default: the one built beside this one).", valueName: "path"))
+    help: ArgumentHelp("The function's program (default: the one beside this one).", valueName: "path"),
+    completion: .file())
   var bootstrap: String?
 
-  @Option(help: ArgumentHelp("How long one invocation may take.", valueName: "seconds"))
+  @Option(help: ArgumentHelp("How long one invocation may take, 0.001 to 86400.", valueName: "seconds"))
   var timeout = 60.0
 
   func validate() throws {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import LambdaEmulator
 import Platform
 import WireFormats
@@ -31,7 +32,8 @@ struct InvokeCommand: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The event, or @ and the path of a file that holds it.", valueName: "json|@file"))
+      "The event, or @ and the path of a file that holds it.", valueName: "json|@file"),
+    completion: .custom { _, _, prefix in eventCompletions(of: prefix) })
   var event = #"{"reports":2,"interval_seconds":1}"#
 
   @OptionGroup var options: FunctionOptions
@@ -89,4 +91,22 @@ struct InvokeCommand: AsyncParsableCommand {
       throw CommandFailure("The event file '\(path)' can't be read: \(error).", status: .notRun)
     }
   }
+}
+
+/// What a shell offers for `--event`: the JSON files that `prefix` leads to, with their `@`.
+private func eventCompletions(of prefix: String) -> [String] {
+  let path = prefix.hasPrefix("@") ? String(prefix.dropFirst()) : prefix
+  let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
+  guard let directory = unsafe opendir(folder.isEmpty ? "." : folder) else { return [] }
+  defer { unsafe closedir(directory) }
+  var found: [String] = []
+  while let entry = unsafe readdir(directory) {
+    let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+      unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+    }
+    let isFolder = unsafe entry.pointee.d_type == UInt8(DT_DIR)
+    guard !name.hasPrefix("."), name.hasSuffix(".json") || isFolder else { continue }
+    found.append("@\(folder)\(name)\(isFolder ? "/" : "")")
+  }
+  return found.sorted()
 }

@@ -21,8 +21,9 @@ struct PublishCommand: ParsableCommand {
 
       Examples:
         defender publish --topic sensors/pump-7 --payload '{"temperature":21.5}'
-        defender publish --topic '$aws/rules/archive/pump 7' --payload-file report.cbor --qos 0
-        collect | defender publish --topic sensors/pump-7 --payload-file -
+        defender publish --topic '$aws/rules/archive/pump 7' --qos 0 \\
+          --payload-file report.cbor
+        cat report | defender publish --topic sensors/pump-7 --payload-file -
         defender publish --topic t --endpoint https://127.0.0.1:8443
 
       The answer goes to standard output.
@@ -36,20 +37,25 @@ struct PublishCommand: ParsableCommand {
     help: ArgumentHelp("The topic, up to 256 bytes of UTF-8 and 7 slashes.", valueName: "topic"))
   var topic: String
 
-  @Option(parsing: .unconditional, help: ArgumentHelp("The payload.", valueName: "text"))
+  @Option(
+    parsing: .unconditional, help: ArgumentHelp("The payload (default: an empty one).", valueName: "text"))
   var payload: String?
 
   @Option(
-    help: ArgumentHelp("The file that holds the payload; - is standard input.", valueName: "file|-"))
+    help: ArgumentHelp("The file that holds the payload; - is standard input.", valueName: "file|-"),
+    completion: .file())
   var payloadFile: String?
 
-  @Option(help: ArgumentHelp("Quality of service: 0 or 1.", valueName: "0|1"))
+  @Option(
+    help: ArgumentHelp("Quality of service: 0 or 1.", valueName: "0|1"), completion: .list(["0", "1"]))
   var qos: UInt8 = 1
 
-  @Option(help: ArgumentHelp("Where to publish, such as https://127.0.0.1:8443.", valueName: "url"))
+  @Option(
+    help: ArgumentHelp(
+      "Where to publish, such as https://127.0.0.1:8443 (default: the region's endpoint).", valueName: "url"))
   var endpoint: String?
 
-  @Option(help: ArgumentHelp("How long it may take.", valueName: "seconds"))
+  @Option(help: ArgumentHelp("How long it may take, 0.001 to 86400.", valueName: "seconds"))
   var timeout = 30.0
 
   func validate() throws {

@@ -14,11 +14,13 @@ struct SecurityProfileCommand: ParsableCommand {
 
       Examples:
         defender security-profile --name fleet
-        defender security-profile --custom-metrics cpu_usage,memory_usage --detect retain
+        defender security-profile --custom-metrics cpu_usage,uptime --detect retain
         defender security-profile | sh
 
       To use the profile, attach it: aws iot attach-security-profile --security-profile-name fleet \
       --security-profile-target-arn arn:aws:iot:REGION:ACCOUNT:all/registered-things
+
+      Exit status: 0 the commands were printed; 64 wrong command line.
       """)
 
   enum Detection: String, CaseIterable, ExpressibleByArgument {
@@ -30,7 +32,11 @@ struct SecurityProfileCommand: ParsableCommand {
 
   @Option(
     name: [.customLong("custom-metrics"), .customLong("cm", withSingleDash: true)],
-    help: ArgumentHelp("Custom metrics, as DEFENDER_CUSTOM_METRICS has them.", valueName: "list"))
+    help: ArgumentHelp(
+      "Custom metrics, as DEFENDER_CUSTOM_METRICS has them (default: none): "
+        + "\(SystemMetric.names.joined(separator: ", ")).",
+      valueName: "list"),
+    completion: .list(SystemMetric.names))
   var customMetrics = ""
 
   @Option(help: "ml: alarms by ML Detect on each number; retain: keep the metrics and alarm about none.")

@@ -14,6 +14,9 @@ if arguments.first == "agent" {
   } catch {
     Defender.exit(withError: error)
   }
+} else if let word = arguments.first, let complaint = Defender.complaint(about: word) {
+  Console().error("defender: \(complaint)")
+  Defender.exit(withError: ExitCode.validationFailure)
 } else {
   await runCommand()
 }

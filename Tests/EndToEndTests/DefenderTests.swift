@@ -165,7 +165,10 @@ import WireFormats
       ["emulator", "--port", "\(server.port)"], environment: environment)
     #expect(run.status == .code(2))
     #expect(
-      run.errors == ["defender: can't listen on 127.0.0.1:\(server.port): Address already in use (errno 98)"])
+      run.errors == [
+        "defender: can't listen on 127.0.0.1:\(server.port): Address already in use (errno 98)."
+          + " Another port: --port, where 0 is any that is free."
+      ])
   }
 
   @Test(arguments: ["-1", "65536", "http"])

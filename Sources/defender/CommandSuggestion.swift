@@ -1,0 +1,24 @@
+/// What somebody meant who typed `word` where one of `commands` should stand; nil where nothing is like it.
+///
+/// The one that it begins, or the nearest by the number of letters to insert, delete or replace: a third of the word's.
+func suggestion(for word: String, among commands: [String]) -> String? {
+  if word.count > 1, let longer = commands.first(where: { $0.hasPrefix(word) }) { return longer }
+  let distances = commands.map { (command: $0, distance: editDistance(word, $0)) }
+  guard let nearest = distances.min(by: { $0.distance < $1.distance }) else { return nil }
+  return nearest.distance <= max(1, word.count / 3) ? nearest.command : nil
+}
+
+/// The Levenshtein distance of two words, a row of its table at a time.
+private func editDistance(_ left: String, _ right: String) -> Int {
+  let right = Array(right)
+  var row = Array(0...right.count)
+  for (index, letter) in left.enumerated() {
+    var next = [index + 1]
+    for (column, other) in right.enumerated() {
+      let replaced = row[column] + (letter == other ? 0 : 1)
+      next.append(min(replaced, row[column + 1] + 1, next[column] + 1))
+    }
+    row = next
+  }
+  return row[right.count]
+}

@@ -1,0 +1,81 @@
+import ArgumentParser
+import Testing
+import WireFormats
+
+@testable import defender
+
+/// What the program says of one of its commands, or of itself.
+struct CommandHelp: Sendable, CustomStringConvertible {
+  let help: JSONValue
+
+  var description: String { help["commandName"]?.string ?? "" }
+  var discussion: String { help["discussion"]?.string ?? "" }
+  var options: [JSONValue] { help["arguments"]?.array ?? [] }
+
+  /// The program itself, and its commands, as `--experimental-dump-help` tells them.
+  static let all: [CommandHelp] = {
+    do {
+      _ = try Defender.parseAsRoot(["--experimental-dump-help"])
+      return []
+    } catch {
+      let dump = try? JSONValue(parsing: Array(Defender.fullMessage(for: error).utf8))
+      guard let root = dump?["command"] else { return [] }
+      let commands = [root] + (root["subcommands"]?.array ?? [])
+      return commands.map(CommandHelp.init).filter { $0.description != "help" }
+    }
+  }()
+}
+
+@Suite struct `help texts` {
+  @Test func `are there for every command`() {
+    #expect(CommandHelp.all.count == Defender.configuration.subcommands.count + 1)
+  }
+
+  @Test(arguments: CommandHelp.all)
+  func `say what the command is for, how it is used, and what its exit status means`(command: CommandHelp) {
+    #expect(command.help["abstract"]?.string?.hasSuffix(".") == true)
+    #expect(command.discussion.contains("Examples:\n  "))
+    #expect(command.discussion.contains("Exit status: 0 "))
+  }
+
+  @Test(arguments: CommandHelp.all)
+  func `have examples that no terminal has to wrap`(command: CommandHelp) {
+    for line in command.discussion.split(separator: "\n") where line.hasPrefix("  ") {
+      #expect(line.count <= 79, "\(line)")
+    }
+  }
+
+  @Test(arguments: CommandHelp.all)
+  func `say what each option is for, and what it is without`(command: CommandHelp) throws {
+    // Without these there is nothing in their place.
+    let standAlone = [
+      "certificate", "private-key", "proxy-host", "payload-file", "endpoint", "custom-metrics",
+    ]
+    for option in command.options {
+      let name = option["names"]?.array?.last?["name"]?.string ?? option["valueName"]?.string ?? ""
+      let abstract = try #require(option["abstract"]?.string, "\(name) has no help")
+      #expect(abstract.hasSuffix("."), "\(name)")
+      guard option["kind"]?.string == "option", option["isOptional"]?.boolean == true,
+        !standAlone.contains(name)
+      else { continue }
+      let hasDefault = option["defaultValue"] != nil || abstract.contains("default: ")
+      #expect(hasDefault, "\(name) doesn't say what it is without")
+    }
+  }
+
+  @Test(
+    arguments: [
+      ("agnt", "agent"), ("invok", "invoke"), ("pub", "publish"), ("emulater", "emulator"), ("hlep", nil),
+      ("x", nil),
+    ])
+  func `suggest the command that was meant`(word: String, meant: String?) throws {
+    let complaint = try #require(Defender.complaint(about: word))
+    #expect(complaint.contains("Did you mean") == (meant != nil))
+    if let meant { #expect(complaint.contains("`defender \(meant)`")) }
+  }
+
+  @Test(arguments: ["agent", "help", "--help", "-h", "--version"])
+  func `leave what is a command alone`(word: String) {
+    #expect(Defender.complaint(about: word) == nil)
+  }
+}
