@@ -1,0 +1,171 @@
+"""What has to hold, whatever happens: kept by the servers as they answer."""
+import json
+import threading
+import time
+
+
+class Book:
+    """Log, reports and answers of everything that runs; every broken invariant is a breach."""
+
+    def __init__(self, secrets):
+        self.secrets, self.breaches, self.lock = secrets, [], threading.RLock()
+        self.lines, self.last_lines, self.gave_up_at = 0, [], 0.0
+
+    def breach(self, text):
+        with self.lock:
+            if len(self.breaches) < 100:
+                self.breaches.append(text)
+                print(f"BREACH {text}", flush=True)
+
+    def log(self, name, line):
+        with self.lock:
+            self.lines += 1
+            self.last_lines = self.last_lines[-39:] + [f"{name}: {line.rstrip()[:300]}"]
+            if "giving up" in line or "gave up" in line:
+                self.gave_up_at = time.monotonic()
+            self.check_secrets(line, f"the log of {name}")
+
+    def gave_up(self):
+        return time.monotonic() - self.gave_up_at < 5
+
+    def check_secrets(self, text, place):
+        for kind, secret in self.secrets.items():
+            if secret in text:
+                self.breach(f"{place} has the {kind}")
+
+
+class Reports:
+    """The reports of one program: their numbers increase, and their deltas add up to the counters.
+
+    What the program counts from is one of `bases`, ranges of the counter `bytes_in`, or None where it has no baseline. A
+    report with the delta `d` out of a snapshot at `s` shows that it counted from `s - d`. An acknowledgement that was
+    heard makes `s` the only base; one that may have been heard adds it; and after a restart what was saved is the base.
+    """
+
+    def __init__(self, name, book, scale=1):
+        self.name, self.book, self.scale = name, book, scale
+        self.bases, self.last_id, self.seen, self.published = [None], 0, {}, 0
+        self.earlier, self.acknowledged, self.may_lack = 0, {None}, False
+
+    def take(self, body, span):
+        """Checks a report that was made of a snapshot when the counter was within `span`; returns what to call when it
+        was answered."""
+        text = body.decode()
+        self.book.check_secrets(text, f"a report of {self.name}")
+        report = json.loads(text)
+        number = report["header"]["report_id"]
+        if number in self.seen:
+            if self.seen[number][0] != text:
+                self.breach(f"report {number} was sent again with other contents")
+            return self.seen[number][1]
+        if number <= self.last_id:
+            self.breach(f"report {number} came after {self.last_id}")
+        self.last_id = number
+        stats = report["metrics"].get("network_stats")
+        if stats is None:
+            self.check_lack(number)
+            answered = lambda heard: self.answered_without_stats(heard, span)
+        else:
+            base, now = self.with_stats(number, stats, span)
+            answered = lambda heard: self.answered(heard, base, now)
+        # What is sent again comes soon.
+        self.seen = dict(list(self.seen.items())[-20:]) | {number: (text, answered)}
+        self.earlier = span[1]
+        return answered
+
+    def check_lack(self, number):
+        if None not in self.bases and not self.may_lack:
+            self.breach(f"report {number} has no network_stats, and there was a baseline")
+
+    def with_stats(self, number, stats, span):
+        delta = stats["bytes_in"]
+        if self.scale > 1:
+            steps = delta // self.scale
+            wanted = {"bytes_in": steps * self.scale, "bytes_out": 2 * steps * self.scale,
+                      "packets_in": steps * 7, "packets_out": steps * 7}
+            if stats != wanted:
+                self.breach(f"report {number}: {stats} isn't of one moment")
+        met = [base for base in self.bases
+               if base and base[0] + delta <= span[1] and span[0] <= base[1] + delta]
+        if not met:
+            self.breach(f"report {number} tells {delta} bytes at {span}, counted from none of {self.bases}")
+            return span, span
+        base = (min(base[0] for base in met), max(base[1] for base in met))
+        now = (max(span[0], base[0] + delta), min(span[1], base[1] + delta))
+        return (now[0] - delta, now[1] - delta), now
+
+    def note(self, heard):
+        self.published += heard == "heard"
+        was_lacking, self.may_lack = self.may_lack, False
+        return was_lacking
+
+    def answered(self, heard, base, now):
+        self.note(heard)
+        self.bases = {"heard": [now], "maybe": [base, now], "unheard": [base]}[heard]
+        if heard != "unheard":
+            self.acknowledged.add(now)
+
+    def answered_without_stats(self, heard, span):
+        """The first report of all begins the deltas, if the counters could be read."""
+        was_lacking = self.note(heard)
+        if heard == "unheard" or None not in self.bases:
+            return
+        self.bases = [span] if heard == "heard" and not was_lacking else [*self.bases, span]
+        self.acknowledged.add(span)
+
+    def restarted(self, state, span):
+        """`state` is what the program that was ended had saved; it is what the next one goes on from."""
+        interfaces = (state or {}).get("interfaces")
+        saved = sum(each["bytes_in"] for each in interfaces) if interfaces else None
+        if saved is None and len(self.acknowledged) > 1 and state is not None:
+            self.breach(f"the saved baseline has gone: {state}")
+        if saved is not None and self.scale > 1 and not any(
+                each and each[0] <= saved <= each[1] for each in self.acknowledged):
+            self.breach(f"the saved baseline {saved} was never acknowledged")
+        self.bases = [None if saved is None else (saved, saved)]
+        self.last_id = (state or {}).get("last_report_id", 0)
+        self.seen, self.earlier = {}, span[0]
+
+    def breach(self, text):
+        self.book.breach(f"{self.name}: {text}")
+
+
+class Invocations:
+    """The Runtime API: an event is handed out until it is answered, and answered once."""
+
+    def __init__(self, plan, clock, book):
+        self.plan, self.clock, self.book = plan, clock, book
+        self.number, self.given_at, self.answered = 0, None, 0
+        self.lock = threading.Lock()
+
+    def answer(self, method, path, headers, body):
+        nothing = lambda heard: None
+        self.book.check_secrets(body.decode("utf-8", "replace"), "an answer of the function")
+        with self.lock:
+            if path.endswith("/invocation/next"):
+                return 200, self.head(), self.event(), nothing
+            if f"/invocation/soak-{self.number}/" in path and self.given_at:
+                self.answered += 1
+                self.given_at = None
+                self.number += 1
+                return 202, {}, b"", nothing
+        return 400, {}, b'{"errorType":"InvalidRequestID","errorMessage":"not now"}', nothing
+
+    def head(self):
+        if self.given_at is None:
+            self.given_at = time.monotonic()
+        deadline = time.time() + self.clock.offset + 30
+        return {"Lambda-Runtime-Aws-Request-Id": f"soak-{self.number}",
+                "Lambda-Runtime-Deadline-Ms": int(deadline * 1000),
+                "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:eu-west-1:123456789012:function:soak"}
+
+    def event(self):
+        # The same event each time that it is handed out.
+        kinds = [b'{"reports":1}', b'{"reports":3,"interval_seconds":0.1}', b'{"reports":1,"dry_run":true}', b"[", b""]
+        return kinds[[0, 1, 1, 0, 1, 2, 0, 1, 3][self.number % 9]]
+
+    def look(self):
+        given = self.given_at
+        if given and time.monotonic() - given > 150:
+            self.book.breach(f"the event soak-{self.number} isn't answered after 150 s")
+            self.given_at = None

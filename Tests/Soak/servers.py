@@ -1,0 +1,109 @@
+"""The other side of the wire, which fails as it is told: an HTTP server whose answers get lost, cut, late or wrong."""
+import socket
+import struct
+import threading
+import time
+
+# How sure it is that the client heard an answer that was given.
+HEARD, MAYBE, UNHEARD = "heard", "maybe", "unheard"
+
+
+class FaultyServer:
+    """Answers with what `answer(method, path, headers, body)` gives, or with a fault that `plan.draw()` names.
+
+    `answer` returns (status, headers, body, afterwards); `afterwards(heard)` is called once the answer went out.
+    """
+
+    def __init__(self, plan, answer, port=0):
+        self.plan, self.answer = plan, answer
+        self.listener = socket.create_server(("127.0.0.1", port), backlog=64)
+        self.port = self.listener.getsockname()[1]
+        self.connections, self.changed = 0, threading.Condition()
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            connection, _ = self.listener.accept()
+            self.count(1)
+            if self.plan.draw("refuse"):
+                self.reset(connection)
+                self.count(-1)
+            else:
+                threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        try:
+            with connection, connection.makefile("rb") as stream:
+                while request := self.request(stream):
+                    if not self.respond(connection, *request):
+                        return
+        except OSError:
+            pass  # The client has gone, or was killed.
+        finally:
+            self.count(-1)
+
+    def count(self, change):
+        with self.changed:
+            self.connections += change
+            self.changed.notify_all()
+
+    def wait_until_idle(self):
+        """Waits until what a client that was killed had sent is dealt with."""
+        # A connection that is still to be accepted: the loop takes it at once.
+        time.sleep(0.05)
+        with self.changed:
+            self.changed.wait_for(lambda: self.connections == 0, timeout=10)
+
+    @staticmethod
+    def request(stream):
+        line = stream.readline(65_536).decode("latin-1").split()
+        if len(line) != 3:
+            return None
+        headers = {}
+        while (field := stream.readline(65_536).decode("latin-1").strip()):
+            name, _, value = field.partition(":")
+            headers[name.lower()] = value.strip()
+        length = int(headers.get("content-length", 0))
+        body = stream.read(length)
+        return (line[0], line[1], headers, body) if len(body) == length else None
+
+    def respond(self, connection, method, path, headers, body):
+        """Whether the connection goes on."""
+        if self.plan.draw("error"):
+            status = self.plan.choose([500, 502, 503, 429])
+            self.send(connection, status, {}, b'{"message":"made up"}')
+            return True
+        if self.plan.draw("garbage"):
+            connection.sendall(bytes(self.plan.choose(range(256)) for _ in range(200)))
+            return False
+        if self.plan.draw("hang up"):
+            return self.reset(connection)
+        status, fields, answer, afterwards = self.answer(method, path, headers, body)
+        if self.plan.draw("lose"):
+            afterwards(UNHEARD)
+            return self.reset(connection)
+        if self.plan.draw("cut"):
+            afterwards(MAYBE)
+            connection.sendall(self.bytes(status, fields, answer)[: self.plan.choose(range(1, 60))])
+            return self.reset(connection)
+        if self.plan.draw("late"):
+            time.sleep(self.plan.choose([0.2, 1, 2]))
+        # Before it goes out: as soon as the client has it, there may be the next request.
+        afterwards(HEARD)
+        self.send(connection, status, fields, answer)
+        return True
+
+    @staticmethod
+    def bytes(status, fields, body):
+        head = [f"HTTP/1.1 {status} Reason", f"Content-Length: {len(body)}"]
+        head += [f"{name}: {value}" for name, value in fields.items()]
+        return "\r\n".join(head + ["", ""]).encode() + body
+
+    def send(self, connection, status, fields, body):
+        connection.sendall(self.bytes(status, fields, body))
+
+    @staticmethod
+    def reset(connection):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+        return False

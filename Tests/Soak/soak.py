@@ -1,0 +1,273 @@
+"""The soak: see Tests/Soak/run."""
+import argparse
+import fcntl
+import json
+import os
+import random
+import secrets
+import signal
+import socket
+import struct
+import sys
+import time
+
+import books
+import faults
+import programs
+import servers
+
+RATES = {
+    "runtime": {"refuse": 0.02, "error": 0.02, "garbage": 0.01, "hang up": 0.02, "lose": 0.02, "cut": 0.02, "late": 0.01},
+    "iot": {"refuse": 0.04, "error": 0.06, "garbage": 0.02, "hang up": 0.04, "lose": 0.05, "cut": 0.04, "late": 0.02},
+    "credentials": {"refuse": 0.05, "error": 0.05, "garbage": 0.03, "hang up": 0.03, "lose": 0.03, "cut": 0.03, "late": 0.02},
+}
+METRICS = """#!/bin/sh
+case $(cat "$(dirname "$0")/manner") in
+fail) echo broken >&2; exit 3 ;;
+garbage) head -c 300 /dev/urandom ;;
+hang) sleep 60 & sleep 60 ;;
+*) echo '{"queue_depth":[{"number":3}]}' ;;
+esac
+"""
+
+
+class Soak:
+    def __init__(self, arguments):
+        self.arguments, self.random = arguments, random.Random(arguments.seed)
+        self.directory = os.path.join(arguments.work, "soak")
+        os.mkdir(self.directory)
+        self.secrets = {"secret access key": secrets.token_urlsafe(30), "session token": secrets.token_urlsafe(60),
+                        "container's token": secrets.token_urlsafe(30)}
+        self.book = books.Book(self.secrets)
+        self.clock = faults.Clock(f"{self.directory}/clock")
+        self.tree = faults.Tree(f"{self.directory}/proc")
+        self.disks = {name: faults.Disk(f"{self.directory}/{name}") for name in ["function", "agent"]}
+        self.reports = {"function": books.Reports("function", self.book, faults.Tree.BYTES),
+                        "agent": books.Reports("agent", self.book)}
+        self.plans = {name: faults.Plan(arguments.seed, name, RATES[name.split()[0]])
+                      for name in ["runtime", "credentials", "iot function", "iot agent"]}
+        self.invocations = books.Invocations(self.plans["runtime"], self.clock, self.book)
+        self.runtime = servers.FaultyServer(self.plans["runtime"], self.invocations.answer)
+        self.iot = {name: servers.FaultyServer(self.plans[f"iot {name}"], self.publish) for name in self.reports}
+        self.credentials = servers.FaultyServer(self.plans["credentials"], self.credential)
+        self.happened = {}
+        self.make_metrics()
+        command = os.path.abspath(arguments.bootstrap)
+        self.programs = [
+            programs.Program("function", [command], self.environment("function", {
+                "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self.runtime.port}", "AWS_LAMBDA_LOG_LEVEL": "TRACE",
+                "PROCFS_PATH": self.tree.directory}), self.book),
+            programs.Program("agent", [command, "agent"], self.environment("agent", {
+                "SAMPLE_INTERVAL_SECONDS": "0.2", "DEFENDER_JITTER": "0", "AWS_LAMBDA_LOG_FORMAT": "JSON",
+                "DEFENDER_CUSTOM_METRICS": "cpu_usage,open_files",
+                "DEFENDER_CUSTOM_METRICS_COMMAND": f"{self.directory}/metrics"}), self.book)]
+        self.book.began = self.began
+
+    def environment(self, name, more):
+        return {"PATH": os.environ["PATH"], "AWS_IOT_THING_NAME": name, "DEFENDER_TOPIC": "soak/{thing}",
+                "AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL_IOT_DATA_PLANE": f"http://127.0.0.1:{self.iot[name].port}",
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://127.0.0.1:{self.credentials.port}/role",
+                "AWS_CONTAINER_AUTHORIZATION_TOKEN": self.secrets["container's token"], "AWS_EC2_METADATA_DISABLED": "true",
+                "DEFENDER_MINIMUM_INTERVAL_SECONDS": "0.05", "DEFENDER_STATE_DIRECTORY": f"{self.directory}/{name}/state",
+                "LD_PRELOAD": f"{self.arguments.work}/clock.so", "SOAK_CLOCK": f"{self.directory}/clock", **more}
+
+    def make_metrics(self):
+        self.set_manner("well")
+        with open(f"{self.directory}/metrics", "w") as script:
+            script.write(METRICS)
+        os.chmod(f"{self.directory}/metrics", 0o700)
+
+    def set_manner(self, manner):
+        with open(f"{self.directory}/manner", "w") as file:
+            file.write(manner)
+
+    def credential(self, method, path, headers, body):
+        if headers.get("authorization") != self.secrets["container's token"]:
+            return 403, {}, b"{}", lambda heard: None
+        # Under a minute they are asked for again with each report.
+        expiration = time.gmtime(time.time() + self.clock.offset + 45)
+        answer = {"AccessKeyId": "ASIASOAK", "SecretAccessKey": self.secrets["secret access key"],
+                  "Token": self.secrets["session token"], "Expiration": time.strftime("%Y-%m-%dT%H:%M:%SZ", expiration)}
+        return 200, {}, json.dumps(answer).encode(), lambda heard: None
+
+    def publish(self, method, path, headers, body):
+        name = path.split("?")[0].rpartition("%2F")[2]
+        reports = self.reports[name]
+        with self.book.lock:
+            span = self.span(name)
+            reports.may_lack |= name == "function" and self.tree.hidden is not None
+            answered = reports.take(body, span)
+        if name == "function":
+            self.tree.advance()
+
+        def afterwards(heard):
+            with self.book.lock:
+                answered(heard)
+        return 200, {"Content-Type": "application/json"}, b'{"message":"OK","traceId":"soak"}', afterwards
+
+    def span(self, name):
+        """Between what the counter was at the report before and what it is now."""
+        if name == "function":
+            # Nothing moves it while a snapshot is made.
+            return (self.tree.step * faults.Tree.BYTES,) * 2
+        with open("/proc/net/dev") as file:
+            now = int(file.read().split("lo:")[1].split()[0])
+        return (self.reports[name].earlier, now)
+
+    def began(self, program):
+        """A program is about to start: what it goes on from is what was saved."""
+        reports = self.reports[program.name]
+        self.iot[program.name].wait_until_idle()
+        with self.book.lock:
+            self.tree.show()
+            try:
+                state = programs.saved_state(f"{self.directory}/{program.name}/state")
+            except ValueError as error:
+                self.book.breach(f"{program.name}: state.json can't be read: {error}")
+                state = None
+            reports.restarted(state, (0, 0))
+            if program.name == "agent" and reports.bases == [None]:
+                # The agent's first sample is a baseline that isn't published.
+                reports.bases = [(0, 1 << 62)]
+            for name in os.listdir(f"{self.directory}/{program.name}/state") if state else []:
+                if "unusable" in name:
+                    self.book.breach(f"{program.name}: a saved state was found damaged: {name}")
+
+    def disturb(self):
+        """One thing happens that isn't a server's fault."""
+        program = self.random.choice(self.programs)
+        kind = self.random.choice(["kill", "kill", "freeze", "disk", "procfs", "clock", "clock", "metrics", "stop"])
+        self.happened[kind] = self.happened.get(kind, 0) + 1
+        if kind == "kill":
+            program.kill()
+            program.start(has_netlink=self.random.random() < 0.5)
+        elif kind == "stop":
+            program.stop()
+            program.start(has_netlink=self.random.random() < 0.5)
+        elif kind == "freeze":
+            program.is_frozen = True
+            program.process.send_signal(signal.SIGSTOP)
+            self.pause(self.random.choice([0.1, 1, 3]))
+            program.process.send_signal(signal.SIGCONT)
+            program.is_frozen = False
+        elif kind == "disk":
+            self.disks[program.name].fill()
+            self.pause(1)
+            if self.random.random() < 0.5:
+                program.kill()
+                program.start()
+                self.pause(1)
+            self.disks[program.name].free()
+        elif kind == "procfs":
+            with self.book.lock:
+                self.tree.hide(all_of_it=self.random.random() < 0.5)
+                self.reports["function"].may_lack = True
+            self.pause(1)
+            with self.book.lock:
+                self.tree.show()
+                self.reports["function"].may_lack = True
+        elif kind == "clock":
+            self.clock.set(self.random.choice([0, -3600, 3600, 30, -30, 86_400]))
+        else:
+            self.set_manner(self.random.choice(["fail", "garbage", "hang"]))
+            self.pause(0.5)
+            self.set_manner("well")
+
+    def pause(self, seconds):
+        """Lets time pass, and looks at everything meanwhile."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self.book.breaches:
+            self.look()
+            time.sleep(0.05)
+
+    def look(self):
+        for program in self.programs:
+            program.look()
+        self.invocations.look()
+        own = {program.process.pid for program in self.programs}
+        awake = {program.process.pid for program in self.programs if not program.is_frozen}
+        for process, parent, name in programs.zombies():
+            if parent in awake and not self.is_reaped_soon(process):
+                self.book.breach(f"a zombie: {name}, child of {parent}")
+            if parent == os.getpid() and process not in own:
+                os.waitpid(process, os.WNOHANG)
+
+    def is_reaped_soon(self, process):
+        """A child that has just ended is no zombie yet: its parent has five seconds."""
+        for _ in range(50):
+            time.sleep(0.1)
+            if process not in [each for each, _, _ in programs.zombies()]:
+                return True
+        return False
+
+    def calm(self):
+        """Nothing fails any more: both programs have to report within half a minute."""
+        for plan in self.plans.values():
+            plan.is_off = True
+        self.clock.set(0)
+        before = {name: reports.published for name, reports in self.reports.items()}
+        answered = self.invocations.answered
+        end = time.monotonic() + 60
+        while time.monotonic() < end and not self.book.breaches:
+            self.pause(0.5)
+            if self.invocations.answered > answered + 2 and all(
+                    reports.published > before[name] + 2 for name, reports in self.reports.items()):
+                break
+        else:
+            if not self.book.breaches:
+                self.book.breach("not everything reports again within a minute of the last fault")
+        for plan in self.plans.values():
+            plan.is_off = False
+
+    def run(self):
+        end = time.monotonic() + self.arguments.minutes * 60
+        for program in self.programs:
+            program.start()
+        round_end = time.monotonic()
+        while time.monotonic() < end and not self.book.breaches:
+            self.pause(self.random.choice([0.5, 1, 2]))
+            self.disturb()
+            if time.monotonic() > round_end + 20:
+                self.calm()
+                round_end = time.monotonic()
+        if not self.book.breaches:
+            self.calm()
+        for program in self.programs:
+            if not self.book.breaches:
+                program.stop()
+        self.tell()
+        return 1 if self.book.breaches else 0
+
+    def tell(self):
+        counts = {f"{name}: {fault}": count for name, plan in self.plans.items() for fault, count in plan.counts.items() if count}
+        print("faults:", ", ".join(f"{name} {count}" for name, count in {**counts, **self.happened}.items()))
+        for program in self.programs:
+            print(f"{program.name}: {program.starts} starts, {self.reports[program.name].published} reports acknowledged")
+        print(f"{self.invocations.answered} invocations answered, {self.book.lines} lines of log read")
+        missing = {"kill", "freeze", "disk", "procfs", "clock", "metrics", "stop"} - set(self.happened)
+        if missing and self.arguments.minutes >= 1:
+            print(f"not tried this time: {', '.join(sorted(missing))}")
+        if self.book.breaches:
+            print(*self.book.last_lines, sep="\n")
+        print(f"{len(self.book.breaches)} breaches; seed {self.arguments.seed}")
+
+
+def raise_loopback():
+    """ip link set lo up (netdevice(7): SIOCSIFFLAGS with IFF_UP)."""
+    with socket.socket() as any_socket:
+        fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh22x", b"lo", 1))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--work", required=True)
+    parser.add_argument("--bootstrap", required=True)
+    parser.add_argument("--minutes", type=float, default=1)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+    arguments = parser.parse_args()
+    print(f"seed {arguments.seed}, {arguments.minutes} min", flush=True)
+    raise_loopback()
+    sys.exit(Soak(arguments).run())
+
+
+main()
