@@ -1,0 +1,59 @@
+"""Checks what the pages name: tests that are cited, files, and links.
+
+A test is cited after the word "test" or "tests", or in the last column of a table that is headed "shown by". A file is
+named in docs/architecture.md. A link is any relative one.
+"""
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("lambda/**/*.md"), ROOT / "Tests/Fixtures/README.md"])
+SPAN = re.compile(r"`([^`]+)`")
+
+
+def known_tests():
+    names = set()
+    for file in ROOT.glob("Tests/**/*.swift"):
+        names |= set(re.findall(r"func `([^`]+)`\(", file.read_text()))
+    for file in ROOT.glob("Tests/**/test_*.py"):
+        names |= set(re.findall(r"def (test_\w+)\(", file.read_text()))
+    return names
+
+
+def cited_tests(text):
+    for citation in re.findall(r"\btests? ((?:`[^`]+`(?:,| and)?\s*)+)", text):
+        yield from (" ".join(name.split()) for name in SPAN.findall(citation))
+    is_table = False
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if not line.startswith("|"):
+            is_table = False
+        elif cells[-1] == "shown by":
+            is_table = True
+        elif is_table:
+            yield from SPAN.findall(cells[-1])
+
+
+def problems():
+    tests, cited = known_tests(), 0
+    for page in PAGES:
+        text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.S | re.M)
+        for name in cited_tests(text):
+            cited += 1
+            if name not in tests and not (ROOT / name).is_file():
+                yield f"{page.relative_to(ROOT)}: there is no test `{name}`"
+        for target in re.findall(r"\]\(([^)#:]+)\)", text):
+            if not (page.parent / target).exists():
+                yield f"{page.relative_to(ROOT)}: the link {target} leads nowhere"
+        if page.name == "architecture.md":
+            for name in SPAN.findall(text):
+                if "/" in name and not name.startswith("/") and not (ROOT / name).is_file():
+                    yield f"{page.relative_to(ROOT)}: there is no file {name}"
+    if cited < 30:
+        yield f"only {cited} citations were found; the pages have more"
+
+
+found = list(problems())
+print("\n".join(found) or "every test, file and link that the pages name is there")
+sys.exit(1 if found else 0)
