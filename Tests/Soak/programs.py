@@ -59,11 +59,8 @@ class Program:
         status = self.process.poll()
         if status is not None:
             return self.ended(status)
-        try:
-            now = self.figures()
-        except FileNotFoundError:
-            return
-        if time.monotonic() - self.started < 3:
+        now = self.figures()
+        if now is None or time.monotonic() - self.started < 3:
             return
         if self.first is None:
             self.first = now
@@ -80,10 +77,14 @@ class Program:
         self.start()
 
     def figures(self):
-        """Anonymous memory in KiB, and open descriptors."""
-        with open(f"/proc/{self.process.pid}/status") as status:
-            memory = int(re.search(r"RssAnon:\s+(\d+)", status.read())[1])
-        return memory, len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        """Anonymous memory in KiB, and open descriptors; None of a process that is just ending."""
+        try:
+            with open(f"/proc/{self.process.pid}/status") as status:
+                memory = re.search(r"RssAnon:\s+(\d+)", status.read())
+            descriptors = len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        except OSError:
+            return None
+        return (int(memory[1]), descriptors) if memory else None
 
 
 def zombies():

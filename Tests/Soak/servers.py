@@ -8,15 +8,12 @@ import time
 HEARD, MAYBE, UNHEARD = "heard", "maybe", "unheard"
 
 
-class FaultyServer:
-    """Answers with what `answer(method, path, headers, body)` gives, or with a fault that `plan.draw()` names.
+class Listener:
+    """Takes connections on a port of its own, or refuses them, and serves each on a thread."""
 
-    `answer` returns (status, headers, body, afterwards); `afterwards(heard)` is called once the answer went out.
-    """
-
-    def __init__(self, plan, answer, port=0):
-        self.plan, self.answer = plan, answer
-        self.listener = socket.create_server(("127.0.0.1", port), backlog=64)
+    def __init__(self, plan):
+        self.plan = plan
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.listener.getsockname()[1]
         self.connections, self.changed = 0, threading.Condition()
         threading.Thread(target=self.accept, daemon=True).start()
@@ -34,9 +31,7 @@ class FaultyServer:
     def serve(self, connection):
         try:
             with connection, connection.makefile("rb") as stream:
-                while request := self.request(stream):
-                    if not self.respond(connection, *request):
-                        return
+                self.talk(connection, stream)
         except OSError:
             pass  # The client has gone, or was killed.
         finally:
@@ -53,6 +48,28 @@ class FaultyServer:
         time.sleep(0.05)
         with self.changed:
             self.changed.wait_for(lambda: self.connections == 0, timeout=10)
+
+    @staticmethod
+    def reset(connection):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+        return False
+
+
+class FaultyServer(Listener):
+    """Answers with what `answer(method, path, headers, body)` gives, or with a fault that `plan.draw()` names.
+
+    `answer` returns (status, headers, body, afterwards); `afterwards(heard)` is called once the answer went out.
+    """
+
+    def __init__(self, plan, answer):
+        self.answer = answer
+        super().__init__(plan)
+
+    def talk(self, connection, stream):
+        while request := self.request(stream):
+            if not self.respond(connection, *request):
+                return
 
     @staticmethod
     def request(stream):
@@ -101,9 +118,3 @@ class FaultyServer:
 
     def send(self, connection, status, fields, body):
         connection.sendall(self.bytes(status, fields, body))
-
-    @staticmethod
-    def reset(connection):
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        connection.close()
-        return False

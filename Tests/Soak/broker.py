@@ -1,0 +1,79 @@
+"""An MQTT broker with AWS IoT's answers to reports behind it, which fails as it is told (MQTT 3.1.1, section 3)."""
+import json
+import time
+
+from servers import HEARD, UNHEARD, Listener
+
+
+class FaultyBroker(Listener):
+    """Hands each report to `take(body)`, and calls what that gives with whether its client heard of it."""
+
+    def __init__(self, plan, take):
+        self.take = take
+        super().__init__(plan)
+
+    def talk(self, connection, stream):
+        while packet := self.packet(stream):
+            if self.plan.draw("hang up"):
+                return self.reset(connection)
+            if self.plan.draw("garbage"):
+                return connection.sendall(bytes(self.plan.choose(range(256)) for _ in range(50)))
+            if self.plan.draw("late"):
+                time.sleep(self.plan.choose([0.2, 1, 2]))
+            kind, body = packet
+            if kind == 1:
+                connection.sendall(b"\x20\x02\x00" + (b"\x03" if self.plan.draw("error") else b"\x00"))
+            elif kind == 8:
+                refused = self.plan.draw("refuse subscription")
+                connection.sendall(b"\x90\x04" + body[:2] + (b"\x80\x80" if refused else b"\x01\x01"))
+            elif kind == 12:
+                connection.sendall(b"\xd0\x00")
+            elif kind == 14 or (kind == 3 and not self.publish(connection, body)):
+                return None
+
+    @staticmethod
+    def packet(stream):
+        """The kind and the body of the next packet; None where there is none."""
+        if not (first := stream.read(1)):
+            return None
+        length = shift = 0
+        while byte := stream.read(1):
+            length |= (byte[0] & 0x7F) << shift
+            shift += 7
+            if byte[0] < 0x80:
+                break
+        body = stream.read(length)
+        return (first[0] >> 4, body) if len(body) == length else None
+
+    def publish(self, connection, body):
+        """Whether the connection goes on."""
+        end = 2 + int.from_bytes(body[:2], "big")
+        topic, identifier, report = body[2:end], body[end : end + 2], body[end + 2 :]
+        answered = self.take(report)
+        acknowledgement = b"\x40\x02" + identifier
+        if self.plan.draw("lose"):
+            answered(UNHEARD)
+            return self.reset(connection)
+        if self.plan.draw("cut"):
+            answered(UNHEARD)
+            connection.sendall(acknowledgement[:3])
+            return self.reset(connection)
+        # Before it goes out: as soon as the client has it, there may be the next report.
+        answered(HEARD)
+        if self.plan.draw("only answer"):
+            acknowledgement = b""
+        elif self.plan.draw("no answer"):
+            connection.sendall(acknowledgement)
+            return True
+        connection.sendall(acknowledgement + self.answer(topic, json.loads(report)["header"]["report_id"]))
+        return True
+
+    def answer(self, topic, number):
+        reply, name = {"reportId": number, "status": "ACCEPTED"}, b"/accepted"
+        if self.plan.draw("reject"):
+            code = self.plan.choose(["Throttled", "InvalidPayload"])
+            reply |= {"status": "REJECTED", "statusDetails": {"ErrorCode": code, "ErrorMessage": "made up"}}
+            name = b"/rejected"
+        body = len(topic + name).to_bytes(2, "big") + topic + name + json.dumps(reply).encode()
+        length = bytes([len(body)]) if len(body) < 128 else bytes([len(body) & 0x7F | 0x80, len(body) >> 7])
+        return b"\x30" + length + body
