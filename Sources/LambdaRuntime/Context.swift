@@ -20,6 +20,8 @@ public struct Context: Sendable {
   public var invokedFunctionARN: String? { head["Lambda-Runtime-Invoked-Function-Arn"] }
   /// The X-Ray trace header, such as `Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1`.
   public var traceID: String? { head["Lambda-Runtime-Trace-Id"] }
+  /// The bytes of the trace header; no field of a head holds a control character.
+  var traceBytes: ArraySlice<UInt8>? { head.value("Lambda-Runtime-Trace-Id") }
   /// What a mobile SDK told about its application and device, as JSON.
   public var clientContext: String? { head["Lambda-Runtime-Client-Context"] }
   /// The Amazon Cognito identity that invoked the function, as JSON.

@@ -9,30 +9,30 @@ struct Invocation: ~Copyable {
   init(
     head: ResponseHead, body: [UInt8], function: FunctionDescription, log: Log
   ) throws(ExchangeError) {
-    guard let requestID = head["Lambda-Runtime-Aws-Request-Id"] else {
+    guard let requestID = head.value("Lambda-Runtime-Aws-Request-Id") else {
       throw .noInvocation("it has no Lambda-Runtime-Aws-Request-Id")
     }
     guard isUsable(requestID) else {
-      throw .noInvocation(
-        "the Lambda-Runtime-Aws-Request-Id has \(requestID.utf8.count) characters, or odd ones")
+      throw .noInvocation("the Lambda-Runtime-Aws-Request-Id has \(requestID.count) bytes, or odd ones")
     }
     event = Event(body, contentType: head["Content-Type"])
-    let deadline = head["Lambda-Runtime-Deadline-Ms"]
-    let milliseconds = deadline.flatMap { Int64($0) }
+    let deadline = head.value("Lambda-Runtime-Deadline-Ms")
+    let milliseconds = deadline.flatMap(decimal)
     if let deadline, milliseconds == nil {
-      log.warn(
-        "Lambda-Runtime-Deadline-Ms is '\(deadline.prefix(40))', not milliseconds; going on without one")
+      let text = String(decoding: deadline.prefix(40), as: UTF8.self)
+      log.warn("Lambda-Runtime-Deadline-Ms is '\(text)', not milliseconds; going on without one")
     }
     context = Context(
-      requestID: requestID, deadline: WallTime(millisecondsSinceEpoch: milliseconds ?? .max), head: head,
+      requestID: String(decoding: requestID, as: UTF8.self),
+      deadline: WallTime(millisecondsSinceEpoch: Int64(milliseconds ?? .max)), head: head,
       function: function)
   }
 }
 
 /// Whether an id can stand in the path of a request as it is.
-private func isUsable(_ requestID: String) -> Bool {
-  (1...256).contains(requestID.utf8.count)
-    && requestID.utf8.allSatisfy { byte in
+private func isUsable(_ requestID: ArraySlice<UInt8>) -> Bool {
+  (1...256).contains(requestID.count)
+    && requestID.allSatisfy { byte in
       switch byte {
       case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
         UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."),

@@ -22,7 +22,7 @@ struct InvocationLoop<Function: Handler & ~Copyable>: ~Copyable {
       limit?.start(log)
       log.requestID = invocation.context.requestID
       mark?.requestID = invocation.context.requestID
-      trace.set(invocation.context.traceID)
+      trace.set(invocation.context.traceBytes)
       let outcome = outcome(of: invocation)
       if case .failure(let failure) = outcome { log.error("\(failure.type): \(failure.message)") }
       api.answer(invocation, with: outcome)

@@ -31,10 +31,10 @@ final class InvocationMark {
       return id.isEmpty ? nil : String(decoding: id, as: UTF8.self)
     }
     set {
-      var length = 0
-      for byte in (newValue ?? "").utf8.prefix(Self.capacity) {
-        unsafe pointer[length] = byte
-        length += 1
+      var id = newValue ?? ""
+      let length = min(id.utf8.count, Self.capacity)
+      id.withUTF8 { bytes in
+        if let first = bytes.baseAddress { unsafe pointer.update(from: first, count: length) }
       }
       unsafe pointer[length] = 0
     }

@@ -27,18 +27,16 @@ struct TraceVariable: ~Copyable {
     unsafe buffer.deallocate()
   }
 
-  /// Sets the variable to `value`; nil takes it out of the environment.
-  mutating func set(_ value: String?) {
-    guard let value, value.utf8.count < Self.capacity - start, !value.utf8.contains(0) else {
+  /// Sets the variable to `value`, which holds no NUL; nil takes it out of the environment.
+  mutating func set(_ value: ArraySlice<UInt8>?) {
+    guard let value, value.count < Self.capacity - start else {
       unset()
       return
     }
-    var index = start
-    for byte in value.utf8 {
-      unsafe buffer[index] = CChar(bitPattern: byte)
-      index += 1
+    unsafe value.withUnsafeBytes { bytes in
+      unsafe UnsafeMutableRawBufferPointer(start: buffer + start, count: bytes.count).copyMemory(from: bytes)
     }
-    unsafe buffer[index] = 0
+    unsafe buffer[start + value.count] = 0
     if unsafe getenv(Self.name) != buffer + start { unsafe putenv(buffer) }
   }
 

@@ -73,18 +73,11 @@ package struct MessageReader<Source: ByteSource & ~Copyable>: ~Copyable {
   }
 
   /// The position after the first CRLF CRLF at or after `start`.
-  ///
-  /// Looks at the last of the four bytes first, and most often may skip all four (Boyer and Moore's search).
   private func endOfHead(from start: Int) -> Int? {
-    var last = start + 3
-    while last < buffer.count {
-      switch buffer[last] {
-      case 0x0A:
-        if buffer[last - 1] == 0x0D, buffer[last - 2] == 0x0A, buffer[last - 3] == 0x0D { return last + 1 }
-        last += 2
-      case 0x0D: last += 1
-      default: last += 4
-      }
+    var start = start
+    while let first = firstPosition(of: 0x0D, in: buffer, from: start), first + 3 < buffer.count {
+      if buffer[first + 1] == 0x0A, buffer[first + 2] == 0x0D, buffer[first + 3] == 0x0A { return first + 4 }
+      start = first + 1
     }
     return nil
   }

@@ -52,7 +52,12 @@ package struct ResponseHead: Equatable, Sendable {
 
   /// The value of the first field called `name`, in whatever case; ill-formed UTF-8 in it is repaired.
   package subscript(_ name: StaticString) -> String? {
-    for field in fields where matches(field, name) { return text(field.value) }
+    value(name).map { String(decoding: $0, as: UTF8.self) }
+  }
+
+  /// The bytes of what the subscript gives.
+  func value(_ name: StaticString) -> ArraySlice<UInt8>? {
+    for field in fields where matches(field, name) { return bytes[field.value] }
     return nil
   }
 
@@ -66,6 +71,8 @@ package struct ResponseHead: Equatable, Sendable {
   /// Whether the bytes at `range` are `text`, in whatever case.
   private func equals(_ range: Range<Int>, _ text: StaticString) -> Bool {
     guard range.count == text.utf8CodeUnitCount else { return false }
+    // Lambda writes the names as its documentation does.
+    if areEqual(bytes, at: range, to: text) { return true }
     return text.withUTF8Buffer { wanted in
       for (index, position) in range.enumerated() {
         if unsafe lowercased(bytes[position]) != lowercased(wanted[index]) { return false }
@@ -129,29 +136,26 @@ package struct ResponseHead: Equatable, Sendable {
     let name = start..<index
     index += 1
     while index < bytes.count, isBlank(bytes[index]) { index += 1 }
-    var valueEnd = index
-    let valueStart = index
-    while index < bytes.count {
-      let byte = bytes[index]
-      index += 1
-      if byte > 0x20, byte != 0x7F {
-        valueEnd = index
-      } else if byte == 0x0D, index < bytes.count, bytes[index] == 0x0A {
-        start = index + 1
-        return Field(name: name, value: valueStart..<valueEnd)
-      } else if !isBlank(byte) {
-        throw .malformed("header field \(number) holds a control character")
-      }
+    let end = firstPosition(of: 0x0D, in: bytes, from: index)
+    guard !holdControlCharacter(bytes, at: index..<(end ?? bytes.count)) else {
+      throw .malformed("header field \(number) holds a control character")
     }
-    throw .malformed("header field \(number) has no end")
+    guard let end else { throw .malformed("header field \(number) has no end") }
+    guard end + 1 < bytes.count, bytes[end + 1] == 0x0A else {
+      throw .malformed("header field \(number) holds a control character")
+    }
+    start = end + 2
+    var valueEnd = end
+    while valueEnd > index, isBlank(bytes[valueEnd - 1]) { valueEnd -= 1 }
+    return Field(name: name, value: index..<valueEnd)
   }
 }
 
 /// The status and the minor version of a line such as `HTTP/1.1 200 OK`.
 private func statusLine(_ bytes: [UInt8], end: Int) throws(ExchangeError) -> (status: Int, minorVersion: Int)
 {
-  let prefix = Array("HTTP/1.".utf8)
-  guard end >= 12, bytes.starts(with: prefix), bytes[7] == UInt8(ascii: "0") || bytes[7] == UInt8(ascii: "1"),
+  guard end >= 12, bytes.starts(with: "HTTP/1.".utf8),
+    bytes[7] == UInt8(ascii: "0") || bytes[7] == UInt8(ascii: "1"),
     bytes[8] == UInt8(ascii: " "), end == 12 || bytes[12] == UInt8(ascii: " ")
   else { throw .malformed("the status line is '\(excerpt(bytes, end: end))'") }
   var status = 0
@@ -167,16 +171,16 @@ private func statusLine(_ bytes: [UInt8], end: Int) throws(ExchangeError) -> (st
 
 /// The position of the first CRLF, or the end of the bytes.
 private func lineEnd(in bytes: [UInt8]) -> Int {
-  var index = 0
-  while index + 1 < bytes.count {
-    if bytes[index] == 0x0D, bytes[index + 1] == 0x0A { return index }
-    index += 1
+  var start = 0
+  while let index = firstPosition(of: 0x0D, in: bytes, from: start) {
+    if index + 1 < bytes.count, bytes[index + 1] == 0x0A { return index }
+    start = index + 1
   }
   return bytes.count
 }
 
 /// A number of decimal digits only; nil where there is another character, none, or more than fit.
-private func decimal(_ digits: ArraySlice<UInt8>) -> Int? {
+func decimal(_ digits: ArraySlice<UInt8>) -> Int? {
   var value = 0
   for digit in digits {
     guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit), value < Int.max / 10 - 1 else {

@@ -92,9 +92,8 @@ private struct Request {
   let number: Int?
 
   init?(_ event: [UInt8]) {
-    let start = event.prefix(48)
-    guard start.starts(with: Array(#"{""#.utf8)) else { return nil }
-    let rest = start.dropFirst(2)
+    guard event.count > 2, event[0] == UInt8(ascii: "{"), event[1] == UInt8(ascii: "\"") else { return nil }
+    let rest = event.prefix(48).dropFirst(2)
     guard let end = rest.firstIndex(of: UInt8(ascii: "\"")) else { return nil }
     name = String(decoding: rest[..<end], as: UTF8.self)
     let digits = rest[end...].dropFirst(2).prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
