@@ -12,7 +12,7 @@ enum CrashNote {
   private static let signals = [SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV]
 
   /// Writes a line about the invocation under way, from any thread; nothing where no note was made.
-  static func write(level: StaticString, _ words: StaticString) {
+  static func write(_ level: Log.Level, _ words: StaticString) {
     guard let note = unsafe note else { return }
     unsafe writeLine(note, level) { $0.append(words) }
   }
@@ -68,7 +68,7 @@ private func writeNote(_ signal: Int32) {
   case SIGFPE: (index, name) = (4, "SIGFPE")
   default: (index, name) = (5, "SIGSEGV")
   }
-  unsafe writeLine(note, "FATAL") { line in
+  unsafe writeLine(note, .fatal) { line in
     let isServing = unsafe note.pointee.requestID[0] != 0
     line.append(
       isServing ? "the handler ended the process with " : "the process ends outside of an invocation with ")
@@ -80,7 +80,7 @@ private func writeNote(_ signal: Int32) {
 }
 
 private func writeLine(
-  _ note: UnsafeMutablePointer<Note>, _ level: StaticString, _ message: (inout NoteLine) -> Void
+  _ note: UnsafeMutablePointer<Note>, _ level: Log.Level, _ message: (inout NoteLine) -> Void
 ) {
   let isJSON = unsafe note.pointee.isJSON
   let requestID = unsafe note.pointee.requestID
@@ -92,12 +92,10 @@ private func writeLine(
     line.append(#"{"timestamp":""#)
     line.append(timeOf: now)
     line.append(#"","level":""#)
-    line.append(level)
+    line.append(level == .fatal ? "FATAL" : "ERROR")
     line.append(#"","message":""#)
   } else {
-    line.append("[")
-    line.append(level)
-    line.append("]\t")
+    line.append(level == .fatal ? "[FATAL]\t" : "[ERROR]\t")
     line.append(timeOf: now)
     line.append("\t")
   }
@@ -112,7 +110,7 @@ private func writeLine(
   }
   line.append(isJSON ? "\"}" : "")
   if unsafe note.pointee.isFramed {
-    line.setFrame(isJSON: isJSON, microseconds: now / 1_000)
+    line.setFrame(level, isJSON: isJSON, microseconds: now / 1_000)
   } else {
     line.append("\n")
   }
@@ -179,10 +177,10 @@ private struct NoteLine {
   }
 
   /// Writes the head of a telemetry frame into the first 16 bytes.
-  mutating func setFrame(isJSON: Bool, microseconds: Int64) {
+  mutating func setFrame(_ level: Log.Level, isJSON: Bool, microseconds: Int64) {
     let end = bytes
     bytes = 0
-    let word: Int64 = 0xA55A_001A | (isJSON ? 0 : 1)
+    let word: Int64 = 0xA55A_0002 | Int64(level.rawValue + 1) << 2 | (isJSON ? 0 : 1)
     append(bigEndian: word, count: 4)
     append(bigEndian: Int64(end - 16), count: 4)
     append(bigEndian: microseconds, count: 8)

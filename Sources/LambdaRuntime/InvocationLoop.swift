@@ -29,6 +29,7 @@ struct InvocationLoop<Function: Handler & ~Copyable>: ~Copyable {
       mark?.requestID = nil
       log.requestID = nil
     }
+    limit?.start(log)
     function.shutDown()
   }
 

@@ -5,7 +5,7 @@ import Platform
 /// Ends the process, with status 0, where it was asked to stop and its handler doesn't come to an end.
 ///
 /// The runtime's one thread is the handler's while it works, so this takes a second one, which waits in poll(2) and touches
-/// nothing that the first one uses. It is started with the first invocation: until then it would only cost time.
+/// nothing that the first one uses. It is started with the first invocation, or the end: until then it would only cost time.
 /// Lambda leaves a process two seconds and then kills it; the limit is for all others, and below the ten seconds after
 /// which container engines do.
 final class StopLimit {
@@ -33,10 +33,11 @@ final class StopLimit {
   private func startThread() throws(Errno) {
     let noted = try retryingOnInterrupt { eventfd(0, Int32(EFD_CLOEXEC)) }
     // Who reads the signal first takes it from the other; so the first thread passes on that it has.
-    shutdown.whenReceived = {
+    let pass = {
       var one: UInt64 = 1
       _ = unsafe write(noted, &one, MemoryLayout<UInt64>.size)
     }
+    if shutdown.isRequested { pass() } else { shutdown.whenReceived = pass }
     // Both live as long as the process, and so does what the thread is given.
     let descriptors = UnsafeMutablePointer<(signals: Int32, noted: Int32)>.allocate(capacity: 1)
     unsafe descriptors.initialize(to: (shutdown.descriptor, noted))
@@ -53,7 +54,7 @@ final class StopLimit {
   /// Ends the process after the limit, without what exit(3) would run beside the handler.
   fileprivate static func endProcess() -> Never {
     _ = poll(nil, 0, limit.millisecondsForTimeout)
-    CrashNote.write(level: "ERROR", words)
+    CrashNote.write(.error, words)
     _exit(0)
   }
 }

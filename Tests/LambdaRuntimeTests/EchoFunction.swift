@@ -28,7 +28,8 @@ final class EchoFunction {
   var processID: Int32 { process.processIdentifier }
   var isRunning: Bool { process.isRunning }
   /// What it has written so far.
-  var log: String { (try? String(contentsOf: output, encoding: .utf8)) ?? "" }
+  var log: String { String(decoding: logBytes, as: UTF8.self) }
+  var logBytes: [UInt8] { (try? Array(Data(contentsOf: output))) ?? [] }
 
   func terminate() { kill(process.processIdentifier, SIGTERM) }
 

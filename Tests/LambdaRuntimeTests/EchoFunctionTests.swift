@@ -48,6 +48,23 @@ struct EchoFunctionTests {
     #expect(second.end() == "exit 0")
   }
 
+  @Test(arguments: [("Text", 0xA55A_001B), ("JSON", 0xA55A_001A)] as [(String, UInt32)])
+  func `frames its last line, too, where Lambda takes frames`(format: String, word: UInt32) throws {
+    let server = try LoopbackServer(script: [event(#"{"crash":1}"#, id: "the-crash")])
+    // Standard error stands for the descriptor that Lambda hands over.
+    let function = try EchoFunction(
+      server.authority, ["AWS_LAMBDA_LOG_FORMAT": format, "_LAMBDA_TELEMETRY_LOG_FD": "2"])
+    #expect(function.end() == "signal \(SIGILL)")
+    // Swift's own words about a trap may come before it, unframed.
+    let start = (0..<4).map { UInt8(truncatingIfNeeded: word >> (24 - 8 * $0)) }
+    let bytes = function.logBytes
+    let position = try #require(bytes.indices.last { bytes[$0...].starts(with: start) })
+    let frame = bytes[position...]
+    let length = frame.dropFirst(4).prefix(4).reduce(0) { $0 << 8 | Int($1) }
+    #expect(frame.count == 16 + length)
+    #expect(String(decoding: frame.dropFirst(16), as: UTF8.self).contains("the-crash"))
+  }
+
   @Test func `reports that it can't start, and ends with status 1`() throws {
     let server = try LoopbackServer(script: [accepted])
     let function = try EchoFunction(server.authority, ["BENCH_INIT_FAIL": "1"])
