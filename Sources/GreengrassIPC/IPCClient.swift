@@ -61,7 +61,12 @@ package final class IPCClient {
         let message = try connection.nextMessage(
           until: deadline, waitingFor: "its answer to \(request.operation)", allowsGrace: true)
         try dispatch(message, request)
-        if let answer = call?.answer { return try answer.get() }
+        guard let answer = call?.answer else { continue }
+        let value = try answer.get()
+        // Only what somebody asked for: a nucleus that answers the subscriptions of each new connection and then ends it
+        // would have us come back at once for ever.
+        backOff.reset()
+        return value
       }
     } catch {
       // Whatever comes later on a connection on which something was not answered in time is nobody's.
@@ -221,7 +226,6 @@ package final class IPCClient {
       if message.kind == .applicationError { end(subscription, streamID: message.streamID) }
     case .success where message.serviceModelType == answerType:
       subscription.state = .active
-      backOff.reset()
     case .success(let event):
       // An event can come before the answer: nucleus lite sends the two from different threads.
       if !message.payload.isEmpty { subscription.append(event, bytes: message.payload.count) }
@@ -244,9 +248,7 @@ package final class IPCClient {
     }
     guard !message.payload.isEmpty else { return .success(.object([])) }
     do throws(JSONError) {
-      let value = try JSONValue(parsing: message.payload)
-      backOff.reset()
-      return .success(value)
+      return .success(try JSONValue(parsing: message.payload))
     } catch {
       return .failure(.malformed("an answer to \(request.operation) that is \(error)"))
     }

@@ -27,7 +27,7 @@ package enum ProgramError: Error, Equatable, Sendable, CustomStringConvertible {
 ///
 /// No shell is in between. The program has an empty standard input, our standard error, no other descriptor of ours,
 /// and of the environment what it is given here. It runs in a process group of its own, and whatever is left of that
-/// when it has ended, or when `deadline` comes, or the end of the grace of `shutdown`, is killed.
+/// when it has ended, or when `deadline` or `shutdown` comes, is killed.
 package func outputOfProgram(
   _ path: String, environment: [String: String], limit: Int, until deadline: BootTime,
   or shutdown: ShutdownSignal? = nil
@@ -42,7 +42,7 @@ package func outputOfProgram(
       while hasOutput { hasOutput = try program.read(into: &output, limit: limit, patience: .zero) }
       break
     }
-    if BootTime.now >= min(deadline, shutdown?.graceEnd ?? deadline) { throw .timedOut }
+    if BootTime.now >= deadline || shutdown?.isRequested == true { throw .timedOut }
     if !hasOutput { _ = poll(nil, 0, 1) }
   }
   try program.checkStatus()

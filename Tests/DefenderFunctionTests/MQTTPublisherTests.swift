@@ -226,6 +226,21 @@ extension MQTTPublisher {
     }
   }
 
+  @Test func `two of the same client id push each other out, once a report`() throws {
+    let scene = try Scene()
+    let relays = try [0, 1].map { _ in try Relay(.forward(to: scene.broker.plainPort)) }
+    defer { for relay in relays { relay.stop() } }
+    let publishers = try relays.map { try scene.publisher(at: "mqtt://127.0.0.1:\($0.port)") }
+    for round in 0..<3 {
+      for (index, publisher) in publishers.enumerated() {
+        let id = 10 * round + index + 1
+        #expect(try publisher.publish(report(id), id: UInt64(id), in: scene) == .accepted)
+      }
+    }
+    // A connection for each report, and one more where the end of the last was seen too late.
+    #expect(relays.allSatisfy { (3...6).contains($0.connectionCount) })
+  }
+
   @Test func `publishes on without answers it isn't allowed to hear, and asks again after an hour`() throws {
     let scene = try Scene()
     let isAllowed = Mutex(false)

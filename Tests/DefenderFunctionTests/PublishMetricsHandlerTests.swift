@@ -138,6 +138,14 @@ private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
     #expect(bytes == [nil, nil, 0, nil])
   }
 
+  @Test func `tells the same failure every few minutes and no more`() throws {
+    var stage = try Stage(["DEFENDER_MINIMUM_INTERVAL_SECONDS": "1", "SAMPLE_INTERVAL_SECONDS": "10"])
+    stage.publisher.acknowledgements = Array(repeating: false, count: 50)
+    _ = try stage.invoke(#"{"reports":51}"#)
+    // In 500 s.
+    #expect(stage.lines.text.split(separator: "\n").filter { $0.contains("was not published") }.count == 3)
+  }
+
   @Test func `fails when nothing was published, and says why`() throws {
     var stage = try Stage(["DEFENDER_MINIMUM_INTERVAL_SECONDS": "1"])
     stage.publisher.acknowledgements = [false, false]

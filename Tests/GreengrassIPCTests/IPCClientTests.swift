@@ -209,6 +209,20 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     #expect(component.log.last?.contains("connected to the Greengrass nucleus again") == true)
   }
 
+  @Test func `comes back slower and slower to a nucleus that ends each connection`() throws {
+    let nucleus = try FakeNucleus(.classic)
+    try nucleus.do(
+      #"{"do": "fault", "operation": "SubscribeToConfigurationUpdate", "fault": "answer-and-drop", "count": 1000}"#
+    )
+    let client = IPCClient(
+      socketPath: nucleus.socketPath, token: FakeNucleus.token, log: Log { _, _ in }, shutdown: nil)
+    _ = client.subscribe(.subscribeToConfigurationUpdate)
+    #expect(client.serve(until: BootTime.now.advanced(by: .seconds(4))) == .onTime)
+    try nucleus.catchUp()
+    // After 0.25 s, 0.5, 1, 2 and 4 s, or half of each.
+    #expect((2...7).contains(nucleus.count("connect")))
+  }
+
   @Test func `tells once that a subscription isn't allowed, and publishes all the same`() throws {
     let nucleus = try FakeNucleus(.lite, configuration: configuration)
     let component = Component(nucleus)

@@ -36,7 +36,7 @@ package func makePublisher(
     endpoint: endpoint, region: region, credentials: try CredentialChain(environment, time: time, log: log),
     exchange: try CurlExchange(
       CurlExchange.Configuration(environment),
-      isStopRequested: { time.sleep(until: time.bootTime) == .shutdown }),
+      isStopRequested: { time.shutdownSignal?.isRequested == true }),
     time: time, log: log)
 }
 

@@ -31,6 +31,8 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
   private var lastDue: BootTime?
   /// Whether the next loop goes on where the last one ended.
   private var isResumed = false
+  /// Failures, of which the same is told every few minutes and no more.
+  private var failures = RepeatFilter(interval: .seconds(240))
   private var hasWarnedOfReservedTopic = false
   private var hasWarnedOfInterval = false
 
@@ -231,10 +233,20 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     } catch {
       summary.failed += 1
       summary.lastError = "\(error)"
-      // A stop is nothing that an operator could mend, and nothing is lost: the next report tells it.
-      let text = "Report \(id) was not published: \(error)"
-      if error.isOfStop { log.info(text) } else { log.error(text) }
+      note(error, of: id)
       return error.isThrottling
+    }
+  }
+
+  private mutating func note(_ error: PublishError, of id: UInt64) {
+    let text = "Report \(id) was not published: \(error)"
+    if error.isOfStop {
+      // Nothing that an operator could mend, and nothing is lost: the next report tells it.
+      log.info(text)
+    } else if failures.allows("\(error)", at: time.bootTime) {
+      log.error(text)
+    } else {
+      log.debug(text)
     }
   }
 

@@ -17,7 +17,7 @@ extension HTTPSPublisher {
     configuration.identity = identity
     if endpoint.port == 443 { configuration.applicationProtocol = "x-amzn-http-ca" }
     let exchange = try CurlExchange(
-      configuration, isStopRequested: { time.sleep(until: time.bootTime) == .shutdown })
+      configuration, isStopRequested: { time.shutdownSignal?.isRequested == true })
     do throws(CryptographyError) {
       try self.init(endpoint: endpoint, exchangeWithCertificate: exchange, time: time, log: log)
     } catch {

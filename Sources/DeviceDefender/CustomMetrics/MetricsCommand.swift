@@ -34,7 +34,7 @@ package struct MetricsCommand: Equatable, Sendable {
     left.path == right.path && left.timeout == right.timeout
   }
 
-  /// What the program says now; what is wrong with that is logged. It has little time once `shutdown` is requested.
+  /// What the program says now; what is wrong with that is logged. It is ended when `shutdown` is requested.
   func metrics(log: Log, or shutdown: ShutdownSignal?) -> [CustomMetric] {
     let output: [UInt8]
     do throws(ProgramError) {
@@ -42,6 +42,7 @@ package struct MetricsCommand: Equatable, Sendable {
         path, environment: environment, limit: Self.outputLimit, until: .now.advanced(by: timeout),
         or: shutdown)
     } catch {
+      if shutdown?.isRequested == true { return [] }
       log.warn("\(path): \(error); the report does without its metrics")
       return []
     }

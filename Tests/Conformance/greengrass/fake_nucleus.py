@@ -411,6 +411,9 @@ class Nucleus:
         kind = fault["fault"]
         if kind in ("drop-before", "drop-after"):
             connection.reset()
+        elif kind == "answer-and-drop":
+            connection.respond(stream, operation, value, stays_open)
+            connection.close_after_sending()
         elif kind == "late":
             self.later(fault.get("seconds", 1), lambda: connection in self.connections and connection.respond(
                 stream, operation, value, stays_open))

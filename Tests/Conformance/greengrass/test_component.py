@@ -146,6 +146,32 @@ class Component(TestCase):
         asked = nucleus.all("done")[-1]["at"]
         self.assertLess(nucleus.next("exited")["at"] - asked, 2)
 
+    def test_stops_within_two_seconds_of_a_metrics_program_that_hangs(self):
+        nucleus = self.component("classic")
+        program = nucleus.directory / "metrics"
+        program.write_text(f"#!/bin/sh\ntouch {nucleus.directory}/hangs\nexec sleep 600\n")
+        program.chmod(0o755)
+        nucleus.do("configure", configuration={**FAST, "DEFENDER_CUSTOM_METRICS_COMMAND": str(program)})
+        nucleus.do("start")
+        deadline = time.monotonic() + 20
+        while not (nucleus.directory / "hangs").exists():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+        nucleus.do("stop")
+        asked = nucleus.all("done")[-1]["at"]
+        self.assertLess(nucleus.next("exited")["at"] - asked, 2)
+
+    def test_stops_within_two_seconds_while_there_is_no_nucleus(self):
+        nucleus = self.component("lite")
+        nucleus.do("start")
+        nucleus.next("publish")
+        nucleus.do("restart", seconds=600)
+        while not any("can't be reached" in line for line in nucleus.log()):
+            nucleus.next("log")
+        nucleus.do("stop")
+        asked = nucleus.all("done")[-1]["at"]
+        self.assertLess(nucleus.next("exited")["at"] - asked, 2)
+
     def test_follows_its_configuration_without_a_restart(self):
         nucleus = self.component("lite")
         nucleus.do("start")
