@@ -4,13 +4,14 @@ import GreengrassIPC
 import LambdaRuntime
 import Platform
 
-if CommandLine.arguments.dropFirst() == ["--version"] {
+let arguments = programArguments()
+if arguments == ["--version"] {
   print(versionText(of: "bootstrap"))
   exit(EXIT_SUCCESS)
 }
 
 let environment = Environment.ofThisProcess
-let isAgent = CommandLine.arguments.dropFirst().first == "agent"
+let isAgent = arguments.first == "agent"
 let isFunction = environment.value("AWS_LAMBDA_RUNTIME_API") != nil
 let log = isFunction || isAgent ? Log(environment) : Log.ofComponent(environment)
 do {

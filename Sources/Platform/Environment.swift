@@ -10,7 +10,9 @@ public struct Environment: Sendable {
 
   /// The variables that this process was started with (environ(7)).
   public static var ofThisProcess: Environment {
-    var variables: [String: String] = [:]
+    var count = 0
+    while unsafe environ[count] != nil { count += 1 }
+    var variables = [String: String](minimumCapacity: count)
     var entry = unsafe environ
     while let text = unsafe entry.pointee {
       let line = unsafe String(cString: text)

@@ -30,6 +30,11 @@ import Testing
     #expect(Environment(variables).value("A", "B") == value)
   }
 
+  @Test func `knows the arguments of this process as Swift does`() {
+    #expect(programArguments() == Array(CommandLine.arguments.dropFirst()))
+    #expect(!programArguments().isEmpty)
+  }
+
   @Test func `sees the variables of this process`() {
     #expect(Environment.ofThisProcess["PATH"]?.isEmpty == false)
   }

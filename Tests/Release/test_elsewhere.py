@@ -5,9 +5,11 @@ RELEASE_ZIP, OLD_USERLAND (a Debian root with libnss-resolve and libnss-myhostna
 EMULATOR (a static qemu).
 """
 
+import contextlib
 import itertools
 import os
 import pathlib
+import queue
 import shutil
 import subprocess
 import tempfile
@@ -101,8 +103,9 @@ class ElsewhereTests(unittest.TestCase):
             subprocess.run(["umount", "-R", "-l", place.root], check=True)
         shutil.rmtree(cls.directory)
 
-    def invoke(self, place, uid=0, host="127.0.0.1", trust="/etc/known.pem", event=b'{"reports":1}', **more):
-        """Starts bootstrap, hands it one event and returns its answer: ("response" | "error" | "init", document)."""
+    @contextlib.contextmanager
+    def running(self, place, uid=0, host="127.0.0.1", trust="/etc/known.pem", **more):
+        """A Runtime API and the bootstrap that polls it, which ends with the block."""
         api = world.RuntimeAPI()
         self.addCleanup(api.close)
         variables = {
@@ -114,16 +117,26 @@ class ElsewhereTests(unittest.TestCase):
             **({"AWS_CA_BUNDLE": trust} if trust else {}),
             **more,
         }
-        api.events.put((event, int(time.time() + PATIENCE) * 1000))
         process = place.start([], variables, uid)
         try:
-            return api.answers.get(timeout=PATIENCE)
-        except Exception:
-            process.kill()
-            self.fail(f"no answer; status {process.wait()}, output: {process.stdout.read()}")
+            yield api, process
         finally:
             process.kill()
             process.communicate()
+
+    def answer(self, api, process, event=b'{"reports":1}'):
+        """Hands out the event and returns what is answered: ("response" | "error" | "init", document)."""
+        api.events.put((event, int(time.time() + PATIENCE) * 1000))
+        try:
+            return api.answers.get(timeout=PATIENCE)
+        except queue.Empty:
+            process.kill()
+            self.fail(f"no answer; status {process.wait()}, output: {process.stdout.read()}")
+
+    def invoke(self, *where, **more):
+        """What `running` takes; returns what `answer` does."""
+        with self.running(*where, **more) as (api, process):
+            return self.answer(api, process)
 
     def take_published(self):
         path, body = self.iot.published.get(timeout=5)

@@ -3,6 +3,7 @@
 Environment: RELEASE_ZIP; RELEASE_ARCH (x86_64 or arm64); REBUILT_ZIP, the same made again elsewhere from the same source.
 """
 
+import base64
 import hashlib
 import json
 import os
@@ -103,14 +104,22 @@ class ZipTests(unittest.TestCase):
         self.assertTrue(linked.encode() in self.binary, f"--version doesn't say {linked}")
         notices = self.zip.read("THIRD-PARTY-NOTICES.txt").decode()
         names = [component["name"] for component in components]
-        self.assertEqual([re.sub(r"-\d+$", "", name) for name in names], ["c-ares", "curl", "gcc", "glibc", "openssl", "swift"])
+        self.assertEqual([re.sub(r"-\d+$", "", name) for name in names], ["c-ares", "ca-certificates", "curl", "gcc", "glibc", "openssl", "swift"])
         for component in components:
             self.assertRegex(component["purl"], r"^pkg:(deb|github)/[a-z]+/\S+@\S+$")
             licence = component["licenses"][0]["expression"]
             self.assertIn(f"{component['name']} {component['version']}: {licence}\n", notices)
-        for sentence in ("GNU LESSER GENERAL PUBLIC LICENSE", "GCC RUNTIME LIBRARY EXCEPTION", "Daniel Stenberg",
+        for sentence in ("Mozilla Public License Version 2.0", "GNU LESSER GENERAL PUBLIC LICENSE", "GCC RUNTIME LIBRARY EXCEPTION", "Daniel Stenberg",
                          "The OpenSSL Project", "Runtime Library Exception to the Apache 2.0 License", "c-ares"):
             self.assertIn(sentence.lower(), notices.lower())
+
+    def test_bill_of_materials_names_each_certificate_that_is_compiled_in(self):
+        blocks = re.findall(rb"-----BEGIN CERTIFICATE-----\n([A-Za-z0-9+/=\n]+)-----END CERTIFICATE-----", self.binary)
+        found = [hashlib.sha256(base64.b64decode(block)).hexdigest() for block in blocks]
+        certificates = next(each for each in self.bill["components"] if each["name"] == "ca-certificates")
+        self.assertEqual(sorted(each["value"] for each in certificates["properties"]), sorted(found))
+        # Amazon Root CA 1, as https://www.amazontrust.com/repository/ tells it: not just the same mistake twice.
+        self.assertIn("8ecde6884f3d87b1125ba31ac3fcb13d7016de7f57cc904fe1cb97c6ae98196e", found)
 
     def test_changelog_names_the_version(self):
         headings = re.findall(r"^## (.*)$", (PROJECT / "CHANGELOG.md").read_text(), re.MULTILINE)
