@@ -1,12 +1,13 @@
-// Signatures a second of one publish: 5,120 bytes of body, a session token, one core.
+// Signs one publish again and again: 5,120 bytes of body, a session token, one core.
 //
-//   swift run -c release signing-benchmark [seconds for each measurement]
+//   signing-benchmark [SECONDS]          a line of JSON each: what was done, microseconds (median of five parts)
+//   signing-benchmark repeat COUNT       only signs, to be counted by valgrind
 
 import AWSClient
+import Glibc
 import HTTPClient
 import Platform
 
-let seconds = CommandLine.arguments.dropFirst().first.flatMap { Double($0) } ?? 1
 let body = (0..<5_120).map { UInt8($0 % 251) }
 let credentials = Credentials(
   accessKeyID: "AKIDEXAMPLE", secretAccessKey: Secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
@@ -21,9 +22,9 @@ func request() -> HTTPRequest {
   HTTPRequest(method: "POST", url: endpoint.url(topic.path, query: "qos=1"), body: body)
 }
 
-/// Runs `sign` for `seconds` in five parts and prints the median and the best of the five rates.
-func measure(_ name: String, _ sign: () throws -> Void) rethrows {
-  var rates: [Double] = []
+/// Runs `sign` for `seconds` in five parts, and prints the median of what one takes.
+func measure(_ name: String, seconds: Double, _ sign: () throws -> Void) rethrows {
+  var times: [Double] = []
   for _ in 1...5 {
     let start = ContinuousClock.now
     var count = 0.0
@@ -33,11 +34,9 @@ func measure(_ name: String, _ sign: () throws -> Void) rethrows {
       count += 64
       time = start.duration(to: .now).inSeconds
     }
-    rates.append(count / time)
+    times.append(time / count * 1e6)
   }
-  rates.sort()
-  let padding = String(repeating: " ", count: max(1, 40 - name.count))
-  print("\(name)\(padding)median \(Int(rates[2])) /s, best \(Int(rates[4])) /s")
+  print("{\"name\":\"\(name)\",\"us\":\(times.sorted()[2])}")
 }
 
 var signer = try RequestSigner(region: "us-east-1", service: "iotdata")
@@ -46,19 +45,27 @@ try signer.sign(&first, with: credentials, at: example)
 guard first.headers.last?.value.hasSuffix("Signature=\(expected)") == true else {
   throw SigningError.cryptography(CryptographyError(operation: "the signature of the example"))
 }
-
-try measure("key cached") {
+let arguments = CommandLine.arguments.dropFirst()
+if arguments.first == "repeat" {
+  for _ in 0..<(arguments.last.flatMap { Int($0) } ?? 1) {
+    var request = request()
+    try signer.sign(&request, with: credentials, at: example)
+  }
+  exit(0)
+}
+let seconds = arguments.first.flatMap { Double($0) } ?? 1
+try measure("key cached", seconds: seconds) {
   var request = request()
   try signer.sign(&request, with: credentials, at: example)
 }
 let payloadHash = try signer.payloadHash(body)
-try measure("key and body hash cached (a retry)") {
+try measure("key and body hash cached", seconds: seconds) {
   var request = request()
   try signer.sign(&request, with: credentials, at: example, payloadHash: payloadHash)
 }
 let days = [example, example.advanced(by: .seconds(86_400))]
 var day = 0
-try measure("key derived each time") {
+try measure("key derived each time", seconds: seconds) {
   var request = request()
   day = 1 - day
   try signer.sign(&request, with: credentials, at: days[day])

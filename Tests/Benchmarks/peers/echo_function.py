@@ -1,0 +1,12 @@
+"""An echo function under AWS's runtime client for Python."""
+import sys
+
+from awslambdaric.__main__ import main
+
+
+def handler(event, context):
+    return event
+
+
+if __name__ == "__main__":
+    main([sys.argv[0], "echo_function.handler"])

@@ -1,0 +1,194 @@
+"""The benchmarks. Each returns groups: a title, a unit, and rows of a name, a value and whether it is this project's."""
+import os
+import re
+import subprocess
+import sys
+
+import tools
+from tools import HERE, PEERS, RELEASE, WORK
+
+ENVIRONMENT = {
+    "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "AWS_IOT_THING_NAME": "one", "DEFENDER_TOPIC": "one/metrics",
+    "AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "none",
+    "AWS_LAMBDA_FUNCTION_NAME": "echo", "AWS_LAMBDA_FUNCTION_VERSION": "1", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+FLOOR, ECHO, RIC = "C, the least there is", "this runtime, echo", "awslambdaric (Python)"
+
+
+class Group:
+    """One thing measured. The chart leaves out what is a detail."""
+
+    def __init__(self, title, unit, is_detail=False):
+        self.title, self.unit, self.is_detail, self.rows = title, unit, is_detail, []
+
+    def row(self, name, value, ours=False):
+        self.rows.append({"name": name, "value": value, "ours": ours})
+        return self
+
+    def value(self, name):
+        return next(row["value"] for row in self.rows if row["name"] == name)
+
+    def document(self):
+        return {"title": self.title, "unit": self.unit, "is_detail": self.is_detail, "rows": self.rows}
+
+
+class Programs:
+    """The echo functions, each built once."""
+
+    def __init__(self, peers):
+        self.floor = tools.compile_c("Loopback/floor.c", "-static")
+        self.echo = tools.static_echo()
+        self.invocations = tools.compile_c("Loopback/invocations.c")
+        self.ric = tools.python_echo() if peers else None
+
+    def named(self):
+        programs = {FLOOR: self.floor, ECHO: self.echo, RIC: self.ric}
+        return {name: path for name, path in programs.items() if path}
+
+
+def start(programs, rounds):
+    """Exec to first poll, and what a function holds in memory while it waits for its first event."""
+    startup = tools.compile_c("Startup/startup.c")
+    named = programs.named() | {"this agent, released": tools.released_bootstrap()}
+    keys = {f"p{number}": name for number, name in enumerate(named)}
+    output = tools.run([startup, rounds, *(f"{key}={named[name]}" for key, name in keys.items())], env=ENVIRONMENT)
+    time = Group("Cold start: exec to the first request to the Runtime API", "ms")
+    memory = Group("Anonymous memory, waiting for the first event", "MiB")
+    for text in output.splitlines():
+        key, median, _, anonymous = text.split()
+        name = keys[key]
+        time.row(name, float(median) / 1000, ours=name.startswith("this"))
+        memory.row(name, float(anonymous) / 1024, ours=name.startswith("this"))
+    return [time, memory]
+
+
+def invocations(programs, size, rounds, count):
+    """One warm invocation, function and Runtime API on one processor."""
+    named = programs.named()
+    keys = {f"p{number}": name for number, name in enumerate(named)}
+    words = [f"{key}={named[name]}" for key, name in keys.items()]
+    results = tools.lines([programs.invocations, rounds, count, size, *words], env=ENVIRONMENT)
+    label = {128: "128 bytes", 65536: "64 KiB", 6 << 20: "6 MiB"}[size]
+    unit, scale = ("ms", 1000) if size > 1 << 20 else ("µs", 1)
+    time = Group(f"Warm invocation of {label}: from one event to the next", unit)
+    processor = Group(f"Warm invocation of {label}: the function's CPU", unit, is_detail=True)
+    for result in results:
+        name = keys[result["name"]]
+        time.row(name, result["us"] / scale, ours=name == ECHO)
+        processor.row(name, result["cpu_us"] / scale, ours=name == ECHO)
+    return [time, processor]
+
+
+def collection(sockets, rounds, with_agent):
+    """One collection with real sockets, in CPU time."""
+    tools.swift_build("collector-benchmark", "socket-load")
+    own = tools.line(tools.under_sockets([f"{RELEASE}/collector-benchmark", "collect", str(rounds)], sockets))
+    ss = tools.line(tools.under_sockets([sys.executable, f"{PEERS}/ss.py", str(rounds)], sockets))
+    group = Group(f"Collection with {sockets:,} connections: CPU", "ms")
+    group.row("plain C over netlink", own["reference_us"] / 1000).row("this agent", own["swift_us"] / 1000, ours=True)
+    group.row("ss, lists them", ss["us"] / 1000)
+    if with_agent:
+        agent = [tools.python(), f"{HERE}/python_agent.py", "1" if sockets > 1000 else "5"]
+        group.row("Python agent (psutil)", tools.line(tools.under_sockets(agent, sockets))["agent_us"] / 1000)
+    return [group]
+
+
+def encoding(rounds, peers):
+    """A report of 50 + 50 + 50 entries."""
+    tools.swift_build("collector-benchmark")
+    python = tools.line([tools.python(), f"{PEERS}/encoders.py"]) if peers else None
+    groups = []
+    for result in tools.lines([f"{RELEASE}/collector-benchmark", "encode", str(rounds)]):
+        name = result["format"]
+        group = Group(f"Encoding a report of 150 entries as {name.upper()}", "µs")
+        group.row("plain C", result["reference_us"]).row("this agent", result["swift_us"], ours=True)
+        if python:
+            group.row("json of Python" if name == "json" else "cbor2 (Python)", python[name])
+        groups.append(group)
+    return groups
+
+
+def signing(seconds, peers):
+    """One Signature Version 4 of a publish of 5,120 bytes."""
+    tools.swift_build("signing-benchmark")
+    names = {"key cached": "this signer", "key and body hash cached": "this signer, a retry",
+             "key derived each time": "this signer, each on another day"}
+    group = Group("Signing a publish of 5 KiB", "µs")
+    for result in tools.lines([f"{RELEASE}/signing-benchmark", str(seconds)]):
+        group.row(names[result["name"]], result["us"], ours=True)
+    if peers:
+        group.row("botocore (Python)", tools.line([tools.python(), f"{PEERS}/signer.py"])["us"])
+    return [group]
+
+
+def publishing(count, peers):
+    """Publishes of 1,000 bytes over HTTPS to a server on loopback."""
+    tools.swift_build("publishing-benchmark")
+    server = tools.compile_c("Loopback/endpoint.c", "-lssl", "-lcrypto")
+    certificate, key = os.path.join(WORK, "server.pem"), os.path.join(WORK, "server.key")
+    tools.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+               "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-out", certificate, "-keyout", key])
+    endpoint = subprocess.Popen([server, certificate, key], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        port = int(endpoint.stdout.readline())
+        environment = ENVIRONMENT | {
+            "AWS_ENDPOINT_URL_IOT_DATA_PLANE": f"https://127.0.0.1:{port}", "AWS_CA_BUNDLE": certificate}
+        programs = {"this agent": [f"{RELEASE}/publishing-benchmark"]}
+        if peers:
+            programs["botocore (Python)"] = [tools.python(), f"{PEERS}/publisher.py"]
+        results = {name: [] for name in programs}
+        for _ in range(5):
+            for name, command in programs.items():
+                results[name].append(tools.line([*command, count], env=environment))
+    finally:
+        endpoint.stdin.close()
+        endpoint.wait()
+
+    def group(title, unit, field, scale, is_detail=False):
+        group = Group(title, unit, is_detail)
+        for name, values in results.items():
+            middle = sorted(value[field] for value in values)[len(values) // 2]
+            group.row(name, middle / scale, ours=name == "this agent")
+        return group
+
+    return [group("First publish: CPU from exec to the acknowledgement", "ms", "first_cpu_us", 1000),
+            group("Later publishes: time of one", "µs", "later_us", 1),
+            group("Later publishes: CPU of one", "µs", "later_cpu_us", 1, is_detail=True),
+            group(f"Anonymous memory after {count:,} publishes", "MiB", "anonymous_kib", 1024)]
+
+
+def instructions(programs):
+    """Instructions by name, counted by valgrind: the same on a busy machine as on a quiet one."""
+    counts = {}
+    for size in (128, 65536):
+        few, many = (
+            _echo_instructions(programs, count, size) for count in (10, 110))
+        counts[f"invocation of {size} bytes"] = (many - few) / 100
+        if size == 128:
+            counts["exec to first poll, static"] = few - 12 * counts["invocation of 128 bytes"]
+    tools.swift_build("signing-benchmark", "collector-benchmark")
+    for name, program, what in (("signature of 5,120 bytes", "signing-benchmark", ["repeat"]),
+                                ("report of 150 entries as JSON", "collector-benchmark", ["repeat", "json"]),
+                                ("report of 150 entries as CBOR", "collector-benchmark", ["repeat", "cbor"])):
+        stripped = os.path.join(WORK, program)
+        # Without debug information, which valgrind 3.19 can't read.
+        tools.run(["strip", "-g", "-o", stripped, f"{RELEASE}/{program}"])
+        few, many = (tools.instructions([*tools.CALLGRIND, stripped, *what, str(count)])[0] for count in (10, 110))
+        counts[name] = (many - few) / 100
+    return counts
+
+
+def _echo_instructions(programs, count, size):
+    command = " ".join([*tools.CALLGRIND, programs.echo])
+    counted = tools.instructions([programs.invocations, "1", str(count), str(size), f"echo={command}"], ENVIRONMENT)
+    return max(counted)
+
+
+def machine():
+    """What the figures were measured on."""
+    with open("/proc/cpuinfo") as file:
+        model = re.search(r"model name\s*: (.*)", file.read())
+    swift = re.search(r"Swift version (\S+)", tools.run(["swift", "--version"]))
+    return {"processor": model.group(1) if model else os.uname().machine, "processors": os.cpu_count(),
+            "kernel": os.uname().release, "swift": swift.group(1) if swift else "unknown"}

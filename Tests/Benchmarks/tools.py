@@ -1,0 +1,125 @@
+"""What the benchmarks are built with and run by: programs, an environment with the peers, valgrind."""
+import glob
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+WORK = os.path.join(ROOT, ".build", "benchmarks")
+RELEASE = os.path.join(ROOT, ".build", "release")
+PEERS = os.path.join(HERE, "peers")
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def run(command, **options):
+    """The standard output of a command; ends everything where it fails."""
+    command = [str(word) for word in command]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}: status {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def lines(command, **options):
+    """The lines of JSON that a command prints."""
+    return [json.loads(line) for line in run(command, **options).splitlines()]
+
+
+def line(command, **options):
+    (only,) = lines(command, **options)
+    return only
+
+
+def swift_build(*products):
+    for product in products:
+        run(["swift", "build", "-c", "release", "--product", product], cwd=ROOT)
+
+
+def static_echo():
+    """The example function as one static file, as a release is linked."""
+    scratch = os.path.join(ROOT, ".build", "benchmarks-static")
+    run(["swift", "build", "-c", "release", "--product", "echo-function", "-Xswiftc", "-static-executable",
+         "--scratch-path", scratch], cwd=ROOT)
+    target = os.path.join(WORK, "echo-function")
+    run(["strip", "-o", target, os.path.join(scratch, "release", "echo-function")])
+    return target
+
+
+def released_bootstrap():
+    """`bootstrap` out of the release's zip, which is packaged where it isn't there."""
+    found = glob.glob(os.path.join(ROOT, ".build", "package", f"device-defender-{os.uname().machine}.zip"))
+    if not found:
+        say("packaging the release (minutes)")
+        run([os.path.join(ROOT, "lambda", "package")], cwd=ROOT)
+        found = glob.glob(os.path.join(ROOT, ".build", "package", f"device-defender-{os.uname().machine}.zip"))
+    place = os.path.join(WORK, "released")
+    run(["unzip", "-q", "-o", found[0], "bootstrap", "-d", place])
+    return os.path.join(place, "bootstrap")
+
+
+def compile_c(source, *options):
+    """The program of `source`, a path below this folder."""
+    target = os.path.join(WORK, source.replace("/", "-").removesuffix(".c"))
+    information = json.loads(run(["swiftc", "-print-target-info"]))
+    compiler = os.path.join(os.path.dirname(os.path.dirname(information["paths"]["runtimeResourcePath"])), "bin", "clang")
+    run([compiler, "-O2", "-o", target, os.path.join(HERE, source), *options])
+    return target
+
+
+def python():
+    """An interpreter that has the peers of PyPI, in an environment that is made once."""
+    place = os.path.join(WORK, "python")
+    with open(os.path.join(HERE, "requirements.txt")) as file:
+        wanted = file.read()
+    stamp = os.path.join(place, "requirements.txt")
+    if not os.path.exists(stamp) or open(stamp).read() != wanted:
+        say("installing the peers from PyPI")
+        shutil.rmtree(place, ignore_errors=True)
+        run([sys.executable, "-m", "venv", place])
+        pip = [os.path.join(place, "bin", "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        run(pip + ["-r", os.path.join(HERE, "requirements.txt")])
+        # Its other requirements are for publishing.
+        run(pip + ["--no-deps", "AWSIoTDeviceDefenderAgentSDK==2.0.0"])
+        with open(stamp, "w") as file:
+            file.write(wanted)
+    return os.path.join(place, "bin", "python")
+
+
+def python_echo():
+    """A program that starts AWS's runtime client for Python with an echo function."""
+    place = os.path.join(WORK, "awslambdaric")
+    os.makedirs(place, exist_ok=True)
+    shutil.copy(os.path.join(PEERS, "echo_function.py"), place)
+    program = os.path.join(place, "bootstrap")
+    with open(os.path.join(PEERS, "echo_function.py")) as file, open(program, "w") as copy:
+        copy.write(f"#!{python()}\n{file.read()}")
+    os.chmod(program, 0o755)
+    return program
+
+
+def under_sockets(command, established):
+    """`command` in a network namespace of its own with that many established connections."""
+    return [f"{RELEASE}/socket-load", "--established", str(established), "--listen", "10", "--udp", "10", "--", *command]
+
+
+def instructions(command, environment=None):
+    """The instructions that a command executes, counted by valgrind."""
+    return [int(count.replace(",", "")) for count in re.findall(
+        r"Collected : ([\d,]+)", _valgrind(command, environment))]
+
+
+def _valgrind(command, environment):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    if done.returncode or "Collected" not in done.stderr:
+        sys.exit(f"{' '.join(command)}: status {done.returncode}\n{done.stderr}")
+    return done.stderr
+
+
+CALLGRIND = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
