@@ -76,8 +76,8 @@ let package = Package(
     .executableTarget(
       name: "defender",
       dependencies: [
-        "AWSClient", "DefenderFunction", "DeviceDefender", "HTTPClient", "LambdaEmulator", "LambdaRuntime",
-        "Platform", "WireFormats",
+        "AWSClient", "DefenderFunction", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaEmulator",
+        "LambdaRuntime", "Platform", "WireFormats",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -103,7 +103,9 @@ let package = Package(
 
     .target(
       name: "TestSupport",
-      dependencies: ["CLinux", "COpenSSL", "HTTPClient", "MQTT", "Platform", "WireFormats"],
+      dependencies: [
+        "CLinux", "COpenSSL", "HTTPClient", "LambdaEmulator", "MQTT", "Platform", "WireFormats",
+      ],
       path: "Tests/TestSupport", swiftSettings: strict),
     .testTarget(
       name: "PlatformTests", dependencies: ["Platform", "TestSupport"], swiftSettings: strict),
@@ -141,9 +143,8 @@ let package = Package(
     .testTarget(
       name: "DefenderFunctionTests",
       dependencies: [
-        "AWSClient", "DefenderFunction", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaRuntime",
-        "MQTT", "Platform",
-        "TestSupport", "WireFormats",
+        "AWSClient", "DefenderFunction", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaEmulator",
+        "LambdaRuntime", "MQTT", "Platform", "TestSupport", "WireFormats",
       ],
       swiftSettings: strict),
     // Also built by Tests/Fuzz/run, which searches for what these replay.
@@ -166,7 +167,7 @@ let package = Package(
     .testTarget(
       name: "DefenderTests",
       dependencies: [
-        "defender", "Platform", "TestSupport", "WireFormats",
+        "AWSClient", "defender", "LambdaEmulator", "Platform", "TestSupport", "WireFormats",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),

@@ -35,6 +35,25 @@ package struct ServiceError: Error, Equatable, Sendable, CustomStringConvertible
     return words.includes("security token")
   }
 
+  /// What a refusal has against who we say to be; nil where it is about what we may do.
+  ///
+  /// AWS IoT has one code for every refusal, so its words have to tell.
+  package enum IdentityProblem: Equatable, Sendable {
+    case wrongSecret, wrongClock, wrongScope, badCredentials
+  }
+
+  /// Why this answer refuses to know us; nil where it doesn't.
+  package var identityProblem: IdentityProblem? {
+    guard [401, 403].contains(status) else { return nil }
+    let words = message?.lowercased() ?? ""
+    if words.includes("signature we calculated") { return .wrongSecret }
+    if words.includes("signature expired") || words.includes("signature not yet current") {
+      return .wrongClock
+    }
+    if words.includes("scoped to") { return .wrongScope }
+    return words.includes("security token") || words.includes("expired") ? .badCredentials : nil
+  }
+
   package var description: String {
     var text = "status \(status)"
     if let code { text += " \(code)" }

@@ -121,7 +121,7 @@ package final class CurlConnection {
 
 extension EasyHandle {
   /// What kept a connection from being made; nil where `code` says that it was.
-  fileprivate borrowing func failureToConnect(
+  borrowing func failureToConnect(
     _ code: CURLcode, _ configuration: CurlExchange.Configuration
   ) -> HTTPError? {
     guard code != CURLE_OK else { return nil }

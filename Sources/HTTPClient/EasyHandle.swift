@@ -81,6 +81,12 @@ struct EasyHandle: ~Copyable {
     try check(unsafe ccurl_set_tls_function(easy, prepareTLSContext, context))
   }
 
+  /// Has `recorder` look on while certificates are verified; it has to live until ``perform()`` returned.
+  borrowing func record(in recorder: CertificateRecorder) throws(HTTPError) {
+    let context = unsafe Unmanaged.passUnretained(recorder).toOpaque()
+    try check(unsafe ccurl_set_tls_function(easy, recordCertificates, context))
+  }
+
   /// Has `gate` open the sockets; it has to live until ``perform()`` returned.
   borrowing func openSockets(through gate: AddressGate) throws(HTTPError) {
     let context = unsafe Unmanaged.passUnretained(gate).toOpaque()
@@ -115,6 +121,15 @@ struct EasyHandle: ~Copyable {
     var value: curl_off_t = 0
     _ = unsafe ccurl_get_offset(easy, info, &value)
     return Int64(value)
+  }
+
+  /// A text; nil where there is none, and where libcurl is too old to know it.
+  borrowing func text(_ info: CURLINFO) -> String? {
+    var value: UnsafePointer<CChar>?
+    guard unsafe ccurl_get_string(easy, info, &value) == CURLE_OK, let value = unsafe value else {
+      return nil
+    }
+    return unsafe String(cString: value)
   }
 
   /// The socket of the connection that `CURLOPT_CONNECT_ONLY` left open; nil where there is none.

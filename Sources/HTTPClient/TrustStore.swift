@@ -2,7 +2,7 @@ import Glibc
 package import Platform
 
 /// Which certificate authorities vouch for the other side of a TLS connection.
-package enum TrustStore: Equatable, Sendable {
+package enum TrustStore: Equatable, Sendable, CustomStringConvertible {
   /// A file of PEM certificates, and the variable that names it.
   case file(path: String, namedBy: String)
   /// The system's own bundle.
@@ -32,6 +32,13 @@ package enum TrustStore: Equatable, Sendable {
   var path: String {
     switch self {
     case .file(let path, _), .system(let path): path
+    }
+  }
+
+  package var description: String {
+    switch self {
+    case .file(let path, let name): "\(path) (\(name))"
+    case .system(let path): "the system's bundle \(path)"
     }
   }
 

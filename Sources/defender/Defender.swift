@@ -21,7 +21,7 @@ struct Defender: AsyncParsableCommand {
       """,
     version: versionText(of: "defender"),
     subcommands: [
-      AgentCommand.self, InvokeCommand.self, EmulatorCommand.self, PublishCommand.self,
+      AgentCommand.self, DoctorCommand.self, InvokeCommand.self, EmulatorCommand.self, PublishCommand.self,
       SecurityProfileCommand.self,
     ])
 

@@ -3,7 +3,8 @@ import Glibc
 package import Platform
 import Synchronization
 
-/// A server on loopback that answers with the bytes it was given, one answer for each request, and keeps what it got.
+/// A server on loopback that answers with the bytes it was given, one answer for each request, or as it is told, and
+/// keeps what it got.
 ///
 /// A real socket and its own thread, for clients that block. It takes any number of connections and serves them in
 /// the order in which their requests arrive; when its answers are used up it closes.
@@ -51,14 +52,32 @@ package final class ScriptedServer: Sendable {
   private let tls: TLSServerContext?
   private let listener: Int32
   private let wakeUp: Int32
-  private let state: Mutex<(answers: [Answer], received: [Received])>
+  private let allReceived = Mutex<[Received]>([])
+  private let decide: @Sendable (Received) -> Answer
+  private let cut: @Sendable () -> Int?
+  private let refuses: @Sendable () -> Bool
   private let thread = Mutex<pthread_t?>(nil)
   private let closed = Mutex(0)
 
   /// Serves on a free port of 127.0.0.1, over TLS where `tls` says so.
-  package init(_ answers: [Answer], tls: TLSServerContext? = nil) throws(Errno) {
+  package convenience init(_ answers: [Answer], tls: TLSServerContext? = nil) throws(Errno) {
+    let rest = AnswerList(answers)
+    try self.init(tls: tls) { _ in rest.next() }
+  }
+
+  /// Serves on a free port of 127.0.0.1 as `decide` says when a request is complete.
+  ///
+  /// `refuses` is asked when a connection comes: whether it is reset at once. `cut` is asked before a request is read:
+  /// after how many of its bytes the connection is reset; nil lets it pass.
+  package init(
+    tls: TLSServerContext? = nil, refuses: @escaping @Sendable () -> Bool = { false },
+    cut: @escaping @Sendable () -> Int? = { nil },
+    decide: @escaping @Sendable (Received) -> Answer
+  ) throws(Errno) {
     self.tls = tls
-    state = Mutex((answers, []))
+    self.refuses = refuses
+    self.cut = cut
+    self.decide = decide
     (listener, port) = try listenOnLoopback()
     wakeUp = try retryingOnInterrupt { eventfd(0, Int32(EFD_CLOEXEC)) }
     let context = unsafe Unmanaged.passRetained(self).toOpaque()
@@ -71,7 +90,7 @@ package final class ScriptedServer: Sendable {
   package var url: String { "http\(tls == nil ? "" : "s")://127.0.0.1:\(port)" }
 
   /// The requests so far.
-  package var received: [Received] { state.withLock { $0.received } }
+  package var received: [Received] { allReceived.withLock { $0 } }
 
   /// Waits until `count` connections were closed after an answer, 10 s at most; false where they weren't.
   package func waitUntilClosed(_ count: Int) -> Bool {
@@ -119,7 +138,11 @@ package final class ScriptedServer: Sendable {
         if descriptor >= 0 {
           count += 1
           let connection = ServerConnection(descriptor, number: count)
-          if tls.map({ connection.handshake($0) }) ?? true { connections.append(connection) }
+          if refuses() {
+            connection.resetWhenClosed()
+          } else if tls.map({ connection.handshake($0) }) ?? true {
+            connections.append(connection)
+          }
         }
       }
     }
@@ -128,11 +151,8 @@ package final class ScriptedServer: Sendable {
   /// Reads a request and answers it; false where the connection is to be closed.
   private func answer(_ connection: ServerConnection) -> Bool {
     guard let request = readRequest(connection) else { return false }
-    let answer = state.withLock { state in
-      state.received.append(request)
-      return state.answers.isEmpty ? .close("") : state.answers.removeFirst()
-    }
-    switch answer {
+    allReceived.withLock { $0.append(request) }
+    switch decide(request) {
     case .keep(let text): return connection.send(Array(text.utf8))
     case .close(let text):
       _ = connection.send(Array(text.utf8))
@@ -159,8 +179,13 @@ package final class ScriptedServer: Sendable {
   /// One request with a `Content-Length`, or with no body; nil where the client went away.
   private func readRequest(_ connection: ServerConnection) -> Received? {
     var bytes: [UInt8] = []
-    while let piece = connection.receive() {
+    let end = cut()
+    while let piece = connection.receive(limit: end.map { $0 - bytes.count }) {
       bytes += piece
+      if let end, bytes.count >= end {
+        connection.resetWhenClosed()
+        return nil
+      }
       guard let start = bodyStart(bytes) else { continue }
       let request = Received(
         connection: connection.number, bytes: bytes, handshake: connection.negotiated)
@@ -168,6 +193,17 @@ package final class ScriptedServer: Sendable {
       if bytes.count >= start + length { return request }
     }
     return nil
+  }
+}
+
+/// Answers to be given in order, and then none.
+private final class AnswerList: Sendable {
+  private let answers: Mutex<[ScriptedServer.Answer]>
+
+  init(_ answers: [ScriptedServer.Answer]) { self.answers = Mutex(answers) }
+
+  func next() -> ScriptedServer.Answer {
+    answers.withLock { $0.isEmpty ? .close("") : $0.removeFirst() }
   }
 }
 

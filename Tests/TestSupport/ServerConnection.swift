@@ -124,9 +124,9 @@ final class ServerConnection {
     return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
-  /// What arrived; nil at the end.
-  func receive() -> [UInt8]? {
-    var buffer = [UInt8](repeating: 0, count: 65_536)
+  /// What arrived, at most `limit` bytes of it; nil at the end.
+  func receive(limit: Int? = nil) -> [UInt8]? {
+    var buffer = [UInt8](repeating: 0, count: max(1, limit ?? 65_536))
     let count =
       if unsafe ssl != nil {
         unsafe Int(SSL_read(ssl, &buffer, Int32(buffer.count)))

@@ -56,6 +56,14 @@ package struct Configuration: Sendable {
 
   /// Reads the environment; throws all its mistakes together.
   package init(_ environment: Environment) throws(ConfigurationError) {
+    var mistakes: [ConfigurationError.Mistake] = []
+    self.init(environment, noting: &mistakes)
+    guard mistakes.isEmpty else { throw ConfigurationError(mistakes: mistakes) }
+  }
+
+  /// Reads the environment and adds its mistakes to `mistakes`; what they are about is left out, or as without the
+  /// variable.
+  package init(_ environment: Environment, noting mistakes: inout [ConfigurationError.Mistake]) {
     var reader = ConfigurationReader(environment)
     transport = reader.choice("DEFENDER_TRANSPORT", byRawValue: Transport.self) ?? transport
     if transport == .https {
@@ -89,7 +97,7 @@ package struct Configuration: Sendable {
       reader.note(
         "DEFENDER_ACKNOWLEDGE", "is 'accepted', which is heard over mqtt only; DEFENDER_TRANSPORT is https")
     }
-    guard reader.mistakes.isEmpty else { throw ConfigurationError(mistakes: reader.mistakes) }
+    mistakes += reader.mistakes
   }
 
   /// The topic that reports of `format` go to.
@@ -98,7 +106,7 @@ package struct Configuration: Sendable {
   }
 
   /// A collector of what is to be reported.
-  func collector(log: Log, or shutdown: ShutdownSignal?) -> Collector {
+  package func collector(log: Log, or shutdown: ShutdownSignal?) -> Collector {
     var collector = Collector(
       procfs: ProcRoot(procfsPath), log: log, maximumListSize: limits.maximumListSize,
       systemMetrics: customMetrics, command: metricsCommand)

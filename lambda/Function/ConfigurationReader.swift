@@ -9,6 +9,11 @@ package struct ConfigurationError: Error, Equatable, Sendable, CustomStringConve
   package struct Mistake: Equatable, Sendable {
     package let variable: String
     package let problem: String
+
+    package init(variable: String, problem: String) {
+      self.variable = variable
+      self.problem = problem
+    }
   }
 
   package let mistakes: [Mistake]

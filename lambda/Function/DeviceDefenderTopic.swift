@@ -1,8 +1,8 @@
-import AWSClient
+package import AWSClient
 
 extension Topic {
   /// Whether this is where Device Defender itself takes reports: `$aws/things/<thing>/defender/metrics/<format>`.
-  var isDeviceDefenders: Bool {
+  package var isDeviceDefenders: Bool {
     name.hasPrefix("$aws/things/")
       && (name.hasSuffix("/defender/metrics/json") || name.hasSuffix("/defender/metrics/cbor"))
   }

@@ -109,30 +109,30 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
   }
 
   private func adviceOnRefusal(_ error: ServiceError) -> String {
-    let message = error.message?.lowercased() ?? ""
     switch error.status {
     case 400: return "AWS IoT doesn't take this topic or these parameters."
     case 401, 403:
-      if message.includes("signature we calculated") {
-        return "The secret access key doesn't belong to the access key id, or a proxy changed the request."
-      }
-      if message.includes("signature expired") || message.includes("signature not yet current") {
-        return "The clock is wrong; set it (NTP)."
-      }
-      if message.includes("scoped to") {
-        return "AWS_REGION has to be the region of the endpoint."
-      }
-      if message.includes("security token") || message.includes("expired") {
-        return "The credentials are expired or not of this partition; get new ones."
-      }
-      return
-        "Allow iot:Publish on arn:aws:iot:<region>:<account>:topic/\(topic), in the IAM policy of the role "
-        + "that signs, or in the AWS IoT policy of the certificate."
+      return error.identityProblem?.advice
+        ?? "The role lacks iot:Publish on arn:aws:iot:<region>:<account>:topic/\(topic): allow it in the IAM policy of "
+        + "whoever signs, or in the AWS IoT policy of the certificate."
     case 404, 405: return "Check that the endpoint is AWS IoT's data plane."
     case 413: return "Send less at once; AWS IoT takes at most \(HTTPSPublisher.maximumPayloadBytes) bytes."
     case 429: return "AWS IoT throttles; publish less often or have the account's quota raised."
     case 500...: return "AWS IoT has a problem of its own; the next report is tried as usual."
     default: return "Check that the endpoint is AWS IoT's data plane."
+    }
+  }
+}
+
+extension ServiceError.IdentityProblem {
+  /// What to do about it, in words.
+  package var advice: String {
+    switch self {
+    case .wrongSecret:
+      "The secret access key doesn't belong to the access key id, or a proxy changed the request."
+    case .wrongClock: "The clock is wrong; set it (NTP)."
+    case .wrongScope: "AWS_REGION has to be the region of the endpoint."
+    case .badCredentials: "The credentials are expired or not of this partition; get new ones."
     }
   }
 }

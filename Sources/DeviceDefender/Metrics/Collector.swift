@@ -93,6 +93,14 @@ package struct Collector: ~Copyable {
     return snapshot
   }
 
+  /// Where the last snapshot came from, in words.
+  package var origin: String {
+    guard procfs.isOfThisSystem else { return "the files under \(procfs.path)" }
+    let untold = kernel.untold
+    return untold.isEmpty
+      ? "netlink" : "netlink, and \(untold.joined(separator: ", ")) from the files under /proc"
+  }
+
   private mutating func readCustomMetrics(into snapshot: inout MetricsSnapshot) {
     var names: Set<CustomMetricName> = []
     for metric in systemMetrics {

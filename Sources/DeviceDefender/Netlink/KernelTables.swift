@@ -30,6 +30,9 @@ struct KernelTables: ~Copyable {
     self.opening = opening
   }
 
+  /// What this kernel doesn't tell over netlink, as far as it was asked.
+  var untold: [String] { Table.allCases.filter(missing.contains).map(\.rawValue) }
+
   /// Reads the TCP sockets of both families into `sockets`; returns whether netlink told all of them.
   mutating func readTCPSockets(into sockets: inout TCPSockets) -> Bool {
     ask(.tcpSockets) { (tables: inout KernelTables) throws(NetlinkError) -> Void in

@@ -57,7 +57,13 @@ package final class PublishEndpoint: Sendable {
   /// How many publishes were accepted and refused so far.
   package var counts: (accepted: Int, refused: Int) { kept.withLock { ($0.accepted, $0.refused) } }
 
-  static func isResponsible(for request: ReceivedRequest) -> Bool { request.path.hasPrefix("/topics") }
+  static func isResponsible(for request: ReceivedRequest) -> Bool {
+    request.path.hasPrefix("/topics") || isForShadow(request)
+  }
+
+  private static func isForShadow(_ request: ReceivedRequest) -> Bool {
+    request.path.hasPrefix("/things/") && request.path.hasSuffix("/shadow")
+  }
 
   func answer(_ request: ReceivedRequest, _ body: inout RequestBody) async throws -> Answer {
     let body = try await body.complete(limit: Self.payloadLimit + 1)
@@ -67,7 +73,13 @@ package final class PublishEndpoint: Sendable {
   /// The answer to a publish whose body is `body`, or begins with it where it is too long.
   package func answer(_ request: ReceivedRequest, body: [UInt8]) -> Answer {
     let traceID = randomUUID()
+    let headers = [
+      HeaderField("x-amzn-RequestId", traceID), HeaderField("Date", httpDate(now())),
+    ]
     var refusal: Refusal?
+    if Self.isForShadow(request) {
+      return answer(to: shadowRefusal(request, body: body), headers, traceID)
+    }
     var qos = 0
     do throws(Refusal) {
       qos = try accept(request, body: body)
@@ -81,13 +93,28 @@ package final class PublishEndpoint: Sendable {
       } ?? .accepted)
     keep(publish)
     report(publish)
-    let headers = [
-      HeaderField("x-amzn-RequestId", traceID), HeaderField("Date", httpDate(now())),
-    ]
     guard let refusal else {
       return Answer(status: 200, headers: headers, object: ["message": "OK", "traceId": traceID])
     }
-    return Answer(
+    return answer(to: refusal, headers, traceID)
+  }
+
+  /// What is said to a request for the shadow of a thing, for which there is none here: `defender doctor` makes one to
+  /// see whether its signature is accepted.
+  private func shadowRefusal(_ request: ReceivedRequest, body: [UInt8]) -> Refusal {
+    do throws(SignatureRefusal) {
+      try verifier.verify(request, body: body, at: now())
+    } catch {
+      return Refusal(403, "ForbiddenException", error.message, because: error.explanation)
+    }
+    let thing = percentDecoding(request.path.dropFirst("/things/".count).dropLast("/shadow".count).utf8)
+    return Refusal(
+      404, "ResourceNotFoundException",
+      "No shadow exists with name: '\(String(decoding: thing ?? [], as: UTF8.self))'")
+  }
+
+  private func answer(to refusal: Refusal, _ headers: [HeaderField], _ traceID: String) -> Answer {
+    Answer(
       status: refusal.status, headers: headers + [HeaderField("x-amzn-ErrorType", refusal.errorType)],
       object: ["message": refusal.message, "traceId": traceID])
   }

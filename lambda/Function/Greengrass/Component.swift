@@ -112,10 +112,7 @@ package struct Component: ~Copyable {
     for key in read.unknownKeys.sorted() {
       tell("The component configuration has the key '\(key)', which isn't known here and does nothing.")
     }
-    // The first report of a component isn't spread: nothing is waited for but the nucleus.
-    let defaults = ["DEFENDER_TRANSPORT": greengrass.transport, "DEFENDER_JITTER": "0"]
-    let given = environment.all.merging(read.variables) { _, new in new }
-    let variables = Environment(defaults.merging(given) { _, new in new })
+    let variables = read.variables(over: environment)
     var mistakes = read.mistakes
     var takesDeployment = !mistakes.isEmpty
     do {

@@ -1,3 +1,4 @@
+package import Platform
 package import WireFormats
 
 /// What a Greengrass component is configured with: the environment, and over it the component configuration.
@@ -48,6 +49,14 @@ package struct ComponentConfiguration: Equatable, Sendable {
   /// Reads the answer to `GetConfiguration`, or its `value` alone; null and empty text leave a key out.
   package init(_ answer: JSONValue) {
     for member in (answer["value"] ?? answer).members ?? [] { read(member) }
+  }
+
+  /// All variables of the component: what it does unless told otherwise, `environment`, and over it this.
+  package func variables(over environment: Environment) -> Environment {
+    // The first report of a component isn't spread: nothing is waited for but the nucleus.
+    let defaults = ["DEFENDER_TRANSPORT": Transport.greengrass.rawValue, "DEFENDER_JITTER": "0"]
+    let given = environment.all.merging(variables) { _, new in new }
+    return Environment(defaults.merging(given) { _, new in new })
   }
 
   private mutating func read(_ member: JSONValue.Member) {

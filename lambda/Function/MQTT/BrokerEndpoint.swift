@@ -64,7 +64,7 @@ package struct BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
   var hostHeader: String { port == 443 ? host : "\(host):\(port)" }
 
   /// The URL that libcurl connects to.
-  var connectionURL: String { "\(scheme == .mqtt ? "http" : "https")://\(host):\(port)" }
+  package var connectionURL: String { "\(scheme == .mqtt ? "http" : "https")://\(host):\(port)" }
 }
 
 /// Why a text doesn't name an MQTT broker.

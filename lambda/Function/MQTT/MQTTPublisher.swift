@@ -102,6 +102,17 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
     }
   }
 
+  /// Connects where there is no connection, and subscribes to what Device Defender says about reports to `topic`.
+  package func connect(for topic: Topic, until deadline: BootTime) throws(TransportFailure) {
+    do throws(TransportFailure) {
+      _ = try session(for: topic, until: deadline)
+      delay.succeeded()
+    } catch {
+      giveUpConnection()
+      throw error
+    }
+  }
+
   package func announce(reportID: UInt64) { announcedID = reportID }
 
   package func confirmation(of reportID: UInt64, until deadline: BootTime) -> ReportConfirmation? {

@@ -31,7 +31,7 @@ package final class TLSConnector: BrokerConnector {
 }
 
 /// `configuration` as connections to `broker` need it.
-func connectionConfiguration(
+package func connectionConfiguration(
   _ configuration: CurlExchange.Configuration, for broker: BrokerEndpoint
 ) -> CurlExchange.Configuration {
   var configuration = configuration

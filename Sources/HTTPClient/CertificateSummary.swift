@@ -1,0 +1,108 @@
+import CCurl
+import COpenSSL
+import Glibc
+package import Platform
+
+/// What an X.509 certificate says about itself (RFC 5280, section 4.1).
+package struct CertificateSummary: Equatable, Sendable {
+  /// Whose it is, such as `CN=*.iot.eu-central-1.amazonaws.com`.
+  package let subject: String
+  /// Who signed it.
+  package let issuer: String
+  /// The hosts that it is for, such as `DNS:localhost, IP Address:127.0.0.1`; empty where it names none.
+  package let names: String
+  /// Nil where the certificate holds no time that can be read.
+  package let notBefore: WallTime?
+  package let notAfter: WallTime?
+
+  /// Whether it is its own issuer, as the certificate of an authority is.
+  package var isSelfSigned: Bool { subject == issuer }
+
+  init(_ certificate: OpaquePointer) {
+    subject = unsafe text { unsafe copenssl_print_name($0, X509_get_subject_name(certificate)) }
+    issuer = unsafe text { unsafe copenssl_print_name($0, X509_get_issuer_name(certificate)) }
+    names = unsafe text { output in
+      let index = unsafe X509_get_ext_by_NID(certificate, NID_subject_alt_name, -1)
+      guard index >= 0 else { return 0 }
+      return unsafe X509V3_EXT_print(output, X509_get_ext(certificate, index), 0, 0)
+    }
+    notBefore = unsafe time(X509_get0_notBefore(certificate))
+    notAfter = unsafe time(X509_get0_notAfter(certificate))
+  }
+
+  /// The first certificate in a PEM file; nil where there is none, or the file can't be read.
+  package init?(pemFile path: String) {
+    guard let file = unsafe BIO_new_file(path, "r") else { return nil }
+    defer { unsafe BIO_free(file) }
+    guard let certificate = unsafe PEM_read_bio_X509(file, nil, nil, nil) else { return nil }
+    defer { unsafe X509_free(certificate) }
+    unsafe self.init(certificate)
+  }
+}
+
+/// What `write` writes, at most 4,096 bytes of it.
+private func text(_ write: (OpaquePointer) -> Int32) -> String {
+  guard let memory = unsafe BIO_new(BIO_s_mem()) else { return "" }
+  defer { unsafe BIO_free(memory) }
+  _ = unsafe write(memory)
+  var bytes = [UInt8](repeating: 0, count: 4_096)
+  let count = unsafe BIO_read(memory, &bytes, Int32(bytes.count))
+  return String(decoding: bytes.prefix(max(0, Int(count))), as: UTF8.self)
+}
+
+private func time(_ time: UnsafePointer<ASN1_TIME>?) -> WallTime? {
+  var civil = unsafe tm()
+  guard let time = unsafe time, unsafe ASN1_TIME_to_tm(time, &civil) == 1 else { return nil }
+  return unsafe WallTime(
+    year: Int(civil.tm_year) + 1_900, month: Int(civil.tm_mon) + 1, day: Int(civil.tm_mday),
+    hour: Int(civil.tm_hour), minute: Int(civil.tm_min), second: Int(civil.tm_sec))
+}
+
+/// Looks on while OpenSSL verifies the certificates of the other side, and keeps them, also where they are refused.
+///
+/// A class, because OpenSSL's callback finds it through a pointer.
+final class CertificateRecorder {
+  /// The other side's own certificate first.
+  private(set) var chain: [CertificateSummary] = []
+  /// What OpenSSL has against them; nil where nothing.
+  private(set) var complaint: String?
+  private let negotiation: ProtocolNegotiation?
+
+  init(_ negotiation: ProtocolNegotiation?) {
+    self.negotiation = negotiation
+  }
+
+  func prepare(_ context: OpaquePointer) -> Bool {
+    let recorder = unsafe Unmanaged.passUnretained(self).toOpaque()
+    unsafe SSL_CTX_set_cert_verify_callback(context, verifyAndRecord, recorder)
+    return unsafe negotiation?.apply(to: context) ?? true
+  }
+
+  /// Verifies as OpenSSL would without us; 1 where the other side is trusted (X509_verify_cert(3)).
+  func verify(_ context: OpaquePointer) -> Int32 {
+    let result = unsafe X509_verify_cert(context)
+    let found = unsafe copenssl_chain(context)
+    chain = []
+    for index in 0..<min(16, unsafe copenssl_chain_count(found)) {
+      if let certificate = unsafe copenssl_chain_element(found, index) {
+        unsafe chain.append(CertificateSummary(certificate))
+      }
+    }
+    let code = unsafe X509_STORE_CTX_get_error(context)
+    complaint = result == 1 ? nil : unsafe String(cString: X509_verify_cert_error_string(Int(code)))
+    return result
+  }
+}
+
+func recordCertificates(
+  _ easy: UnsafeMutableRawPointer?, _ tls: UnsafeMutableRawPointer?, _ context: UnsafeMutableRawPointer?
+) -> CURLcode {
+  guard let tls = unsafe tls, let context = unsafe context else { return CURLE_SSL_CONNECT_ERROR }
+  let recorder = unsafe Unmanaged<CertificateRecorder>.fromOpaque(context).takeUnretainedValue()
+  return unsafe recorder.prepare(OpaquePointer(tls)) ? CURLE_OK : CURLE_SSL_CONNECT_ERROR
+}
+
+private func verifyAndRecord(_ context: OpaquePointer?, _ recorder: UnsafeMutableRawPointer?) -> Int32 {
+  guard let context = unsafe context, let recorder = unsafe recorder else { return 0 }
+  return unsafe Unmanaged<CertificateRecorder>.fromOpaque(recorder).takeUnretainedValue().verify(context)
+}

@@ -1,0 +1,80 @@
+import CCurl
+import Platform
+
+/// How far a connection came: what `defender doctor` shows, by the very steps that a publish takes.
+package struct ConnectionTrial: Sendable {
+  /// The steps of a connection, in their order.
+  package enum Step: Int, Comparable, Sendable {
+    case resolving, connecting, handshake
+
+    package static func < (left: Step, right: Step) -> Bool { left.rawValue < right.rawValue }
+  }
+
+  /// Where it went, such as `192.0.2.1 port 443`: the proxy's address where there is one; nil where it got no address.
+  package private(set) var address: String?
+  /// How long it took from the beginning until each step was done.
+  package private(set) var timeOfLookup: Duration = .zero
+  package private(set) var timeOfConnect: Duration = .zero
+  package private(set) var timeOfHandshake: Duration = .zero
+  /// The certificates that the other side showed, its own first; empty without TLS.
+  package private(set) var chain: [CertificateSummary] = []
+  /// What is wrong with them; nil where nothing.
+  package private(set) var complaint: String?
+  /// Whether the shipped certificate authorities vouched for the other side, or nobody had to.
+  package private(set) var usedAmazonRoots = false
+  /// Which step failed, and how; nil where the connection was made.
+  package private(set) var failure: (step: Step, error: HTTPError)?
+
+  /// Connects to the host of `url` and closes the connection again.
+  package init(to url: String, _ configuration: CurlExchange.Configuration, timeout: Duration) {
+    do throws(HTTPError) {
+      try connect(to: url, configuration, until: BootTime.now.advanced(by: timeout))
+    } catch {
+      failure = (.resolving, error)
+    }
+  }
+
+  private mutating func connect(
+    to url: String, _ configuration: CurlExchange.Configuration, until deadline: BootTime
+  ) throws(HTTPError) {
+    let connectTo = try StringList(configuration.connectTo)
+    let attempts = configuration.usesAmazonRoots(for: host(of: url)) ? [true, false] : [false]
+    for amazonRoots in attempts {
+      // A handle of its own for each: one that is used again wouldn't look the name up again.
+      let handle = try EasyHandle()
+      let recorder = CertificateRecorder(try configuration.negotiation())
+      try handle.reset()
+      let timeout = max(.milliseconds(1), BootTime.now.duration(to: deadline))
+      try handle.prepareConnection(to: url, configuration, timeout: timeout, amazonRoots: amazonRoots)
+      if !configuration.connectTo.isEmpty { try handle.set(CURLOPT_CONNECT_TO, to: connectTo) }
+      try handle.set(CURLOPT_CONNECT_ONLY, to: true)
+      try handle.set(CURLOPT_HTTPPROXYTUNNEL, to: true)
+      if url.lowercased().hasPrefix("https:") { try handle.record(in: recorder) }
+      let error = handle.failureToConnect(handle.perform(), configuration)
+      withExtendedLifetime(recorder) {}
+      note(handle)
+      chain = recorder.chain
+      complaint = recorder.complaint
+      usedAmazonRoots = amazonRoots && error == nil
+      failure = error.map { (failedStep($0), $0) }
+      guard case .notTrusted = error else { return }
+    }
+  }
+
+  private mutating func note(_ handle: borrowing EasyHandle) {
+    timeOfLookup = .microseconds(handle.offset(CURLINFO_NAMELOOKUP_TIME_T))
+    timeOfConnect = .microseconds(handle.offset(CURLINFO_CONNECT_TIME_T))
+    timeOfHandshake = .microseconds(handle.offset(CURLINFO_APPCONNECT_TIME_T))
+    guard let text = handle.text(CURLINFO_PRIMARY_IP), !text.isEmpty else { return }
+    address = "\(text) port \(handle.number(CURLINFO_PRIMARY_PORT))"
+  }
+
+  private func failedStep(_ error: HTTPError) -> Step {
+    switch error {
+    case .invalidRequest, .notResolved, .outOfMemory: .resolving
+    case .notConnected, .proxyRefused: .connecting
+    case .timedOut: timeOfLookup == .zero ? .resolving : timeOfConnect == .zero ? .connecting : .handshake
+    default: .handshake
+    }
+  }
+}

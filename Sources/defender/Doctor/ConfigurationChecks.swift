@@ -1,0 +1,147 @@
+import AWSClient
+import DefenderFunction
+import DeviceDefender
+import GreengrassIPC
+import Platform
+import WireFormats
+
+extension Doctor {
+  /// In a Greengrass component, asks the nucleus for the configuration that the environment is only the base of.
+  mutating func readComponentConfiguration() {
+    guard let nucleus else { return }
+    var read = ComponentConfiguration(.object([]))
+    do throws(IPCError) {
+      read = ComponentConfiguration(try nucleus.call(.getConfiguration, until: deadline))
+      note("nucleus", .ok, "it knows this component and answered with its configuration")
+    } catch .refused(_, _, "ResourceNotFoundError", _) {
+      note("nucleus", .ok, "it knows this component, which has no configuration of its own")
+    } catch {
+      note("nucleus", .failed, "the Greengrass nucleus: \(error)", advice: error.advice)
+    }
+    _ = notes.take()
+    for mistake in read.mistakes {
+      note("configuration", .failed, mistake, advice: "Correct it in the deployment of the component.")
+    }
+    environment = read.variables(over: environment)
+  }
+
+  mutating func checkConfiguration() {
+    var mistakes: [ConfigurationError.Mistake] = []
+    configuration = Configuration(environment, noting: &mistakes)
+    if configuration.transport == .greengrass, nucleus == nil {
+      let problem = "is 'greengrass', which takes a Greengrass component: no SVCUID is set"
+      mistakes.append(.init(variable: "DEFENDER_TRANSPORT", problem: problem))
+    }
+    for mistake in mistakes {
+      note("configuration", .failed, "\(mistake.variable) \(mistake.problem)")
+    }
+    guard mistakes.isEmpty else { return }
+    let topic = (try? configuration.topic(for: configuration.format))?.name ?? ""
+    note(
+      "configuration", .ok,
+      "\(configuration.format.rawValue) reports, every \(span(configuration.effectiveInterval)), over "
+        + "\(configuration.transport.rawValue) to '\(topic)'")
+  }
+
+  mutating func checkThingName() {
+    let variable =
+      environment.value("DEFENDER_THING_NAME") == nil ? "AWS_IOT_THING_NAME" : "DEFENDER_THING_NAME"
+    if isMistaken("AWS_IOT_THING_NAME") || isMistaken("DEFENDER_THING_NAME") {
+      note("thing name", .skipped, "see the configuration")
+    } else if let name = configuration.thingName {
+      note("thing name", .ok, "'\(name)', from \(variable)")
+    } else {
+      note("thing name", .ok, "none is set, and the topic asks for none")
+    }
+  }
+
+  private func isMistaken(_ variable: String) -> Bool {
+    findings.contains { $0.status == .failed && $0.message.hasPrefix("\(variable) ") }
+  }
+
+  /// Device Defender's own topics take MQTT only, by AWS's word.
+  mutating func checkTransport() {
+    guard !configuration.topicTemplate.namesThing || configuration.thingName != nil,
+      let topic = try? configuration.topic(for: configuration.format)
+    else {
+      note("transport", .skipped, "the topic can't be used; see the configuration")
+      return
+    }
+    let transport = configuration.transport.rawValue
+    guard topic.isDeviceDefenders else {
+      note(
+        "transport", .ok, "\(transport), to a topic of your own: an IoT rule has to take the reports from it")
+      return
+    }
+    guard configuration.transport == .https else {
+      note("transport", .ok, "\(transport), to Device Defender's own topic")
+      return
+    }
+    note(
+      "transport", .warning,
+      "https, and AWS documents that Device Defender's own topic '\(topic)' accepts MQTT publishes only",
+      advice: "Set DEFENDER_TRANSPORT to mqtt, or DEFENDER_TOPIC to a topic of your own, such as "
+        + "'defender/{thing}/{format}'.")
+  }
+
+  mutating func checkInterval() {
+    let wanted = configuration.interval
+    let interval = configuration.effectiveInterval
+    let isOwn = (try? configuration.topic(for: configuration.format))?.isDeviceDefenders == true
+    if wanted < interval {
+      note(
+        "interval", .warning,
+        "SAMPLE_INTERVAL_SECONDS asks for one of \(span(wanted)), and reports go every \(span(interval))",
+        advice:
+          "Device Defender throttles below 300 s; for other topics DEFENDER_MINIMUM_INTERVAL_SECONDS lowers "
+          + "the floor.")
+    } else if interval < .seconds(300), isOwn {
+      note(
+        "interval", .warning,
+        "reports go every \(span(interval)), and Device Defender throttles below 300 s",
+        advice: "Raise SAMPLE_INTERVAL_SECONDS to 300, or unset DEFENDER_MINIMUM_INTERVAL_SECONDS.")
+    } else {
+      note("interval", .ok, "\(span(interval)), which isn't throttled")
+    }
+  }
+
+  /// Takes a snapshot, as a report would.
+  mutating func checkCollection() {
+    var collector = configuration.collector(log: notes.log, or: time.shutdownSignal)
+    let snapshot = collector.snapshot()
+    let warnings = notes.take()
+    var errors: [String] = []
+    func total<Entry>(_ block: Result<Listing<Entry>, CollectionError>) -> String {
+      switch block {
+      case .success(let listing): return String(listing.total)
+      case .failure(let error):
+        if !errors.contains("\(error)") { errors.append("\(error)") }
+        return "unknown"
+      }
+    }
+    let tcp = total(snapshot.listeningTCPPorts)
+    let udp = total(snapshot.listeningUDPPorts)
+    let established = total(snapshot.establishedConnections)
+    if case .failure(let error) = snapshot.networkCounters { errors.append("\(error)") }
+    guard errors.isEmpty else {
+      note(
+        "collection", .failed, errors.joined(separator: "; "),
+        advice:
+          "Those blocks will be missing from the reports. PROCFS_PATH has to be a proc file system that this "
+          + "user may read.")
+      return
+    }
+    let found =
+      "\(tcp) TCP and \(udp) UDP ports that listen, \(established) connections, from \(collector.origin)"
+    if let warnings {
+      note("collection", .warning, "\(found); \(warnings)")
+    } else {
+      note("collection", .ok, found)
+    }
+  }
+}
+
+extension Configuration {
+  /// The interval that reports go out in.
+  var effectiveInterval: Duration { max(interval, minimumInterval) }
+}

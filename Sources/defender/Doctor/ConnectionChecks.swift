@@ -1,0 +1,158 @@
+import AWSClient
+import DefenderFunction
+import HTTPClient
+import Platform
+
+/// Where the reports' connection goes, and how it is made.
+private struct Destination {
+  /// As libcurl takes it: `https://host:port`.
+  let url: String
+  let host: String
+  let port: UInt16
+  let isSecure: Bool
+  let configuration: CurlExchange.Configuration
+
+  init(_ endpoint: Endpoint, _ identity: ClientIdentity?, _ environment: Environment) {
+    url = endpoint.description
+    host = endpoint.host
+    port = endpoint.port
+    isSecure = endpoint.isSecure
+    configuration = CurlExchange.Configuration(environment, endpoint: endpoint, identity: identity)
+  }
+
+  init(_ mqtt: MQTTConfiguration, _ environment: Environment) {
+    var configuration = CurlExchange.Configuration(environment)
+    if mqtt.broker.scheme == .mqtts { configuration.identity = mqtt.identity }
+    url = mqtt.broker.connectionURL
+    host = mqtt.broker.host
+    port = mqtt.broker.port
+    isSecure = mqtt.broker.scheme != .mqtt
+    self.configuration = connectionConfiguration(configuration, for: mqtt.broker)
+  }
+
+  init?(_ configuration: Configuration, _ environment: Environment) {
+    if let mqtt = configuration.mqtt {
+      self.init(mqtt, environment)
+    } else if let endpoint = configuration.endpoint {
+      self.init(endpoint, configuration.identity, environment)
+    } else {
+      return nil
+    }
+  }
+
+  /// Whether a proxy may be in between; whether NO_PROXY leaves it out is libcurl's to say.
+  var mayUseProxy: Bool { configuration.proxy != .none }
+}
+
+extension Doctor {
+  /// Checks name, connection and TLS; returns whether there is a connection to be had.
+  mutating func checkConnection() -> Bool {
+    guard let destination = Destination(configuration, environment) else {
+      let reason =
+        configuration.transport == .greengrass
+        ? "the nucleus has the connection to AWS IoT" : "the configuration names no endpoint"
+      for check in ["DNS", "TCP", "TLS"] { note(check, .skipped, reason) }
+      return nucleus != nil && configuration.transport == .greengrass
+    }
+    let trial = ConnectionTrial(
+      to: destination.url, destination.configuration, timeout: options.stepTimeout)
+    noteLookup(trial, destination)
+    noteConnect(trial, destination)
+    noteHandshake(trial, destination)
+    return trial.failure == nil
+  }
+
+  private mutating func noteLookup(_ trial: ConnectionTrial, _ destination: Destination) {
+    if let (step, error) = trial.failure, step == .resolving {
+      note(
+        "DNS", .failed, "\(destination.host): \(error)",
+        advice: "Check the endpoint's name, the region and the resolver (/etc/resolv.conf)"
+          + (destination.mayUseProxy ? ", and the proxy's name." : "."))
+      return
+    }
+    let address = trial.address.map { " is \($0.prefix { $0 != " " })" } ?? " has an address"
+    let proxy = destination.mayUseProxy ? " (or its proxy)" : ""
+    note("DNS", .ok, "\(destination.host)\(proxy)\(address), after \(milliseconds(trial.timeOfLookup))")
+  }
+
+  private mutating func noteConnect(_ trial: ConnectionTrial, _ destination: Destination) {
+    switch trial.failure {
+    case (.resolving, _)?: note("TCP", .skipped, "there is no address to connect to")
+    case (.connecting, .proxyRefused(let status, let reason))?:
+      note(
+        "TCP", .failed, "the proxy refused with status \(status): \(reason)",
+        advice: status == 407
+          ? "HTTPS_PROXY needs the user name and password that the proxy wants."
+          : "Let the proxy connect to the endpoint, or name the endpoint in NO_PROXY.")
+    case (.connecting, let error)?:
+      note(
+        "TCP", .failed, "\(destination.host) port \(destination.port): \(error)",
+        advice:
+          "Check the endpoint, the route and the firewall (AWS IoT's ports are 443, 8443 and 8883); HTTPS_PROXY "
+          + "names a proxy where one is needed.")
+    default:
+      let proxy = destination.mayUseProxy ? ", through the proxy where NO_PROXY doesn't except it" : ""
+      note(
+        "TCP", .ok,
+        "connected to \(trial.address ?? destination.host) after \(milliseconds(trial.timeOfConnect))\(proxy)"
+      )
+    }
+  }
+
+  private mutating func noteHandshake(_ trial: ConnectionTrial, _ destination: Destination) {
+    if let (step, error) = trial.failure {
+      if step < .handshake {
+        note("TLS", .skipped, "there is no connection")
+      } else {
+        noteFailedHandshake(trial, error)
+      }
+      return
+    }
+    guard destination.isSecure else {
+      note(
+        "TLS", .warning, "the connection isn't encrypted: the endpoint isn't https",
+        advice: "That is for this machine's own services only.")
+      return
+    }
+    guard let certificate = trial.chain.first, let end = certificate.notAfter else {
+      note("TLS", .warning, "the other side's certificate can't be shown")
+      return
+    }
+    let trust =
+      trial.usedAmazonRoots ? "Amazon's authorities, shipped" : destination.configuration.trust.description
+    let text =
+      "verified after \(milliseconds(trial.timeOfHandshake)): \(certificate.subject), issued by "
+      + "\(certificate.issuer), until \(moment(end, from: time.wallTime)), trusted by \(trust)"
+    if time.wallTime.duration(to: end) < .seconds(7 * 86_400) {
+      note("TLS", .warning, text, advice: "The certificate of the endpoint has to be renewed.")
+    } else {
+      note("TLS", .ok, text)
+    }
+  }
+
+  private mutating func noteFailedHandshake(_ trial: ConnectionTrial, _ error: HTTPError) {
+    var text = "\(error)"
+    if let certificate = trial.chain.first {
+      text +=
+        "; the certificate is \(certificate.subject) (\(certificate.names)), issued by \(certificate.issuer)"
+      if let end = certificate.notAfter { text += ", until \(moment(end, from: time.wallTime))" }
+    }
+    let complaint = trial.complaint ?? text
+    let advice =
+      if complaint.contains("expired") || complaint.contains("not yet valid") {
+        "The certificate of the endpoint has to be renewed, or this machine's clock is wrong: it says "
+          + "\(CivilTime(time.wallTime).extendedFormat)."
+      } else if trial.complaint != nil {
+        "AWS_CA_BUNDLE names a file with the certificate authorities to trust; a proxy that opens TLS shows "
+          + "certificates of its own."
+      } else if text.contains("our certificate") {
+        "The certificate has to be registered and active in AWS IoT, and the key has to be its own."
+      } else if case .notTrusted = error {
+        "The certificate has to be for this host name, and the bundle of authorities one that can be read: check the "
+          + "endpoint, and AWS_CA_BUNDLE."
+      } else {
+        "The other side may want a client certificate, or speak no TLS at all."
+      }
+    note("TLS", .failed, text, advice: advice)
+  }
+}

@@ -1,0 +1,61 @@
+import Platform
+import WireFormats
+
+/// What one check of `defender doctor` found.
+struct Finding: Equatable, Sendable {
+  enum Status: String, CaseIterable, Sendable {
+    case ok, warning, failed
+    /// Not looked at, because another check failed, or nobody asked for it.
+    case skipped
+  }
+
+  let check: String
+  let status: Status
+  /// What was found, without a full stop.
+  let message: String
+  /// What to do about it, in whole sentences; nil where there is nothing to do.
+  let advice: String?
+
+  init(_ check: String, _ status: Status, _ message: String, advice: String? = nil) {
+    self.check = check
+    self.status = status
+    self.message = message
+    self.advice = advice
+  }
+
+  /// One line for people.
+  var line: String {
+    func padded(_ text: String, _ width: Int) -> String {
+      text + String(repeating: " ", count: max(1, width - text.count))
+    }
+    let text = escapingControlCharacters(advice.map { "\(message). \($0)" } ?? message)
+    return padded(status.rawValue, 9) + padded(check, 15) + text
+  }
+
+  /// `{"check":"DNS","status":"failed","message":"…","advice":"…"}`
+  var json: JSONValue {
+    let texts = [("check", check), ("status", status.rawValue), ("message", message)]
+    let advised = advice.map { texts + [("advice", $0)] } ?? texts
+    return .object(advised.map { JSONValue.Member(name: $0, value: .string($1)) })
+  }
+}
+
+extension [Finding] {
+  /// How many there are of a status.
+  func count(_ status: Finding.Status) -> Int { count { $0.status == status } }
+
+  /// `9 ok, 2 warnings, 0 failed, 1 skipped`
+  var summary: String { Finding.Status.allCases.map { "\(count($0)) \($0.plural)" }.joined(separator: ", ") }
+
+  /// `{"checks":[…],"ok":9,"warnings":2,"failed":0,"skipped":1}`
+  var json: JSONValue {
+    let counts = Finding.Status.allCases.map { status in
+      JSONValue.Member(name: status.plural, value: .number(String(count(status))))
+    }
+    return .object([JSONValue.Member(name: "checks", value: .array(map(\.json)))] + counts)
+  }
+}
+
+extension Finding.Status {
+  fileprivate var plural: String { self == .warning ? "warnings" : rawValue }
+}

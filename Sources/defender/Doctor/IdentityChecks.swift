@@ -1,0 +1,98 @@
+import AWSClient
+import DefenderFunction
+import HTTPClient
+import Platform
+
+extension Doctor {
+  /// Checks who we are to AWS; returns whether that is known.
+  mutating func checkWhoWeAre() -> Bool {
+    switch configuration.transport {
+    case .greengrass:
+      note("credentials", .skipped, "none are needed: the nucleus publishes with the core's certificate")
+      return true
+    case .mqtt where configuration.mqtt?.broker.scheme == .mqtt:
+      note("credentials", .skipped, "none are needed for a broker on this machine")
+      return true
+    case .mqtt where configuration.mqtt?.broker.scheme == .mqtts:
+      return checkCertificate(configuration.mqtt?.identity)
+    case .https where configuration.identity != nil:
+      return checkCertificate(configuration.identity)
+    case .mqtt, .https:
+      return checkCredentials()
+    }
+  }
+
+  private mutating func checkCertificate(_ identity: ClientIdentity?) -> Bool {
+    guard let identity else {
+      note("certificate", .skipped, "see the configuration")
+      return false
+    }
+    guard let certificate = CertificateSummary(pemFile: identity.certificateFile),
+      let end = certificate.notAfter
+    else {
+      note(
+        "certificate", .failed, "\(identity.certificateFile) holds no certificate that can be read",
+        advice: "DEFENDER_CERTIFICATE_FILE names a PEM file.")
+      return false
+    }
+    let text =
+      "\(certificate.subject), issued by \(certificate.issuer), until \(moment(end, from: time.wallTime))"
+    if end <= time.wallTime {
+      note("certificate", .failed, text, advice: "It has expired; register another one, and set the clock.")
+      return false
+    }
+    if let warning = identity.warning {
+      note("certificate", .warning, "\(text); \(warning)")
+    } else if time.wallTime.duration(to: end) < .seconds(30 * 86_400) {
+      note("certificate", .warning, text, advice: "It expires soon; register another one.")
+    } else {
+      note("certificate", .ok, text)
+    }
+    return true
+  }
+
+  private mutating func checkCredentials() -> Bool {
+    do {
+      let chain = try CredentialChain(environment, time: time, log: notes.log)
+      let found = try chain.credentials(at: time.wallTime, within: options.stepTimeout)
+      guard let found else { throw CredentialError.noSourceConfigured(tried: [chain.name]) }
+      note(found, from: chain.lastSource ?? chain.name)
+      return true
+    } catch let error as CredentialError {
+      let advice: String
+      if case .noSourceConfigured = error {
+        advice =
+          "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the device or function a role."
+      } else {
+        advice = "Correct the configuration of that source; no other one is tried in its place."
+      }
+      note("credentials", .failed, "\(error)", advice: advice)
+    } catch {
+      note("credentials", .failed, "\(error)")
+    }
+    _ = notes.take()
+    return false
+  }
+
+  private mutating func note(_ credentials: Credentials, from source: String) {
+    var text = "from \(source), access key id …\(credentials.accessKeyID.suffix(4))"
+    guard let end = credentials.expiration else {
+      text += credentials.sessionToken == nil ? ", which don't expire" : ", temporary; nobody says until when"
+      return noteCredentials(text)
+    }
+    text += ", until \(moment(end, from: time.wallTime))"
+    if end <= time.wallTime {
+      note("credentials", .failed, text, advice: "They have expired; get new ones, and set the clock.")
+    } else {
+      noteCredentials(text)
+    }
+  }
+
+  private mutating func noteCredentials(_ text: String) {
+    if let warning = notes.take() {
+      note("credentials", .warning, "\(text); \(warning)")
+    } else {
+      note("credentials", .ok, text)
+    }
+  }
+}

@@ -1,0 +1,197 @@
+import AWSClient
+import DefenderFunction
+import HTTPClient
+import Platform
+import WireFormats
+
+extension Doctor {
+  /// Checks what the service says to us: whether it knows us, and whether it lets us publish.
+  mutating func checkService() {
+    switch configuration.transport {
+    case .https: checkDataPlane()
+    case .mqtt: checkBroker()
+    case .greengrass:
+      note("clock", .skipped, "the nucleus tells no time")
+      note(
+        "delivery", .skipped,
+        "the nucleus takes messages also while it has no connection: whether it has one is in its own log")
+    }
+    checkPublish()
+  }
+
+  mutating func skipService(because reason: String) {
+    note("clock", .skipped, reason)
+    note(serviceCheck, .skipped, reason)
+    note("publish", .skipped, reason)
+  }
+
+  private var serviceCheck: String {
+    configuration.transport == .mqtt ? "MQTT" : configuration.identity == nil ? "signature" : "authorization"
+  }
+
+  // MARK: HTTPS
+
+  /// Asks for the thing's shadow: a request that changes nothing, whose answer tells the time and whether we are known.
+  private mutating func checkDataPlane() {
+    guard let endpoint = configuration.endpoint else { return }
+    let thing = percentEncoding((configuration.thingName ?? "device-defender-doctor").utf8)
+    var probe = DataPlaneProbe(
+      url: endpoint.url("/things/\(thing)/shadow"), region: configuration.region, time: time)
+    do {
+      let response = try probe.response(
+        CurlExchange.Configuration(environment, endpoint: endpoint, identity: configuration.identity),
+        try CredentialChain(environment, time: time, log: notes.log), timeout: options.stepTimeout)
+      noteClock(probe.skew, response)
+      noteVerdict(response)
+    } catch {
+      note("clock", .skipped, "no answer came")
+      note(
+        serviceCheck, .failed, "\(error)", advice: "Check the network, and that the endpoint is AWS IoT's.")
+    }
+    _ = notes.take()
+  }
+
+  private mutating func noteClock(_ skew: ClockSkew, _ response: HTTPResponse) {
+    if let warning = skew.warning {
+      note("clock", .warning, warning)
+    } else if response.header("date") == nil {
+      note("clock", .skipped, "the answer has no Date")
+    } else {
+      let size = skew.offset < .zero ? .zero - skew.offset : skew.offset
+      note("clock", .ok, "within \(size.components.seconds + 1) s of the endpoint's")
+    }
+  }
+
+  private mutating func noteVerdict(_ response: HTTPResponse) {
+    let error = ServiceError(response)
+    let isByCertificate = configuration.identity != nil
+    // The thing needs to have no shadow, and AWS gives that a code.
+    let isAnswered = response.isSuccess || response.status == 404 && error.code != nil
+    switch (response.status, error.identityProblem) {
+    case _ where isAnswered:
+      note(serviceCheck, .ok, isByCertificate ? "the certificate was accepted" : "accepted")
+    case (_, let problem?):
+      note(serviceCheck, .failed, "refused: \(error)", advice: problem.advice)
+    case (401, _):
+      note(serviceCheck, .failed, "refused: \(error)", advice: "Check the credentials.")
+    case (403, _) where isByCertificate:
+      note(
+        serviceCheck, .warning, "refused: \(error)",
+        advice:
+          "Either the certificate isn't active, or its policy doesn't allow iot:GetThingShadow, which reports "
+          + "don't need. --publish tries what they do need.")
+    case (403, _):
+      note(serviceCheck, .ok, "accepted; iot:GetThingShadow isn't allowed, and reports don't need it")
+    default:
+      note(
+        serviceCheck, .warning, "no verdict: \(error)",
+        advice: "Check that the endpoint is AWS IoT's data plane, and try again.")
+    }
+  }
+
+  // MARK: MQTT
+
+  private mutating func checkBroker() {
+    note("clock", .skipped, "MQTT tells no time; TLS took it for good")
+    do {
+      let publisher = try makePublisher(configuration, environment, time: time, log: notes.log)
+      guard let mqtt = publisher as? MQTTPublisher else { return }
+      defer { mqtt.disconnect() }
+      try connect(mqtt)
+      let text = "connected as '\(configuration.mqtt?.settings.clientID ?? "")'"
+      if let warning = notes.take() {
+        note("MQTT", .warning, "\(text); \(warning)")
+      } else {
+        note("MQTT", .ok, text)
+      }
+    } catch let error as TransportFailure {
+      note("MQTT", .failed, error.reason, advice: error.advice)
+    } catch {
+      note("MQTT", .failed, "\(error)")
+    }
+    _ = notes.take()
+  }
+
+  /// Connects, at most twice: what the first answer says of the clock or the credentials is heeded by the second.
+  private func connect(_ publisher: MQTTPublisher) throws {
+    let topic = try configuration.topic(for: configuration.format)
+    do throws(TransportFailure) {
+      try publisher.connect(for: topic, until: deadline)
+    } catch {
+      guard error.isTransient else { throw error }
+      try publisher.connect(for: topic, until: deadline)
+    }
+  }
+
+  // MARK: Publishing
+
+  private mutating func checkPublish() {
+    guard let topic = options.publishTopic else {
+      note("publish", .skipped, "--publish --topic TOPIC sends a message to see whether that is allowed")
+      return
+    }
+    do {
+      let publisher = try publisher()
+      defer { (publisher as? MQTTPublisher)?.disconnect() }
+      let payload = Array(#"{"message":"device-defender-swift: defender doctor"}"#.utf8)
+      let receipt = try publisher.publish(payload, to: topic, qos: .atLeastOnce, until: deadline)
+      note("publish", .ok, "a message to '\(topic)' was taken: \(receipt)")
+    } catch let error as PublishError {
+      note("publish", .failed, "a message to '\(topic)' was not taken: \(error.reason)", advice: error.advice)
+    } catch {
+      note("publish", .failed, "\(error)")
+    }
+    _ = notes.take()
+  }
+
+  private func publisher() throws -> any Publisher {
+    if configuration.transport == .greengrass, let nucleus {
+      return GreengrassPublisher(nucleus, time: time, log: notes.log)
+    }
+    return try makePublisher(configuration, environment, time: time, log: notes.log)
+  }
+}
+
+/// A request that changes nothing, sent again with the other side's clock where ours is to blame for a refusal.
+private struct DataPlaneProbe {
+  let url: String
+  /// Nil where a certificate speaks for us.
+  let region: String?
+  let time: any TimeKeeper
+  private(set) var skew = ClockSkew()
+
+  init(url: String, region: String?, time: any TimeKeeper) {
+    self.url = url
+    self.region = region
+    self.time = time
+  }
+
+  mutating func response(
+    _ configuration: CurlExchange.Configuration, _ chain: CredentialChain, timeout: Duration
+  ) throws -> HTTPResponse {
+    let exchange = try CurlExchange(configuration)
+    let first = try attempt(exchange, chain, timeout: timeout)
+    guard isClockToBlame(first.answer, first.offset) else { return first.answer }
+    return try attempt(exchange, chain, timeout: timeout).answer
+  }
+
+  private func isClockToBlame(_ response: HTTPResponse, _ used: Duration) -> Bool {
+    !response.isSuccess && skew.explains(ServiceError(response), response, used: used)
+  }
+
+  private mutating func attempt(
+    _ exchange: CurlExchange, _ chain: CredentialChain, timeout: Duration
+  ) throws -> (answer: HTTPResponse, offset: Duration) {
+    let offset = skew.offset
+    let now = time.wallTime.advanced(by: offset)
+    var request = HTTPRequest(method: "GET", url: url)
+    if let region, let credentials = try chain.credentials(at: now, within: timeout) {
+      var signer = try RequestSigner(region: region, service: "iotdata")
+      try signer.sign(&request, with: credentials, at: now)
+    }
+    let sent = (wall: time.wallTime, boot: time.bootTime)
+    let response = try exchange.exchange(request, timeout: timeout)
+    skew.observe(response, sent: sent.wall, duration: sent.boot.duration(to: time.bootTime))
+    return (response, offset)
+  }
+}

@@ -1,0 +1,362 @@
+import AWSClient
+import Glibc
+import LambdaEmulator
+import Platform
+import TestSupport
+import Testing
+import WireFormats
+
+@testable import defender
+
+/// A data plane on loopback, with TLS and its own authority, and the environment of a machine that can publish to it.
+private final class Clinic {
+  struct Plan {
+    var names = "DNS:localhost,IP:127.0.0.1"
+    var isExpired = false
+    /// How far the service's clock is ahead of ours.
+    var clockOffset = Duration.zero
+    /// Whether the policy allows to publish.
+    var allows = true
+    var clientAuthority: String?
+  }
+
+  let authority: ThrowawayAuthority
+  let server: ScriptedServer
+  let endpoint: PublishEndpoint
+  let variables: [String: String]
+  let procfs: TemporaryDirectory
+
+  init(_ plan: Plan = Plan()) throws {
+    authority = try ThrowawayAuthority()
+    let credentials = TemporaryCredentials.random()
+    let offset = plan.clockOffset
+    let endpoint = PublishEndpoint(
+      verifier: SignatureVerifier(credentials: credentials, region: "eu-central-1"),
+      now: { WallTime.now.advanced(by: offset) })
+    self.endpoint = endpoint
+    let identity = try authority.issue("server", names: plan.names, isExpired: plan.isExpired)
+    let allows = plan.allows
+    server = try ScriptedServer(tls: TLSServerContext(identity)) { request in
+      guard allows || !request.requestLine.contains(" /topics/") else {
+        let headers = ["x-amzn-ErrorType: ForbiddenException:", "x-amzn-RequestId: r-7"]
+        return .keep(httpResponse("403 No", headers: headers, body: #"{"message":"Forbidden"}"#))
+      }
+      return .keep(request.answer(of: endpoint).text)
+    }
+    procfs = try TemporaryDirectory()
+    for name in ["tcp", "tcp6", "udp", "udp6"] {
+      try procfs.write("net/\(name)", "  sl  local_address rem_address   st tx_queue rx_queue\n")
+    }
+    let zeros = Array(repeating: "0", count: 14).joined(separator: " ")
+    try procfs.write(
+      "net/dev", "Inter-|   Receive  |  Transmit\n face |bytes    packets|bytes\n  eth0: 1 1 \(zeros)\n")
+    variables = [
+      "AWS_REGION": "eu-central-1", "AWS_IOT_THING_NAME": "pump-7", "PROCFS_PATH": procfs.path,
+      "AWS_ENDPOINT_URL_IOT_DATA_PLANE": "https://localhost:\(server.port)",
+      "AWS_CA_BUNDLE": authority.certificateFile, "AWS_ACCESS_KEY_ID": credentials.accessKeyID,
+      "AWS_SECRET_ACCESS_KEY": credentials.secretAccessKey, "AWS_SESSION_TOKEN": credentials.sessionToken,
+      "DEFENDER_TOPIC": "defender/{thing}/{format}", "AWS_EC2_METADATA_DISABLED": "true",
+    ]
+  }
+
+  deinit { server.stop() }
+
+  /// The findings with `changes` in the environment; nil takes a variable away.
+  func examine(_ changes: [String: String?] = [:], publish: Bool = true) throws -> [Finding] {
+    var variables = variables
+    for (name, value) in changes { variables[name] = value }
+    return try findings(variables, publish: publish)
+  }
+}
+
+private func findings(
+  _ variables: [String: String], publish: Bool = true, within stepTimeout: Duration = .seconds(10)
+) throws -> [Finding] {
+  var options = Doctor.Options()
+  options.stepTimeout = stepTimeout
+  options.publishTopic = publish ? try Topic(validating: "defender/test") : nil
+  var doctor = Doctor(Environment(variables), options, time: SystemTime(shutdown: nil))
+  doctor.examine()
+  return doctor.findings
+}
+
+extension [Finding] {
+  /// The names of the checks of a status, each once.
+  fileprivate func checks(_ status: Finding.Status) -> [String] {
+    reduce(into: []) { names, finding in
+      if finding.status == status, !names.contains(finding.check) { names.append(finding.check) }
+    }
+  }
+
+  fileprivate func line(_ check: String) -> String { first { $0.check == check }?.line ?? "" }
+}
+
+@Suite struct `A doctor` {
+  @Test func `finds nothing wrong with a machine that can publish, and shows no secret`() throws {
+    let clinic = try Clinic()
+    let findings = try clinic.examine()
+    // The throwaway certificate is good for a day, which is worth a warning.
+    #expect(findings.checks(.failed) == [])
+    #expect(findings.checks(.skipped) == [])
+    #expect(findings.checks(.warning) == ["TLS"])
+    #expect(
+      findings.map(\.check) == [
+        "configuration", "thing name", "transport", "interval", "collection", "credentials", "DNS", "TCP",
+        "TLS", "clock", "signature", "publish",
+      ])
+    #expect(clinic.endpoint.counts.accepted == 1)
+    #expect(clinic.endpoint.received.first?.topic == "defender/test")
+    let lines = findings.map(\.line).joined(separator: "\n") + findings.json.prettyPrinted()
+    for name in ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID"] {
+      #expect(!lines.contains(clinic.variables[name] ?? name))
+    }
+    #expect(findings.line("TLS").contains("issued by CN=\(clinic.authority.folder)"))
+    #expect(findings.line("credentials").contains("from environment"))
+  }
+
+  @Test func `publishes nothing unless asked to`() throws {
+    let clinic = try Clinic()
+    let findings = try clinic.examine(publish: false)
+    #expect(findings.checks(.skipped) == ["publish"])
+    #expect(clinic.endpoint.counts == (0, 0))
+  }
+
+  @Test func `tells machines the same as people`() throws {
+    let findings = [
+      Finding("DNS", .ok, "found"), Finding("TCP", .failed, "refused\n", advice: "Open the port."),
+    ]
+    #expect(
+      findings.map(\.line) == [
+        "ok       DNS            found", #"failed   TCP            refused\n. Open the port."#,
+      ])
+    #expect(findings.summary == "1 ok, 0 warnings, 1 failed, 0 skipped")
+    let json = findings.json
+    #expect(json["failed"]?.integer(as: Int.self) == 1)
+    guard case .array(let checks)? = json["checks"] else { return #expect(Bool(false)) }
+    #expect(checks.map { $0["status"]?.string } == ["ok", "failed"])
+    #expect(checks.last?["advice"]?.string == "Open the port.")
+  }
+
+  @Test func `sees an expired certificate, one of an unknown authority and one of another host`() throws {
+    let later = ["clock", "signature", "publish"]
+    let expired = try Clinic(Clinic.Plan(isExpired: true)).examine()
+    #expect(expired.checks(.failed) == ["TLS"])
+    #expect(expired.checks(.skipped) == later)
+    #expect(expired.line("TLS").contains("expired") && expired.line("TLS").contains("this machine's clock"))
+    let clinic = try Clinic()
+    let other = try ThrowawayAuthority()
+    let unknown = try clinic.examine(["AWS_CA_BUNDLE": other.certificateFile])
+    #expect(unknown.checks(.failed) == ["TLS"])
+    #expect(unknown.line("TLS").contains("issued by CN=\(clinic.authority.folder)"))
+    #expect(unknown.line("TLS").contains("AWS_CA_BUNDLE names a file"))
+    let misnamed = try Clinic(Clinic.Plan(names: "DNS:example.com")).examine()
+    #expect(misnamed.checks(.failed) == ["TLS"])
+    #expect(misnamed.line("TLS").contains("DNS:example.com"))
+    #expect(misnamed.line("TLS").contains("has to be for this host name"))
+  }
+
+  @Test(arguments: [Duration.seconds(10_800), .seconds(-10_800)])
+  func `sees a skewed clock, and that reports go out all the same`(offset: Duration) throws {
+    let clinic = try Clinic(Clinic.Plan(clockOffset: offset))
+    let findings = try clinic.examine()
+    #expect(findings.checks(.failed) == [])
+    #expect(findings.checks(.warning) == ["TLS", "clock"])
+    #expect(findings.line("clock").contains(offset < .zero ? "ahead of AWS's" : "behind AWS's"))
+    #expect(clinic.endpoint.counts.accepted == 1)
+  }
+
+  @Test func `sees a wrong secret, a wrong token, a wrong region and a missing permission`() throws {
+    let clinic = try Clinic()
+    let secret = try clinic.examine(["AWS_SECRET_ACCESS_KEY": "wrong"])
+    #expect(secret.checks(.failed) == ["signature", "publish"])
+    #expect(secret.line("signature").contains("secret access key doesn't belong"))
+    let token = try clinic.examine(["AWS_SESSION_TOKEN": "wrong"])
+    #expect(token.line("signature").contains("get new ones"))
+    let region = try clinic.examine(["AWS_REGION": "us-east-1"])
+    #expect(region.line("signature").contains("AWS_REGION has to be"))
+    let forbidden = try Clinic(Clinic.Plan(allows: false)).examine()
+    #expect(forbidden.checks(.failed) == ["publish"])
+    #expect(forbidden.line("publish").contains("lacks iot:Publish on"))
+    #expect(forbidden.line("publish").contains("topic/defender/test"))
+    #expect(forbidden.line("publish").contains("request id r-7"))
+  }
+
+  @Test func `sees where nobody listens, and a name that nobody knows`() throws {
+    let clinic = try Clinic()
+    let port = try freePort()
+    let refused = try clinic.examine(["AWS_ENDPOINT_URL_IOT_DATA_PLANE": "https://127.0.0.1:\(port)"])
+    #expect(refused.checks(.failed) == ["TCP"])
+    #expect(refused.checks(.skipped) == ["TLS", "clock", "signature", "publish"])
+    #expect(refused.line("TCP").contains("firewall"))
+    // Too long for a label, so that no server is asked.
+    let name = String(repeating: "a", count: 64) + ".example.com"
+    let unknown = try clinic.examine(["AWS_ENDPOINT_URL_IOT_DATA_PLANE": "https://\(name)"])
+    #expect(unknown.checks(.failed) == ["DNS"])
+    #expect(unknown.checks(.skipped) == ["TCP", "TLS", "clock", "signature", "publish"])
+    #expect(unknown.line("DNS").contains("/etc/resolv.conf"))
+  }
+
+  @Test func `goes through a proxy, and sees one that refuses`() throws {
+    let clinic = try Clinic()
+    let relay = try Relay(.proxy)
+    defer { relay.stop() }
+    let through = try clinic.examine(["HTTPS_PROXY": "http://127.0.0.1:\(relay.port)"])
+    #expect(through.checks(.failed) == [])
+    #expect(through.line("TCP").contains("through the proxy"))
+    let proxy = try ScriptedServer { _ in .close(httpResponse("407 Proxy Authentication Required")) }
+    defer { proxy.stop() }
+    let refused = try clinic.examine(["HTTPS_PROXY": "http://user:hunter2@127.0.0.1:\(proxy.port)"])
+    #expect(refused.checks(.failed) == ["TCP"])
+    #expect(refused.line("TCP").contains("user name and password"))
+    #expect(!refused.map(\.line).joined().contains("hunter2"))
+  }
+
+  @Test func `tells every mistake of the configuration, and checks what doesn't depend on it`() throws {
+    let clinic = try Clinic()
+    let findings = try clinic.examine([
+      "SAMPLE_INTERVAL_SECONDS": "often", "DEFENDER_FORMAT": "xml", "AWS_IOT_THING_NAME": nil,
+    ])
+    #expect(findings.count { $0.check == "configuration" && $0.status == .failed } == 3)
+    #expect(findings.checks(.failed) == ["configuration"])
+    #expect(findings.checks(.skipped) == ["thing name", "transport"])
+    #expect(findings.checks(.ok).contains("signature"))
+  }
+
+  @Test func `sees that there are no credentials, and that a source fails`() throws {
+    let clinic = try Clinic()
+    let none: [String: String?] = [
+      "AWS_ACCESS_KEY_ID": nil, "AWS_SECRET_ACCESS_KEY": nil, "AWS_SESSION_TOKEN": nil,
+    ]
+    let missing = try clinic.examine(none)
+    #expect(missing.checks(.failed) == ["credentials"])
+    #expect(missing.checks(.skipped) == ["clock", "signature", "publish"])
+    #expect(missing.line("credentials").contains("give the device or function a role"))
+    let failing = try clinic.examine(none.merging(["AWS_PROFILE": "nobody"]) { _, new in new })
+    #expect(failing.line("credentials").contains("no other one is tried"))
+    let expiring = try clinic.examine(["AWS_CREDENTIAL_EXPIRATION": "2020-01-01T00:00:00Z"])
+    #expect(expiring.line("credentials").hasPrefix("failed"))
+  }
+
+  @Test func `sees what can't be collected`() throws {
+    let clinic = try Clinic()
+    try clinic.procfs.write("net/tcp", "")
+    let odd = try clinic.examine(publish: false)
+    #expect(odd.line("collection").hasPrefix("warning"))
+    let findings = try clinic.examine(["PROCFS_PATH": "/nowhere"], publish: false)
+    #expect(findings.checks(.failed) == ["collection"])
+    #expect(findings.line("collection").contains("/nowhere/net/tcp"))
+    let kernel = try clinic.examine(["PROCFS_PATH": nil], publish: false)
+    #expect(kernel.checks(.failed) == [])
+    #expect(kernel.line("collection").contains("from "))
+  }
+
+  @Test func `weighs transport and interval against what Device Defender takes`() throws {
+    let clinic = try Clinic()
+    let reserved = try clinic.examine(["DEFENDER_TOPIC": nil], publish: false)
+    #expect(reserved.line("transport").hasPrefix("warning"))
+    #expect(reserved.line("transport").contains("MQTT publishes only"))
+    let raised = try clinic.examine(["SAMPLE_INTERVAL_SECONDS": "60"], publish: false)
+    #expect(raised.line("interval").hasPrefix("warning"))
+    #expect(raised.line("interval").contains("60 s") || raised.line("interval").contains("1 min"))
+    let short = ["SAMPLE_INTERVAL_SECONDS": "60", "DEFENDER_MINIMUM_INTERVAL_SECONDS": "60"]
+    #expect(try clinic.examine(short, publish: false).line("interval").hasPrefix("ok"))
+    let throttled = try clinic.examine(
+      short.merging(["DEFENDER_TOPIC": ""]) { _, new in new }, publish: false)
+    #expect(throttled.line("interval").contains("throttles"))
+  }
+}
+
+@Suite struct `A doctor of devices` {
+  private func variables(_ broker: MosquittoBroker) -> [String: String] {
+    [
+      "AWS_IOT_THING_NAME": "pump-7", "DEFENDER_TRANSPORT": "mqtt",
+      "DEFENDER_MQTT_ENDPOINT": "localhost:\(broker.tlsPort)",
+      "DEFENDER_CERTIFICATE_FILE": broker.device.certificateFile,
+      "DEFENDER_PRIVATE_KEY_FILE": broker.device.keyFile, "AWS_CA_BUNDLE": broker.authority.certificateFile,
+    ]
+  }
+
+  @Test func `connects over MQTT with the device's certificate, and publishes`() throws {
+    let broker = try MosquittoBroker()
+    let findings = try findings(variables(broker))
+    #expect(findings.checks(.failed) == [])
+    #expect(findings.checks(.skipped) == ["clock"])
+    #expect(findings.line("MQTT").contains("connected as 'pump-7-defender'"))
+    #expect(findings.line("certificate").contains("CN=device"))
+    #expect(findings.line("publish").hasPrefix("ok"))
+    _ = unsafe chmod(broker.device.keyFile, 0o644)
+    #expect(try again(broker).line("certificate").contains("chmod 600"))
+  }
+
+  private func again(_ broker: MosquittoBroker) throws -> [Finding] {
+    try findings(variables(broker), publish: false)
+  }
+
+  @Test func `sees a certificate that has expired, and one that the broker doesn't know`() throws {
+    let broker = try MosquittoBroker()
+    let expired = try broker.authority.issue("old", names: "DNS:device", isExpired: true)
+    var variables = variables(broker)
+    variables["DEFENDER_CERTIFICATE_FILE"] = expired.certificateFile
+    variables["DEFENDER_PRIVATE_KEY_FILE"] = expired.keyFile
+    let old = try findings(variables)
+    #expect(old.checks(.failed).first == "certificate")
+    #expect(old.line("certificate").contains("has expired"))
+    #expect(old.checks(.skipped).contains("MQTT"))
+    let other = try ThrowawayAuthority()
+    let stranger = try other.issue("stranger", names: "DNS:device")
+    variables["DEFENDER_CERTIFICATE_FILE"] = stranger.certificateFile
+    // Its key is another's.
+    let mismatched = try findings(variables)
+    #expect(mismatched.checks(.failed) == ["TLS"])
+    #expect(mismatched.line("TLS").contains("the key has to be its own"))
+    variables["DEFENDER_PRIVATE_KEY_FILE"] = stranger.keyFile
+    // With TLS 1.3 a client may hear of it only when it reads.
+    #expect(!Set(try findings(variables).checks(.failed)).isDisjoint(with: ["TLS", "MQTT"]))
+    variables["DEFENDER_CERTIFICATE_FILE"] = broker.device.keyFile
+    #expect(try findings(variables).line("certificate").contains("holds no certificate"))
+  }
+
+  @Test func `checks a publish with a certificate over HTTPS`() throws {
+    let authority = try ThrowawayAuthority()
+    let device = try authority.issue("device", names: "DNS:device")
+    let server = try ScriptedServer(
+      tls: TLSServerContext(
+        authority.issue("server", names: "DNS:localhost"), clientAuthority: authority.certificateFile)
+    ) { request in
+      let isPublish = request.requestLine.hasPrefix("POST /topics/")
+      let type = ["x-amzn-ErrorType: ResourceNotFoundException"]
+      return .keep(isPublish ? httpResponse(body: "{}") : httpResponse("404 None", headers: type, body: "{}"))
+    }
+    defer { server.stop() }
+    let findings = try findings([
+      "AWS_IOT_THING_NAME": "pump-7", "DEFENDER_TOPIC": "defender/{thing}",
+      "AWS_ENDPOINT_URL_IOT_DATA_PLANE": "https://localhost:\(server.port)",
+      "DEFENDER_CERTIFICATE_FILE": device.certificateFile, "DEFENDER_PRIVATE_KEY_FILE": device.keyFile,
+      "AWS_CA_BUNDLE": authority.certificateFile,
+    ])
+    #expect(findings.checks(.failed) == [])
+    #expect(findings.line("authorization").contains("the certificate was accepted"))
+    #expect(findings.line("publish").hasPrefix("ok"))
+  }
+
+  @Test func `asks the nucleus in a Greengrass component, and says what it can't see`() throws {
+    let access = """
+      {"SampleIntervalSeconds": 600, "accessControl": {"aws.greengrass.ipc.mqttproxy": {"policy":
+        {"operations": ["*"], "resources": ["defender/*"]}}}}
+      """
+    let nucleus = try FakeNucleus(.classic, configuration: access)
+    let variables = [
+      "SVCUID": FakeNucleus.token, "AWS_IOT_THING_NAME": "core",
+      "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": nucleus.socketPath,
+    ]
+    let well = try findings(variables)
+    #expect(well.checks(.failed) == [])
+    #expect(well.checks(.skipped) == ["credentials", "DNS", "TCP", "TLS", "clock", "delivery"])
+    #expect(well.line("configuration").contains("every 10 min, over greengrass"))
+    let stranger = try findings(
+      variables.merging(["SVCUID": "FEDCBA9876543210"]) { _, new in new }, within: .milliseconds(500))
+    #expect(stranger.line("nucleus").hasPrefix("failed"))
+    let outside = try findings(["DEFENDER_TRANSPORT": "greengrass", "AWS_IOT_THING_NAME": "core"])
+    #expect(outside.checks(.failed) == ["configuration"])
+  }
+}

@@ -1,0 +1,50 @@
+import LambdaEmulator
+import Platform
+import TestSupport
+import Testing
+import WireFormats
+
+/// The built `defender doctor`, as somebody at a terminal, and a script, has it.
+@Suite(.timeLimit(.minutes(5))) struct DoctorTests {
+  private func variables() throws -> [String: String] {
+    [
+      "AWS_REGION": "eu-central-1", "AWS_IOT_THING_NAME": "pump-7", "DEFENDER_TOPIC": "defender/{thing}",
+      "AWS_ENDPOINT_URL_IOT_DATA_PLANE": "https://127.0.0.1:\(try freePort())",
+      "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "hunter2",
+    ]
+  }
+
+  @Test func `doctor ends with the number of failures, and never shows the secret`() async throws {
+    let run = try await BuiltProgram("defender").run(["doctor"], environment: variables())
+    #expect(run.status == .code(1))
+    let lines = run.output.split(separator: "\n")
+    #expect(lines.contains { $0.hasPrefix("failed   TCP ") })
+    #expect(lines.last?.hasSuffix(" 1 failed, 4 skipped") == true)
+    #expect(!(run.output + run.errorText).contains("hunter2"))
+    // Three mistakes, and no credentials.
+    let nothing = try await BuiltProgram("defender").run(
+      ["doctor"], environment: ["DEFENDER_FORMAT": "xml"])
+    #expect(nothing.status == .code(4))
+  }
+
+  @Test func `doctor tells machines in JSON`() async throws {
+    let run = try await BuiltProgram("defender").run(["doctor", "--json"], environment: variables())
+    #expect(run.status == .code(1))
+    let document = try JSONValue(parsing: Array(run.output.utf8))
+    #expect(document["failed"]?.integer(as: Int.self) == 1)
+    guard case .array(let checks)? = document["checks"] else { return #expect(document == .null) }
+    let failed = checks.first { $0["status"]?.string == "failed" }
+    #expect(failed?["check"]?.string == "TCP")
+    #expect(failed?["advice"]?.string?.contains("firewall") == true)
+  }
+
+  @Test(arguments: [
+    (["--publish"], "--publish and --topic go together"), (["--topic", "a"], "--publish and --topic"),
+    (["--publish", "--topic", "a/+"], "wildcard"), (["--timeout", "0"], "--timeout"),
+  ])
+  func `doctor says what is wrong with its command line`(arguments: [String], words: String) async throws {
+    let run = try await BuiltProgram("defender").run(["doctor"] + arguments, environment: variables())
+    #expect(run.status == .code(64))
+    #expect(run.errorText.contains(words))
+  }
+}

@@ -1,0 +1,26 @@
+package import Platform
+import Synchronization
+
+/// The system's clocks, but that sleeping takes no time: it is skipped.
+package final class SkippingTime: TimeKeeper, Sendable {
+  private let skipped = Mutex(Duration.zero)
+  private let onSleep = Mutex<(@Sendable () -> Void)?>(nil)
+
+  package var shutdownSignal: ShutdownSignal? { nil }
+
+  package init() {}
+
+  /// Calls `body` in each sleep from now on.
+  package func whileAsleep(_ body: @escaping @Sendable () -> Void) { onSleep.withLock { $0 = body } }
+
+  package var wallTime: WallTime { .now.advanced(by: skipped.withLock { $0 }) }
+  package var bootTime: BootTime { .now.advanced(by: skipped.withLock { $0 }) }
+
+  package func sleep(until instant: BootTime) -> Wake {
+    let gap = bootTime.duration(to: instant)
+    guard gap > .zero else { return .onTime }
+    skipped.withLock { $0 += gap }
+    onSleep.withLock { $0 }?()
+    return .onTime
+  }
+}
