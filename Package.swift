@@ -129,7 +129,7 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "AWSClientTests",
-      dependencies: ["AWSClient", "HTTPClient", "Platform", "TestSupport", "WireFormats"],
+      dependencies: ["AWSClient", "HTTPClient", "LambdaEmulator", "Platform", "TestSupport", "WireFormats"],
       swiftSettings: strict),
     .executableTarget(
       name: "signing-benchmark", dependencies: ["AWSClient", "HTTPClient", "Platform"],

@@ -56,18 +56,31 @@ private let possibleCodes: Set<String> = [
 extension WallTime {
   /// Reads `Thu, 01 Jan 2026 00:05:01 GMT` (IMF-fixdate, RFC 9110, section 5.6.7).
   package init?(httpDate text: String) {
-    let parts = text.split(separator: " ")
-    guard
-      parts.count == 6, parts[5] == "GMT", parts[0].utf8.count == 4, let day = Int(parts[1]),
-      let month = monthNames.firstIndex(of: String(parts[2])), let year = Int(parts[3])
-    else { return nil }
-    let clock = parts[4].split(separator: ":", omittingEmptySubsequences: false).map { Int($0) }
-    guard clock.count == 3, let hour = clock[0], let minute = clock[1], let second = clock[2] else {
+    // By place: splitting the text at its blanks took a twentieth of a publish.
+    let bytes = Array(text.utf8)
+    guard bytes.count == dateShape.count else { return nil }
+    for (byte, shape) in zip(bytes, dateShape) {
+      switch shape {
+      case UInt8(ascii: "a"): break
+      case UInt8(ascii: "0"):
+        guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return nil }
+      default: guard byte == shape else { return nil }
+      }
+    }
+    func number(_ places: Range<Int>) -> Int {
+      bytes[places].reduce(0) { $0 * 10 + Int($1) - Int(UInt8(ascii: "0")) }
+    }
+    guard let month = monthNames.firstIndex(where: { bytes[8..<11].elementsEqual($0.utf8) }) else {
       return nil
     }
-    self.init(year: year, month: month + 1, day: day, hour: hour, minute: minute, second: second)
+    self.init(
+      year: number(12..<16), month: month + 1, day: number(5..<7), hour: number(17..<19),
+      minute: number(20..<22), second: number(23..<25))
   }
 }
+
+/// A letter for each `a`, a digit for each `0`, and the rest as it is.
+private let dateShape = Array("aaa, 00 aaa 0000 00:00:00 GMT".utf8)
 
 private let monthNames = [
   "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",

@@ -74,8 +74,14 @@ extension CurlExchange.Configuration {
 
 /// The host of a URL, lower case; empty where it has none.
 func host(of url: String) -> String {
-  guard let colon = url.firstIndex(of: ":") else { return "" }
-  return url[colon...].dropFirst().drop { $0 == "/" }.prefix { !"/?#:".contains($0) }.lowercased()
+  let bytes = url.utf8
+  guard let colon = bytes.firstIndex(of: UInt8(ascii: ":")) else { return "" }
+  let rest = bytes[colon...].dropFirst().drop { $0 == UInt8(ascii: "/") }
+  let host = rest.prefix { byte in
+    byte != UInt8(ascii: "/") && byte != UInt8(ascii: "?") && byte != UInt8(ascii: "#")
+      && byte != UInt8(ascii: ":")
+  }
+  return String(Substring(host)).lowercased()
 }
 
 private func isAmazonHost(_ host: String) -> Bool {

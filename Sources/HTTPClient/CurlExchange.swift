@@ -57,6 +57,10 @@ private final class CurlSession {
 
   func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse {
     let start = BootTime.now
+    // Whose host it is matters only where nobody named authorities.
+    guard case .system = configuration.trust else {
+      return try exchangeOnce(request, timeout: timeout, amazonRoots: false)
+    }
     let host = host(of: request.url)
     guard configuration.usesAmazonRoots(for: host), !hostsOfOtherAuthorities.contains(host) else {
       return try exchangeOnce(request, timeout: timeout, amazonRoots: false)
@@ -117,14 +121,14 @@ private final class CurlSession {
     var lines: [String] = []
     for (name, value) in request.headers {
       guard isToken(name) else { throw .invalidRequest("the header name is '\(name)'") }
-      guard !value.utf8.contains(where: { $0 < 0x20 && $0 != 0x09 || $0 == 0x7F }) else {
+      guard isFieldValue(value) else {
         throw .invalidRequest("a control character in the value of the header \(name)")
       }
-      lines.append(value.isEmpty ? "\(name);" : "\(name): \(value)")
+      lines.append(value.isEmpty ? name + ";" : name + ": " + value)
     }
     for implicit in ["Accept", "Expect", "Content-Type"]
     where !request.headers.contains(where: { isSameHeaderName($0.name, implicit) }) {
-      lines.append("\(implicit):")
+      lines.append(implicit + ":")
     }
     return lines
   }
@@ -166,8 +170,26 @@ private final class CurlSession {
 
 /// Whether `text` is a token of RFC 9110, section 5.6.2: what a method or a header name consists of.
 private func isToken(_ text: String) -> Bool {
-  !text.isEmpty
-    && text.utf8.allSatisfy { byte in
-      (0x21...0x7E).contains(byte) && !#"()<>@,;:\"/[]?={}"#.utf8.contains(byte)
+  let bytes = text.utf8.span
+  for index in bytes.indices {
+    switch bytes[index] {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."),
+      UInt8(ascii: "!"), UInt8(ascii: "#"), UInt8(ascii: "$"), UInt8(ascii: "%"), UInt8(ascii: "&"),
+      UInt8(ascii: "'"), UInt8(ascii: "*"), UInt8(ascii: "+"), UInt8(ascii: "^"), UInt8(ascii: "`"),
+      UInt8(ascii: "|"), UInt8(ascii: "~"):
+      continue
+    default: return false
     }
+  }
+  return !bytes.isEmpty
+}
+
+/// Whether `text` has no control character but the tab (RFC 9110, section 5.5).
+private func isFieldValue(_ text: String) -> Bool {
+  let bytes = text.utf8.span
+  for index in bytes.indices where bytes[index] < 0x20 && bytes[index] != 0x09 || bytes[index] == 0x7F {
+    return false
+  }
+  return true
 }

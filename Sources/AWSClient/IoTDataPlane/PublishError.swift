@@ -108,12 +108,21 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     }
   }
 
+  /// Partition, service, region and account of the topic's name, as far as the endpoint's host tells them.
+  private var resource: String {
+    let labels = endpoint.split { $0 == "." || $0 == "/" || $0 == ":" }
+    let service = labels.firstIndex { $0 == "iot" || $0 == "iot-fips" }
+    let region = service.flatMap { labels[$0...].dropFirst().first } ?? "<region>"
+    let partition = region.hasPrefix("cn-") ? "aws-cn" : region.hasPrefix("us-gov-") ? "aws-us-gov" : "aws"
+    return "\(partition):iot:\(region):<account>"
+  }
+
   private func adviceOnRefusal(_ error: ServiceError) -> String {
     switch error.status {
     case 400: return "AWS IoT doesn't take this topic or these parameters."
     case 401, 403:
       return error.identityProblem?.advice
-        ?? "The role lacks iot:Publish on arn:aws:iot:<region>:<account>:topic/\(topic): allow it in the IAM policy of "
+        ?? "The role lacks iot:Publish on arn:\(resource):topic/\(topic): allow it in the IAM policy of "
         + "whoever signs, or in the AWS IoT policy of the certificate."
     case 404, 405: return "Check that the endpoint is AWS IoT's data plane."
     case 413: return "Send less at once; AWS IoT takes at most \(HTTPSPublisher.maximumPayloadBytes) bytes."

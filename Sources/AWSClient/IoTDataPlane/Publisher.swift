@@ -35,9 +35,11 @@ package struct PublishReceipt: Equatable, Sendable, CustomStringConvertible {
     self.attempts = attempts
   }
 
-  /// What the other side said, for a line of log: `status 200, trace id 8a0c…`, or `acknowledged`.
+  /// What the other side said, for a line of log: `status 200, request id 1f2e…, trace id 8a0c…`, or `acknowledged`.
   package var description: String {
-    let answer = status.map { "status \($0), trace id \(traceID ?? "none")" } ?? "acknowledged"
+    var answer = status.map { "status \($0)" } ?? "acknowledged"
+    if let requestID { answer += ", request id \(requestID)" }
+    if let traceID, traceID != requestID { answer += ", trace id \(traceID)" }
     return attempts > 1 ? "\(answer), after \(attempts) attempts" : answer
   }
 }

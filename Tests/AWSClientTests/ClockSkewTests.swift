@@ -1,0 +1,56 @@
+import AWSClient
+import HTTPClient
+import Platform
+import Testing
+
+struct `The date of an answer` {
+  @Test(
+    arguments: [
+      ("Thu, 01 Jan 1970 00:00:00 GMT", 0), ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777),
+      ("Thu, 31 Dec 2026 23:59:59 GMT", 1_798_761_599), ("Thu, 29 Feb 2024 12:00:00 GMT", 1_709_208_000),
+    ] as [(String, Int64)])
+  func `is read`(text: String, seconds: Int64) {
+    #expect(WallTime(httpDate: text)?.secondsSinceEpoch == seconds)
+  }
+
+  @Test(arguments: [
+    "", "GMT", "Thu, 01 Jan 1970 00:00:00 GM", "Thu, 01 Jan 1970 00:00:00 GMT ",
+    "Thu, 01 Jan 1970 00:00:00 UTC",
+    "Thu, 1 Jan 1970 00:00:00 GMT", "Thu; 01 Jan 1970 00:00:00 GMT", "Thu, 0x Jan 1970 00:00:00 GMT",
+    "Thu, 01 Foo 1970 00:00:00 GMT", "Thu, 32 Jan 1970 00:00:00 GMT", "Fri, 30 Feb 2024 00:00:00 GMT",
+    "Thu, 01 Jan 1970 24:00:00 GMT", "Thu, 01 Jan 1970 00:60:00 GMT", "Thu, 01 Jan 1970 00:00:61 GMT",
+    "Thursday, 01-Jan-70 00:00:00 GMT", "Thu, 01 Jän 1970 00:00:00 GM", "Thu, 01 Jan -970 00:00:00 GMT",
+  ])
+  func `is none in any other form`(text: String) {
+    #expect(WallTime(httpDate: text) == nil)
+  }
+
+  @Test func `counts only where no cache gave it, and the answer came soon`() {
+    let sent = WallTime(secondsSinceEpoch: 0)
+    func offset(_ headers: [HTTPHeader], after duration: Duration) -> Duration {
+      var skew = ClockSkew()
+      skew.observe(HTTPResponse(status: 200, headers: headers), sent: sent, duration: duration)
+      return skew.offset
+    }
+    let date: HTTPHeader = ("Date", "Thu, 01 Jan 1970 01:00:00 GMT")
+    #expect(offset([date], after: .zero) == .seconds(3_600))
+    #expect(offset([date], after: .seconds(20)) == .seconds(3_590))
+    #expect(offset([date, ("Age", "0")], after: .zero) == .zero)
+    #expect(offset([date], after: .seconds(901)) == .zero)
+    #expect(offset([], after: .zero) == .zero)
+  }
+
+  @Test(arguments: [
+    "", "Thu, 01 Jan 2026 00:05:01", "Thu, 01 Jan 99999999999999999999 00:05:01 GMT",
+    "Thu, 01 Jan 2026 0:5 GMT",
+    "Thu, 01 Jan 2026 -1:05:01 GMT", "2026-01-01T00:05:01Z", "1 2 3 4 5 6",
+  ])
+  func `changes nothing where it can't be read`(date: String) {
+    var skew = ClockSkew()
+    skew.observe(
+      HTTPResponse(status: 200, headers: [("Date", date)]), sent: WallTime(secondsSinceEpoch: 0),
+      duration: .zero)
+    #expect(skew.offset == .zero)
+    #expect(skew.warning == nil)
+  }
+}
