@@ -8,11 +8,13 @@ import Testing
 import WireFormats
 
 /// Takes what it is given, or refuses it, as told.
-private final class ScriptedPublisher: Publisher {
+private final class ScriptedPublisher: Publisher, ReportConfirmer {
   let transport = "https"
   let time: ManualTime
   /// Whether each publish in turn is acknowledged; all after the last are.
   var acknowledgements: [Bool] = []
+  /// What Device Defender says about each report in turn, where it says anything.
+  var confirmations: [ReportConfirmation] = []
   /// Why a publish isn't.
   var refusal = PublishError.Cause.exchange(.connectionLost("made up"))
   var timeTaken = Duration.milliseconds(100)
@@ -36,6 +38,10 @@ private final class ScriptedPublisher: Publisher {
       throw PublishError(refusal, topic: topic, endpoint: "http://localhost", attempts: 1)
     }
     return PublishReceipt(status: 200, traceID: "trace", requestID: nil, attempts: 1)
+  }
+
+  func confirmation(of reportID: UInt64, until deadline: BootTime) -> ReportConfirmation? {
+    confirmations.isEmpty ? nil : confirmations.removeFirst()
   }
 }
 
@@ -209,6 +215,20 @@ private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
     // Later only: Device Defender throttles what comes sooner than 300 s.
     #expect(gaps[1] > .seconds(300) && gaps[1] < .seconds(600))
     #expect(stage.lines.text.contains("throttled"))
+  }
+
+  @Test(arguments: [("Throttled", [nil, 200, 700]), ("InvalidPayload", [nil, 200, 500])])
+  func `tells in the next report what a throttled one would have told`(code: String, told: [Int?]) throws {
+    var stage = try Stage()
+    stage.publisher.confirmations = [.accepted, .rejected(code: code, message: "made up"), .accepted]
+    for bytes in [1_000, 1_200, 1_700] {
+      try setBytesIn(bytes, in: stage.procfs)
+      _ = try stage.invoke(#"{"reports":1}"#)
+    }
+    let bytes = stage.publisher.payloads.map {
+      $0["metrics"]?["network_stats"]?["bytes_in"]?.integer(as: Int.self)
+    }
+    #expect(bytes == told)
   }
 
   @Test(arguments: [("1", 10.0), ("0", 10), ("1", 301), ("0", 301)])

@@ -2,7 +2,7 @@
 import json
 import time
 
-from servers import HEARD, UNHEARD, Listener
+from servers import HEARD, MAYBE, UNHEARD, Listener
 
 
 class FaultyBroker(Listener):
@@ -58,20 +58,23 @@ class FaultyBroker(Listener):
             answered(UNHEARD)
             connection.sendall(acknowledgement[:3])
             return self.reset(connection)
-        # Before it goes out: as soon as the client has it, there may be the next report.
-        answered(HEARD)
-        if self.plan.draw("only answer"):
-            acknowledgement = b""
-        elif self.plan.draw("no answer"):
+        code = self.plan.choose(["Throttled", "InvalidPayload"]) if self.plan.draw("reject") else None
+        is_answered = not self.plan.draw("no answer")
+        # Before it goes out: as soon as the client has it, there may be the next report. A throttled one has to be told
+        # again, if the client heard that it was: its subscription may have been refused.
+        answered(MAYBE if code == "Throttled" and is_answered else HEARD)
+        if not is_answered:
             connection.sendall(acknowledgement)
             return True
-        connection.sendall(acknowledgement + self.answer(topic, json.loads(report)["header"]["report_id"]))
+        if self.plan.draw("only answer"):
+            acknowledgement = b""
+        connection.sendall(acknowledgement + self.answer(topic, json.loads(report)["header"]["report_id"], code))
         return True
 
-    def answer(self, topic, number):
+    @staticmethod
+    def answer(topic, number, code):
         reply, name = {"reportId": number, "status": "ACCEPTED"}, b"/accepted"
-        if self.plan.draw("reject"):
-            code = self.plan.choose(["Throttled", "InvalidPayload"])
+        if code:
             reply |= {"status": "REJECTED", "statusDetails": {"ErrorCode": code, "ErrorMessage": "made up"}}
             name = b"/rejected"
         body = len(topic + name).to_bytes(2, "big") + topic + name + json.dumps(reply).encode()

@@ -252,7 +252,8 @@ class Soak:
         return 1 if self.book.breaches else 0
 
     def tell(self):
-        counts = {f"{name}: {fault}": count for name, plan in self.plans.items() for fault, count in plan.counts.items() if count}
+        counts = {f"{name}: {fault}": count for name, plan in self.plans.items()
+                  for fault, count in plan.counts.items() if count}
         print("faults:", ", ".join(f"{name} {count}" for name, count in {**counts, **self.happened}.items()))
         for program in self.programs:
             print(f"{program.name}: {program.starts} starts, {self.reports[program.name].published} reports acknowledged")
