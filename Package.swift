@@ -167,7 +167,7 @@ let package = Package(
     .testTarget(
       name: "DefenderTests",
       dependencies: [
-        "AWSClient", "defender", "LambdaEmulator", "Platform", "TestSupport", "WireFormats",
+        "AWSClient", "defender", "DeviceDefender", "LambdaEmulator", "Platform", "TestSupport", "WireFormats",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),

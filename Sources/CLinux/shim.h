@@ -126,6 +126,16 @@ static inline int clinux_set_parent_death_signal(int signal) {
   return prctl(PR_SET_PDEATHSIG, signal);
 }
 
+// The size of the terminal behind a descriptor, in characters (ioctl_tty(2)); -1 and errno where there is none.
+static inline int clinux_terminal_size(int descriptor, int *rows, int *columns) {
+  struct winsize size;
+  memset(&size, 0, sizeof size);
+  int result = ioctl(descriptor, TIOCGWINSZ, &size);
+  *rows = size.ws_row;
+  *columns = size.ws_col;
+  return result;
+}
+
 // What a release was linked with, as lambda/package found it: names and versions of source packages. Empty in any other
 // build, whose libraries are those of the machine that it runs on.
 #ifndef RELEASE_COMPONENTS

@@ -21,7 +21,8 @@ struct Defender: AsyncParsableCommand {
       """,
     version: versionText(of: "defender"),
     subcommands: [
-      AgentCommand.self, DoctorCommand.self, InvokeCommand.self, EmulatorCommand.self, PublishCommand.self,
+      AgentCommand.self, DoctorCommand.self, CollectCommand.self, InvokeCommand.self, EmulatorCommand.self,
+      PublishCommand.self,
       SecurityProfileCommand.self,
     ])
 

@@ -1,36 +1,34 @@
 import Platform
 import WireFormats
 
-/// A command line for the Python agent, as the argument parser of this tool can read it.
+/// A command line for one of the Python agent's programs, as the argument parser of this tool can read it.
 ///
 /// Python's argparse takes more spellings than swift-argument-parser does: files of arguments (`@file`), a value that
 /// follows its letter (`-i300`), letters of flags in one word (`-ds`), and the beginning of a long name where that is
 /// unique (`--root`). This turns them into whole options, and nothing else.
 struct PythonCommandLine {
+  /// The options of a program.
+  struct Program {
+    /// The letters that take a value, and those that don't.
+    var lettersWithValue: Set<Character>
+    var flagLetters: Set<Character> = []
+    /// Names of several letters behind one dash.
+    var longerNames: [String]
+    /// The long names that Python's program has.
+    var longNames: [String]
+    /// Names of this tool that begin as one of Python's does.
+    var ownNames: [String]
+    /// Options that may stand without their value, each with the name to spell it with, and that value.
+    var optionalValues: [String: (name: String, standard: String)] = [:]
+  }
+
   /// The arguments, spelled out.
   let arguments: [String]
 
-  /// The letters that take a value, and those that don't.
-  private static let lettersWithValue: Set<Character> = ["e", "r", "c", "k", "t", "i", "f"]
-  private static let flagLetters: Set<Character> = ["d", "s"]
-  private static let longerNames = ["-id", "-se", "-ph", "-pp", "-cm"]
-  private static let longNames = [
-    "--endpoint", "--rootCA", "--cert", "--key", "--client_id", "--use-websocket", "--signing-region",
-    "--thing_name", "--dryrun", "--interval", "--short_tags", "--format", "--proxy-host", "--proxy-port",
-    "--verbosity", "--include-custom-metrics", "--custom-metrics",
-  ]
-  /// Names of this tool that begin as one of Python's does.
-  private static let ownNames = [
-    "--client-id", "--thing-name", "--short-names", "--dry-run", "--ca", "--connection", "--keep-alive",
-    "--transport",
-    "--topic", "--state-directory", "--once", "--log-format", "--acknowledge", "--procfs", "--help",
-    "--version",
-    "--certificate", "--private-key", "--minimum-interval", "--custom-metric",
-  ]
   private static let deepestFile = 8
 
-  /// Reads what stands behind `agent`.
-  init(_ arguments: [String]) throws(CommandFailure) {
+  /// Reads what stands behind the name of the command.
+  init(_ arguments: [String], for program: Program = .agent) throws(CommandFailure) {
     var spelled: [String] = []
     var rest = try Self.expandingFiles(arguments, depth: 0)[...]
     while let argument = rest.popFirst() {
@@ -38,65 +36,9 @@ struct PythonCommandLine {
         spelled += [argument] + rest
         break
       }
-      try Self.append(argument, to: &spelled, rest: &rest)
+      try program.append(argument, to: &spelled, rest: &rest)
     }
     self.arguments = spelled
-  }
-
-  private static func append(
-    _ argument: String, to spelled: inout [String], rest: inout ArraySlice<String>
-  ) throws(CommandFailure) {
-    let (name, value) = Self.parts(argument)
-    if name == "-w" || name == "--use-websocket" {
-      // Python's takes a value, which it then compares with True in vain; here it may also stand alone.
-      let given = value ?? rest.first.flatMap { $0.hasPrefix("-") ? nil : $0 }
-      if value == nil, given != nil { rest.removeFirst() }
-      if try isTrue(given ?? "true") { spelled.append("--use-websocket") }
-    } else if argument.hasPrefix("--") {
-      spelled.append(name)
-      if let value { spelled.append(value) }
-    } else if argument.hasPrefix("-"), argument.count > 2, !longerNames.contains(argument) {
-      appendLetters(argument.dropFirst(), to: &spelled, argument)
-    } else {
-      spelled.append(argument)
-    }
-  }
-
-  /// A long option's whole name, and its value where that follows an equals sign.
-  private static func parts(_ argument: String) -> (name: String, value: String?) {
-    guard argument.hasPrefix("--") else { return (argument, nil) }
-    let equals = argument.firstIndex(of: "=")
-    let name = String(argument[..<(equals ?? argument.endIndex)])
-    let value = equals.map { String(argument[argument.index(after: $0)...]) }
-    if longNames.contains(name) || ownNames.contains(name) { return (name, value) }
-    let candidates = longNames.filter { $0.hasPrefix(name) }
-    return (candidates.count == 1 ? candidates[0] : name, value)
-  }
-
-  private static func appendLetters(_ letters: Substring, to spelled: inout [String], _ argument: String) {
-    var rest = letters
-    var result: [String] = []
-    while let letter = rest.popFirst() {
-      result.append("-\(letter)")
-      if flagLetters.contains(letter) { continue }
-      guard lettersWithValue.contains(letter) else {
-        // No option of Python's: whatever it is, the parser says so.
-        spelled.append(argument)
-        return
-      }
-      if !rest.isEmpty { result.append(String(rest)) }
-      break
-    }
-    spelled += result
-  }
-
-  private static func isTrue(_ value: String) throws(CommandFailure) -> Bool {
-    switch value.lowercased() {
-    case "true", "yes", "1": true
-    case "false", "no", "0": false
-    default:
-      throw CommandFailure("--use-websocket is '\(value)'; allowed are true and false.", status: .notRun)
-    }
   }
 
   /// Each `@file` replaced by the lines of the file, one argument a line, which may name files again.
@@ -122,5 +64,94 @@ struct PythonCommandLine {
       expanded += try expandingFiles(lines, depth: depth + 1)
     }
     return expanded
+  }
+}
+
+extension PythonCommandLine.Program {
+  /// `agent.py`.
+  static let agent = PythonCommandLine.Program(
+    lettersWithValue: ["e", "r", "c", "k", "t", "i", "f"], flagLetters: ["d", "s"],
+    longerNames: ["-id", "-se", "-ph", "-pp", "-cm"],
+    longNames: [
+      "--endpoint", "--rootCA", "--cert", "--key", "--client_id", "--use-websocket", "--signing-region",
+      "--thing_name", "--dryrun", "--interval", "--short_tags", "--format", "--proxy-host", "--proxy-port",
+      "--verbosity", "--include-custom-metrics", "--custom-metrics",
+    ],
+    ownNames: [
+      "--client-id", "--thing-name", "--short-names", "--dry-run", "--ca", "--connection", "--keep-alive",
+      "--transport", "--topic", "--state-directory", "--once", "--log-format", "--acknowledge", "--procfs",
+      "--help", "--version", "--certificate", "--private-key", "--minimum-interval", "--custom-metric",
+    ])
+
+  /// `collector.py`.
+  static let collector = PythonCommandLine.Program(
+    lettersWithValue: ["n", "s", "l"], longerNames: ["-cm"],
+    longNames: ["--number_samples", "--sample_rate", "--list_size", "--short-names", "--custom-metrics"],
+    ownNames: ["--number-samples", "--sample-rate", "--list-size", "--short_names"],
+    optionalValues: [
+      "-cm": ("--custom-metrics", "cpu_usage"), "--custom-metrics": ("--custom-metrics", "cpu_usage"),
+    ])
+
+  fileprivate func append(
+    _ argument: String, to spelled: inout [String], rest: inout ArraySlice<String>
+  ) throws(CommandFailure) {
+    let (name, value) = parts(argument)
+    if let option = optionalValues[name] {
+      let given = value ?? Self.popValue(from: &rest) ?? option.standard
+      spelled += [option.name, given]
+    } else if name == "-w" || name == "--use-websocket" {
+      // Python's takes a value, which it then compares with True in vain; here it may also stand alone.
+      if try isTrue(value ?? Self.popValue(from: &rest) ?? "true") { spelled.append("--use-websocket") }
+    } else if argument.hasPrefix("--") {
+      spelled.append(name)
+      if let value { spelled.append(value) }
+    } else if argument.hasPrefix("-"), argument.count > 2, !longerNames.contains(argument) {
+      appendLetters(argument.dropFirst(), to: &spelled, argument)
+    } else {
+      spelled.append(argument)
+    }
+  }
+
+  /// The next argument, taken out, where it is no option.
+  private static func popValue(from rest: inout ArraySlice<String>) -> String? {
+    guard let next = rest.first, !next.hasPrefix("-") else { return nil }
+    return rest.popFirst()
+  }
+
+  /// A long option's whole name, and its value where that follows an equals sign.
+  private func parts(_ argument: String) -> (name: String, value: String?) {
+    guard argument.hasPrefix("--") else { return (argument, nil) }
+    let equals = argument.firstIndex(of: "=")
+    let name = String(argument[..<(equals ?? argument.endIndex)])
+    let value = equals.map { String(argument[argument.index(after: $0)...]) }
+    if longNames.contains(name) || ownNames.contains(name) { return (name, value) }
+    let candidates = longNames.filter { $0.hasPrefix(name) }
+    return (candidates.count == 1 ? candidates[0] : name, value)
+  }
+
+  private func appendLetters(_ letters: Substring, to spelled: inout [String], _ argument: String) {
+    var rest = letters
+    var result: [String] = []
+    while let letter = rest.popFirst() {
+      result.append("-\(letter)")
+      if flagLetters.contains(letter) { continue }
+      guard lettersWithValue.contains(letter) else {
+        // No option of Python's: whatever it is, the parser says so.
+        spelled.append(argument)
+        return
+      }
+      if !rest.isEmpty { result.append(String(rest)) }
+      break
+    }
+    spelled += result
+  }
+
+  private func isTrue(_ value: String) throws(CommandFailure) -> Bool {
+    switch value.lowercased() {
+    case "true", "yes", "1": true
+    case "false", "no", "0": false
+    default:
+      throw CommandFailure("--use-websocket is '\(value)'; allowed are true and false.", status: .notRun)
+    }
   }
 }

@@ -1,12 +1,13 @@
 import ArgumentParser
 
-// The agent blocks and waits in this one thread, and reads its signals from a descriptor: no thread of the concurrency
+// These block and wait in this one thread, and read their signals from a descriptor: no thread of the concurrency
 // runtime, which could take them, may exist before that.
+let programs: [String: PythonCommandLine.Program] = ["agent": .agent, "collect": .collector]
 let arguments = CommandLine.arguments.dropFirst()
-if arguments.first == "agent" {
+if let name = arguments.first, let program = programs[name] {
   do {
-    let spelled = try PythonCommandLine(Array(arguments.dropFirst())).arguments
-    var command = try Defender.parseAsRoot(["agent"] + spelled)
+    let spelled = try PythonCommandLine(Array(arguments.dropFirst()), for: program).arguments
+    var command = try Defender.parseAsRoot([name] + spelled)
     try command.run()
   } catch let failure as CommandFailure {
     Console().error("defender: \(failure)")

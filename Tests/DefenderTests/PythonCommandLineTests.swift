@@ -34,6 +34,26 @@ import Testing
     #expect(try PythonCommandLine(given).arguments == expected)
   }
 
+  @Test(
+    arguments: [
+      (["-n3", "-s", "2", "-l10"], ["-n", "3", "-s", "2", "-l", "10"]),
+      (
+        ["--num", "3", "--sample=2", "--list_size", "5"],
+        ["--number_samples", "3", "--sample_rate", "2", "--list_size", "5"]
+      ),
+      (["--number-samples=3", "--short"], ["--number-samples", "3", "--short-names"]),
+      (["-cm"], ["--custom-metrics", "cpu_usage"]),
+      (["-cm", "-n", "1"], ["--custom-metrics", "cpu_usage", "-n", "1"]),
+      (["-cm", "uptime,load_1m"], ["--custom-metrics", "uptime,load_1m"]),
+      (["--custom=uptime"], ["--custom-metrics", "uptime"]),
+      (["--custom-metrics"], ["--custom-metrics", "cpu_usage"]),
+      // The beginning of two names.
+      (["--s", "1"], ["--s", "1"]),
+    ] as [([String], [String])])
+  func `spells out what the Python collector takes`(given: [String], expected: [String]) throws {
+    #expect(try PythonCommandLine(given, for: .collector).arguments == expected)
+  }
+
   @Test func `takes arguments from files, one a line, which may name files`() throws {
     let directory = try TemporaryDirectory()
     let inner = try directory.write("inner", "-f\njson\n")

@@ -32,28 +32,18 @@ extension ProcRoot {
   /// memory and caches are the best guess.
   private func memoryUsage() throws(CollectionError) -> Double {
     let contents = try firstBytes(of: "meminfo", count: 16_384)
-    var values: [String: Double] = [:]
-    for line in contents.split(separator: UInt8(ascii: "\n")) {
-      let words = line.split(whereSeparator: { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: ":") })
-      if words.count >= 2, let value = UInt64(String(decoding: words[1], as: UTF8.self)) {
-        values[String(decoding: words[0], as: UTF8.self)] = Double(value)
-      }
-    }
-    let guess = values["MemFree"].map { $0 + (values["Buffers"] ?? 0) + (values["Cached"] ?? 0) }
-    guard let total = values["MemTotal"], total > 0, let available = values["MemAvailable"] ?? guess else {
+    guard let percent = memoryUsagePercent(in: contents) else {
       throw malformed("meminfo", contents, "MemTotal and MemAvailable, in kB, should be here")
     }
-    return percent(total - available, of: total)
+    return percent
   }
 
   /// The number in a column of a file of one line.
   private func number(in path: String, column: Int) throws(CollectionError) -> Double {
     let contents = try firstBytes(of: path, count: 256)
-    let columns = contents.split(whereSeparator: { $0 == UInt8(ascii: " ") || $0 < 0x20 })
-    guard
-      columns.indices.contains(column), let value = Double(String(decoding: columns[column], as: UTF8.self)),
-      value.isFinite, value >= 0
-    else { throw malformed(path, contents, "column \(column + 1) should be a number") }
+    guard let value = nonnegativeNumber(inColumn: column, of: contents) else {
+      throw malformed(path, contents, "column \(column + 1) should be a number")
+    }
     return value
   }
 
@@ -102,6 +92,32 @@ extension ProcRoot {
     guard let hottest else { throw .noSensor(name) }
     return (Double(hottest) / 100).rounded() / 10
   }
+}
+
+/// The memory in use according to the text of `meminfo`, in percent; nil where that can't be told.
+func memoryUsagePercent(in contents: [UInt8]) -> Double? {
+  var values: [String: Double] = [:]
+  for line in contents.split(separator: UInt8(ascii: "\n")) {
+    let words = line.split(whereSeparator: { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: ":") })
+    if words.count >= 2, let value = UInt64(String(decoding: words[1], as: UTF8.self)) {
+      values[String(decoding: words[0], as: UTF8.self)] = Double(value)
+    }
+  }
+  let guess = values["MemFree"].map { $0 + (values["Buffers"] ?? 0) + (values["Cached"] ?? 0) }
+  guard let total = values["MemTotal"], total > 0, let available = values["MemAvailable"] ?? guess else {
+    return nil
+  }
+  return percent(total - available, of: total)
+}
+
+/// The number in a column of a line of text, counted from 0; nil where none of at least 0 is there.
+func nonnegativeNumber(inColumn column: Int, of contents: [UInt8]) -> Double? {
+  let columns = contents.split(whereSeparator: { $0 == UInt8(ascii: " ") || $0 < 0x20 })
+  guard
+    columns.indices.contains(column), let value = Double(String(decoding: columns[column], as: UTF8.self)),
+    value.isFinite, value >= 0
+  else { return nil }
+  return value
 }
 
 private func percent(_ part: Double, of whole: Double) -> Double {

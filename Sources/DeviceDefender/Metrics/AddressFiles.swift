@@ -49,49 +49,58 @@ extension InterfaceNames {
   }
 }
 
-extension ProcRoot {
-  /// Reads `if_inet6`: address, number of the interface, prefix length, scope, flags, name.
+extension InterfaceNames {
+  /// Reads a line of `if_inet6`: address, number of the interface, prefix length, scope, flags, name; returns whether
+  /// it was as it should be.
   ///
-  /// The address is in network order, unlike in `tcp6`. A file that isn't there has no addresses.
-  func readIPv6Addresses(into names: inout InterfaceNames, directory: String, log: Log) {
-    forEachAddressLine(of: "\(directory)/if_inet6", log) { line in
-      var columns = ColumnReader()
-      guard
-        let first = columns.eightHexadecimalDigits(in: line),
-        let second = columns.eightHexadecimalDigits(in: line),
-        let third = columns.eightHexadecimalDigits(in: line),
-        let fourth = columns.eightHexadecimalDigits(in: line),
-        columns.endColumn(in: line)
-      else { return false }
-      for _ in 0..<4 { columns.skipColumn(in: line) }
-      let name = columns.column(of: line)
-      if name.isEmpty { return false }
-      names.insert(IPAddress(v6Words: first, second, third, fourth), interface: name)
-      return true
-    }
+  /// The address is in network order, unlike in `tcp6`.
+  mutating func insert(ipv6AddressLine line: Span<UInt8>) -> Bool {
+    var columns = ColumnReader()
+    guard
+      let first = columns.eightHexadecimalDigits(in: line),
+      let second = columns.eightHexadecimalDigits(in: line),
+      let third = columns.eightHexadecimalDigits(in: line),
+      let fourth = columns.eightHexadecimalDigits(in: line),
+      columns.endColumn(in: line)
+    else { return false }
+    for _ in 0..<4 { columns.skipColumn(in: line) }
+    let name = columns.column(of: line)
+    if name.isEmpty { return false }
+    insert(IPAddress(v6Words: first, second, third, fourth), interface: name)
+    return true
   }
 
-  /// Reads the networks that interfaces are in from `route`: interface, destination, gateway, flags, three numbers, mask.
-  func readIPv4Networks(into names: inout InterfaceNames, directory: String, log: Log) {
-    forEachAddressLine(of: "\(directory)/route", log) { line in
-      var columns = ColumnReader()
-      if begins(line, with: "Iface") { return true }
-      let name = columns.column(of: line)
-      guard
-        !name.isEmpty, let destination = columns.eightHexadecimalDigits(in: line),
-        columns.endColumn(in: line),
-        let gateway = columns.eightHexadecimalDigits(in: line), columns.endColumn(in: line),
-        let flags = columns.fourHexadecimalDigits(in: line), columns.endColumn(in: line)
-      else { return false }
-      for _ in 0..<3 { columns.skipColumn(in: line) }
-      guard let mask = columns.eightHexadecimalDigits(in: line) else { return false }
-      // Up, without a gateway, and a network rather than everything.
-      if gateway == 0, flags & 3 == 1, mask != 0 {
-        names.insert(
-          network: UInt32(bigEndian: destination), mask: UInt32(bigEndian: mask), interface: name)
-      }
-      return true
+  /// Reads the network that an interface is in from a line of `route`: interface, destination, gateway, flags, three
+  /// numbers, mask; returns whether it was as it should be.
+  mutating func insert(routeLine line: Span<UInt8>) -> Bool {
+    var columns = ColumnReader()
+    if begins(line, with: "Iface") { return true }
+    let name = columns.column(of: line)
+    guard
+      !name.isEmpty, let destination = columns.eightHexadecimalDigits(in: line),
+      columns.endColumn(in: line),
+      let gateway = columns.eightHexadecimalDigits(in: line), columns.endColumn(in: line),
+      let flags = columns.fourHexadecimalDigits(in: line), columns.endColumn(in: line)
+    else { return false }
+    for _ in 0..<3 { columns.skipColumn(in: line) }
+    guard let mask = columns.eightHexadecimalDigits(in: line) else { return false }
+    // Up, without a gateway, and a network rather than everything.
+    if gateway == 0, flags & 3 == 1, mask != 0 {
+      insert(network: UInt32(bigEndian: destination), mask: UInt32(bigEndian: mask), interface: name)
     }
+    return true
+  }
+}
+
+extension ProcRoot {
+  /// Reads the addresses in `if_inet6`. A file that isn't there has none.
+  func readIPv6Addresses(into names: inout InterfaceNames, directory: String, log: Log) {
+    forEachAddressLine(of: "\(directory)/if_inet6", log) { names.insert(ipv6AddressLine: $0) }
+  }
+
+  /// Reads the networks that interfaces are in from `route`.
+  func readIPv4Networks(into names: inout InterfaceNames, directory: String, log: Log) {
+    forEachAddressLine(of: "\(directory)/route", log) { names.insert(routeLine: $0) }
   }
 
   /// Hands each line of a small file to `read`, which returns whether the line was as it should be.

@@ -3,7 +3,10 @@ import WireFormats
 
 /// Reads the machine's network metrics; one collector serves the life of the process and keeps its buffers.
 package struct Collector: ~Copyable {
-  private let procfs: ProcRoot
+  private let configuredProcfs: ProcRoot
+  /// Where that leads to, found anew for each snapshot.
+  private var procfs: ProcRoot
+  private let asksKernel: Bool
   private let log: Log
   private let fixedNames: InterfaceNames?
   /// The kernel itself: asked for all where `procfs` is this system's own, for addresses only otherwise.
@@ -45,7 +48,9 @@ package struct Collector: ~Copyable {
     command: MetricsCommand? = nil, interfaceNames: InterfaceNames? = nil,
     generator: SeededGenerator = .seededBySystem()
   ) {
+    configuredProcfs = procfs
     self.procfs = procfs
+    asksKernel = procfs.isOfThisSystem
     self.kernel = kernel
     self.log = log
     fixedNames = interfaceNames
@@ -59,16 +64,17 @@ package struct Collector: ~Copyable {
   /// What the machine is doing now. A block that can't be read is logged, and missing.
   package mutating func snapshot() -> MetricsSnapshot {
     var snapshot = MetricsSnapshot()
+    procfs = configuredProcfs.resolved
     let directory = procfs.networkDirectory
     snapshot.networkCounters = block { collector throws(CollectionError) in
-      if collector.procfs.isOfThisSystem, let counters = collector.kernel.networkCounters() {
+      if collector.asksKernel, let counters = collector.kernel.networkCounters() {
         return counters
       }
       return try collector.procfs.networkCounters(
         in: directory, with: &collector.reader, log: collector.log)
     }
     let tcp: Result<Void, CollectionError> = block { collector throws(CollectionError) in
-      if collector.procfs.isOfThisSystem, collector.kernel.readTCPSockets(into: &collector.tcpSockets) {
+      if collector.asksKernel, collector.kernel.readTCPSockets(into: &collector.tcpSockets) {
         return
       }
       collector.tcpSockets.reset()
@@ -76,7 +82,7 @@ package struct Collector: ~Copyable {
         in: directory, into: &collector.tcpSockets, with: &collector.reader, log: collector.log)
     }
     let udp: Result<Void, CollectionError> = block { collector throws(CollectionError) in
-      if collector.procfs.isOfThisSystem, collector.kernel.readUDPSockets(into: &collector.udpSockets) {
+      if collector.asksKernel, collector.kernel.readUDPSockets(into: &collector.udpSockets) {
         return
       }
       collector.udpSockets.reset()

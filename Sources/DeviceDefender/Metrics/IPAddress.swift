@@ -64,6 +64,18 @@ package struct Endpoint: Hashable, Sendable {
   }
 }
 
+extension IPAddress: Comparable {
+  package static func < (left: IPAddress, right: IPAddress) -> Bool {
+    (left.family.rawValue, left.high, left.low) < (right.family.rawValue, right.high, right.low)
+  }
+}
+
+extension Endpoint: Comparable {
+  package static func < (left: Endpoint, right: Endpoint) -> Bool {
+    (left.address, left.port) < (right.address, right.port)
+  }
+}
+
 extension IPAddress: CustomStringConvertible {
   package var description: String {
     var text = ASCIIText()

@@ -14,20 +14,36 @@ struct LineReader: ~Copyable {
 
   /// Made when the first file is read: who has netlink reads none.
   private var buffer: [UInt8] = []
+  private let bufferSize: Int
+
+  init(maximumLineLength: Int = maximumLineLength) {
+    bufferSize = maximumLineLength + 1
+  }
 
   /// Hands every line of the file, without its line end, and its number to `body`.
   ///
   /// An over-long line is handed over cut off, and so is a last line without a line feed, for the kernel ends each with one.
+  @inline(__always)
   mutating func forEachLine(
     of file: borrowing FileDescriptor,
     _ body: (_ line: Span<UInt8>, _ number: Int, _ flaw: LineError?) -> Void
   ) throws(Errno) {
-    if buffer.isEmpty { buffer = [UInt8](repeating: 0, count: Self.maximumLineLength + 1) }
+    try forEachLine(
+      reading: { buffer, start throws(Errno) in try file.read(over: &buffer, from: start) }, body)
+  }
+
+  /// Does the same with what `read` puts into a buffer from an index on; it returns how much that is, 0 at the end.
+  @inline(__always)
+  mutating func forEachLine(
+    reading read: (inout [UInt8], Int) throws(Errno) -> Int,
+    _ body: (_ line: Span<UInt8>, _ number: Int, _ flaw: LineError?) -> Void
+  ) throws(Errno) {
+    if buffer.isEmpty { buffer = [UInt8](repeating: 0, count: bufferSize) }
     var lines = LineCounter()
     var filled = 0
     var total = 0
     while true {
-      let count = try file.read(over: &buffer, from: filled)
+      let count = try read(&buffer, filled)
       total += count
       if total > Self.maximumFileSize { throw .fileTooLarge }
       let scanned = filled

@@ -15,6 +15,16 @@ package struct ProcRoot: Equatable, Sendable {
   /// Whether this is the proc file system of this very system, so that the kernel may be asked by other means.
   package var isOfThisSystem: Bool { path == "/proc" }
 
+  /// Where the root is now, links followed; as it is where it isn't there.
+  ///
+  /// A snapshot reads all its files below this: a link that is set anew meanwhile, as to the next captured tree, would
+  /// else mix two moments.
+  var resolved: ProcRoot {
+    guard !isOfThisSystem, let path = unsafe realpath(path, nil) else { return self }
+    defer { unsafe free(path) }
+    return unsafe ProcRoot(String(cString: path))
+  }
+
   /// The directory that shows the network namespace of whoever looks.
   static let ownNetworkDirectory = "net"
 

@@ -1,0 +1,75 @@
+import CLinux
+import DeviceDefender
+import Glibc
+import Platform
+import WireFormats
+
+/// Where reports are written: standard output, or a file that begins anew.
+struct ReportDestination: ~Copyable {
+  /// Kept open, and closed with its owner; nil for standard output, which is somebody else's.
+  private let file: FileDescriptor?
+  private let descriptor: Int32
+  private let name: String
+  private let shutdown: ShutdownSignal
+
+  /// - Parameters:
+  ///   - path: the file; nil and `-` are standard output.
+  ///   - shutdown: what ends a wait for a reader that reads no further.
+  /// - Throws: a failure that says why the file can't be written.
+  init(path: String?, shutdown: ShutdownSignal) throws(CommandFailure) {
+    self.shutdown = shutdown
+    guard let path, path != "-" else {
+      file = nil
+      descriptor = STDOUT_FILENO
+      name = "standard output"
+      return
+    }
+    name = "'\(path)'"
+    do throws(Errno) {
+      let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY
+      descriptor = try retryingOnInterrupt { unsafe clinux_open(path, flags, 0o644) }
+      file = FileDescriptor(owning: descriptor)
+    } catch {
+      throw CommandFailure("The reports can't be written to \(name): \(error).", status: .notRun)
+    }
+  }
+
+  var isTerminal: Bool { isatty(descriptor) == 1 }
+
+  /// Writes a report as it is for people, or as it is sent; returns whether all of it could be written before the
+  /// process was asked to stop.
+  func write(
+    _ report: [UInt8], _ format: ReportFormat, isCompact: Bool
+  ) throws(CommandFailure) -> Bool {
+    switch format {
+    case .cbor: try write(report)
+    case .json: try write(isCompact ? report + [UInt8(ascii: "\n")] : Array("\(readable(report))\n".utf8))
+    }
+  }
+
+  /// Writes bytes as they are.
+  func write(_ bytes: [UInt8]) throws(CommandFailure) -> Bool {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      guard waitForReader() else { return false }
+      // As much as a pipe takes that has become writable (pipe(7)): the process can still be asked to stop.
+      let piece = Array(rest.prefix(4_096))
+      do throws(Errno) {
+        try writeAll(piece, to: descriptor)
+      } catch {
+        throw CommandFailure("The report can't be written to \(name): \(error).", status: .failed)
+      }
+      rest = rest.dropFirst(piece.count)
+    }
+    return true
+  }
+
+  private func waitForReader() -> Bool {
+    var waits = [
+      pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0),
+      pollfd(fd: shutdown.descriptor, events: Int16(POLLIN), revents: 0),
+    ]
+    while unsafe poll(&waits, nfds_t(waits.count), -1) < 0, errno == EINTR {}
+    return waits[0].revents != 0 || !shutdown.isRequested
+  }
+}

@@ -1,0 +1,109 @@
+import CLinux
+import Glibc
+import Platform
+import Testing
+
+/// A terminal that a test sits at: what a program draws on it, and what is typed.
+final class PseudoTerminal {
+  private let master: FileDescriptor
+  private let slave: FileDescriptor
+  private let path: String
+  private var processID: pid_t = 0
+  /// All that was written to it so far.
+  private(set) var output = ""
+  private var bytes: [UInt8] = []
+
+  init(rows: UInt16 = 24, columns: UInt16 = 80) throws {
+    var ends: (Int32, Int32) = (-1, -1)
+    var size = winsize(ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0)
+    var name = [CChar](repeating: 0, count: 128)
+    _ = try retryingOnInterrupt { unsafe openpty(&ends.0, &ends.1, &name, nil, &size) }
+    master = FileDescriptor(owning: ends.0)
+    slave = FileDescriptor(owning: ends.1)
+    path = String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+  }
+
+  deinit {
+    if processID > 0 {
+      kill(processID, SIGKILL)
+      _ = waitpid(processID, nil, 0)
+    }
+  }
+
+  /// How the terminal reads keys: what a program that changes it has to restore.
+  var modes: [UInt32] {
+    var modes = termios()
+    guard unsafe tcgetattr(slave.rawValue, &modes) == 0 else { return [] }
+    let keys = unsafe withUnsafeBytes(of: &modes.c_cc) { unsafe $0.map { UInt32($0) } }
+    return [modes.c_iflag, modes.c_oflag, modes.c_cflag, modes.c_lflag] + keys
+  }
+
+  var showsKeys: Bool { modes.count > 3 && modes[3] & UInt32(ECHO) != 0 }
+
+  /// Starts a program that has this as its terminal, in a session of its own.
+  func start(_ program: BuiltProgram, _ arguments: [String], environment: [String: String] = [:]) throws {
+    var actions = unsafe posix_spawn_file_actions_t()
+    unsafe posix_spawn_file_actions_init(&actions)
+    defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+    // The first terminal that the leader of a session opens is its own, with SIGINT from Ctrl-C.
+    unsafe posix_spawn_file_actions_addopen(&actions, 0, path, O_RDWR, 0)
+    unsafe posix_spawn_file_actions_adddup2(&actions, 0, 1)
+    unsafe posix_spawn_file_actions_adddup2(&actions, 0, 2)
+    var attributes = posix_spawnattr_t()
+    unsafe posix_spawnattr_init(&attributes)
+    defer { unsafe posix_spawnattr_destroy(&attributes) }
+    var signals = sigset_t()
+    unsafe sigemptyset(&signals)
+    unsafe posix_spawnattr_setsigmask(&attributes, &signals)
+    let newSession: Int32 = 0x80  // POSIX_SPAWN_SETSID, declared for _GNU_SOURCE only.
+    unsafe posix_spawnattr_setflags(&attributes, Int16(newSession | Int32(POSIX_SPAWN_SETSIGMASK)))
+    var words = unsafe ([program.path] + arguments).map { unsafe strdup($0) } + [nil]
+    defer { unsafe words.forEach { unsafe free($0) } }
+    let variables = ["TERM": "xterm", "LANG": "C.UTF-8"].merging(environment) { _, given in given }
+    var settings = unsafe variables.map { unsafe strdup("\($0)=\($1)") } + [nil]
+    defer { unsafe settings.forEach { unsafe free($0) } }
+    let result = unsafe posix_spawn(&processID, program.path, &actions, &attributes, &words, &settings)
+    try #require(result == 0)
+  }
+
+  func type(_ keys: String) throws { try master.writeAll(Array(keys.utf8)) }
+
+  /// Gives the terminal another size, of which the program is told by a signal.
+  func resize(rows: Int, columns: Int) throws {
+    let command = "/bin/stty -F \(path) rows \(rows) cols \(columns)"
+    try #require(unsafe system(command) == 0)
+  }
+
+  /// Reads what is written until `isEnough` says so of all there is.
+  func read(until isEnough: (String) -> Bool, limit: Duration = .seconds(60)) async throws {
+    let deadline = BootTime.now.advanced(by: limit)
+    while !isEnough(output) {
+      try #require(BootTime.now < deadline, "the terminal only shows: \(output)")
+      _ = readOnce()
+      await Task.yield()
+    }
+  }
+
+  /// Waits for the program to end; returns its exit status, or the signal and 128.
+  func wait(limit: Duration = .seconds(60)) async throws -> Int32 {
+    let deadline = BootTime.now.advanced(by: limit)
+    var status: Int32 = 0
+    while unsafe waitpid(processID, &status, WNOHANG) == 0 {
+      try #require(BootTime.now < deadline, "the program doesn't end: \(output)")
+      _ = readOnce()
+      await Task.yield()
+    }
+    processID = 0
+    while readOnce() {}
+    return status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + status & 0x7F
+  }
+
+  /// Reads what is there, after 20 ms at most; returns whether something was.
+  private func readOnce() -> Bool {
+    var waits = [pollfd(fd: master.rawValue, events: Int16(POLLIN), revents: 0)]
+    guard unsafe poll(&waits, 1, 20) > 0, let count = try? master.read(into: &bytes, limit: 65_536), count > 0
+    else { return false }
+    output = String(decoding: bytes, as: UTF8.self)
+    return true
+  }
+}
