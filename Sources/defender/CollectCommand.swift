@@ -55,24 +55,25 @@ struct CollectCommand: ParsableCommand {
   @Option(
     name: [.customLong("cm", withSingleDash: true), .customLong("custom-metrics")],
     help: ArgumentHelp(
-      "Add custom metrics, as DEFENDER_CUSTOM_METRICS has them; without a list cpu_usage.",
+      "Add custom metrics, as DEFENDER_CUSTOM_METRICS has them (default: none; without a list cpu_usage).",
       valueName: "list"))
   var customMetrics: String?
 
-  @Option(help: ArgumentHelp("json or cbor.", valueName: "format"))
+  @Option(help: ArgumentHelp("json or cbor (default: json).", valueName: "format"))
   var format: String?
 
   @Flag(help: "JSON on one line, as it is sent; CBOR always is.")
   var compact = false
 
   @Option(
-    help: ArgumentHelp("The procfs to read, found anew for each sample.", valueName: "path"))
+    help: ArgumentHelp("The procfs to read, found anew for each sample (default: /proc).", valueName: "path"))
   var procfs: String?
 
   @Option(
     name: [.customShort("o"), .long],
     help: ArgumentHelp(
-      "The file to write the reports to, one after the other; - is standard output.", valueName: "file"))
+      "The file for the reports, one after the other (default: -, which is standard output).",
+      valueName: "file"))
   var output: String?
 
   @Flag(help: "Show connections, ports and rates as a table that is drawn anew; q quits.")
