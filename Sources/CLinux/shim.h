@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <nss.h>
 #include <gnu/libc-version.h>
+#include <malloc.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>

@@ -201,12 +201,35 @@ class ElsewhereTests(unittest.TestCase):
         self.assertEqual((kind, answer.get("published")), ("response", 1), answer)
         self.take_published()
 
+    # An emulator's memory isn't the program's.
+    if not EMULATOR:
+        def test_takes_little_memory_between_reports(self):
+            iot = world.IoTDataPlane(self.authority)
+            variables = {"AWS_ENDPOINT_URL_IOT_DATA_PLANE": f"https://{IOT_NAME}:{iot.port}",
+                         "DEFENDER_MINIMUM_INTERVAL_SECONDS": "2", "DEFENDER_JITTER": "0"}
+            with self.running(self.places["empty"], NOBODY, API_NAME, **variables) as (api, process):
+                api.events.put((b'{"interval_seconds":2}', int(time.time() + 3600) * 1000))
+                for _ in range(3):
+                    iot.published.get(timeout=PATIENCE)
+                # While it makes and sends a report, it has more.
+                samples, deadline = [], time.monotonic() + PATIENCE
+                while iot.published.qsize() < 2 and time.monotonic() < deadline:
+                    samples.append(anonymous_kib(process.pid))
+                    time.sleep(0.05)
+                print(f"anonymous memory between reports over HTTPS: {min(samples)} KiB")
+                self.assertLessEqual(min(samples), 1024)
+
     def test_tells_its_version(self):
         place = self.places["empty"]
         process = place.start(["--version"], {}, NOBODY)
         output, _ = process.communicate(timeout=PATIENCE)
         self.assertEqual(process.returncode, 0, output)
         self.assertRegex(output, r"^bootstrap \d+\.\d+\.\d+\nlibcurl/\S+ OpenSSL/\S+ c-ares/\S+ glibc/\S+\nlinked statically: c-ares ")
+
+
+def anonymous_kib(pid):
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(next(line.split()[1] for line in text.splitlines() if line.startswith("RssAnon:")))
 
 
 if __name__ == "__main__":

@@ -155,6 +155,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
       if made == work.reports { break }
       schedule.advance(past: now)
       if wasThrottled { moveOn(&schedule) }
+      returnFreeMemory()
     }
     if made == 0, summary.ended == .deadline {
       summary.lastError = "the deadline left no time for a report; give the function a longer timeout"

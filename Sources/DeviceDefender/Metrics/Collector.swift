@@ -1,7 +1,9 @@
 package import Platform
 import WireFormats
 
-/// Reads the machine's network metrics; one collector serves the life of the process and keeps its buffers.
+/// Reads the machine's network metrics; one collector serves the life of the process.
+///
+/// What it reads into is free between snapshots: that is minutes, and 32 KiB or 64 in a process of 1 MiB.
 package struct Collector: ~Copyable {
   private let configuredProcfs: ProcRoot
   /// Where that leads to, found anew for each snapshot.
@@ -63,6 +65,10 @@ package struct Collector: ~Copyable {
 
   /// What the machine is doing now. A block that can't be read is logged, and missing.
   package mutating func snapshot() -> MetricsSnapshot {
+    defer {
+      kernel.freeBuffer()
+      reader.freeBuffer()
+    }
     var snapshot = MetricsSnapshot()
     procfs = configuredProcfs.resolved
     let directory = procfs.networkDirectory

@@ -20,6 +20,9 @@ struct LineReader: ~Copyable {
     bufferSize = maximumLineLength + 1
   }
 
+  /// Frees what the next file makes again.
+  mutating func freeBuffer() { buffer = [] }
+
   /// Hands every line of the file, without its line end, and its number to `body`.
   ///
   /// An over-long line is handed over cut off, and so is a last line without a line feed, for the kernel ends each with one.
@@ -38,7 +41,7 @@ struct LineReader: ~Copyable {
     reading read: (inout [UInt8], Int) throws(Errno) -> Int,
     _ body: (_ line: Span<UInt8>, _ number: Int, _ flaw: LineError?) -> Void
   ) throws(Errno) {
-    if buffer.isEmpty { buffer = [UInt8](repeating: 0, count: bufferSize) }
+    if buffer.isEmpty { buffer = bytesToReadInto(count: bufferSize) }
     var lines = LineCounter()
     var filled = 0
     var total = 0
@@ -122,4 +125,10 @@ private struct LineCounter {
       return unsafe start + first.distance(to: UnsafeRawPointer(found))
     }
   }
+}
+
+/// Bytes of any value, of which only those may be looked at that were read into them: setting them to zero, at each
+/// snapshot, would take time and memory for all of them, and most answers are short.
+func bytesToReadInto(count: Int) -> [UInt8] {
+  unsafe [UInt8](unsafeUninitializedCapacity: count) { _, initialized in initialized = count }
 }

@@ -23,6 +23,7 @@ struct KernelTables: ~Copyable {
   private var route: NetlinkSocket?
   /// What this kernel doesn't tell over netlink, so that it isn't asked again.
   private var missing: Set<Table> = []
+  /// Made when the first table is read.
   private var buffer: [UInt8] = []
 
   init(log: Log, opening: @escaping NetlinkSocket.Opening = NetlinkSocket.openSystemSocket) {
@@ -32,6 +33,9 @@ struct KernelTables: ~Copyable {
 
   /// What this kernel doesn't tell over netlink, as far as it was asked.
   var untold: [String] { Table.allCases.filter(missing.contains).map(\.rawValue) }
+
+  /// Frees what the next question makes again.
+  mutating func freeBuffer() { buffer = [] }
 
   /// Reads the TCP sockets of both families into `sockets`; returns whether netlink told all of them.
   mutating func readTCPSockets(into sockets: inout TCPSockets) -> Bool {

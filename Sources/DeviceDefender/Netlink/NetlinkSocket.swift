@@ -45,7 +45,7 @@ struct NetlinkSocket: ~Copyable {
   ) throws(NetlinkError) -> DumpProgress {
     sequence &+= 1
     try send(request.type, request.payload)
-    if buffer.isEmpty { buffer = [UInt8](repeating: 0, count: Self.bufferSize) }
+    if buffer.isEmpty { buffer = bytesToReadInto(count: Self.bufferSize) }
     var reader = DumpReader(sequence: sequence)
     while true {
       let count = try receive(into: &buffer)
