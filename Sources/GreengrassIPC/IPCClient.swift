@@ -69,9 +69,9 @@ package final class IPCClient {
         return value
       }
     } catch {
-      // Whatever comes later on a connection on which something was not answered in time is nobody's.
-      if case .timedOut = error { disconnect(because: error) }
-      if error.endsConnection { disconnect(because: error) }
+      // Whatever comes later on a connection on which something was not answered in time is nobody's. Where there is no
+      // connection, the next attempt stays due when it was: whoever asks often must not put it off for ever.
+      if connection != nil, error.endsConnection || error.isTimeout { disconnect(because: error) }
       throw error
     }
   }
@@ -129,7 +129,8 @@ package final class IPCClient {
       } catch .timedOut {
         continue
       } catch {
-        disconnect(because: error)
+        // One that didn't come about is dealt with where it was tried.
+        if connection != nil { disconnect(because: error) }
       }
     }
   }

@@ -28,6 +28,11 @@ package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
     }
   }
 
+  var isTimeout: Bool {
+    guard case .timedOut = self else { return false }
+    return true
+  }
+
   /// Whether the same request may go well later, with nobody changing anything.
   package var isTransient: Bool {
     switch self {

@@ -274,6 +274,22 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     #expect(component.client.serve(until: .now) == .onTime)
   }
 
+  @Test func `finds a nucleus that came late, however often and briefly it was asked for before`() throws {
+    let nucleus = try FakeNucleus(.lite, configuration: configuration)
+    try nucleus.do(#"{"do": "restart", "seconds": 3}"#)
+    let component = Component(nucleus)
+    // Each of these would have doubled the wait for the next attempt, to far more than the second that is asked below.
+    for _ in 0..<12 {
+      #expect(throws: IPCError.self) { try component.publish(within: .milliseconds(1)) }
+      #expect(component.client.serve(until: soon(.milliseconds(1))) == .onTime)
+    }
+    for _ in 0..<30 where nucleus.count("publish") == 0 {
+      do throws(IPCError) { try component.publish(within: .seconds(1)) } catch { #expect(error.isTransient) }
+      try? nucleus.catchUp()
+    }
+    #expect(nucleus.count("publish") > 0)
+  }
+
   @Test func `stops at once when the process is asked to stop, and lets an answer under way come in`() throws
   {
     // The signal goes to this thread only, which waits for it nowhere else.
