@@ -112,6 +112,31 @@ import WireFormats
     #expect(Set(messages.dropFirst().dropLast()) == ["WATCHDOG=1"] && messages.count > 4)
   }
 
+  @Test(arguments: [true, false])
+  func `runs as the service's environment file says, over MQTT even if it doesn't say so`(asIs: Bool)
+    async throws
+  {
+    let authority = try ThrowawayAuthority()
+    let identity = try authority.issue("device", names: "DNS:pump-7")
+    var environment = [
+      "DEFENDER_CERTIFICATE_FILE": identity.certificateFile, "DEFENDER_PRIVATE_KEY_FILE": identity.keyFile,
+    ]
+    let repository = #filePath.split(separator: "/").dropLast(3).map { "/\($0)" }.joined()
+    let file = try fileContents(repository + "/lambda/systemd/device-defender.env")
+    for line in String(decoding: file, as: UTF8.self).split(separator: "\n") where !line.hasPrefix("#") {
+      let parts = line.split(separator: "=", maxSplits: 1).map(String.init)
+      environment[parts[0]] = parts[1]
+    }
+    if !asIs { environment["DEFENDER_TRANSPORT"] = nil }
+    let (signals, continuation) = AsyncStream.makeStream(of: Int32.self)
+    let program = try BuiltProgram("bootstrap")
+    let result = try await program.run(["agent"], environment: environment, signals: signals) { line in
+      if line.contains("Begins with") { continuation.yield(SIGTERM) }
+    }
+    #expect(result.status == .code(0), "\(result.errorText)")
+    #expect((result.output + result.errorText).contains("reports about pump-7 every 300.0 s over mqtt"))
+  }
+
   @Test func `prints what it would send in a dry run, and writes CBOR to a file`() async throws {
     let directory = try TemporaryDirectory()
     // The agent writes to the directory that it is in, as the Python agent does.

@@ -4,7 +4,8 @@ package import Platform
 
 /// `function_handler` as a daemon on a device, outside of Lambda and Greengrass: the loop that never returns by itself.
 ///
-/// What `bootstrap agent` runs, configured by the environment, and `defender agent`, which makes options of that.
+/// What `bootstrap agent` runs, configured by the environment, and `defender agent`, which makes options of that. It
+/// publishes over MQTT where nothing else is asked for: Device Defender's own topics take nothing else.
 package struct Agent: ~Copyable {
   private var handler: PublishMetricsHandler
   private let publisher: MQTTPublisher?
@@ -16,6 +17,10 @@ package struct Agent: ~Copyable {
 
   /// The agent that the environment configures; `once` for one report at once instead of the loop.
   package init(_ environment: Environment, time: any TimeKeeper, log: Log, once: Bool) throws {
+    var environment = environment
+    if environment.value("DEFENDER_TRANSPORT") == nil {
+      environment = environment.with(["DEFENDER_TRANSPORT": Transport.mqtt.rawValue])
+    }
     var configuration = try Configuration(environment)
     // The Python agent doesn't publish its first sample either. Who wants one report gets it, without deltas.
     configuration.beginsWithBaseline = !once
