@@ -23,10 +23,41 @@ private final class ScriptedConnector: BrokerConnector {
   }
 }
 
+/// A broker that takes the connection, and then ends it as AWS IoT does where a policy doesn't allow what was sent.
+private final class HangingUp: BrokerConnector, ByteStream {
+  let endpoint = "mqtts://broker:8883"
+  private let loss: StreamError?
+  private var hasAnswered = false
+
+  /// `loss` is how the end shows; nil for a connection that is closed in order.
+  init(_ loss: StreamError?) {
+    self.loss = loss
+  }
+
+  func connect(until deadline: BootTime) throws(TransportFailure) -> any ByteStream {
+    hasAnswered = false
+    return self
+  }
+
+  func read(into buffer: inout [UInt8], limit: Int, until deadline: BootTime) throws(StreamError) -> Int {
+    if hasAnswered {
+      if let loss { throw loss }
+      return 0
+    }
+    hasAnswered = true
+    let connectAcknowledgement: [UInt8] = [0x20, 2, 0, 0]
+    buffer += connectAcknowledgement
+    return connectAcknowledgement.count
+  }
+
+  func write(_ bytes: [UInt8], until deadline: BootTime) throws(StreamError) {}
+  func close() {}
+}
+
 @Suite struct `A publisher that can't connect` {
   private let time = ManualTime()
 
-  private func publisher(_ connector: ScriptedConnector, _ delay: ReconnectDelay) -> MQTTPublisher {
+  private func publisher(_ connector: any BrokerConnector, _ delay: ReconnectDelay) -> MQTTPublisher {
     var settings = MQTTPublisher.Settings(clientID: "c", keepAliveSeconds: 60, connection: .persistent)
     settings.delay = delay
     return MQTTPublisher(connector, settings, time: time, log: RecordedLog().log())
@@ -54,6 +85,13 @@ private final class ScriptedConnector: BrokerConnector {
     let publisher = publisher(connector, ReconnectDelay())
     #expect(try failure(of: publisher, within: .seconds(10)).reason == "the certificate is revoked")
     #expect(connector.attempts == 2)
+  }
+
+  @Test(arguments: [nil, .lost("recv: connection reset")] as [StreamError?])
+  func `says what to allow where the broker hangs up on a report`(loss: StreamError?) throws {
+    let failure = try failure(of: publisher(HangingUp(loss), ReconnectDelay()), within: .seconds(60))
+    #expect(failure.advice.contains("iot:Publish on topic/own/topic"), "\(failure)")
+    #expect(failure.reason.contains(loss == nil ? "before its PUBACK" : "connection reset"))
   }
 
   @Test func `waits twice as long after each attempt, and no longer for having been asked`() throws {

@@ -178,8 +178,10 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
         if time.bootTime >= limit { break }
       }
       throw .timedOut(waitingFor: "PUBACK")
+    } catch .closedByServer {
+      throw lostConnection(.closedByServer(waitingFor: "PUBACK"), topic: message.topic, isPublishing: true)
     } catch {
-      throw lostConnection(error, topic: message.topic)
+      throw lostConnection(error, topic: message.topic, isPublishing: true)
     }
   }
 
@@ -309,15 +311,17 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
   }
 
   /// Lets the connection go because of `error`; what to tell about it.
-  private func lostConnection(_ error: MQTTError, topic: String) -> TransportFailure {
-    let failure = failure(error, topic: topic)
+  private func lostConnection(
+    _ error: MQTTError, topic: String, isPublishing: Bool = false
+  ) -> TransportFailure {
+    let failure = failure(error, topic: topic, isPublishing: isPublishing)
     giveUpConnection()
     return failure
   }
 
   private func wholeMilliseconds(_ duration: Duration) -> Int { Int(duration.inSeconds * 1_000) }
 
-  private func failure(_ error: MQTTError, topic: String) -> TransportFailure {
+  private func failure(_ error: MQTTError, topic: String, isPublishing: Bool) -> TransportFailure {
     let policy = "the policy of the certificate or role"
     let advice: String
     var isTransient = true
@@ -329,7 +333,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
     case .refused:
       advice = "Allow iot:Connect on client/\(settings.clientID) in \(policy)."
       isTransient = false
-    case .closedByServer("PUBACK"):
+    case .closedByServer where isPublishing, .connectionLost where isPublishing:
       advice =
         "AWS IoT hangs up where \(policy) doesn't allow iot:Publish on topic/\(topic), and where another client "
         + "connects as '\(settings.clientID)'."
