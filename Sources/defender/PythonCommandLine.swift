@@ -4,8 +4,8 @@ import WireFormats
 /// A command line for one of the Python agent's programs, as the argument parser of this tool can read it.
 ///
 /// Python's argparse takes more spellings than swift-argument-parser does: files of arguments (`@file`), a value that
-/// follows its letter (`-i300`), letters of flags in one word (`-ds`), and the beginning of a long name where that is
-/// unique (`--root`). This turns them into whole options, and nothing else.
+/// follows its letter (`-i300`) or an equals sign (`-i=300`), letters of flags in one word (`-ds`), and the beginning of
+/// a long name where that is unique (`--root`). This turns them into whole options, and nothing else.
 struct PythonCommandLine {
   /// The options of a program.
   struct Program {
@@ -80,7 +80,7 @@ extension PythonCommandLine.Program {
     ownNames: [
       "--client-id", "--thing-name", "--short-names", "--dry-run", "--ca", "--connection", "--keep-alive",
       "--transport", "--topic", "--state-directory", "--once", "--log-format", "--acknowledge", "--procfs",
-      "--help", "--version", "--certificate", "--private-key", "--minimum-interval", "--custom-metric",
+      "--help", "--version", "--certificate", "--private-key", "--minimum-interval",
     ])
 
   /// `collector.py`.
@@ -100,16 +100,23 @@ extension PythonCommandLine.Program {
       let given = value ?? Self.popValue(from: &rest) ?? option.standard
       spelled += [option.name, given]
     } else if name == "-w" || name == "--use-websocket" {
-      // Python's takes a value, which it then compares with True in vain; here it may also stand alone.
-      if try isTrue(value ?? Self.popValue(from: &rest) ?? "true") { spelled.append("--use-websocket") }
+      try appendWebSocket(value, to: &spelled, rest: &rest)
+    } else if let value {
+      spelled += [name, value]
     } else if argument.hasPrefix("--") {
       spelled.append(name)
-      if let value { spelled.append(value) }
     } else if argument.hasPrefix("-"), argument.count > 2, !longerNames.contains(argument) {
-      appendLetters(argument.dropFirst(), to: &spelled, argument)
+      try appendLetters(of: argument, to: &spelled, rest: &rest)
     } else {
       spelled.append(argument)
     }
+  }
+
+  /// Python's takes a value, which it then compares with True in vain; here it may also stand alone.
+  private func appendWebSocket(
+    _ value: String?, to spelled: inout [String], rest: inout ArraySlice<String>
+  ) throws(CommandFailure) {
+    if try isTrue(value ?? Self.popValue(from: &rest) ?? "true") { spelled.append("--use-websocket") }
   }
 
   /// The next argument, taken out, where it is no option.
@@ -118,21 +125,31 @@ extension PythonCommandLine.Program {
     return rest.popFirst()
   }
 
-  /// A long option's whole name, and its value where that follows an equals sign.
+  /// An option's whole name, and its value where that follows an equals sign.
   private func parts(_ argument: String) -> (name: String, value: String?) {
-    guard argument.hasPrefix("--") else { return (argument, nil) }
+    guard argument.hasPrefix("-") else { return (argument, nil) }
     let equals = argument.firstIndex(of: "=")
     let name = String(argument[..<(equals ?? argument.endIndex)])
     let value = equals.map { String(argument[argument.index(after: $0)...]) }
+    guard argument.hasPrefix("--") else {
+      // Behind a letter and a value that has begun, the sign belongs to the value.
+      return name.count == 2 || longerNames.contains(name) ? (name, value) : (argument, nil)
+    }
     if longNames.contains(name) || ownNames.contains(name) { return (name, value) }
     let candidates = longNames.filter { $0.hasPrefix(name) }
     return (candidates.count == 1 ? candidates[0] : name, value)
   }
 
-  private func appendLetters(_ letters: Substring, to spelled: inout [String], _ argument: String) {
-    var rest = letters
+  private func appendLetters(
+    of argument: String, to spelled: inout [String], rest: inout ArraySlice<String>
+  ) throws(CommandFailure) {
+    var letters = argument.dropFirst()
     var result: [String] = []
-    while let letter = rest.popFirst() {
+    while let letter = letters.popFirst() {
+      if letter == "w", longNames.contains("--use-websocket") {
+        try appendWebSocket(letters.isEmpty ? nil : String(letters), to: &result, rest: &rest)
+        break
+      }
       result.append("-\(letter)")
       if flagLetters.contains(letter) { continue }
       guard lettersWithValue.contains(letter) else {
@@ -140,7 +157,7 @@ extension PythonCommandLine.Program {
         spelled.append(argument)
         return
       }
-      if !rest.isEmpty { result.append(String(rest)) }
+      if !letters.isEmpty { result.append(String(letters)) }
       break
     }
     spelled += result

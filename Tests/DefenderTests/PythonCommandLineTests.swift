@@ -17,6 +17,10 @@ import Testing
         ["-cm", "-se", "eu-west-1", "-ph", "p", "-pp", "1"]
       ),
       (["--endpoint=host", "--interval=5"], ["--endpoint", "host", "--interval", "5"]),
+      (["-e=host", "-id=a=b", "-pp=1"], ["-e", "host", "-id", "a=b", "-pp", "1"]),
+      (["-di=5"], ["-d", "-i", "=5"]),
+      (["--custom-metric"], ["--custom-metrics"]),
+      (["-wTrue", "-w=no", "-dw", "True", "-s"], ["--use-websocket", "-d", "--use-websocket", "-s"]),
       (
         ["--root", "ca", "--thing", "t", "--dry", "--short"],
         ["--rootCA", "ca", "--thing_name", "t", "--dryrun", "--short_tags"]
