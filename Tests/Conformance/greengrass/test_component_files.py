@@ -97,7 +97,7 @@ class ComponentFiles(unittest.TestCase):
 
     def test_requests_are_what_the_model_takes(self):
         for target in ([], ["--thing", "core-1"], ["--thing-group", "cores"]):
-            for region in ("eu-central-1", "cn-north-1"):
+            for region, partition in (("eu-central-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")):
                 output = self.package("--amd64", self.amd64, "--aarch64", self.aarch64, "--lambda-arn", LAMBDA_ARN,
                                       *target, region=region)
                 self.check("CreateComponentVersion", output / "create-component-version.json")
@@ -105,6 +105,10 @@ class ComponentFiles(unittest.TestCase):
                 fleet = self.check("CreateDeployment", output / "deployment-fleet.json")
                 self.assertEqual(fleet["deploymentPolicies"]["failureHandlingPolicy"], "ROLLBACK")
                 self.assertIn(":thinggroup/", fleet["targetArn"])
+                arns = [fleet["targetArn"]]
+                for policy in ("iot-policy.json", "artifact-policy.json"):
+                    arns += [s["Resource"] for s in json.loads((output / policy).read_text())["Statement"]]
+                self.assertEqual({arn.split(":")[1] for arn in arns}, {partition})
                 self.check("CreateComponentVersion", output / "lambda-function-component.json")
                 merged = self.check("CreateDeployment", output / "deployment-lambda.json")
                 (component,) = merged["components"].values()
@@ -121,9 +125,9 @@ class ComponentFiles(unittest.TestCase):
         self.assertEqual(set(parameters["environmentVariables"]), {"PROCFS_PATH", "SAMPLE_INTERVAL_SECONDS"})
         self.assertGreaterEqual(parameters["statusTimeoutInSeconds"], 30)
 
-    def recipe(self, *arguments):
+    def recipe(self, *arguments, name="DeviceDefenderAgent"):
         output = self.package(*arguments)
-        text = (output / "recipes/DeviceDefenderAgent-1.2.3.yaml").read_text()
+        text = (output / f"recipes/{name}-1.2.3.yaml").read_text()
         request = json.loads((output / "create-component-version.json").read_text())
         self.assertEqual(base64.b64decode(request["inlineRecipe"]).decode(), text)
         return yaml.safe_load(text), output
@@ -165,6 +169,11 @@ class ComponentFiles(unittest.TestCase):
             recipe, _ = self.recipe(option, file)
             self.assertEqual([m["Platform"]["architecture"] for m in recipe["Manifests"]], [architecture])
 
+    def test_a_name_stays_text_in_the_recipe(self):
+        for name in ("true", "null", "NO", "VERSION"):
+            recipe, _ = self.recipe("--amd64", self.amd64, "--name", name, name=name)
+            self.assertEqual(recipe["ComponentName"], name)
+
     def test_component_runs_with_the_configuration_of_its_recipe(self):
         recipe, _ = self.recipe("--amd64", self.amd64)
         for manner in ("classic", "lite"):
@@ -205,6 +214,10 @@ class ComponentFiles(unittest.TestCase):
             (["--amd64", self.amd64, "--account", "12"], "12 digits"),
             (["--amd64", self.amd64, "--bucket", "A_B"], "the name of an S3 bucket"),
             (["--amd64", self.amd64, "--name", "aws.greengrass.X"], "not aws.*"),
+            (["--amd64", self.amd64, "--name", ".."], "a letter, then"),
+            (["--amd64", self.amd64, "--name", "1.0"], "a letter, then"),
+            (["--amd64", self.amd64, "--thing", "*"], "argument --thing: '*'"),
+            (["--amd64", self.amd64, "--thing-group", "a b"], "argument --thing-group: 'a b'"),
             (["--amd64", self.amd64, "--lambda-arn", LAMBDA_ARN[:-2]], "the ARN of a published version"),
         ):
             with self.subTest(text):
