@@ -10,6 +10,7 @@
 #include <malloc.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -121,6 +122,12 @@ static inline int clinux_ipv4_addresses(int socket, struct ifreq *entries, int c
 
 // Swift refuses fork(2), for what a second thread may hold; a process of one thread has no such thread.
 static inline pid_t clinux_fork(void) { return fork(); }
+
+// Has standard output leave with each line; stdout is a variable, which Swift takes for one that threads might replace.
+static inline void clinux_flush_output_by_line(void) {
+  fflush(stdout);
+  setvbuf(stdout, NULL, _IOLBF, 0);
+}
 
 // prctl(2) is variadic.
 static inline int clinux_set_parent_death_signal(int signal) {

@@ -11,12 +11,14 @@ public struct Event: Sendable {
 }
 
 /// What a function answers: bytes, or a stream of them.
-public struct Response: Sendable {
+///
+/// Not `Sendable`, for what writes a stream is called on the handler's own thread, and may use what the handler has.
+public struct Response {
   /// The bytes; none where the response is a stream.
   public var body: [UInt8]
   public var contentType: String
   /// What writes the body, where it is a stream.
-  let stream: (@Sendable (inout ResponseStream) throws -> Void)?
+  let stream: ((inout ResponseStream) throws -> Void)?
 
   public init(_ body: [UInt8], contentType: String) {
     self.body = body
@@ -34,7 +36,7 @@ public struct Response: Sendable {
   /// What `write` throws before its first byte is an error as any other. Thrown later, it ends the stream with Lambda's
   /// error trailers: the caller has the bytes so far, and learns that they aren't all.
   public init(
-    streaming contentType: String, _ write: @escaping @Sendable (inout ResponseStream) throws -> Void
+    streaming contentType: String, _ write: @escaping (inout ResponseStream) throws -> Void
   ) {
     body = []
     self.contentType = contentType
@@ -43,7 +45,7 @@ public struct Response: Sendable {
 
   /// A streamed response to an HTTP request that came through a function URL, with a status and headers of its own.
   public init(
-    streaming prelude: HTTPPrelude, _ write: @escaping @Sendable (inout ResponseStream) throws -> Void
+    streaming prelude: HTTPPrelude, _ write: @escaping (inout ResponseStream) throws -> Void
   ) {
     self.init(streaming: "application/vnd.awslambda.http-integration-response") { stream in
       try stream.write(prelude.bytes)

@@ -10,7 +10,7 @@ public struct ResponseStream: ~Copyable {
     self.sender = sender
   }
 
-  /// Sends `bytes`; waits where the caller takes them slowly, at most until the invocation's deadline.
+  /// Sends `bytes`; waits where the caller takes them slowly, at most as long as the invocation had left when the stream began.
   ///
   /// After an error the caller can't be reached any more, and every further write throws it again.
   public mutating func write(_ bytes: [UInt8]) throws {

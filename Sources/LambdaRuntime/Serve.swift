@@ -44,7 +44,8 @@ struct Server {
     if let mark { CrashNote.activate(for: log, mark) }
     let function: Function
     do {
-      function = try makeHandler()
+      function =
+        try options.ownsProcess ? StopLimit.boundingInitialisation(makeHandler) : makeHandler()
     } catch {
       throw reportedInitialisationFailure(error, to: api)
     }

@@ -1,5 +1,7 @@
+import CLinux
 import Glibc
-public import Platform
+// The types of this module's API are to be had with this module, whatever `MemberImportVisibility` says.
+@_exported public import Platform
 
 /// What a function is given to start with.
 public struct Startup {
@@ -7,10 +9,24 @@ public struct Startup {
   public let environment: Environment
   /// The log of the process; what is written to it during an invocation bears the invocation's id.
   public let log: Log
-  let shutdown: ShutdownSignal
+  /// Nil where nobody asks: in a test.
+  let shutdown: ShutdownSignal?
 
   /// Whether the process was asked to stop: what a function that works for long asks now and then.
-  public var isShutdownRequested: Bool { shutdown.isRequested }
+  public var isShutdownRequested: Bool { shutdown?.isRequested ?? false }
+
+  init(environment: Environment, log: Log, shutdown: ShutdownSignal) {
+    self.environment = environment
+    self.log = log
+    self.shutdown = shutdown
+  }
+
+  /// What a function is given in a test of its own: `environment`, and a log on standard error.
+  public init(environment: Environment) {
+    self.environment = environment
+    log = Log(environment)
+    shutdown = nil
+  }
 }
 
 /// Makes the function, serves its invocations, and ends the process: with status 0 when it was asked to stop, with 1
@@ -42,6 +58,8 @@ private func serveAndExit(
   in environment: Environment, _ options: ServeOptions,
   _ serve: (Server, Startup) throws(RuntimeAPIError) -> Void
 ) -> Never {
+  // In a pipe, lines would wait until some kilobytes have come together, and end with a process that is killed or traps.
+  clinux_flush_output_by_line()
   let log = Log(environment)
   let shutdown: ShutdownSignal
   do throws(Errno) {

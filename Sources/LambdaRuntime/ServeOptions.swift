@@ -5,7 +5,7 @@ public struct ServeOptions: Sendable {
   /// Lambda ends an environment without extensions with SIGKILL. With one, it sends SIGTERM first, and
   /// ``Handler/shutDown()`` has a chance to run. The price is a request at start and a connection that stays open.
   public var registersExtension = false
-  /// Whether the process is ended under a handler that doesn't come to an end after a request to stop (``StopLimit``).
+  /// Whether the process is ended under a function that doesn't come to an end after a request to stop (``StopLimit``).
   package var ownsProcess = false
 
   public init(registersExtension: Bool = false) {

@@ -1,4 +1,4 @@
-import FoundationEssentials
+public import FoundationEssentials
 public import LambdaRuntime
 
 /// What answers invocations with values instead of bytes: a `Decodable` in, an `Encodable` out, JSON on the wire.
@@ -35,11 +35,16 @@ extension TypedHandler where Self: ~Copyable {
 /// of the runtime needs no Foundation; this part brings FoundationEssentials' JSON, and its size.
 public struct JSONHandler<Function: TypedHandler & ~Copyable>: Handler, ~Copyable {
   private var function: Function
-  private let decoder = JSONDecoder()
-  private let encoder = JSONEncoder()
+  private let decoder: JSONDecoder
+  private let encoder: JSONEncoder
 
-  public init(_ function: consuming Function) {
+  /// A handler for `function`; a decoder and an encoder of one's own say how dates and keys are written.
+  public init(
+    _ function: consuming Function, decoder: JSONDecoder = JSONDecoder(), encoder: JSONEncoder = JSONEncoder()
+  ) {
     self.function = function
+    self.decoder = decoder
+    self.encoder = encoder
   }
 
   public mutating func handle(_ event: Event, _ context: Context) throws -> Response {

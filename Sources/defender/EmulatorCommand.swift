@@ -18,7 +18,7 @@ struct EmulatorCommand: AsyncParsableCommand {
       Examples:
         defender emulator
         defender emulator --port 9100 --timeout 5
-        defender emulator --bootstrap .build/release/bootstrap
+        defender emulator --bootstrap .build/debug/hello --env GREETING=hello
         curl -d '{"reports":1}' \\
           http://127.0.0.1:9000/2015-03-31/functions/function/invocations
 

@@ -10,10 +10,20 @@ struct FunctionOptions: ParsableArguments {
     completion: .file())
   var bootstrap: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "A variable of the function's environment, once for each, before all others (default: none).",
+      valueName: "name=value"))
+  var env: [String] = []
+
   @Option(help: ArgumentHelp("How long one invocation may take, 0.001 to 86400.", valueName: "seconds"))
   var timeout = 60.0
 
   func validate() throws {
+    for (index, variable) in env.enumerated() where name(in: variable) == nil {
+      // Not the text itself: what stands there may be a secret.
+      throw ValidationError("--env number \(index + 1) is no name, '=' and value, such as GREETING=hello.")
+    }
     guard timeout >= 0.001, timeout <= 86_400 else {
       throw ValidationError("--timeout is \(timeout); allowed are 0.001 to 86400 seconds.")
     }
@@ -30,7 +40,17 @@ struct FunctionOptions: ParsableArguments {
     }
     var function = FunctionConfiguration(bootstrap: path, timeout: .seconds(timeout))
     function.inherit(from: environment)
+    for variable in env {
+      guard let name = name(in: variable) else { continue }
+      function.environment[name] = String(variable.dropFirst(name.count + 1))
+    }
     return function
+  }
+
+  /// The name of a variable that is given as `NAME=VALUE`; nil where it is given otherwise.
+  private func name(in variable: String) -> String? {
+    guard let end = variable.firstIndex(of: "="), end > variable.startIndex else { return nil }
+    return String(variable[..<end])
   }
 
   private func bootstrapBesideThisProgram() throws -> String {

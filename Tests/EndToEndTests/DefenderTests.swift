@@ -58,6 +58,9 @@ import WireFormats
     Mistake(arguments: ["--bootstrap", "/nowhere"], status: 2, words: "/nowhere can't be run"),
     Mistake(arguments: ["--event", "@/nowhere"], status: 2, words: "'/nowhere'"),
     Mistake(arguments: ["--timeout", "0"], status: 64, words: "--timeout"),
+    Mistake(arguments: ["--env", "secret"], status: 64, words: "--env number 1 is no name, '=' and value"),
+    Mistake(arguments: ["--env", "=x"], status: 64, words: "--env number 1"),
+    Mistake(arguments: ["--env", "DEFENDER_TOPIC=a/+"], status: 1, words: "DEFENDER_TOPIC"),
     Mistake(arguments: ["--timeout", "soon"], status: 64, words: "timeout"),
     Mistake(arguments: ["--evnt", "{}"], status: 64, words: "--evnt"),
   ])

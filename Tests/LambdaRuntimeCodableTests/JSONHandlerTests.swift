@@ -1,3 +1,4 @@
+import FoundationEssentials
 import LambdaRuntime
 import Platform
 import Testing
@@ -57,6 +58,20 @@ struct JSONHandlerTests {
     #expect(throws: InvocationFailure(type: "Function.Unborn", message: "the-id")) {
       try handler.handle(Event(Array(#"{"name":"x","age":-1}"#.utf8)), context())
     }
+  }
+
+  struct Tomorrow: TypedHandler {
+    func handle(_ input: [Date], _ context: Context) -> [Date] { input.map { $0 + 86_400 } }
+  }
+
+  @Test func `takes and writes dates as its decoder and its encoder do`() throws {
+    let decoder = JSONDecoder()
+    decoder.dateDecodingStrategy = .iso8601
+    let encoder = JSONEncoder()
+    encoder.dateEncodingStrategy = .iso8601
+    var handler = JSONHandler(Tomorrow(), decoder: decoder, encoder: encoder)
+    let response = try handler.handle(Event(Array(#"["2026-02-28T01:02:03Z"]"#.utf8)), context())
+    #expect(String(decoding: response.body, as: UTF8.self) == #"["2026-03-01T01:02:03Z"]"#)
   }
 
   @Test func `says so where a response can't be JSON`() throws {

@@ -17,13 +17,21 @@ struct EchoFunctionTests {
   }
 
   @Test func `finishes what it is at when it is asked to end, then ends with status 0`() throws {
-    let server = try LoopbackServer { $0.method == "GET" ? event(#"{"sleep":300}"#) : accepted }
+    let working = Barrier(2)
+    let asked = Barrier(2)
+    let server = try LoopbackServer { request in
+      guard request.method == "POST" else { return event("1") }
+      // The answer to the response waits until the process was asked to end.
+      _ = working.arrive()
+      return asked.arrive() == nil ? .sendAndClose([]) : accepted
+    }
     let function = try EchoFunction(server.authority)
-    _ = server.requests(atLeast: 1)
+    _ = working.arrive()
     function.terminate()
+    _ = asked.arrive()
     #expect(function.end() == "exit 0")
-    #expect(server.requests.count { $0.method == "POST" } <= 1)
-    #expect(server.requests.count { $0.method == "GET" } <= 1)
+    #expect(server.requests.map(\.method) == ["GET", "POST"])
+    #expect(!function.log.contains("[ERROR]"))
   }
 
   @Test(arguments: ["Text", "JSON"])
@@ -156,6 +164,30 @@ struct EchoFunctionTests {
     let line = try #require(function.log.split(separator: "\n").last)
     #expect(line.contains("[ERROR]") && line.contains("the-sleep"))
     #expect(line.contains("asked to stop 8 seconds ago"))
+  }
+
+  @Test(arguments: [SIGTERM, SIGINT])
+  func `ends with status 0 and a reason under an initialiser that goes on regardless`(signal: Int32)
+    throws
+  {
+    let server = try LoopbackServer { _ in accepted }
+    let function = try EchoFunction(server.authority, ["BENCH_INIT_HANG": "1"])
+    while function.isRunning, !function.log.contains("hanging") { usleep(5_000) }
+    kill(function.processID, signal)
+    #expect(function.end() == "exit 0")
+    #expect(function.log.split(separator: "\n").last?.contains("asked to stop 8 seconds ago") == true)
+    #expect(server.requests.isEmpty)
+  }
+
+  @Test func `has what a handler prints in the log before the answer`() throws {
+    let server = try LoopbackServer(script: [event(#"{"print":1}"#), accepted])
+    let function = try EchoFunction(server.authority)
+    // The answer, and the poll after it: the process lives.
+    _ = server.requests(atLeast: 3)
+    #expect(function.isRunning)
+    #expect(function.log.contains("one line, printed\n"))
+    function.terminate()
+    #expect(function.end() == "exit 0")
   }
 
   @Test func `ends the workers, too, whose handlers go on after a request to stop`() throws {

@@ -26,6 +26,12 @@ struct LifecycleTests {
     run.log.compactMap { $0.contains("hook: ") ? $0.split(separator: " ").last?.dropLast().description : nil }
   }
 
+  @Test func `can be started in a test, with an environment of its own and nobody who asks it to stop`() {
+    let startup = Startup(environment: Environment(["A": "b"]))
+    #expect(startup.environment["A"] == "b")
+    #expect(!startup.isShutdownRequested)
+  }
+
   @Test func `shuts the handler down after the last invocation`() throws {
     let run = try ServedRuntime(script: [event("1"), accepted]) { HookedHandler(log: $0) }
     #expect(hooks(run) == ["shutDown"])

@@ -15,10 +15,14 @@ struct Probe: Handler {
   private let echo = Echo()
   private let startup: Startup
 
-  /// Fails where `BENCH_INIT_FAIL` is set.
+  /// Fails where `BENCH_INIT_FAIL` is set, and never ends where `BENCH_INIT_HANG` is.
   init(_ startup: Startup) throws {
     if startup.environment["BENCH_INIT_FAIL"] != nil {
       throw InvocationFailure(type: "Function.InitFailed", message: "BENCH_INIT_FAIL is set")
+    }
+    if startup.environment["BENCH_INIT_HANG"] != nil {
+      startup.log.info("hanging")
+      while true { pause() }
     }
     self.startup = startup
   }
@@ -34,6 +38,7 @@ struct Probe: Handler {
     case "crash": fatalError("asked to crash")
     case "ctx": return Response(json: description(of: context))
     case "log": startup.log.info("one line, \"quoted\",\nwith a break")
+    case "print": print("one line, printed")
     case "setenv": unsafe setenv("_X_AMZN_TRACE_ID", "the handler's own", 1)
     case "sleep":
       let time = SystemTime(shutdown: nil)
@@ -46,7 +51,8 @@ struct Probe: Handler {
   }
 
   private func stream(failing: Bool) -> Response {
-    Response(streaming: "text/plain") { stream in
+    Response(streaming: "text/plain") { [log = startup.log] stream in
+      log.debug("streaming")
       try stream.write(Array("first part, ".utf8))
       try stream.write(Array("second part".utf8))
       if failing { throw BenchFailure() }
