@@ -51,6 +51,9 @@ final class AddressGate {
     self.rule = rule
   }
 
+  /// Begins with another connection.
+  func begin() { refused = false }
+
   func open(_ address: UnsafeMutablePointer<curl_sockaddr>) -> curl_socket_t {
     let size = unsafe Int(address.pointee.addrlen)
     // The address is longer than the `sockaddr` that libcurl declares; a pointer to the field alone might be to a copy.

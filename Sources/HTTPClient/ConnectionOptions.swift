@@ -2,22 +2,28 @@ import CCurl
 import Platform
 
 extension EasyHandle {
-  /// Sets the options of a connection to the host of `url`: proxy, times, and whom TLS trusts and shows.
-  ///
-  /// `amazonRoots` chooses the shipped certificate authorities over the configured ones.
-  borrowing func prepareConnection(
-    to url: String, _ configuration: CurlExchange.Configuration, timeout: Duration, amazonRoots: Bool
+  /// Sets where a connection goes, and the time that it may take; the other options stay as they are.
+  borrowing func aim(
+    at url: String, _ configuration: CurlExchange.Configuration, timeout: Duration
   ) throws(HTTPError) {
     try set(CURLOPT_URL, to: url)
+    try set(CURLOPT_TIMEOUT_MS, to: Int(timeout.millisecondsForTimeout))
+    let connectTimeout = min(timeout, configuration.connectTimeout)
+    try set(CURLOPT_CONNECTTIMEOUT_MS, to: Int(connectTimeout.millisecondsForTimeout))
+  }
+
+  /// Sets the options that all connections have in common: the proxy, and whom TLS trusts and shows.
+  ///
+  /// `amazonRoots` chooses the shipped certificate authorities over the configured ones.
+  borrowing func prepareConnections(
+    secure isSecure: Bool, _ configuration: CurlExchange.Configuration, amazonRoots: Bool
+  ) throws(HTTPError) {
     try set(CURLOPT_NOSIGNAL, to: true)
     try set(CURLOPT_PATH_AS_IS, to: true)
     try set(CURLOPT_FOLLOWLOCATION, to: false)
     try set(CURLOPT_PROTOCOLS_STR, to: "http,https")
     try set(CURLOPT_DISALLOW_USERNAME_IN_URL, to: true)
     try set(CURLOPT_HTTP_VERSION, to: Int(CURL_HTTP_VERSION_1_1))
-    try set(CURLOPT_TIMEOUT_MS, to: Int(timeout.millisecondsForTimeout))
-    let connectTimeout = min(timeout, configuration.connectTimeout)
-    try set(CURLOPT_CONNECTTIMEOUT_MS, to: Int(connectTimeout.millisecondsForTimeout))
     // A resolver that doesn't answer takes ten seconds and more, and would hold up the end of a call that long.
     try set(CURLOPT_QUICK_EXIT, to: true)
     // A report every 300 s may use the connection of the last one; after 350 s, NAT gateways and load balancers of
@@ -26,7 +32,9 @@ extension EasyHandle {
     try set(CURLOPT_TCP_KEEPALIVE, to: true)
     try set(CURLOPT_TCP_KEEPIDLE, to: 60)
     try set(CURLOPT_TCP_KEEPINTVL, to: 15)
-    try set(CURLOPT_PROXY, to: configuration.proxy.proxy(for: url))
+    let proxy = try configuration.proxy.proxy(secure: isSecure)
+    try set(CURLOPT_PROXY, to: proxy.url)
+    try set(CURLOPT_PROXYUSERPWD, to: proxy.userInformation)
     try set(CURLOPT_NOPROXY, to: configuration.proxy.exceptions ?? "")
     try set(CURLOPT_SUPPRESS_CONNECT_HEADERS, to: true)
     try prepareTLS(configuration, amazonRoots: amazonRoots)
@@ -71,6 +79,9 @@ extension CurlExchange.Configuration {
     return negotiation
   }
 }
+
+/// Whether a URL's scheme is `https`.
+func isSecure(_ url: String) -> Bool { url.prefix(6).lowercased() == "https:" }
 
 /// The host of a URL, lower case; empty where it has none.
 func host(of url: String) -> String {

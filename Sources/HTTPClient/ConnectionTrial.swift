@@ -45,11 +45,12 @@ package struct ConnectionTrial: Sendable {
       let recorder = CertificateRecorder(try configuration.negotiation())
       try handle.reset()
       let timeout = max(.milliseconds(1), BootTime.now.duration(to: deadline))
-      try handle.prepareConnection(to: url, configuration, timeout: timeout, amazonRoots: amazonRoots)
+      try handle.prepareConnections(secure: isSecure(url), configuration, amazonRoots: amazonRoots)
+      try handle.aim(at: url, configuration, timeout: timeout)
       if !configuration.connectTo.isEmpty { try handle.set(CURLOPT_CONNECT_TO, to: connectTo) }
       try handle.set(CURLOPT_CONNECT_ONLY, to: true)
       try handle.set(CURLOPT_HTTPPROXYTUNNEL, to: true)
-      if url.lowercased().hasPrefix("https:") { try handle.record(in: recorder) }
+      if isSecure(url) { try handle.record(in: recorder) }
       let error = handle.failureToConnect(handle.perform(), configuration)
       withExtendedLifetime(recorder) {}
       note(handle)

@@ -34,7 +34,8 @@ package final class CurlConnection {
       let timeout = time.bootTime.duration(to: deadline)
       guard timeout > .zero else { throw .timedOut(.connecting, "no time was left") }
       try handle.reset()
-      try handle.prepareConnection(to: url, configuration, timeout: timeout, amazonRoots: amazonRoots)
+      try handle.prepareConnections(secure: isSecure(url), configuration, amazonRoots: amazonRoots)
+      try handle.aim(at: url, configuration, timeout: timeout)
       try handle.openSockets(through: gate)
       if let negotiation { try handle.negotiate(negotiation) }
       if !configuration.connectTo.isEmpty { try handle.set(CURLOPT_CONNECT_TO, to: connectTo) }

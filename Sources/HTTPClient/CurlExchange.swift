@@ -31,7 +31,8 @@ package final class CurlExchange: HTTPExchange {
 /// What a ``CurlExchange`` keeps from one request to the next.
 ///
 /// One easy handle serves every request, so that its connections, TLS sessions and parsed certificate bundle (21 ms
-/// of the first request with 140 certificates) are used again. TLS is always verified, from version 1.2 on.
+/// of the first request with 140 certificates) are used again; its options too, where a request asks for the same as
+/// the one before. TLS is always verified, from version 1.2 on.
 /// Redirects are never followed: they would carry credentials to wherever an answer says. Paths go out as they are,
 /// dot segments included, because the signature is over the path as written.
 private final class CurlSession {
@@ -39,14 +40,22 @@ private final class CurlSession {
   private let configuration: CurlExchange.Configuration
   private let negotiation: ProtocolNegotiation?
   private let connectTo: StringList
+  // libcurl has pointers to these for as long as it has the options.
+  private let sink: ResponseSink
+  private let addressGate: AddressGate
+  private let requestGate = RequestGate()
+  private let stopGate: StopGate
+  /// What the options of the handle were set for; nil where they have to be set anew.
+  private var preparation: Preparation?
   /// Hosts of AWS that the shipped certificate authorities don't vouch for, such as those of another partition.
   private var hostsOfOtherAuthorities: Set<String> = []
 
-  private let isStopRequested: () -> Bool
-
   init(_ configuration: CurlExchange.Configuration, _ isStopRequested: @escaping () -> Bool) throws(HTTPError)
   {
-    self.isStopRequested = isStopRequested
+    sink = ResponseSink(
+      headLimit: configuration.responseHeadLimit, bodyLimit: configuration.responseBodyLimit)
+    addressGate = AddressGate(configuration.allowedAddresses)
+    stopGate = StopGate(isStopRequested)
     let handle = try EasyHandle()
     let connectTo = try StringList(configuration.connectTo)
     negotiation = try configuration.negotiation()
@@ -79,40 +88,46 @@ private final class CurlSession {
   ) throws(HTTPError) -> HTTPResponse {
     guard timeout > .zero else { throw .timedOut(.connecting, "no time was left") }
     let fields = try StringList(headerLines(of: request))
-    let sink = ResponseSink(
-      headLimit: configuration.responseHeadLimit, bodyLimit: configuration.responseBodyLimit)
-    let gates = Gates(
-      address: AddressGate(configuration.allowedAddresses), request: RequestGate(),
-      stop: StopGate(isStopRequested))
-    try handle.reset()
-    try handle.prepareConnection(to: request.url, configuration, timeout: timeout, amazonRoots: amazonRoots)
-    try handle.openSockets(through: gates.address)
-    try handle.sendOnce(through: gates.request)
-    try handle.watch(through: gates.stop)
-    if let negotiation { try handle.negotiate(negotiation) }
-    if !configuration.connectTo.isEmpty { try handle.set(CURLOPT_CONNECT_TO, to: connectTo) }
+    try prepare(
+      Preparation(isSecure: isSecure(request.url), amazonRoots: amazonRoots, method: Method(of: request)))
+    try handle.aim(at: request.url, configuration, timeout: timeout)
     try handle.set(CURLOPT_HTTPHEADER, to: fields)
-    let code = try perform(request, into: sink)
-    // libcurl has pointers to these: they have to live until here.
-    withExtendedLifetime(sink) {}
-    withExtendedLifetime(gates) {}
+    sink.begin()
+    addressGate.begin()
+    requestGate.begin()
+    stopGate.begin()
+    let code =
+      Method(of: request) == .get ? handle.perform() : try handle.perform(sending: request.body)
+    // libcurl has a pointer to them: they have to live until here.
     withExtendedLifetime(fields) {}
-    guard code == CURLE_OK else { throw error(for: code, sink, gates) }
+    guard code == CURLE_OK else { throw error(for: code) }
     // libcurl takes the end of the connection for the end of the head, too.
     guard sink.isHeadComplete else { throw .connectionLost("the answer ended in its head") }
     return HTTPResponse(
       status: handle.number(CURLINFO_RESPONSE_CODE), headers: sink.headers, body: sink.body)
   }
 
-  private func perform(_ request: HTTPRequest, into sink: ResponseSink) throws(HTTPError) -> CURLcode {
+  /// Sets every option that isn't of one request alone, where they aren't as `wanted` already: 40 calls that a request
+  /// like the one before doesn't need.
+  private func prepare(_ wanted: Preparation) throws(HTTPError) {
+    guard preparation != wanted else { return }
+    preparation = nil
+    try handle.reset()
+    try handle.prepareConnections(
+      secure: wanted.isSecure, configuration, amazonRoots: wanted.amazonRoots)
+    try handle.openSockets(through: addressGate)
+    try handle.sendOnce(through: requestGate)
+    try handle.watch(through: stopGate)
     try handle.deliver(to: sink)
-    if request.method == "GET" && request.body.isEmpty {
-      try handle.set(CURLOPT_HTTPGET, to: true)
-      return handle.perform()
+    if let negotiation { try handle.negotiate(negotiation) }
+    if !configuration.connectTo.isEmpty { try handle.set(CURLOPT_CONNECT_TO, to: connectTo) }
+    switch wanted.method {
+    case .get: try handle.set(CURLOPT_HTTPGET, to: true)
+    case .sending(let name):
+      try handle.set(CURLOPT_POST, to: true)
+      try handle.set(CURLOPT_CUSTOMREQUEST, to: name)
     }
-    try handle.set(CURLOPT_POST, to: true)
-    try handle.set(CURLOPT_CUSTOMREQUEST, to: request.method)
-    return try handle.perform(sending: request.body)
+    preparation = wanted
   }
 
   /// The header fields as libcurl takes them: a name with nothing after it takes away one that libcurl would add.
@@ -133,23 +148,34 @@ private final class CurlSession {
     return lines
   }
 
-  /// Who has a say in one transfer.
-  private struct Gates {
-    let address: AddressGate
-    let request: RequestGate
-    let stop: StopGate
+  /// What the options of a handle depend on, the configuration and the single request aside.
+  private struct Preparation: Equatable {
+    let isSecure: Bool
+    let amazonRoots: Bool
+    let method: Method
   }
 
-  private func error(for code: CURLcode, _ sink: ResponseSink, _ gates: Gates) -> HTTPError {
-    if gates.stop.hasStopped { return .stopped }
+  private enum Method: Equatable {
+    /// Without a body.
+    case get
+    /// With a body, be it an empty one.
+    case sending(String)
+
+    init(of request: HTTPRequest) {
+      self = request.method == "GET" && request.body.isEmpty ? .get : .sending(request.method)
+    }
+  }
+
+  private func error(for code: CURLcode) -> HTTPError {
+    if stopGate.hasStopped { return .stopped }
     if let part = sink.excess {
       let limit = part == .head ? configuration.responseHeadLimit : configuration.responseBodyLimit
       return .responseTooLarge(part, limit: limit)
     }
-    if gates.request.refused {
+    if requestGate.refused {
       return .connectionLost("the connection, used before, broke before any of the answer came")
     }
-    if gates.address.refused {
+    if addressGate.refused {
       return .invalidRequest(
         "the host is at an address that may not be asked for credentials without TLS; "
           + "allowed are loopback, 169.254.170.2, 169.254.170.23 and fd00:ec2::23")
@@ -163,7 +189,7 @@ private final class CurlSession {
       return .notTrusted(handle.reason(for: code))
     }
     return HTTPError(
-      code: code, reason: handle.reason(for: code), wasSent: gates.request.hasBegun,
+      code: code, reason: handle.reason(for: code), wasSent: requestGate.hasBegun,
       trust: configuration.trust)
   }
 }

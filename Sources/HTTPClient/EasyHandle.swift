@@ -39,7 +39,7 @@ struct EasyHandle: ~Copyable {
   /// Sets an option that takes a text; libcurl copies it. Nil takes the option away, its default too.
   borrowing func set(_ option: CURLoption, to value: String?) throws(HTTPError) {
     guard let value else { return try check(unsafe ccurl_set_string(easy, option, nil)) }
-    guard !value.utf8.contains(0) else { throw .invalidRequest("a NUL character in '\(value)'") }
+    guard !value.utf8.contains(0) else { throw .invalidRequest("a NUL character in an option") }
     try check(unsafe value.withCString { unsafe ccurl_set_string(easy, option, $0) })
   }
 

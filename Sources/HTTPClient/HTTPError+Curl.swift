@@ -18,6 +18,9 @@ extension HTTPError {
     case CURLE_UNSUPPORTED_PROTOCOL:
       // Also what an answer gets that doesn't begin with a status line ("HTTP/0.9").
       self = wasSent ? .malformedResponse(reason) : .invalidRequest(reason)
+    case CURLE_COULDNT_RESOLVE_PROXY where contains(reason, "proxy syntax"),
+      CURLE_COULDNT_CONNECT where contains(reason, "proxy scheme"):
+      self = .invalidRequest(reason)
     case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY:
       self = .notResolved(reason)
     case CURLE_COULDNT_CONNECT:

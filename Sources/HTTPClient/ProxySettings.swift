@@ -17,11 +17,54 @@ package struct ProxySettings: Equatable, Sendable, CustomStringConvertible, Cust
     exceptions = environment.value("no_proxy", "NO_PROXY")
   }
 
-  /// The proxy for `url`; empty for none, which keeps libcurl from looking at the environment itself.
-  func proxy(for url: String) -> String {
-    (url.lowercased().hasPrefix("https:") ? forHTTPS : forHTTP) ?? ""
+  /// The proxy for URLs of the scheme `https`, or `http`.
+  func proxy(secure isSecure: Bool) throws(HTTPError) -> Proxy {
+    let name = isSecure ? "HTTPS_PROXY" : "HTTP_PROXY"
+    guard let text = isSecure ? forHTTPS : forHTTP else { return .none }
+    guard let proxy = Proxy(text) else {
+      throw .invalidRequest(
+        "\(name) is no URL such as http://user:password@proxy:3128; what isn't a letter or a digit in the password "
+          + "has to be written as %2F for a '/', and so on")
+    }
+    return proxy
   }
 
   package var description: String { forHTTPS == nil && forHTTP == nil ? "no proxy" : "a proxy" }
   package var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+/// A proxy as libcurl takes it: the user name and the password apart from the URL, which libcurl shows in its words.
+struct Proxy {
+  /// Empty for none, which keeps libcurl from looking at the environment itself.
+  let url: String
+  /// `user:password`, percent-encoded; nil where the proxy asks for none.
+  let userInformation: String?
+
+  static let none = Proxy(url: "", userInformation: nil)
+
+  private init(url: String, userInformation: String?) {
+    self.url = url
+    self.userInformation = userInformation
+  }
+
+  /// Nil where it isn't clear which part of `text` is the password.
+  init?(_ text: String) {
+    let bytes = Array(text.utf8)
+    let colon = bytes.firstIndex(of: UInt8(ascii: ":")) ?? bytes.endIndex
+    let hasScheme = bytes[colon...].starts(with: "://".utf8)
+    let rest = hasScheme ? bytes[(colon + 3)...] : bytes[...]
+    let end = rest.firstIndex { "/?#".utf8.contains($0) } ?? rest.endIndex
+    let host: ArraySlice<UInt8>
+    if let at = rest.lastIndex(of: UInt8(ascii: "@")) {
+      guard at < end else { return nil }
+      userInformation = String(decoding: rest[..<at], as: UTF8.self)
+      host = rest[(at + 1)...]
+    } else {
+      userInformation = nil
+      host = rest
+    }
+    guard let first = host.first, host.startIndex < end, first != UInt8(ascii: ":") else { return nil }
+    let scheme = hasScheme ? String(decoding: bytes[..<colon], as: UTF8.self) : "http"
+    url = "\(scheme)://\(String(decoding: host, as: UTF8.self))"
+  }
 }

@@ -9,7 +9,14 @@ final class RequestGate {
   /// Whether libcurl was about to send the request again.
   private(set) var refused = false
 
-  func begin() -> Bool {
+  /// Begins with another request.
+  func begin() {
+    hasBegun = false
+    refused = false
+  }
+
+  /// Whether the request may go out now.
+  func letOut() -> Bool {
     refused = hasBegun
     hasBegun = true
     return !refused
@@ -22,5 +29,5 @@ func beginRequest(
 ) -> Int32 {
   guard let context = unsafe context else { return CURL_PREREQFUNC_ABORT }
   let gate = unsafe Unmanaged<RequestGate>.fromOpaque(context).takeUnretainedValue()
-  return gate.begin() ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT
+  return gate.letOut() ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT
 }

@@ -17,6 +17,15 @@ final class ResponseSink {
     self.bodyLimit = bodyLimit
   }
 
+  /// Begins with another response.
+  func begin() {
+    headSize = 0
+    headers = []
+    body = []
+    isHeadComplete = false
+    excess = nil
+  }
+
   /// Takes a line of the head: a status line, a field or the empty line; false to end the transfer.
   func take(headLine line: UnsafeRawBufferPointer) -> Bool {
     headSize += line.count

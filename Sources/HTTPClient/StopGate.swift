@@ -13,6 +13,12 @@ final class StopGate {
     self.isRequested = isRequested
   }
 
+  /// Begins with another transfer.
+  func begin() {
+    noticed = nil
+    hasStopped = false
+  }
+
   /// Whether the transfer is to end now; libcurl asks about once a second, and more often while bytes move.
   func mustStop() -> Bool {
     guard isRequested() else { return false }

@@ -35,11 +35,12 @@ package struct CivilTime: Equatable, Sendable {
 }
 
 extension WallTime {
-  /// The moment that the fields name; nil where one of them is out of range, as 30 February is.
+  /// The moment that the fields name, or the last one that can be told, where that is later (the years to 9999, by
+  /// which some mean "never"); nil where a field is out of range, as 30 February is.
   package init?(year: Int, month: Int, day: Int, hour: Int, minute: Int, second: Int, millisecond: Int = 0) {
-    // 1678 to 2261 is what 64 bits of nanoseconds hold.
+    // From 1678 to 2262 is what 64 bits of nanoseconds hold.
     guard
-      (1_678...2_261).contains(year), (1...12).contains(month), (1...31).contains(day),
+      (1_678...9_999).contains(year), (1...12).contains(month), (1...31).contains(day),
       (0...23).contains(hour), (0...59).contains(minute), (0...60).contains(second),
       (0...999).contains(millisecond)
     else { return nil }

@@ -26,6 +26,22 @@ struct Defender: AsyncParsableCommand {
       SecurityProfileCommand.self,
     ])
 
+  /// What is wrong with arguments of which one isn't UTF-8; nil where each is.
+  ///
+  /// Swift puts U+FFFD in the place of what isn't, and that would be published, under another topic too.
+  static func complaintAboutEncoding(_ arguments: UnsafeMutablePointer<UnsafeMutablePointer<Int8>?>)
+    -> String?
+  {
+    var index = 0
+    while let argument = unsafe arguments[index] {
+      guard unsafe String(validatingCString: argument) != nil else {
+        return "Argument \(index) isn't UTF-8. Bytes of any kind can be published with --payload-file."
+      }
+      index += 1
+    }
+    return nil
+  }
+
   /// What is wrong with a first word that is neither an option nor a command; nil where it is one.
   static func complaint(about word: String) -> String? {
     let commands = configuration.subcommands.compactMap { $0.configuration.commandName } + ["help"]

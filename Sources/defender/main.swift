@@ -4,7 +4,10 @@ import ArgumentParser
 // runtime, which could take them, may exist before that.
 let programs: [String: PythonCommandLine.Program] = ["agent": .agent, "collect": .collector]
 let arguments = CommandLine.arguments.dropFirst()
-if let name = arguments.first, let program = programs[name] {
+if let complaint = unsafe Defender.complaintAboutEncoding(CommandLine.unsafeArgv) {
+  Console().error("defender: \(complaint)")
+  Defender.exit(withError: ExitCode.validationFailure)
+} else if let name = arguments.first, let program = programs[name] {
   do {
     let spelled = try PythonCommandLine(Array(arguments.dropFirst()), for: program).arguments
     var command = try Defender.parseAsRoot([name] + spelled)

@@ -433,6 +433,28 @@ struct `Credentials of a role alias` {
     #expect(!message.contains("hunter2"))
   }
 
+  @Test func `are not waited for where the process is asked to stop`() throws {
+    let authority = try ThrowawayAuthority()
+    let server = try ScriptedServer(
+      [.hang], tls: TLSServerContext(authority.issue("server", names: "DNS:localhost")))
+    defer { server.stop() }
+    let device = try authority.issue("device", names: "DNS:device")
+    let environment = Environment([
+      "DEFENDER_ROLE_ALIAS": "alias", "DEFENDER_CREDENTIALS_ENDPOINT": "https://localhost:\(server.port)",
+      "DEFENDER_CERTIFICATE_FILE": device.certificateFile, "DEFENDER_PRIVATE_KEY_FILE": device.keyFile,
+      "AWS_CA_BUNDLE": authority.certificateFile,
+    ])
+    let stop = try StopSwitch()
+    let time = SystemTime(shutdown: try stop.signal())
+    let context = try CredentialContext(environment, time: time, log: Log { _, _ in })
+    stop.stop()
+    #expect {
+      try IoTRoleAliasCredentials(context).credentials(at: .now)
+    } throws: {
+      "\($0)".contains("asked to stop")
+    }
+  }
+
   @Test func `over real TLS come for the certificate`() throws {
     let authority = try ThrowawayAuthority()
     let body = #"{"credentials":{"accessKeyId":"A","secretAccessKey":"s","sessionToken":"t"}}"#

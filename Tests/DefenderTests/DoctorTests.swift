@@ -2,6 +2,7 @@ import AWSClient
 import Glibc
 import LambdaEmulator
 import Platform
+import Synchronization
 import TestSupport
 import Testing
 import WireFormats
@@ -18,6 +19,8 @@ private final class Clinic {
     /// Whether the policy allows to publish.
     var allows = true
     var clientAuthority: String?
+    /// What the first request for the shadow gets, in place of an answer to it.
+    var firstAnswer: ScriptedServer.Answer?
   }
 
   let authority: ThrowawayAuthority
@@ -36,7 +39,11 @@ private final class Clinic {
     self.endpoint = endpoint
     let identity = try authority.issue("server", names: plan.names, isExpired: plan.isExpired)
     let allows = plan.allows
+    let firstAnswers = Mutex(plan.firstAnswer.map { [$0] } ?? [])
     server = try ScriptedServer(tls: TLSServerContext(identity)) { request in
+      if request.requestLine.contains("/shadow"), let answer = firstAnswers.withLock({ $0.popLast() }) {
+        return answer
+      }
       guard allows || !request.requestLine.contains(" /topics/") else {
         let headers = ["x-amzn-ErrorType: ForbiddenException:", "x-amzn-RequestId: r-7"]
         return .keep(httpResponse("403 No", headers: headers, body: #"{"message":"Forbidden"}"#))
@@ -179,6 +186,44 @@ extension [Finding] {
     #expect(forbidden.line("publish").contains("lacks iot:Publish on"))
     #expect(forbidden.line("publish").contains("topic/defender/test"))
     #expect(forbidden.line("publish").contains("request id r-7"))
+  }
+
+  @Test(arguments: [
+    httpResponse("403 No", body: "<html>Sign in</html>"),
+    httpResponse(
+      "403 No", headers: ["x-amzn-ErrorType: ForbiddenException"],
+      body: #"{"message":"Missing Authentication Token"}"#),
+  ])
+  func `takes no refusal but AWS's own for a signature that was accepted`(answer: String) throws {
+    let findings = try Clinic(Clinic.Plan(firstAnswer: .keep(answer))).examine()
+    #expect(findings.checks(.warning) == ["TLS", "signature"])
+    #expect(findings.line("signature").contains("no verdict"))
+  }
+
+  @Test func `takes AWS's word for it that the shadow isn't allowed`() throws {
+    let answer = httpResponse(
+      "403 No", headers: ["x-amzn-ErrorType: ForbiddenException"], body: #"{"message":"Forbidden"}"#)
+    let findings = try Clinic(Clinic.Plan(firstAnswer: .keep(answer))).examine()
+    #expect(findings.line("signature").contains("accepted; iot:GetThingShadow isn't allowed"))
+  }
+
+  @Test func `asks again where the connection was lost`() throws {
+    let clinic = try Clinic(Clinic.Plan(firstAnswer: .reset("")))
+    #expect(try clinic.examine().checks(.failed) == [])
+  }
+
+  @Test func `has nothing to say of a signature that there is no region for`() throws {
+    let clinic = try Clinic()
+    let socket = "wss://localhost:\(clinic.server.port)"
+    let transports: [[String: String?]] = [
+      [:], ["DEFENDER_TRANSPORT": "mqtt", "DEFENDER_MQTT_ENDPOINT": socket],
+    ]
+    for changes in transports {
+      let findings = try clinic.examine(changes.merging(["AWS_REGION": nil]) { $1 })
+      #expect(findings.checks(.failed) == ["configuration"])
+      #expect(findings.checks(.skipped) == ["clock", changes.isEmpty ? "signature" : "MQTT", "publish"])
+    }
+    #expect(clinic.server.received.isEmpty)
   }
 
   @Test func `sees where nobody listens, and a name that nobody knows`() throws {

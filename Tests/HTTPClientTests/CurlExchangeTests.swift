@@ -121,6 +121,36 @@ struct `An exchange` {
     _ = try exchange.exchange(request, timeout: .seconds(5))
   }
 
+  /// What one request asks for is nothing to the next one, whose options are the same or others.
+  @Test func `sends each request as it is, whatever the one before`() throws {
+    let plan: [(method: String, path: String, body: [UInt8], header: String)] = [
+      ("POST", "/1", [1, 2, 3], "a"), ("POST", "/22", [], "b"), ("GET", "/3", [], "c"),
+      ("GET", "/4", [4], "d"),
+      ("PUT", "/5", [5], "e"), ("GET", "/6", [], "f"),
+      ("POST", "/7", Array(repeating: 7, count: 70_000), "g"),
+      ("POST", "/8", [8], "h"), ("DELETE", "/9", [], "i"),
+    ]
+    let server = try ScriptedServer(
+      plan.map { .keep(httpResponse(headers: ["X-Path: \($0.path)"], body: $0.path)) })
+    defer { server.stop() }
+    let exchange = try exchange()
+    for step in plan {
+      let response = try exchange.exchange(
+        HTTPRequest(
+          method: step.method, url: server.url + step.path, headers: [("X-Step", step.header)],
+          body: step.body),
+        timeout: .seconds(5))
+      #expect(response.allValues(of: "X-Path") == [step.path])
+      #expect(response.body == Array(step.path.utf8))
+    }
+    #expect(server.received.map(\.requestLine) == plan.map { "\($0.method) \($0.path) HTTP/1.1" })
+    #expect(server.received.map(\.body) == plan.map(\.body))
+    #expect(server.received.map { $0.header("X-Step") } == plan.map(\.header))
+    #expect(
+      server.received.allSatisfy { $0.headerLines.count == ($0.header("Content-Length") == nil ? 2 : 3) })
+    #expect(Set(server.received.map(\.connection)) == [1])
+  }
+
   @Test func `is as good as new after a failure`() throws {
     let server = try ScriptedServer([.hang, .keep(httpResponse(body: "y"))])
     defer { server.stop() }

@@ -62,6 +62,34 @@ struct `A proxy` {
     #expect(try get(server.url, variables).status == 200)
   }
 
+  /// Texts of which libcurl would show the whole in its error.
+  @Test(arguments: [
+    "http://user:hunter2@127.0.0.1:99999", "ftp://user:hunter2@127.0.0.1:1",
+    "http://user:hunter2@no such host",
+    "http://user:hunter2@[::1", "user:hunter2@", "http://user:hunter2@:3128",
+    "http://user:hun/hunter2@proxy:1",
+    "http://hunter2#@proxy", "http://user:hunter2%zz@127.0.0.1:99999",
+  ])
+  func `that can't be used is an error without its password`(text: String) throws {
+    #expect {
+      try get("https://iot.example.com/", ["HTTPS_PROXY": text])
+    } throws: { error in
+      guard case .invalidRequest(let reason) = error as? HTTPError else { return false }
+      return reason.lowercased().contains("proxy") && !reason.contains("hunter2")
+    }
+  }
+
+  @Test(arguments: [
+    ("user@127.0.0.1", "Basic dXNlcjo="), ("http://us%40er:p%3Aa%2Fs@127.0.0.1", "Basic dXNAZXI6cDphL3M="),
+    ("HTTP://a:b:c@127.0.0.1", "Basic YTpiOmM="), ("127.0.0.1", nil), ("http://127.0.0.1", nil),
+  ])
+  func `gets the user name and the password, decoded`(text: String, expected: String?) throws {
+    let proxy = try ScriptedServer([.keep(httpResponse())])
+    defer { proxy.stop() }
+    _ = try get("http://iot.example.com/a", ["http_proxy": "\(text):\(proxy.port)/"])
+    #expect(proxy.received.first?.header("Proxy-Authorization") == expected)
+  }
+
   @Test func `never shows in a print`() {
     let settings = ProxySettings(Environment(["HTTPS_PROXY": "http://user:hunter2@proxy"]))
     var dumped = ""

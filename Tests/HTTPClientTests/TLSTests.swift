@@ -160,6 +160,20 @@ struct `TLS` {
     #expect(identity.warning?.contains("mode 640") == true)
   }
 
+  @Test func `never shows the password of a key that can't be handed on`() throws {
+    let authority = try ThrowawayAuthority()
+    let client = try authority.issue("client", names: "DNS:client")
+    var configuration = configuration(authority)
+    configuration.identity = ClientIdentity(
+      certificateFile: client.certificateFile, keyFile: client.keyFile, keyPassword: "hunter2\0")
+    #expect {
+      try get("https://127.0.0.1:1/", configuration)
+    } throws: { error in
+      guard case .invalidRequest(let reason) = error as? HTTPError else { return false }
+      return reason.contains("NUL") && !reason.contains("hunter2")
+    }
+  }
+
   @Test func `never shows the password of a key`() {
     let identity = ClientIdentity(certificateFile: "c", keyFile: "k", keyPassword: "hunter2")
     var dumped = ""

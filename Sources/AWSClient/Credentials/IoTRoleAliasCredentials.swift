@@ -81,7 +81,9 @@ package final class IoTRoleAliasCredentials: CredentialSource {
     if let exchange { return exchange }
     var configuration = CurlExchange.Configuration(context.environment)
     configuration.identity = try identity()
-    let made = try CurlExchange(configuration)
+    let time = context.time
+    let made = try CurlExchange(
+      configuration, isStopRequested: { time.shutdownSignal?.isRequested == true })
     exchange = made
     return made
   }

@@ -90,7 +90,7 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
 
   private func adviceOnNetwork(_ error: HTTPError) -> String {
     switch error {
-    case .invalidRequest: "Check AWS_ENDPOINT_URL_IOT_DATA_PLANE and the certificate settings."
+    case .invalidRequest: "Check AWS_ENDPOINT_URL_IOT_DATA_PLANE, HTTPS_PROXY and the certificate settings."
     case .notResolved: "Check the endpoint's name, the region and the resolver (/etc/resolv.conf)."
     case .notConnected, .timedOut(.connecting, _):
       "Check the endpoint, the route and the firewall; HTTPS_PROXY names a proxy where one is needed."

@@ -50,10 +50,14 @@ struct Doctor {
     checkCollection()
     let isKnown = checkWhoWeAre()
     let isConnected = checkConnection()
-    if isKnown, isConnected {
-      checkService()
+    if !isKnown {
+      skipService(because: "there are no credentials")
+    } else if !isConnected {
+      skipService(because: "there is no connection")
+    } else if lacksRegion {
+      skipService(because: "there is no region to sign for; see the configuration")
     } else {
-      skipService(because: isKnown ? "there is no connection" : "there are no credentials")
+      checkService()
     }
   }
 

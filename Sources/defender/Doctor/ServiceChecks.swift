@@ -26,7 +26,22 @@ extension Doctor {
   }
 
   private var serviceCheck: String {
-    configuration.transport == .mqtt ? "MQTT" : configuration.identity == nil ? "signature" : "authorization"
+    switch configuration.transport {
+    case .mqtt: "MQTT"
+    case .greengrass: "delivery"
+    case .https: configuration.identity == nil ? "signature" : "authorization"
+    }
+  }
+
+  /// Whether requests have to be signed, and nobody says for which region.
+  var lacksRegion: Bool {
+    let isSigned =
+      switch configuration.transport {
+      case .https: configuration.identity == nil
+      case .mqtt: configuration.mqtt?.broker.scheme == .wss
+      case .greengrass: false
+      }
+    return isSigned && configuration.region == nil
   }
 
   // MARK: HTTPS
@@ -80,7 +95,7 @@ extension Doctor {
         advice:
           "Either the certificate isn't active, or its policy doesn't allow iot:GetThingShadow, which reports "
           + "don't need. --publish tries what they do need.")
-    case (403, _):
+    case (403, _) where error.saysNotAllowed:
       note(serviceCheck, .ok, "accepted; iot:GetThingShadow isn't allowed, and reports don't need it")
     default:
       note(
@@ -152,6 +167,17 @@ extension Doctor {
   }
 }
 
+extension ServiceError {
+  /// Whether a refusal is about what we may do, in the words that AWS IoT and IAM have for that.
+  ///
+  /// A portal or a proxy may answer 403 too, and AWS IoT also where it didn't look at the signature.
+  fileprivate var saysNotAllowed: Bool {
+    guard code != nil else { return false }
+    guard let words = message?.lowercased() else { return true }
+    return words == "forbidden" || words.includes("not authorized")
+  }
+}
+
 /// A request that changes nothing, sent again with the other side's clock where ours is to blame for a refusal.
 private struct DataPlaneProbe {
   let url: String
@@ -170,7 +196,16 @@ private struct DataPlaneProbe {
     _ configuration: CurlExchange.Configuration, _ chain: CredentialChain, timeout: Duration
   ) throws -> HTTPResponse {
     let exchange = try CurlExchange(configuration)
-    let first = try attempt(exchange, chain, timeout: timeout)
+    let deadline = time.bootTime.advanced(by: timeout)
+    let first: (answer: HTTPResponse, offset: Duration)
+    do {
+      first = try attempt(exchange, chain, timeout: timeout)
+    } catch let error as HTTPError where error.isTransient {
+      // As a publish does: one lost connection says little, and the next one may tell what is wrong with ours.
+      let left = time.bootTime.duration(to: deadline)
+      guard left >= HTTPSPublisher.shortestRetry else { throw error }
+      first = try attempt(exchange, chain, timeout: left)
+    }
     guard isClockToBlame(first.answer, first.offset) else { return first.answer }
     return try attempt(exchange, chain, timeout: timeout).answer
   }
