@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import LambdaEmulator
 import Platform
@@ -97,9 +98,8 @@ import WireFormats
     let broker = try MosquittoBroker()
     let responder = try DeviceDefenderResponder(port: broker.plainPort)
     let manager = try NotificationListener()
-    let listening = Task { await manager.listen() }
     defer {
-      listening.cancel()
+      manager.stop()
       responder.stop()
     }
     let result = try await runAgent(
@@ -191,6 +191,7 @@ private final class NotificationListener: Sendable {
   private let directory: TemporaryDirectory
   private let descriptor: Int32
   private let received = Mutex<[String]>([])
+  private let isStopped = Mutex(false)
 
   init() throws {
     directory = try TemporaryDirectory()
@@ -208,16 +209,23 @@ private final class NotificationListener: Sendable {
         }
       }
     }
+    listen()
   }
 
   deinit { close(descriptor) }
 
-  /// Reads until the task is cancelled.
-  func listen() async {
-    while !Task.isCancelled {
-      readWhatArrived()
-      try? await Task.sleep(for: .milliseconds(5))
-    }
+  /// Ends the thread that reads.
+  func stop() { isStopped.withLock { $0 = true } }
+
+  /// Reads in a thread of its own: a socket holds ten datagrams, and what comes beyond that is lost to whoever is late.
+  private func listen() {
+    Thread { [self] in
+      while !isStopped.withLock({ $0 }) {
+        var wait = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        _ = unsafe poll(&wait, 1, 50)
+        readWhatArrived()
+      }
+    }.start()
   }
 
   /// What has been said so far.

@@ -120,7 +120,8 @@ package final class Relay: Sendable {
       }
       let words = String(decoding: head, as: UTF8.self).split(separator: " ")
       let target = words.count > 1 ? String(words[1]) : ""
-      counts.withLock { $0.tunnels.append(target) }
+      // A client that was out of time hung up before it asked for anything.
+      if !target.isEmpty { counts.withLock { $0.tunnels.append(target) } }
       let server = connectToLoopback(target.split(separator: ":").last.flatMap { UInt16($0) } ?? 0)
       _ = sendAll(Array("HTTP/1.1 200 Connected\r\n\r\n".utf8), to: client)
       return Link(client: client, server: server, number: number)
