@@ -14,6 +14,7 @@ package func percentEncoding(_ bytes: some Sequence<UInt8>, keepingSlashes: Bool
 package func appendPercentEncoding(
   _ bytes: ArraySlice<UInt8>, keepingSlashes: Bool = false, to encoded: inout [UInt8]
 ) {
+  let isUnreserved = unreserved
   for byte in bytes {
     if isUnreserved[Int(byte)] || keepingSlashes && byte == UInt8(ascii: "/") {
       encoded.append(byte)
@@ -26,7 +27,7 @@ package func appendPercentEncoding(
 }
 
 /// For each byte whether it is an unreserved character.
-private let isUnreserved: [Bool] = (0...255).map { byte in
+private let unreserved: [Bool] = (0...255).map { byte in
   switch UInt8(byte) {
   case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
     UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),

@@ -4,7 +4,8 @@
 //
 // The endpoint, the credentials and the certificate authorities come from the environment, as for `bootstrap`. Prints a
 // line of JSON: the processor time from the program's start to the first acknowledgement, then for each of the COUNT
-// publishes that follow the median of time and the mean of processor time, in microseconds, and the memory at the end.
+// publishes that follow the median of time and the mean of processor time, in microseconds, the memory at the end, and how
+// much of it has come since the first publish.
 
 import AWSClient
 import Glibc
@@ -43,19 +44,22 @@ let topic = try Topic(validating: "$aws/things/benchmark/defender/metrics/json")
 }
 
 do {
+  // Made first, so that it isn't among what the publishes add to the memory.
+  var times = [Double](repeating: .nan, count: count)
   try publish()
   let first = processorMicroseconds()
-  var times: [Double] = []
-  for _ in 1...count {
+  let early = try anonymousMemory()
+  for index in times.indices {
     let start = ContinuousClock.now
     try publish()
-    times.append(start.duration(to: .now).inSeconds * 1e6)
+    times[index] = start.duration(to: .now).inSeconds * 1e6
   }
   let processor = (processorMicroseconds() - first) / Double(count)
+  let late = try anonymousMemory()
   print(
     """
     {"first_cpu_us":\(first),"later_us":\(times.sorted()[count / 2]),"later_cpu_us":\(processor),\
-    "anonymous_kib":\(try anonymousMemory())}
+    "anonymous_kib":\(late),"grown_kib":\(late - early)}
     """)
 } catch {
   log.error("\(error)")
