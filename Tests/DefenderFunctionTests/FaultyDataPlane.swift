@@ -33,6 +33,9 @@ final class FaultyDataPlane: Sendable {
     var isFaulty = true
     var stored: [Stored] = []
     var counts: [Fault: Int] = [:]
+    /// The faults that are still to come before all are dealt anew.
+    var deck: [Fault] = []
+    var deckCount = 0
     var cuts = 0
     var refusedSignatures = 0
   }
@@ -104,12 +107,17 @@ final class FaultyDataPlane: Sendable {
     return answer
   }
 
-  /// Half of the requests are spared; what costs a client its time limit is seldom.
+  /// Half of the requests are spared. The kinds are dealt like cards, so that each of them comes; what costs a client its
+  /// time limit is in every fifth deck only.
   private func nextFault(_ state: inout State) -> Fault {
     guard state.isFaulty, Bool.random(using: &state.random) else { return .none }
-    let fault = Fault.allCases.randomElement(using: &state.random) ?? .none
-    let isSlow = [.hang, .hangAfterStore, .drip].contains(fault)
-    return isSlow && Int.random(in: 0..<5, using: &state.random) > 0 ? .none : fault
+    if state.deck.isEmpty {
+      let slow: Set<Fault> = [.hang, .hangAfterStore, .drip]
+      let kinds = state.deckCount % 5 == 0 ? Fault.allCases : Fault.allCases.filter { !slow.contains($0) }
+      state.deck = kinds.shuffled(using: &state.random)
+      state.deckCount += 1
+    }
+    return state.deck.popLast() ?? .none
   }
 
   private func answerBeforeStoring(_ fault: Fault) -> ScriptedServer.Answer? {

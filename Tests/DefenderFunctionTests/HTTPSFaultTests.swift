@@ -100,7 +100,7 @@ private final class WatchedExchange: HTTPExchange {
 @Suite struct HTTPSFaultTests {
   private static let reportCount = 500
 
-  @Test(.timeLimit(.minutes(5)), arguments: [false, true])
+  @Test(.timeLimit(.minutes(20)), arguments: [false, true])
   func `loses nothing of the deltas in 500 reports through a bad network`(isSecure: Bool) throws {
     let time = SkippingTime()
     let procfs = try TemporaryDirectory()
