@@ -41,6 +41,7 @@ struct Probe: Handler {
     case "print": print("one line, printed")
     case "setenv": unsafe setenv("_X_AMZN_TRACE_ID", "the handler's own", 1)
     case "sleep":
+      startup.log.info("sleeping")
       let time = SystemTime(shutdown: nil)
       _ = time.sleep(until: time.bootTime.advanced(by: .milliseconds(request.number ?? 0)))
     case "big": return Response(json: quoted(bytes: request.number ?? 0))
