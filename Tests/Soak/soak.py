@@ -74,7 +74,7 @@ class Soak:
 
     def environment(self, name, more):
         return {"PATH": os.environ["PATH"], "AWS_IOT_THING_NAME": name, "DEFENDER_TOPIC": "soak/{thing}",
-                "AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL_IOT_DATA_PLANE": f"http://127.0.0.1:{self.iot[name].port}",
+                "DEFENDER_TRANSPORT": "https", "AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL_IOT_DATA_PLANE": f"http://127.0.0.1:{self.iot[name].port}",
                 "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://127.0.0.1:{self.credentials.port}/role",
                 "AWS_CONTAINER_AUTHORIZATION_TOKEN": self.secrets["container's token"], "AWS_EC2_METADATA_DISABLED": "true",
                 "DEFENDER_MINIMUM_INTERVAL_SECONDS": "0.05", "DEFENDER_STATE_DIRECTORY": f"{self.directory}/{name}/state",
