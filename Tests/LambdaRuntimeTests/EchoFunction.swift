@@ -1,5 +1,7 @@
+import Dispatch
 import Foundation
 import Glibc
+import Platform
 import TestSupport
 import Testing
 
@@ -7,6 +9,8 @@ import Testing
 final class EchoFunction {
   private let process = Process()
   private let output: URL
+  /// Signalled when the process has ended.
+  private let ended = DispatchSemaphore(value: 0)
 
   init(_ authority: String, _ variables: [String: String] = [:]) throws {
     process.executableURL = try builtProduct("echo-function")
@@ -16,6 +20,7 @@ final class EchoFunction {
     _ = FileManager.default.createFile(atPath: output.path, contents: nil)
     process.standardError = try FileHandle(forWritingTo: output)
     process.standardOutput = process.standardError
+    process.terminationHandler = { [ended] _ in ended.signal() }
     try process.run()
   }
 
@@ -35,10 +40,27 @@ final class EchoFunction {
 
   /// Waits for its end; returns `exit N` or `signal N`, or says that it has not ended within 20 seconds.
   func end() -> String {
-    let deadline = Date(timeIntervalSinceNow: 20)
-    while process.isRunning, deadline > .now { usleep(5_000) }
-    if process.isRunning { return "still running" }
+    guard ended.wait(timeout: .now() + 20) == .success else { return "still running" }
+    ended.signal()
     return "\(process.terminationReason == .exit ? "exit" : "signal") \(process.terminationStatus)"
+  }
+
+  /// Waits until `count` lines of its log have `words` in them; false where they hadn't within a minute.
+  func says(_ words: String, inLines count: Int = 1) throws -> Bool {
+    let flags = Int32(O_CLOEXEC | O_NONBLOCK)
+    let changes = FileDescriptor(owning: try retryingOnInterrupt { inotify_init1(flags) })
+    // Before the first look, so that no line falls between the two.
+    _ = try retryingOnInterrupt { unsafe inotify_add_watch(changes.rawValue, output.path, UInt32(IN_MODIFY)) }
+    let deadline = BootTime.now.advanced(by: .seconds(60))
+    while log.split(separator: "\n").count(where: { $0.contains(words) }) < count {
+      var wait = pollfd(fd: changes.rawValue, events: Int16(POLLIN), revents: 0)
+      guard unsafe poll(&wait, 1, BootTime.now.duration(to: deadline).millisecondsForTimeout) != 0 else {
+        return false
+      }
+      var event = [UInt8](repeating: 0, count: 4_096)
+      _ = unsafe read(changes.rawValue, &event, event.count)
+    }
+    return true
   }
 }
 

@@ -159,7 +159,7 @@ struct EchoFunctionTests {
     let server = try LoopbackServer { _ in event(#"{"sleep":600000}"#, id: "the-sleep") }
     let function = try EchoFunction(server.authority)
     // That the event was asked for doesn't say that it has come.
-    while function.isRunning, !function.log.contains("sleeping") { usleep(5_000) }
+    #expect(try function.says("sleeping"))
     function.terminate()
     #expect(function.end() == "exit 0")
     let line = try #require(function.log.split(separator: "\n").last)
@@ -173,7 +173,7 @@ struct EchoFunctionTests {
   {
     let server = try LoopbackServer { _ in accepted }
     let function = try EchoFunction(server.authority, ["BENCH_INIT_HANG": "1"])
-    while function.isRunning, !function.log.contains("hanging") { usleep(5_000) }
+    #expect(try function.says("hanging"))
     kill(function.processID, signal)
     #expect(function.end() == "exit 0")
     #expect(function.log.split(separator: "\n").last?.contains("asked to stop 8 seconds ago") == true)
@@ -194,8 +194,7 @@ struct EchoFunctionTests {
   @Test func `ends the workers, too, whose handlers go on after a request to stop`() throws {
     let server = try LoopbackServer { _ in event(#"{"sleep":600000}"#) }
     let function = try EchoFunction(server.authority, ["AWS_LAMBDA_MAX_CONCURRENCY": "2"])
-    func sleepers() -> Int { function.log.split(separator: "\n").count { $0.contains("sleeping") } }
-    while function.isRunning, sleepers() < 2 { usleep(5_000) }
+    #expect(try function.says("sleeping", inLines: 2))
     let workers = try childProcesses(of: function.processID)
     #expect(workers.count == 2)
     function.terminate()
