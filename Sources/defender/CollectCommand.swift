@@ -147,16 +147,15 @@ struct CollectCommand: ParsableCommand {
     return unsafe "\(String(cString: directory))/\(path)"
   }
 
-  private func sampler(_ configuration: Configuration, log: Log) -> Sampler {
+  private func sampler(
+    _ configuration: Configuration, log: Log, _ shutdown: ShutdownSignal
+  ) -> Sampler {
     var limits = configuration.limits
     // Nothing is sent, so that nothing has to fit, unless somebody wants to see what would.
     if Environment.ofThisProcess.value("DEFENDER_MAX_REPORT_BYTES") == nil {
       limits.maximumReportBytes = .max
     }
-    let collector = Collector(
-      procfs: ProcRoot(configuration.procfsPath), log: log, maximumListSize: limits.maximumListSize,
-      systemMetrics: configuration.customMetrics, command: configuration.metricsCommand)
-    return Sampler(collector: collector, limits: limits)
+    return Sampler(collector: configuration.collector(log: log, or: shutdown), limits: limits)
   }
 
   /// Makes and writes the reports; returns whether each one could be made.
@@ -169,7 +168,7 @@ struct CollectCommand: ParsableCommand {
     }
     let status = StatusLine(on: STDERR_FILENO)
     let log = status.log(.ofThisProcess)
-    var sampler = sampler(configuration, log: log)
+    var sampler = sampler(configuration, log: log, shutdown)
     let time = SystemTime(shutdown: shutdown)
     let count = sampleCount ?? (interval == nil ? 1 : 0)
     let last = count == 0 && interval == nil ? 1 : count
@@ -202,7 +201,7 @@ struct CollectCommand: ParsableCommand {
     let notices = Notices()
     var view = WatchView(interval: seconds, isUnicode: usesUnicode(.ofThisProcess))
     guard let terminal = try WatchTerminal.take(shutdown: shutdown, environment: .ofThisProcess) else {
-      var sampler = sampler(configuration, log: Log(.ofThisProcess))
+      var sampler = sampler(configuration, log: Log(.ofThisProcess), shutdown)
       let destination = try ReportDestination(path: nil, shutdown: shutdown)
       for number in 1... {
         let line = "\(CivilTime(time.wallTime).extendedFormat) \(sampler.sample(at: time).summary)"
@@ -213,7 +212,7 @@ struct CollectCommand: ParsableCommand {
       }
       return
     }
-    var sampler = sampler(configuration, log: notices.log(.ofThisProcess))
+    var sampler = sampler(configuration, log: notices.log(.ofThisProcess), shutdown)
     for number in 1... {
       view.add(sampler.sample(at: time), at: time.wallTime)
       if number == sampleCount { break }

@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import Platform
+import TestSupport
 import Testing
 
 /// A terminal that a test sits at: what a program draws on it, and what is typed.
@@ -49,14 +50,9 @@ final class PseudoTerminal {
     unsafe posix_spawn_file_actions_addopen(&actions, 0, path, O_RDWR, 0)
     unsafe posix_spawn_file_actions_adddup2(&actions, 0, 1)
     unsafe posix_spawn_file_actions_adddup2(&actions, 0, 2)
-    var attributes = posix_spawnattr_t()
-    unsafe posix_spawnattr_init(&attributes)
-    defer { unsafe posix_spawnattr_destroy(&attributes) }
-    var signals = sigset_t()
-    unsafe sigemptyset(&signals)
-    unsafe posix_spawnattr_setsigmask(&attributes, &signals)
     let newSession: Int32 = 0x80  // POSIX_SPAWN_SETSID, declared for _GNU_SOURCE only.
-    unsafe posix_spawnattr_setflags(&attributes, Int16(newSession | Int32(POSIX_SPAWN_SETSIGMASK)))
+    var attributes = spawnAttributes(newSession)
+    defer { unsafe posix_spawnattr_destroy(&attributes) }
     var words = unsafe ([program.path] + arguments).map { unsafe strdup($0) } + [nil]
     defer { unsafe words.forEach { unsafe free($0) } }
     let variables = ["TERM": "xterm", "LANG": "C.UTF-8"].merging(environment) { _, given in given }

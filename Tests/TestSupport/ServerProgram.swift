@@ -1,4 +1,4 @@
-import CLinux
+package import CLinux
 import Glibc
 package import Platform
 
@@ -20,14 +20,8 @@ package final class ServerProgram {
     unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
     unsafe posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
     unsafe posix_spawn_file_actions_adddup2(&actions, 1, 2)
-    // Signals that the tests have blocked are its own business again.
-    var attributes = posix_spawnattr_t()
-    unsafe posix_spawnattr_init(&attributes)
+    var attributes = spawnAttributes()
     defer { unsafe posix_spawnattr_destroy(&attributes) }
-    var signals = sigset_t()
-    unsafe sigemptyset(&signals)
-    unsafe posix_spawnattr_setsigmask(&attributes, &signals)
-    unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
     var words = unsafe ([path] + arguments).map { unsafe strdup($0) } + [nil]
     var variables = unsafe (environment ?? [:]).map { unsafe strdup("\($0.key)=\($0.value)") } + [nil]
     defer { unsafe (words + variables).forEach { unsafe free($0) } }
@@ -115,4 +109,16 @@ package func freePort() throws(Errno) -> UInt16 {
     }
   }
   return UInt16(bigEndian: address.sin_port)
+}
+
+/// Attributes of a program that is started with no signal blocked, whatever the tests have blocked, and with `flags`
+/// (posix_spawnattr_setflags(3)). The caller destroys them.
+package func spawnAttributes(_ flags: Int32 = 0) -> posix_spawnattr_t {
+  var attributes = posix_spawnattr_t()
+  unsafe posix_spawnattr_init(&attributes)
+  var signals = sigset_t()
+  unsafe sigemptyset(&signals)
+  unsafe posix_spawnattr_setsigmask(&attributes, &signals)
+  unsafe posix_spawnattr_setflags(&attributes, Int16(flags | Int32(POSIX_SPAWN_SETSIGMASK)))
+  return attributes
 }
