@@ -110,6 +110,9 @@ private let optionsByVariable = [
   "DEFENDER_STATE_DIRECTORY": "--state-directory",
 ]
 
+/// The transports that don't need a Greengrass nucleus.
+private let transports = Transport.all.filter { $0 != .greengrass }.map(\.name)
+
 /// Where reports go, and who sends them.
 struct AgentConnectionOptions: ParsableArguments {
   @Option(
@@ -162,8 +165,8 @@ struct AgentConnectionOptions: ParsableArguments {
   var proxyPort: UInt16 = 8_080
 
   @Option(
-    help: ArgumentHelp("mqtt or https (default: mqtt).", valueName: "transport"),
-    completion: .list(["mqtt", "https"]))
+    help: ArgumentHelp("\(transports.joined(separator: " or ")) (default: mqtt).", valueName: "transport"),
+    completion: .list(transports))
   var transport: String?
 
   @Option(
@@ -190,12 +193,12 @@ struct AgentConnectionOptions: ParsableArguments {
   var acknowledge: String?
 
   func set(_ variables: inout [String: String]) throws {
-    let transport = transport ?? variables["DEFENDER_TRANSPORT"] ?? "mqtt"
+    let transport = transport ?? variables["DEFENDER_TRANSPORT"] ?? Transport.mqtt.name
     variables["DEFENDER_TRANSPORT"] = transport
     if let endpoint {
       let target = usesWebSocket && !endpoint.contains("://") ? "wss://\(endpoint)" : endpoint
       variables["DEFENDER_MQTT_ENDPOINT"] = target
-      if transport == "https" { variables["AWS_ENDPOINT_URL_IOT_DATA_PLANE"] = httpsURL(endpoint) }
+      if transport == Transport.https.name { variables["AWS_ENDPOINT_URL_IOT_DATA_PLANE"] = httpsURL(endpoint) }
     }
     let others = [
       "AWS_CA_BUNDLE": rootCA, "DEFENDER_CERTIFICATE_FILE": certificate, "DEFENDER_PRIVATE_KEY_FILE": key,

@@ -26,6 +26,9 @@ struct CollectCommand: ParsableCommand {
         defender collect --procfs /host/proc
         defender collect --watch
 
+      Custom metrics, with commas between; NAME=METRIC gives one another name:
+        \(SystemMetric.kinds.map { "\($0.name): \($0.summary)" }.joined(separator: "\n  "))
+
       Exit status: 0 all reports were made, or it was asked to end; 1 a report couldn't be made or written; 2 it \
       couldn't start; 64 wrong command line.
       """)
@@ -56,7 +59,7 @@ struct CollectCommand: ParsableCommand {
     name: [.customLong("cm", withSingleDash: true), .customLong("custom-metrics")],
     help: ArgumentHelp(
       "Add custom metrics, as DEFENDER_CUSTOM_METRICS has them (default: none; without a list cpu_usage).",
-      valueName: "list"))
+      valueName: "list"), completion: .list(SystemMetric.names))
   var customMetrics: String?
 
   @Option(help: ArgumentHelp("json or cbor (default: json).", valueName: "format"))
@@ -123,7 +126,7 @@ struct CollectCommand: ParsableCommand {
     ]
     var variables = inherited.all.filter { understood.contains($0.key) }
     // Nothing is published: no topic has to have a thing, and no request a region.
-    variables["DEFENDER_TRANSPORT"] = "greengrass"
+    variables["DEFENDER_TRANSPORT"] = Transport.greengrass.name
     variables["DEFENDER_TOPIC"] = "collect"
     if shortNames { variables["DEFENDER_NAMES"] = "short" }
     let others = [

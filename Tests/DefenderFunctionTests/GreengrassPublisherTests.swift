@@ -31,7 +31,6 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
   func `tells what Device Defender accepted and what it rejected`(manner: FakeNucleus.Manner) throws {
     let nucleus = try FakeNucleus(manner, configuration: access, arguments: ["--confirm", "accepted"])
     let publisher = publisher(nucleus)
-    #expect(publisher.transport == "greengrass")
     publisher.announce(reportID: 7)
     let receipt = try publisher.publish(report(7), to: topic(), qos: .atLeastOnce, until: soon())
     #expect(receipt.description == "acknowledged")

@@ -57,7 +57,6 @@ private final class WatchedPublisher: Publisher {
     self.traffic = traffic
   }
 
-  var transport: String { publisher.transport }
 
   func publish(
     _ payload: [UInt8], to topic: Topic, qos: QualityOfService, until deadline: BootTime
@@ -124,7 +123,7 @@ private final class WatchedExchange: HTTPExchange {
     let log = Log(level: .fatal) { _, _ in }
     let exchange = WatchedExchange(try CurlExchange(CurlExchange.Configuration(environment)))
     let https = try HTTPSPublisher(
-      endpoint: #require(configuration.endpoint), region: "eu-central-1",
+      endpoint: #require(configuration.https?.endpoint), region: "eu-central-1",
       credentials: EnvironmentCredentials(environment), exchange: exchange, time: time, log: log,
       attemptTimeout: .milliseconds(300))
     let publisher = WatchedPublisher(https, traffic)

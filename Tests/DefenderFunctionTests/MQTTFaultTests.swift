@@ -55,7 +55,7 @@ private final class Faults: Sendable {
     configuration.publishTimeout = .milliseconds(400)
     let time = SystemTime(shutdown: nil)
     let log = Log(level: .fatal) { _, _ in }
-    let publisher = try makePublisher(configuration, environment, time: time, log: log)
+    let publisher = try configuration.publisher(environment, time: time, log: log)
     var handler = PublishMetricsHandler(configuration, publisher: publisher, time: time, log: log)
 
     var random = SeededRandom(seed: 66)

@@ -9,7 +9,6 @@ import WireFormats
 
 /// Takes what it is given, or refuses it, as told.
 private final class ScriptedPublisher: Publisher, ReportConfirmer {
-  let transport = "https"
   let time: ManualTime
   /// Whether each publish in turn is acknowledged; all after the last are.
   var acknowledgements: [Bool] = []

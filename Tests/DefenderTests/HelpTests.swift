@@ -1,4 +1,5 @@
 import ArgumentParser
+import DeviceDefender
 import Testing
 import WireFormats
 
@@ -61,6 +62,12 @@ struct CommandHelp: Sendable, CustomStringConvertible {
       let hasDefault = option["defaultValue"] != nil || abstract.contains("default: ")
       #expect(hasDefault, "\(name) doesn't say what it is without")
     }
+  }
+
+  @Test(arguments: SystemMetric.kinds.map { [$0.name, $0.summary] })
+  func `list every custom metric, with what it measures`(words: [String]) throws {
+    let collect = try #require(CommandHelp.all.first { $0.description == "collect" })
+    #expect(collect.discussion.contains("\n  \(words.joined(separator: ": "))\n"))
   }
 
   @Test(

@@ -100,6 +100,14 @@ import WireFormats
   }
 }
 
+@Suite struct SystemMetricKindTests {
+  @Test(arguments: SystemMetric.kinds.map(\.name))
+  func `has a name of its own, which chooses it`(name: String) throws {
+    #expect(SystemMetric.names.count { $0 == name } == 1)
+    #expect(try SystemMetric(parsing: name).name.text == name)
+  }
+}
+
 @Suite struct SystemMetricFileTests {
   private func tree(_ files: [String: String]) throws -> TemporaryDirectory {
     let tree = try TemporaryDirectory()
@@ -120,7 +128,7 @@ import WireFormats
     ])
   func `reads a value`(name: String, file: String, text: String, value: Double) throws {
     let tree = try tree([file: text])
-    #expect(try ProcRoot(tree.path).value(of: SystemMetric(parsing: name)) == value)
+    #expect(try SystemMetric(parsing: name).value(in: SystemFiles(procfs: ProcRoot(tree.path))) == value)
   }
 
   @Test(
@@ -135,7 +143,7 @@ import WireFormats
   func `makes no value of a file that is damaged or missing`(name: String, file: String, text: String) throws
   {
     let tree = try tree([file: text])
-    #expect(throws: CustomMetricError.self) { try ProcRoot(tree.path).value(of: SystemMetric(parsing: name)) }
+    #expect(throws: CustomMetricError.self) { try SystemMetric(parsing: name).value(in: SystemFiles(procfs: ProcRoot(tree.path))) }
   }
 
   @Test func `takes the hottest sensor that can be read`() throws {
@@ -143,15 +151,16 @@ import WireFormats
       "thermal_zone0/temp": "41250\n", "thermal_zone1/temp": "garbage", "thermal_zone7/temp": "-5000\n",
     ])
     let metric = try SystemMetric(parsing: "temperature")
-    #expect(try ProcRoot().value(of: metric, sensors: tree.path) == 41.3)
+    #expect(try metric.value(in: SystemFiles(procfs: ProcRoot(), thermalZones: tree.path)) == 41.3)
     #expect(throws: CustomMetricError.noSensor(metric.name)) {
-      try ProcRoot().value(of: metric, sensors: tree.path + "/thermal_zone0")
+      try metric.value(
+        in: SystemFiles(procfs: ProcRoot(), thermalZones: tree.path + "/thermal_zone0"))
     }
   }
 
   @Test(arguments: ["memory_usage", "load_1m", "open_files", "disk_usage", "uptime", "process_count"])
   func `reads this machine`(name: String) throws {
-    let value = try #require(try ProcRoot().value(of: SystemMetric(parsing: name)))
+    let value = try #require(try SystemMetric(parsing: name).value(in: SystemFiles(procfs: ProcRoot())))
     #expect(value >= 0)
     if name == "memory_usage" || name == "disk_usage" { #expect((0...100).contains(value)) }
     if name == "process_count" || name == "open_files" || name == "uptime" { #expect(value >= 1) }
@@ -159,7 +168,7 @@ import WireFormats
 
   @Test func `says of a directory that isn't there that it isn't`() throws {
     let metric = try SystemMetric(parsing: "disk_usage:/no/such/directory")
-    let error = try #require(throws: CustomMetricError.self) { try ProcRoot().value(of: metric) }
+    let error = try #require(throws: CustomMetricError.self) { try metric.value(in: SystemFiles(procfs: ProcRoot())) }
     #expect(
       error.description
         == "disk_usage_no_such_directory: /no/such/directory: No such file or directory (errno 2)")

@@ -8,7 +8,7 @@ package import Platform
 /// publishes over MQTT where nothing else is asked for: Device Defender's own topics take nothing else.
 package struct Agent: ~Copyable {
   private var handler: PublishMetricsHandler
-  private let publisher: MQTTPublisher?
+  private let publisher: any Publisher
   private let manager: ServiceManager?
   private let description: String
   private let once: Bool
@@ -19,23 +19,22 @@ package struct Agent: ~Copyable {
   package init(_ environment: Environment, time: any TimeKeeper, log: Log, once: Bool) throws {
     var environment = environment
     if environment.value("DEFENDER_TRANSPORT") == nil {
-      environment = environment.with(["DEFENDER_TRANSPORT": Transport.mqtt.rawValue])
+      environment = environment.with(["DEFENDER_TRANSPORT": Transport.mqtt.name])
     }
     var configuration = try Configuration(environment)
     // The Python agent doesn't publish its first sample either. Who wants one report gets it, without deltas.
     configuration.beginsWithBaseline = !once
-    let publisher = try makePublisher(configuration, environment, time: time, log: log)
-    self.publisher = publisher as? MQTTPublisher
+    publisher = try configuration.publisher(environment, time: time, log: log)
     manager = ServiceManager(environment)
-    var pacer: any TimeKeeper = manager.flatMap { WatchedTime(time, reportingTo: $0) } ?? time
-    if let mqtt = self.publisher { pacer = KeepAliveTime(pacer, keepingAlive: mqtt) }
+    let watched: any TimeKeeper = manager.flatMap { WatchedTime(time, reportingTo: $0) } ?? time
     description =
       "reports about \(configuration.thingName ?? "no thing in particular") every "
-      + "\(configuration.interval.inSeconds) s over \(publisher.transport)"
+      + "\(configuration.interval.inSeconds) s over \(configuration.transport.name)"
     self.once = once
     shutdown = time.shutdownSignal
     self.log = log
-    handler = PublishMetricsHandler(configuration, publisher: publisher, time: pacer, log: log)
+    handler = PublishMetricsHandler(
+      configuration, publisher: publisher, time: publisher.pacing(watched), log: log)
   }
 
   /// Reports until the process is asked to stop; false where one was asked for and nothing was published.
@@ -44,7 +43,7 @@ package struct Agent: ~Copyable {
     manager?.ready(status: description)
     defer {
       manager?.stopping()
-      publisher?.disconnect()
+      publisher.disconnect()
     }
     // The last moment that can be told: nobody waits for an answer.
     let context = try Context(requestID: "agent", deadline: WallTime(nanosecondsSinceEpoch: .max))

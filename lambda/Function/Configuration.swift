@@ -1,12 +1,6 @@
 package import AWSClient
 package import DeviceDefender
-package import HTTPClient
 package import Platform
-
-/// How reports leave.
-package enum Transport: String, CaseIterable, Sendable {
-  case https, mqtt, greengrass
-}
 
 /// What moves the baseline of the deltas.
 package enum Acknowledgement: String, CaseIterable, Sendable {
@@ -44,12 +38,8 @@ package struct Configuration: Sendable {
   package var confirmationTime = Duration.seconds(10)
   /// How long one publish may take at most, with everything that is tried again.
   package var publishTimeout = Duration.seconds(10)
-  /// Nil only where the transport needs none; so the next two.
-  package var region: String?
-  package var endpoint: AWSClient.Endpoint?
-  package var mqtt: MQTTConfiguration?
-  /// The certificate that speaks for the device over `https`; nil where requests are signed.
-  package var identity: ClientIdentity?
+  /// What the transport's publisher is made of; nil where it needs nothing, or mistakes were noted.
+  package var transportConfiguration: (any TransportConfiguration)?
 
   /// How long an interval may be, in seconds: a millisecond to a week.
   package static let intervalRange = 0.001...604_800.0
@@ -65,12 +55,7 @@ package struct Configuration: Sendable {
   /// variable.
   package init(_ environment: Environment, noting mistakes: inout [ConfigurationError.Mistake]) {
     var reader = ConfigurationReader(environment)
-    transport = reader.choice("DEFENDER_TRANSPORT", byRawValue: Transport.self) ?? transport
-    if transport == .https {
-      identity = reader.publishingIdentity()
-      if identity == nil { region = reader.region() }
-      endpoint = reader.endpoint(region: region)
-    }
+    transport = reader.transport() ?? transport
     topicTemplate = reader.topicTemplate()
     thingName = reader.thingName(isRequired: topicTemplate.namesThing)
     minimumInterval = reader.seconds("DEFENDER_MINIMUM_INTERVAL_SECONDS") ?? minimumInterval
@@ -87,15 +72,13 @@ package struct Configuration: Sendable {
     acknowledgement =
       reader.choice("DEFENDER_ACKNOWLEDGE", byRawValue: Acknowledgement.self) ?? acknowledgement
     confirmationTime = reader.confirmationTime() ?? confirmationTime
-    if transport == .mqtt {
-      mqtt = reader.mqtt(thing: thingName, interval: max(interval, minimumInterval))
-      if mqtt?.broker.scheme == .wss { region = reader.region() }
-      // Connecting anew is part of it: name, TLS, WebSocket, MQTT, each a round trip or two.
-      publishTimeout = .seconds(30)
-    }
-    if acknowledgement == .accepted, transport == .https {
+    publishTimeout = transport.publishTimeout
+    transportConfiguration = transport.configuration(&reader, self)
+    if acknowledgement == .accepted, !transport.takesReservedTopics {
+      let others = Transport.all.filter(\.takesReservedTopics).map(\.name).joined(separator: " and ")
       reader.note(
-        "DEFENDER_ACKNOWLEDGE", "is 'accepted', which is heard over mqtt only; DEFENDER_TRANSPORT is https")
+        "DEFENDER_ACKNOWLEDGE",
+        "is 'accepted', which is heard over \(others) only; DEFENDER_TRANSPORT is \(transport.name)")
     }
     mistakes += reader.mistakes
   }

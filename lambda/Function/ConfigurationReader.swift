@@ -18,6 +18,15 @@ package struct ConfigurationError: Error, Equatable, Sendable, CustomStringConve
 
   package let mistakes: [Mistake]
 
+  init(mistakes: [Mistake]) {
+    self.mistakes = mistakes
+  }
+
+  /// One mistake.
+  init(of variable: String, _ problem: String) {
+    mistakes = [Mistake(variable: variable, problem: problem)]
+  }
+
   package var description: String {
     mistakes.map { "\($0.variable) \($0.problem)" }.joined(separator: "; ")
   }
@@ -195,37 +204,6 @@ struct ConfigurationReader {
       return try ClientIdentity(environment)
     } catch {
       note("DEFENDER_CERTIFICATE_FILE", "or its key can't be used: \(error)")
-      return nil
-    }
-  }
-
-  /// The certificate to publish with over HTTPS; nil where requests are signed.
-  ///
-  /// With a role alias, the certificate is what credentials are asked for with, and the requests are signed with those.
-  mutating func publishingIdentity() -> ClientIdentity? {
-    guard environment.value("DEFENDER_ROLE_ALIAS") == nil, let identity = identity() else { return nil }
-    if environment.value("AWS_ENDPOINT_URL_IOT_DATA_PLANE", "AWS_ENDPOINT_URL") == nil {
-      note(
-        "AWS_ENDPOINT_URL_IOT_DATA_PLANE",
-        "isn't set; publishing with a certificate takes the account's own endpoint, such as "
-          + "https://abc-ats.iot.eu-central-1.amazonaws.com:8443")
-    }
-    return identity
-  }
-
-  /// The endpoint to publish to; nil where a mistake was noted.
-  mutating func endpoint(region: String?) -> AWSClient.Endpoint? {
-    do throws(EndpointError) {
-      return try AWSClient.Endpoint(environment, region: region)
-    } catch {
-      switch error {
-      case .noRegion, .malformedRegion: break  // `region()` has noted it, with the variable.
-      case .malformedURL(let variable, let reason): note(variable, "can't be used: \(reason)")
-      case .hasQuery(let variable):
-        note(variable, "has a '?' in it; an endpoint is a scheme, a host and a path")
-      case .malformedFlag(let variable, let value):
-        note(variable, "is '\(value)'; allowed are true and false")
-      }
       return nil
     }
   }

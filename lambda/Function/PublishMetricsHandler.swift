@@ -123,7 +123,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     warn(about: work)
     let isFirstSampleKept = configuration.beginsWithBaseline && baseline == nil && !work.isDryRun
     if isFirstSampleKept { baseline = Baseline(collector.snapshot()) }
-    var summary = InvocationSummary(topic: work.topic.name, transport: publisher.transport)
+    var summary = InvocationSummary(topic: work.topic.name, transport: configuration.transport.name)
     let end = deadline.advanced(by: .zero - Self.answerMargin)
     let first = firstReport(of: work, before: end, afterInterval: isFirstSampleKept)
     var schedule = ReportSchedule(interval: work.interval, first: first)
@@ -310,13 +310,13 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
           + "Defender throttles below 300 s. DEFENDER_MINIMUM_INTERVAL_SECONDS lowers the floor for other topics."
       )
     }
-    if publisher.transport == "https", work.topic.isDeviceDefenders, !hasWarnedOfReservedTopic,
+    if !configuration.transport.takesReservedTopics, work.topic.isDeviceDefenders, !hasWarnedOfReservedTopic,
       !work.isDryRun
     {
       hasWarnedOfReservedTopic = true
       log.warn(
         "AWS documents that Device Defender's reserved topics accept MQTT publishes only, and this transport is "
-          + "https. Set DEFENDER_TRANSPORT to mqtt, or DEFENDER_TOPIC to a topic of your own, such as "
+          + "\(configuration.transport.name). Set DEFENDER_TRANSPORT to mqtt, or DEFENDER_TOPIC to a topic of your own, such as "
           + "'defender/{thing}/{format}'."
       )
     }

@@ -1,10 +1,7 @@
 package import HTTPClient
 package import Platform
 
-/// The first source that is configured.
-///
-/// In this order: the environment; the AWS IoT role alias of a device certificate; a profile of the shared files; web
-/// identity; a container; EC2. A source that is configured and fails ends the search.
+/// The first source that is configured; one that is configured and fails ends the search.
 package final class CredentialChain: CredentialSource {
   package let name = "the credential chain"
   private let sources: [any CredentialSource]
@@ -18,8 +15,11 @@ package final class CredentialChain: CredentialSource {
   package convenience init(_ context: CredentialContext) {
     let profile = ProfileCredentials(context)
     self.init([
-      EnvironmentCredentials(context.environment), IoTRoleAliasCredentials(context), profile,
-      WebIdentityCredentials(context), ContainerCredentials(context),
+      EnvironmentCredentials(context.environment),
+      IoTRoleAliasCredentials(context),
+      profile,
+      WebIdentityCredentials(context),
+      ContainerCredentials(context),
       InstanceMetadataCredentials(context, profile: profile.settings),
     ])
   }

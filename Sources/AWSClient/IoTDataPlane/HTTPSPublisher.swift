@@ -15,7 +15,6 @@ package final class HTTPSPublisher: Publisher {
   /// The least time for which another attempt is worth its while: a connection and an answer over a slow network.
   package static let shortestRetry: Duration = .milliseconds(500)
 
-  package let transport = "https"
   private let endpoint: Endpoint
   /// Nil where a client certificate speaks for us.
   private let credentials: (any CredentialSource)?

@@ -8,13 +8,21 @@ package enum QualityOfService: UInt8, Sendable {
 
 /// A way for a message to reach AWS IoT; one implementation for each transport.
 package protocol Publisher: AnyObject {
-  /// `https`, `mqtt` or `greengrass`.
-  var transport: String { get }
-
   /// Publishes `payload` and returns when the other side has acknowledged it; gives up at `deadline`.
   func publish(
     _ payload: [UInt8], to topic: Topic, qos: QualityOfService, until deadline: BootTime
   ) throws(PublishError) -> PublishReceipt
+
+  /// A clock to sleep on between messages, which does meanwhile what keeps the connection; `time` where that is nothing.
+  func pacing(_ time: any TimeKeeper) -> any TimeKeeper
+
+  /// Lets a connection go that there may be; the next message makes another.
+  func disconnect()
+}
+
+extension Publisher {
+  package func pacing(_ time: any TimeKeeper) -> any TimeKeeper { time }
+  package func disconnect() {}
 }
 
 /// What the other side said when it took a message.

@@ -1,5 +1,3 @@
-package import Platform
-
 /// Why a custom metric isn't in the report, or can't be configured.
 package enum CustomMetricError: Error, Equatable, Sendable, CustomStringConvertible {
   case name(String)
@@ -14,7 +12,6 @@ package enum CustomMetricError: Error, Equatable, Sendable, CustomStringConverti
   case twice(CustomMetricName)
   case unreadable(CustomMetricName, CollectionError)
   case noSensor(CustomMetricName)
-  case unavailable(CustomMetricName, path: String, Errno)
 
   package var description: String {
     switch self {
@@ -37,7 +34,6 @@ package enum CustomMetricError: Error, Equatable, Sendable, CustomStringConverti
     case .twice(let name): "'\(name)' is there twice; give one of them another name, as in \(name)_2=…"
     case .unreadable(let name, let error): "\(name): \(error)"
     case .noSensor(let name): "\(name): this machine has no sensor for it"
-    case .unavailable(let name, let path, let errno): "\(name): \(path): \(errno)"
     }
   }
 }

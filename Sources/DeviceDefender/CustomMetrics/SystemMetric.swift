@@ -1,56 +1,48 @@
 /// A custom metric that is read from this system, chosen by `DEFENDER_CUSTOM_METRICS`.
-package struct SystemMetric: Equatable, Sendable {
-  package enum Source: Equatable, Sendable {
-    /// How busy the processors were since the last report, in percent.
-    case cpuUsage
-    /// How much of the memory can't be had without swapping, in percent.
-    case memoryUsage
-    /// The average number of processes that run or want to, over 1, 5 or 15 minutes.
-    case load(column: Int)
-    /// How many files are open in the whole system.
-    case openFiles
-    /// How much of the file system that a directory is in is used, in percent, as df(1) counts.
-    case diskUsage(directory: String)
-    /// Seconds since boot.
-    case uptime
-    /// How many processes there are.
-    case processCount
-    /// The temperature of the hottest thermal zone, in degrees Celsius.
-    case temperature
-  }
-
-  package let name: CustomMetricName
-  package let source: Source
-
-  private static let sources: [(name: String, source: Source)] = [
-    ("cpu_usage", .cpuUsage), ("memory_usage", .memoryUsage), ("load_1m", .load(column: 0)),
-    ("load_5m", .load(column: 1)), ("load_15m", .load(column: 2)), ("open_files", .openFiles),
-    ("disk_usage", .diskUsage(directory: "/")), ("uptime", .uptime), ("process_count", .processCount),
-    ("temperature", .temperature),
+package struct SystemMetric: Sendable {
+  /// What can be measured, as the help lists it: a line here, and a file in `SystemMetrics`.
+  package static let kinds: [Kind] = [
+    .cpuUsage,
+    .memoryUsage,
+    .load1m,
+    .load5m,
+    .load15m,
+    .openFiles,
+    .diskUsage,
+    .uptime,
+    .processCount,
+    .temperature,
   ]
 
+  /// What it is called in a report.
+  package let name: CustomMetricName
+  let kind: Kind
+  /// What it is about, where its kind is about a directory.
+  let directory: String
+
   /// The names that ``init(parsing:)`` knows.
-  package static var names: [String] { sources.map(\.name) }
+  package static var names: [String] { kinds.map(\.name) }
 
   /// Reads one choice: `cpu_usage`, `disk_usage:/var`, or under another name `root_disk=disk_usage:/`.
   ///
-  /// The metric has the name of its source, and for a directory what that is called, `disk_usage_var`; the other name is
+  /// The metric has the name of its kind, and for a directory what that is called, `disk_usage_var`; the other name is
   /// for an account where the metric is defined under one of its own.
   package init(parsing text: String) throws(CustomMetricError) {
     let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
     let choice = parts.count == 2 ? parts[1] : text
     let words = choice.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-    guard let known = Self.sources.first(where: { $0.name == words[0] }) else { throw .unknown(choice) }
-    var source = known.source
-    var name = known.name
+    guard let kind = Self.kinds.first(where: { $0.name == words[0] }) else { throw .unknown(choice) }
+    var name = kind.name
+    var directory = "/"
     if words.count == 2 {
-      guard case .diskUsage = source else { throw .needlessArgument(words[0]) }
+      guard kind.takesDirectory else { throw .needlessArgument(words[0]) }
       guard !words[1].isEmpty else { throw .missingArgument(words[0]) }
       guard words[1].hasPrefix("/") else { throw .relativePath(words[1]) }
-      source = .diskUsage(directory: words[1])
-      name = Self.name(known.name, of: words[1])
+      directory = words[1]
+      name = Self.name(kind.name, of: directory)
     }
-    self.source = source
+    self.kind = kind
+    self.directory = directory
     self.name = try CustomMetricName(validating: parts.count == 2 ? parts[0] : name)
   }
 
@@ -66,10 +58,36 @@ package struct SystemMetric: Equatable, Sendable {
   }
 
   /// `disk_usage_var_lib` for `/var/lib`, and `disk_usage` for `/`.
-  private static func name(_ source: String, of directory: String) -> String {
+  private static func name(_ kind: String, of directory: String) -> String {
     let words = directory.split { character in
       !(character.isASCII && (character.isLetter || character.isNumber || "_-".contains(character)))
     }
-    return ([Substring(source)] + words).joined(separator: "_")
+    return ([Substring(kind)] + words).joined(separator: "_")
+  }
+}
+
+extension SystemMetric {
+  /// Something of this system that can be told as a number.
+  package struct Kind: Sendable {
+    package let name: String
+    /// What the number is, with its unit: a line of the help.
+    package let summary: String
+    /// Whether a choice may name a directory, `disk_usage:/var`.
+    let takesDirectory: Bool
+    let reading: Reading
+
+    init(_ name: String, _ summary: String, takesDirectory: Bool = false, _ reading: Reading) {
+      self.name = name
+      self.summary = summary
+      self.takesDirectory = takesDirectory
+      self.reading = reading
+    }
+  }
+
+  enum Reading: Sendable {
+    /// Read for each report; nil where this machine has no sensor for it.
+    case now(@Sendable (SystemFiles) throws(CollectionError) -> Double?)
+    /// How busy the processors were between two reports; their times are a part of the baseline.
+    case processorTimes
   }
 }

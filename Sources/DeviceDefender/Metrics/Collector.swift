@@ -117,7 +117,7 @@ package struct Collector: ~Copyable {
     var names: Set<CustomMetricName> = []
     for metric in systemMetrics {
       names.insert(metric.name)
-      if metric.source == .cpuUsage {
+      if case .processorTimes = metric.kind.reading {
         snapshot.processorMetrics.append(metric.name)
         snapshot.processorTimes = block { collector throws(CollectionError) in
           try collector.procfs.processorTimes()
@@ -125,7 +125,7 @@ package struct Collector: ~Copyable {
         continue
       }
       do throws(CustomMetricError) {
-        guard let value = try procfs.value(of: metric) else { continue }
+        guard let value = try metric.value(in: SystemFiles(procfs: procfs)) else { continue }
         snapshot.customMetrics.append(CustomMetric(name: metric.name, value: .number(value)))
       } catch .noSensor(let name) {
         if withoutSensor.insert(name).inserted { log.warn("\(CustomMetricError.noSensor(name)); left out") }

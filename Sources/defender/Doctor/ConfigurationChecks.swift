@@ -40,7 +40,7 @@ extension Doctor {
     note(
       "configuration", .ok,
       "\(configuration.format.rawValue) reports, every \(span(configuration.effectiveInterval)), over "
-        + "\(configuration.transport.rawValue) to '\(topic)'")
+        + "\(configuration.transport.name) to '\(topic)'")
   }
 
   mutating func checkThingName() {
@@ -67,19 +67,19 @@ extension Doctor {
       note("transport", .skipped, "the topic can't be used; see the configuration")
       return
     }
-    let transport = configuration.transport.rawValue
+    let transport = configuration.transport.name
     guard topic.isDeviceDefenders else {
       note(
         "transport", .ok, "\(transport), to a topic of your own: an IoT rule has to take the reports from it")
       return
     }
-    guard configuration.transport == .https else {
+    guard !configuration.transport.takesReservedTopics else {
       note("transport", .ok, "\(transport), to Device Defender's own topic")
       return
     }
     note(
       "transport", .warning,
-      "https, and AWS documents that Device Defender's own topic '\(topic)' accepts MQTT publishes only",
+      "\(transport), and AWS documents that Device Defender's own topic '\(topic)' accepts MQTT publishes only",
       advice: "Set DEFENDER_TRANSPORT to mqtt, or DEFENDER_TOPIC to a topic of your own, such as "
         + "'defender/{thing}/{format}'.")
   }

@@ -33,8 +33,8 @@ private struct Destination {
   init?(_ configuration: Configuration, _ environment: Environment) {
     if let mqtt = configuration.mqtt {
       self.init(mqtt, environment)
-    } else if let endpoint = configuration.endpoint {
-      self.init(endpoint, configuration.identity, environment)
+    } else if let https = configuration.https, let endpoint = https.endpoint {
+      self.init(endpoint, https.identity, environment)
     } else {
       return nil
     }
@@ -48,11 +48,10 @@ extension Doctor {
   /// Checks name, connection and TLS; returns whether there is a connection to be had.
   mutating func checkConnection() -> Bool {
     guard let destination = Destination(configuration, environment) else {
-      let reason =
-        configuration.transport == .greengrass
-        ? "the nucleus has the connection to AWS IoT" : "the configuration names no endpoint"
+      let isOurs = configuration.transport == .https || configuration.transport == .mqtt
+      let reason = isOurs ? "the configuration names no endpoint" : "\(carrier) has the connection to AWS IoT"
       for check in ["DNS", "TCP", "TLS"] { note(check, .skipped, reason) }
-      return nucleus != nil && configuration.transport == .greengrass
+      return configuration.transport == .greengrass ? nucleus != nil : !isOurs
     }
     let trial = ConnectionTrial(
       to: destination.url, destination.configuration, timeout: options.stepTimeout)

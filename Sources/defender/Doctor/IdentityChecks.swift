@@ -7,18 +7,18 @@ extension Doctor {
   /// Checks who we are to AWS; returns whether that is known.
   mutating func checkWhoWeAre() -> Bool {
     switch configuration.transport {
-    case .greengrass:
-      note("credentials", .skipped, "none are needed: the nucleus publishes with the core's certificate")
-      return true
     case .mqtt where configuration.mqtt?.broker.scheme == .mqtt:
       note("credentials", .skipped, "none are needed for a broker on this machine")
       return true
     case .mqtt where configuration.mqtt?.broker.scheme == .mqtts:
       return checkCertificate(configuration.mqtt?.identity)
-    case .https where configuration.identity != nil:
-      return checkCertificate(configuration.identity)
+    case .https where configuration.https?.identity != nil:
+      return checkCertificate(configuration.https?.identity)
     case .mqtt, .https:
       return checkCredentials()
+    default:
+      note("credentials", .skipped, "none of ours are needed: \(carrier) has its own")
+      return true
     }
   }
 

@@ -10,11 +10,11 @@ extension Doctor {
     switch configuration.transport {
     case .https: checkDataPlane()
     case .mqtt: checkBroker()
-    case .greengrass:
-      note("clock", .skipped, "the nucleus tells no time")
+    default:
+      note("clock", .skipped, "\(carrier) tells no time")
       note(
         "delivery", .skipped,
-        "the nucleus takes messages also while it has no connection: whether it has one is in its own log")
+        "\(carrier) takes messages also while it has no connection: whether it has one is in its own log")
     }
     checkPublish()
   }
@@ -28,33 +28,34 @@ extension Doctor {
   private var serviceCheck: String {
     switch configuration.transport {
     case .mqtt: "MQTT"
-    case .greengrass: "delivery"
-    case .https: configuration.identity == nil ? "signature" : "authorization"
+    case .https: configuration.https?.identity == nil ? "signature" : "authorization"
+    default: "delivery"
     }
+  }
+
+  /// Who has the connection, with a transport that has none of its own.
+  var carrier: String {
+    configuration.transport == .greengrass ? "the nucleus" : configuration.transport.name
   }
 
   /// Whether requests have to be signed, and nobody says for which region.
   var lacksRegion: Bool {
-    let isSigned =
-      switch configuration.transport {
-      case .https: configuration.identity == nil
-      case .mqtt: configuration.mqtt?.broker.scheme == .wss
-      case .greengrass: false
-      }
-    return isSigned && configuration.region == nil
+    if let https = configuration.https { return https.identity == nil && https.region == nil }
+    if let mqtt = configuration.mqtt { return mqtt.broker.scheme == .wss && mqtt.region == nil }
+    return false
   }
 
   // MARK: HTTPS
 
   /// Asks for the thing's shadow: a request that changes nothing, whose answer tells the time and whether we are known.
   private mutating func checkDataPlane() {
-    guard let endpoint = configuration.endpoint else { return }
+    guard let https = configuration.https, let endpoint = https.endpoint else { return }
     let thing = percentEncoding((configuration.thingName ?? "device-defender-doctor").utf8)
     var probe = DataPlaneProbe(
-      url: endpoint.url("/things/\(thing)/shadow"), region: configuration.region, time: time)
+      url: endpoint.url("/things/\(thing)/shadow"), region: https.region, time: time)
     do {
       let response = try probe.response(
-        CurlExchange.Configuration(environment, endpoint: endpoint, identity: configuration.identity),
+        CurlExchange.Configuration(environment, endpoint: endpoint, identity: https.identity),
         try CredentialChain(environment, time: time, log: notes.log), timeout: options.stepTimeout)
       noteClock(probe.skew, response)
       noteVerdict(response)
@@ -79,7 +80,7 @@ extension Doctor {
 
   private mutating func noteVerdict(_ response: HTTPResponse) {
     let error = ServiceError(response)
-    let isByCertificate = configuration.identity != nil
+    let isByCertificate = configuration.https?.identity != nil
     // The thing needs to have no shadow, and AWS gives that a code.
     let isAnswered = response.isSuccess || response.status == 404 && error.code != nil
     switch (response.status, error.identityProblem) {
@@ -109,7 +110,7 @@ extension Doctor {
   private mutating func checkBroker() {
     note("clock", .skipped, "MQTT tells no time; TLS took it for good")
     do {
-      let publisher = try makePublisher(configuration, environment, time: time, log: notes.log)
+      let publisher = try configuration.publisher(environment, time: time, log: notes.log)
       guard let mqtt = publisher as? MQTTPublisher else { return }
       defer { mqtt.disconnect() }
       try connect(mqtt)
@@ -147,7 +148,7 @@ extension Doctor {
     }
     do {
       let publisher = try publisher()
-      defer { (publisher as? MQTTPublisher)?.disconnect() }
+      defer { publisher.disconnect() }
       let payload = Array(#"{"message":"device-defender-swift: defender doctor"}"#.utf8)
       let receipt = try publisher.publish(payload, to: topic, qos: .atLeastOnce, until: deadline)
       note("publish", .ok, "a message to '\(topic)' was taken: \(receipt)")
@@ -163,7 +164,7 @@ extension Doctor {
     if configuration.transport == .greengrass, let nucleus {
       return GreengrassPublisher(nucleus, time: time, log: notes.log)
     }
-    return try makePublisher(configuration, environment, time: time, log: notes.log)
+    return try configuration.publisher(environment, time: time, log: notes.log)
   }
 }
 

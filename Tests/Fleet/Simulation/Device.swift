@@ -96,9 +96,10 @@ package struct Device: Sendable {
     if deadline == nil { lastReportID = UInt64(wallTime(now).secondsSinceEpoch) }
     let deadline = deadline ?? now.advanced(by: settings.publishTimeout)
     self.deadline = deadline
-    switch settings.transport {
-    case .mqtt: publishOverMQTT(at: now, until: deadline, settings, &service, note)
-    case .https, .greengrass: publishOverHTTPS(at: now, until: deadline, settings, &service, note)
+    if settings.transport == .mqtt {
+      publishOverMQTT(at: now, until: deadline, settings, &service, note)
+    } else {
+      publishOverHTTPS(at: now, until: deadline, settings, &service, note)
     }
   }
 

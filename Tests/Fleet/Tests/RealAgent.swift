@@ -90,7 +90,7 @@ final class RealAgent {
     var configuration = try Configuration(
       Environment([
         "AWS_IOT_THING_NAME": name, "PROCFS_PATH": procfs.path, "AWS_REGION": "eu-central-1",
-        "DEFENDER_TRANSPORT": transport.rawValue, "DEFENDER_MQTT_ENDPOINT": "mqtt://127.0.0.1",
+        "DEFENDER_TRANSPORT": transport.name, "DEFENDER_MQTT_ENDPOINT": "mqtt://127.0.0.1",
         "DEFENDER_STATE_DIRECTORY": "\(procfs.path)/state", "DEFENDER_JITTER": isSpread ? "1" : "0",
       ]))
     configuration.beginsWithBaseline = true

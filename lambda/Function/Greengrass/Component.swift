@@ -145,10 +145,8 @@ package struct Component: ~Copyable {
   private func plan(_ configuration: inout Configuration, _ variables: Environment) throws -> Plan {
     let time = ComponentTime(client, updates, shutdown)
     guard configuration.transport == .greengrass else {
-      let publisher = try makePublisher(configuration, variables, time: time, log: log)
-      let pacer: any TimeKeeper =
-        (publisher as? MQTTPublisher).map { KeepAliveTime(time, keepingAlive: $0) } ?? time
-      return Plan(configuration: configuration, publisher: publisher, time: pacer)
+      let publisher = try configuration.publisher(variables, time: time, log: log)
+      return Plan(configuration: configuration, publisher: publisher, time: publisher.pacing(time))
     }
     configuration.publishTimeout = max(Self.leastPublishTime, configuration.interval)
     if variables.value("DEFENDER_MAX_REPORT_BYTES") == nil {

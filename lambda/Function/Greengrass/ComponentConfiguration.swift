@@ -54,7 +54,7 @@ package struct ComponentConfiguration: Equatable, Sendable {
   /// All variables of the component: what it does unless told otherwise, `environment`, and over it this.
   package func variables(over environment: Environment) -> Environment {
     // The first report of a component isn't spread: nothing is waited for but the nucleus.
-    let defaults = ["DEFENDER_TRANSPORT": Transport.greengrass.rawValue, "DEFENDER_JITTER": "0"]
+    let defaults = ["DEFENDER_TRANSPORT": Transport.greengrass.name, "DEFENDER_JITTER": "0"]
     let given = environment.all.merging(variables) { _, new in new }
     return Environment(defaults.merging(given) { _, new in new })
   }

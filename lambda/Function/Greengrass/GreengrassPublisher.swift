@@ -3,6 +3,13 @@ package import GreengrassIPC
 package import Platform
 import WireFormats
 
+extension Transport {
+  /// The nucleus has the connection, and ``Component`` the publisher.
+  package static let greengrass = Transport(
+    name: "greengrass", takesReservedTopics: true, publishTimeout: .seconds(10),
+    configuration: { _, _ in nil })
+}
+
 /// Publishes through the Greengrass nucleus, and hears what Device Defender makes of the reports.
 ///
 /// The nucleus takes a message for its own MQTT connection and keeps it while that is down; it doesn't say what became
@@ -32,7 +39,6 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
   private static let stateTimeout = Duration.seconds(5)
   private static let endpoint = "the Greengrass nucleus"
 
-  package let transport = "greengrass"
   package var retries = RetryPolicy()
   private let client: IPCClient
   private let time: any TimeKeeper

@@ -1,18 +1,52 @@
-import AWSClient
+package import AWSClient
 package import HTTPClient
-import Platform
+package import Platform
 
-/// What the environment says about the MQTT transport.
-package struct MQTTConfiguration: Sendable {
+extension Transport {
+  // Connecting anew is part of a publish: name, TLS, WebSocket, MQTT, each a round trip or two.
+  package static let mqtt = Transport(
+    name: "mqtt", takesReservedTopics: true, publishTimeout: .seconds(30),
+    configuration: { reader, configuration in
+      reader.mqtt(
+        thing: configuration.thingName, interval: max(configuration.interval, configuration.minimumInterval))
+    })
+}
+
+/// What the environment says about the transport `mqtt`.
+package struct MQTTConfiguration: TransportConfiguration {
   package var broker: BrokerEndpoint
   /// The device's certificate; nil with a WebSocket, and with a broker on this machine that wants none.
   package var identity: ClientIdentity?
+  /// To sign a WebSocket for; nil with another connection, or where a mistake was noted.
+  package var region: String?
   package var settings: MQTTPublisher.Settings
+
+  package func publisher(_ environment: Environment, time: any TimeKeeper, log: Log) throws -> any Publisher {
+    var connection = CurlExchange.Configuration(environment)
+    connection.identity = identity
+    if let warning = identity?.warning { log.warn(warning) }
+    let connector: any BrokerConnector
+    if broker.scheme == .wss, let region {
+      connector = try WebSocketConnector(
+        broker, connection, region: region,
+        credentials: try CredentialChain(environment, time: time, log: log), time: time, log: log)
+    } else {
+      connector = TLSConnector(broker, connection, time: time)
+    }
+    return MQTTPublisher(connector, settings, time: time, log: log)
+  }
+}
+
+extension Configuration {
+  /// What was read for `mqtt`; nil with another transport.
+  package var mqtt: MQTTConfiguration? {
+    get { transportConfiguration as? MQTTConfiguration }
+    set { transportConfiguration = newValue }
+  }
 }
 
 extension ConfigurationReader {
-  /// The MQTT transport; nil where a mistake was noted.
-  mutating func mqtt(thing: String?, interval: Duration) -> MQTTConfiguration? {
+  fileprivate mutating func mqtt(thing: String?, interval: Duration) -> MQTTConfiguration? {
     let identity = identity()
     let broker = broker()
     let clientID = clientID(thing: thing)
@@ -29,7 +63,8 @@ extension ConfigurationReader {
     let settings = MQTTPublisher.Settings(
       clientID: clientID, keepAliveSeconds: UInt16(keepAlive ?? Self.keepAlive(interval: interval)),
       connection: connection ?? defaultConnection)
-    return MQTTConfiguration(broker: broker, identity: identity, settings: settings)
+    let region = broker.scheme == .wss ? region() : nil
+    return MQTTConfiguration(broker: broker, identity: identity, region: region, settings: settings)
   }
 
   /// A keep-alive that the reports themselves keep, where AWS IoT allows one that long: no ping wakes the device then.

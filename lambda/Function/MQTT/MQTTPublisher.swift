@@ -38,7 +38,6 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
   private static let rememberedAnswers = 16
   private static let subscriptionRetryInterval = Duration.seconds(3_600)
 
-  package let transport = "mqtt"
   private let connector: any BrokerConnector
   private let settings: Settings
   private let time: any TimeKeeper
@@ -139,6 +138,8 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
       return .unanswered
     }
   }
+
+  package func pacing(_ time: any TimeKeeper) -> any TimeKeeper { KeepAliveTime(time, keepingAlive: self) }
 
   /// Says goodbye to the broker; the next report connects again.
   package func disconnect() {

@@ -1,0 +1,16 @@
+extension SystemMetric.Kind {
+  /// Reads `thermal_zone*/temp`, thousandths of a degree (Documentation/ABI/testing/sysfs-class-thermal).
+  static let temperature = Self(
+    "temperature", "hottest thermal zone, in degrees Celsius",
+    .now { (files) throws(CollectionError) in
+      let root = ProcRoot(files.thermalZones)
+      var hottest: Int?
+      for number in 0..<256 {
+        // A zone that can't be read now, as some can't while they sleep, says nothing about the others.
+        guard let contents = try? root.firstBytes(of: "thermal_zone\(number)/temp", count: 32) else { continue }
+        let text = String(decoding: contents.prefix { $0 > 0x20 }, as: UTF8.self)
+        if let value = Int(text) { hottest = max(hottest ?? value, value) }
+      }
+      return hottest.map { (Double($0) / 100).rounded() / 10 }
+    })
+}
