@@ -1,5 +1,6 @@
 """`bootstrap` as a component of the fake nucleus, and AWS's own client against the same one."""
 import base64
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -335,43 +336,49 @@ class Reports(TestCase):
         return nucleus, machine
 
     def test_a_thousand_lose_nothing(self):
-        faults = ["drop-before", "none", "drop-after", "pings", "late", "refuse", "text-error", "garbage", "restart"]
-        for manner in MANNERS:
+        # Side by side: each is a minute of waiting.
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            outcomes = [(manner, pool.submit(self.lose_nothing, manner)) for manner in MANNERS]
+        for manner, outcome in outcomes:
             with self.subTest(manner):
-                nucleus, machine = self.machine(manner, {
-                    **FAST, "SampleIntervalSeconds": 0.02, "MinimumIntervalSeconds": 0.02, "PublishRetryCount": 0})
-                begin = machine.bytes
-                nucleus.do("start")
-                nucleus.next("publish")
-                started = nucleus.all("started")[0]["pid"]
-                memory = []
-                for number in range(1000):
-                    if number % 10 == 0:
-                        fault = faults[number // 10 % len(faults)]
-                        more = {"error": "UnauthorizedError"} if fault == "refuse" and number % 20 else {}
-                        nucleus.tell({"do": "fault", "operation": "PublishToIoTCore", "fault": fault, "seconds": 0.05,
-                                      "pings": 2000, **more})
-                    machine.move(number * 7 + 1)
-                    nucleus.next("publish")
-                    if number in (100, 999):
-                        memory.append(anonymous_kib(started))
-                # Until a report that was acknowledged has told the last of it.
-                while True:
-                    acknowledged = [e for e in nucleus.all("publish") if e["acknowledged"]]
-                    told = [report(e)["metrics"]["network_stats"] for e in acknowledged
-                            if "network_stats" in report(e)["metrics"]]
-                    if sum(stats["bytes_in"] for stats in told) >= machine.bytes - begin:
-                        break
-                    nucleus.next("publish")
-                self.assertEqual(sum(stats["bytes_in"] for stats in told), machine.bytes - begin)
-                self.assertEqual(sum(stats["bytes_out"] for stats in told), 2 * (machine.bytes - begin))
-                ids = [report(event)["header"]["report_id"] for event in nucleus.all("publish")]
-                self.assertEqual(ids, sorted(ids))
-                self.assertEqual(nucleus.all("exited"), [])
-                self.assertEqual(nucleus.all("malformed"), [])
-                self.assertLess(memory[1] - memory[0], 128, f"KiB of anonymous memory: {memory}")
-                print(f"{manner}: {len(ids)} reports, {len(acknowledged)} acknowledged, anonymous memory {memory} KiB, "
-                      f"{descriptors(started)} descriptors, {len(nucleus.log())} lines of log")
+                outcome.result()
+
+    def lose_nothing(self, manner):
+        faults = ["drop-before", "none", "drop-after", "pings", "late", "refuse", "text-error", "garbage", "restart"]
+        nucleus, machine = self.machine(manner, {
+            **FAST, "SampleIntervalSeconds": 0.02, "MinimumIntervalSeconds": 0.02, "PublishRetryCount": 0})
+        begin = machine.bytes
+        nucleus.do("start")
+        nucleus.next("publish")
+        started = nucleus.all("started")[0]["pid"]
+        memory = []
+        for number in range(1000):
+            if number % 10 == 0:
+                fault = faults[number // 10 % len(faults)]
+                more = {"error": "UnauthorizedError"} if fault == "refuse" and number % 20 else {}
+                nucleus.tell({"do": "fault", "operation": "PublishToIoTCore", "fault": fault, "seconds": 0.05,
+                              "pings": 2000, **more})
+            machine.move(number * 7 + 1)
+            nucleus.next("publish")
+            if number in (100, 999):
+                memory.append(anonymous_kib(started))
+        # Until a report that was acknowledged has told the last of it.
+        while True:
+            acknowledged = [e for e in nucleus.all("publish") if e["acknowledged"]]
+            told = [report(e)["metrics"]["network_stats"] for e in acknowledged
+                    if "network_stats" in report(e)["metrics"]]
+            if sum(stats["bytes_in"] for stats in told) >= machine.bytes - begin:
+                break
+            nucleus.next("publish")
+        self.assertEqual(sum(stats["bytes_in"] for stats in told), machine.bytes - begin)
+        self.assertEqual(sum(stats["bytes_out"] for stats in told), 2 * (machine.bytes - begin))
+        ids = [report(event)["header"]["report_id"] for event in nucleus.all("publish")]
+        self.assertEqual(ids, sorted(ids))
+        self.assertEqual(nucleus.all("exited"), [])
+        self.assertEqual(nucleus.all("malformed"), [])
+        self.assertLess(memory[1] - memory[0], 128, f"KiB of anonymous memory: {memory}")
+        print(f"{manner}: {len(ids)} reports, {len(acknowledged)} acknowledged, anonymous memory {memory} KiB, "
+              f"{descriptors(started)} descriptors, {len(nucleus.log())} lines of log")
 
     def test_fit_into_a_message_of_lite_to_the_entry(self):
         nucleus, machine = self.machine("lite", {**FAST, "MaximumListSize": 1000})
