@@ -32,10 +32,15 @@ public struct ByteBuffer: ~Copyable {
     }
   }
 
+  /// How many bytes were written so far.
+  @inlinable @inline(__always)
+  public var count: Int { size }
+
   /// Makes sure that `count` more bytes fit.
   @inlinable @inline(__always)
   mutating func reserve(_ count: Int) {
-    if capacity - size < count { grow(by: count) }
+    // Neither is negative, and the size is never the larger one.
+    if capacity &- size < count { grow(by: count) }
   }
 
   @usableFromInline @inline(never)
@@ -51,47 +56,7 @@ public struct ByteBuffer: ~Copyable {
   @inlinable @inline(__always)
   public mutating func append(_ byte: UInt8) {
     reserve(1)
-    unsafe base.storeBytes(of: byte, toByteOffset: size, as: UInt8.self)
-    size += 1
-  }
-
-  /// Appends the number as it is in memory once it has the byte order that the caller gave it.
-  @inlinable @inline(__always)
-  public mutating func append<Number: FixedWidthInteger & BitwiseCopyable>(bytesOf number: Number) {
-    reserve(MemoryLayout<Number>.size)
-    unsafe base.storeBytes(of: number, toByteOffset: size, as: Number.self)
-    size += MemoryLayout<Number>.size
-  }
-
-  @inlinable @inline(__always)
-  public mutating func append(_ text: ShortText) {
-    // All of it is copied, and what isn't text is written over.
-    reserve(ShortText.room)
-    unsafe base.storeBytes(of: text.bytes, toByteOffset: size, as: ShortText.Bytes.self)
-    size += text.count
-  }
-
-  /// Appends `"text"`.
-  @inlinable @inline(__always)
-  mutating func append(quoted text: ShortText) {
-    reserve(ShortText.room + 2)
-    unsafe base.storeBytes(of: UInt8(ascii: "\""), toByteOffset: size, as: UInt8.self)
-    unsafe base.storeBytes(of: text.bytes, toByteOffset: size + 1, as: ShortText.Bytes.self)
-    size += text.count + 2
-    unsafe base.storeBytes(of: UInt8(ascii: "\""), toByteOffset: size - 1, as: UInt8.self)
-  }
-
-  /// Appends `"text":`, after a comma where one `needsComma`.
-  @inlinable @inline(__always)
-  mutating func append(member text: ShortText, needsComma: Bool) {
-    reserve(ShortText.room + 4)
-    unsafe base.storeBytes(of: UInt8(ascii: ","), toByteOffset: size, as: UInt8.self)
-    size += needsComma ? 1 : 0
-    unsafe base.storeBytes(of: UInt8(ascii: "\""), toByteOffset: size, as: UInt8.self)
-    unsafe base.storeBytes(of: text.bytes, toByteOffset: size + 1, as: ShortText.Bytes.self)
-    size += text.count + 3
-    // `":` in the byte order of memory.
-    unsafe base.storeBytes(of: UInt16(0x3A22).littleEndian, toByteOffset: size - 2, as: UInt16.self)
+    put(byte)
   }
 
   @inlinable
@@ -108,45 +73,96 @@ public struct ByteBuffer: ~Copyable {
   /// Appends the digits of `value`.
   @inlinable @inline(__always)
   public mutating func append(decimal value: UInt64) {
-    if value < 10_000 {
-      reserve(4)
-      appendLeading(UInt32(truncatingIfNeeded: value))
+    if value < 100_000 {
+      append(fiveDecimal: UInt32(truncatingIfNeeded: value))
     } else {
       append(longDecimal: value)
     }
   }
 
+  /// Appends the digits of `value`, and a character after them.
+  @inlinable @inline(__always)
+  public mutating func append(decimal value: UInt8, then character: Unicode.Scalar) {
+    reserve(4)
+    let digits = DecimalDigits(UInt32(value))
+    // There are three at most, so that the fourth place is the character's.
+    let mark = UInt32(UInt8(ascii: character)) << UInt32(truncatingIfNeeded: 8 &* digits.count)
+    put((UInt32(littleEndian: digits.leading) | mark).littleEndian)
+    size &-= 3 &- digits.count
+  }
+
+  @inlinable @inline(__always)
+  mutating func append(fiveDecimal value: UInt32) {
+    reserve(5)
+    let high = value / 10_000
+    if high == 0 {
+      putLeading(value)
+    } else {
+      put(UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: high))
+      putFour(value &- high &* 10_000)
+    }
+  }
+
   @inlinable
   mutating func append(longDecimal value: UInt64) {
-    reserve(20)
-    if value < 100_000_000 {
-      let small = UInt32(truncatingIfNeeded: value)
-      appendLeading(small / 10_000)
-      appendFour(small % 10_000)
-      return
-    }
     // Up to 20 digits: the last 16 in fours, after what is before them.
     let eight = UInt64(100_000_000)
-    append(decimal: value / eight)
     let rest = UInt32(truncatingIfNeeded: value % eight)
-    reserve(8)
-    appendFour(rest / 10_000)
-    appendFour(rest % 10_000)
+    if value < eight {
+      reserve(8)
+      putLeading(rest / 10_000)
+    } else {
+      append(decimal: value / eight)
+      reserve(8)
+      putFour(rest / 10_000)
+    }
+    putFour(rest % 10_000)
+  }
+}
+
+/// What writes in room that is there: the caller reserves it, once for all that it puts.
+extension ByteBuffer {
+  /// Puts the number as it is in memory once it has the byte order that the caller gave it.
+  @inlinable @inline(__always)
+  mutating func put<Number: FixedWidthInteger & BitwiseCopyable>(_ number: Number) {
+    unsafe base.storeBytes(of: number, toByteOffset: size, as: Number.self)
+    size &+= MemoryLayout<Number>.size
   }
 
-  /// Appends the one to four digits of a number below 10,000, in room that is there.
+  /// Puts the text; takes room for 32 bytes, for all of them are copied, and what isn't text is written over.
   @inlinable @inline(__always)
-  mutating func appendLeading(_ value: UInt32) {
+  mutating func put(_ text: ShortText) {
+    unsafe base.storeBytes(of: text.bytes, toByteOffset: size, as: ShortText.Bytes.self)
+    size &+= text.count
+  }
+
+  /// Puts the one to four digits of a number below 10,000; takes room for four.
+  @inlinable @inline(__always)
+  mutating func putLeading(_ value: UInt32) {
     let digits = DecimalDigits(value)
-    unsafe base.storeBytes(of: digits.leading, toByteOffset: size, as: UInt32.self)
-    size += digits.count
+    put(digits.leading)
+    size &-= 4 &- digits.count
   }
 
-  /// Appends four digits, zeros at the beginning included, in room that is there.
+  /// Puts four digits, zeros at the beginning included.
   @inlinable @inline(__always)
-  mutating func appendFour(_ value: UInt32) {
-    unsafe base.storeBytes(of: DecimalDigits(value).all, toByteOffset: size, as: UInt32.self)
-    size += 4
+  mutating func putFour(_ value: UInt32) { put(DecimalDigits(value).all) }
+
+  /// Writes over the byte at `index`, which is there.
+  @inlinable @inline(__always)
+  mutating func replace(at index: Int, with byte: UInt8) {
+    precondition(index >= 0 && index < size)
+    unsafe base.storeBytes(of: byte, toByteOffset: index, as: UInt8.self)
+  }
+
+  /// Makes room for a byte at `index`, which is there, and puts it in.
+  @usableFromInline
+  mutating func insert(_ byte: UInt8, at index: Int) {
+    precondition(index >= 0 && index < size)
+    reserve(1)
+    unsafe memmove(base + index + 1, base + index, size - index)
+    size += 1
+    replace(at: index, with: byte)
   }
 }
 

@@ -13,6 +13,9 @@ public struct CBORWriter: DocumentWriter, ~Copyable {
     case simpleOrFloat = 7
   }
 
+  /// The bytes of an initial byte and the longest argument.
+  @usableFromInline static let longestHead = 9
+
   /// A writer with room for `capacity` bytes before it has to grow.
   public init(capacity: Int = 256) {
     buffer = ByteBuffer(capacity: capacity)
@@ -34,8 +37,9 @@ public struct CBORWriter: DocumentWriter, ~Copyable {
 
   @inlinable @inline(__always)
   public mutating func key(_ name: ShortText) {
-    head(.textString, UInt64(truncatingIfNeeded: name.count))
-    buffer.append(name)
+    buffer.reserve(Self.longestHead + ShortText.room)
+    putHead(.textString, UInt64(truncatingIfNeeded: name.count))
+    buffer.put(name)
   }
 
   @inlinable
@@ -49,50 +53,61 @@ public struct CBORWriter: DocumentWriter, ~Copyable {
   public mutating func string(_ text: ShortText) { key(text) }
 
   @inlinable @inline(__always)
-  public mutating func string(plain text: Span<UInt8>) {
-    head(.textString, UInt64(truncatingIfNeeded: text.count))
-    buffer.append(text)
+  public mutating func string(plain write: (inout ByteBuffer) -> Void) {
+    // The head goes before the text, and says how long it is: one byte for nearly every one.
+    let start = buffer.count
+    buffer.append(0)
+    write(&buffer)
+    let count = buffer.count &- start &- 1
+    if count < 24 {
+      buffer.replace(at: start, with: initialByte(.textString, UInt8(truncatingIfNeeded: count)))
+    } else {
+      precondition(count <= 0xFF, "longer than 255 bytes")
+      buffer.replace(at: start, with: initialByte(.textString, 24))
+      buffer.insert(UInt8(truncatingIfNeeded: count), at: start + 1)
+    }
   }
 
   @inlinable @inline(__always)
   public mutating func integer(_ value: UInt64) { head(.unsignedInteger, value) }
 
   public mutating func number(_ value: Double) {
-    initialByte(.simpleOrFloat, 27)
-    buffer.append(bytesOf: value.bitPattern.bigEndian)
+    buffer.reserve(Self.longestHead)
+    buffer.put(initialByte(.simpleOrFloat, 27))
+    buffer.put(value.bitPattern.bigEndian)
   }
 
-  public mutating func boolean(_ value: Bool) { initialByte(.simpleOrFloat, value ? 21 : 20) }
+  public mutating func boolean(_ value: Bool) { buffer.append(initialByte(.simpleOrFloat, value ? 21 : 20)) }
 
   /// Writes the head of a data item: its type, and its argument in as few bytes as hold it (section 3).
   @inlinable @inline(__always)
   mutating func head(_ type: MajorType, _ argument: UInt64) {
+    buffer.reserve(Self.longestHead)
+    putHead(type, argument)
+  }
+
+  /// Writes a head in room that is there.
+  @inlinable @inline(__always)
+  mutating func putHead(_ type: MajorType, _ argument: UInt64) {
     if argument < 24 {
-      initialByte(type, UInt8(truncatingIfNeeded: argument))
-    } else {
-      longHead(type, argument)
-    }
-  }
-
-  @inlinable @inline(__always)
-  mutating func longHead(_ type: MajorType, _ argument: UInt64) {
-    if argument <= 0xFF {
-      initialByte(type, 24)
-      buffer.append(UInt8(truncatingIfNeeded: argument))
+      buffer.put(initialByte(type, UInt8(truncatingIfNeeded: argument)))
+    } else if argument <= 0xFF {
+      buffer.put(initialByte(type, 24))
+      buffer.put(UInt8(truncatingIfNeeded: argument))
     } else if argument <= 0xFFFF {
-      initialByte(type, 25)
-      buffer.append(bytesOf: UInt16(truncatingIfNeeded: argument).bigEndian)
+      buffer.put(initialByte(type, 25))
+      buffer.put(UInt16(truncatingIfNeeded: argument).bigEndian)
     } else if argument <= 0xFFFF_FFFF {
-      initialByte(type, 26)
-      buffer.append(bytesOf: UInt32(truncatingIfNeeded: argument).bigEndian)
+      buffer.put(initialByte(type, 26))
+      buffer.put(UInt32(truncatingIfNeeded: argument).bigEndian)
     } else {
-      initialByte(type, 27)
-      buffer.append(bytesOf: argument.bigEndian)
+      buffer.put(initialByte(type, 27))
+      buffer.put(argument.bigEndian)
     }
   }
 
   @inlinable @inline(__always)
-  mutating func initialByte(_ type: MajorType, _ additionalInformation: UInt8) {
-    buffer.append(type.rawValue << 5 | additionalInformation)
+  func initialByte(_ type: MajorType, _ additionalInformation: UInt8) -> UInt8 {
+    type.rawValue << 5 | additionalInformation
   }
 }

@@ -5,8 +5,8 @@
 ///
 /// Public, as are the two writers and what they are made of, although no product lets anybody import this module: of a
 /// protocol's methods the compiler copies only public ones into the modules that call them. Encoding a report takes 1.2
-/// (JSON) and 1.4 (CBOR) times as long as in plain C this way, 1.7 and 2.2 times where all is `package`
-/// (`Tests/Benchmarks`).
+/// (JSON) and 1.3 (CBOR) times as long as in plain C this way (`Tests/Benchmarks/run --only encoding`), and took half as
+/// long again where all was `package`.
 public protocol DocumentWriter: ~Copyable {
   var bytes: [UInt8] { get }
 
@@ -19,8 +19,8 @@ public protocol DocumentWriter: ~Copyable {
   mutating func endList()
   mutating func string(_ text: String)
   mutating func string(_ text: ShortText)
-  /// Writes text of which the caller knows that it is ASCII, and that JSON needs no escape in it.
-  mutating func string(plain text: Span<UInt8>)
+  /// Writes what `write` appends: at most 255 characters of ASCII, in which JSON needs no escape.
+  mutating func string(plain write: (inout ByteBuffer) -> Void)
   mutating func integer(_ value: UInt64)
   mutating func number(_ value: Double)
   mutating func boolean(_ value: Bool)

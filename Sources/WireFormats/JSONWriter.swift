@@ -30,7 +30,12 @@ public struct JSONWriter: DocumentWriter, ~Copyable {
 
   @inlinable @inline(__always)
   public mutating func key(_ name: ShortText) {
-    buffer.append(member: name, needsComma: needsComma)
+    buffer.reserve(ShortText.room + 4)
+    if needsComma { buffer.put(UInt8(ascii: ",")) }
+    buffer.put(UInt8(ascii: "\""))
+    buffer.put(name)
+    // `":` in the byte order of memory.
+    buffer.put(UInt16(0x3A22).littleEndian)
     needsComma = false
   }
 
@@ -45,7 +50,10 @@ public struct JSONWriter: DocumentWriter, ~Copyable {
   public mutating func string(_ text: ShortText) {
     if text.isPlain {
       separate()
-      buffer.append(quoted: text)
+      buffer.reserve(ShortText.room + 2)
+      buffer.put(UInt8(ascii: "\""))
+      buffer.put(text)
+      buffer.put(UInt8(ascii: "\""))
       needsComma = true
     } else {
       string(text.string)
@@ -53,10 +61,10 @@ public struct JSONWriter: DocumentWriter, ~Copyable {
   }
 
   @inlinable @inline(__always)
-  public mutating func string(plain text: Span<UInt8>) {
+  public mutating func string(plain write: (inout ByteBuffer) -> Void) {
     separate()
     buffer.append(UInt8(ascii: "\""))
-    buffer.append(text)
+    write(&buffer)
     buffer.append(UInt8(ascii: "\""))
     needsComma = true
   }

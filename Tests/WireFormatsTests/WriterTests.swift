@@ -111,13 +111,19 @@ private func writeSample(to document: inout some DocumentWriter & ~Copyable) {
     #expect(document.bytes.suffix(100_000).allSatisfy { $0 == UInt8(ascii: "y") })
   }
 
-  @Test func `writes plain text given as bytes`() {
-    let text = Array("192.0.2.1:443".utf8)
+  @Test(arguments: [0, 1, 23, 24, 53, 255])
+  func `writes plain text of whatever length before it is known`(length: Int) {
+    let text = [UInt8](repeating: UInt8(ascii: "x"), count: length)
     var json = JSONWriter()
+    json.beginList(count: 2)
     var cbor = CBORWriter()
-    json.string(plain: text.span)
-    cbor.string(plain: text.span)
-    #expect(json.bytes == Array("\"192.0.2.1:443\"".utf8))
-    #expect(cbor.bytes == [0x6D] + text)
+    for _ in 0..<2 {
+      json.string(plain: { text in for _ in 0..<length { text.append(UInt8(ascii: "x")) } })
+      cbor.string(plain: { text in for _ in 0..<length { text.append(UInt8(ascii: "x")) } })
+    }
+    let quoted = "\"\(String(decoding: text, as: UTF8.self))\""
+    #expect(json.bytes == Array("[\(quoted),\(quoted)".utf8))
+    let head: [UInt8] = length < 24 ? [0x60 + UInt8(length)] : [0x78, UInt8(length)]
+    #expect(cbor.bytes == head + text + head + text)
   }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import WireFormats
 
 /// An IPv4 or IPv6 address, as a number.
 package struct IPAddress: Hashable, Sendable {
@@ -78,18 +79,18 @@ extension Endpoint: Comparable {
 
 extension IPAddress: CustomStringConvertible {
   package var description: String {
-    var text = ASCIIText()
+    var text = ByteBuffer(capacity: 64)
     text.append(self)
-    return text.string
+    return String(decoding: text.bytes, as: UTF8.self)
   }
 }
 
 extension Endpoint: CustomStringConvertible {
   /// `192.0.2.1:443` or `[2001:db8::1]:443`.
   package var description: String {
-    var text = ASCIIText()
+    var text = ByteBuffer(capacity: 64)
     text.append(self)
-    return text.string
+    return String(decoding: text.bytes, as: UTF8.self)
   }
 }
 

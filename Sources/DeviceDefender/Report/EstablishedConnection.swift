@@ -18,9 +18,7 @@ package struct EstablishedConnection: Equatable, Sendable {
     if let localInterface { document.member(keys.localInterface, localInterface) }
     document.member(keys.localPort, UInt64(localPort))
     document.key(keys.remoteAddress)
-    var text = ASCIIText()
-    text.append(remoteAddress)
-    text.write(to: &document)
+    document.string(plain: { text in text.append(remoteAddress) })
     document.endMap()
   }
 }
