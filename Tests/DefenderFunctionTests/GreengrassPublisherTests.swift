@@ -26,7 +26,7 @@ private func publisher(_ nucleus: FakeNucleus, _ log: Log = Log { _, _ in }) -> 
 
 private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#(id)}}"#.utf8) }
 
-@Suite struct `Publishing through the nucleus` {
+@Suite(.ownThreads) struct `Publishing through the nucleus` {
   @Test(arguments: FakeNucleus.Manner.allCases)
   func `tells what Device Defender accepted and what it rejected`(manner: FakeNucleus.Manner) throws {
     let nucleus = try FakeNucleus(manner, configuration: access, arguments: ["--confirm", "accepted"])

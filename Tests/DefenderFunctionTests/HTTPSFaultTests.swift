@@ -57,7 +57,6 @@ private final class WatchedPublisher: Publisher {
     self.traffic = traffic
   }
 
-
   func publish(
     _ payload: [UInt8], to topic: Topic, qos: QualityOfService, until deadline: BootTime
   ) throws(PublishError) -> PublishReceipt {
@@ -96,7 +95,7 @@ private final class WatchedExchange: HTTPExchange {
   }
 }
 
-@Suite struct HTTPSFaultTests {
+@Suite(.ownThreads) struct HTTPSFaultTests {
   private static let reportCount = 500
 
   @Test(.timeLimit(.minutes(20)), arguments: [false, true])

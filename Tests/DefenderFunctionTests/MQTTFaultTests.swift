@@ -29,7 +29,7 @@ private final class Faults: Sendable {
   }
 }
 
-@Suite struct MQTTFaultTests {
+@Suite(.ownThreads) struct MQTTFaultTests {
   @Test(arguments: [Acknowledgement.publish, .accepted])
   func `loses nothing of the deltas in 1,000 reports over a bad network`(mode: Acknowledgement) throws {
     let broker = try MosquittoBroker()

@@ -81,7 +81,7 @@ extension MQTTPublisher {
   }
 }
 
-@Suite struct MQTTPublisherTests {
+@Suite(.ownThreads) struct MQTTPublisherTests {
   @Test func `publishes over mutual TLS and hears acceptance and rejection`() throws {
     let scene = try Scene()
     var configuration = scene.configuration()

@@ -56,7 +56,7 @@ private final class Verifier {
   }
 }
 
-@Suite struct WebSocketConnectorTests {
+@Suite(.ownThreads) struct WebSocketConnectorTests {
   @Test(arguments: [[:], ["AWS_SESSION_TOKEN": "t/o+k=e n"]])
   func `signs as an independent verifier wants it`(variables: [String: String]) throws {
     let verifier = try Verifier()
@@ -156,7 +156,7 @@ private final class Verifier {
   }
 }
 
-@Suite struct CertificatePublishingTests {
+@Suite(.ownThreads) struct CertificatePublishingTests {
   @Test func `a certificate publishes over HTTPS without a signature, and needs no region`() throws {
     let authority = try ThrowawayAuthority()
     let device = try authority.issue("device", names: "DNS:device")

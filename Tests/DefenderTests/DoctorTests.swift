@@ -98,7 +98,7 @@ extension [Finding] {
   fileprivate func line(_ check: String) -> String { first { $0.check == check }?.line ?? "" }
 }
 
-@Suite struct `A doctor` {
+@Suite(.ownThreads) struct `A doctor` {
   @Test func `finds nothing wrong with a machine that can publish, and shows no secret`() throws {
     let clinic = try Clinic()
     let findings = try clinic.examine()
@@ -311,7 +311,7 @@ extension [Finding] {
   }
 }
 
-@Suite struct `A doctor of devices` {
+@Suite(.ownThreads) struct `A doctor of devices` {
   private func variables(_ broker: MosquittoBroker) -> [String: String] {
     [
       "AWS_IOT_THING_NAME": "pump-7", "DEFENDER_TRANSPORT": "mqtt",

@@ -71,7 +71,7 @@ private final class RunningAgent {
   }
 }
 
-@Suite struct `An agent that is asked to stop` {
+@Suite(.ownThreads) struct `An agent that is asked to stop` {
   /// What it waits for, and would wait for ten seconds or more.
   enum Moment: CaseIterable {
     case handshake, connectionAnswer, subscription, acknowledgement, confirmation

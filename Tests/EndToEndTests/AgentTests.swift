@@ -8,7 +8,7 @@ import Testing
 import WireFormats
 
 /// The built agent against a real broker, with Device Defender played behind it.
-@Suite struct AgentTests {
+@Suite(.ownThreads) struct AgentTests {
   /// Runs `defender agent` until the `count`-th report was accepted, and then asks it to end.
   private func runAgent(
     _ arguments: [String], _ environment: [String: String] = [:], until count: Int,

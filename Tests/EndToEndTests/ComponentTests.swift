@@ -23,7 +23,7 @@ private func report(_ event: JSONValue) throws -> JSONValue {
   try JSONValue(parsing: try #require(event["payload"]?.string.flatMap(base64Decoding)))
 }
 
-@Suite struct `bootstrap as a Greengrass component` {
+@Suite(.ownThreads) struct `bootstrap as a Greengrass component` {
   @Test(arguments: FakeNucleus.Manner.allCases)
   func `reports deltas from the second report on, and stops when it is asked to`(
     manner: FakeNucleus.Manner

@@ -8,7 +8,7 @@ import Testing
 import WireFormats
 
 /// The built `defender`, as somebody at a terminal has it.
-@Suite(.timeLimit(.minutes(5))) struct DefenderTests {
+@Suite(.ownThreads, .timeLimit(.minutes(5))) struct DefenderTests {
   // MARK: invoke
 
   @Test func `invoke shows two verified reports and the answer, and the log beside them`() async throws {

@@ -6,7 +6,7 @@ import Testing
 import WireFormats
 
 /// The built `bootstrap` in the emulator: from an event to a report that AWS IoT's stand-in accepted.
-@Suite(.timeLimit(.minutes(5))) struct FunctionTests {
+@Suite(.ownThreads, .timeLimit(.minutes(5))) struct FunctionTests {
   @Test func `publishes two reports of this machine, the second with what went over the network`()
     async throws
   {

@@ -45,7 +45,7 @@ private final class Component {
 
 private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now.advanced(by: timeout) }
 
-@Suite struct `A client of the nucleus` {
+@Suite(.ownThreads) struct `A client of the nucleus` {
   @Test(arguments: FakeNucleus.Manner.allCases)
   func `publishes, many times on one connection, and ends each stream as this nucleus wants it`(
     manner: FakeNucleus.Manner

@@ -8,7 +8,7 @@ import Testing
 import WireFormats
 
 /// The emulator with the test itself as the function's runtime: the process that the emulator starts only sleeps.
-@Suite(.timeLimit(.minutes(2))) struct EmulatorTests {
+@Suite(.ownThreads, .timeLimit(.minutes(2))) struct EmulatorTests {
   private let next = "/2018-06-01/runtime/invocation/next"
 
   @Test func `hands out an event and its context, and returns the answer`() async throws {
