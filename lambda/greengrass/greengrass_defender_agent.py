@@ -4,6 +4,7 @@ The agent is the executable `bootstrap` beside this file. Greengrass unpacks art
 started from a copy; it speaks to the nucleus by itself, and this module only keeps it running.
 """
 import atexit
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -19,11 +20,17 @@ AGENT = pathlib.Path(__file__).with_name("bootstrap")
 state = {"process": None, "starts": 0, "stopping": threading.Event()}
 
 
+def places():
+    """Where a copy of the agent may go, the likeliest first. Trying shows which lets a file be written and executed."""
+    named = (os.environ.get("TMPDIR"), "/tmp", "/var/tmp", os.environ.get("HOME"), ".", "/dev/shm")
+    return dict.fromkeys(filter(None, named))
+
+
 def start():
     """Starts a copy of the agent, from the first directory that lets one be executed."""
     environment = {k: v for k, v in os.environ.items() if k != "AWS_LAMBDA_RUNTIME_API"}
     tried = []
-    for place in (tempfile.gettempdir(), os.environ.get("HOME"), os.getcwd(), "/dev/shm"):
+    for place in places():
         try:
             with tempfile.TemporaryDirectory(dir=place) as directory:  # gone when it runs: nothing stays behind
                 copy = shutil.copy(AGENT, directory)
@@ -37,6 +44,12 @@ def start():
     raise OSError("the agent can't be started: " + "; ".join(tried))
 
 
+def say(text):
+    """Prints a line for the function's log. One that can't be written is lost: the agent goes on all the same."""
+    with contextlib.suppress(OSError, ValueError):
+        print(text, flush=True)
+
+
 def keep_running():
     delay = 1
     while not state["stopping"].is_set():
@@ -47,10 +60,10 @@ def keep_running():
             if state["stopping"].is_set():
                 process.terminate()
             for line in process.stdout:
-                print(line, end="", flush=True)
-            print(f"the agent ended with status {process.wait()}", flush=True)
-        except OSError as error:
-            print(error, flush=True)
+                say(line.rstrip("\n"))
+            say(f"the agent ended with status {process.wait()}")
+        except (OSError, subprocess.SubprocessError) as error:
+            say(error)
         delay = 1 if time.monotonic() - began > 60 else min(2 * delay, 60)
         state["stopping"].wait(delay)
 

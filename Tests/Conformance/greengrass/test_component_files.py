@@ -159,6 +159,7 @@ class ComponentFiles(unittest.TestCase):
             path = artifact["URI"].removeprefix("s3://a-bucket/greengrass/")
             archive = output / "artifacts" / path
             self.assertEqual(manifest["Lifecycle"]["run"],
+                             "DEFENDER_STATE_DIRECTORY={work:path} "
                              f"exec {{artifacts:decompressedPath}}/{archive.stem}/bootstrap")
             with zipfile.ZipFile(archive) as files:
                 self.assertEqual(files.getinfo("bootstrap").external_attr >> 16, 0o100755)
@@ -174,16 +175,29 @@ class ComponentFiles(unittest.TestCase):
             recipe, _ = self.recipe("--amd64", self.amd64, "--name", name, name=name)
             self.assertEqual(recipe["ComponentName"], name)
 
-    def test_component_runs_with_the_configuration_of_its_recipe(self):
+    def test_component_runs_as_its_recipe_says_and_keeps_its_state(self):
         recipe, _ = self.recipe("--amd64", self.amd64)
+        script = recipe["Manifests"][0]["Lifecycle"]["run"]
+        directory = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, directory)
+        (directory / "device-defender-amd64").mkdir()
+        (directory / "device-defender-amd64/bootstrap").symlink_to(BOOTSTRAP)
         for manner in ("classic", "lite"):
+            work = directory / manner
+            work.mkdir(0o755)
+            command = script.replace("{work:path}", str(work)).replace("{artifacts:decompressedPath}", str(directory))
             nucleus = Nucleus(manner, recipe["ComponentConfiguration"]["DefaultConfiguration"],
-                              ["--confirm", "accepted"], component=[BOOTSTRAP])
+                              ["--confirm", "accepted"], component=["sh", "-c", command])
             self.addCleanup(nucleus.close)
             nucleus.do("start")
-            nucleus.next("publish")
+            report = json.loads(base64.b64decode(nucleus.next("publish")["payload"]))
             self.assertEqual(len(nucleus.all("subscribe")), 2)
+            nucleus.next("state")  # it runs: the report was taken
+            nucleus.do("stop")
+            nucleus.next("exited")
             self.assertEqual([line for line in nucleus.log() if "[INFO]" not in line], [])
+            state = json.loads((work / "state.json").read_text())
+            self.assertEqual(state["last_report_id"], report["header"]["report_id"])
 
     def test_policies_allow_no_more_than_is_needed(self):
         output = self.package("--amd64", self.amd64, "--thing", "core-1")

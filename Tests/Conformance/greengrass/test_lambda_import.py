@@ -33,10 +33,21 @@ def python():
     raise AssertionError("no python3 that an unprivileged user may run; install Debian's python3")
 
 
-class Function:
-    """An imported function: artifacts read-only and without execute bits, the runtime as an unprivileged user."""
+# Only HOME lets a file be written: a new mount namespace, in which everything else of these is read-only.
+ONLY_HOME = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-ec", """
+for place in /tmp /var/tmp /dev/shm; do mount --bind "$place" "$place"; mount -o remount,bind,ro "$place"; done
+mount -t tmpfs -o mode=700 tmpfs "$HOME"
+exec "$@"
+""", "sh")
 
-    def __init__(self, agent, environment=None):
+
+class Function:
+    """An imported function: artifacts read-only and without execute bits, the runtime as an unprivileged user.
+
+    `output` is what it prints to, where that isn't `lines`; `inside` a command that runs it.
+    """
+
+    def __init__(self, agent, environment=None, output=None, inside=()):
         self.directory = pathlib.Path(tempfile.mkdtemp())
         self.directory.chmod(0o755)
         archive = self.directory / "release.zip"
@@ -55,15 +66,17 @@ class Function:
         self.temporary.chmod(0o777)
         shutil.copy(HERE / "work_api.py", self.directory)  # where anybody may read it
         self.api = WorkAPI()
+        (self.directory / "home").mkdir()
         self.process = subprocess.Popen(
-            [python(), "-u", self.directory / "work_api.py",
+            [*inside, python(), "-u", self.directory / "work_api.py",
              "--handler=greengrass_defender_agent.function_handler"],
-            cwd=self.directory / "work", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **AS_NOBODY,
-            env={"PATH": os.environ["PATH"], "TMPDIR": str(self.temporary), "ARTIFACTS": str(self.artifacts),
+            cwd=self.directory / "work", stdout=output or subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **AS_NOBODY,
+            env={"PATH": os.environ["PATH"], "TMPDIR": str(self.temporary), "HOME": str(self.directory / "home"), "ARTIFACTS": str(self.artifacts),
                  "PYTHONDONTWRITEBYTECODE": "1", "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9", **self.api.environment(),
                  **(environment or {})})
         self.lines, self.more = [], threading.Condition()
-        threading.Thread(target=self.follow, daemon=True).start()
+        if not output:
+            threading.Thread(target=self.follow, daemon=True).start()
 
     def follow(self):
         for line in self.process.stdout:
@@ -108,11 +121,11 @@ class LambdaImport(unittest.TestCase):
                                ["--confirm", "accepted"])
         self.addCleanup(self.nucleus.close)
 
-    def function(self, agent=None):
+    def function(self, agent=None, variables=(), **more):
         """An imported function with `bootstrap` as its agent, or another."""
         function = Function(agent or pathlib.Path(BOOTSTRAP).read_bytes(), {
             "SVCUID": TOKEN, "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": str(self.nucleus.socket),
-            "AWS_IOT_THING_NAME": "t1", "AWS_REGION": "eu-central-1", "PROCFS_PATH": "/proc"})
+            "AWS_IOT_THING_NAME": "t1", "AWS_REGION": "eu-central-1", "PROCFS_PATH": "/proc", **dict(variables)}, **more)
         self.addCleanup(function.close)
         return function
 
@@ -168,6 +181,26 @@ class LambdaImport(unittest.TestCase):
             ends.append(time.monotonic())
         self.assertGreater(ends[2] - ends[1], ends[1] - ends[0])
         self.assertEqual(function.api.invoke({})["starts"], 3)
+
+    def test_goes_on_with_the_same_agent_where_nothing_can_be_printed(self):
+        reader, writer = os.pipe()
+        os.close(reader)
+        self.addCleanup(os.close, writer)
+        function = self.function(output=writer)
+        for _ in range(5):  # a second each; another agent would have come after 2 s
+            self.agent(function)
+        self.assertEqual(function.api.invoke({}), {"running": True, "starts": 1})
+
+    def test_prints_the_log_where_a_character_of_it_can_not_be_printed(self):
+        function = self.function(b"#!/bin/sh\nprintf '\\342\\202\\254\\n'; echo after; exec sleep 60\n",
+                                 variables={"PYTHONIOENCODING": "ascii"})
+        function.line("after")
+        self.assertEqual(function.api.invoke({}), {"running": True, "starts": 1})
+
+    def test_starts_the_agent_from_home_where_no_directory_for_temporary_files_can_be_written_to(self):
+        function = self.function(inside=ONLY_HOME)
+        self.nucleus.next("publish")
+        self.assertEqual(function.api.invoke({}), {"running": True, "starts": 1})
 
     def test_says_what_is_wrong_with_an_agent_that_cannot_be_started(self):
         function = self.function(b"\x7fELF no program")
