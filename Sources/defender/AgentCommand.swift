@@ -198,7 +198,9 @@ struct AgentConnectionOptions: ParsableArguments {
     if let endpoint {
       let target = usesWebSocket && !endpoint.contains("://") ? "wss://\(endpoint)" : endpoint
       variables["DEFENDER_MQTT_ENDPOINT"] = target
-      if transport == Transport.https.name { variables["AWS_ENDPOINT_URL_IOT_DATA_PLANE"] = httpsURL(endpoint) }
+      if transport == Transport.https.name {
+        variables["AWS_ENDPOINT_URL_IOT_DATA_PLANE"] = httpsURL(endpoint)
+      }
     }
     let others = [
       "AWS_CA_BUNDLE": rootCA, "DEFENDER_CERTIFICATE_FILE": certificate, "DEFENDER_PRIVATE_KEY_FILE": key,

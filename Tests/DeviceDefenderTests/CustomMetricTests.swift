@@ -143,7 +143,8 @@ import WireFormats
   func `makes no value of a file that is damaged or missing`(name: String, file: String, text: String) throws
   {
     let tree = try tree([file: text])
-    #expect(throws: CustomMetricError.self) { try SystemMetric(parsing: name).value(in: SystemFiles(procfs: ProcRoot(tree.path))) }
+    let files = SystemFiles(procfs: ProcRoot(tree.path))
+    #expect(throws: CustomMetricError.self) { try SystemMetric(parsing: name).value(in: files) }
   }
 
   @Test func `takes the hottest sensor that can be read`() throws {
@@ -168,7 +169,9 @@ import WireFormats
 
   @Test func `says of a directory that isn't there that it isn't`() throws {
     let metric = try SystemMetric(parsing: "disk_usage:/no/such/directory")
-    let error = try #require(throws: CustomMetricError.self) { try metric.value(in: SystemFiles(procfs: ProcRoot())) }
+    let error = try #require(throws: CustomMetricError.self) {
+      try metric.value(in: SystemFiles(procfs: ProcRoot()))
+    }
     #expect(
       error.description
         == "disk_usage_no_such_directory: /no/such/directory: No such file or directory (errno 2)")

@@ -7,7 +7,8 @@ extension SystemMetric.Kind {
       var hottest: Int?
       for number in 0..<256 {
         // A zone that can't be read now, as some can't while they sleep, says nothing about the others.
-        guard let contents = try? root.firstBytes(of: "thermal_zone\(number)/temp", count: 32) else { continue }
+        let file = "thermal_zone\(number)/temp"
+        guard let contents = try? root.firstBytes(of: file, count: 32) else { continue }
         let text = String(decoding: contents.prefix { $0 > 0x20 }, as: UTF8.self)
         if let value = Int(text) { hottest = max(hottest ?? value, value) }
       }
