@@ -216,10 +216,16 @@ private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
     #expect(stage.lines.text.contains("throttled"))
   }
 
-  @Test(arguments: [("Throttled", [nil, 200, 700]), ("InvalidPayload", [nil, 200, 500])])
-  func `tells in the next report what a throttled one would have told`(code: String, told: [Int?]) throws {
+  @Test(arguments: [
+    (ReportConfirmation.rejected(code: "Throttled", message: "made up"), [nil, 200, 700]),
+    (.rejected(code: "InvalidPayload", message: "made up"), [nil, 200, 700]),
+    (.unanswered, [nil, 200, 500]),
+  ])
+  func `tells in the next report what a rejected one would have told`(
+    confirmation: ReportConfirmation, told: [Int?]
+  ) throws {
     var stage = try Stage()
-    stage.publisher.confirmations = [.accepted, .rejected(code: code, message: "made up"), .accepted]
+    stage.publisher.confirmations = [.accepted, confirmation, .accepted]
     for bytes in [1_000, 1_200, 1_700] {
       try setBytesIn(bytes, in: stage.procfs)
       _ = try stage.invoke(#"{"reports":1}"#)

@@ -225,15 +225,14 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
       log.info("Published report \(id), \(payload.count) bytes, to \(work.topic.name): \(receipt).")
       let confirmationLimit = min(end, time.bootTime.advanced(by: configuration.confirmationTime))
       let confirmation = confirmer?.confirmation(of: id, until: confirmationLimit)
-      let wasThrottled = confirmation?.isThrottling ?? false
       // Where nobody ever says that it is accepted, that can't be waited for.
-      if !wasThrottled,
+      if confirmation?.isRejection != true,
         configuration.acknowledgement == .publish || confirmation == nil || confirmation == .accepted
       {
         acknowledge(snapshot)
       }
       if let confirmation { note(confirmation, of: id, in: &summary) }
-      return wasThrottled
+      return confirmation?.isThrottling ?? false
     } catch {
       summary.failed += 1
       summary.lastError = "\(error)"

@@ -11,6 +11,12 @@ package enum ReportConfirmation: Equatable, Sendable {
   /// The process was asked to stop before anything was heard.
   case stopped
 
+  /// Whether Device Defender didn't take the report, so that nothing in it counts as told.
+  package var isRejection: Bool {
+    guard case .rejected = self else { return false }
+    return true
+  }
+
   /// Whether the account's quota was used up, or the device's own.
   ///
   /// AWS documents no list of Device Defender's codes; its services call this `Throttled` or `ThrottlingException`.
