@@ -262,6 +262,16 @@ struct `Publishing again` {
     }
   }
 
+  @Test func `does not follow a refused key that is no temporary one`() throws {
+    let refusal = HTTPResponse(
+      status: 403, headers: [("x-amzn-errortype", "UnrecognizedClientException")],
+      body: Array(#"{"message":"The security token included in the request is invalid"}"#.utf8))
+    let exchange = ScriptedExchange([.success(refusal)])
+    let source = RotatingCredentials(areTemporary: false)
+    #expect(throws: PublishError.self) { try testPublish(with: testPublisher(exchange, source)) }
+    #expect(exchange.requests.count == 1)
+  }
+
   @Test func `does not follow a refusal of the policy`() throws {
     let exchange = ScriptedExchange([
       .success(
@@ -294,6 +304,11 @@ struct `Publishing again` {
     #expect(try testPublish(with: publisher, time: time).attempts == 1)
     #expect(warnings.count == 1)
     #expect(warnings.first?.contains("3 h 0 min 0 s behind") == true)
+    // Set right, and wrong once more.
+    let right = ("Date", "Wed, 01 May 2024 12:34:56 GMT")
+    exchange.answers = [right, date].map { .success(HTTPResponse(status: 200, headers: [$0])) }
+    for _ in 0..<2 { _ = try testPublish(with: publisher, time: time) }
+    #expect(warnings.count == 2)
   }
 
   @Test func `is not signed where a certificate speaks`() throws {
@@ -309,10 +324,16 @@ struct `Publishing again` {
 /// Gives other credentials whenever it has been told to forget.
 private final class RotatingCredentials: CredentialSource {
   let name = "rotating"
+  private let areTemporary: Bool
   private var number = 1
 
+  init(areTemporary: Bool = true) {
+    self.areTemporary = areTemporary
+  }
+
   func credentials(at now: WallTime, within timeout: Duration) throws(CredentialError) -> Credentials? {
-    Credentials(accessKeyID: "A", secretAccessKey: Secret("s"), sessionToken: Secret("t\(number)"))
+    Credentials(
+      accessKeyID: "A", secretAccessKey: Secret("s"), sessionToken: areTemporary ? Secret("t\(number)") : nil)
   }
 
   func forget(_ credentials: Credentials) -> Bool {

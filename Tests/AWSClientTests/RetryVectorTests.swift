@@ -69,6 +69,17 @@ struct `Retry vectors` {
   }
 }
 
+struct `A retry quota` {
+  @Test func `never holds more than it began with`() {
+    var quota = RetryQuota(capacity: 20)
+    quota.giveBack(nil)
+    #expect(quota.capacity == 20)
+    #expect(quota.take(for: .throttling) == 5)
+    quota.giveBack(14)
+    #expect(quota.capacity == 20)
+  }
+}
+
 struct `A retry delay` {
   @Test(arguments: [(0, -1.0), (-5, 2.0), (Int.max, 1.0), (1, .nan), (1, .infinity)])
   func `stays within its bounds whatever it is made of`(attempt: Int, random: Double) {

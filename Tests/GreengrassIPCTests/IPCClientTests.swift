@@ -234,6 +234,21 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     #expect(component.log.first?.contains("SubscribeToIoTCore to elsewhere with UnauthorizedError") == true)
   }
 
+  @Test func `asks again for a subscription when it may have been allowed`() throws {
+    let nucleus = try FakeNucleus(.lite, configuration: "{}")
+    let component = Component(nucleus)
+    let accepted = component.client.subscribe(
+      .subscribeToIoTCore(topicFilter: "\(topic)/accepted", qualityOfService: 1))
+    #expect(throws: IPCError.self) { try component.publish() }
+    #expect(!accepted.isActive)
+    try nucleus.do(#"{"do": "configure", "configuration": \#(configuration)}"#.filter { $0 != "\n" })
+    try component.publish()
+    #expect(!accepted.isActive)
+    component.client.forgetRefusals()
+    for _ in 0..<2 { try component.publish() }
+    #expect(accepted.isActive)
+  }
+
   @Test func `knows the longest payload that lite takes to the byte`() throws {
     let nucleus = try FakeNucleus(.lite, configuration: configuration)
     let component = Component(nucleus)
