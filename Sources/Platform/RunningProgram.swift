@@ -23,30 +23,49 @@ package enum ProgramError: Error, Equatable, Sendable, CustomStringConvertible {
   }
 }
 
-/// What a program wrote to its standard output, if it ended well and in time.
+/// A program to run for what it writes to its standard output.
 ///
-/// No shell is in between. The program has an empty standard input, our standard error, no other descriptor of ours,
-/// and of the environment what it is given here. It runs in a process group of its own, and whatever is left of that
-/// when it has ended, or when `deadline` or `shutdown` comes, is killed.
-package func outputOfProgram(
-  _ path: String, environment: [String: String], limit: Int, until deadline: BootTime,
-  or shutdown: ShutdownSignal? = nil
-) throws(ProgramError) -> [UInt8] {
-  let program = try RunningProgram(path, environment)
-  var output: [UInt8] = []
-  var hasOutput = true
-  while true {
-    if hasOutput { hasOutput = try program.read(into: &output, limit: limit) }
-    if try program.hasEnded() {
-      // What it wrote before it ended is in the pipe by now.
-      while hasOutput { hasOutput = try program.read(into: &output, limit: limit, patience: .zero) }
-      break
-    }
-    if BootTime.now >= deadline || shutdown?.isRequested == true { throw .timedOut }
-    if !hasOutput { _ = poll(nil, 0, 1) }
+/// It has an empty standard input, no other descriptor of ours but perhaps our standard error, and of the environment
+/// what it is given here. No shell is in between, unless it is the program.
+package struct Program: Sendable {
+  package let path: String
+  package var arguments: [String] = []
+  package var environment: [String: String] = [:]
+  /// How much it may write, in bytes.
+  package let outputLimit: Int
+  /// Whether what it writes to its standard error is for our log; otherwise nobody sees it.
+  package var sharesStandardError = true
+
+  package init(_ path: String, outputLimit: Int) {
+    self.path = path
+    self.outputLimit = outputLimit
   }
-  try program.checkStatus()
-  return output
+
+  /// What it wrote, if it ended well and in time.
+  ///
+  /// It runs in a process group of its own, and whatever is left of that when it has ended, or when `deadline` or
+  /// `shutdown` comes, is killed.
+  package func output(
+    until deadline: BootTime, or shutdown: ShutdownSignal? = nil
+  ) throws(ProgramError) -> [UInt8] {
+    let running = try RunningProgram(self)
+    var output: [UInt8] = []
+    var hasOutput = true
+    while true {
+      if hasOutput { hasOutput = try running.read(into: &output, limit: outputLimit) }
+      if try running.hasEnded() {
+        // What it wrote before it ended is in the pipe by now.
+        while hasOutput {
+          hasOutput = try running.read(into: &output, limit: outputLimit, patience: .zero)
+        }
+        break
+      }
+      if BootTime.now >= deadline || shutdown?.isRequested == true { throw .timedOut }
+      if !hasOutput { _ = poll(nil, 0, 1) }
+    }
+    try running.checkStatus()
+    return output
+  }
 }
 
 /// A program that was started and is not yet waited for.
@@ -54,14 +73,14 @@ private struct RunningProgram: ~Copyable {
   private let processID: Int32
   private let output: FileDescriptor
 
-  init(_ path: String, _ environment: [String: String]) throws(ProgramError) {
+  init(_ program: Program) throws(ProgramError) {
     do throws(Errno) {
       var ends: [Int32] = [-1, -1]
       _ = try retryingOnInterrupt { unsafe clinux_pipe(&ends, O_CLOEXEC) }
       let reading = FileDescriptor(owning: ends[0])
       let writing = FileDescriptor(owning: ends[1])
       _ = try retryingOnInterrupt { clinux_set_nonblocking(reading.rawValue) }
-      processID = try spawn(path, environment, output: writing.rawValue)
+      processID = try spawn(program, output: writing.rawValue)
       output = reading
     } catch {
       throw .notStarted(error)
@@ -114,7 +133,7 @@ private struct RunningProgram: ~Copyable {
   }
 }
 
-private func spawn(_ path: String, _ environment: [String: String], output: Int32) throws(Errno) -> Int32 {
+private func spawn(_ program: Program, output: Int32) throws(Errno) -> Int32 {
   var actions = unsafe posix_spawn_file_actions_t()
   var attributes = posix_spawnattr_t()
   try check(unsafe posix_spawn_file_actions_init(&actions))
@@ -123,6 +142,10 @@ private func spawn(_ path: String, _ environment: [String: String], output: Int3
   defer { unsafe posix_spawnattr_destroy(&attributes) }
   try check(unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0))
   try check(unsafe posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO))
+  if !program.sharesStandardError {
+    try check(
+      unsafe posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0))
+  }
   try check(unsafe posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1))
   // Neither the signals that this process blocks nor those that it ignores are the program's concern.
   var none = sigset_t()
@@ -135,11 +158,11 @@ private func spawn(_ path: String, _ environment: [String: String], output: Int3
   let flags = POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
   try check(unsafe posix_spawnattr_setflags(&attributes, Int16(flags)))
   var processID: Int32 = 0
-  let variables = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+  let variables = program.environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
   try check(
-    unsafe withCStrings([path]) { arguments in
+    unsafe withCStrings([program.path] + program.arguments) { arguments in
       unsafe withCStrings(variables) { variables in
-        unsafe posix_spawn(&processID, path, &actions, &attributes, arguments, variables)
+        unsafe posix_spawn(&processID, program.path, &actions, &attributes, arguments, variables)
       }
     })
   return processID

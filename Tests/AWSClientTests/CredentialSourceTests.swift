@@ -362,7 +362,7 @@ struct `A credential process` {
   private func result(_ command: String, within timeout: Duration = .seconds(10)) throws -> Credentials? {
     let surroundings = Surroundings()
     surroundings.files["/home/.aws/config"] = "[default]\ncredential_process = \(command)\n"
-    let source = ProfileCredentials(surroundings.context(["HOME": "/home"]))
+    let source = ProfileCredentials(surroundings.context(["HOME": "/home", "WORD": "s"]))
     return try source.credentials(at: now, within: timeout)
   }
 
@@ -373,8 +373,27 @@ struct `A credential process` {
       credentials == Credentials(accessKeyID: "A", secretAccessKey: Secret("s"), sessionToken: Secret("t")))
   }
 
+  @Test func `has the environment that the credentials are looked for in`() throws {
+    let command = #"printf '{"Version":1,"AccessKeyId":"A","SecretAccessKey":"%s"}' "$WORD""#
+    #expect(try result(command)?.secretAccessKey == Secret("s"))
+  }
+
   @Test(arguments: [
-    ("echo no such user >&2; exit 3", "exited with status 3: no such user"), ("exit 0", "not JSON"),
+    "echo hunter2 >&2; exit 3", "echo hunter2", #"printf '{"hunter2":1,"hunter2":2}'"#, ": hunter2; exit 3",
+    #"printf '{"Version":1,"AccessKeyId":"A","SecretAccessKey":"s","Expiration":"hunter2"}'"#,
+  ])
+  func `that fails shows nothing of what it says or is`(command: String) throws {
+    let error = try #require(throws: CredentialError.self) { try result(command) }
+    #expect(!"\(error)".contains("hunter2"), "\(error)")
+  }
+
+  @Test func `writes its standard error to nobody`() throws {
+    let json = #"{"Version":1,"AccessKeyId":"A","SecretAccessKey":"s"}"#
+    #expect(try result("[ $(readlink /proc/self/fd/2) = /dev/null ] && printf '%s' '\(json)'") != nil)
+  }
+
+  @Test(arguments: [
+    ("exit 3", "it ended with status 3. Run it by hand"), ("exit 0", "not JSON"),
     ("kill -9 $$", "ended by signal 9"), ("echo '{}'", "Version isn't 1"),
     (#"echo '{"Version":2,"AccessKeyId":"A","SecretAccessKey":"s"}'"#, "Version isn't 1"),
     (#"echo '{"Version":1,"AccessKeyId":"A"}'"#, "has no SecretAccessKey"),

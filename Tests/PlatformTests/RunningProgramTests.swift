@@ -11,8 +11,9 @@ import Testing
     let directory = try TemporaryDirectory()
     let path = try directory.write("program", "#!/bin/sh\n\(script)\n")
     #expect(unsafe chmod(path, 0o700) == 0)
-    return try outputOfProgram(
-      path, environment: environment, limit: limit, until: .now.advanced(by: timeout))
+    var program = Program(path, outputLimit: limit)
+    program.environment = environment
+    return try program.output(until: .now.advanced(by: timeout))
   }
 
   @Test(arguments: [("", ""), ("echo one; echo two", "one\ntwo\n"), ("cat", ""), ("echo x >&2", "")])
@@ -26,6 +27,18 @@ import Testing
     #expect(lines.contains("A=1"))
     // What the shell itself sets.
     #expect(lines.allSatisfy { ["A", "PWD", "OLDPWD", "SHLVL", "_"].contains($0.prefix { $0 != "=" }) })
+  }
+
+  @Test(arguments: [true, false])
+  func `shares its standard error or drops it`(isShared: Bool) throws {
+    var program = Program("/bin/sh", outputLimit: 1_000)
+    program.arguments = ["-c", "readlink /proc/self/fd/2"]
+    program.sharesStandardError = isShared
+    let output = String(decoding: try program.output(until: .now.advanced(by: .seconds(20))), as: UTF8.self)
+    var path = [CChar](repeating: 0, count: 4_096)
+    let count = unsafe readlink("/proc/self/fd/2", &path, path.count)
+    let own = String(decoding: path.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    #expect(output == (isShared ? own : "/dev/null") + "\n")
   }
 
   @Test(
@@ -59,7 +72,7 @@ import Testing
   @Test(arguments: ["/no/such/program", "/tmp", "/etc/passwd"])
   func `says why a program can't be started`(path: String) throws {
     let error = try #require(throws: ProgramError.self) {
-      try outputOfProgram(path, environment: [:], limit: 10, until: .now.advanced(by: .seconds(5)))
+      try Program(path, outputLimit: 10).output(until: .now.advanced(by: .seconds(5)))
     }
     guard case .notStarted = error else {
       Issue.record("\(error)")

@@ -65,8 +65,8 @@ extension Credentials {
     do throws(JSONError) {
       document = try JSONValue(parsing: bytes)
     } catch {
-      // Something between here and there may have cut it short.
-      throw CredentialFailure("the answer is \(error)", isTransient: true)
+      // Something between here and there may have cut it short. The reader's words may name a member.
+      throw CredentialFailure("the answer is not JSON at byte \(error.offset)", isTransient: true)
     }
     try self.init(document, keys)
   }

@@ -85,8 +85,9 @@ package final class ProfileCredentials: CredentialSource {
     }
     if let keys = try staticKeys(profile, name) { return keys }
     if let command = profile["credential_process"] {
-      return try CredentialProcess(command: command, shutdown: context.time.shutdownSignal)
-        .credentials(within: timeout)
+      let process = CredentialProcess(
+        command: command, environment: context.environment, shutdown: context.time.shutdownSignal)
+      return try process.credentials(within: timeout)
     }
     if profile.keys.contains(where: { $0.hasPrefix("sso_") }) {
       throw CredentialFailure(

@@ -38,9 +38,9 @@ package struct MetricsCommand: Equatable, Sendable {
   func metrics(log: Log, or shutdown: ShutdownSignal?) -> [CustomMetric] {
     let output: [UInt8]
     do throws(ProgramError) {
-      output = try outputOfProgram(
-        path, environment: environment, limit: Self.outputLimit, until: .now.advanced(by: timeout),
-        or: shutdown)
+      var program = Program(path, outputLimit: Self.outputLimit)
+      program.environment = environment
+      output = try program.output(until: .now.advanced(by: timeout), or: shutdown)
     } catch {
       if shutdown?.isRequested == true { return [] }
       log.warn("\(path): \(error); the report does without its metrics")
