@@ -7,6 +7,13 @@ extension EasyHandle {
     at url: String, _ configuration: CurlExchange.Configuration, timeout: Duration
   ) throws(HTTPError) {
     try set(CURLOPT_URL, to: url)
+    try limit(to: timeout, configuration)
+  }
+
+  /// Sets the time that a connection and everything on it may take.
+  borrowing func limit(
+    to timeout: Duration, _ configuration: CurlExchange.Configuration
+  ) throws(HTTPError) {
     try set(CURLOPT_TIMEOUT_MS, to: Int(timeout.millisecondsForTimeout))
     let connectTimeout = min(timeout, configuration.connectTimeout)
     try set(CURLOPT_CONNECTTIMEOUT_MS, to: Int(connectTimeout.millisecondsForTimeout))

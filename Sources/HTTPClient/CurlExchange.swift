@@ -47,6 +47,8 @@ private final class CurlSession {
   private let stopGate: StopGate
   /// What the options of the handle were set for; nil where they have to be set anew.
   private var preparation: Preparation?
+  /// Where the last request went.
+  private var destination: Destination?
   /// Hosts of AWS that the shipped certificate authorities don't vouch for, such as those of another partition.
   private var hostsOfOtherAuthorities: Set<String> = []
 
@@ -66,38 +68,34 @@ private final class CurlSession {
 
   func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse {
     let start = BootTime.now
-    // Whose host it is matters only where nobody named authorities.
-    guard case .system = configuration.trust else {
-      return try exchangeOnce(request, timeout: timeout, amazonRoots: false)
-    }
-    let host = host(of: request.url)
-    guard configuration.usesAmazonRoots(for: host), !hostsOfOtherAuthorities.contains(host) else {
-      return try exchangeOnce(request, timeout: timeout, amazonRoots: false)
+    let destination = destination(request.url)
+    guard destination.isOfAmazon, !hostsOfOtherAuthorities.contains(destination.host) else {
+      return try exchangeOnce(request, timeout: timeout, destination, amazonRoots: false)
     }
     do throws(HTTPError) {
-      return try exchangeOnce(request, timeout: timeout, amazonRoots: true)
+      return try exchangeOnce(request, timeout: timeout, destination, amazonRoots: true)
     } catch .notTrusted {
       // The handshake failed, so nothing was sent yet.
-      hostsOfOtherAuthorities.insert(host)
-      return try exchangeOnce(request, timeout: timeout - start.duration(to: .now), amazonRoots: false)
+      hostsOfOtherAuthorities.insert(destination.host)
+      return try exchangeOnce(
+        request, timeout: timeout - start.duration(to: .now), destination, amazonRoots: false)
     }
   }
 
   private func exchangeOnce(
-    _ request: HTTPRequest, timeout: Duration, amazonRoots: Bool
+    _ request: HTTPRequest, timeout: Duration, _ destination: Destination, amazonRoots: Bool
   ) throws(HTTPError) -> HTTPResponse {
     guard timeout > .zero else { throw .timedOut(.connecting, "no time was left") }
-    let fields = try StringList(headerLines(of: request))
-    try prepare(
-      Preparation(isSecure: isSecure(request.url), amazonRoots: amazonRoots, method: Method(of: request)))
-    try handle.aim(at: request.url, configuration, timeout: timeout)
+    let method = Method(of: request)
+    let fields = try headerFields(of: request)
+    try prepare(Preparation(destination: destination, amazonRoots: amazonRoots, method: method))
+    try handle.limit(to: timeout, configuration)
     try handle.set(CURLOPT_HTTPHEADER, to: fields)
     sink.begin()
     addressGate.begin()
     requestGate.begin()
     stopGate.begin()
-    let code =
-      Method(of: request) == .get ? handle.perform() : try handle.perform(sending: request.body)
+    let code = method == .get ? handle.perform() : try handle.perform(sending: request.body)
     // libcurl has a pointer to them: they have to live until here.
     withExtendedLifetime(fields) {}
     guard code == CURLE_OK else { throw error(for: code) }
@@ -107,14 +105,22 @@ private final class CurlSession {
       status: handle.number(CURLINFO_RESPONSE_CODE), headers: sink.headers, body: sink.body)
   }
 
+  private func destination(_ url: String) -> Destination {
+    if let destination, destination.url == url { return destination }
+    let made = Destination(url, configuration)
+    destination = made
+    return made
+  }
+
   /// Sets every option that isn't of one request alone, where they aren't as `wanted` already: 40 calls that a request
   /// like the one before doesn't need.
   private func prepare(_ wanted: Preparation) throws(HTTPError) {
     guard preparation != wanted else { return }
     preparation = nil
     try handle.reset()
+    try handle.set(CURLOPT_URL, to: wanted.destination.url)
     try handle.prepareConnections(
-      secure: wanted.isSecure, configuration, amazonRoots: wanted.amazonRoots)
+      secure: wanted.destination.isSecure, configuration, amazonRoots: wanted.amazonRoots)
     try handle.openSockets(through: addressGate)
     try handle.sendOnce(through: requestGate)
     try handle.watch(through: stopGate)
@@ -131,28 +137,44 @@ private final class CurlSession {
   }
 
   /// The header fields as libcurl takes them: a name with nothing after it takes away one that libcurl would add.
-  private func headerLines(of request: HTTPRequest) throws(HTTPError) -> [String] {
+  private func headerFields(of request: HTTPRequest) throws(HTTPError) -> StringList {
     guard isToken(request.method) else { throw .invalidRequest("the method is '\(request.method)'") }
-    var lines: [String] = []
+    var fields = try StringList()
     for (name, value) in request.headers {
       guard isToken(name) else { throw .invalidRequest("the header name is '\(name)'") }
       guard isFieldValue(value) else {
         throw .invalidRequest("a control character in the value of the header \(name)")
       }
-      lines.append(value.isEmpty ? name + ";" : name + ": " + value)
+      try fields.append(name, value.isEmpty ? ";" : ": ", value)
     }
     for implicit in ["Accept", "Expect", "Content-Type"]
     where !request.headers.contains(where: { isSameHeaderName($0.name, implicit) }) {
-      lines.append(implicit + ":")
+      try fields.append(implicit, ":", "")
     }
-    return lines
+    return fields
   }
 
   /// What the options of a handle depend on, the configuration and the single request aside.
   private struct Preparation: Equatable {
-    let isSecure: Bool
+    let destination: Destination
     let amazonRoots: Bool
     let method: Method
+  }
+
+  /// A URL, and what it says about the connection.
+  private struct Destination: Equatable {
+    let url: String
+    let isSecure: Bool
+    let host: String
+    /// Whether the shipped certificate authorities are to be tried first.
+    let isOfAmazon: Bool
+
+    init(_ url: String, _ configuration: CurlExchange.Configuration) {
+      self.url = url
+      isSecure = HTTPClient.isSecure(url)
+      host = HTTPClient.host(of: url)
+      isOfAmazon = configuration.usesAmazonRoots(for: host)
+    }
   }
 
   private enum Method: Equatable {
@@ -213,9 +235,13 @@ private func isToken(_ text: String) -> Bool {
 
 /// Whether `text` has no control character but the tab (RFC 9110, section 5.5).
 private func isFieldValue(_ text: String) -> Bool {
-  let bytes = text.utf8.span
-  for index in bytes.indices where bytes[index] < 0x20 && bytes[index] != 0x09 || bytes[index] == 0x7F {
-    return false
+  unsafe text.utf8.span.withUnsafeBufferPointer { bytes in
+    // To the end, whatever is found: so the compiler makes vector instructions of it.
+    var found: UInt8 = 0
+    for index in bytes.indices {
+      let byte = unsafe bytes[index]
+      found |= (byte < 0x20 ? byte ^ 0x09 : 0) | (byte == 0x7F ? 1 : 0)
+    }
+    return found == 0
   }
-  return true
 }

@@ -174,16 +174,30 @@ struct EasyHandle: ~Copyable {
 @safe
 struct StringList: ~Copyable {
   private(set) var first: UnsafeMutablePointer<curl_slist>?
+  /// The text that is appended next, with a NUL after it.
+  private var text: [UInt8] = []
 
-  init(_ elements: [String]) throws(HTTPError) {
+  init(_ elements: [String] = []) throws(HTTPError) {
     unsafe first = nil
-    for element in elements {
-      guard let list = unsafe curl_slist_append(first, element) else { throw .outOfMemory }
-      unsafe first = list
-    }
+    text.reserveCapacity(512)
+    for element in elements { try append(element, "", "") }
   }
 
   deinit {
     unsafe curl_slist_free_all(first)
+  }
+
+  /// Appends one text of three parts, without a NUL in any.
+  mutating func append(_ name: String, _ separator: String, _ value: String) throws(HTTPError) {
+    text.removeAll(keepingCapacity: true)
+    text.append(contentsOf: name.utf8)
+    text.append(contentsOf: separator.utf8)
+    text.append(contentsOf: value.utf8)
+    text.append(0)
+    let list = unsafe text.withUnsafeBytes { bytes in
+      unsafe curl_slist_append(first, bytes.baseAddress?.assumingMemoryBound(to: CChar.self))
+    }
+    guard let list = unsafe list else { throw .outOfMemory }
+    unsafe first = list
   }
 }

@@ -9,6 +9,8 @@ final class ResponseSink {
   private(set) var body: [UInt8] = []
   /// Whether the empty line after the fields has come.
   private(set) var isHeadComplete = false
+  /// Whether nothing of the response has come.
+  var isUntouched: Bool { headSize == 0 }
   /// The part that grew over its bound, which ended the transfer.
   private(set) var excess: HTTPError.Part?
 
@@ -27,23 +29,24 @@ final class ResponseSink {
   }
 
   /// Takes a line of the head: a status line, a field or the empty line; false to end the transfer.
-  func take(headLine line: UnsafeRawBufferPointer) -> Bool {
+  func take(headLine line: Span<UInt8>) -> Bool {
     headSize += line.count
     guard headSize <= headLimit else {
       excess = .head
       return false
     }
     // Every response begins anew, so that nothing of a "100 Continue" stays.
-    if unsafe line.starts(with: "HTTP/".utf8) {
+    if isStatusLine(line) {
       headers = []
       isHeadComplete = false
       return true
     }
-    if unsafe line.first == 0x0D || line.first == 0x0A { isHeadComplete = true }
-    guard let colon = unsafe line.firstIndex(of: UInt8(ascii: ":")) else { return true }
-    let name = unsafe String(decoding: line[..<colon], as: UTF8.self)
-    let value = unsafe String(decoding: trimmingWhitespace(line[(colon + 1)...]), as: UTF8.self)
-    headers.append((name, value))
+    if !line.isEmpty, line[0] == 0x0D || line[0] == 0x0A { isHeadComplete = true }
+    guard let colon = line.indices.first(where: { line[$0] == UInt8(ascii: ":") }) else { return true }
+    var (start, end) = (colon + 1, line.count)
+    while start < end, isSpace(line[start]) { start += 1 }
+    while end > start, isSpace(line[end - 1]) { end -= 1 }
+    headers.append((text(line, 0..<colon), text(line, start..<end)))
     return true
   }
 
@@ -56,13 +59,17 @@ final class ResponseSink {
     unsafe body.append(contentsOf: piece)
     return true
   }
+}
 
-  private func trimmingWhitespace(_ bytes: Slice<UnsafeRawBufferPointer>) -> Slice<UnsafeRawBufferPointer> {
-    func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0D || byte == 0x0A }
-    guard let first = unsafe bytes.firstIndex(where: { !isSpace($0) }) else { return unsafe bytes.prefix(0) }
-    let last = unsafe bytes.lastIndex(where: { !isSpace($0) }) ?? first
-    return unsafe bytes[first...last]
-  }
+private func isStatusLine(_ line: Span<UInt8>) -> Bool {
+  line.count >= 5 && line[0] == UInt8(ascii: "H") && line[1] == UInt8(ascii: "T")
+    && line[2] == UInt8(ascii: "T") && line[3] == UInt8(ascii: "P") && line[4] == UInt8(ascii: "/")
+}
+
+private func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0D || byte == 0x0A }
+
+private func text(_ line: Span<UInt8>, _ range: Range<Int>) -> String {
+  unsafe line.extracting(range).withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) }
 }
 
 // Free functions, because a closure inside a type may be bound to an actor, which libcurl's thread isn't on.
@@ -73,7 +80,7 @@ func receiveHeadLine(
   guard let data = unsafe data, let context = unsafe context else { return 0 }
   let sink = unsafe Unmanaged<ResponseSink>.fromOpaque(context).takeUnretainedValue()
   let line = unsafe UnsafeRawBufferPointer(start: data, count: size * count)
-  return unsafe sink.take(headLine: line) ? line.count : -1
+  return unsafe sink.take(headLine: line.bindMemory(to: UInt8.self).span) ? line.count : -1
 }
 
 func receiveBody(

@@ -12,7 +12,10 @@ struct `Publishing over HTTPS` {
       .success(HTTPResponse(status: 200, headers: [("x-amzn-RequestId", "r-1")], body: body))
     ])
     let receipt = try testPublish([0, 255], with: testPublisher(exchange))
-    #expect(receipt == PublishReceipt(status: 200, traceID: "t-1", requestID: "r-1", attempts: 1))
+    #expect(receipt.status == 200)
+    #expect(receipt.requestID == "r-1")
+    #expect(receipt.traceID == "t-1")
+    #expect(receipt.attempts == 1)
     let request = try #require(exchange.requests.first)
     #expect(request.method == "POST")
     #expect(request.url == "https://iot.example.com/topics/a%2Fb%20c?qos=1")
@@ -23,9 +26,10 @@ struct `Publishing over HTTPS` {
   @Test(arguments: ["", "not JSON", "{", "[]", "null", #"{"traceId":1}"#])
   func `is acknowledged by any success, whatever its body`(body: String) throws {
     let exchange = ScriptedExchange([.success(HTTPResponse(status: 202, body: Array(body.utf8)))])
-    #expect(
-      try testPublish(with: testPublisher(exchange))
-        == PublishReceipt(status: 202, traceID: nil, requestID: nil, attempts: 1))
+    let receipt = try testPublish(with: testPublisher(exchange))
+    #expect(receipt.status == 202)
+    #expect(receipt.traceID == nil)
+    #expect(receipt.requestID == nil)
   }
 
   @Test func `gives an attempt ten seconds, or what the deadline leaves`() throws {

@@ -1,6 +1,7 @@
 import AWSClient
 import HTTPClient
 import Platform
+import TestSupport
 import Testing
 
 private let example = Secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
@@ -100,5 +101,53 @@ struct `A signed request` {
         &request, with: Credentials(accessKeyID: "A", secretAccessKey: example),
         at: WallTime(secondsSinceEpoch: 0))
     }
+  }
+
+  @Test func `is signed step by step as by a signer that signed others before`() throws {
+    // Each request differs from the one before in one thing or two, the rest of what a signature is made of stays.
+    let urls = ["https://x/a%2Fb?qos=1", "https://x/a%2Fc?qos=1", "https://x:8443/a%2Fb?qos=1"]
+    let headers: [[HTTPHeader]] = [
+      [], [("X-Amz-Date", "mine")], [("x-custom", " a  b "), ("Zebra", "z")], [("host", "y")], [("TE", "t")],
+    ]
+    let triples = [("A", "s", nil), ("B", "s", nil), ("A", "r", nil), ("A", "s", "t"), ("A", "s", "t/u")]
+    let credentials = triples.map { id, secret, token in
+      Credentials(
+        accessKeyID: id, secretAccessKey: Secret(secret), sessionToken: token.map { Secret($0) })
+    }
+    var random = SeededRandom(seed: 5)
+    var signer = try RequestSigner(region: "eu-west-1", service: "iotdata")
+    var (url, method, fields, who, second) = (0, "POST", 0, 0, Int64(1_767_225_598))
+    for number in 0..<500 {
+      switch Int.random(in: 0..<8, using: &random) {
+      case 0: url = (url + 1) % urls.count
+      case 1: fields = (fields + 1) % headers.count
+      case 2: who = Int.random(in: credentials.indices, using: &random)
+      case 3: method = method == "POST" ? "PUT" : "POST"
+      case 4: second += 86_400
+      default: second += 1
+      }
+      let time = WallTime(secondsSinceEpoch: second)
+      let body = [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: number)
+      var request = HTTPRequest(method: method, url: urls[url], headers: headers[fields], body: body)
+      try signer.sign(&request, with: credentials[who], at: time)
+      let expected = try authorization(of: request, credentials[who], at: time)
+      try #require(request.headers.last?.value == expected, "\(number): \(request.headers)")
+    }
+  }
+
+  /// What the `Authorization` of a signed request has to be, from the steps of the specification.
+  private func authorization(
+    of request: HTTPRequest, _ credentials: Credentials, at time: WallTime
+  ) throws -> String {
+    let target = try RequestTarget(request.url)
+    var headers = request.headers.filter { !["TE", "Authorization"].contains($0.name) }
+    if !headers.contains(where: { $0.name == "host" }) { headers.append(("Host", target.hostHeader)) }
+    let canonicalRequest = CanonicalRequest(
+      method: request.method, path: target.path, query: target.query, headers: headers,
+      payloadHash: try Digest(of: request.body))
+    var signer = try RequestSigner(region: "eu-west-1", service: "iotdata")
+    let signature = try signer.signature(
+      of: canonicalRequest, at: CivilTime(time).basicFormat, secretAccessKey: credentials.secretAccessKey)
+    return signature.authorization(accessKeyID: credentials.accessKeyID)
   }
 }

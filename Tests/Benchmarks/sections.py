@@ -14,6 +14,8 @@ ENVIRONMENT = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 FLOOR, ECHO, RIC = "C, the least there is", "this runtime, echo", "awslambdaric (Python)"
+CRYPTO, LIBCURL = "C over libcrypto", "C over libcurl, unsigned"
+GROWTH = "Anonymous memory that 100,000 publishes add"
 
 
 class Group:
@@ -110,52 +112,83 @@ def encoding(rounds, peers):
 
 
 def signing(seconds, peers):
-    """One Signature Version 4 of a publish of 5,120 bytes."""
+    """One Signature Version 4 of a publish of 5,120 bytes, in turns."""
     tools.swift_build("signing-benchmark")
     names = {"key cached": "this signer", "key and body hash cached": "this signer, a retry",
              "key derived each time": "this signer, each on another day"}
-    group = Group("Signing a publish of 5 KiB", "µs")
-    for result in tools.lines([f"{RELEASE}/signing-benchmark", str(seconds)]):
-        group.row(names[result["name"]], result["us"], ours=True)
+    programs = [(CRYPTO, [tools.compile_c("SigningReference/sign.c", "-lcrypto"), seconds]),
+                (None, [f"{RELEASE}/signing-benchmark", str(seconds)])]
     if peers:
-        group.row("botocore (Python)", tools.line([tools.python(), f"{PEERS}/signer.py"])["us"])
+        programs.append(("botocore (Python)", [tools.python(), f"{PEERS}/signer.py"]))
+    times = {}
+    for _ in range(3):
+        for name, command in programs:
+            for result in tools.lines(command):
+                times.setdefault(name or names[result["name"]], []).append(result["us"])
+    group = Group("Signing a publish of 5 KiB", "µs")
+    for name, values in times.items():
+        group.row(name, middle(values), ours=name in names.values())
     return [group]
+
+
+class Endpoint:
+    """An HTTPS server on loopback that takes every publish, while the block lasts; gives what a client has to know."""
+
+    def __enter__(self):
+        server = tools.compile_c("Loopback/endpoint.c", "-lssl", "-lcrypto")
+        certificate, key = os.path.join(WORK, "server.pem"), os.path.join(WORK, "server.key")
+        tools.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                   "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-out", certificate, "-keyout", key])
+        self.process = subprocess.Popen([server, certificate, key], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        url = f"https://127.0.0.1:{int(self.process.stdout.readline())}"
+        self.environment = ENVIRONMENT | {"AWS_ENDPOINT_URL_IOT_DATA_PLANE": url, "AWS_CA_BUNDLE": certificate}
+        # What the Swift benchmark sends, signed with nothing.
+        self.request = os.path.join(WORK, "request")
+        lines = [f"{url}/topics/%24aws%2Fthings%2Fbenchmark%2Fdefender%2Fmetrics%2Fjson?qos=1", "X-Amz-Date: 20260101T000000Z",
+                 "Authorization: AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260101/eu-west-1/iotdata/aws4_request, "
+                 f"SignedHeaders=host;x-amz-date, Signature={64 * '0'}",
+                 "User-Agent: device-defender-swift", "Accept:", "Expect:", "Content-Type:", "", ""]
+        with open(self.request, "wb") as file:
+            file.write("\r\n".join(lines).encode() + bytes(index % 251 for index in range(1000)))
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait()
 
 
 def publishing(count, peers):
     """Publishes of 1,000 bytes over HTTPS to a server on loopback."""
     tools.swift_build("publishing-benchmark")
-    server = tools.compile_c("Loopback/endpoint.c", "-lssl", "-lcrypto")
-    certificate, key = os.path.join(WORK, "server.pem"), os.path.join(WORK, "server.key")
-    tools.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-               "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-out", certificate, "-keyout", key])
-    endpoint = subprocess.Popen([server, certificate, key], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        port = int(endpoint.stdout.readline())
-        environment = ENVIRONMENT | {
-            "AWS_ENDPOINT_URL_IOT_DATA_PLANE": f"https://127.0.0.1:{port}", "AWS_CA_BUNDLE": certificate}
-        programs = {"this agent": [f"{RELEASE}/publishing-benchmark"]}
+    own = f"{RELEASE}/publishing-benchmark"
+    with Endpoint() as endpoint:
+        programs = {LIBCURL: [tools.compile_c("Loopback/publisher.c", "-lcurl"), endpoint.request], "this agent": [own]}
         if peers:
             programs["botocore (Python)"] = [tools.python(), f"{PEERS}/publisher.py"]
         results = {name: [] for name in programs}
         for _ in range(5):
             for name, command in programs.items():
-                results[name].append(tools.line([*command, count], env=environment))
-    finally:
-        endpoint.stdin.close()
-        endpoint.wait()
+                results[name].append(tools.line([*command, count], env=endpoint.environment))
+        grown = tools.line([own, 100_000], env=endpoint.environment)["grown_kib"]
 
     def group(title, unit, field, scale, is_detail=False):
         group = Group(title, unit, is_detail)
         for name, values in results.items():
-            middle = sorted(value[field] for value in values)[len(values) // 2]
-            group.row(name, middle / scale, ours=name == "this agent")
+            if field in values[0]:
+                group.row(name, middle(value[field] for value in values) / scale, ours=name == "this agent")
         return group
 
     return [group("First publish: CPU from exec to the acknowledgement", "ms", "first_cpu_us", 1000),
             group("Later publishes: time of one", "µs", "later_us", 1),
             group("Later publishes: CPU of one", "µs", "later_cpu_us", 1, is_detail=True),
-            group(f"Anonymous memory after {count:,} publishes", "MiB", "anonymous_kib", 1024)]
+            group(f"Anonymous memory after {count:,} publishes", "MiB", "anonymous_kib", 1024),
+            Group(GROWTH, "KiB", is_detail=True).row("this agent", grown, ours=True)]
+
+
+def middle(values):
+    """The median of an odd number of values."""
+    values = sorted(values)
+    return values[len(values) // 2]
 
 
 def instructions(programs):
@@ -176,7 +209,17 @@ def instructions(programs):
         tools.run(["strip", "-g", "-o", stripped, f"{RELEASE}/{program}"])
         few, many = (tools.instructions([*tools.CALLGRIND, stripped, *what, str(count)])[0] for count in (10, 110))
         counts[name] = (many - few) / 100
+    counts["publish of 1,000 bytes"] = _publish_instructions()
     return counts
+
+
+def _publish_instructions():
+    tools.swift_build("publishing-benchmark")
+    stripped = os.path.join(WORK, "publishing-benchmark")
+    tools.run(["strip", "-g", "-o", stripped, f"{RELEASE}/publishing-benchmark"])
+    with Endpoint() as endpoint:
+        few, many = (tools.instructions([*tools.CALLGRIND, stripped, str(count)], endpoint.environment)[0] for count in (10, 110))
+    return (many - few) / 100
 
 
 def _echo_instructions(programs, count, size):

@@ -36,7 +36,7 @@ private final class ScriptedPublisher: Publisher, ReportConfirmer {
     guard isAcknowledged else {
       throw PublishError(refusal, topic: topic, endpoint: "http://localhost", attempts: 1)
     }
-    return PublishReceipt(status: 200, traceID: "trace", requestID: nil, attempts: 1)
+    return PublishReceipt(status: 200, attempts: 1)
   }
 
   func confirmation(of reportID: UInt64, until deadline: BootTime) -> ReportConfirmation? {

@@ -65,7 +65,8 @@ let serviceAnswers = FuzzTarget("service-answers") { input in
   let sink = ResponseSink(headLimit: 512, bodyLimit: 1_024)
   var isTaken = true
   for line in parts[0].split(separator: 0x0A, omittingEmptySubsequences: false) where isTaken {
-    isTaken = unsafe (Array(line) + [0x0A]).withUnsafeBytes { bytes in unsafe sink.take(headLine: bytes) }
+    let line = Array(line) + [0x0A]
+    isTaken = sink.take(headLine: line.span)
   }
   for piece in pieces(of: parts.count == 2 ? parts[1] : []) where isTaken {
     isTaken = unsafe Array(piece).withUnsafeBytes { bytes in unsafe sink.take(body: bytes) }

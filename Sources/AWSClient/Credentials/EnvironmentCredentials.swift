@@ -3,41 +3,44 @@ package import Platform
 /// Credentials from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` and
 /// `AWS_CREDENTIAL_EXPIRATION`: how AWS Lambda hands over those of the function's role.
 package final class EnvironmentCredentials: CredentialSource {
-  package let name = "environment"
-  private let environment: Environment
+  package let name = sourceName
+  /// The variables of a process don't change, so they are read once.
+  private let found: Result<Credentials?, CredentialError>
 
   package init(_ environment: Environment) {
-    self.environment = environment
+    found = Result { () throws(CredentialError) in try readCredentials(environment) }
   }
 
   package func credentials(
     at now: WallTime, within timeout: Duration
   ) throws(CredentialError) -> Credentials? {
-    // A value of blanks counts as none, as in the AWS SDKs.
-    let accessKeyID = trimmed("AWS_ACCESS_KEY_ID")
-    let secretAccessKey = trimmed("AWS_SECRET_ACCESS_KEY")
-    guard let accessKeyID, let secretAccessKey else { return nil }
-    return Credentials(
-      accessKeyID: accessKeyID, secretAccessKey: Secret(secretAccessKey),
-      sessionToken: trimmed("AWS_SESSION_TOKEN").map(Secret.init),
-      expiration: try expiration())
+    try found.get()
   }
+}
 
-  private func expiration() throws(CredentialError) -> WallTime? {
-    guard let text = trimmed("AWS_CREDENTIAL_EXPIRATION") else { return nil }
-    guard let time = WallTime(iso8601: text) else {
-      throw .sourceFailed(
-        source: name, reason: "AWS_CREDENTIAL_EXPIRATION is '\(text)'; it has to be like 2026-01-02T03:04:05Z"
-      )
-    }
-    return time
-  }
+private let sourceName = "environment"
 
-  private func trimmed(_ variable: String) -> String? {
-    guard let value = environment[variable] else { return nil }
-    let text = trimmingBlanks(value)
+private func readCredentials(_ environment: Environment) throws(CredentialError) -> Credentials? {
+  /// A value of blanks counts as none, as in the AWS SDKs.
+  func trimmed(_ variable: String) -> String? {
+    let text = environment[variable].map { trimmingBlanks($0) } ?? ""
     return text.isEmpty ? nil : text
   }
+  guard
+    let accessKeyID = trimmed("AWS_ACCESS_KEY_ID"), let secretAccessKey = trimmed("AWS_SECRET_ACCESS_KEY")
+  else { return nil }
+  var expiration: WallTime?
+  if let text = trimmed("AWS_CREDENTIAL_EXPIRATION") {
+    guard let time = WallTime(iso8601: text) else {
+      throw .sourceFailed(
+        source: sourceName,
+        reason: "AWS_CREDENTIAL_EXPIRATION is '\(text)'; it has to be like 2026-01-02T03:04:05Z")
+    }
+    expiration = time
+  }
+  return Credentials(
+    accessKeyID: accessKeyID, secretAccessKey: Secret(secretAccessKey),
+    sessionToken: trimmed("AWS_SESSION_TOKEN").map(Secret.init), expiration: expiration)
 }
 
 /// `text` without the spaces, tabs and line ends around it.

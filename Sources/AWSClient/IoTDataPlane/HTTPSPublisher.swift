@@ -1,6 +1,5 @@
 package import HTTPClient
 package import Platform
-import WireFormats
 
 /// Publishes over HTTPS: `POST /topics/<topic>?qos=<n>` of the IoT data plane.
 ///
@@ -26,6 +25,7 @@ package final class HTTPSPublisher: Publisher {
   /// Made with the first publish: OpenSSL takes 0.7 ms to start, which no start of a process should wait for.
   private var signer: RequestSigner?
   private let region: String?
+  private var last: (topic: Topic, qos: QualityOfService, url: String)?
   private var quota = RetryQuota()
   private var skew = ClockSkew()
   private var hasWarnedOfClock = false
@@ -78,7 +78,9 @@ package final class HTTPSPublisher: Publisher {
       switch try attempt(&call) {
       case .success(let response):
         quota.giveBack(call.lastCost)
-        return receipt(response, attempts: call.attempts)
+        return PublishReceipt(
+          status: response.status, requestID: response.header("x-amzn-requestid"), body: response.body,
+          attempts: call.attempts)
       case .failure(let failure):
         let error = error(failure.cause, topic, attempts: call.attempts)
         guard let delay = delay(after: failure, &call) else { throw error }
@@ -137,9 +139,7 @@ package final class HTTPSPublisher: Publisher {
 
   /// The request of one attempt, signed at this moment where it is signed at all.
   private func request(_ call: inout Call) throws(PublishError) -> HTTPRequest {
-    var request = HTTPRequest(
-      method: "POST", url: endpoint.url(call.topic.path, query: "qos=\(call.qos.rawValue)"),
-      body: call.payload)
+    var request = HTTPRequest(method: "POST", url: url(call.topic, call.qos), body: call.payload)
     if let credentials {
       let timeout = time.bootTime.duration(to: call.deadline)
       guard timeout > .zero else { throw error(.noTimeLeft, call.topic, attempts: call.attempts) }
@@ -162,6 +162,14 @@ package final class HTTPSPublisher: Publisher {
     }
     request.headers.append(("User-Agent", "device-defender-swift"))
     return request
+  }
+
+  /// Where messages to `topic` go; reports go to the same one again and again.
+  private func url(_ topic: Topic, _ qos: QualityOfService) -> String {
+    if let last, last.topic == topic, last.qos == qos { return last.url }
+    let url = endpoint.url(topic.path, query: "qos=\(qos.rawValue)")
+    last = (topic, qos, url)
+    return url
   }
 
   private func makeSigner() throws(SigningError) {
@@ -217,14 +225,6 @@ package final class HTTPSPublisher: Publisher {
     }
     if !hasWarnedOfClock { log.warn(warning) }
     hasWarnedOfClock = true
-  }
-
-  private func receipt(_ response: HTTPResponse, attempts: Int) -> PublishReceipt {
-    // Any 2xx acknowledges, whatever its body: the trace id is a convenience.
-    let body = try? JSONValue(parsing: response.body)
-    return PublishReceipt(
-      status: response.status, traceID: body?["traceId"]?.string,
-      requestID: response.header("x-amzn-requestid"), attempts: attempts)
   }
 
   private func error(_ cause: PublishError.Cause, _ topic: Topic, attempts: Int) -> PublishError {

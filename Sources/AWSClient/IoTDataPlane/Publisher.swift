@@ -1,4 +1,5 @@
 package import Platform
+import WireFormats
 
 /// How often a message arrives (MQTT 3.1.1, section 4.3).
 package enum QualityOfService: UInt8, Sendable {
@@ -26,21 +27,27 @@ extension Publisher {
 }
 
 /// What the other side said when it took a message.
-package struct PublishReceipt: Equatable, Sendable, CustomStringConvertible {
+package struct PublishReceipt: Sendable, CustomStringConvertible {
   /// The status of the answer; nil where the transport has none but its acknowledgement.
   package let status: Int?
-  /// AWS IoT's own id of what it did, for its logs.
-  package let traceID: String?
   /// The value of `x-amzn-RequestId`.
   package let requestID: String?
   /// How often the message was sent, this time included.
   package let attempts: Int
+  private let body: [UInt8]
 
-  package init(status: Int?, traceID: String?, requestID: String?, attempts: Int) {
+  /// `body` is that of the answer, whatever is in it.
+  package init(status: Int? = nil, requestID: String? = nil, body: [UInt8] = [], attempts: Int) {
     self.status = status
-    self.traceID = traceID
     self.requestID = requestID
+    self.body = body
     self.attempts = attempts
+  }
+
+  /// AWS IoT's own id of what it did, for its logs; nil where the answer has none.
+  package var traceID: String? {
+    // Read when somebody asks: any 2xx acknowledges, whatever its body, and a publish needn't wait for this.
+    (try? JSONValue(parsing: body))?["traceId"]?.string
   }
 
   /// What the other side said, for a line of log: `status 200, request id 1f2e…, trace id 8a0c…`, or `acknowledged`.

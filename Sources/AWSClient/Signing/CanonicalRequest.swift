@@ -9,6 +9,8 @@ import WireFormats
 package struct CanonicalRequest {
   package let bytes: [UInt8]
   private let signedHeadersRange: Range<Int>
+  /// Where the value of the last of the headers, in the order that they were given in, ends in ``bytes``.
+  let endOfLastValue: Int
 
   /// Writes a canonical request.
   ///
@@ -18,24 +20,16 @@ package struct CanonicalRequest {
     method: String, path: some StringProtocol, query: some StringProtocol, headers: [HTTPHeader],
     payloadHash: Digest, normalizingPath: Bool = true
   ) {
-    self.init(
-      method, Array(path.utf8)[...], Array(query.utf8)[...], headers, payloadHash,
-      normalizingPath: normalizingPath)
-  }
-
-  init(
-    _ method: String, _ path: ArraySlice<UInt8>, _ query: ArraySlice<UInt8>, _ headers: [HTTPHeader],
-    _ payloadHash: Digest, normalizingPath: Bool
-  ) {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(1_536)
     bytes.append(contentsOf: method.utf8)
     bytes.append(lineFeed)
-    appendCanonicalPath(path, normalizing: normalizingPath, to: &bytes)
+    appendCanonicalPath(Array(path.utf8)[...], normalizing: normalizingPath, to: &bytes)
     bytes.append(lineFeed)
-    appendCanonicalQuery(query, to: &bytes)
+    appendCanonicalQuery(Array(query.utf8)[...], to: &bytes)
     bytes.append(lineFeed)
-    let names = appendCanonicalHeaders(headers, to: &bytes)
+    let (names, endOfLastValue) = appendCanonicalHeaders(headers, to: &bytes)
+    self.endOfLastValue = endOfLastValue
     bytes.append(lineFeed)
     signedHeadersRange = bytes.count..<bytes.count + names.count
     bytes.append(contentsOf: names)
@@ -118,12 +112,16 @@ private func reencoded(_ text: ArraySlice<UInt8>) -> [UInt8] {
   return encoded
 }
 
-/// Appends a line for each header name and returns the names, with semicolons between.
-private func appendCanonicalHeaders(_ headers: [HTTPHeader], to bytes: inout [UInt8]) -> [UInt8] {
+/// Appends a line for each header name; returns the names, with semicolons between, and where the value of the last of
+/// `headers` ends.
+private func appendCanonicalHeaders(
+  _ headers: [HTTPHeader], to bytes: inout [UInt8]
+) -> (names: [UInt8], endOfLastValue: Int) {
   let order = orderByName(headers)
   var names: [UInt8] = []
   names.reserveCapacity(128)
   var previous: Int?
+  var endOfLastValue = bytes.count
   for index in order {
     let (name, value) = headers[index]
     if let previous, isSameHeaderName(headers[previous].name, name) {
@@ -138,10 +136,11 @@ private func appendCanonicalHeaders(_ headers: [HTTPHeader], to bytes: inout [UI
       bytes.append(UInt8(ascii: ":"))
     }
     appendTrimmed(value, to: &bytes)
+    if index == headers.count - 1 { endOfLastValue = bytes.count }
     bytes.append(lineFeed)
     previous = index
   }
-  return names
+  return (names, endOfLastValue)
 }
 
 /// The indices of `headers` in the order of their names, those of one name in their own order.

@@ -48,12 +48,18 @@ private let hexDigits: InlineArray<16, UInt8> = [
 
 /// Appends the lower-case hexadecimal digits of `bytes`.
 func appendHexDigits(_ bytes: InlineArray<32, UInt8>, to digits: inout [UInt8]) {
-  var text = InlineArray<64, UInt8>(repeating: 0)
+  let start = digits.count
+  digits.append(contentsOf: repeatElement(0, count: 64))
+  var place = digits.mutableSpan
+  writeHexDigits(bytes, to: &place, at: start)
+}
+
+/// Writes the lower-case hexadecimal digits of `bytes` from `start` on.
+func writeHexDigits(_ bytes: InlineArray<32, UInt8>, to place: inout MutableSpan<UInt8>, at start: Int) {
   for index in bytes.indices {
-    text[2 * index] = hexDigits[Int(bytes[index] >> 4)]
-    text[2 * index + 1] = hexDigits[Int(bytes[index] & 0x0F)]
+    place[start + 2 * index] = hexDigits[Int(bytes[index] >> 4)]
+    place[start + 2 * index + 1] = hexDigits[Int(bytes[index] & 0x0F)]
   }
-  unsafe text.span.withUnsafeBufferPointer { unsafe digits.append(contentsOf: $0) }
 }
 
 /// SHA-256 with one context for any number of digests.

@@ -21,45 +21,44 @@ package struct Signature {
   package let stringToSign: [UInt8]
   package let code: AuthenticationCode
 
-  /// The value of the `Authorization` header ("Add the signature to the request", AWS Signature Version 4).
+  /// The value of the `Authorization` header.
   package func authorization(accessKeyID: String) -> String {
-    var value: [UInt8] = []
-    value.reserveCapacity(256)
-    value.append(contentsOf: "AWS4-HMAC-SHA256 Credential=".utf8)
-    value.append(contentsOf: accessKeyID.utf8)
-    value.append(UInt8(ascii: "/"))
-    scope.append(to: &value)
-    value.append(contentsOf: ", SignedHeaders=".utf8)
-    value.append(contentsOf: canonicalRequest.signedHeaderBytes)
-    value.append(contentsOf: ", Signature=".utf8)
-    code.appendHexDigits(to: &value)
-    return String(decoding: value, as: UTF8.self)
+    String(decoding: authorizationValue(accessKeyID, scope, canonicalRequest, code), as: UTF8.self)
   }
+}
+
+/// The value of the `Authorization` header ("Add the signature to the request", AWS Signature Version 4); the code is
+/// the end of it.
+func authorizationValue(
+  _ accessKeyID: String, _ scope: SigningScope, _ canonicalRequest: CanonicalRequest,
+  _ code: AuthenticationCode
+) -> [UInt8] {
+  var value = Array("AWS4-HMAC-SHA256 Credential=\(accessKeyID)/\(scope.text), SignedHeaders=".utf8)
+  value.append(contentsOf: canonicalRequest.signedHeaderBytes)
+  value.append(contentsOf: ", Signature=".utf8)
+  code.appendHexDigits(to: &value)
+  return value
 }
 
 /// Signs requests to one service in one region (AWS Signature Version 4).
 ///
-/// Keeps what signatures share: the contexts of libcrypto, and the signing key, which only changes with the day and
-/// the secret.
+/// Keeps what signatures share: the contexts of libcrypto, the signing key, which only changes with the day and the
+/// secret, and the texts of the last signature.
 package struct RequestSigner: ~Copyable {
   let region: String
   let service: String
   private let digests: DigestContext
-  /// Holds the signing key of ``key``.
-  private let codes: AuthenticationContext
-  private let derivation: AuthenticationContext
-  private var key: (scope: SigningScope, secretAccessKey: Secret)?
-  private var lastTimestamp: (second: Int64, text: String)?
+  private var key: SigningKey
+  private var lastForm: SignedForm?
+  private var lastMoment: SigningMoment?
 
   package init(region: String, service: String) throws(CryptographyError) {
     let digests = try DigestContext()
-    let codes = try AuthenticationContext()
-    let derivation = try AuthenticationContext()
+    let key = try SigningKey()
     self.region = region
     self.service = service
     self.digests = digests
-    self.codes = codes
-    self.derivation = derivation
+    self.key = key
   }
 
   /// Adds `X-Amz-Date`, `X-Amz-Security-Token` where the credentials have one, and `Authorization`.
@@ -70,43 +69,26 @@ package struct RequestSigner: ~Copyable {
     _ request: inout HTTPRequest, with credentials: Credentials, at time: WallTime,
     payloadHash: Digest? = nil
   ) throws(SigningError) {
-    let target: RequestTarget
-    do throws(URLError) {
-      target = try RequestTarget(request.url)
-    } catch {
-      throw .url(error)
+    let moment = moment(time)
+    if lastForm?.isOf(request, credentials, moment.scope) != true {
+      do throws(URLError) {
+        lastForm = try SignedForm(request, credentials, moment)
+      } catch {
+        throw .url(error)
+      }
     }
     do throws(CryptographyError) {
-      let timestamp = timestamp(time)
+      let hash = if let payloadHash { payloadHash } else { try digests.digest(of: request.body) }
+      let authorization = try lastForm?.authorization(at: moment.timestamp, hash, digests, &key)
       request.headers.reserveCapacity(request.headers.count + 4)
-      request.headers.append(("X-Amz-Date", timestamp))
+      request.headers.append(("X-Amz-Date", moment.timestamp))
       if let token = credentials.sessionToken {
         request.headers.append(("X-Amz-Security-Token", token.revealed))
       }
-      let hash = if let payloadHash { payloadHash } else { try digests.digest(of: request.body) }
-      let canonicalRequest = CanonicalRequest(
-        request.method, Array(target.path.utf8)[...], Array(target.query.utf8)[...],
-        signedHeaders(request.headers, host: target.hostHeader),
-        hash, normalizingPath: true)
-      let signature = try signature(
-        of: canonicalRequest, at: timestamp, secretAccessKey: credentials.secretAccessKey)
-      request.headers.append(("Authorization", signature.authorization(accessKeyID: credentials.accessKeyID)))
+      if let authorization { request.headers.append(("Authorization", authorization)) }
     } catch {
       throw .cryptography(error)
     }
-  }
-
-  /// Those of `headers` that are signed, and `host` where they don't name one.
-  private borrowing func signedHeaders(_ headers: [HTTPHeader], host: String) -> [HTTPHeader] {
-    var signed: [HTTPHeader] = []
-    signed.reserveCapacity(headers.count + 1)
-    var hasHost = false
-    for header in headers where !isNeverSigned(header.name) {
-      hasHost = hasHost || isSameHeaderName(header.name, "host")
-      signed.append(header)
-    }
-    if !hasHost { signed.append(("host", host)) }
-    return signed
   }
 
   /// The digest of a body, to be handed to every signature over it.
@@ -122,39 +104,61 @@ package struct RequestSigner: ~Copyable {
   package mutating func signature(
     of canonicalRequest: CanonicalRequest, at timestamp: String, secretAccessKey: Secret
   ) throws(CryptographyError) -> Signature {
-    let scope = scope(of: timestamp)
+    let scope = SigningScope(date: String(timestamp.prefix(8)), region: region, service: service)
     let hash = try digests.digest(of: canonicalRequest.bytes)
     let stringToSign = scope.stringToSign(hash, at: timestamp)
-    let code = try code(of: stringToSign, scope, secretAccessKey)
+    let code = try key.code(of: stringToSign, scope, secretAccessKey)
     return Signature(
       canonicalRequest: canonicalRequest, scope: scope, stringToSign: stringToSign, code: code)
   }
 
-  private mutating func code(
+  private mutating func moment(_ time: WallTime) -> SigningMoment {
+    if let lastMoment, lastMoment.second == time.secondsSinceEpoch { return lastMoment }
+    let moment = SigningMoment(time, region: region, service: service)
+    lastMoment = moment
+    return moment
+  }
+}
+
+/// When a signature is made: as it is written, and as the scope of that day.
+struct SigningMoment {
+  let second: Int64
+  /// `20260102T030405Z`
+  let timestamp: String
+  let scope: SigningScope
+
+  init(_ time: WallTime, region: String, service: String) {
+    second = time.secondsSinceEpoch
+    timestamp = CivilTime(time).basicFormat
+    scope = SigningScope(date: String(timestamp.prefix(8)), region: region, service: service)
+  }
+}
+
+/// The key of a scope and a secret, kept while both stay the same.
+struct SigningKey: ~Copyable {
+  /// Holds the signing key of ``owner``.
+  private let codes: AuthenticationContext
+  private let derivation: AuthenticationContext
+  private var owner: (scope: SigningScope, secretAccessKey: Secret)?
+
+  init() throws(CryptographyError) {
+    let codes = try AuthenticationContext()
+    let derivation = try AuthenticationContext()
+    self.codes = codes
+    self.derivation = derivation
+  }
+
+  mutating func code(
     of stringToSign: [UInt8], _ scope: SigningScope, _ secretAccessKey: Secret
   ) throws(CryptographyError) -> AuthenticationCode {
-    if let key, key.scope == scope, key.secretAccessKey == secretAccessKey {
+    if let owner, owner.scope == scope, owner.secretAccessKey == secretAccessKey {
       return try codes.codeUnderLastKey(of: stringToSign)
     }
-    key = nil
+    owner = nil
     let signingKey = try scope.signingKey(secretAccessKey, derivation)
     let code = try codes.code(of: stringToSign, key: signingKey.bytes.span)
-    key = (scope, secretAccessKey)
+    owner = (scope, secretAccessKey)
     return code
-  }
-
-  /// The scope of a timestamp's day; that of the last key where it is the same.
-  private func scope(of timestamp: String) -> SigningScope {
-    if let key, timestamp.utf8.starts(with: key.scope.date.utf8) { return key.scope }
-    return SigningScope(date: String(timestamp.prefix(8)), region: region, service: service)
-  }
-
-  private mutating func timestamp(_ time: WallTime) -> String {
-    let second = time.secondsSinceEpoch
-    if let lastTimestamp, lastTimestamp.second == second { return lastTimestamp.text }
-    let text = CivilTime(time).basicFormat
-    lastTimestamp = (second, text)
-    return text
   }
 }
 

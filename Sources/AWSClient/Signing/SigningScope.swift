@@ -33,23 +33,10 @@ package struct SigningScope: Hashable, Sendable {
   /// What is signed in the end: the date, the scope and the digest of the canonical request ("Create a string to
   /// sign", AWS Signature Version 4). `timestamp` is `20260102T030405Z`.
   package func stringToSign(_ canonicalRequestHash: Digest, at timestamp: String) -> [UInt8] {
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(192)
-    bytes.append(contentsOf: "AWS4-HMAC-SHA256\n".utf8)
-    bytes.append(contentsOf: timestamp.utf8)
-    bytes.append(UInt8(ascii: "\n"))
-    append(to: &bytes)
-    bytes.append(UInt8(ascii: "\n"))
-    canonicalRequestHash.appendHexDigits(to: &bytes)
-    return bytes
+    Array("\(Self.algorithm)\n\(timestamp)\n\(text)\n\(canonicalRequestHash.hex)".utf8)
   }
 
-  /// Appends ``text``.
-  func append(to bytes: inout [UInt8]) {
-    for part in [date, region, service] {
-      bytes.append(contentsOf: part.utf8)
-      bytes.append(UInt8(ascii: "/"))
-    }
-    bytes.append(contentsOf: "aws4_request".utf8)
-  }
+  static let algorithm = "AWS4-HMAC-SHA256"
+  /// Where the timestamp ends in a string to sign.
+  static let timeEnd = algorithm.utf8.count + 1 + "20260102T030405Z".utf8.count
 }

@@ -70,7 +70,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
         let limit = min(deadline, time.bootTime.advanced(by: Self.attemptTimeout))
         _ = try client.call(request, until: limit)
         tellRunning()
-        return PublishReceipt(status: nil, traceID: nil, requestID: nil, attempts: attempts)
+        return PublishReceipt(attempts: attempts)
       } catch {
         guard waitsForRetry(after: error, attempts: attempts, until: deadline) else {
           throw PublishError(

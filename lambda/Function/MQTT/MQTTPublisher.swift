@@ -83,7 +83,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
         attempts += 1
         try deliver(message, qos, over: session, until: deadline)
         delay.succeeded()
-        return PublishReceipt(status: nil, traceID: nil, requestID: nil, attempts: attempts)
+        return PublishReceipt(attempts: attempts)
       } catch {
         // An attempt that the deadline cut short says less than what failed before it.
         let isCutShort = error.isTransient && time.bootTime >= deadline

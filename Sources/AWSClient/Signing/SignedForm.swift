@@ -1,0 +1,80 @@
+import HTTPClient
+
+/// The texts that a signature is made of, written once for all requests that differ in their time and body only.
+///
+/// A device publishes to one topic, with the same credentials for an hour. From one publish to the next a time and three
+/// digests change in these texts, and are written over where they stand.
+struct SignedForm {
+  private let method: String
+  private let url: String
+  private let headers: [HTTPHeader]
+  private let credentials: Credentials
+  private let scope: SigningScope
+  private var canonicalRequest: [UInt8]
+  /// Where the value of `x-amz-date` ends in ``canonicalRequest``.
+  private let timeEnd: Int
+  private var stringToSign: [UInt8]
+  private var authorization: [UInt8]
+
+  /// The form of `request`, which isn't signed yet.
+  init(
+    _ request: HTTPRequest, _ credentials: Credentials, _ moment: SigningMoment
+  ) throws(URLError) {
+    method = request.method
+    url = request.url
+    headers = request.headers
+    self.credentials = credentials
+    scope = moment.scope
+    let target = try RequestTarget(request.url)
+    var signed = request.headers.filter { !isNeverSigned($0.name) }
+    if !signed.contains(where: { isSameHeaderName($0.name, "host") }) {
+      signed.append(("host", target.hostHeader))
+    }
+    if let token = credentials.sessionToken { signed.append(("x-amz-security-token", token.revealed)) }
+    signed.append(("x-amz-date", moment.timestamp))
+    // A digest and a code of zeros stand where the right ones are going to.
+    let zeros = InlineArray<32, UInt8>(repeating: 0)
+    let form = CanonicalRequest(
+      method: request.method, path: target.path, query: target.query, headers: signed,
+      payloadHash: Digest(bytes: zeros))
+    canonicalRequest = form.bytes
+    timeEnd = form.endOfLastValue
+    stringToSign = scope.stringToSign(Digest(bytes: zeros), at: moment.timestamp)
+    authorization = authorizationValue(
+      credentials.accessKeyID, scope, form, AuthenticationCode(bytes: zeros))
+  }
+
+  /// Whether `request`, which isn't signed yet, has this form.
+  func isOf(_ request: HTTPRequest, _ credentials: Credentials, _ scope: SigningScope) -> Bool {
+    url == request.url && method == request.method && self.scope == scope && self.credentials == credentials
+      && headers.elementsEqual(request.headers) { $0 == $1 }
+  }
+
+  /// The value of the `Authorization` header for a body with the digest `payloadHash`.
+  ///
+  /// `timestamp` is of the day of the scope.
+  mutating func authorization(
+    at timestamp: String, _ payloadHash: Digest, _ digests: borrowing DigestContext, _ key: inout SigningKey
+  ) throws(CryptographyError) -> String {
+    write(timestamp, before: timeEnd, in: &canonicalRequest)
+    write(payloadHash.bytes, atEndOf: &canonicalRequest)
+    write(timestamp, before: SigningScope.timeEnd, in: &stringToSign)
+    write(try digests.digest(of: canonicalRequest).bytes, atEndOf: &stringToSign)
+    let code = try key.code(of: stringToSign, scope, credentials.secretAccessKey)
+    write(code.bytes, atEndOf: &authorization)
+    return String(decoding: authorization, as: UTF8.self)
+  }
+}
+
+/// Writes `text` over what stands before `end`.
+private func write(_ text: String, before end: Int, in bytes: inout [UInt8]) {
+  let text = text.utf8.span
+  var place = bytes.mutableSpan
+  for index in text.indices { place[end - text.count + index] = text[index] }
+}
+
+/// Writes the hexadecimal digits of `digest` over the last 64 bytes.
+private func write(_ digest: InlineArray<32, UInt8>, atEndOf bytes: inout [UInt8]) {
+  var place = bytes.mutableSpan
+  writeHexDigits(digest, to: &place, at: place.count - 64)
+}
