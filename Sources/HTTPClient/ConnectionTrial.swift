@@ -3,9 +3,9 @@ import Platform
 
 /// How far a connection came: what `defender doctor` shows, by the very steps that a publish takes.
 package struct ConnectionTrial: Sendable {
-  /// The steps of a connection, in their order.
+  /// The steps of a connection, in their order; what has to do with the proxy alone is the first.
   package enum Step: Int, Comparable, Sendable {
-    case resolving, connecting, handshake
+    case proxy, resolving, connecting, handshake
 
     package static func < (left: Step, right: Step) -> Bool { left.rawValue < right.rawValue }
   }
@@ -30,7 +30,7 @@ package struct ConnectionTrial: Sendable {
     do throws(HTTPError) {
       try connect(to: url, configuration, until: BootTime.now.advanced(by: timeout))
     } catch {
-      failure = (.resolving, error)
+      failure = (failedStep(error), error)
     }
   }
 
@@ -72,8 +72,9 @@ package struct ConnectionTrial: Sendable {
 
   private func failedStep(_ error: HTTPError) -> Step {
     switch error {
+    case .invalidProxy, .proxyNotResolved, .proxyRefused: .proxy
     case .invalidRequest, .notResolved, .outOfMemory: .resolving
-    case .notConnected, .proxyRefused: .connecting
+    case .notConnected: .connecting
     case .timedOut: timeOfLookup == .zero ? .resolving : timeOfConnect == .zero ? .connecting : .handshake
     default: .handshake
     }

@@ -210,9 +210,14 @@ private final class CurlSession {
     if code == CURLE_SSL_CONNECT_ERROR && handle.number(CURLINFO_SSL_VERIFYRESULT) > 1 {
       return .notTrusted(handle.reason(for: code))
     }
-    return HTTPError(
+    let error = HTTPError(
       code: code, reason: handle.reason(for: code), wasSent: requestGate.hasBegun,
       trust: configuration.trust)
+    // From TLS 1.3 on, a certificate is refused when the handshake is done (RFC 8446, section 4.4.2.4), and the reset
+    // that follows may be faster than the alert that tells why.
+    let hasJustShownCertificate =
+      configuration.identity != nil && handle.number(CURLINFO_NUM_CONNECTS) > 0 && sink.isUntouched
+    return hasJustShownCertificate ? error.withCertificateInDoubt : error
   }
 }
 

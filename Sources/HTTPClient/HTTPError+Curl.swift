@@ -20,9 +20,11 @@ extension HTTPError {
       self = wasSent ? .malformedResponse(reason) : .invalidRequest(reason)
     case CURLE_COULDNT_RESOLVE_PROXY where contains(reason, "proxy syntax"),
       CURLE_COULDNT_CONNECT where contains(reason, "proxy scheme"):
-      self = .invalidRequest(reason)
-    case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY:
+      self = .invalidProxy(reason)
+    case CURLE_COULDNT_RESOLVE_HOST:
       self = .notResolved(reason)
+    case CURLE_COULDNT_RESOLVE_PROXY:
+      self = .proxyNotResolved(reason)
     case CURLE_COULDNT_CONNECT:
       self = .notConnected(reason)
     case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_ISSUER_ERROR:
@@ -46,6 +48,18 @@ extension HTTPError {
       self = wasSent ? .responseTooLarge(.head, limit: Int(CURL_MAX_HTTP_HEADER)) : .outOfMemory
     default:
       self = .other(code: Int(code.rawValue), reason)
+    }
+  }
+}
+
+extension HTTPError {
+  /// The same; of a connection that broke it says that our certificate may be why.
+  var withCertificateInDoubt: HTTPError {
+    switch self {
+    case .connectionLost(let reason), .emptyResponse(let reason):
+      .connectionLost(
+        "it broke just after we had shown our certificate, which may have been refused: \(reason)")
+    default: self
     }
   }
 }

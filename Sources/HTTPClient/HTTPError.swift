@@ -4,8 +4,12 @@
 package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The request or the configuration can't be sent as it is; nothing was.
   case invalidRequest(String)
-  /// The name of the host, or of the proxy, has no address, or nobody could tell.
+  /// The name of the host has no address, or nobody could tell.
   case notResolved(String)
+  /// What names the proxy names none that could be asked.
+  case invalidProxy(String)
+  /// The name of the proxy has no address, or nobody could tell.
+  case proxyNotResolved(String)
   case notConnected(String)
   /// The other side isn't who it should be, or we couldn't say who we are: asking again won't help.
   case notTrusted(String)
@@ -37,6 +41,8 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
     switch self {
     case .invalidRequest(let reason): "the request can't be sent: \(reason)"
     case .notResolved(let reason): "the host name wasn't resolved: \(reason)"
+    case .invalidProxy(let reason): "the proxy can't be used: \(reason)"
+    case .proxyNotResolved(let reason): "the proxy's name wasn't resolved: \(reason)"
     case .notConnected(let reason): "no connection: \(reason)"
     case .notTrusted(let reason): "TLS: the connection isn't trusted: \(reason)"
     case .handshakeFailed(let reason): "TLS: the handshake failed: \(reason)"
@@ -57,10 +63,11 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
   /// Whether the same request may succeed a moment later: the network failed, not what was asked.
   package var isTransient: Bool {
     switch self {
-    case .notResolved, .notConnected, .handshakeFailed, .timedOut, .connectionLost, .emptyResponse,
-      .malformedResponse:
+    case .notResolved, .proxyNotResolved, .notConnected, .handshakeFailed, .timedOut, .connectionLost,
+      .emptyResponse, .malformedResponse:
       true
-    case .invalidRequest, .notTrusted, .proxyRefused, .responseTooLarge, .stopped, .outOfMemory, .other:
+    case .invalidRequest, .invalidProxy, .notTrusted, .proxyRefused, .responseTooLarge, .stopped,
+      .outOfMemory, .other:
       false
     }
   }

@@ -22,7 +22,7 @@ package struct ProxySettings: Equatable, Sendable, CustomStringConvertible, Cust
     let name = isSecure ? "HTTPS_PROXY" : "HTTP_PROXY"
     guard let text = isSecure ? forHTTPS : forHTTP else { return .none }
     guard let proxy = Proxy(text) else {
-      throw .invalidRequest(
+      throw .invalidProxy(
         "\(name) is no URL such as http://user:password@proxy:3128; what isn't a letter or a digit in the password "
           + "has to be written as %2F for a '/', and so on")
     }

@@ -170,7 +170,9 @@ extension PublishError {
   /// What the exit status says about it.
   fileprivate var status: CommandFailure.Status {
     switch cause {
-    case .payloadTooLarge, .credentials, .signing, .noTimeLeft, .exchange(.invalidRequest): .notRun
+    case .payloadTooLarge, .credentials, .signing, .noTimeLeft, .exchange(.invalidRequest),
+      .exchange(.invalidProxy):
+      .notRun
     case .refused: .failed
     case .exchange, .transport: .noAnswer
     }

@@ -251,9 +251,21 @@ extension [Finding] {
     let proxy = try ScriptedServer { _ in .close(httpResponse("407 Proxy Authentication Required")) }
     defer { proxy.stop() }
     let refused = try clinic.examine(["HTTPS_PROXY": "http://user:hunter2@127.0.0.1:\(proxy.port)"])
-    #expect(refused.checks(.failed) == ["TCP"])
-    #expect(refused.line("TCP").contains("user name and password"))
+    #expect(refused.checks(.failed) == ["proxy"])
+    #expect(refused.checks(.skipped) == ["DNS", "TCP", "TLS", "clock", "signature", "publish"])
+    #expect(refused.line("proxy").contains("user name and password"))
     #expect(!refused.map(\.line).joined().contains("hunter2"))
+  }
+
+  @Test(arguments: [
+    ("http://user:hun/hunter2@proxy:1", "HTTPS_PROXY is no URL"), ("gopher://127.0.0.1:1", "scheme"),
+    ("http://\(String(repeating: "a", count: 64)).example.com:3128", "/etc/resolv.conf"),
+  ])
+  func `names a proxy that can't be used as the proxy`(url: String, reason: String) throws {
+    let findings = try Clinic().examine(["HTTPS_PROXY": url])
+    #expect(findings.checks(.failed) == ["proxy"])
+    #expect(findings.line("proxy").contains(reason), "\(findings.line("proxy"))")
+    #expect(!findings.map(\.line).joined().contains("hunter2"))
   }
 
   @Test func `tells every mistake of the configuration, and checks what doesn't depend on it`() throws {

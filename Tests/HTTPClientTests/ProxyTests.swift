@@ -74,7 +74,7 @@ struct `A proxy` {
     #expect {
       try get("https://iot.example.com/", ["HTTPS_PROXY": text])
     } throws: { error in
-      guard case .invalidRequest(let reason) = error as? HTTPError else { return false }
+      guard case .invalidProxy(let reason) = error as? HTTPError else { return false }
       return reason.lowercased().contains("proxy") && !reason.contains("hunter2")
     }
   }

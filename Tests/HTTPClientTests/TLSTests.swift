@@ -125,10 +125,42 @@ struct `TLS` {
       try get(server.url, configuration)
     } throws: { error in
       // What is left of the connection may be gone before the reason is read.
-      if case .connectionLost = error as? HTTPError { return true }
+      if case .connectionLost(let reason) = error as? HTTPError {
+        return reason.contains("our certificate, which may")
+      }
       return isNotTrusted(error) && "\(error)".contains("our certificate was refused")
     }
     #expect(server.received.isEmpty)
+  }
+
+  @Test(arguments: [ScriptedServer.Answer.reset(""), .close("")])
+  func `names the certificate where a new connection breaks without an answer`(
+    ending: ScriptedServer.Answer
+  ) throws {
+    let authority = try ThrowawayAuthority()
+    let server = try ScriptedServer(
+      [ending, ending, .keep(httpResponse()), ending],
+      tls: TLSServerContext(
+        authority.issue("server", names: names), clientAuthority: authority.certificateFile))
+    defer { server.stop() }
+    let device = try authority.issue("device", names: "DNS:device")
+    var configuration = configuration(authority)
+    configuration.identity = ClientIdentity(certificateFile: device.certificateFile, keyFile: device.keyFile)
+    let exchange = try CurlExchange(configuration)
+    func failure() throws -> String {
+      let request = HTTPRequest(method: "GET", url: server.url)
+      let error = try #require(throws: HTTPError.self) {
+        try exchange.exchange(request, timeout: .seconds(20))
+      }
+      return "\(error)"
+    }
+    for _ in 1...2 {
+      let text = try failure()
+      #expect(text.contains("our certificate, which may have been refused"), "\(text)")
+    }
+    // On one that was used before, the certificate isn't what broke it.
+    _ = try exchange.exchange(HTTPRequest(method: "GET", url: server.url), timeout: .seconds(20))
+    #expect(try !failure().contains("certificate"))
   }
 
   @Test func `asks the shipped authorities for a host of AWS first, and then the system's`() throws {

@@ -40,6 +40,8 @@ package final class TLSServerContext: @unchecked Sendable {
     if let clientAuthority {
       _ = unsafe SSL_CTX_load_verify_locations(context, clientAuthority, nil)
       unsafe SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
+      // Without a context, a session with a certificate can't be resumed, and the handshake that tries breaks.
+      _ = unsafe SSL_CTX_set_session_id_context(context, [1], 1)
     }
     if !protocols.isEmpty {
       unsafe SSL_CTX_set_alpn_select_cb(

@@ -81,30 +81,10 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
       "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the device or function a role."
     case .credentials: "Correct the configuration of that source; no other one is tried in its place."
     case .signing: "Check the endpoint's URL."
-    case .exchange(let error): adviceOnNetwork(error)
+    case .exchange(let error): error.advice
     case .refused(let error): adviceOnRefusal(error)
     case .transport(let failure): failure.advice
     case .noTimeLeft: "Give the invocation a longer timeout."
-    }
-  }
-
-  private func adviceOnNetwork(_ error: HTTPError) -> String {
-    switch error {
-    case .invalidRequest: "Check AWS_ENDPOINT_URL_IOT_DATA_PLANE, HTTPS_PROXY and the certificate settings."
-    case .notResolved: "Check the endpoint's name, the region and the resolver (/etc/resolv.conf)."
-    case .notConnected, .timedOut(.connecting, _):
-      "Check the endpoint, the route and the firewall; HTTPS_PROXY names a proxy where one is needed."
-    case .notTrusted(let reason) where contains(reason, "our certificate"):
-      "The certificate has to be registered and active in AWS IoT, and the key has to be its own."
-    case .notTrusted: "AWS_CA_BUNDLE names a file with the certificate authorities to trust."
-    case .handshakeFailed: "The other side may want a client certificate, or no TLS at all."
-    case .proxyRefused(407, _): "HTTPS_PROXY needs the user name and password that the proxy wants."
-    case .proxyRefused: "Let the proxy connect to the endpoint, or name the endpoint in NO_PROXY."
-    case .timedOut(.answering, _), .connectionLost, .emptyResponse:
-      "The message may have arrived all the same."
-    case .malformedResponse, .responseTooLarge: "Check that the endpoint is AWS IoT's data plane."
-    case .stopped: "The message may have arrived all the same."
-    case .outOfMemory, .other: "Try again; report it where it stays."
     }
   }
 
@@ -129,6 +109,32 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     case 429: return "AWS IoT throttles; publish less often or have the account's quota raised."
     case 500...: return "AWS IoT has a problem of its own; the next report is tried as usual."
     default: return "Check that the endpoint is AWS IoT's data plane."
+    }
+  }
+}
+
+extension HTTPError {
+  /// What to do about it, in words.
+  package var advice: String {
+    switch self {
+    case .invalidRequest: "Check AWS_ENDPOINT_URL_IOT_DATA_PLANE and the certificate settings."
+    case .notResolved: "Check the endpoint's name, the region and the resolver (/etc/resolv.conf)."
+    case .notConnected, .timedOut(.connecting, _):
+      "Check the endpoint, the route and the firewall; HTTPS_PROXY names a proxy where one is needed."
+    case .notTrusted(let reason) where contains(reason, "our certificate"),
+      .connectionLost(let reason) where contains(reason, "our certificate"):
+      "The certificate has to be registered and active in AWS IoT, and the key has to be its own."
+    case .notTrusted: "AWS_CA_BUNDLE names a file with the certificate authorities to trust."
+    case .handshakeFailed: "The other side may want a client certificate, or no TLS at all."
+    case .invalidProxy: "Correct HTTPS_PROXY, or name the endpoint in NO_PROXY."
+    case .proxyNotResolved: "Check the proxy's name in HTTPS_PROXY and the resolver (/etc/resolv.conf)."
+    case .proxyRefused(407, _): "HTTPS_PROXY needs the user name and password that the proxy wants."
+    case .proxyRefused: "Let the proxy connect to the endpoint, or name the endpoint in NO_PROXY."
+    case .timedOut(.answering, _), .connectionLost, .emptyResponse:
+      "The message may have arrived all the same."
+    case .malformedResponse, .responseTooLarge: "Check that the endpoint is AWS IoT's data plane."
+    case .stopped: "The message may have arrived all the same."
+    case .outOfMemory, .other: "Try again; report it where it stays."
     }
   }
 }

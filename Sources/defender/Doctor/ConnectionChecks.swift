@@ -45,7 +45,7 @@ private struct Destination {
 }
 
 extension Doctor {
-  /// Checks name, connection and TLS; returns whether there is a connection to be had.
+  /// Checks proxy, name, connection and TLS; returns whether there is a connection to be had.
   mutating func checkConnection() -> Bool {
     guard let destination = Destination(configuration, environment) else {
       let isOurs = configuration.transport == .https || configuration.transport == .mqtt
@@ -55,18 +55,27 @@ extension Doctor {
     }
     let trial = ConnectionTrial(
       to: destination.url, destination.configuration, timeout: options.stepTimeout)
+    noteProxy(trial, destination)
     noteLookup(trial, destination)
     noteConnect(trial, destination)
     noteHandshake(trial, destination)
     return trial.failure == nil
   }
 
+  private mutating func noteProxy(_ trial: ConnectionTrial, _ destination: Destination) {
+    guard destination.mayUseProxy else { return }
+    guard let (step, error) = trial.failure, step == .proxy else {
+      return note("proxy", .ok, "one is configured, for hosts that NO_PROXY doesn't except")
+    }
+    note("proxy", .failed, "\(error)", advice: error.advice)
+  }
+
   private mutating func noteLookup(_ trial: ConnectionTrial, _ destination: Destination) {
-    if let (step, error) = trial.failure, step == .resolving {
+    if let (step, error) = trial.failure, step <= .resolving {
+      guard step == .resolving else { return note("DNS", .skipped, "the proxy comes first") }
       note(
         "DNS", .failed, "\(destination.host): \(error)",
-        advice: "Check the endpoint's name, the region and the resolver (/etc/resolv.conf)"
-          + (destination.mayUseProxy ? ", and the proxy's name." : "."))
+        advice: "Check the endpoint's name, the region and the resolver (/etc/resolv.conf).")
       return
     }
     let address = trial.address.map { " is \($0.prefix { $0 != " " })" } ?? " has an address"
@@ -76,13 +85,8 @@ extension Doctor {
 
   private mutating func noteConnect(_ trial: ConnectionTrial, _ destination: Destination) {
     switch trial.failure {
+    case (.proxy, _)?: note("TCP", .skipped, "the proxy comes first")
     case (.resolving, _)?: note("TCP", .skipped, "there is no address to connect to")
-    case (.connecting, .proxyRefused(let status, let reason))?:
-      note(
-        "TCP", .failed, "the proxy refused with status \(status): \(reason)",
-        advice: status == 407
-          ? "HTTPS_PROXY needs the user name and password that the proxy wants."
-          : "Let the proxy connect to the endpoint, or name the endpoint in NO_PROXY.")
     case (.connecting, let error)?:
       note(
         "TCP", .failed, "\(destination.host) port \(destination.port): \(error)",
