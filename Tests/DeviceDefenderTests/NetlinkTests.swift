@@ -118,8 +118,10 @@ func attribute(_ type: UInt16, _ payload: [UInt8]) -> [UInt8] {
 
   @Test func `reads the address of our end, and its label`() throws {
     let head: [UInt8] = [UInt8(AF_INET), 32, 0, 0] + [7, 0, 0, 0]
+    // With NLA_F_NET_BYTEORDER in its type, which says nothing about what it is.
+    let local = attribute(UInt16(IFA_LOCAL) | 0x4000, [10, 0, 0, 1])
     let message =
-      head + attribute(UInt16(IFA_ADDRESS), [10, 0, 0, 2]) + attribute(UInt16(IFA_LOCAL), [10, 0, 0, 1])
+      head + attribute(UInt16(IFA_ADDRESS), [10, 0, 0, 2]) + local
       + attribute(UInt16(IFA_LABEL), Array("tun0:1\0".utf8))
     let address = try #require(try InterfaceAddress(message.span))
     #expect(address.address.description == "10.0.0.1")
