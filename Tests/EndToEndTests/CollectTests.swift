@@ -80,7 +80,7 @@ import WireFormats
       (["-n", "-1"], 64, "-n"), (["-s", "0"], 64, "--sample-rate is 0.0"), (["-s", "soon"], 64, "soon"),
       (["-l", "100001"], 2, "--list-size (or DEFENDER_MAX_LIST_SIZE) is '100001'"),
       (["-l", "x"], 64, "'x'"),
-      (["--format", "xml"], 2, "--format (or DEFENDER_FORMAT) is 'xml'; allowed: cbor, json"),
+      (["--format", "xml"], 2, "--format (or DEFENDER_FORMAT) is 'xml'; allowed: json, cbor"),
       (["-cm", "nothing"], 2, "'nothing' is no metric"),
       (["--output", "/nowhere/file"], 2, "'/nowhere/file'"),
       (["--procfs", "/nowhere"], 1, "/nowhere/net/tcp: No such file"),

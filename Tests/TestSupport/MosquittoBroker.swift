@@ -11,6 +11,7 @@ package final class MosquittoBroker {
   package let device: ThrowawayAuthority.Identity
   private let directory: TemporaryDirectory
   private var program: ServerProgram
+  private var starts = 0
 
   package init() throws {
     authority = try ThrowawayAuthority()
@@ -30,7 +31,7 @@ package final class MosquittoBroker {
       allow_anonymous true
       max_inflight_messages 100
       set_tcp_nodelay true
-      log_dest stdout
+      log_dest stderr
       log_type all
       listener \(plainPort) 127.0.0.1
       listener \(tlsPort) 127.0.0.1
@@ -50,10 +51,18 @@ package final class MosquittoBroker {
       "/usr/sbin/mosquitto", ["-c", "\(directory)/mosquitto.conf"], log: "\(directory)/log")
   }
 
+  /// Waits for the broker's own word: a connection might be to another program that has the port.
   private func waitUntilListening() throws {
-    for port in [plainPort, tlsPort, webSocketPort] {
-      try program.waitUntilListening(on: port, log: "\(directory.path)/log")
+    starts += 1
+    for _ in 0..<3_000 {
+      let log = try logText()
+      if log.split(separator: "\n").count(where: { $0.hasSuffix(" running") }) == starts { return }
+      guard program.isRunning else {
+        throw ServerProgram.Failure(description: "mosquitto has ended; its log says: \(log)")
+      }
+      poll(nil, 0, 10)
     }
+    throw ServerProgram.Failure(description: "mosquitto didn't start in 30 s; its log says: \(try logText())")
   }
 
   /// Ends the broker, and all connections with it.

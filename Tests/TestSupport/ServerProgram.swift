@@ -1,6 +1,7 @@
 package import CLinux
 import Glibc
 package import Platform
+import Synchronization
 
 /// A program that serves, or is watched, while a test runs, and is ended with its owner.
 package final class ServerProgram {
@@ -94,21 +95,24 @@ func withLoopbackAddress<Value>(
   }
 }
 
-/// A port of 127.0.0.1 that was free a moment ago.
+/// The next port to look at; another place to begin in each process, so that two runs of the tests rarely meet.
+private let nextPort = Mutex(UInt16(10_000 + getpid() % 2_000 * 10))
+
+/// A port of 127.0.0.1 that nobody listens on; another one each time.
+///
+/// Lies below those that the kernel gives to whoever asks for none in particular (ip_local_port_range, from 32768 on): a
+/// connection or a server of another test would have that one before a program has started that is to listen on it.
 package func freePort() throws(Errno) -> UInt16 {
-  let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-  let probe = FileDescriptor(owning: try retryingOnInterrupt { socket(AF_INET, type, 0) })
-  _ = try retryingOnInterrupt { unsafe withLoopbackAddress(0) { unsafe bind(probe.rawValue, $0, $1) } }
-  var address = sockaddr_in()
-  var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-  _ = try retryingOnInterrupt {
-    unsafe withUnsafeMutablePointer(to: &address) { pointer in
-      unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        unsafe getsockname(probe.rawValue, $0, &size)
-      }
+  for _ in 0..<1_000 {
+    let port = nextPort.withLock { next in
+      defer { next = next < 31_999 ? next + 1 : 10_000 }
+      return next
     }
+    let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+    let probe = FileDescriptor(owning: try retryingOnInterrupt { socket(AF_INET, type, 0) })
+    if unsafe withLoopbackAddress(port, { unsafe bind(probe.rawValue, $0, $1) }) == 0 { return port }
   }
-  return UInt16(bigEndian: address.sin_port)
+  throw Errno(rawValue: EADDRINUSE)
 }
 
 /// Attributes of a program that is started with no signal blocked, whatever the tests have blocked, and with `flags`

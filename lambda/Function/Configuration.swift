@@ -60,7 +60,7 @@ package struct Configuration: Sendable {
     thingName = reader.thingName(isRequired: topicTemplate.namesThing)
     minimumInterval = reader.seconds("DEFENDER_MINIMUM_INTERVAL_SECONDS") ?? minimumInterval
     interval = reader.seconds("SAMPLE_INTERVAL_SECONDS") ?? interval
-    isSpread = reader.choice("DEFENDER_JITTER", ["0": false, "1": true]) ?? isSpread
+    isSpread = reader.choice("DEFENDER_JITTER", [("0", false), ("1", true)]) ?? isSpread
     format = reader.choice("DEFENDER_FORMAT", byRawValue: ReportFormat.self) ?? format
     names = reader.choice("DEFENDER_NAMES", byRawValue: ReportNames.self) ?? names
     limits = reader.limits()

@@ -182,20 +182,22 @@ struct ConfigurationReader {
 
   /// What the variable's value stands for. The table is made only for a variable that is set: each type of table is
   /// half a percent of the start.
-  mutating func choice<Value>(_ variable: String, _ table: @autoclosure () -> [String: Value]) -> Value? {
+  mutating func choice<Value>(
+    _ variable: String, _ table: @autoclosure () -> [(name: String, value: Value)]
+  ) -> Value? {
     guard let text = environment.value(variable) else { return nil }
     let values = table()
-    guard let value = values[text] else {
-      note(variable, "is '\(text)'; allowed: \(values.keys.sorted().joined(separator: ", "))")
+    guard let choice = values.first(where: { $0.name == text }) else {
+      note(variable, "is '\(text)'; allowed: \(values.map(\.name).joined(separator: ", "))")
       return nil
     }
-    return value
+    return choice.value
   }
 
   mutating func choice<Value: RawRepresentable<String> & CaseIterable>(
     _ variable: String, byRawValue type: Value.Type
   ) -> Value? {
-    choice(variable, Dictionary(uniqueKeysWithValues: Value.allCases.map { ($0.rawValue, $0) }))
+    choice(variable, Value.allCases.map { ($0.rawValue, $0) })
   }
 
   /// The device's certificate and key; nil where there is none, or a mistake was noted.

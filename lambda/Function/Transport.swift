@@ -30,7 +30,7 @@ package protocol TransportConfiguration: Sendable {
 
 extension ConfigurationReader {
   mutating func transport() -> Transport? {
-    choice("DEFENDER_TRANSPORT", Dictionary(uniqueKeysWithValues: Transport.all.map { ($0.name, $0) }))
+    choice("DEFENDER_TRANSPORT", Transport.all.map { ($0.name, $0) })
   }
 }
 
