@@ -1,5 +1,6 @@
 import AWSClient
 import ArgumentParser
+import Glibc
 import Platform
 import WireFormats
 
@@ -66,7 +67,10 @@ struct DoctorCommand: ParsableCommand {
     if json {
       console.output(doctor.findings.json.prettyPrinted())
     } else {
-      for finding in doctor.findings { console.output(finding.line) }
+      let environment = Environment.ofThisProcess
+      // https://no-color.org
+      let isColored = canMoveCursor(on: STDOUT_FILENO, environment) && environment.value("NO_COLOR") == nil
+      for finding in doctor.findings { console.output(isColored ? finding.coloredLine : finding.line) }
       console.output(doctor.findings.summary)
     }
     let failures = min(63, doctor.findings.count(.failed))

@@ -21,7 +21,7 @@ import Testing
     #expect(error.description.contains("AWS_IOT_THING_NAME isn't set"))
   }
 
-  @Test func `has the defaults of the README`() throws {
+  @Test func `has the defaults that the pages tell`() throws {
     let configuration = try configuration([:])
     #expect(configuration.interval == .seconds(300))
     #expect(configuration.minimumInterval == .seconds(300))

@@ -307,6 +307,14 @@ extension [Finding] {
     #expect(kernel.line("collection").contains("from "))
   }
 
+  @Test(arguments: Finding.Status.allCases)
+  func `says on a terminal the same in colour`(status: Finding.Status) {
+    let finding = Finding("DNS", status, "localhost is 127.0.0.1", advice: "Do.")
+    let codes = finding.coloredLine.split(separator: "\u{1B}[", omittingEmptySubsequences: false)
+    #expect(codes.count == 3)
+    #expect(codes.dropFirst().map { $0.drop { $0 != "m" }.dropFirst() }.joined() == finding.line)
+  }
+
   @Test func `weighs transport and interval against what Device Defender takes`() throws {
     let clinic = try Clinic()
     let reserved = try clinic.examine(["DEFENDER_TOPIC": nil], publish: false)

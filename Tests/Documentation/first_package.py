@@ -1,4 +1,5 @@
-"""Builds the package of "Writing a handler" as it stands on that page, and invokes it as the page does, after `swift build`."""
+"""Builds the package of "Writing a handler" as it stands on that page, and the handler of "Calling asynchronous code" in its place, and
+invokes both, after `swift build`."""
 import os
 import pathlib
 import re
@@ -7,24 +8,36 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-page = (ROOT / "Sources/LambdaRuntime/LambdaRuntime.docc/WritingAHandler.md").read_text()
-manifest, handler = re.findall(r"^```swift\n(.*?)^```", page, flags=re.S | re.M)[:2]
-options = re.search(r"^\$ defender emulator --port 9000 --bootstrap (\S+) (--env \S+) &$", page, flags=re.M)
-program, environment = options.groups()
+CATALOG = ROOT / "Sources/LambdaRuntime/LambdaRuntime.docc"
 # Built in the same folder each time, so that the second time is short.
-work = ROOT / ".build/first-package"
+WORK = ROOT / ".build/first-package"
+
+
+def snippets(page):
+    return re.findall(r"^```swift\n(.*?)^```", (CATALOG / page).read_text(), flags=re.S | re.M)
+
+
+def check(page, package, handler, options, answer):
+    (package / "Sources/hello/main.swift").write_text(handler)
+    command = ["swift", "build", "--quiet", "--package-path", package, "--scratch-path", WORK]
+    if subprocess.run(command).returncode:
+        sys.exit(f"the package of {page} doesn't build")
+    invoke = [ROOT / ".build/debug/defender", "invoke", *options, "--event", '"world"']
+    run = subprocess.run(invoke, capture_output=True, text=True, timeout=60)
+    if answer not in run.stdout:
+        sys.exit(f"the function of {page} didn't answer {answer}:\n{run.stdout}{run.stderr}")
+    print(f"the package of {page} builds and answers")
+
+
+manifest, handler = snippets("WritingAHandler.md")[:2]
+emulator = re.search(r"^\$ defender emulator --port 9000 --bootstrap \.build/(\S+) (--env \S+) &$",
+                     (CATALOG / "WritingAHandler.md").read_text(), flags=re.M)
+program = ["--bootstrap", WORK / emulator[1]]
 with tempfile.TemporaryDirectory() as directory:
     package = pathlib.Path(directory, "hello")
     (package / "Sources/hello").mkdir(parents=True)
     (package / "Package.swift").write_text(manifest)
-    (package / "Sources/hello/main.swift").write_text(handler)
     # The page's name for the folder of this package, whatever this copy of it is called.
     os.symlink(ROOT, pathlib.Path(directory, "device-defender-swift"))
-    command = ["swift", "build", "--quiet", "--package-path", package, "--scratch-path", work]
-    if subprocess.run(command).returncode:
-        sys.exit("the package of WritingAHandler.md doesn't build")
-invoke = [ROOT / ".build/debug/defender", "invoke", "--bootstrap", work / program.removeprefix(".build/")]
-run = subprocess.run([*invoke, *environment.split(), "--event", '"world"'], capture_output=True, text=True, timeout=60)
-if '"hello number 1"' not in run.stdout:
-    sys.exit(f"the function of WritingAHandler.md didn't answer:\n{run.stdout}{run.stderr}")
-print("the package of WritingAHandler.md builds and answers")
+    check("WritingAHandler.md", package, handler, [*program, *emulator[2].split()], '"hello number 1"')
+    check("AsynchronousCode.md", package, snippets("AsynchronousCode.md")[0], program, '"looked up world"')

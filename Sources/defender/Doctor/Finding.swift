@@ -32,6 +32,18 @@ struct Finding: Equatable, Sendable {
     return padded(status.rawValue, 9) + padded(check, 15) + text
   }
 
+  /// The same with the status in a colour (ECMA-48, SGR), for a terminal.
+  var coloredLine: String {
+    let color =
+      switch status {
+      case .ok: 32
+      case .warning: 33
+      case .failed: 31
+      case .skipped: 2
+      }
+    return "\u{1B}[\(color)m\(status.rawValue)\u{1B}[0m\(line.dropFirst(status.rawValue.count))"
+  }
+
   /// `{"check":"DNS","status":"failed","message":"…","advice":"…"}`
   var json: JSONValue {
     let texts = [("check", check), ("status", status.rawValue), ("message", message)]
@@ -44,8 +56,13 @@ extension [Finding] {
   /// How many there are of a status.
   func count(_ status: Finding.Status) -> Int { count { $0.status == status } }
 
-  /// `9 ok, 2 warnings, 0 failed, 1 skipped`
-  var summary: String { Finding.Status.allCases.map { "\(count($0)) \($0.plural)" }.joined(separator: ", ") }
+  /// `9 ok, 1 warning, 0 failed, 1 skipped`
+  var summary: String {
+    Finding.Status.allCases.map { status in
+      let number = count(status)
+      return "\(number) \(number == 1 ? status.rawValue : status.plural)"
+    }.joined(separator: ", ")
+  }
 
   /// `{"checks":[…],"ok":9,"warnings":2,"failed":0,"skipped":1}`
   var json: JSONValue {
