@@ -182,7 +182,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     let nucleus = try FakeNucleus(manner, configuration: configuration)
     let component = Component(nucleus)
     try component.publish()
-    for fault in [#""fault": "mute""#, #""fault": "late", "seconds": 0.6"#] {
+    for fault in [#""fault": "mute""#, #""fault": "late", "seconds": 3"#] {
       try nucleus.do(#"{"do": "fault", "operation": "PublishToIoTCore", \#(fault)}"#)
       let start = BootTime.now
       let error = try #require(throws: IPCError.self) { try component.publish(within: .milliseconds(300)) }
