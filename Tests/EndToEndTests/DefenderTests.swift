@@ -9,6 +9,16 @@ import WireFormats
 
 /// The built `defender`, as somebody at a terminal has it.
 @Suite(.ownThreads, .timeLimit(.minutes(5))) struct DefenderTests {
+  @Test(arguments: ["bootstrap", "defender"])
+  func `says which version it is, and of which libraries`(program: String) async throws {
+    let run = try await BuiltProgram(program).run(["--version"])
+    #expect(run.status == .code(0))
+    #expect(run.outputLines.first == "\(program) \(productVersion)")
+    for library in ["libcurl/", "OpenSSL/", "glibc/"] {
+      #expect(run.output.contains(library), "\(run.output)")
+    }
+  }
+
   // MARK: invoke
 
   @Test func `invoke shows two verified reports and the answer, and the log beside them`() async throws {
