@@ -14,6 +14,7 @@ ENVIRONMENT = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 FLOOR, ECHO, RIC = "C, the least there is", "this runtime, echo", "awslambdaric (Python)"
+AGENT, PYTHON_AGENT, NETLINK_FLOOR = "this agent", "Python agent (psutil)", "plain C over netlink"
 CRYPTO, LIBCURL = "C over libcrypto", "C over libcurl, unsigned"
 GROWTH = "Anonymous memory that 100,000 publishes add"
 
@@ -83,17 +84,54 @@ def invocations(programs, size, rounds, count):
 
 
 def collection(sockets, rounds, with_agent):
-    """One collection with real sockets, in CPU time."""
+    """One collection with real sockets, in CPU time, and the most memory that it takes."""
     tools.swift_build("collector-benchmark", "socket-load")
-    own = tools.line(tools.under_sockets([f"{RELEASE}/collector-benchmark", "collect", str(rounds)], sockets))
-    ss = tools.line(tools.under_sockets([sys.executable, f"{PEERS}/ss.py", str(rounds)], sockets))
-    group = Group(f"Collection with {sockets:,} connections: CPU", "ms")
-    group.row("plain C over netlink", own["reference_us"] / 1000).row("this agent", own["swift_us"] / 1000, ours=True)
-    group.row("ss, lists them", ss["us"] / 1000)
+
+    def measured(*command):
+        return tools.line(tools.under_sockets(command, sockets))
+
+    own = measured(f"{RELEASE}/collector-benchmark", "collect", rounds)
+    files = measured(f"{RELEASE}/collector-benchmark", "collect-files", rounds)
+    time = Group(f"Collection with {sockets:,} connections: CPU", "ms")
+    time.row(NETLINK_FLOOR, own["reference_us"] / 1000).row(AGENT, own["swift_us"] / 1000, ours=True)
+    time.row("ss, lists them", measured(sys.executable, f"{PEERS}/ss.py", rounds)["us"] / 1000)
     if with_agent:
-        agent = [tools.python(), f"{HERE}/python_agent.py", "1" if sockets > 1000 else "5"]
-        group.row("Python agent (psutil)", tools.line(tools.under_sockets(agent, sockets))["agent_us"] / 1000)
+        agent = measured(tools.python(), f"{HERE}/python_agent.py", 1 if sockets > 1000 else 5)
+        time.row(PYTHON_AGENT, agent["agent_us"] / 1000)
+    of_files = Group(f"Collection with {sockets:,} connections from the files of /proc: CPU", "ms", is_detail=True)
+    of_files.row(AGENT, files["files_us"] / 1000, ours=True)
+    memory = Group(f"Collection with {sockets:,} connections: most anonymous memory", "MiB", is_detail=True)
+    memory.row(AGENT, own["anonymous_kib"] / 1024, ours=True)
+    memory.row("this agent, files", files["anonymous_kib"] / 1024, ours=True)
+    return [time, of_files, memory]
+
+
+def allocations():
+    """How often a collection, and the report of it, ask for memory."""
+    tools.swift_build("collector-benchmark", "socket-load")
+    group = Group("Allocations of one", "", is_detail=True)
+    for sockets in (1000, 10000):
+        group.row(f"collection, {sockets:,} connections", _each(tools.MEMCHECK, "netlink", sockets), ours=True)
+        group.row(f"collection from files, {sockets:,} connections", _each(tools.MEMCHECK, "files", sockets), ours=True)
+    for what in ("json", "cbor"):
+        group.row(f"report of 150 entries as {what.upper()}", _each(tools.MEMCHECK, what), ours=True)
     return [group]
+
+
+def _each(valgrind, what, sockets=None):
+    """What each repetition of the collector's benchmark adds to a count of valgrind's."""
+    def count(times):
+        command = [*valgrind, _stripped("collector-benchmark"), "repeat", what, times]
+        return tools.counted(tools.under_sockets(command, sockets) if sockets else command)[0]
+
+    return (count(25) - count(5)) / 20
+
+
+def _stripped(program):
+    """A program without debug information, which valgrind 3.19 can't read."""
+    stripped = os.path.join(WORK, program)
+    tools.run(["strip", "-g", "-o", stripped, f"{RELEASE}/{program}"])
+    return stripped
 
 
 def encoding(rounds, peers):
@@ -104,7 +142,7 @@ def encoding(rounds, peers):
     for result in tools.lines([f"{RELEASE}/collector-benchmark", "encode", str(rounds)]):
         name = result["format"]
         group = Group(f"Encoding a report of 150 entries as {name.upper()}", "µs")
-        group.row("plain C", result["reference_us"]).row("this agent", result["swift_us"], ours=True)
+        group.row("plain C", result["reference_us"]).row(AGENT, result["swift_us"], ours=True)
         if python:
             group.row("json of Python" if name == "json" else "cbor2 (Python)", python[name])
         groups.append(group)
@@ -162,7 +200,7 @@ def publishing(count, peers):
     tools.swift_build("publishing-benchmark")
     own = f"{RELEASE}/publishing-benchmark"
     with Endpoint() as endpoint:
-        programs = {LIBCURL: [tools.compile_c("Loopback/publisher.c", "-lcurl"), endpoint.request], "this agent": [own]}
+        programs = {LIBCURL: [tools.compile_c("Loopback/publisher.c", "-lcurl"), endpoint.request], AGENT: [own]}
         if peers:
             programs["botocore (Python)"] = [tools.python(), f"{PEERS}/publisher.py"]
         results = {name: [] for name in programs}
@@ -175,14 +213,14 @@ def publishing(count, peers):
         group = Group(title, unit, is_detail)
         for name, values in results.items():
             if field in values[0]:
-                group.row(name, middle(value[field] for value in values) / scale, ours=name == "this agent")
+                group.row(name, middle(value[field] for value in values) / scale, ours=name == AGENT)
         return group
 
     return [group("First publish: CPU from exec to the acknowledgement", "ms", "first_cpu_us", 1000),
             group("Later publishes: time of one", "µs", "later_us", 1),
             group("Later publishes: CPU of one", "µs", "later_cpu_us", 1, is_detail=True),
             group(f"Anonymous memory after {count:,} publishes", "MiB", "anonymous_kib", 1024),
-            Group(GROWTH, "KiB", is_detail=True).row("this agent", grown, ours=True)]
+            Group(GROWTH, "KiB", is_detail=True).row(AGENT, grown, ours=True)]
 
 
 def middle(values):
@@ -200,31 +238,30 @@ def instructions(programs):
         counts[f"invocation of {size} bytes"] = (many - few) / 100
         if size == 128:
             counts["exec to first poll, static"] = few - 12 * counts["invocation of 128 bytes"]
-    tools.swift_build("signing-benchmark", "collector-benchmark")
-    for name, program, what in (("signature of 5,120 bytes", "signing-benchmark", ["repeat"]),
-                                ("report of 150 entries as JSON", "collector-benchmark", ["repeat", "json"]),
-                                ("report of 150 entries as CBOR", "collector-benchmark", ["repeat", "cbor"])):
-        stripped = os.path.join(WORK, program)
-        # Without debug information, which valgrind 3.19 can't read.
-        tools.run(["strip", "-g", "-o", stripped, f"{RELEASE}/{program}"])
-        few, many = (tools.instructions([*tools.CALLGRIND, stripped, *what, str(count)])[0] for count in (10, 110))
-        counts[name] = (many - few) / 100
+    tools.swift_build("signing-benchmark", "collector-benchmark", "socket-load")
+    stripped = _stripped("signing-benchmark")
+    few, many = (tools.counted([*tools.CALLGRIND, stripped, "repeat", times])[0] for times in (10, 110))
+    counts["signature of 5,120 bytes"] = (many - few) / 100
+    counts["report of 150 entries as JSON"] = _each(tools.CALLGRIND, "json")
+    counts["report of 150 entries as CBOR"] = _each(tools.CALLGRIND, "cbor")
+    # 20 further sockets are there as well.
+    counts["socket over netlink"] = _each(tools.CALLGRIND, "netlink", 10000) / 10020
+    counts["socket in a file of /proc"] = _each(tools.CALLGRIND, "files", 10000) / 10020
     counts["publish of 1,000 bytes"] = _publish_instructions()
     return counts
 
 
 def _publish_instructions():
     tools.swift_build("publishing-benchmark")
-    stripped = os.path.join(WORK, "publishing-benchmark")
-    tools.run(["strip", "-g", "-o", stripped, f"{RELEASE}/publishing-benchmark"])
+    stripped = _stripped("publishing-benchmark")
     with Endpoint() as endpoint:
-        few, many = (tools.instructions([*tools.CALLGRIND, stripped, str(count)], endpoint.environment)[0] for count in (10, 110))
+        few, many = (tools.counted([*tools.CALLGRIND, stripped, count], endpoint.environment)[0] for count in (10, 110))
     return (many - few) / 100
 
 
 def _echo_instructions(programs, count, size):
     command = " ".join([*tools.CALLGRIND, programs.echo])
-    counted = tools.instructions([programs.invocations, "1", str(count), str(size), f"echo={command}"], ENVIRONMENT)
+    counted = tools.counted([programs.invocations, "1", str(count), str(size), f"echo={command}"], ENVIRONMENT)
     return max(counted)
 
 

@@ -109,17 +109,15 @@ def under_sockets(command, established):
     return [f"{RELEASE}/socket-load", "--established", str(established), "--listen", "10", "--udp", "10", "--", *command]
 
 
-def instructions(command, environment=None):
-    """The instructions that a command executes, counted by valgrind."""
-    return [int(count.replace(",", "")) for count in re.findall(
-        r"Collected : ([\d,]+)", _valgrind(command, environment))]
-
-
-def _valgrind(command, environment):
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-    if done.returncode or "Collected" not in done.stderr:
-        sys.exit(f"{' '.join(command)}: status {done.returncode}\n{done.stderr}")
-    return done.stderr
-
-
 CALLGRIND = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+MEMCHECK = ["valgrind", "--tool=memcheck", "--leak-check=no", "--undef-value-errors=no"]
+
+
+def counted(command, environment=None):
+    """What valgrind counts under a command: instructions (callgrind), or allocations (memcheck)."""
+    command = [str(word) for word in command]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    found = re.findall(r"(?:Collected : |total heap usage: )([\d,]+)", done.stderr)
+    if done.returncode or not found:
+        sys.exit(f"{' '.join(command)}: status {done.returncode}\n{done.stderr}")
+    return [int(count.replace(",", "")) for count in found]

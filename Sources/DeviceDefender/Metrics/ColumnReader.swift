@@ -17,6 +17,21 @@ struct ColumnReader {
     position = index
   }
 
+  /// Skips blanks where the kernel pads a number to its width with several.
+  @inline(__always)
+  private mutating func skipPadding(in line: Span<UInt8>) {
+    // Eight at once, as long as there are as many: the lowest bit that differs is in the first byte that is no space.
+    while line.count &- position >= 8 {
+      let others = UInt64(littleEndian: line.number(at: position, as: UInt64.self)) ^ eightTimes(0x20)
+      if others != 0 {
+        position &+= others.trailingZeroBitCount / 8
+        break
+      }
+      position &+= 8
+    }
+    skipBlanks(in: line)
+  }
+
   @inline(__always)
   mutating func skipColumn(in line: Span<UInt8>) {
     var index = position
@@ -26,7 +41,7 @@ struct ColumnReader {
       let blanks = zeroBytes(word ^ eightTimes(0x20)) | zeroBytes(word ^ eightTimes(0x09))
       if blanks != 0 {
         position = index &+ blanks.trailingZeroBitCount / 8
-        skipBlanks(in: line)
+        skipPadding(in: line)
         return
       }
       index &+= 8
@@ -121,7 +136,7 @@ struct ColumnReader {
       line[start &+ 38] == UInt8(ascii: " ")
     else { return false }
     position = start &+ 39
-    skipBlanks(in: line)
+    skipPadding(in: line)
     return true
   }
 

@@ -1,11 +1,30 @@
 """In a network namespace of its own, under socket-load: nothing comes or goes but what these tests do."""
 
+import collections
+import errno
+import fcntl
 import json
 import socket
+import struct
 import subprocess
+import tempfile
 import unittest
 
 import reports
+import restricted
+
+SIOCSIFADDR = 0x8916
+EVERYTHING = ("-n", "1", "-l", "100000")
+
+
+def setUpModule():
+    """A listener on another address of the loopback interface, which has a name of its own."""
+    listener = socket.socket()
+    address = struct.pack("=HH4s8x", socket.AF_INET, 0, socket.inet_aton("192.0.2.7"))
+    fcntl.ioctl(listener, SIOCSIFADDR, struct.pack("16s", b"lo:1") + address + bytes(8))
+    listener.bind(("192.0.2.7", 8_883))
+    listener.listen()
+    unittest.addModuleCleanup(listener.close)
 
 
 class InANamespace(unittest.TestCase):
@@ -13,18 +32,65 @@ class InANamespace(unittest.TestCase):
         expected = reports.counted()
         self.assertGreater(sum(expected.connections.values()), 250, "socket-load didn't load")
         self.assertGreater(max(expected.tcp_ports.values()), 1, "no port with several listeners")
-        said = reports.reported(reports.json_reports("-n", "1", "-l", "100000")[0])
+        said = reports.reported(reports.json_reports(*EVERYTHING)[0])
         self.assertEqual(said, expected)
+        self.assertEqual(said.tcp_ports[8_883, "lo:1"], 1)
 
     def test_says_the_same_from_files(self):
-        said = reports.reported(reports.json_reports("-n", "1", "-l", "100000")[0])
+        said = reports.reported(reports.json_reports(*EVERYTHING)[0])
         # Any root but /proc selects the files.
         from_files = reports.reported(
-            reports.json_reports("-n", "1", "-l", "100000", "--procfs", "/proc/.")[0])
+            reports.json_reports(*EVERYTHING, "--procfs", "/proc/.")[0])
         self.assertEqual(from_files, said)
 
+    def test_says_the_same_where_netlink_is_denied(self):
+        said = reports.reported(reports.json_reports(*EVERYTHING)[0])
+        tables = {"TCP sockets", "UDP sockets", "interface counters", "interface addresses"}
+        sockets = {"TCP sockets", "UDP sockets"}
+        for denied, error, missing in (
+            (None, errno.EAFNOSUPPORT, tables),
+            (restricted.NETLINK_SOCK_DIAG, errno.EPROTONOSUPPORT, sockets),
+            (restricted.NETLINK_ROUTE, errno.EPERM, tables - sockets),
+        ):
+            with self.subTest(denied=denied):
+                command = [reports.DEFENDER, "collect", "--compact", "-n", "2", "-s", "0.1", "-l", "100000"]
+                done = subprocess.run(
+                    command, check=True, capture_output=True, text=True, timeout=120,
+                    preexec_fn=restricted.without_netlink(denied, error))
+                for line in done.stdout.splitlines():
+                    self.assertEqual(reports.reported(json.loads(line)), said)
+                self.assertEqual(len(done.stdout.splitlines()), 2)
+                # Once for each table, not for each sample.
+                lines = done.stderr.splitlines()
+                self.assertEqual(len(lines), len(missing), done.stderr)
+                for table in missing:
+                    self.assertEqual(sum(f"netlink doesn't tell {table} here: " in line for line in lines), 1)
+
+    def test_says_from_a_container_what_the_host_has(self):
+        said = reports.reported(reports.json_reports(*EVERYTHING)[0])
+        none = reports.Sockets(*(collections.Counter() for _ in said))
+        # No file tells which interface has an IPv4 address, only which networks are where.
+        ports = collections.Counter({(8_883, None): 1}) + said.tcp_ports
+        del ports[8_883, "lo:1"]
+        from_outside = said._replace(tcp_ports=ports)
+        own, container = [], ["unshare", "--net", "--"]
+        for entering, options, expected in (
+            (container, ["--procfs"], from_outside),
+            (own, ["--procfs"], said),
+            (container, [], none),
+        ):
+            with self.subTest(entering=entering, options=options), tempfile.TemporaryDirectory() as host:
+                # The host is this network namespace, with a shell for process 1; the container has another one.
+                host_shell = 'mount --bind /proc "$0" && { "$@"; exit "$?"; }'
+                command = ["unshare", "--pid", "--mount", "--fork", "--mount-proc", "--", "sh", "-c", host_shell, host]
+                command += [*entering, reports.DEFENDER, "collect", "--compact", *EVERYTHING]
+                command += [*options, host] if options else []
+                done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+                self.assertEqual(reports.reported(json.loads(done.stdout)), expected)
+                self.assertEqual(done.stderr, "")
+
     def test_samples_lists_and_keeps_totals(self):
-        full = reports.json_reports("-n", "1", "-l", "100000")[0]["metrics"]
+        full = reports.json_reports(*EVERYTHING)[0]["metrics"]
         cut = reports.json_reports("-n", "1", "-l", "7")[0]["metrics"]
         for name, inner, items in (
             ("tcp_connections", "established_connections", "connections"),
