@@ -47,6 +47,8 @@ private final class CurlSession {
   private let stopGate: StopGate
   /// What the options of the handle were set for; nil where they have to be set anew.
   private var preparation: Preparation?
+  /// The time that the options of the handle allow.
+  private var limit: Duration?
   /// Where the last request went.
   private var destination: Destination?
   /// Hosts of AWS that the shipped certificate authorities don't vouch for, such as those of another partition.
@@ -89,7 +91,10 @@ private final class CurlSession {
     let method = Method(of: request)
     let fields = try headerFields(of: request)
     try prepare(Preparation(destination: destination, amazonRoots: amazonRoots, method: method))
-    try handle.limit(to: timeout, configuration)
+    if timeout != limit {
+      try handle.limit(to: timeout, configuration)
+      limit = timeout
+    }
     try handle.set(CURLOPT_HTTPHEADER, to: fields)
     sink.begin()
     addressGate.begin()
@@ -102,7 +107,7 @@ private final class CurlSession {
     // libcurl takes the end of the connection for the end of the head, too.
     guard sink.isHeadComplete else { throw .connectionLost("the answer ended in its head") }
     return HTTPResponse(
-      status: handle.number(CURLINFO_RESPONSE_CODE), headers: sink.headers, body: sink.body)
+      status: handle.number(CURLINFO_RESPONSE_CODE), fields: sink.fields, body: sink.body)
   }
 
   private func destination(_ url: String) -> Destination {
@@ -117,6 +122,7 @@ private final class CurlSession {
   private func prepare(_ wanted: Preparation) throws(HTTPError) {
     guard preparation != wanted else { return }
     preparation = nil
+    limit = nil
     try handle.reset()
     try handle.set(CURLOPT_URL, to: wanted.destination.url)
     try handle.prepareConnections(

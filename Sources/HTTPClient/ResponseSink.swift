@@ -5,7 +5,7 @@ final class ResponseSink {
   private let headLimit: Int
   private let bodyLimit: Int
   private var headSize = 0
-  private(set) var headers: [HTTPHeader] = []
+  private(set) var fields = HeaderFields()
   private(set) var body: [UInt8] = []
   /// Whether the empty line after the fields has come.
   private(set) var isHeadComplete = false
@@ -22,7 +22,7 @@ final class ResponseSink {
   /// Begins with another response.
   func begin() {
     headSize = 0
-    headers = []
+    fields.removeAll()
     body = []
     isHeadComplete = false
     excess = nil
@@ -37,16 +37,12 @@ final class ResponseSink {
     }
     // Every response begins anew, so that nothing of a "100 Continue" stays.
     if isStatusLine(line) {
-      headers = []
+      fields.removeAll()
       isHeadComplete = false
       return true
     }
     if !line.isEmpty, line[0] == 0x0D || line[0] == 0x0A { isHeadComplete = true }
-    guard let colon = line.indices.first(where: { line[$0] == UInt8(ascii: ":") }) else { return true }
-    var (start, end) = (colon + 1, line.count)
-    while start < end, isSpace(line[start]) { start += 1 }
-    while end > start, isSpace(line[end - 1]) { end -= 1 }
-    headers.append((text(line, 0..<colon), text(line, start..<end)))
+    fields.append(line)
     return true
   }
 
@@ -64,12 +60,6 @@ final class ResponseSink {
 private func isStatusLine(_ line: Span<UInt8>) -> Bool {
   line.count >= 5 && line[0] == UInt8(ascii: "H") && line[1] == UInt8(ascii: "T")
     && line[2] == UInt8(ascii: "T") && line[3] == UInt8(ascii: "P") && line[4] == UInt8(ascii: "/")
-}
-
-private func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0D || byte == 0x0A }
-
-private func text(_ line: Span<UInt8>, _ range: Range<Int>) -> String {
-  unsafe line.extracting(range).withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) }
 }
 
 // Free functions, because a closure inside a type may be bound to an actor, which libcurl's thread isn't on.

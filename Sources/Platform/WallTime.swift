@@ -34,8 +34,7 @@ public struct WallTime: Comparable, Hashable, Sendable {
 
   /// How long after this moment `other` is; negative where it is earlier.
   public func duration(to other: WallTime) -> Duration {
-    // In parts, so that the farthest moments don't overflow.
-    .nanoseconds(other.nanosecondsSinceEpoch) - .nanoseconds(nanosecondsSinceEpoch)
+    difference(other.nanosecondsSinceEpoch, nanosecondsSinceEpoch)
   }
 
   /// This moment moved by `duration`, kept within what can be told.
@@ -60,7 +59,7 @@ package struct BootTime: Comparable, Hashable, Sendable {
 
   /// How long after this moment `other` is; negative where it is earlier.
   package func duration(to other: BootTime) -> Duration {
-    .nanoseconds(other.nanosecondsSinceBoot) - .nanoseconds(nanosecondsSinceBoot)
+    difference(other.nanosecondsSinceBoot, nanosecondsSinceBoot)
   }
 
   /// This moment moved by `duration`, kept within what can be told.
@@ -93,6 +92,11 @@ private func nanoseconds(of clock: clockid_t) -> Int64 {
   // Both clocks exist since Linux 2.6.39, and the pointer is valid: the call has no way to fail.
   _ = unsafe clock_gettime(clock, &time)
   return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+}
+
+private func difference(_ later: Int64, _ earlier: Int64) -> Duration {
+  let (nanoseconds, overflow) = later.subtractingReportingOverflow(earlier)
+  return overflow ? .nanoseconds(later) - .nanoseconds(earlier) : .nanoseconds(nanoseconds)
 }
 
 private func saturatingSum(_ nanoseconds: Int64, _ duration: Duration) -> Int64 {

@@ -73,7 +73,7 @@ let serviceAnswers = FuzzTarget("service-answers") { input in
   }
   try require(isTaken == (sink.excess == nil), "a transfer that ended without a reason")
   try require(sink.body.count <= 1_024, "the limit doesn't hold")
-  let response = HTTPResponse(status: 403, headers: sink.headers, body: sink.body)
+  let response = HTTPResponse(status: 403, fields: sink.fields, body: sink.body)
   let error = ServiceError(response)
   try require("\(error)".utf8.count < 6_000, "a complaint too long for a line of log")
   _ = error.saysCredentialsAreStale
