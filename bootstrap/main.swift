@@ -4,6 +4,7 @@ import GreengrassIPC
 import LambdaRuntime
 import Platform
 
+occupyStandardDescriptors()
 let arguments = programArguments()
 if arguments == ["--version"] {
   print(versionText(of: "bootstrap"))

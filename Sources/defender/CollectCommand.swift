@@ -35,18 +35,20 @@ struct CollectCommand: ParsableCommand {
 
   @Option(
     name: [.customShort("n"), .customLong("number-samples"), .customLong("number_samples")],
+    parsing: .unconditional,
     help: ArgumentHelp(
       "How many samples to take (default: 1; with -s without end, as with 0).", valueName: "n"))
   var sampleCount: Int?
 
   @Option(
     name: [.customShort("s"), .customLong("sample-rate"), .customLong("sample_rate")],
+    parsing: .unconditional,
     help: ArgumentHelp(
       "Seconds from one sample to the next (default: 1; with --watch 2).", valueName: "seconds"))
   var interval: Double?
 
   @Option(
-    name: [.customShort("l"), .customLong("list-size"), .customLong("list_size")],
+    name: [.customShort("l"), .customLong("list-size"), .customLong("list_size")], parsing: .unconditional,
     help: ArgumentHelp(
       "Lists larger than this are sampled; totals stay (default: 50; with --watch 1000).", valueName: "n"))
   var listSize: Int?

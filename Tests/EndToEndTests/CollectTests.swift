@@ -77,7 +77,9 @@ import WireFormats
 
   @Test(
     arguments: [
-      (["-n", "-1"], 64, "-n"), (["-s", "0"], 64, "--sample-rate is 0.0"), (["-s", "soon"], 64, "soon"),
+      (["-n", "-1"], 64, "--number-samples is -1"), (["-s", "-1"], 64, "--sample-rate is -1.0"),
+      (["-l", "-1"], 2, "--list-size (or DEFENDER_MAX_LIST_SIZE) is '-1'"),
+      (["-s", "0"], 64, "--sample-rate is 0.0"), (["-s", "soon"], 64, "soon"),
       (["-l", "100001"], 2, "--list-size (or DEFENDER_MAX_LIST_SIZE) is '100001'"),
       (["-l", "x"], 64, "'x'"),
       (["--format", "xml"], 2, "--format (or DEFENDER_FORMAT) is 'xml'; allowed: json, cbor"),
@@ -125,6 +127,20 @@ import WireFormats
     #expect(lines.count == 2)
     #expect(lines.allSatisfy { $0.contains("UDP ports") })
     #expect(lines.last?.hasSuffix("in 0 B/s, out 0 B/s") == true)
+  }
+
+  @Test(
+    arguments: [
+      (">&-", 1, "can't be written to standard output: Bad file descriptor"), ("2>&-", 0, ""), ("<&-", 0, ""),
+    ] as [(String, Int32, String)])
+  func `writes nothing into its own sockets where a standard descriptor is closed`(
+    closing: String, status: Int32, words: String
+  ) async throws {
+    let script = "exec \"$0\" \"$@\" \(closing)"
+    let run = try await BuiltProgram(path: "/bin/sh").run(
+      ["-c", script, defender().path, "collect", "--compact", "-n", "2", "-s", "0.01"])
+    #expect(run.status == .code(status))
+    #expect(run.errorText.contains(words) && run.output.isEmpty == (status != 0), "\(run.errorText)")
   }
 
   // MARK: on a terminal
