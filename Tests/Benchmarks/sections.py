@@ -96,7 +96,7 @@ def collection(sockets, rounds, with_agent):
     time.row(NETLINK_FLOOR, own["reference_us"] / 1000).row(AGENT, own["swift_us"] / 1000, ours=True)
     time.row("ss, lists them", measured(sys.executable, f"{PEERS}/ss.py", rounds)["us"] / 1000)
     if with_agent:
-        agent = measured(tools.python(), f"{HERE}/python_agent.py", 1 if sockets > 1000 else 5)
+        agent = measured(tools.python(), f"{HERE}/python_agent.py", 5 if sockets <= 1000 else 3 if sockets <= 10000 else 1)
         time.row(PYTHON_AGENT, agent["agent_us"] / 1000)
     of_files = Group(f"Collection with {sockets:,} connections from the files of /proc: CPU", "ms", is_detail=True)
     of_files.row(AGENT, files["files_us"] / 1000, ours=True)
