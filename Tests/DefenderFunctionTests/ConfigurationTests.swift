@@ -78,6 +78,19 @@ import Testing
     #expect(!error.description.contains("half-of-a-pair"))
   }
 
+  @Test func `says at the start that the device's certificate and key aren't there`() throws {
+    let error = try #require(
+      #expect(throws: ConfigurationError.self) {
+        try configuration([
+          "DEFENDER_TRANSPORT": "mqtt", "DEFENDER_MQTT_ENDPOINT": "localhost",
+          "DEFENDER_CERTIFICATE_FILE": "/nonexistent/c.pem",
+          "DEFENDER_PRIVATE_KEY_FILE": "/nonexistent/k.pem",
+        ])
+      })
+    #expect(error.mistakes.map(\.variable) == ["DEFENDER_CERTIFICATE_FILE", "DEFENDER_PRIVATE_KEY_FILE"])
+    #expect(error.description.contains("'/nonexistent/c.pem', which can't be read: No such file"))
+  }
+
   @Test func `needs no thing for a topic that names none`() throws {
     let environment = Environment(["AWS_REGION": "eu-central-1", "DEFENDER_TOPIC": "all/{format}"])
     #expect(try Configuration(environment).topic(for: .json).name == "all/json")

@@ -161,7 +161,7 @@ struct ConfigurationReader {
     return .milliseconds(Int64((seconds * 1_000).rounded(.up)))
   }
 
-  /// Notes half of a pair of keys, and a bundle of certificates that can't be read.
+  /// Notes half of a pair of keys, and certificates or a key that can't be read.
   ///
   /// Whether there are credentials at all is the credential chain's business: a role may come and go.
   mutating func checkAccess() {
@@ -170,7 +170,10 @@ struct ConfigurationReader {
     if missing.count == 1, let variable = missing.first {
       note(variable, "isn't set, and \(variable == pair[0] ? pair[1] : pair[0]) is; they belong together")
     }
-    for variable in ["AWS_CA_BUNDLE", "SSL_CERT_FILE"] {
+    let files = [
+      "AWS_CA_BUNDLE", "SSL_CERT_FILE", "DEFENDER_CERTIFICATE_FILE", "DEFENDER_PRIVATE_KEY_FILE",
+    ]
+    for variable in files {
       guard let path = environment.value(variable) else { continue }
       do throws(Errno) {
         _ = try FileDescriptor(reading: path)
