@@ -5,20 +5,37 @@ import Glibc
 ///
 /// Whoever reads the path sees the old file or the new one, after a loss of power as well: the contents are on the disk
 /// before the name is, and the name before this returns (fsync(2), rename(2)).
+///
+/// Processes that replace files of one directory take turns; throws `EAGAIN` where the turn of another takes too long.
 package func replacePrivateFile(_ path: String, with contents: [UInt8]) throws(Errno) {
-  let temporary = path + ".new"
-  // What a process that was ended halfway left behind, or somebody's link.
-  if unsafe unlink(temporary) != 0, errno != ENOENT { throw .current }
-  try write(contents, toNew: temporary)
-  if unsafe rename(temporary, path) != 0 {
-    let error = Errno.current
-    unsafe unlink(temporary)
-    throw error
-  }
   let parent = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
   let directory = FileDescriptor(
     owning: try retryingOnInterrupt { unsafe clinux_open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0) })
+  try takeTurn(in: directory)
+  let temporary = path + ".new"
+  // What a process that was ended halfway left behind, or somebody's link.
+  if unsafe unlink(temporary) != 0, errno != ENOENT { throw .current }
+  do throws(Errno) {
+    try write(contents, toNew: temporary)
+    if unsafe rename(temporary, path) != 0 { throw .current }
+  } catch {
+    // On a full disk, what could be written of it would take the place of something else.
+    unsafe unlink(temporary)
+    throw error
+  }
   _ = try retryingOnInterrupt { fsync(directory.rawValue) }
+}
+
+/// Keeps others who ask from writing in a directory until `directory` is closed (flock(2)); waits three seconds at most.
+///
+/// Without turns, one process takes the half-written file of another for what was left behind.
+private func takeTurn(in directory: borrowing FileDescriptor) throws(Errno) {
+  for _ in 0..<300 {
+    // Where a file system has no locks for directories, nobody waits for anybody.
+    if flock(directory.rawValue, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK { return }
+    _ = poll(nil, 0, 10)
+  }
+  throw .wouldBlock
 }
 
 private func write(_ contents: [UInt8], toNew path: String) throws(Errno) {
