@@ -33,6 +33,13 @@ import WireFormats
     #expect(throws: CustomMetricError.self) { try parsed[0].get() }
   }
 
+  @Test(arguments: [("1e999", "one beyond the range of a double"), ("\"1\"", "a string"), ("null", "null")])
+  func `says what there is instead of a number`(value: String, words: String) throws {
+    let parsed = try CustomMetric.parse(try JSONValue(parsing: Array("{\"m\":[{\"number\":\(value)}]}".utf8)))
+    let error = try #require(throws: CustomMetricError.self) { try parsed[0].get() }
+    #expect("\(error)" == "m: a number should be here, not \(words)")
+  }
+
   @Test(arguments: ["[]", "1", "null", #""m""#])
   func `refuses what isn't an object`(text: String) throws {
     let json = try JSONValue(parsing: Array(text.utf8))

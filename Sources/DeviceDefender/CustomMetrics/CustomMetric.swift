@@ -158,7 +158,10 @@ extension CustomMetricValue {
 
   private static func number(_ value: JSONValue, _ name: CustomMetricName) throws(CustomMetricError) -> Double
   {
-    guard let number = value.double, number.isFinite else { throw .value(name, "a number", value.kind) }
+    guard let number = value.double, number.isFinite else {
+      let isNumber = if case .number = value { true } else { false }
+      throw .value(name, "a number", isNumber ? "one beyond the range of a double" : value.kind)
+    }
     return number
   }
 
