@@ -83,7 +83,8 @@ struct PublishCommand: ParsableCommand {
       let receipt = try publish(payload, with: publisher)
       console.output(answer(receipt).prettyPrinted())
     } catch {
-      console.error("defender: \(error)")
+      // The other side's words are among these, and a terminal would obey some.
+      console.error("defender: \(escapingControlCharacters("\(error)"))")
       throw ExitCode(error.status.rawValue)
     }
   }

@@ -256,6 +256,9 @@ import WireFormats
     Mistake(arguments: ["--topic", "t", "--endpoint", "nowhere"], status: 2, words: "--endpoint"),
     Mistake(
       arguments: ["--topic", "t", "--endpoint", "http://127.0.0.1:1"], status: 3, words: "127.0.0.1:1"),
+    Mistake(
+      arguments: ["--topic", "t\u{1B}[2J", "--endpoint", "http://127.0.0.1:1"], status: 3,
+      words: #"'t\u{1B}[2J'"#),
     Mistake(arguments: [], status: 64, words: "--topic"),
     Mistake(arguments: ["--topic", ""], status: 64, words: "empty"),
     Mistake(arguments: ["--topic", "a/#"], status: 64, words: "'#'"),
