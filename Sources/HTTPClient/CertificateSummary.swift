@@ -15,9 +15,6 @@ package struct CertificateSummary: Equatable, Sendable {
   package let notBefore: WallTime?
   package let notAfter: WallTime?
 
-  /// Whether it is its own issuer, as the certificate of an authority is.
-  package var isSelfSigned: Bool { subject == issuer }
-
   init(_ certificate: OpaquePointer) {
     subject = unsafe text { unsafe copenssl_print_name($0, X509_get_subject_name(certificate)) }
     issuer = unsafe text { unsafe copenssl_print_name($0, X509_get_issuer_name(certificate)) }

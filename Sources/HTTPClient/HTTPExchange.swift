@@ -53,11 +53,6 @@ package struct HTTPResponse: Sendable {
   /// The first value of the header called `name`, in whatever case; nil where there is none.
   package func header(_ name: String) -> String? { fields.first(name) }
 
-  /// Every value of the header called `name`, in order.
-  package func allValues(of name: String) -> [String] {
-    headers.filter { isSameHeaderName($0.name, name) }.map(\.value)
-  }
-
   package var isSuccess: Bool { (200..<300).contains(status) }
 }
 

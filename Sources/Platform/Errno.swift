@@ -11,14 +11,12 @@ public struct Errno: Error, Equatable, Sendable, CustomStringConvertible {
   /// The calling thread's `errno`; read it before anything else runs.
   @usableFromInline package static var current: Errno { Errno(rawValue: errno) }
 
-  package static let badFileDescriptor = Errno(rawValue: EBADF)
   package static let connectionRefused = Errno(rawValue: ECONNREFUSED)
   package static let fileTooLarge = Errno(rawValue: EFBIG)
   package static let inProgress = Errno(rawValue: EINPROGRESS)
   @usableFromInline package static let interrupted = Errno(rawValue: EINTR)
   package static let invalidArgument = Errno(rawValue: EINVAL)
   package static let noSuchFile = Errno(rawValue: ENOENT)
-  package static let permissionDenied = Errno(rawValue: EACCES)
   package static let timedOut = Errno(rawValue: ETIMEDOUT)
   package static let wouldBlock = Errno(rawValue: EAGAIN)
 

@@ -59,7 +59,7 @@ struct `An exchange` {
     #expect(response.status == 503)
     #expect(!response.isSuccess)
     #expect(response.header("x-amzn-errortype") == "Some:thing")
-    #expect(response.allValues(of: "SET-COOKIE") == ["a", "b"])
+    #expect(response.headers.filter { $0.name.lowercased() == "set-cookie" }.map(\.value) == ["a", "b"])
     #expect(response.header("x-nothing") == "")
     #expect(response.header("absent") == nil)
     #expect(response.body == Array("late".utf8))
@@ -140,7 +140,7 @@ struct `An exchange` {
           method: step.method, url: server.url + step.path, headers: [("X-Step", step.header)],
           body: step.body),
         timeout: .seconds(5))
-      #expect(response.allValues(of: "X-Path") == [step.path])
+      #expect(response.headers.filter { $0.name == "X-Path" }.map(\.value) == [step.path])
       #expect(response.body == Array(step.path.utf8))
     }
     #expect(server.received.map(\.requestLine) == plan.map { "\($0.method) \($0.path) HTTP/1.1" })

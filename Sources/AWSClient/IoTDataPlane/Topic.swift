@@ -58,9 +58,6 @@ package struct Topic: Hashable, Sendable, CustomStringConvertible {
 
   package var description: String { name }
 
-  /// Whether only AWS defines what is published here, as with Device Defender's own topics.
-  package var isReserved: Bool { name.hasPrefix("$aws/") }
-
   /// The path of a publish to `name`, valid or not.
   package static func path(of name: String) -> String { "/topics/" + percentEncoding(name.utf8) }
 }
