@@ -85,6 +85,11 @@ extension Duration {
   package var inSeconds: Double {
     Double(components.seconds) + Double(components.attoseconds) / 1e18
   }
+
+  /// The duration for people, such as `300 s` and `0.5 s`.
+  package var inWords: String {
+    components.attoseconds == 0 ? "\(components.seconds) s" : "\(inSeconds) s"
+  }
 }
 
 private func nanoseconds(of clock: clockid_t) -> Int64 {

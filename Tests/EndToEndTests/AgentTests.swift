@@ -134,7 +134,7 @@ import WireFormats
       if line.contains("Begins with") { continuation.yield(SIGTERM) }
     }
     #expect(result.status == .code(0), "\(result.errorText)")
-    #expect((result.output + result.errorText).contains("reports about pump-7 every 300.0 s over mqtt"))
+    #expect((result.output + result.errorText).contains("reports about pump-7 every 300 s over mqtt"))
   }
 
   @Test func `prints what it would send in a dry run, and writes CBOR to a file`() async throws {

@@ -29,7 +29,7 @@ package struct Agent: ~Copyable {
     let watched: any TimeKeeper = manager.flatMap { WatchedTime(time, reportingTo: $0) } ?? time
     description =
       "reports about \(configuration.thingName ?? "no thing in particular") every "
-      + "\(configuration.interval.inSeconds) s over \(configuration.transport.name)"
+      + "\(configuration.interval.inWords) over \(configuration.transport.name)"
     self.once = once
     shutdown = time.shutdownSignal
     self.log = log

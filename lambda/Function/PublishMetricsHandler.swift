@@ -267,7 +267,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     case .unanswered:
       summary.confirmations.unanswered += 1
       log.warn(
-        "Device Defender didn't answer report \(id) within \(configuration.confirmationTime.inSeconds) s.")
+        "Device Defender didn't answer report \(id) within \(configuration.confirmationTime.inWords).")
     case .stopped:
       summary.confirmations.unanswered += 1
       log.info("Asked to stop before Device Defender answered report \(id).")
@@ -305,7 +305,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     if work.interval != work.wantedInterval, work.reports != 1, !hasWarnedOfInterval {
       hasWarnedOfInterval = true
       log.warn(
-        "An interval of \(work.wantedInterval.inSeconds) s is raised to \(work.interval.inSeconds) s: Device "
+        "An interval of \(work.wantedInterval.inWords) is raised to \(work.interval.inWords): Device "
           + "Defender throttles below 300 s. DEFENDER_MINIMUM_INTERVAL_SECONDS lowers the floor for other topics."
       )
     }

@@ -84,7 +84,7 @@ package final class HTTPSPublisher: Publisher {
       case .failure(let failure):
         let error = error(failure.cause, topic, attempts: call.attempts)
         guard let delay = delay(after: failure, &call) else { throw error }
-        log.debug("\(error.reason); trying again in \(delay.inSeconds) s")
+        log.debug("\(error.reason); trying again in \(delay.inWords)")
         if delay > .zero, time.sleep(until: time.bootTime.advanced(by: delay)) == .shutdown { throw error }
       }
     }
