@@ -77,3 +77,19 @@ package func readFile(_ path: String, limit: Int) throws(Errno) -> [UInt8] {
   }
   return contents
 }
+
+/// The contents of a file that somebody else names, such as one of credentials: `EAGAIN` where it is a pipe and what
+/// is to come takes longer than `patience`, which includes a pipe that nobody writes to.
+package func readFile(_ path: String, limit: Int, patience: Duration) throws(Errno) -> [UInt8] {
+  let deadline = BootTime.now.advanced(by: patience)
+  let flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC
+  let file = FileDescriptor(owning: try retryingOnInterrupt { unsafe clinux_open(path, flags, 0) })
+  var contents: [UInt8] = []
+  while true {
+    var wait = pollfd(fd: file.rawValue, events: Int16(POLLIN), revents: 0)
+    let timeout = BootTime.now.duration(to: deadline).millisecondsForTimeout
+    guard try retryingOnInterrupt({ unsafe poll(&wait, 1, timeout) }) > 0 else { throw .wouldBlock }
+    guard try file.read(into: &contents, limit: 65_536) > 0 else { return contents }
+    if contents.count > limit { throw .fileTooLarge }
+  }
+}

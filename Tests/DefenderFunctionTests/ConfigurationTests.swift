@@ -114,6 +114,7 @@ import Testing
     ("DEFENDER_STATE_DIRECTORY", "/nonexistent/parent/state"), ("AWS_REGION", "-"),
     ("AWS_REGION", "eu-west-1-"),
     ("AWS_REGION", String(repeating: "a", count: 64)), ("AWS_CA_BUNDLE", "/nonexistent/ca.pem"),
+    ("SSL_CERT_FILE", "/dev/null"),
     ("DEFENDER_TOPIC", String(repeating: "x", count: 250) + "/{thing}"),
   ])
   func `names the variable of a mistake`(variable: String, value: String) throws {

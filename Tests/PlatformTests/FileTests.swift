@@ -18,6 +18,25 @@ import Testing
     #expect(throws: Errno(rawValue: EFBIG)) { try readFile("/dev/zero", limit: 200_000) }
   }
 
+  @Test(arguments: ["/dev/null", "/proc/self/status"])
+  func `reads a file that somebody else names`(path: String) throws {
+    let contents = try readFile(path, limit: 100_000, patience: .seconds(20))
+    #expect(contents.isEmpty == (path == "/dev/null"))
+  }
+
+  @Test func `waits for a pipe with patience, not without end`() throws {
+    let path = "\(try TemporaryDirectory().path).pipe"
+    #expect(unsafe mkfifo(path, 0o600) == 0)
+    defer { unsafe unlink(path) }
+    #expect(throws: Errno.wouldBlock) { try readFile(path, limit: 10, patience: .milliseconds(50)) }
+    guard let writer = unsafe fopen(path, "r+") else { throw Errno.current }
+    unsafe fputs("secret", writer)
+    unsafe fflush(writer)
+    // Its end isn't written.
+    #expect(throws: Errno.wouldBlock) { try readFile(path, limit: 10, patience: .milliseconds(50)) }
+    unsafe fclose(writer)
+  }
+
   @Test func `says errors in the system's words, with their number`() {
     #expect(Errno(rawValue: ENOENT).description == "No such file or directory (errno 2)")
   }

@@ -175,10 +175,12 @@ struct ConfigurationReader {
     ]
     for variable in files {
       guard let path = environment.value(variable) else { continue }
-      do throws(Errno) {
-        _ = try FileDescriptor(reading: path)
-      } catch {
-        note(variable, "is '\(path)', which can't be read: \(error)")
+      var status = stat()
+      if unsafe access(path, R_OK) != 0 || stat(path, &status) != 0 {
+        note(variable, "is '\(path)', which can't be read: \(Errno.current)")
+      } else if status.st_mode & S_IFMT != S_IFREG {
+        // libcurl and OpenSSL would wait for a pipe without end.
+        note(variable, "is '\(path)', which isn't a regular file")
       }
     }
   }

@@ -13,7 +13,7 @@ package struct CredentialContext {
   package let time: any TimeKeeper
   package let log: Log
   package var readFile: (String) throws(Errno) -> [UInt8] = { (path) throws(Errno) in
-    try Platform.readFile(path, limit: 1 << 20)
+    try Platform.readFile(path, limit: 1 << 20, patience: .seconds(5))
   }
 
   package init(

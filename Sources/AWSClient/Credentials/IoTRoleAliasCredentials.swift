@@ -108,7 +108,7 @@ extension ClientIdentity {
   package init?(
     _ environment: Environment,
     readFile: (String) throws(Errno) -> [UInt8] = { (path) throws(Errno) in
-      try Platform.readFile(path, limit: 4_096)
+      try Platform.readFile(path, limit: 4_096, patience: .seconds(5))
     }
   ) throws(CredentialError) {
     let certificate = environment.value("DEFENDER_CERTIFICATE_FILE")
