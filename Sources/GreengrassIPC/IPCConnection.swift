@@ -31,7 +31,8 @@ final class IPCConnection {
   }
 
   private static let accepting = """
-    it accepted this component's token (SVCUID); a wrong token is one reason, a restart of the nucleus another
+    its acceptance of this component's token (SVCUID); a wrong token is one reason, a restart of the nucleus \
+    another
     """
 
   /// Sends the first message of a new stream; returns the stream's number.

@@ -26,7 +26,7 @@ private final class WaitingThreads: TaskExecutor {
 
   private init() {
     threads = OperationQueue()
-    threads.maxConcurrentOperationCount = 6
+    threads.maxConcurrentOperationCount = 4
   }
 
   func enqueue(_ job: consuming ExecutorJob) {
