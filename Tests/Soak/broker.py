@@ -60,9 +60,9 @@ class FaultyBroker(Listener):
             return self.reset(connection)
         code = self.plan.choose(["Throttled", "InvalidPayload"]) if self.plan.draw("reject") else None
         is_answered = not self.plan.draw("no answer")
-        # Before it goes out: as soon as the client has it, there may be the next report. A throttled one has to be told
+        # Before it goes out: as soon as the client has it, there may be the next report. A rejected one has to be told
         # again, if the client heard that it was: its subscription may have been refused.
-        answered(MAYBE if code == "Throttled" and is_answered else HEARD)
+        answered(MAYBE if code and is_answered else HEARD)
         if not is_answered:
             connection.sendall(acknowledgement)
             return True
