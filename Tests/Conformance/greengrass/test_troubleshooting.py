@@ -45,7 +45,7 @@ class Troubleshooting(unittest.TestCase):
         self.see("answered PublishToIoTCore to … with UnauthorizedError",
                  "answered SubscribeToIoTCore to … with UnauthorizedError", configuration=SLOW)
         self.see("refuses this component's token", configuration=SLOW, prepare=lambda n: n.do("forget-token"))
-        self.see("closed the connection before it accepted", manner="lite", configuration=SLOW,
+        self.see("closed the connection before its acceptance", manner="lite", configuration=SLOW,
                  prepare=lambda n: n.do("forget-token"))
         self.see("can't be reached at", configuration=SLOW, prepare=lambda n: n.do("restart", seconds=2))
 
