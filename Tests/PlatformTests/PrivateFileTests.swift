@@ -7,12 +7,12 @@ import Testing
   @Test func `is replaced whole by several at once, each in its turn`() async throws {
     let directory = try TemporaryDirectory()
     let path = "\(directory.path)/state"
-    let contents = ["a", "b", "c"].map { [UInt8](String(repeating: $0, count: 20_000).utf8) }
+    let contents = ["a", "b", "c"].map { [UInt8](String(repeating: $0, count: 2_000).utf8) }
     let errors = await withTaskGroup { group in
       for own in contents {
         group.addTask {
           var errors: [String] = []
-          for _ in 0..<20 {
+          for _ in 0..<5 {
             do {
               try replacePrivateFile(path, with: own)
               let found = try readPrivateFile(path, limit: 1 << 20)
