@@ -47,7 +47,10 @@ def start():
 def say(text):
     """Prints a line for the function's log. One that can't be written is lost: the agent goes on all the same."""
     with contextlib.suppress(OSError, ValueError):
-        print(text, flush=True)
+        try:
+            print(text, flush=True)
+        except UnicodeEncodeError:  # the log's encoding lacks a character of it
+            print(str(text).encode("ascii", "backslashreplace").decode(), flush=True)
 
 
 def keep_running():
