@@ -27,9 +27,9 @@ package struct CertificateSummary: Equatable, Sendable {
     notAfter = unsafe time(X509_get0_notAfter(certificate))
   }
 
-  /// The first certificate in a PEM file; nil where there is none, or the file can't be read.
+  /// The first certificate in a PEM file; nil where there is none, or that is no regular file that can be read.
   package init?(pemFile path: String) {
-    guard let file = unsafe BIO_new_file(path, "r") else { return nil }
+    guard !isSpecialFile(path), let file = unsafe BIO_new_file(path, "r") else { return nil }
     defer { unsafe BIO_free(file) }
     guard let certificate = unsafe PEM_read_bio_X509(file, nil, nil, nil) else { return nil }
     defer { unsafe X509_free(certificate) }

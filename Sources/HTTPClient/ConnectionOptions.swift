@@ -44,6 +44,7 @@ extension EasyHandle {
     try set(CURLOPT_PROXYUSERPWD, to: proxy.userInformation)
     try set(CURLOPT_NOPROXY, to: configuration.proxy.exceptions ?? "")
     try set(CURLOPT_SUPPRESS_CONNECT_HEADERS, to: true)
+    if isSecure { try configuration.checkFiles(amazonRoots: amazonRoots) }
     try prepareTLS(configuration, amazonRoots: amazonRoots)
   }
 
@@ -71,6 +72,18 @@ extension EasyHandle {
 }
 
 extension CurlExchange.Configuration {
+  /// Refuses what OpenSSL would open, and then read without end, such as a pipe that nobody writes to.
+  fileprivate func checkFiles(amazonRoots: Bool) throws(HTTPError) {
+    var files: [(path: String, name: String)] = amazonRoots ? [] : [(trust.path, trust.origin)]
+    if let identity {
+      files.append((identity.certificateFile, "the certificate"))
+      files.append((identity.keyFile, "the private key"))
+    }
+    for file in files where isSpecialFile(file.path) {
+      throw .unusableFile("\(file.name), '\(file.path)', isn't a regular file")
+    }
+  }
+
   /// Whether the shipped certificate authorities are tried first: for hosts of AWS, where nobody named other ones.
   func usesAmazonRoots(for host: String) -> Bool {
     guard case .system = trust else { return false }

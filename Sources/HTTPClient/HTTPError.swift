@@ -10,6 +10,8 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
   case invalidProxy(String)
   /// The name of the proxy has no address, or nobody could tell.
   case proxyNotResolved(String)
+  /// A file that TLS needs isn't one that can be read to its end.
+  case unusableFile(String)
   case notConnected(String)
   /// The other side isn't who it should be, or we couldn't say who we are: asking again won't help.
   case notTrusted(String)
@@ -43,6 +45,7 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
     case .notResolved(let reason): "the host name wasn't resolved: \(reason)"
     case .invalidProxy(let reason): "the proxy can't be used: \(reason)"
     case .proxyNotResolved(let reason): "the proxy's name wasn't resolved: \(reason)"
+    case .unusableFile(let reason): reason
     case .notConnected(let reason): "no connection: \(reason)"
     case .notTrusted(let reason): "TLS: the connection isn't trusted: \(reason)"
     case .handshakeFailed(let reason): "TLS: the handshake failed: \(reason)"
@@ -66,8 +69,8 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
     case .notResolved, .proxyNotResolved, .notConnected, .handshakeFailed, .timedOut, .connectionLost,
       .emptyResponse, .malformedResponse:
       true
-    case .invalidRequest, .invalidProxy, .notTrusted, .proxyRefused, .responseTooLarge, .stopped,
-      .outOfMemory, .other:
+    case .invalidRequest, .invalidProxy, .unusableFile, .notTrusted, .proxyRefused, .responseTooLarge,
+      .stopped, .outOfMemory, .other:
       false
     }
   }

@@ -78,8 +78,14 @@ package func readFile(_ path: String, limit: Int) throws(Errno) -> [UInt8] {
   return contents
 }
 
+/// Whether there is something at `path` that isn't a regular file: a directory, or a pipe that may never end.
+package func isSpecialFile(_ path: String) -> Bool {
+  var status = stat()
+  return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFREG
+}
+
 /// The contents of a file that somebody else names, such as one of credentials: `EAGAIN` where it is a pipe and what
-/// is to come takes longer than `patience`, which includes a pipe that nobody writes to.
+/// is to come takes longer than `patience`, which includes a pipe that nobody writes to; see ``Errno/ofFile``.
 package func readFile(_ path: String, limit: Int, patience: Duration) throws(Errno) -> [UInt8] {
   let deadline = BootTime.now.advanced(by: patience)
   let flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC
@@ -91,5 +97,12 @@ package func readFile(_ path: String, limit: Int, patience: Duration) throws(Err
     guard try retryingOnInterrupt({ unsafe poll(&wait, 1, timeout) }) > 0 else { throw .wouldBlock }
     guard try file.read(into: &contents, limit: 65_536) > 0 else { return contents }
     if contents.count > limit { throw .fileTooLarge }
+  }
+}
+
+extension Errno {
+  /// Why a file that somebody else names couldn't be read, in words.
+  package var ofFile: String {
+    self == .wouldBlock ? "it isn't a regular file, and its end didn't come in time" : description
   }
 }

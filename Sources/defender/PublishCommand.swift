@@ -172,7 +172,7 @@ extension PublishError {
   fileprivate var status: CommandFailure.Status {
     switch cause {
     case .payloadTooLarge, .credentials, .signing, .noTimeLeft, .exchange(.invalidRequest),
-      .exchange(.invalidProxy):
+      .exchange(.invalidProxy), .exchange(.unusableFile):
       .notRun
     case .refused: .failed
     case .exchange, .transport: .noAnswer

@@ -323,6 +323,15 @@ struct `Credentials of a profile` {
     #expect(surroundings.exchange.requests.isEmpty)
   }
 
+  @Test func `are an error that says so where a file doesn't end, and names no line of it`() throws {
+    let surroundings = Surroundings()
+    var context = surroundings.context(["HOME": "/home", "AWS_SHARED_CREDENTIALS_FILE": "/pipe"])
+    context.readFile = { (path) throws(Errno) in throw path == "/pipe" ? .wouldBlock : .noSuchFile }
+    let message = try surroundings.reason(ProfileCredentials(context))
+    #expect(message.contains(": /pipe: it isn't a regular file"), "\(message)")
+    #expect(!message.contains("line") && !message.contains("unavailable"))
+  }
+
   @Test(arguments: ["", "[default]\nregion = x\n", "[profile other]\naws_access_key_id = A\n"])
   func `are none where the default profile has none`(config: String) throws {
     #expect(try source(config).1.credentials(at: now) == nil)

@@ -283,6 +283,30 @@ struct `A failed exchange` {
     }
   }
 
+  @Test(arguments: ["AWS_CA_BUNDLE", "the certificate", "the private key"])
+  func `doesn't wait for a file that is none`(name: String) throws {
+    let directory = try TemporaryDirectory()
+    let pipe = try directory.makePipe("pipe")
+    let file = try directory.write("file", "")
+    var configuration = CurlExchange.Configuration(Environment(["AWS_CA_BUNDLE": file]))
+    switch name {
+    case "the certificate": configuration.identity = ClientIdentity(certificateFile: pipe, keyFile: file)
+    case "the private key": configuration.identity = ClientIdentity(certificateFile: file, keyFile: pipe)
+    default: configuration.trust = .file(path: pipe, namedBy: name)
+    }
+    let server = try ScriptedServer([])
+    defer { server.stop() }
+    let exchange = try CurlExchange(configuration)
+    #expect {
+      let request = HTTPRequest(method: "GET", url: "https://127.0.0.1:\(server.port)/")
+      return try exchange.exchange(request, timeout: .seconds(5))
+    } throws: { error in
+      guard case .unusableFile(let reason) = error as? HTTPError else { return false }
+      return reason.contains(name) && reason.contains("'\(pipe)', isn't a regular file")
+    }
+    #expect(CertificateSummary(pemFile: pipe) == nil)
+  }
+
   @Test func `is none of a server that speaks no TLS`() throws {
     let server = try ScriptedServer([.close("HTTP/1.1 200 OK\r\n\r\n")])
     defer { server.stop() }

@@ -35,6 +35,15 @@ import Testing
     // Its end isn't written.
     #expect(throws: Errno.wouldBlock) { try readFile(path, limit: 10, patience: .milliseconds(50)) }
     unsafe fclose(writer)
+    #expect(Errno.wouldBlock.ofFile == "it isn't a regular file, and its end didn't come in time")
+    #expect(Errno.noSuchFile.ofFile == Errno.noSuchFile.description)
+  }
+
+  @Test func `tells files from what only has a path`() throws {
+    let directory = try TemporaryDirectory()
+    #expect(isSpecialFile(try directory.makePipe("pipe")) && isSpecialFile(directory.path))
+    #expect(isSpecialFile("/dev/null"))
+    #expect(!isSpecialFile(try directory.write("file", "")) && !isSpecialFile("\(directory.path)/none"))
   }
 
   @Test func `says errors in the system's words, with their number`() {

@@ -49,6 +49,12 @@ package final class TemporaryDirectory: Sendable {
     return file
   }
 
+  /// Makes a pipe below the directory that nobody writes to; returns its path.
+  package func makePipe(_ name: String) throws -> String {
+    guard unsafe mkfifo("\(path)/\(name)", 0o600) == 0 else { throw Errno.current }
+    return "\(path)/\(name)"
+  }
+
   /// Removes a file below the directory.
   package func remove(_ name: String) throws {
     guard unsafe unlink("\(path)/\(name)") == 0 else { throw Errno.current }

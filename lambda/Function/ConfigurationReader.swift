@@ -175,11 +175,10 @@ struct ConfigurationReader {
     ]
     for variable in files {
       guard let path = environment.value(variable) else { continue }
-      var status = stat()
-      if unsafe access(path, R_OK) != 0 || stat(path, &status) != 0 {
+      if unsafe access(path, R_OK) != 0 {
         note(variable, "is '\(path)', which can't be read: \(Errno.current)")
-      } else if status.st_mode & S_IFMT != S_IFREG {
-        // libcurl and OpenSSL would wait for a pipe without end.
+      } else if isSpecialFile(path) {
+        // Nobody reads those.
         note(variable, "is '\(path)', which isn't a regular file")
       }
     }

@@ -82,7 +82,7 @@ package final class ContainerCredentials: CredentialSource {
       do throws(Errno) {
         token = String(decoding: try context.readFile(path), as: UTF8.self)
       } catch {
-        throw CredentialFailure("\(origin): \(error)")
+        throw CredentialFailure("\(origin): \(error.ofFile)")
       }
     }
     guard let token else { return nil }

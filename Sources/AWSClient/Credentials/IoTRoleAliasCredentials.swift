@@ -126,7 +126,7 @@ extension ClientIdentity {
       do throws(Errno) {
         password = trimmingBlanks(String(decoding: try readFile(path), as: UTF8.self))
       } catch {
-        throw failed("DEFENDER_PRIVATE_KEY_PASSWORD_FILE \(path): \(error)")
+        throw failed("DEFENDER_PRIVATE_KEY_PASSWORD_FILE \(path): \(error.ofFile)")
       }
     }
     self.init(certificateFile: certificate, keyFile: key, keyPassword: password)

@@ -193,24 +193,25 @@ private struct SharedFiles {
     let config = path("AWS_CONFIG_FILE", "/.aws/config")
     let credentials = path("AWS_SHARED_CREDENTIALS_FILE", "/.aws/credentials")
     paths = [config, credentials].compactMap { $0 }.joined(separator: " and ")
+    let texts = try (Self.contents(config, context), Self.contents(credentials, context))
     do throws(ProfileError) {
-      profiles = try ProfileSet(
-        config: try Self.contents(config, context), credentials: try Self.contents(credentials, context)
-      ).profiles
+      profiles = try ProfileSet(config: texts.0, credentials: texts.1).profiles
     } catch {
       throw CredentialFailure("\(error) (\(paths))")
     }
   }
 
   /// The text of a file, empty where there is none.
-  private static func contents(_ path: String?, _ context: CredentialContext) throws(ProfileError) -> String {
+  private static func contents(
+    _ path: String?, _ context: CredentialContext
+  ) throws(CredentialFailure) -> String {
     guard let path else { return "" }
     do throws(Errno) {
       return String(decoding: try context.readFile(path), as: UTF8.self)
     } catch .noSuchFile {
       return ""
     } catch {
-      throw ProfileError(file: path, line: 0, reason: "\(error)")
+      throw CredentialFailure("\(path): \(error.ofFile)")
     }
   }
 }

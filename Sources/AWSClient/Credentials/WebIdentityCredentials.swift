@@ -14,7 +14,7 @@ struct WebIdentity {
     do throws(Errno) {
       token = trimmingBlanks(String(decoding: try context.readFile(tokenFile), as: UTF8.self))
     } catch {
-      throw CredentialFailure("the token file \(tokenFile): \(error)")
+      throw CredentialFailure("the token file \(tokenFile): \(error.ofFile)")
     }
     let service = try SecurityTokenService(context.environment, region: region)
     let parameters = [
