@@ -7,9 +7,15 @@ package enum AddressRule: Sendable {
   /// Loopback, and the link-local addresses at which Amazon ECS and EKS hand out credentials: the only ones that may
   /// see a token without TLS.
   case credentialHosts
+  /// None: for a connection that is only to tell where it would go.
+  case nothing
 
   func allows(_ address: UnsafePointer<sockaddr>, size: Int) -> Bool {
-    guard case .credentialHosts = self else { return true }
+    switch self {
+    case .any: return true
+    case .nothing: return false
+    case .credentialHosts: break
+    }
     switch unsafe Int32(address.pointee.sa_family) {
     case AF_INET:
       guard size >= MemoryLayout<sockaddr_in>.size else { return false }
@@ -46,6 +52,8 @@ package func isCredentialHost(_ address: [UInt8]) -> Bool {
 final class AddressGate {
   private let rule: AddressRule
   private(set) var refused = false
+  /// The port of that address; 0 where it has none.
+  private(set) var refusedPort: UInt16 = 0
 
   init(_ rule: AddressRule) {
     self.rule = rule
@@ -61,10 +69,20 @@ final class AddressGate {
     let generic = unsafe UnsafeRawPointer(address).advanced(by: offset).assumingMemoryBound(to: sockaddr.self)
     guard unsafe rule.allows(generic, size: size) else {
       refused = true
+      refusedPort = unsafe port(of: generic, size: size)
       return CURL_SOCKET_BAD
     }
     let type = unsafe address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue)
     return unsafe socket(address.pointee.family, type, address.pointee.protocol)
+  }
+}
+
+/// The port of an IPv4 or IPv6 address, which both have at the same place; 0 of any other.
+private func port(of address: UnsafePointer<sockaddr>, size: Int) -> UInt16 {
+  let family = unsafe Int32(address.pointee.sa_family)
+  guard family == AF_INET || family == AF_INET6, size >= MemoryLayout<sockaddr_in>.size else { return 0 }
+  return unsafe address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
+    unsafe UInt16(bigEndian: $0.pointee.sin_port)
   }
 }
 

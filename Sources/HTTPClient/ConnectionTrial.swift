@@ -3,15 +3,17 @@ import Platform
 
 /// How far a connection came: what `defender doctor` shows, by the very steps that a publish takes.
 package struct ConnectionTrial: Sendable {
-  /// The steps of a connection, in their order; what has to do with the proxy alone is the first.
+  /// The steps of a connection, in their order; what has to do with files or the proxy alone is first.
   package enum Step: Int, Comparable, Sendable {
-    case proxy, resolving, connecting, handshake
+    case files, proxy, resolving, connecting, handshake
 
     package static func < (left: Step, right: Step) -> Bool { left.rawValue < right.rawValue }
   }
 
   /// Where it went, such as `192.0.2.1 port 443`: the proxy's address where there is one; nil where it got no address.
   package private(set) var address: String?
+  /// The proxy that it goes through, such as `proxy:3128 (HTTPS_PROXY)`; nil where it goes straight to the host.
+  package private(set) var proxy: String?
   /// How long it took from the beginning until each step was done.
   package private(set) var timeOfLookup: Duration = .zero
   package private(set) var timeOfConnect: Duration = .zero
@@ -37,6 +39,7 @@ package struct ConnectionTrial: Sendable {
   private mutating func connect(
     to url: String, _ configuration: CurlExchange.Configuration, until deadline: BootTime
   ) throws(HTTPError) {
+    proxy = configuration.proxyInUse(for: url)?.name
     let connectTo = try StringList(configuration.connectTo)
     let attempts = configuration.usesAmazonRoots(for: host(of: url)) ? [true, false] : [false]
     for amazonRoots in attempts {
@@ -51,7 +54,7 @@ package struct ConnectionTrial: Sendable {
       try handle.set(CURLOPT_CONNECT_ONLY, to: true)
       try handle.set(CURLOPT_HTTPPROXYTUNNEL, to: true)
       if isSecure(url) { try handle.record(in: recorder) }
-      let error = handle.failureToConnect(handle.perform(), configuration)
+      let error = handle.failureToConnect(handle.perform(), to: url, configuration)
       withExtendedLifetime(recorder) {}
       note(handle)
       chain = recorder.chain
@@ -72,7 +75,8 @@ package struct ConnectionTrial: Sendable {
 
   private func failedStep(_ error: HTTPError) -> Step {
     switch error {
-    case .invalidProxy, .proxyNotResolved, .proxyRefused: .proxy
+    case .unusableFile: .files
+    case .invalidProxy, .proxyNotResolved, .proxyFailed, .proxyRefused: .proxy
     case .invalidRequest, .notResolved, .outOfMemory: .resolving
     case .notConnected: .connecting
     case .timedOut: timeOfLookup == .zero ? .resolving : timeOfConnect == .zero ? .connecting : .handshake

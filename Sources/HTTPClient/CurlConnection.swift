@@ -45,7 +45,7 @@ package final class CurlConnection {
       // What is spoken here keeps itself alive, and a probe would wake a device that sleeps.
       try handle.set(CURLOPT_TCP_KEEPALIVE, to: false)
       try handle.watch(through: stop)
-      failure = handle.failureToConnect(handle.perform(), configuration)
+      failure = handle.failureToConnect(handle.perform(), to: url, configuration)
       // Nobody asks any more once the connection is there, and then the gate is gone.
       try handle.set(CURLOPT_NOPROGRESS, to: true)
       guard !stop.hasStopped else { throw .stopped }
@@ -123,11 +123,12 @@ package final class CurlConnection {
 extension EasyHandle {
   /// What kept a connection from being made; nil where `code` says that it was.
   borrowing func failureToConnect(
-    _ code: CURLcode, _ configuration: CurlExchange.Configuration
+    _ code: CURLcode, to url: String, _ configuration: CurlExchange.Configuration
   ) -> HTTPError? {
     guard code != CURLE_OK else { return nil }
     let proxyStatus = number(CURLINFO_HTTP_CONNECTCODE)
     if proxyStatus >= 300 { return .proxyRefused(status: proxyStatus, reason(for: code)) }
-    return HTTPError(code: code, reason: reason(for: code), wasSent: false, trust: configuration.trust)
+    let error = HTTPError(code: code, reason: reason(for: code), wasSent: false, trust: configuration.trust)
+    return namingProxy(in: error, url, configuration, tunnels: true)
   }
 }

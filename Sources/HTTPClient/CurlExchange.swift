@@ -103,7 +103,7 @@ private final class CurlSession {
     let code = method == .get ? handle.perform() : try handle.perform(sending: request.body)
     // libcurl has a pointer to them: they have to live until here.
     withExtendedLifetime(fields) {}
-    guard code == CURLE_OK else { throw error(for: code) }
+    guard code == CURLE_OK else { throw error(for: code, destination) }
     // libcurl takes the end of the connection for the end of the head, too.
     guard sink.isHeadComplete else { throw .connectionLost("the answer ended in its head") }
     return HTTPResponse(
@@ -194,7 +194,7 @@ private final class CurlSession {
     }
   }
 
-  private func error(for code: CURLcode) -> HTTPError {
+  private func error(for code: CURLcode, _ destination: Destination) -> HTTPError {
     if stopGate.hasStopped { return .stopped }
     if let part = sink.excess {
       let limit = part == .head ? configuration.responseHeadLimit : configuration.responseBodyLimit
@@ -219,6 +219,11 @@ private final class CurlSession {
     let error = HTTPError(
       code: code, reason: handle.reason(for: code), wasSent: requestGate.hasBegun,
       trust: configuration.trust)
+    if !requestGate.hasBegun {
+      let named = handle.namingProxy(
+        in: error, destination.url, configuration, tunnels: destination.isSecure)
+      if case .proxyFailed = named { return named }
+    }
     // From TLS 1.3 on, a certificate is refused when the handshake is done (RFC 8446, section 4.4.2.4), and the reset
     // that follows may be faster than the alert that tells why.
     let hasJustShownCertificate =

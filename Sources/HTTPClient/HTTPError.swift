@@ -10,6 +10,8 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
   case invalidProxy(String)
   /// The name of the proxy has no address, or nobody could tell.
   case proxyNotResolved(String)
+  /// Nobody listens at the proxy, or what does brings no connection about.
+  case proxyFailed(String)
   /// A file that TLS needs isn't one that can be read to its end.
   case unusableFile(String)
   case notConnected(String)
@@ -45,6 +47,7 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
     case .notResolved(let reason): "the host name wasn't resolved: \(reason)"
     case .invalidProxy(let reason): "the proxy can't be used: \(reason)"
     case .proxyNotResolved(let reason): "the proxy's name wasn't resolved: \(reason)"
+    case .proxyFailed(let reason): "no connection through the proxy \(reason)"
     case .unusableFile(let reason): reason
     case .notConnected(let reason): "no connection: \(reason)"
     case .notTrusted(let reason): "TLS: the connection isn't trusted: \(reason)"
@@ -66,8 +69,8 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
   /// Whether the same request may succeed a moment later: the network failed, not what was asked.
   package var isTransient: Bool {
     switch self {
-    case .notResolved, .proxyNotResolved, .notConnected, .handshakeFailed, .timedOut, .connectionLost,
-      .emptyResponse, .malformedResponse:
+    case .notResolved, .proxyNotResolved, .proxyFailed, .notConnected, .handshakeFailed, .timedOut,
+      .connectionLost, .emptyResponse, .malformedResponse:
       true
     case .invalidRequest, .invalidProxy, .unusableFile, .notTrusted, .proxyRefused, .responseTooLarge,
       .stopped, .outOfMemory, .other:

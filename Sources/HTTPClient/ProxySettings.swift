@@ -21,7 +21,7 @@ package struct ProxySettings: Equatable, Sendable, CustomStringConvertible, Cust
   func proxy(secure isSecure: Bool) throws(HTTPError) -> Proxy {
     let name = isSecure ? "HTTPS_PROXY" : "HTTP_PROXY"
     guard let text = isSecure ? forHTTPS : forHTTP else { return .none }
-    guard let proxy = Proxy(text) else {
+    guard let proxy = Proxy(text, namedBy: name) else {
       throw .invalidProxy(
         "\(name) is no URL such as http://user:password@proxy:3128; what isn't a letter or a digit in the password "
           + "has to be written as %2F for a '/', and so on")
@@ -39,16 +39,20 @@ struct Proxy {
   let url: String
   /// `user:password`, percent-encoded; nil where the proxy asks for none.
   let userInformation: String?
+  /// The variable that names it.
+  let variable: String
 
-  static let none = Proxy(url: "", userInformation: nil)
+  static let none = Proxy()
 
-  private init(url: String, userInformation: String?) {
-    self.url = url
-    self.userInformation = userInformation
+  private init() {
+    url = ""
+    userInformation = nil
+    variable = ""
   }
 
   /// Nil where it isn't clear which part of `text` is the password.
-  init?(_ text: String) {
+  init?(_ text: String, namedBy variable: String) {
+    self.variable = variable
     let bytes = Array(text.utf8)
     let colon = bytes.firstIndex(of: UInt8(ascii: ":")) ?? bytes.endIndex
     let hasScheme = bytes[colon...].starts(with: "://".utf8)

@@ -268,6 +268,36 @@ extension [Finding] {
     #expect(!findings.map(\.line).joined().contains("hunter2"))
   }
 
+  @Test func `names a proxy that can't be reached as the proxy, and none where NO_PROXY excepts the host`()
+    throws
+  {
+    let clinic = try Clinic()
+    let port = try freePort()
+    let proxy = ["HTTPS_PROXY": "http://user:hunter2@127.0.0.1:\(port)"]
+    let findings = try clinic.examine(proxy)
+    #expect(findings.checks(.failed) == ["proxy"])
+    #expect(findings.checks(.skipped) == ["DNS", "TCP", "TLS", "clock", "signature", "publish"])
+    #expect(findings.line("proxy").contains("through the proxy 127.0.0.1:\(port) (HTTPS_PROXY)"))
+    #expect(findings.line("proxy").contains("Check the proxy's host and port"))
+    #expect(!findings.map(\.line).joined().contains("hunter2"))
+    let excepted = try clinic.examine(proxy.merging(["NO_PROXY": "localhost"]) { $1 })
+    #expect(excepted.checks(.failed) == [])
+    #expect(excepted.line("proxy").contains("none for localhost"))
+    let gone = try clinic.examine(
+      proxy.merging(["NO_PROXY": "*", "AWS_ENDPOINT_URL_IOT_DATA_PLANE": "https://127.0.0.1:\(port)"]) { $1 })
+    #expect(gone.checks(.failed) == ["TCP"])
+  }
+
+  @Test func `doesn't wait for a file of authorities that is none`() throws {
+    let directory = try TemporaryDirectory()
+    let pipe = try directory.makePipe("pipe")
+    let findings = try Clinic().examine(["AWS_CA_BUNDLE": pipe])
+    #expect(findings.checks(.failed) == ["configuration", "TLS"])
+    #expect(findings.checks(.skipped) == ["DNS", "TCP", "clock", "signature", "publish"])
+    #expect(
+      findings.line("TLS").contains("the file that AWS_CA_BUNDLE names, '\(pipe)', isn't a regular file"))
+  }
+
   @Test func `tells every mistake of the configuration, and checks what doesn't depend on it`() throws {
     let clinic = try Clinic()
     let findings = try clinic.examine([

@@ -90,6 +90,83 @@ struct `A proxy` {
     #expect(proxy.received.first?.header("Proxy-Authorization") == expected)
   }
 
+  // MARK: that can't be reached
+
+  /// Why a connection to nobody's host fails, for an exchange, a connection of one's own, and a trial.
+  private func reasons(
+    _ variables: [String: String], url: String = "https://iot.example.com",
+    within timeout: Duration = .seconds(20)
+  ) throws -> [String] {
+    let configuration = CurlExchange.Configuration(Environment(variables))
+    let time = SystemTime(shutdown: nil)
+    let exchange = try #require(throws: HTTPError.self) {
+      try CurlExchange(configuration).exchange(HTTPRequest(method: "GET", url: url), timeout: timeout)
+    }
+    let connection = try #require(throws: HTTPError.self) {
+      _ = try CurlConnection(
+        to: url, configuration, time: time, until: time.bootTime.advanced(by: timeout))
+    }
+    let trial = ConnectionTrial(to: url, configuration, timeout: timeout)
+    #expect(trial.failure?.step == .proxy)
+    return ["\(exchange)", "\(connection)", trial.failure.map { "\($0.error)" } ?? ""]
+  }
+
+  @Test(arguments: [("https", "HTTPS_PROXY"), ("http", "HTTP_PROXY")])
+  func `is named where nobody listens, without its password`(scheme: String, variable: String) throws {
+    let port = try freePort()
+    let proxy = [variable.lowercased(): "http://user:hunter2@127.0.0.1:\(port)/"]
+    for reason in try reasons(proxy, url: "\(scheme)://iot.example.com") {
+      #expect(
+        reason.hasPrefix("no connection through the proxy 127.0.0.1:\(port) (\(variable)): "), "\(reason)")
+      #expect(reason.contains("refused") || reason.contains("connect to"))
+      #expect(!reason.contains("hunter2"))
+    }
+  }
+
+  @Test func `is named where nothing comes back`() throws {
+    let silent = try SilentPort()
+    let proxy = ["HTTPS_PROXY": "http://127.0.0.1:\(silent.port)"]
+    for reason in try reasons(proxy, within: .milliseconds(300)) {
+      #expect(reason.hasPrefix("no connection through the proxy 127.0.0.1:\(silent.port) "), "\(reason)")
+    }
+    withExtendedLifetime(silent) {}
+  }
+
+  @Test(arguments: [ScriptedServer.Answer.hang, .close(""), .reset(""), .close("garbage\r\n\r\n")])
+  func `is named where it doesn't answer, or not as a proxy does`(answer: ScriptedServer.Answer) throws {
+    let server = try ScriptedServer { _ in answer }
+    defer { server.stop() }
+    let timeout: Duration = if case .hang = answer { .milliseconds(300) } else { .seconds(20) }
+    for reason in try reasons(["HTTPS_PROXY": "http://127.0.0.1:\(server.port)"], within: timeout) {
+      #expect(reason.hasPrefix("no connection through the proxy 127.0.0.1:\(server.port) "), "\(reason)")
+    }
+  }
+
+  @Test(arguments: ["", "iot.example.com", "*"])
+  func `isn't blamed for a host that it isn't used for`(exceptions: String) throws {
+    let port = try freePort()
+    let variables = [
+      "HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": exceptions, "HTTP_PROXY": "127.0.0.1:2",
+    ]
+    var configuration = CurlExchange.Configuration(Environment(variables))
+    configuration.connectTo = ["iot.example.com:443:127.0.0.1:\(port)"]
+    let trial = ConnectionTrial(to: "https://iot.example.com", configuration, timeout: .seconds(20))
+    #expect(trial.proxy == (exceptions.isEmpty ? "127.0.0.1:1 (HTTPS_PROXY)" : nil))
+    #expect(trial.failure?.step == (exceptions.isEmpty ? .proxy : .connecting))
+  }
+
+  @Test(arguments: [
+    ("127.0.0.1", "127.0.0.1:1080"), ("http://a:b@127.0.0.1", "127.0.0.1:1080"),
+    ("https://127.0.0.1/", "127.0.0.1:443"),
+    ("http://[::1]", "[::1]:1080"), ("HTTP://[::1]:1/?x", "[::1]:1"),
+    ("socks5h://127.0.0.1:1#", "127.0.0.1:1"),
+  ])
+  func `is called by its host and the port that is taken`(text: String, name: String) {
+    let configuration = CurlExchange.Configuration(Environment(["HTTPS_PROXY": text]))
+    let trial = ConnectionTrial(to: "https://iot.example.com", configuration, timeout: .milliseconds(100))
+    #expect(trial.proxy == "\(name) (HTTPS_PROXY)")
+  }
+
   @Test func `never shows in a print`() {
     let settings = ProxySettings(Environment(["HTTPS_PROXY": "http://user:hunter2@proxy"]))
     var dumped = ""

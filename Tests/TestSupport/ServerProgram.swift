@@ -115,6 +115,30 @@ package func freePort() throws(Errno) -> UInt16 {
   throw Errno(rawValue: EADDRINUSE)
 }
 
+/// A port of 127.0.0.1 that answers nothing, as behind a firewall that drops what comes: its queue of connections is full.
+package final class SilentPort {
+  package let port: UInt16
+  private var descriptors: [Int32] = []
+
+  package init() throws(Errno) {
+    let listener: Int32
+    (listener, port) = try listenOnLoopback()
+    descriptors = [listener]
+    // What a queue of none holds (listen(2)), and more.
+    _ = try retryingOnInterrupt { listen(listener, 0) }
+    let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
+    for _ in 0..<4 {
+      let descriptor = try retryingOnInterrupt { socket(AF_INET, type, 0) }
+      descriptors.append(descriptor)
+      _ = unsafe withLoopbackAddress(port) { unsafe connect(descriptor, $0, $1) }
+    }
+  }
+
+  deinit {
+    for descriptor in descriptors { close(descriptor) }
+  }
+}
+
 /// Attributes of a program that is started with no signal blocked, whatever the tests have blocked, and with `flags`
 /// (posix_spawnattr_setflags(3)). The caller destroys them.
 package func spawnAttributes(_ flags: Int32 = 0) -> posix_spawnattr_t {

@@ -128,6 +128,8 @@ extension HTTPError {
     case .handshakeFailed: "The other side may want a client certificate, or no TLS at all."
     case .invalidProxy: "Correct HTTPS_PROXY, or name the endpoint in NO_PROXY."
     case .proxyNotResolved: "Check the proxy's name in HTTPS_PROXY and the resolver (/etc/resolv.conf)."
+    case .proxyFailed:
+      "Check the proxy's host and port, that it runs, and the firewall; NO_PROXY names hosts to reach without it."
     case .unusableFile: "Name a PEM file."
     case .proxyRefused(407, _): "HTTPS_PROXY needs the user name and password that the proxy wants."
     case .proxyRefused: "Let the proxy connect to the endpoint, or name the endpoint in NO_PROXY."

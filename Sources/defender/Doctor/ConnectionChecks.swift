@@ -40,7 +40,7 @@ private struct Destination {
     }
   }
 
-  /// Whether a proxy may be in between; whether NO_PROXY leaves it out is libcurl's to say.
+  /// Whether a proxy may be in between; the trial knows whether one is.
   var mayUseProxy: Bool { configuration.proxy != .none }
 }
 
@@ -64,28 +64,32 @@ extension Doctor {
 
   private mutating func noteProxy(_ trial: ConnectionTrial, _ destination: Destination) {
     guard destination.mayUseProxy else { return }
-    guard let (step, error) = trial.failure, step == .proxy else {
-      return note("proxy", .ok, "one is configured, for hosts that NO_PROXY doesn't except")
+    if let (step, error) = trial.failure, step == .proxy {
+      note("proxy", .failed, "\(error)", advice: error.advice)
+    } else if let proxy = trial.proxy {
+      note("proxy", .ok, proxy)
+    } else {
+      note(
+        "proxy", .ok, "none for \(destination.host): NO_PROXY excepts it, or no variable is for its scheme")
     }
-    note("proxy", .failed, "\(error)", advice: error.advice)
   }
 
   private mutating func noteLookup(_ trial: ConnectionTrial, _ destination: Destination) {
     if let (step, error) = trial.failure, step <= .resolving {
-      guard step == .resolving else { return note("DNS", .skipped, "the proxy comes first") }
+      guard step == .resolving else { return note("DNS", .skipped, "\(step.name) first") }
       note(
         "DNS", .failed, "\(destination.host): \(error)",
         advice: "Check the endpoint's name, the region and the resolver (/etc/resolv.conf).")
       return
     }
     let address = trial.address.map { " is \($0.prefix { $0 != " " })" } ?? " has an address"
-    let proxy = destination.mayUseProxy ? " (or its proxy)" : ""
-    note("DNS", .ok, "\(destination.host)\(proxy)\(address), after \(milliseconds(trial.timeOfLookup))")
+    let host = trial.proxy == nil ? destination.host : "the proxy, which looks up \(destination.host) itself,"
+    note("DNS", .ok, "\(host)\(address), after \(milliseconds(trial.timeOfLookup))")
   }
 
   private mutating func noteConnect(_ trial: ConnectionTrial, _ destination: Destination) {
     switch trial.failure {
-    case (.proxy, _)?: note("TCP", .skipped, "the proxy comes first")
+    case (let step, _)? where step < .resolving: note("TCP", .skipped, "\(step.name) first")
     case (.resolving, _)?: note("TCP", .skipped, "there is no address to connect to")
     case (.connecting, let error)?:
       note(
@@ -94,7 +98,7 @@ extension Doctor {
           "Check the endpoint, the route and the firewall (AWS IoT's ports are 443, 8443 and 8883); HTTPS_PROXY "
           + "names a proxy where one is needed.")
     default:
-      let proxy = destination.mayUseProxy ? ", through the proxy where NO_PROXY doesn't except it" : ""
+      let proxy = trial.proxy == nil ? "" : ", and through the proxy to \(destination.host)"
       note(
         "TCP", .ok,
         "connected to \(trial.address ?? destination.host) after \(milliseconds(trial.timeOfConnect))\(proxy)"
@@ -104,7 +108,9 @@ extension Doctor {
 
   private mutating func noteHandshake(_ trial: ConnectionTrial, _ destination: Destination) {
     if let (step, error) = trial.failure {
-      if step < .handshake {
+      if step == .files {
+        note("TLS", .failed, "\(error)", advice: error.advice)
+      } else if step < .handshake {
         note("TLS", .skipped, "there is no connection")
       } else {
         noteFailedHandshake(trial, error)
@@ -158,4 +164,9 @@ extension Doctor {
       }
     note("TLS", .failed, text, advice: advice)
   }
+}
+
+extension ConnectionTrial.Step {
+  /// What a step that comes before a connection is about, for a sentence about the later ones.
+  fileprivate var name: String { self == .files ? "the files of TLS come" : "the proxy comes" }
 }
