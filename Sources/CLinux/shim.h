@@ -129,6 +129,12 @@ static inline void clinux_flush_output_by_line(void) {
   setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
+// Has what was printed leave; returns 0, or the errno that tells why some of it never will.
+static inline int clinux_finish_output(void) {
+  if (fflush(stdout) != 0) return errno;
+  return ferror(stdout) ? EIO : 0;
+}
+
 // prctl(2) is variadic.
 static inline int clinux_set_parent_death_signal(int signal) {
   return prctl(PR_SET_PDEATHSIG, signal);

@@ -11,6 +11,7 @@ public struct Errno: Error, Equatable, Sendable, CustomStringConvertible {
   /// The calling thread's `errno`; read it before anything else runs.
   @usableFromInline package static var current: Errno { Errno(rawValue: errno) }
 
+  package static let brokenPipe = Errno(rawValue: EPIPE)
   package static let connectionRefused = Errno(rawValue: ECONNREFUSED)
   package static let fileTooLarge = Errno(rawValue: EFBIG)
   package static let inProgress = Errno(rawValue: EINPROGRESS)

@@ -24,7 +24,7 @@ struct AgentCommand: ParsableCommand {
         defender agent --dry-run -f json -i 5
 
       Exit status: 0 it was asked to end; 1 with --once, the report wasn't published; 2 it couldn't start; 64 wrong \
-      command line.
+      command line; 74 with --dry-run, a report couldn't be written.
       """)
 
   @OptionGroup(title: "Connection") var connection: AgentConnectionOptions

@@ -29,8 +29,8 @@ struct CollectCommand: ParsableCommand {
       Custom metrics, with commas between; NAME=METRIC gives one another name:
         \(SystemMetric.kinds.map { "\($0.name): \($0.summary)" }.joined(separator: "\n  "))
 
-      Exit status: 0 all reports were made, or it was asked to end; 1 a report couldn't be made or written; 2 it \
-      couldn't start; 64 wrong command line.
+      Exit status: 0 all reports were made, or it was asked to end; 1 a report couldn't be made; 2 it couldn't start; \
+      64 wrong command line; 74 a report couldn't be written.
       """)
 
   @Option(
@@ -187,7 +187,7 @@ struct CollectCommand: ParsableCommand {
         log.error("nothing could be read, so that there is no report")
       } else {
         let bytes = sample.report.encoded(as: configuration.format, names: configuration.names)
-        guard try destination.write(bytes, configuration.format, isCompact: compact) else { break }
+        guard destination.write(bytes, configuration.format, isCompact: compact) else { break }
       }
       if number == last { break }
       schedule.advance(past: time.bootTime)
@@ -210,7 +210,7 @@ struct CollectCommand: ParsableCommand {
       let destination = try ReportDestination(path: nil, shutdown: shutdown)
       for number in 1... {
         let line = "\(CivilTime(time.wallTime).extendedFormat) \(sampler.sample(at: time).summary)"
-        guard try destination.write(Array("\(escapingControlCharacters(line))\n".utf8)) else { return }
+        guard destination.write(Array("\(escapingControlCharacters(line))\n".utf8)) else { return }
         if number == sampleCount { return }
         schedule.advance(past: time.bootTime)
         if time.sleep(until: schedule.next) == .shutdown { return }

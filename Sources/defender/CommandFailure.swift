@@ -2,7 +2,7 @@ import ArgumentParser
 
 /// Why a command ends without having done its job: a sentence for standard error, and an exit status.
 struct CommandFailure: Error, CustomStringConvertible {
-  /// The exit statuses of this tool; 0 is success, and 64 (`EX_USAGE`) a wrong command line.
+  /// The exit statuses of this tool; 0 is success, 64 (`EX_USAGE`) a wrong command line, and ``LostOutput`` has one.
   enum Status: Int32 {
     /// The function failed, or AWS refused.
     case failed = 1

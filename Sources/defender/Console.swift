@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import LambdaEmulator
 import Platform
@@ -9,17 +10,29 @@ final class Console: Sendable {
   // One lock for both, so that lines keep their order where both are a terminal.
   private let lock = Mutex(())
 
-  /// A line of results.
-  func output(_ line: String) { write(line, to: STDOUT_FILENO) }
+  /// A line of results; returns whether it could be written, which the end of the process tells in any case.
+  @discardableResult
+  func output(_ line: String) -> Bool {
+    do throws(Errno) {
+      try write(line, to: STDOUT_FILENO)
+      return true
+    } catch {
+      LostOutput.note(error, to: "standard output")
+      return false
+    }
+  }
 
   /// A line about how it went.
-  func error(_ line: String) { write(line, to: STDERR_FILENO) }
+  func error(_ line: String) {
+    // Nobody is left to tell that nobody listens.
+    try? write(line, to: STDERR_FILENO)
+  }
 
-  private func write(_ line: String, to descriptor: Int32) {
-    lock.withLock { _ in
-      // Nobody is left to tell that nobody listens.
-      try? writeAll(Array("\(line)\n".utf8), to: descriptor)
+  private func write(_ line: String, to descriptor: Int32) throws(Errno) {
+    let result = lock.withLock { _ in
+      Result { () throws(Errno) in try writeAll(Array("\(line)\n".utf8), to: descriptor) }
     }
+    try result.get()
   }
 
   /// Shows what happens at the emulator: reports as results, the rest as log.
@@ -44,6 +57,54 @@ final class Console: Sendable {
       let detail = explanation.map { " (\($0))" } ?? ""
       error("defender: refused a publish to \(topic) with \(status): \(message)\(detail)")
     }
+  }
+}
+
+/// Results that couldn't be written: whatever else came of it, a command that lost some has failed.
+enum LostOutput {
+  /// The exit status for it, `EX_IOERR` of sysexits.h: AWS may have taken all there was to take.
+  static let status: Int32 = 74
+
+  private struct State {
+    var first: (name: String, reason: Errno)?
+    var whenNoted: (@Sendable () -> Void)?
+  }
+
+  private static let state = Mutex(State())
+
+  /// Notes that something couldn't be written to what is called `name`; the first time counts.
+  static func note(_ reason: Errno, to name: String) {
+    let whenNoted = state.withLock { state in
+      guard state.first == nil else { return nil as (@Sendable () -> Void)? }
+      state.first = (name, reason)
+      return state.whenNoted
+    }
+    whenNoted?()
+  }
+
+  /// Has `body` called when something is noted, for a command that would else go on for nobody.
+  static func whenNoted(_ body: @escaping @Sendable () -> Void) {
+    state.withLock { $0.whenNoted = body }
+  }
+
+  /// Has the process end by what was noted, however it ends: with a line on standard error and a status of its own.
+  ///
+  /// What the argument parser prints counts, too.
+  static func decideExit() {
+    atexit {
+      let printing = clinux_finish_output()
+      if printing != 0 { LostOutput.note(Errno(rawValue: printing), to: "standard output") }
+      LostOutput.endProcess()
+    }
+  }
+
+  private static func endProcess() {
+    guard let (name, reason) = state.withLock({ $0.first }) else { return }
+    // Who closes a pipe, such as `head`, has what he wanted.
+    if reason != .brokenPipe {
+      Console().error("defender: The output can't be written to \(name): \(reason).")
+    }
+    _exit(status)
   }
 }
 

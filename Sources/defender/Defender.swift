@@ -17,7 +17,7 @@ struct Defender: AsyncParsableCommand {
         source <(defender --generate-completion-script bash)
 
       Exit status: 0 it went well; 1 the function failed, or AWS refused; 2 nothing was run or sent; 3 no answer came; \
-      64 wrong command line.
+      64 wrong command line; 74 the output couldn't be written.
       """,
     version: versionText(of: "defender"),
     subcommands: [

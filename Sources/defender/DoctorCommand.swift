@@ -24,7 +24,8 @@ struct DoctorCommand: ParsableCommand {
         defender doctor --publish --topic defender/test
         env DEFENDER_TRANSPORT=mqtt defender doctor --json
 
-      Exit status: 0 nothing failed; else how many checks failed, 63 at most; 64 wrong command line.
+      Exit status: 0 nothing failed; else how many checks failed, 63 at most; 64 wrong command line; 74 its \
+      output couldn't be written.
       """)
 
   @Flag(help: "Publish a message to the topic, to see whether that is allowed.")

@@ -50,7 +50,7 @@ struct DryRun {
       let snapshot = collector.snapshot()
       let id = UInt64(max(1, time.wallTime.secondsSinceEpoch))
       let report = Report(id: id, snapshot: snapshot, baseline: baseline)
-      console.output(readable(report.encoded(as: .json, names: names)))
+      guard console.output(readable(report.encoded(as: .json, names: names))) else { return }
       if format == .cbor { try write(report.encoded(as: .cbor, names: names)) }
       baseline = Baseline(snapshot)
       if once { return }

@@ -24,7 +24,7 @@ struct EmulatorCommand: AsyncParsableCommand {
 
       Ends with SIGINT (Ctrl-C) or SIGTERM, and the function's process with it.
 
-      Exit status: 0 it was asked to end; 2 it couldn't start; 64 wrong command line.
+      Exit status: 0 it was asked to end; 2 it couldn't start; 64 wrong command line; 74 the output couldn't be written.
       """)
 
   @Option(help: "The port on 127.0.0.1, 0 to 65535; 0 lets the system choose.")

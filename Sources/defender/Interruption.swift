@@ -3,7 +3,7 @@ import Glibc
 
 /// SIGINT and SIGTERM as something to wait for, so that what was started is also ended; yields each signal.
 ///
-/// From here on the two don't end the process by themselves.
+/// Output that nobody can get is such a signal, too: SIGPIPE. /// From here on the two don't end the process by themselves.
 func interruptions() -> AsyncStream<Int32> {
   let (signals, continuation) = AsyncStream.makeStream(of: Int32.self)
   for signal in [SIGINT, SIGTERM] {
@@ -16,5 +16,6 @@ func interruptions() -> AsyncStream<Int32> {
     }
     unsafe source.activate()
   }
+  LostOutput.whenNoted { continuation.yield(SIGPIPE) }
   return signals
 }

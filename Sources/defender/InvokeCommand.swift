@@ -27,7 +27,7 @@ struct InvokeCommand: AsyncParsableCommand {
         defender invoke --bootstrap .build/release/bootstrap
 
       Exit status: 0 the function succeeded; 1 it failed, timed out or crashed; 2 it couldn't be run; 64 wrong \
-      command line.
+      command line; 74 the output couldn't be written.
       """)
 
   @Option(

@@ -29,7 +29,8 @@ struct PublishCommand: ParsableCommand {
       The answer goes to standard output.
 
       Exit status: 0 AWS IoT took the message; 1 it refused; 2 nothing was sent (no credentials, no region, an \
-      unreadable file); 3 AWS IoT couldn't be reached, or didn't answer; 64 wrong command line.
+      unreadable file); 3 AWS IoT couldn't be reached, or didn't answer; 64 wrong command line; 74 the answer \
+      couldn't be written.
       """)
 
   @Option(

@@ -36,19 +36,17 @@ struct ReportDestination: ~Copyable {
 
   var isTerminal: Bool { isatty(descriptor) == 1 }
 
-  /// Writes a report as it is for people, or as it is sent; returns whether all of it could be written before the
+  /// Writes a report as it is for people, or as it is sent; returns whether all of it could be written, and before the
   /// process was asked to stop.
-  func write(
-    _ report: [UInt8], _ format: ReportFormat, isCompact: Bool
-  ) throws(CommandFailure) -> Bool {
+  func write(_ report: [UInt8], _ format: ReportFormat, isCompact: Bool) -> Bool {
     switch format {
-    case .cbor: try write(report)
-    case .json: try write(isCompact ? report + [UInt8(ascii: "\n")] : Array("\(readable(report))\n".utf8))
+    case .cbor: write(report)
+    case .json: write(isCompact ? report + [UInt8(ascii: "\n")] : Array("\(readable(report))\n".utf8))
     }
   }
 
   /// Writes bytes as they are.
-  func write(_ bytes: [UInt8]) throws(CommandFailure) -> Bool {
+  func write(_ bytes: [UInt8]) -> Bool {
     var rest = bytes[...]
     while !rest.isEmpty {
       guard waitForReader() else { return false }
@@ -57,7 +55,8 @@ struct ReportDestination: ~Copyable {
       do throws(Errno) {
         try writeAll(piece, to: descriptor)
       } catch {
-        throw CommandFailure("The report can't be written to \(name): \(error).", status: .failed)
+        LostOutput.note(error, to: name)
+        return false
       }
       rest = rest.dropFirst(piece.count)
     }

@@ -20,7 +20,7 @@ struct SecurityProfileCommand: ParsableCommand {
       To use the profile, attach it: aws iot attach-security-profile --security-profile-name fleet \
       --security-profile-target-arn arn:aws:iot:REGION:ACCOUNT:all/registered-things
 
-      Exit status: 0 the commands were printed; 64 wrong command line.
+      Exit status: 0 the commands were printed; 64 wrong command line; 74 they couldn't be.
       """)
 
   enum Detection: String, CaseIterable, ExpressibleByArgument {

@@ -2,6 +2,7 @@ import ArgumentParser
 import Platform
 
 occupyStandardDescriptors()
+LostOutput.decideExit()
 
 // These block and wait in this one thread, and read their signals from a descriptor: no thread of the concurrency
 // runtime, which could take them, may exist before that.

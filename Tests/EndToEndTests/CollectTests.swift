@@ -86,7 +86,7 @@ import WireFormats
       (["-cm", "nothing"], 2, "'nothing' is no metric"),
       (["--output", "/nowhere/file"], 2, "'/nowhere/file'"),
       (["--procfs", "/nowhere"], 1, "/nowhere/net/tcp: No such file"),
-      (["--output", "/dev/full"], 1, "No space left"),
+      (["--output", "/dev/full"], 74, "can't be written to '/dev/full': No space left"),
       (["--watch", "--compact"], 64, "--watch"), (["extra"], 64, "extra"),
     ] as [([String], Int32, String)])
   func `says what is wrong, in words and by its exit status`(
@@ -131,7 +131,8 @@ import WireFormats
 
   @Test(
     arguments: [
-      (">&-", 1, "can't be written to standard output: Bad file descriptor"), ("2>&-", 0, ""), ("<&-", 0, ""),
+      (">&-", 74, "can't be written to standard output: Bad file descriptor"), ("2>&-", 0, ""),
+      ("<&-", 0, ""),
     ] as [(String, Int32, String)])
   func `writes nothing into its own sockets where a standard descriptor is closed`(
     closing: String, status: Int32, words: String
