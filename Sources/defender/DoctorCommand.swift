@@ -63,17 +63,15 @@ struct DoctorCommand: ParsableCommand {
       }
     }
     var doctor = Doctor(.ofThisProcess, options, time: SystemTime(shutdown: nil))
-    doctor.examine()
     let console = Console()
-    if json {
-      console.output(doctor.findings.json.prettyPrinted())
-    } else {
+    if !json {
       let environment = Environment.ofThisProcess
       // https://no-color.org
       let isColored = canMoveCursor(on: STDOUT_FILENO, environment) && environment.value("NO_COLOR") == nil
-      for finding in doctor.findings { console.output(isColored ? finding.coloredLine : finding.line) }
-      console.output(doctor.findings.summary)
+      doctor.onFinding = { console.output(isColored ? $0.coloredLine : $0.line) }
     }
+    doctor.examine()
+    console.output(json ? doctor.findings.json.prettyPrinted() : doctor.findings.summary)
     let failures = min(63, doctor.findings.count(.failed))
     if failures > 0 { throw ExitCode(Int32(failures)) }
   }

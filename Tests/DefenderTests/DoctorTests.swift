@@ -298,6 +298,15 @@ extension [Finding] {
       findings.line("TLS").contains("the file that AWS_CA_BUNDLE names, '\(pipe)', isn't a regular file"))
   }
 
+  @Test func `tells each finding when its check is done`() throws {
+    var doctor = Doctor(
+      Environment(try Clinic().variables), Doctor.Options(), time: SystemTime(shutdown: nil))
+    var told: [Finding] = []
+    doctor.onFinding = { told.append($0) }
+    doctor.examine()
+    #expect(!told.isEmpty && told == doctor.findings)
+  }
+
   @Test func `tells every mistake of the configuration, and checks what doesn't depend on it`() throws {
     let clinic = try Clinic()
     let findings = try clinic.examine([

@@ -1,3 +1,4 @@
+import Glibc
 import LambdaEmulator
 import Platform
 import TestSupport
@@ -25,6 +26,24 @@ import WireFormats
     let nothing = try await BuiltProgram("defender").run(
       ["doctor"], environment: ["DEFENDER_FORMAT": "xml"])
     #expect(nothing.status == .code(4))
+  }
+
+  @Test func `doctor shows each finding when its check is done`() async throws {
+    // A minute goes by until nobody has connected.
+    let server = try SilentPort()
+    let terminal = try PseudoTerminal(rows: 24, columns: 200)
+    let changes = [
+      "DEFENDER_TRANSPORT": "mqtt", "DEFENDER_MQTT_ENDPOINT": "wss://127.0.0.1:\(server.port)",
+      "NO_COLOR": "1",
+    ]
+    try terminal.start(
+      try BuiltProgram("defender"), ["doctor", "--timeout", "600"],
+      environment: variables().merging(changes) { $1 })
+    try await terminal.read(until: { $0.contains("ok       credentials") })
+    #expect(!terminal.output.contains(" TLS "))
+    try terminal.type("\u{3}")
+    #expect(try await terminal.wait() == 128 + SIGINT)
+    withExtendedLifetime(server) {}
   }
 
   @Test func `doctor tells machines in JSON`() async throws {

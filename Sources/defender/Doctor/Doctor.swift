@@ -26,6 +26,8 @@ struct Doctor {
   /// What was said while a check ran: a part of what that found.
   let notes: Notes
   private(set) var findings: [Finding] = []
+  /// Is told each finding when its check is done: the next one may take its time.
+  var onFinding: (Finding) -> Void = { _ in }
 
   init(_ environment: Environment, _ options: Options, time: any TimeKeeper) {
     self.options = options
@@ -61,7 +63,10 @@ struct Doctor {
     }
   }
 
-  mutating func note(_ finding: Finding) { findings.append(finding) }
+  mutating func note(_ finding: Finding) {
+    findings.append(finding)
+    onFinding(finding)
+  }
 
   mutating func note(
     _ check: String, _ status: Finding.Status, _ message: String, advice: String? = nil
