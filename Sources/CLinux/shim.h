@@ -135,6 +135,12 @@ static inline int clinux_finish_output(void) {
   return ferror(stdout) ? EIO : 0;
 }
 
+// Whether whoever started this process has it ignore a signal; SIG_IGN is a cast, which Swift doesn't import.
+static inline int clinux_is_ignored(int signal) {
+  struct sigaction action;
+  return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 // prctl(2) is variadic.
 static inline int clinux_set_parent_death_signal(int signal) {
   return prctl(PR_SET_PDEATHSIG, signal);

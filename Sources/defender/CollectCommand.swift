@@ -205,7 +205,7 @@ struct CollectCommand: ParsableCommand {
     var schedule = ReportSchedule(interval: .seconds(seconds), first: time.bootTime)
     let notices = Notices()
     var view = WatchView(interval: seconds, isUnicode: usesUnicode(.ofThisProcess))
-    guard let terminal = try WatchTerminal.take(shutdown: shutdown, environment: .ofThisProcess) else {
+    guard var terminal = try WatchTerminal.take(shutdown: shutdown, environment: .ofThisProcess) else {
       var sampler = sampler(configuration, log: Log(.ofThisProcess), shutdown)
       let destination = try ReportDestination(path: nil, shutdown: shutdown)
       for number in 1... {
@@ -222,8 +222,8 @@ struct CollectCommand: ParsableCommand {
       view.add(sampler.sample(at: time), at: time.wallTime)
       if number == sampleCount { break }
       schedule.advance(past: time.bootTime)
-      var event = WatchTerminal.Event.resized
-      while event == .resized {
+      var event = WatchTerminal.Event.toBeDrawn
+      while event == .toBeDrawn {
         terminal.draw(view.lines(for: terminal.size, notice: notices.last))
         event = terminal.wait(until: schedule.next)
       }

@@ -2,25 +2,26 @@ import CLinux
 import Glibc
 import Platform
 
-/// A terminal that a table is drawn on, key by key and without echo; what it was before is restored with its owner's end.
+/// A terminal that a table is drawn on, key by key and without echo; what it was before is restored with its owner's end,
+/// whichever signal is the reason, and while the process is suspended.
 @safe
 struct WatchTerminal: ~Copyable {
   enum Event: Equatable {
-    case onTime, resized, quit
+    case onTime, quit
+    /// It has another size, or something else was drawn on it meanwhile.
+    case toBeDrawn
   }
 
   private let shutdown: ShutdownSignal
-  /// Tells of SIGWINCH.
-  private let resizes: FileDescriptor
+  /// Tells of the terminal's signals.
+  private let signals: FileDescriptor
   /// How keys were read before; nil where there is no keyboard.
-  private let modes: termios?
+  private var modes: termios?
+  private var isTaken = false
 
-  private init(shutdown: ShutdownSignal, resizes: consuming FileDescriptor, modes: termios?) {
+  private init(shutdown: ShutdownSignal, signals: consuming FileDescriptor) {
     self.shutdown = shutdown
-    self.resizes = resizes
-    self.modes = modes
-    // The other screen, without a cursor.
-    Self.write("\u{1B}[?1049h\u{1B}[?25l")
+    self.signals = signals
   }
 
   /// Takes the terminal over; nil where standard output is none that a table could be drawn on.
@@ -28,34 +29,75 @@ struct WatchTerminal: ~Copyable {
     shutdown: ShutdownSignal, environment: Environment
   ) throws(Errno) -> WatchTerminal? {
     guard canMoveCursor(on: STDOUT_FILENO, environment) else { return nil }
-    var mask = sigset_t()
-    unsafe sigemptyset(&mask)
-    unsafe sigaddset(&mask, SIGWINCH)
+    var handled = [SIGWINCH, SIGTSTP, SIGCONT, SIGQUIT]
+    // As nohup has it.
+    if clinux_is_ignored(SIGHUP) == 0 { handled.append(SIGHUP) }
+    var mask = set(of: handled)
     _ = try retryingOnInterrupt { unsafe sigprocmask(SIG_BLOCK, &mask, nil) }
     let flags = Int32(SFD_CLOEXEC | SFD_NONBLOCK)
-    let resizes = FileDescriptor(owning: try retryingOnInterrupt { unsafe signalfd(-1, &mask, flags) })
-    let modes = try readKeyByKey()
-    return WatchTerminal(shutdown: shutdown, resizes: resizes, modes: modes)
-  }
-
-  /// Has keys read one by one and not shown; returns how it was before, nil where there is no keyboard.
-  private static func readKeyByKey() throws(Errno) -> termios? {
-    var before = termios()
-    guard unsafe tcgetattr(STDIN_FILENO, &before) == 0 else { return nil }
-    var raw = before
-    raw.c_lflag &= ~tcflag_t(ICANON | ECHO)
-    unsafe withUnsafeMutableBytes(of: &raw.c_cc) { characters in
-      // Ctrl-C is SIGINT as ever. Stopped by Ctrl-Z or ended by Ctrl-\, nobody would restore the terminal.
-      unsafe characters[Int(VSUSP)] = 0
-      unsafe characters[Int(VQUIT)] = 0
-    }
-    _ = try retryingOnInterrupt { unsafe tcsetattr(STDIN_FILENO, TCSANOW, &raw) }
-    return before
+    let signals = FileDescriptor(owning: try retryingOnInterrupt { unsafe signalfd(-1, &mask, flags) })
+    var terminal = WatchTerminal(shutdown: shutdown, signals: signals)
+    try terminal.enter()
+    return terminal
   }
 
   deinit {
-    Self.write("\u{1B}[?25h\u{1B}[?1049l")
-    if var modes { _ = unsafe tcsetattr(STDIN_FILENO, TCSANOW, &modes) }
+    if isTaken { Self.restore(modes) }
+  }
+
+  /// Has keys read one by one and not shown, and draws on the other screen, without a cursor.
+  ///
+  /// Waits stopped, as programs in the background do, until it is in the foreground.
+  private mutating func enter() throws(Errno) {
+    // By tcsetattr(3) the process would stop too, but each time that it is continued: SIGTERM wouldn't end it.
+    for _ in 0..<100 where tcgetpgrp(STDOUT_FILENO) != getpgrp() {
+      raise(SIGTTOU)
+      if shutdown.isRequested { throw .interrupted }
+    }
+    if !isTaken {
+      var before = termios()
+      modes = unsafe tcgetattr(STDIN_FILENO, &before) == 0 ? before : nil
+    }
+    if var raw = modes {
+      raw.c_lflag &= ~tcflag_t(ICANON | ECHO)
+      _ = try retryingOnInterrupt { unsafe tcsetattr(STDIN_FILENO, TCSANOW, &raw) }
+    }
+    isTaken = true
+    Self.write("\u{1B}[?1049h\u{1B}[?25l")
+  }
+
+  private static func restore(_ modes: termios?) {
+    write("\u{1B}[?25h\u{1B}[?1049l")
+    guard var modes else { return }
+    // In the background it would stop the process, and nobody may be there to continue it.
+    var mask = set(of: [SIGTTOU])
+    var before = sigset_t()
+    unsafe sigprocmask(SIG_BLOCK, &mask, &before)
+    _ = unsafe tcsetattr(STDIN_FILENO, TCSANOW, &modes)
+    unsafe sigprocmask(SIG_SETMASK, &before, nil)
+  }
+
+  /// Stops the process as SIGTSTP (Ctrl-Z) would, with the terminal as it was before.
+  ///
+  /// Returns when it is continued; at once where there is no shell that could do so (an orphaned process group).
+  private mutating func suspend() {
+    if isTaken { Self.restore(modes) }
+    isTaken = false
+    var mask = Self.set(of: [SIGTSTP])
+    unsafe sigprocmask(SIG_UNBLOCK, &mask, nil)
+    raise(SIGTSTP)
+    unsafe sigprocmask(SIG_BLOCK, &mask, nil)
+    // It has been heeded, by being here.
+    var continued = Self.set(of: [SIGCONT])
+    var atOnce = timespec()
+    unsafe sigtimedwait(&continued, nil, &atOnce)
+  }
+
+  private static func set(of signals: [Int32]) -> sigset_t {
+    var set = sigset_t()
+    unsafe sigemptyset(&set)
+    for signal in signals { unsafe sigaddset(&set, signal) }
+    return set
   }
 
   var size: TerminalSize { TerminalSize(of: STDOUT_FILENO) }
@@ -67,11 +109,11 @@ struct WatchTerminal: ~Copyable {
   }
 
   /// Waits until `instant`, or until somebody wants to quit: by q, by a signal, or by closing the terminal.
-  func wait(until instant: BootTime) -> Event {
+  mutating func wait(until instant: BootTime) -> Event {
     while true {
       var waits = [
         pollfd(fd: shutdown.descriptor, events: Int16(POLLIN), revents: 0),
-        pollfd(fd: resizes.rawValue, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: signals.rawValue, events: Int16(POLLIN), revents: 0),
         pollfd(fd: modes == nil ? -1 : STDIN_FILENO, events: Int16(POLLIN), revents: 0),
       ]
       let timeout = BootTime.now.duration(to: instant).millisecondsForTimeout
@@ -79,11 +121,28 @@ struct WatchTerminal: ~Copyable {
       if shutdown.isRequested { return .quit }
       if count == 0 { return .onTime }
       if waits[2].revents != 0, isQuitKey() { return .quit }
-      if waits[1].revents != 0 {
-        var information = [UInt8](repeating: 0, count: MemoryLayout<signalfd_siginfo>.size)
-        _ = try? resizes.read(over: &information, from: 0)
-        return .resized
-      }
+      if waits[1].revents != 0, let event = eventOfSignal() { return event }
+    }
+  }
+
+  /// What the next signal asks for; nil where there is none.
+  private mutating func eventOfSignal() -> Event? {
+    var information = signalfd_siginfo()
+    let count = unsafe read(signals.rawValue, &information, MemoryLayout<signalfd_siginfo>.size)
+    guard count > 0 else { return nil }
+    switch Int32(information.ssi_signo) {
+    case SIGWINCH: return .toBeDrawn
+    case SIGTSTP: suspend()
+    case SIGCONT: break  // After SIGSTOP, which can't be handled, the shell may have changed everything.
+    default: return .quit
+    }
+    if shutdown.isRequested { return .quit }
+    do throws(Errno) {
+      try enter()
+      return .toBeDrawn
+    } catch {
+      // It is somebody else's by now.
+      return .quit
     }
   }
 

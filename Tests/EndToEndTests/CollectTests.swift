@@ -186,6 +186,50 @@ import WireFormats
     #expect(terminal.modes == modes)
   }
 
+  @Test(arguments: [SIGTERM, SIGINT, SIGHUP, SIGQUIT])
+  func `watching leaves the terminal as it was, whichever signal ends it`(signal: Int32) async throws {
+    let terminal = try PseudoTerminal(rows: 20, columns: 100)
+    let modes = terminal.modes
+    try terminal.start(
+      defender(), ["collect", "--watch", "-s", "600", "--procfs", fixturePath("proc/basic/t1")])
+    try await terminal.read(until: { $0.contains("CONNECTIONS") })
+    try #require(!terminal.showsKeys)
+    terminal.send(signal)
+    #expect(try await terminal.wait() == 0)
+    #expect(terminal.output.hasSuffix("\u{1B}[?25h\u{1B}[?1049l"))
+    #expect(terminal.modes == modes)
+  }
+
+  @Test func `watching gives the terminal back while it is suspended, and is drawn anew afterwards`()
+    async throws
+  {
+    let (take, giveBack) = ("\u{1B}[?1049h\u{1B}[?25l", "\u{1B}[?25h\u{1B}[?1049l")
+    let terminal = try PseudoTerminal(rows: 20, columns: 100)
+    // A shell that has jobs, and no keys of its own.
+    try terminal.start(BuiltProgram(path: "/bin/dash"), ["-i"], environment: ["PS1": "prompt> "])
+    try await terminal.read(until: { $0.hasSuffix("prompt> ") })
+    let modes = terminal.modes
+    try terminal.type(
+      "\(defender().path) collect --watch -s 600 --procfs \(fixturePath("proc/basic/t1"))\n")
+    for (index, key) in ["\u{1A}", "\u{1A}", "q"].enumerated() {
+      try await terminal.read(until: { output in
+        let frames = output.split(separator: take, omittingEmptySubsequences: false)
+        return frames.count == index + 2 && frames.last?.contains("CONNECTIONS") == true
+      })
+      #expect(!terminal.showsKeys)
+      try terminal.type(key)
+      try await terminal.read(until: { output in
+        let pieces = output.split(separator: giveBack, omittingEmptySubsequences: false)
+        return pieces.count == index + 2 && pieces.last?.hasSuffix("prompt> ") == true
+      })
+      #expect(terminal.output.contains("Stopped"))
+      #expect(terminal.modes == modes)
+      if key != "q" { try terminal.type("fg\n") }
+    }
+    try terminal.type("exit\n")
+    #expect(try await terminal.wait() == 0)
+  }
+
   @Test func `watching is drawn anew in the size that the terminal was given`() async throws {
     let terminal = try PseudoTerminal(rows: 30, columns: 120)
     try terminal.start(

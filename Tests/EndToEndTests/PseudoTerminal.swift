@@ -64,6 +64,8 @@ final class PseudoTerminal {
 
   func type(_ keys: String) throws { try master.writeAll(Array(keys.utf8)) }
 
+  func send(_ signal: Int32) { kill(processID, signal) }
+
   /// Gives the terminal another size, of which the program is told by a signal.
   func resize(rows: Int, columns: Int) throws {
     let command = "/bin/stty -F \(path) rows \(rows) cols \(columns)"
