@@ -1,3 +1,4 @@
+import DefenderFunction
 package import Platform
 
 /// What happens to a fleet, and when.
@@ -55,7 +56,7 @@ package struct Fleet {
   private let scenario: Scenario
   private var service: Service
   private var devices: [Device]
-  private var slots: [[UInt32]]
+  private var slots: [[Due]]
   private var arrivals: Arrivals
   private var recoveryTimes: [Int]
 
@@ -66,14 +67,15 @@ package struct Fleet {
     let seconds = Int(scenario.duration.components.seconds)
     arrivals = Arrivals(seconds: seconds)
     recoveryTimes = [Int](repeating: 0, count: seconds)
-    slots = [[UInt32]](repeating: [], count: seconds * 4)
+    slots = [[Due]](repeating: [], count: seconds * 4)
     let settings = scenario.settings
     let within = scenario.startWithin
     let count = scenario.devices
-    devices = (0..<count).map { number in
+    let numbers = (0..<count).map { (shareOfInterval(settings.interval, thing: thingName($0)), $0) }
+    // Who is due one after the other lies side by side, as the caches like it.
+    devices = numbers.sorted(by: <).map { _, number in
       Device(
-        "device-\(number)", number: number, start: moment(within * (Double(number) / Double(count))), settings
-      )
+        thingName(number), number: number, start: moment(within * (Double(number) / Double(count))), settings)
     }
     for index in devices.indices { enter(UInt32(index)) }
   }
@@ -82,16 +84,15 @@ package struct Fleet {
     for slot in slots.indices {
       let start = BootTime(nanosecondsSinceBoot: Int64(slot) * Self.slotNanoseconds)
       disturb(at: start)
-      var due = DueDevices(
-        slots[slot].map { Due(nanoseconds: devices[Int($0)].wake.nanosecondsSinceBoot, index: $0) })
+      var due = DueDevices(slots[slot])
       slots[slot] = []
       while let index = due.popFirst() {
-        runDevice(index)
-        let wake = devices[index].wake
+        runDevice(Int(index))
+        let wake = devices[Int(index)].wake
         if self.slot(of: wake) == slot {
-          due.insert(Due(nanoseconds: wake.nanosecondsSinceBoot, index: UInt32(index)))
+          due.insert(Due(nanoseconds: wake.nanosecondsSinceBoot, index: index))
         } else {
-          enter(UInt32(index))
+          enter(index)
         }
       }
     }
@@ -145,12 +146,16 @@ package struct Fleet {
   }
 
   private mutating func enter(_ index: UInt32) {
-    let slot = slot(of: devices[Int(index)].wake)
-    if slots.indices.contains(slot) { slots[slot].append(index) }
+    let wake = devices[Int(index)].wake
+    let slot = slot(of: wake)
+    guard slots.indices.contains(slot) else { return }
+    slots[slot].append(Due(nanoseconds: wake.nanosecondsSinceBoot, index: index))
   }
 
   private func slot(of time: BootTime) -> Int { Int(time.nanosecondsSinceBoot / Self.slotNanoseconds) }
 }
+
+private func thingName(_ number: Int) -> String { "device-\(number)" }
 
 /// A moment of the virtual clock.
 package func moment(_ time: Duration) -> BootTime { BootTime(nanosecondsSinceBoot: 0).advanced(by: time) }
@@ -171,37 +176,28 @@ private struct Due: Comparable {
   }
 }
 
-/// A heap of devices, the next one first; those of one moment in the order of their numbers.
+/// Devices in the order in which they are due; those of one moment in the order of their numbers.
 private struct DueDevices {
-  private var heap: [Due]
+  private let sorted: [Due]
+  private var position = 0
+  /// Those that were inserted since, few, the next one last.
+  private var inserted: [Due] = []
 
   init(_ devices: [Due]) {
-    // Sorted is a heap already.
-    heap = devices.sorted()
+    sorted = devices.sorted()
   }
 
   mutating func insert(_ device: Due) {
-    heap.append(device)
-    var child = heap.count - 1
-    while child > 0, heap[child] < heap[(child - 1) / 2] {
-      heap.swapAt(child, (child - 1) / 2)
-      child = (child - 1) / 2
-    }
+    inserted.insert(device, at: inserted.firstIndex { $0 < device } ?? inserted.endIndex)
   }
 
-  mutating func popFirst() -> Int? {
-    guard let last = heap.popLast() else { return nil }
-    guard let first = heap.first else { return Int(last.index) }
-    heap[0] = last
-    var parent = 0
-    while true {
-      var least = parent
-      let child = 2 * parent + 1
-      if child < heap.count, heap[child] < heap[least] { least = child }
-      if child + 1 < heap.count, heap[child + 1] < heap[least] { least = child + 1 }
-      if least == parent { return Int(first.index) }
-      heap.swapAt(parent, least)
-      parent = least
+  mutating func popFirst() -> UInt32? {
+    let next = position < sorted.count ? sorted[position] : nil
+    if let first = inserted.last, next.map({ first < $0 }) ?? true {
+      inserted.removeLast()
+      return first.index
     }
+    position += 1
+    return next?.index
   }
 }
