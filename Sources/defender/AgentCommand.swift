@@ -61,10 +61,7 @@ struct AgentCommand: ParsableCommand {
     } catch let error as ExitCode {
       throw error
     } catch let error as ConfigurationError {
-      let mistakes = error.mistakes.map { mistake in
-        let option = optionsByVariable[mistake.variable].map { "\($0) (or \(mistake.variable))" }
-        return "\(option ?? mistake.variable) \(mistake.problem)"
-      }
+      let mistakes = error.sentences(namingOptions: optionsByVariable)
       let endpoint = error.mistakes.contains { $0.variable == "DEFENDER_MQTT_ENDPOINT" }
       let hint =
         endpoint
@@ -81,7 +78,12 @@ struct AgentCommand: ParsableCommand {
     var variables = inherited.all
     try connection.set(&variables)
     try report.set(&variables, clientID: connection.clientID)
-    if let logFormat { variables["AWS_LAMBDA_LOG_FORMAT"] = logFormat }
+    if let logFormat {
+      guard ["text", "json"].contains(logFormat.lowercased()) else {
+        throw CommandFailure("--log-format is '\(logFormat)'; allowed are text and json.", status: .notRun)
+      }
+      variables["AWS_LAMBDA_LOG_FORMAT"] = logFormat
+    }
     if let verbosity {
       let levels = [
         "nologs": "FATAL", "trace": "TRACE", "debug": "DEBUG", "info": "INFO", "warn": "WARN",
@@ -209,7 +211,13 @@ struct AgentConnectionOptions: ParsableArguments {
       "HTTPS_PROXY": proxyHost.map { "http://\($0):\(proxyPort)" },
     ]
     for case (let name, let value?) in others { variables[name] = value }
-    if proxyHost != nil {
+    if let proxyHost {
+      // Not the text itself: there may be a password in it.
+      guard !proxyHost.isEmpty, !proxyHost.contains(where: { "/?# ".contains($0) }) else {
+        throw CommandFailure(
+          "--proxy-host isn't a host; allowed are a name, an address, and user:password@ before them.",
+          status: .notRun)
+      }
       // In lower case it would count first; what was given here wins.
       variables["https_proxy"] = nil
     }

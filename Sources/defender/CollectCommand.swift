@@ -107,10 +107,7 @@ struct CollectCommand: ParsableCommand {
         throw ExitCode(CommandFailure.Status.failed.rawValue)
       }
     } catch let error as ConfigurationError {
-      let mistakes = error.mistakes.map { mistake in
-        let option = Self.optionsByVariable[mistake.variable].map { "\($0) (or \(mistake.variable))" }
-        return "\(option ?? mistake.variable) \(mistake.problem)"
-      }
+      let mistakes = error.sentences(namingOptions: Self.optionsByVariable)
       throw CommandFailure(mistakes.joined(separator: "\n  "), status: .notRun)
     } catch let error as Errno {
       throw CommandFailure("\(error)", status: .notRun)

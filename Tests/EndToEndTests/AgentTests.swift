@@ -174,6 +174,24 @@ import WireFormats
       (["-e", "h", "-w"], "AWS_IOT_THING_NAME) isn't set", 2),
       (["-e", "h:99999", "-t", "t", "-w"], "the port isn't a number from 1 to 65535", 2),
       (["-e", "mqtt://example.com", "-t", "t"], "only a broker on this machine", 2),
+      (
+        ["-e", "h", "-t", "t", "-c", "/c", "-k", "/dev/null"],
+        "--cert (or DEFENDER_CERTIFICATE_FILE) is '/c'", 2
+      ),
+      (
+        ["-e", "h", "-t", "t", "-c", "/c", "-k", "/dev/null"],
+        "--key (or DEFENDER_PRIVATE_KEY_FILE) is '/dev/null', which isn't a regular file", 2
+      ),
+      (
+        ["-e", "h", "-t", "t", "-c", "/etc/hostname"],
+        "--key (or DEFENDER_PRIVATE_KEY_FILE) isn't set, and --cert (or DEFENDER_CERTIFICATE_FILE) is", 2
+      ),
+      (
+        ["-e", "h", "-t", "t"], "needs it and --key (or DEFENDER_PRIVATE_KEY_FILE), and wss:// in --endpoint",
+        2
+      ),
+      (["-e", "h", "-t", "t", "-w", "--log-format", "xml"], "--log-format is 'xml'", 2),
+      (["-e", "h", "-t", "t", "-w", "-ph", "http://u:hunter2@p"], "--proxy-host isn't a host", 2),
       (["--no-such-option"], "Unknown option", 64), (["-i", "soon"], "soon", 64),
     ])
   func `says what is wrong with a command line`(arguments: [String], words: String, status: Int32)
@@ -182,6 +200,16 @@ import WireFormats
     let result = try await BuiltProgram("defender").run(["agent"] + arguments)
     #expect(result.status == .code(status))
     #expect(result.errorText.contains(words), "\(result.errorText)")
+    #expect(!result.errorText.contains("hunter2"))
+  }
+
+  @Test func `names a proxy that can't be reached, and the option's`() async throws {
+    let port = try freePort()
+    let result = try await runAgent(
+      ["-e", "localhost:1", "-t", "t", "-w", "-ph", "user:hunter2@127.0.0.1", "-pp", "\(port)", "-i", "0.1"],
+      ["AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "S"], until: 1, says: "no connection through")
+    #expect(result.errorText.contains("the proxy 127.0.0.1:\(port) "), "\(result.errorText)")
+    #expect(!result.errorText.contains("hunter2"))
   }
 }
 

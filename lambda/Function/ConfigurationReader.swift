@@ -165,11 +165,7 @@ struct ConfigurationReader {
   ///
   /// Whether there are credentials at all is the credential chain's business: a role may come and go.
   mutating func checkAccess() {
-    let pair = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
-    let missing = pair.filter { environment.value($0) == nil }
-    if missing.count == 1, let variable = missing.first {
-      note(variable, "isn't set, and \(variable == pair[0] ? pair[1] : pair[0]) is; they belong together")
-    }
+    _ = lacksHalf(of: "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     let files = [
       "AWS_CA_BUNDLE", "SSL_CERT_FILE", "DEFENDER_CERTIFICATE_FILE", "DEFENDER_PRIVATE_KEY_FILE",
     ]
@@ -182,6 +178,15 @@ struct ConfigurationReader {
         note(variable, "is '\(path)', which isn't a regular file")
       }
     }
+  }
+
+  /// Whether just one of a pair is set; notes the other one.
+  private mutating func lacksHalf(of first: String, _ second: String) -> Bool {
+    let isFirstSet = environment.value(first) != nil
+    guard isFirstSet != (environment.value(second) != nil) else { return false }
+    let (missing, other) = isFirstSet ? (second, first) : (first, second)
+    note(missing, "isn't set, and \(other) is; they belong together")
+    return true
   }
 
   /// What the variable's value stands for. The table is made only for a variable that is set: each type of table is
@@ -206,12 +211,15 @@ struct ConfigurationReader {
 
   /// The device's certificate and key; nil where there is none, or a mistake was noted.
   mutating func identity() -> ClientIdentity? {
+    if lacksHalf(of: "DEFENDER_CERTIFICATE_FILE", "DEFENDER_PRIVATE_KEY_FILE") { return nil }
     do throws(CredentialError) {
       return try ClientIdentity(environment)
+    } catch .sourceFailed(_, let reason) {
+      note("DEFENDER_PRIVATE_KEY_FILE", "can't be used: \(reason)")
     } catch {
-      note("DEFENDER_CERTIFICATE_FILE", "or its key can't be used: \(error)")
-      return nil
+      note("DEFENDER_PRIVATE_KEY_FILE", "can't be used: \(error)")
     }
+    return nil
   }
 
   mutating func wholeNumber(_ variable: String, _ range: ClosedRange<Int>) -> Int? {

@@ -54,10 +54,12 @@ extension ConfigurationReader {
     let connection = choice("DEFENDER_CONNECTION", byRawValue: ConnectionMode.self)
     guard let broker, let clientID else { return nil }
     if broker.scheme == .mqtts, identity == nil {
-      note(
-        "DEFENDER_CERTIFICATE_FILE",
-        "isn't set; mutual TLS needs it and DEFENDER_PRIVATE_KEY_FILE, and wss:// in DEFENDER_MQTT_ENDPOINT neither"
-      )
+      if environment.value("DEFENDER_CERTIFICATE_FILE", "DEFENDER_PRIVATE_KEY_FILE") == nil {
+        note(
+          "DEFENDER_CERTIFICATE_FILE",
+          "isn't set; mutual TLS needs it and DEFENDER_PRIVATE_KEY_FILE, and wss:// in DEFENDER_MQTT_ENDPOINT neither"
+        )
+      }
       return nil
     }
     let settings = MQTTPublisher.Settings(
