@@ -17,6 +17,8 @@ public struct Errno: Error, Equatable, Sendable, CustomStringConvertible {
   package static let inProgress = Errno(rawValue: EINPROGRESS)
   @usableFromInline package static let interrupted = Errno(rawValue: EINTR)
   package static let invalidArgument = Errno(rawValue: EINVAL)
+  /// Nobody reads the pipe (open(2)).
+  package static let noReader = Errno(rawValue: ENXIO)
   package static let noSuchFile = Errno(rawValue: ENOENT)
   package static let timedOut = Errno(rawValue: ETIMEDOUT)
   package static let wouldBlock = Errno(rawValue: EAGAIN)

@@ -12,11 +12,13 @@ struct ReportDestination: ~Copyable {
   private let name: String
   private let shutdown: ShutdownSignal
 
+  /// Opens the file; nil where the process was asked to stop while nobody read the named pipe at `path`.
+  ///
   /// - Parameters:
   ///   - path: the file; nil and `-` are standard output.
   ///   - shutdown: what ends a wait for a reader that reads no further.
   /// - Throws: a failure that says why the file can't be written.
-  init(path: String?, shutdown: ShutdownSignal) throws(CommandFailure) {
+  init?(path: String?, shutdown: ShutdownSignal) throws(CommandFailure) {
     self.shutdown = shutdown
     guard let path, path != "-" else {
       file = nil
@@ -26,8 +28,8 @@ struct ReportDestination: ~Copyable {
     }
     name = "'\(path)'"
     do throws(Errno) {
-      let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY
-      descriptor = try retryingOnInterrupt { unsafe clinux_open(path, flags, 0o644) }
+      guard let opened = try open(path, or: shutdown) else { return nil }
+      descriptor = opened
       file = FileDescriptor(owning: descriptor)
     } catch {
       throw CommandFailure("The reports can't be written to \(name): \(error).", status: .notRun)
@@ -70,5 +72,26 @@ struct ReportDestination: ~Copyable {
     ]
     while unsafe poll(&waits, nfds_t(waits.count), -1) < 0, errno == EINTR {}
     return waits[0].revents != 0 || !shutdown.isRequested
+  }
+}
+
+/// Opens a file to write it from its beginning on.
+///
+/// A named pipe is waited for until somebody reads it, or the process is asked to stop, which open(2) wouldn't hear of:
+/// then it returns nil.
+private func open(_ path: String, or shutdown: ShutdownSignal) throws(Errno) -> Int32? {
+  let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK
+  while true {
+    do throws(Errno) {
+      let descriptor = try retryingOnInterrupt { unsafe clinux_open(path, flags, 0o644) }
+      // Whatever else it is, it is written to as ever.
+      _ = fcntl(descriptor, F_SETFL, 0)
+      return descriptor
+    } catch {
+      guard error == .noReader, isSpecialFile(path) else { throw error }
+    }
+    var wait = pollfd(fd: shutdown.descriptor, events: Int16(POLLIN), revents: 0)
+    _ = unsafe poll(&wait, 1, 100)
+    if shutdown.isRequested { return nil }
   }
 }

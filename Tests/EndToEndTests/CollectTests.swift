@@ -144,6 +144,21 @@ import WireFormats
     #expect(run.errorText.contains(words) && run.output.isEmpty == (status != 0), "\(run.errorText)")
   }
 
+  @Test func `ends when asked to, also while nobody reads the pipe that it is to write`() async throws {
+    let directory = try TemporaryDirectory()
+    // Signals are waited for by the time that SIGTERM is blocked, bit 14.
+    let script = """
+      "$0" collect --compact -o "$1" & until grep -q '^SigBlk:.*[4-7c-f]...$' /proc/$!/status; do :; done
+      kill $!; wait $!; echo $?
+      "$0" collect --compact -o "$1" & cat "$1"; wait $!; echo $?
+      """
+    let run = try await BuiltProgram(path: "/bin/sh").run(
+      ["-c", script, defender().path, directory.makePipe("pipe")])
+    let lines = run.output.split(separator: "\n")
+    #expect(lines.count == 3 && lines.first == "0" && lines.last == "0", "\(run.output)\(run.errorText)")
+    #expect(lines.dropFirst().first?.hasPrefix("{") == true)
+  }
+
   // MARK: on a terminal
 
   @Test func `refuses CBOR on a terminal, and says what to do`() async throws {
