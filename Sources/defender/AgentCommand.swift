@@ -23,7 +23,7 @@ struct AgentCommand: ParsableCommand {
           --use-websocket -se eu-central-1
         defender agent --dry-run -f json -i 5
 
-      Exit status: 0 it was asked to end; 1 with --once, the report wasn't published; 2 it couldn't start; 64 wrong \
+      Exit status: 0 it was asked to end; 1 with --once, the report wasn't made or published; 2 it couldn't start; 64 wrong \
       command line; 74 with --dry-run, a report couldn't be written.
       """)
 
@@ -52,8 +52,9 @@ struct AgentCommand: ParsableCommand {
       let shutdown = try ShutdownSignal()
       let time = SystemTime(shutdown: shutdown)
       if report.dryRun {
-        try DryRun(environment, cborFile: "cbor_metrics").run(
+        let isWhole = try DryRun(environment, cborFile: "cbor_metrics").run(
           interval: report.interval ?? 300, once: once, time: time, log: log)
+        guard isWhole else { throw ExitCode(CommandFailure.Status.failed.rawValue) }
       } else {
         var agent = try Agent(environment, time: time, log: log, once: once)
         guard try agent.run() else { throw ExitCode(CommandFailure.Status.failed.rawValue) }
@@ -217,6 +218,9 @@ struct AgentConnectionOptions: ParsableArguments {
         throw CommandFailure(
           "--proxy-host isn't a host; allowed are a name, an address, and user:password@ before them.",
           status: .notRun)
+      }
+      guard proxyPort > 0 else {
+        throw CommandFailure("--proxy-port is 0; allowed are 1 to 65535.", status: .notRun)
       }
       // In lower case it would count first; what was given here wins.
       variables["https_proxy"] = nil

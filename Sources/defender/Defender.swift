@@ -42,8 +42,15 @@ struct Defender: AsyncParsableCommand {
     return nil
   }
 
-  /// What is wrong with a first word that is neither an option nor a command; nil where it is one.
-  static func complaint(about word: String) -> String? {
+  /// What is wrong with a first word that is neither an option nor a command, or with the one that help is asked about;
+  /// nil where nothing.
+  static func complaint(about arguments: [String]) -> String? {
+    let words = arguments.prefix(2)
+    let isHelp = words.first == "help" && words.count == 2
+    return (isHelp ? words.last : words.first).flatMap { complaint(about: $0) }
+  }
+
+  private static func complaint(about word: String) -> String? {
     let commands = configuration.subcommands.compactMap { $0.configuration.commandName } + ["help"]
     guard !word.hasPrefix("-"), !commands.contains(word) else { return nil }
     let next = suggestion(for: word, among: commands).map { "Did you mean `defender \($0)`?" }

@@ -50,18 +50,21 @@ struct DoctorCommand: ParsableCommand {
     guard (0.1...600).contains(timeout) else {
       throw ValidationError("--timeout is \(timeout); allowed is a number of seconds from 0.1 to 600.")
     }
+    _ = try publishTopic()
+  }
+
+  private func publishTopic() throws -> Topic? {
+    do throws(TopicError) {
+      return try topic.map { (topic) throws(TopicError) in try Topic(validating: topic) }
+    } catch {
+      throw ValidationError("--topic: \(error).")
+    }
   }
 
   func run() throws {
     var options = Doctor.Options()
     options.stepTimeout = .seconds(timeout)
-    if let topic {
-      do throws(TopicError) {
-        options.publishTopic = try Topic(validating: topic)
-      } catch {
-        throw ValidationError("--topic: \(error).")
-      }
-    }
+    options.publishTopic = try publishTopic()
     var doctor = Doctor(.ofThisProcess, options, time: SystemTime(shutdown: nil))
     let console = Console()
     if !json {

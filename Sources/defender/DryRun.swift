@@ -36,8 +36,9 @@ struct DryRun {
     return value
   }
 
-  /// Shows a report at once and then one each `interval` seconds, until the process is asked to stop.
-  func run(interval: Double, once: Bool, time: SystemTime, log: Log) throws {
+  /// Shows a report at once and then one each `interval` seconds, until the process is asked to stop; false where one was
+  /// asked for and there is none.
+  func run(interval: Double, once: Bool, time: SystemTime, log: Log) throws -> Bool {
     guard Configuration.intervalRange.contains(interval) else {
       throw CommandFailure(
         "--interval is \(interval); allowed is above 0 and at most 604800.", status: .notRun)
@@ -50,12 +51,17 @@ struct DryRun {
       let snapshot = collector.snapshot()
       let id = UInt64(max(1, time.wallTime.secondsSinceEpoch))
       let report = Report(id: id, snapshot: snapshot, baseline: baseline)
-      guard console.output(readable(report.encoded(as: .json, names: names))) else { return }
-      if format == .cbor { try write(report.encoded(as: .cbor, names: names)) }
+      if report.isEmpty {
+        log.error("nothing could be read, so that there is no report")
+      } else {
+        guard console.output(readable(report.encoded(as: .json, names: names))) else { return true }
+        if format == .cbor { try write(report.encoded(as: .cbor, names: names)) }
+      }
       baseline = Baseline(snapshot)
-      if once { return }
+      if once { return !report.isEmpty }
       schedule.advance(past: time.bootTime)
     }
+    return true
   }
 
   private func write(_ bytes: [UInt8]) throws(CommandFailure) {

@@ -38,6 +38,9 @@ struct FunctionOptions: ParsableArguments {
         "The function's program \(path) can't be run: \(reason). Build it with `swift build --product bootstrap`,"
           + " or name another one with --bootstrap.", status: .notRun)
     }
+    guard !isSpecialFile(path) else {
+      throw CommandFailure("The function's program \(path) isn't a regular file.", status: .notRun)
+    }
     var function = FunctionConfiguration(bootstrap: path, timeout: .seconds(timeout))
     function.inherit(from: environment)
     for variable in env {

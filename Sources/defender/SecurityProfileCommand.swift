@@ -46,17 +46,20 @@ struct SecurityProfileCommand: ParsableCommand {
     guard isName(name) else {
       throw ValidationError("--name is '\(name)'; allowed are 1 to 128 letters, digits, ':', '_' and '-'.")
     }
+    _ = try metrics()
+  }
+
+  private func metrics() throws -> [SystemMetric] {
+    do throws(CustomMetricError) {
+      return try SystemMetric.list(parsing: customMetrics)
+    } catch {
+      throw ValidationError("--custom-metrics: \(error).")
+    }
   }
 
   func run() throws {
-    let metrics: [SystemMetric]
-    do throws(CustomMetricError) {
-      metrics = try SystemMetric.list(parsing: customMetrics)
-    } catch {
-      throw ValidationError("--custom-metrics: \(error)")
-    }
     let console = Console()
-    let names = metrics.map(\.name.text)
+    let names = try metrics().map(\.name.text)
     for name in names { console.output(command("create-custom-metric", customMetric(name))) }
     console.output(command("create-security-profile", profile(customMetrics: names)))
   }

@@ -7,7 +7,7 @@ LostOutput.decideExit()
 // These block and wait in this one thread, and read their signals from a descriptor: no thread of the concurrency
 // runtime, which could take them, may exist before that.
 let programs: [String: PythonCommandLine.Program] = ["agent": .agent, "collect": .collector]
-let arguments = CommandLine.arguments.dropFirst()
+let arguments = Array(CommandLine.arguments.dropFirst())
 if let complaint = unsafe Defender.complaintAboutEncoding(CommandLine.unsafeArgv) {
   Console().error("defender: \(complaint)")
   Defender.exit(withError: ExitCode.validationFailure)
@@ -22,7 +22,7 @@ if let complaint = unsafe Defender.complaintAboutEncoding(CommandLine.unsafeArgv
   } catch {
     Defender.exit(withError: error)
   }
-} else if let word = arguments.first, let complaint = Defender.complaint(about: word) {
+} else if let complaint = Defender.complaint(about: arguments) {
   Console().error("defender: \(complaint)")
   Defender.exit(withError: ExitCode.validationFailure)
 } else {

@@ -76,13 +76,16 @@ struct CommandHelp: Sendable, CustomStringConvertible {
       ("x", nil),
     ])
   func `suggest the command that was meant`(word: String, meant: String?) throws {
-    let complaint = try #require(Defender.complaint(about: word))
+    let complaint = try #require(Defender.complaint(about: [word, "--option"]))
+    #expect(Defender.complaint(about: ["help", word]) == complaint)
     #expect(complaint.contains("Did you mean") == (meant != nil))
     if let meant { #expect(complaint.contains("`defender \(meant)`")) }
   }
 
-  @Test(arguments: ["agent", "help", "--help", "-h", "--version"])
-  func `leave what is a command alone`(word: String) {
-    #expect(Defender.complaint(about: word) == nil)
+  @Test(arguments: [
+    [], ["agent"], ["agent", "word"], ["help"], ["help", "agent"], ["--help"], ["-h"], ["--version"],
+  ])
+  func `leave what is a command alone`(words: [String]) {
+    #expect(Defender.complaint(about: words) == nil)
   }
 }

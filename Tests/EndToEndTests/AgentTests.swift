@@ -192,6 +192,12 @@ import WireFormats
       ),
       (["-e", "h", "-t", "t", "-w", "--log-format", "xml"], "--log-format is 'xml'", 2),
       (["-e", "h", "-t", "t", "-w", "-ph", "http://u:hunter2@p"], "--proxy-host isn't a host", 2),
+      (
+        ["-e", "wss://u:hunter2@h", "-t", "t"], "--endpoint (or DEFENDER_MQTT_ENDPOINT) can't be used: '(not",
+        2
+      ),
+      (["-e", "h", "-t", "t", "-w", "-ph", "p", "-pp", "0"], "--proxy-port is 0", 2),
+      (["--dry-run", "--once", "--procfs", "/nowhere"], "nothing could be read", 1),
       (["--no-such-option"], "Unknown option", 64), (["-i", "soon"], "soon", 64),
     ])
   func `says what is wrong with a command line`(arguments: [String], words: String, status: Int32)

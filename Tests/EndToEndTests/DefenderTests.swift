@@ -66,6 +66,7 @@ import WireFormats
     Mistake(arguments: ["--bootstrap", "/bin/false"], status: 1, words: "exit status 1"),
     Mistake(arguments: ["--bootstrap", "/bin/true"], status: 1, words: "without providing a reason"),
     Mistake(arguments: ["--bootstrap", "/nowhere"], status: 2, words: "/nowhere can't be run"),
+    Mistake(arguments: ["--bootstrap", "/tmp"], status: 2, words: "/tmp isn't a regular file"),
     Mistake(arguments: ["--event", "@/nowhere"], status: 2, words: "'/nowhere'"),
     Mistake(arguments: ["--timeout", "0"], status: 64, words: "--timeout"),
     Mistake(arguments: ["--env", "secret"], status: 64, words: "--env number 1 is no name, '=' and value"),

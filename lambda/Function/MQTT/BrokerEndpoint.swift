@@ -77,5 +77,8 @@ package struct BrokerEndpointError: Error, Equatable, Sendable, CustomStringConv
     self.reason = reason
   }
 
-  package var description: String { "'\(text)' is no MQTT endpoint: \(reason)" }
+  package var description: String {
+    // A user name has a password behind it.
+    "'\(text.contains("@") ? "(not shown)" : text)' is no MQTT endpoint: \(reason)"
+  }
 }

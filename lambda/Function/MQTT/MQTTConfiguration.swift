@@ -86,7 +86,7 @@ extension ConfigurationReader {
     do throws(BrokerEndpointError) {
       return try BrokerEndpoint(text, usesWebSocket: false)
     } catch {
-      note(variable, "is \(error)")
+      note(variable, "can't be used: \(error)")
       return nil
     }
   }
