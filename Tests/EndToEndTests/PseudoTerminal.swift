@@ -50,6 +50,7 @@ final class PseudoTerminal {
     unsafe posix_spawn_file_actions_addopen(&actions, 0, path, O_RDWR, 0)
     unsafe posix_spawn_file_actions_adddup2(&actions, 0, 1)
     unsafe posix_spawn_file_actions_adddup2(&actions, 0, 2)
+    unsafe posix_spawn_file_actions_addclosefrom_np(&actions, 3)
     let newSession: Int32 = 0x80  // POSIX_SPAWN_SETSID, declared for _GNU_SOURCE only.
     var attributes = spawnAttributes(newSession)
     defer { unsafe posix_spawnattr_destroy(&attributes) }

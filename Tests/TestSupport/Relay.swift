@@ -74,13 +74,15 @@ package final class Relay: Sendable {
   package var tunnels: [String] { counts.withLock { $0.tunnels } }
 
   package func stop() {
-    var one: UInt64 = 1
-    _ = unsafe write(wakeUp, &one, 8)
     let id = thread.withLock { thread in
       defer { thread = nil }
       return thread
     }
-    if let id { pthread_join(id, nil) }
+    guard let id else { return }
+    var one: UInt64 = 1
+    _ = unsafe write(wakeUp, &one, 8)
+    pthread_join(id, nil)
+    close(wakeUp)
   }
 
   fileprivate func run() {

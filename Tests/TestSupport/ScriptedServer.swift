@@ -103,13 +103,15 @@ package final class ScriptedServer: Sendable {
 
   /// Ends the server and waits for its thread.
   package func stop() {
-    var one: UInt64 = 1
-    _ = unsafe write(wakeUp, &one, 8)
     let id = thread.withLock { thread in
       defer { thread = nil }
       return thread
     }
-    if let id { pthread_join(id, nil) }
+    guard let id else { return }
+    var one: UInt64 = 1
+    _ = unsafe write(wakeUp, &one, 8)
+    pthread_join(id, nil)
+    close(wakeUp)
   }
 
   fileprivate func run() {

@@ -21,6 +21,8 @@ package final class ServerProgram {
     unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
     unsafe posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
     unsafe posix_spawn_file_actions_adddup2(&actions, 1, 2)
+    // Another test's connection would stay open for as long as this program runs, whoever closes it.
+    unsafe posix_spawn_file_actions_addclosefrom_np(&actions, 3)
     var attributes = spawnAttributes()
     defer { unsafe posix_spawnattr_destroy(&attributes) }
     var words = unsafe ([path] + arguments).map { unsafe strdup($0) } + [nil]
