@@ -1,3 +1,4 @@
+import Glibc
 import LambdaEmulator
 import NIOCore
 import NIOHTTP1
@@ -8,7 +9,7 @@ import Testing
 import WireFormats
 
 /// The emulator with the test itself as the function's runtime: the process that the emulator starts only sleeps.
-@Suite(.ownThreads, .timeLimit(.minutes(2))) struct EmulatorTests {
+@Suite(.ownThreads, .timeLimit(.minutes(20))) struct EmulatorTests {
   private let next = "/2018-06-01/runtime/invocation/next"
 
   @Test func `hands out an event and its context, and returns the answer`() async throws {
@@ -211,6 +212,39 @@ import WireFormats
       #expect(polled.text == "second")
       #expect(try await client.post(polled.responseTarget, "2").status == 202)
       #expect(try await second.text == "2")
+    }
+  }
+
+  @Test func `fails an invocation whose process ends in the middle of a stream, and not the one after it`()
+    async throws
+  {
+    let (pids, started) = AsyncStream.makeStream(of: Int32.self)
+    let report: @Sendable (EmulatorEvent) -> Void = { event in
+      if case .output(let line) = event, let process = Int32(line) { started.yield(process) }
+    }
+    try await withEmulator(script: "echo $$; exec sleep 600", report: report) { emulator, client in
+      let answer = Task { await emulator.invoke(InvocationRequest(event: Array("first".utf8))) }
+      let event = try await client.get(next)
+      var iterator = pids.makeAsyncIterator()
+      let process = try #require(await iterator.next())
+      let headers = [
+        HeaderField("Lambda-Runtime-Function-Response-Mode", "streaming"),
+        HeaderField("Transfer-Encoding", "chunked"),
+      ]
+      // The connection outlives the process, as one does that another process holds too.
+      _ = try await client.exchange(.POST, event.responseTarget, headers) { writer in
+        try await writer.write(.body(.byteBuffer(ByteBuffer(string: "one"))))
+        // The caller has it when it begins.
+        let stream = await answer.value
+        kill(process, SIGKILL)
+        #expect(await stream.complete().failure == .stream)
+        async let second = client.post(invokeTarget, "second")
+        let polled = try await client.get(next)
+        #expect(polled.text == "second")
+        try await writer.write(.end(nil))
+        #expect(try await client.post(polled.responseTarget, "2").status == 202)
+        #expect(try await second.text == "2")
+      }
     }
   }
 

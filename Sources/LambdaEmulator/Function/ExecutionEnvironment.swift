@@ -44,7 +44,8 @@ actor ExecutionEnvironment {
   /// Gets nil where the process ended before the invocation reached it.
   private var outcome: CheckedContinuation<Outcome?, Never>?
   private var caller: CheckedContinuation<InvocationResult, Never>?
-  private var stream: AsyncThrowingStream<Answer.Piece, any Error>.Continuation?
+  /// The response that is on its way, where it is a stream.
+  private var stream: (requestID: String, pieces: AsyncThrowingStream<Answer.Piece, any Error>.Continuation)?
 
   init(
     function: FunctionConfiguration, variables: [String: String], grace: Duration,
@@ -159,7 +160,7 @@ actor ExecutionEnvironment {
   private func finish(_ outcome: Outcome?) {
     guard let waiting = self.outcome else { return }
     self.outcome = nil
-    stream?.finish(throwing: StreamError.stopped)
+    stream?.pieces.finish(throwing: StreamError.stopped)
     stream = nil
     waiting.resume(returning: outcome)
   }
@@ -188,7 +189,9 @@ actor ExecutionEnvironment {
 
   private func processEnded(_ process: ChildProcess, _ status: ProcessStatus) {
     guard running?.process === process else { return }
-    let isHandedOut = if case .invoking = state.phase { true } else { false }
+    // One that streams its response is answered for the Runtime API, and still under way.
+    let isStreamed = stream != nil && stream?.requestID == current?.requestID
+    let isHandedOut = if case .invoking = state.phase { true } else { isStreamed }
     let hadPolled = hasPolled
     running = nil
     state = RuntimeState()
@@ -286,24 +289,27 @@ actor ExecutionEnvironment {
   ) throws(RuntimeState.Refusal) -> AsyncThrowingStream<Answer.Piece, any Error>.Continuation {
     try state.answer(requestID, transition: "InvocationResponse")
     let (pieces, continuation) = AsyncThrowingStream.makeStream(of: Answer.Piece.self)
-    stream = continuation
+    stream = (requestID, continuation)
     answerCaller(
       InvocationResult(
         requestID: requestID, failure: nil, contentType: contentType, body: .stream(pieces)))
     return continuation
   }
 
-  /// Ends a streamed response, with the error type that its trailers tell, or broken off.
-  func endStream(
-    _ stream: AsyncThrowingStream<Answer.Piece, any Error>.Continuation, _ end: Result<String?, StreamError>
-  ) {
+  /// Ends the streamed response to `requestID`, with the error type that its trailers tell, or broken off.
+  func endStream(to requestID: String, _ end: Result<String?, StreamError>) {
+    // The connection of a process that has ended, or was out of time, may outlast its invocation.
+    guard let stream, stream.requestID == requestID else { return }
+    self.stream = nil
     switch end {
     case .success(let errorType):
-      if errorType != nil { stream.yield(.trailers([HeaderField("X-Amz-Function-Error", "Unhandled")])) }
-      stream.finish()
+      if errorType != nil {
+        stream.pieces.yield(.trailers([HeaderField("X-Amz-Function-Error", "Unhandled")]))
+      }
+      stream.pieces.finish()
       finish(.streamed(errorType: errorType))
     case .failure(let error):
-      stream.finish(throwing: error)
+      stream.pieces.finish(throwing: error)
       finish(.streamed(errorType: "Runtime.TruncatedResponse"))
     }
   }

@@ -135,17 +135,17 @@ struct RuntimeAPIEndpoint: Sendable {
       while let piece = try await body.next() {
         length += piece.count
         guard length <= Self.streamLimit else {
-          await environment.endStream(stream, .failure(StreamError.tooLong))
+          await environment.endStream(to: requestID, .failure(.tooLong))
           return .tooLarge
         }
         stream.yield(.bytes(piece))
       }
     } catch {
-      await environment.endStream(stream, .failure(StreamError.cutShort))
+      await environment.endStream(to: requestID, .failure(.cutShort))
       throw error
     }
     let errorType = body.trailers.first { $0.name.lowercased() == "lambda-runtime-function-error-type" }
-    await environment.endStream(stream, .success(errorType.map { keptErrorType($0.value) }))
+    await environment.endStream(to: requestID, .success(errorType.map { keptErrorType($0.value) }))
     return .accepted
   }
 
