@@ -52,6 +52,10 @@ public struct JSONHandler<Function: TypedHandler & ~Copyable>: Handler, ~Copyabl
     let output = try function.handle(input, context)
     do {
       return Response(json: Array(try encoder.encode(output)))
+    } catch EncodingError.invalidValue(_, let context) {
+      throw InvocationFailure(
+        type: "Function.BadResponse",
+        message: "the response can't be JSON: \(located("its value isn't accepted", at: context.codingPath))")
     } catch {
       throw InvocationFailure(type: "Function.BadResponse", message: "the response can't be JSON: \(error)")
     }
@@ -85,6 +89,10 @@ private func words(for error: DecodingError) -> String {
       (context, context.codingPath.isEmpty ? "it isn't JSON" : "its value isn't accepted")
     @unknown default: (DecodingError.Context(codingPath: [], debugDescription: ""), "it can't be decoded")
     }
-  let path = context.codingPath.map(\.stringValue).joined(separator: ".")
+  return located(problem, at: context.codingPath)
+}
+
+private func located(_ problem: String, at path: [any CodingKey]) -> String {
+  let path = path.map(\.stringValue).joined(separator: ".")
   return path.isEmpty ? problem : "'\(path)': \(problem)"
 }

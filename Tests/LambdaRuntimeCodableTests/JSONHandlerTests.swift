@@ -74,9 +74,33 @@ struct JSONHandlerTests {
     #expect(String(decoding: response.body, as: UTF8.self) == #"["2026-03-01T01:02:03Z"]"#)
   }
 
-  @Test func `says so where a response can't be JSON`() throws {
-    var handler = JSONHandler(Infinite())
-    let failure = #expect(throws: InvocationFailure.self) { try handler.handle(Event([0x31]), context()) }
-    #expect(failure?.type == "Function.BadResponse")
+  struct Reading: Encodable {
+    struct Private: Encodable {
+      func encode(to encoder: any Encoder) throws {
+        throw EncodingError.invalidValue(
+          "s3cr3t", EncodingError.Context(codingPath: encoder.codingPath, debugDescription: "s3cr3t"))
+      }
+    }
+
+    var rate = Private()
+  }
+
+  struct Measure: TypedHandler {
+    func handle(_ input: Int, _ context: Context) -> Reading { Reading() }
+  }
+
+  @Test func `says where a response can't be JSON, and nothing of what it is`() throws {
+    var infinite = JSONHandler(Infinite())
+    var reading = JSONHandler(Measure())
+    let failures = [
+      #expect(throws: InvocationFailure.self) { try infinite.handle(Event([0x31]), context()) },
+      #expect(throws: InvocationFailure.self) { try reading.handle(Event([0x31]), context()) },
+    ]
+    #expect(failures.map { $0?.type } == ["Function.BadResponse", "Function.BadResponse"])
+    #expect(
+      failures.map { $0?.message } == [
+        "the response can't be JSON: its value isn't accepted",
+        "the response can't be JSON: 'rate': its value isn't accepted",
+      ])
   }
 }
