@@ -2,6 +2,7 @@ import AWSClient
 import DefenderFunction
 import DeviceDefender
 import Platform
+import TestSupport
 import Testing
 
 @Suite struct ConfigurationTests {
@@ -51,6 +52,13 @@ import Testing
     #expect(configuration.limits.maximumListSize == 0)
     #expect(configuration.limits.maximumReportBytes == 7_000)
     #expect(try configuration.topic(for: .cbor).name == "fleet/other:thing_2/cbor/other:thing_2")
+  }
+
+  @Test(arguments: ["state", "state/", "state//"])
+  func `takes a state directory that is still to be made, however its path ends`(name: String) throws {
+    let directory = try TemporaryDirectory()
+    let path = "\(directory.path)/\(name)"
+    #expect(try configuration(["DEFENDER_STATE_DIRECTORY": path]).stateDirectory == path)
   }
 
   @Test func `takes AWS_DEFAULT_REGION where AWS_REGION is empty`() throws {

@@ -119,7 +119,10 @@ struct ConfigurationReader {
   /// A directory that is there, or can be made in one that is.
   mutating func stateDirectory() -> String? {
     guard let path = absolutePath("DEFENDER_STATE_DIRECTORY"), path.hasPrefix("/") else { return nil }
-    let parent = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[..<$0]) + "/" } ?? "/"
+    let slash = UInt8(ascii: "/")
+    // Before the last name, which slashes may follow.
+    let name = path.utf8.lastIndex { $0 != slash } ?? path.startIndex
+    let parent = path.utf8[..<name].lastIndex(of: slash).map { String(path[..<$0]) + "/" } ?? "/"
     let isUsable = unsafe access(path, W_OK | X_OK) == 0
     if !isUsable, unsafe access(path, F_OK) == 0 || access(parent, W_OK | X_OK) != 0 {
       note("DEFENDER_STATE_DIRECTORY", "is '\(path)', which can't be written to: \(Errno.current)")
