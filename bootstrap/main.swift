@@ -15,6 +15,10 @@ let environment = Environment.ofThisProcess
 let isAgent = arguments.first == "agent"
 let isFunction = environment.value("AWS_LAMBDA_RUNTIME_API") != nil
 let log = isFunction || isAgent ? Log(environment) : Log.ofComponent(environment)
+if isAgent, arguments.count > 1 {
+  log.error("'bootstrap agent' takes no arguments, as '\(arguments[1])' is one: variables configure it.")
+  exit(EXIT_FAILURE)
+}
 do {
   let shutdown = try ShutdownSignal()
   if isAgent {

@@ -137,6 +137,12 @@ import WireFormats
     #expect((result.output + result.errorText).contains("reports about pump-7 every 300 s over mqtt"))
   }
 
+  @Test func `refuses arguments where variables configure it`() async throws {
+    let run = try await BuiltProgram("bootstrap").run(["agent", "-i", "600"])
+    #expect(run.isErrorExit)
+    #expect(run.errorText.contains("takes no arguments, as '-i' is one"), "\(run.errorText)")
+  }
+
   @Test func `prints what it would send in a dry run, and writes CBOR to a file`() async throws {
     let directory = try TemporaryDirectory()
     // The agent writes to the directory that it is in, as the Python agent does.
