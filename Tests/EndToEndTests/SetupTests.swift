@@ -1,0 +1,22 @@
+import Glibc
+import Platform
+import TestSupport
+import Testing
+
+/// `lambda/setup`, which the README's commands call first, on a machine whose Swift won't do.
+@Suite(.ownThreads, .timeLimit(.minutes(20))) struct SetupTests {
+  @Test(arguments: [
+    ("echo 'swift: libncurses.so.6: cannot open shared object file' >&2; exit 127", "libncurses.so.6"),
+    ("echo hello", "'swift --version' doesn't tell a version"),
+    ("echo 'Swift version 5.10.1 (swift-5.10.1-RELEASE)'", "Swift 5.10.1 is too old, 6.3 or newer is needed"),
+  ])
+  func `says why there is no Swift to build with`(swift: String, words: String) async throws {
+    let directory = try TemporaryDirectory()
+    let program = try directory.write("swift", "#!/bin/sh\n\(swift)\n")
+    try #require(unsafe chmod(program, 0o700) == 0)
+    let repository = #filePath.split(separator: "/").dropLast(3).map { "/\($0)" }.joined()
+    let run = try await BuiltProgram(path: "\(repository)/lambda/setup").run(
+      environment: ["PATH": "\(directory.path):/usr/bin:/bin"])
+    #expect(run.isErrorExit && run.errorText.contains(words), "\(run.errorText)")
+  }
+}
