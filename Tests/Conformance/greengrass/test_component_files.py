@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import struct
 import subprocess
@@ -73,8 +74,8 @@ class ComponentFiles(unittest.TestCase):
         self.aarch64 = self.directory / "bootstrap-arm64"
         self.aarch64.write_bytes(binary(183))
 
-    def package(self, *arguments, fails=False, region="eu-central-1"):
-        output = self.directory / "out"
+    def package(self, *arguments, fails=False, region="eu-central-1", output=None):
+        output = output or self.directory / "out"
         result = subprocess.run(
             [sys.executable, PACKAGE, "--bucket", "a-bucket", "--account", "123456789012", "--region", region,
              "--version", "1.2.3", "--output", output, *arguments], capture_output=True, text=True)
@@ -82,6 +83,7 @@ class ComponentFiles(unittest.TestCase):
             self.assertNotEqual(result.returncode, 0)
             return result.stderr
         self.assertEqual(result.returncode, 0, result.stderr)
+        self.printed = result.stdout
         return output
 
     def check(self, operation, path):
@@ -113,6 +115,26 @@ class ComponentFiles(unittest.TestCase):
                 merged = self.check("CreateDeployment", output / "deployment-lambda.json")
                 (component,) = merged["components"].values()
                 self.assertIn("accessControl", json.loads(component["configurationUpdate"]["merge"]))
+
+    def test_prints_commands_that_a_shell_takes_whatever_the_folder_is_called(self):
+        for more in ([], ["--lambda-arn", LAMBDA_ARN]):
+            output = self.package("--amd64", self.amd64, *more, output=self.directory / "the 'release' of $HOME")
+            commands = [shlex.split(line) for line in self.printed.splitlines() if line.startswith("aws ")]
+            files = [pathlib.Path(word.removeprefix("file://")) for command in commands for word in command
+                     if str(output) in word]
+            self.assertEqual(len(files), len(commands))
+            for file in files:
+                self.assertTrue(file.exists(), file)
+
+    def test_says_what_can_not_be_read_or_written(self):
+        self.assertRegex(self.package("--amd64", self.amd64, output="/dev/null/out", fails=True),
+                         r"\Apackage-component: /dev/null/out\S* can't be written: Not a directory\n\Z")
+        with zipfile.ZipFile(self.amd64, "w", zipfile.ZIP_DEFLATED) as release:
+            release.writestr("bootstrap", binary(62))
+        damaged = bytearray(self.amd64.read_bytes())
+        damaged[40:50] = bytes(10)
+        self.amd64.write_bytes(damaged)
+        self.assertRegex(self.package("--amd64", self.amd64, fails=True), r"\Apackage-component: \S+ can't be read: ")
 
     def test_lambda_component_is_pinned_and_not_contained(self):
         output = self.package("--amd64", self.amd64, "--lambda-arn", LAMBDA_ARN)
