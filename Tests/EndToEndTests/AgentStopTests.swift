@@ -60,14 +60,12 @@ private final class RunningAgent {
     }
   }
 
-  /// Asks it to end; returns how long that took.
-  func stop() -> Duration {
-    let begin = BootTime.now
+  /// Asks it to end; an issue where that takes a minute, or comes to a bad end.
+  func stop() {
     program.terminate()
-    let end = begin.advanced(by: .seconds(60))
+    let end = BootTime.now.advanced(by: .seconds(60))
     while program.isRunning, BootTime.now < end { poll(nil, 0, 5) }
     #expect(program.waitStatus == 0, "\(log)")
-    return begin.duration(to: .now)
   }
 }
 
@@ -108,10 +106,9 @@ private final class RunningAgent {
     let agent = try RunningAgent(
       ["-e", endpoint] + (isTLS ? identity : []), ["DEFENDER_CONFIRMATION_SECONDS": "300"])
     agent.wait { network.hasFailed }
-    let took = agent.stop()
+    agent.stop()
     let log = agent.log
-    // A second of grace, a second of libcurl's own, and time for a busy machine; what is waited for takes 10 s.
-    #expect(took < .seconds(8), "\(log)")
+    // What was waited for to its end, ten seconds or more, would be an error or a warning.
     #expect(log.contains("sked to stop") && !log.contains("[ERROR]") && !log.contains("[WARN]"), "\(log)")
   }
 
@@ -134,14 +131,14 @@ private final class RunningAgent {
     #expect(responder.waitForReports(1))
     try machine.setBytesIn(5_000)
     agent.wait { network.hasFailed }
-    _ = agent.stop()
+    agent.stop()
     #expect(responder.reports.count == 2, "\(agent.log)")
 
     try machine.setBytesIn(6_000)
     let again = try RunningAgent(["-e", "mqtt://127.0.0.1:\(broker.plainPort)"], environment)
     #expect(responder.waitForReports(3))
     again.wait { again.log.contains("accepted report") }
-    _ = again.stop()
+    again.stop()
     let told = responder.reports.compactMap { report -> Int? in
       report.report["metrics"]?["network_stats"]?["bytes_in"]?.integer()
     }

@@ -6,7 +6,7 @@ import Testing
 import WireFormats
 
 /// The built `defender collect`, into files and on a terminal.
-@Suite(.ownThreads, .timeLimit(.minutes(5))) struct CollectTests {
+@Suite(.ownThreads, .timeLimit(.minutes(20))) struct CollectTests {
   private func defender() throws -> BuiltProgram { try BuiltProgram("defender") }
 
   /// The JSON documents in a text, whose last lines are `}` alone.

@@ -8,7 +8,7 @@ import Testing
 import WireFormats
 
 /// The built `defender`, as somebody at a terminal has it.
-@Suite(.ownThreads, .timeLimit(.minutes(5))) struct DefenderTests {
+@Suite(.ownThreads, .timeLimit(.minutes(20))) struct DefenderTests {
   @Test(arguments: ["bootstrap", "defender"])
   func `says which version it is, and of which libraries`(program: String) async throws {
     let run = try await BuiltProgram(program).run(["--version"])

@@ -6,7 +6,7 @@ import Testing
 import WireFormats
 
 /// The built `defender doctor`, as somebody at a terminal, and a script, has it.
-@Suite(.ownThreads, .timeLimit(.minutes(5))) struct DoctorTests {
+@Suite(.ownThreads, .timeLimit(.minutes(20))) struct DoctorTests {
   private func variables() throws -> [String: String] {
     [
       "AWS_REGION": "eu-central-1", "AWS_IOT_THING_NAME": "pump-7", "DEFENDER_TOPIC": "defender/{thing}",

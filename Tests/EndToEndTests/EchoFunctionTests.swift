@@ -5,7 +5,7 @@ import Testing
 import WireFormats
 
 /// The built `echo-function` in the emulator: what any handler that is built on `LambdaRuntime` can meet there.
-@Suite(.ownThreads, .timeLimit(.minutes(5))) struct EchoFunctionTests {
+@Suite(.ownThreads, .timeLimit(.minutes(20))) struct EchoFunctionTests {
   @Test(arguments: [0, 1, 65_536, 6_291_456, 6_291_556])
   func `answers with the event, of any size that Lambda takes`(size: Int) async throws {
     try await withEchoFunction { emulator, lines in

@@ -7,7 +7,7 @@ import Testing
 import WireFormats
 
 /// The built `bootstrap` against a Runtime API that is out of order.
-@Suite(.ownThreads, .timeLimit(.minutes(5))) struct RuntimeAPITests {
+@Suite(.ownThreads, .timeLimit(.minutes(20))) struct RuntimeAPITests {
   /// What a poll may be answered with that isn't an event.
   enum BadPoll: CaseIterable, Sendable {
     case internalError, forbidden, notFound, noContent, garbage, nothing, cutOff, noRequestID, endlessHeader

@@ -76,17 +76,16 @@ struct `A connection` {
   }
 
   @Test func `isn't made with a port that nobody listens to, nor without time`() throws {
-    let server = try ScriptedServer([])
-    server.stop()
+    let url = "http://127.0.0.1:\(try freePort())"
     let configuration = CurlExchange.Configuration(Environment([:]))
     #expect {
-      _ = try CurlConnection(to: server.url, configuration, time: time, until: soon())
+      _ = try CurlConnection(to: url, configuration, time: time, until: soon())
     } throws: { error in
       guard case .notConnected = error as? HTTPError else { return false }
       return true
     }
     #expect(throws: HTTPError.timedOut(.connecting, "no time was left")) {
-      try CurlConnection(to: server.url, configuration, time: time, until: time.bootTime)
+      try CurlConnection(to: url, configuration, time: time, until: time.bootTime)
     }
   }
 
@@ -156,7 +155,6 @@ struct `A connection` {
     #expect(throws: HTTPError.timedOut(.answering, "the time is up")) {
       try connection.send([UInt8](repeating: 1, count: 64 << 20), until: deadline)
     }
-    #expect(deadline.duration(to: time.bootTime) < .seconds(5))
   }
 
   @Test func `survives writing to a server that is gone`() throws {

@@ -6,7 +6,7 @@ import Testing
 
 @testable import LambdaEmulator
 
-@Suite(.timeLimit(.minutes(1))) struct ChildProcessTests {
+@Suite(.ownThreads, .timeLimit(.minutes(20))) struct ChildProcessTests {
   /// Runs a shell script to its end.
   private func run(
     _ script: String, environment: [String: String] = [:]

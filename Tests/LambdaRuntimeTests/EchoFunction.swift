@@ -38,9 +38,9 @@ final class EchoFunction {
 
   func terminate() { kill(process.processIdentifier, SIGTERM) }
 
-  /// Waits for its end; returns `exit N` or `signal N`, or says that it has not ended within 20 seconds.
+  /// Waits for its end; returns `exit N` or `signal N`, or says that it has not ended within a minute.
   func end() -> String {
-    guard ended.wait(timeout: .now() + 20) == .success else { return "still running" }
+    guard ended.wait(timeout: .now() + 60) == .success else { return "still running" }
     ended.signal()
     return "\(process.terminationReason == .exit ? "exit" : "signal") \(process.terminationStatus)"
   }

@@ -60,7 +60,7 @@ struct ServedRuntime {
       failure = error
     }
     error = failure
-    requests = scripted.requests(atLeast: script.count + (failure == nil ? 1 : 0), within: 5)
+    requests = scripted.requests(atLeast: script.count + (failure == nil ? 1 : 0))
     self.log = lines.all
   }
 }

@@ -85,14 +85,14 @@ package final class LoopbackServer {
   package var requests: [Request] { state.requests(atLeast: 0, within: 0) }
 
   /// The requests, when there are at least `count` of them, or after `seconds` as many as there are.
-  package func requests(atLeast count: Int, within seconds: Double = 20) -> [Request] {
+  package func requests(atLeast count: Int, within seconds: Double = 60) -> [Request] {
     state.requests(atLeast: count, within: seconds)
   }
 }
 
 extension LoopbackServer {
   /// Waits until the server has closed `count` connections, or for `seconds`; returns whether it has.
-  package func hasClosed(_ count: Int, within seconds: Double = 20) -> Bool {
+  package func hasClosed(_ count: Int, within seconds: Double = 60) -> Bool {
     state.hasClosed(count, within: seconds)
   }
 }
