@@ -1,4 +1,5 @@
 """The other side of the wire, which fails as it is told: an HTTP server whose answers get lost, cut, late or wrong."""
+import select
 import socket
 import struct
 import threading
@@ -20,8 +21,11 @@ class Listener:
 
     def accept(self):
         while True:
-            connection, _ = self.listener.accept()
-            self.count(1)
+            select.select([self.listener], [], [])
+            # In one step, for whoever waits until there is no connection.
+            with self.changed:
+                connection, _ = self.listener.accept()
+                self.count(1)
             if self.plan.draw("refuse"):
                 self.reset(connection)
                 self.count(-1)
@@ -44,10 +48,12 @@ class Listener:
 
     def wait_until_idle(self):
         """Waits until what a client that was killed had sent is dealt with."""
-        # A connection that is still to be accepted: the loop takes it at once.
-        time.sleep(0.05)
         with self.changed:
-            self.changed.wait_for(lambda: self.connections == 0, timeout=10)
+            self.changed.wait_for(lambda: self.connections == self.backlog() == 0, timeout=10)
+
+    def backlog(self):
+        """How many connections are still to be accepted: tcpi_unacked of a socket that listens (tcp(7), TCP_INFO)."""
+        return struct.unpack_from("=I", self.listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32), 24)[0]
 
     @staticmethod
     def reset(connection):
