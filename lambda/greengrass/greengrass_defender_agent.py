@@ -53,6 +53,11 @@ def say(text):
             print(str(text).encode("ascii", "backslashreplace").decode(), flush=True)
 
 
+def forward(output):
+    for line in output:
+        say(line.rstrip("\n"))
+
+
 def keep_running():
     delay = 1
     while not state["stopping"].is_set():
@@ -62,9 +67,11 @@ def keep_running():
             state["starts"] += 1
             if state["stopping"].is_set():
                 process.terminate()
-            for line in process.stdout:
-                say(line.rstrip("\n"))
-            say(f"the agent ended with status {process.wait()}")
+            reader = threading.Thread(target=forward, args=(process.stdout,), daemon=True)
+            reader.start()
+            status = process.wait()
+            reader.join(1)  # not to its end: a metrics program that outlives the agent holds the pipe, too
+            say(f"the agent ended with status {status}")
         except (OSError, subprocess.SubprocessError) as error:
             say(error)
         delay = 1 if time.monotonic() - began > 60 else min(2 * delay, 60)
