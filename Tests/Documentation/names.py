@@ -35,6 +35,12 @@ def cited_tests(text):
             yield from SPAN.findall(cells[-1])
 
 
+def sections(page):
+    """What a page's headings are called in links."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def problems():
     tests, cited = known_tests(), 0
     for page in PAGES:
@@ -43,8 +49,10 @@ def problems():
             cited += 1
             if name not in tests and not (ROOT / name).is_file():
                 yield f"{page.relative_to(ROOT)}: there is no test `{name}`"
-        for target in re.findall(r"\]\(([^)#:]+)\)", text):
-            if not (page.parent / target).exists():
+        for target in re.findall(r"\]\(([^):]+)\)", text):
+            file, _, section = target.partition("#")
+            place = page.parent / file if file else page
+            if not place.exists() or section and section not in sections(place):
                 yield f"{page.relative_to(ROOT)}: the link {target} leads nowhere"
         if page.name == "architecture.md":
             for name in SPAN.findall(text):
