@@ -1,24 +1,16 @@
 // endpoint CERTIFICATE KEY: an HTTPS server on loopback that takes every publish, one connection after the other.
 //
 // Prints its port, and answers as AWS IoT does until its standard input ends. Keeps connections open.
-#define _GNU_SOURCE
-#include <arpa/inet.h>
+#include "../measuring.h"
+
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 enum { longestRequest = 262144 };
-
-static _Noreturn void fail(const char *what) {
-  perror(what);
-  exit(1);
-}
 
 // Reads one request whole; 0 where the connection has ended.
 static int readRequest(SSL *session) {
@@ -63,12 +55,8 @@ int main(int count, char **arguments) {
     fprintf(stderr, "the certificate or its key can't be used\n");
     return 1;
   }
-  int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  socklen_t length = sizeof address;
-  if (bind(listener, (struct sockaddr *)&address, length) || listen(listener, 8)) fail("listen");
-  getsockname(listener, (struct sockaddr *)&address, &length);
-  printf("%d\n", ntohs(address.sin_port));
+  int port, listener = listenOnLoopback(&port);
+  printf("%d\n", port);
   fflush(stdout);
   for (;;) {
     struct pollfd waits[2] = {{.fd = listener, .events = POLLIN}, {.fd = 0, .events = POLLIN}};

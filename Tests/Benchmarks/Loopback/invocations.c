@@ -4,19 +4,15 @@
 // programs and this one share one processor, so that what is measured is work and not the waking of another one. A
 // tenth of the events comes before, to warm up. Prints a line of JSON for each program: medians over the rounds of
 // the microseconds from one event to the next, of its own CPU time in that, and of its anonymous memory at the end.
-#define _GNU_SOURCE
-#include <arpa/inet.h>
+#include "../measuring.h"
+
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { longestWait = 60000, mostConnections = 8, longestHead = 16384 };
@@ -26,22 +22,6 @@ extern char **environ;
 static int listener, connections[mostConnections], connectionCount;
 static char *event, *body;
 static size_t eventSize, bodyCapacity;
-
-static _Noreturn void fail(const char *what) {
-  perror(what);
-  exit(1);
-}
-
-static double microseconds(clockid_t clock) {
-  struct timespec now;
-  if (clock_gettime(clock, &now)) fail("clock_gettime");
-  return now.tv_sec * 1e6 + now.tv_nsec / 1e3;
-}
-
-static int byValue(const void *left, const void *right) {
-  double difference = *(const double *)left - *(const double *)right;
-  return (difference > 0) - (difference < 0);
-}
 
 static void sendAll(int connection, const char *bytes, size_t count) {
   while (count > 0) {
@@ -131,19 +111,6 @@ static pid_t start(char *command) {
   return child;
 }
 
-// The process's anonymous memory in KiB (proc_pid_smaps_rollup(5)).
-static double anonymousMemory(pid_t pid) {
-  char path[64], line[256];
-  double size = 0;
-  snprintf(path, sizeof path, "/proc/%d/smaps_rollup", pid);
-  FILE *file = fopen(path, "r");
-  if (!file) fail(path);
-  while (fgets(line, sizeof line, file))
-    if (sscanf(line, "Anonymous: %lf", &size) == 1) break;
-  fclose(file);
-  return size;
-}
-
 struct result {
   double elapsed, processor, memory;
 };
@@ -187,17 +154,6 @@ static struct result measure(const char *name, const char *command, int count) {
   return result;
 }
 
-static void listenOnLoopback(void) {
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  socklen_t length = sizeof address;
-  listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (bind(listener, (struct sockaddr *)&address, length) || listen(listener, 8)) fail("listen");
-  getsockname(listener, (struct sockaddr *)&address, &length);
-  char endpoint[32];
-  snprintf(endpoint, sizeof endpoint, "127.0.0.1:%d", ntohs(address.sin_port));
-  setenv("AWS_LAMBDA_RUNTIME_API", endpoint, 1);
-}
-
 // `{"pad":"xxx…"}` of `size` bytes.
 static void makeEvent(size_t size) {
   eventSize = size;
@@ -218,7 +174,11 @@ int main(int argumentCount, char **arguments) {
   CPU_ZERO(&one);
   CPU_SET(sched_getcpu(), &one);
   if (sched_setaffinity(0, sizeof one, &one)) fail("sched_setaffinity");
-  listenOnLoopback();
+  int port;
+  char endpoint[32];
+  listener = listenOnLoopback(&port);
+  snprintf(endpoint, sizeof endpoint, "127.0.0.1:%d", port);
+  setenv("AWS_LAMBDA_RUNTIME_API", endpoint, 1);
   makeEvent((size_t)size);
   int programs = argumentCount - 4;
   double *times = calloc((size_t)(3 * programs * rounds), sizeof *times);

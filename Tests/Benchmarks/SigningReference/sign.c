@@ -2,12 +2,11 @@
 //
 // Encodes the topic and writes every text anew, with the signing key kept. Prints a line of JSON: microseconds of one
 // signature (median of five parts). Exits with 1 where the signature isn't the known one.
+#include "../measuring.h"
+
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static const char secret[] = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", day[] = "20240501", now[] = "20240501T123456Z",
   region[] = "us-east-1", service[] = "iotdata", host[] = "data-ats.iot.us-east-1.amazonaws.com",
@@ -88,17 +87,6 @@ static void sign(const unsigned char key[32], char authorization[512]) {
     "SignedHeaders=host;x-amz-date;x-amz-security-token, Signature=%s", day, region, service, hex);
 }
 
-static double seconds(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return time.tv_sec + time.tv_nsec / 1e9;
-}
-
-static int byValue(const void *left, const void *right) {
-  double difference = *(const double *)left - *(const double *)right;
-  return difference < 0 ? -1 : difference > 0;
-}
-
 int main(int count, char **arguments) {
   double whole = count > 1 ? atof(arguments[1]) : 1, times[5];
   unsigned char key[32];
@@ -108,13 +96,13 @@ int main(int count, char **arguments) {
   sign(key, authorization);
   if (!strstr(authorization, expected)) return 1;
   for (int part = 0; part < 5; part++) {
-    double start = seconds(), time = 0;
+    double start = microseconds(CLOCK_MONOTONIC), time = 0;
     long signatures = 0;
-    for (; time < whole / 5; time = seconds() - start) {
+    for (; time < whole / 5 * 1e6; time = microseconds(CLOCK_MONOTONIC) - start) {
       for (int index = 0; index < 64; index++) sign(key, authorization);
       signatures += 64;
     }
-    times[part] = time / signatures * 1e6;
+    times[part] = time / signatures;
   }
   qsort(times, 5, sizeof *times, byValue);
   printf("{\"us\":%f}\n", times[2]);

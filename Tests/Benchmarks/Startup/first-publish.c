@@ -3,7 +3,7 @@
 //
 // The request that the first program sends is written to the file REQUEST, for the others to send. Prints a line each:
 // name, median and smallest time in microseconds. Link with -lssl -lcrypto.
-#include "measuring.h"
+#include "program.h"
 
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
@@ -95,10 +95,10 @@ static double measure(int listener, const char *path) {
   pid_t pid = start(path);
   int connection = accepted(listener, path);
   if (recv(connection, text, sizeof text, 0) < 1) fail("recv");
-  double began = microseconds();
+  double began = microseconds(CLOCK_MONOTONIC);
   if (send(connection, event, sizeof event - 1, 0) < 0) fail("send");
   ssize_t count = recv(connection, text, sizeof text - 1, 0);
-  double time = microseconds() - began;
+  double time = microseconds(CLOCK_MONOTONIC) - began;
   text[count < 0 ? 0 : count] = 0;
   if (!strstr(text, "/response")) {
     fprintf(stderr, "%s did not publish: %s\n", path, text);

@@ -2,29 +2,15 @@
 // the Runtime API, and how much memory of its own it then has. Programs take turns, so that a busy moment hits all.
 //
 // Prints a line each: name, median and smallest time in microseconds, median of its anonymous memory in KiB.
-#include "measuring.h"
-
-// The process's anonymous memory in KiB (proc_pid_smaps_rollup(5)).
-static double anonymousMemory(pid_t pid) {
-  char path[64], line[256];
-  snprintf(path, sizeof path, "/proc/%d/smaps_rollup", pid);
-  FILE *file = fopen(path, "r");
-  if (!file) fail(path);
-  double sum = -1;
-  while (fgets(line, sizeof line, file)) {
-    if (sscanf(line, "Anonymous: %lf", &sum) == 1) break;
-  }
-  fclose(file);
-  return sum;
-}
+#include "program.h"
 
 static void measure(int listener, const char *path, double *time, double *memory) {
-  double began = microseconds();
+  double began = microseconds(CLOCK_MONOTONIC);
   pid_t pid = start(path);
   int connection = accepted(listener, path);
   char byte;
   if (recv(connection, &byte, 1, 0) != 1) fail("recv");
-  *time = microseconds() - began;
+  *time = microseconds(CLOCK_MONOTONIC) - began;
   // It is idle once it waits for the answer; that takes no longer than this even on a busy machine.
   usleep(20000);
   *memory = anonymousMemory(pid);

@@ -1,47 +1,23 @@
-// What both measurements do: start a program against a Runtime API on loopback, read the clock, take the median.
-#ifndef MEASURING_H
-#define MEASURING_H
+// What both measurements do: start a program against a Runtime API on loopback, and end it.
+#ifndef PROGRAM_H
+#define PROGRAM_H
 
-#define _GNU_SOURCE
-#include <arpa/inet.h>
+#include "../measuring.h"
+
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
 
-static void fail(const char *what) {
-  perror(what);
-  exit(1);
-}
-
-static double microseconds(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * 1e6 + now.tv_nsec / 1e3;
-}
-
-static int byValue(const void *left, const void *right) {
-  double difference = *(const double *)left - *(const double *)right;
-  return difference < 0 ? -1 : difference > 0;
-}
-
 // A listening socket of loopback; its address as text goes into the variable that `name` tells.
 static int listenerNamedBy(const char *name, const char *form) {
-  int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  socklen_t length = sizeof address;
-  if (bind(listener, (struct sockaddr *)&address, length) || listen(listener, 8)) fail("listen");
-  getsockname(listener, (struct sockaddr *)&address, &length);
+  int port, listener = listenOnLoopback(&port);
   char text[64];
-  snprintf(text, sizeof text, form, ntohs(address.sin_port));
+  snprintf(text, sizeof text, form, port);
   setenv(name, text, 1);
   return listener;
 }
