@@ -22,7 +22,7 @@ struct EmulatorCommand: AsyncParsableCommand {
         curl -d '{"reports":1}' \\
           http://127.0.0.1:9000/2015-03-31/functions/function/invocations
 
-      Ends with SIGINT (Ctrl-C) or SIGTERM, and the function's process with it.
+      Ends with SIGINT (Ctrl-C), SIGTERM or SIGHUP, and the function's process with it.
 
       Exit status: 0 it was asked to end; 2 it couldn't start; 64 wrong command line; 74 the output couldn't be written.
       """)

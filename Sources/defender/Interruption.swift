@@ -1,12 +1,15 @@
+import CLinux
 import Dispatch
 import Glibc
 
-/// SIGINT and SIGTERM as something to wait for, so that what was started is also ended; yields each signal.
+/// SIGINT, SIGTERM and SIGHUP as something to wait for, so that what was started is also ended; yields each signal.
 ///
-/// Output that nobody can get is such a signal, too: SIGPIPE. /// From here on the two don't end the process by themselves.
+/// Output that nobody can get is such a signal, too: SIGPIPE. From here on these don't end the process by themselves.
+/// SIGHUP is left alone where nohup has it ignored.
 func interruptions() -> AsyncStream<Int32> {
   let (signals, continuation) = AsyncStream.makeStream(of: Int32.self)
-  for signal in [SIGINT, SIGTERM] {
+  let handled = [SIGINT, SIGTERM] + (clinux_is_ignored(SIGHUP) == 0 ? [SIGHUP] : [])
+  for signal in handled {
     // A dispatch source may be used from any thread; it just isn't declared so.
     nonisolated(unsafe) let source = DispatchSource.makeSignalSource(signal: signal)
     unsafe source.setEventHandler {

@@ -245,6 +245,18 @@ import WireFormats
     #expect(try await terminal.wait() == 0)
   }
 
+  @Test func `watching waits in the background for the terminal, and can be ended there`() async throws {
+    let terminal = try PseudoTerminal(rows: 20, columns: 100)
+    let script = """
+      set -m; "$0" collect --watch -s 600 & until grep -q ') T ' /proc/$!/stat; do :; done
+      kill $!; kill -CONT $!; while [ -e /proc/$! ]; do :; done; wait $!; echo status=$?
+      """
+    try terminal.start(BuiltProgram(path: "/bin/bash"), ["--norc", "-c", script, defender().path])
+    #expect(try await terminal.wait() == 0)
+    #expect(terminal.output.hasSuffix("status=0\r\n"), "\(terminal.output)")
+    #expect(!terminal.output.contains("\u{1B}[?1049h") && !terminal.output.contains("defender:"))
+  }
+
   @Test func `watching is drawn anew in the size that the terminal was given`() async throws {
     let terminal = try PseudoTerminal(rows: 30, columns: 120)
     try terminal.start(

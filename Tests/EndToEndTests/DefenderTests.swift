@@ -90,12 +90,13 @@ import WireFormats
     #expect(!run.errors.contains { $0.hasPrefix("{") })
   }
 
-  @Test func `invoke ends the function when it is interrupted`() async throws {
+  @Test(arguments: [SIGINT, SIGTERM, SIGHUP])
+  func `invoke ends the function when it is interrupted`(signal: Int32) async throws {
     let (signals, sender) = AsyncStream.makeStream(of: Int32.self)
     let run = try await BuiltProgram("defender").run(
       ["invoke", "--event", #"{"interval_seconds":30}"#], environment: environment, signals: signals
     ) { line in
-      if line.contains("Published report") { sender.yield(SIGINT) }
+      if line.contains("Published report") { sender.yield(signal) }
     }
     #expect(run.status == .code(1))
     #expect(run.output.contains("The emulator was stopped"))
