@@ -18,7 +18,9 @@ package struct CivilTime: Equatable, Sendable {
     hour = secondOfDay / 3_600
     minute = secondOfDay / 60 % 60
     second = secondOfDay % 60
-    millisecond = Int((time.nanosecondsSinceEpoch - seconds * 1_000_000_000) / 1_000_000)
+    // Not by way of the seconds: in nanoseconds, that of the first moment that can be told is before it.
+    let nanosecond = time.nanosecondsSinceEpoch % 1_000_000_000
+    millisecond = Int((nanosecond < 0 ? nanosecond + 1_000_000_000 : nanosecond) / 1_000_000)
   }
 
   /// `20260102T030405Z`, the date of a signature (AWS Signature Version 4, ISO 8601 basic format).

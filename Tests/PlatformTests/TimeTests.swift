@@ -21,6 +21,16 @@ import Testing
 
   @Test(
     arguments: [
+      (.min, "1677-09-21T00:12:43.145Z"), (.min + 145_224_192, "1677-09-21T00:12:43.290Z"),
+      (-1, "1969-12-31T23:59:59.999Z"), (-1_000_000_000, "1969-12-31T23:59:59.000Z"),
+      (.max, "2262-04-11T23:47:16.854Z"),
+    ] as [(Int64, String)])
+  func `tells the date of each moment that there is`(nanoseconds: Int64, date: String) {
+    #expect(CivilTime(WallTime(nanosecondsSinceEpoch: nanoseconds)).extendedFormat == date)
+  }
+
+  @Test(
+    arguments: [
       ("1970-01-01T00:00:00Z", 0), ("2024-02-29T00:00:00Z", 1_709_164_800_000),
       ("1970-01-01T00:00:00.5Z", 500),
       ("1970-01-01T00:00:00.0019Z", 1), ("1970-01-01T01:00:00+01:00", 0),
