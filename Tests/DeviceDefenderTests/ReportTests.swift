@@ -149,6 +149,16 @@ import WireFormats
     #expect(kept.allSatisfy { abs($0 - 600) < 140 })
   }
 
+  @Test(arguments: 1...2)
+  func `takes the smallest random number there is for no trap`(limit: Int) {
+    // SplitMix64 makes 0 of a state of 0, which this is one step before.
+    let generator = SeededGenerator(seed: 0 &- 0x9E37_79B9_7F4A_7C15)
+    var reservoir = Reservoir<Int>(limit: limit, generator: generator)
+    for number in 0..<1_000 { reservoir.append(number) }
+    #expect(reservoir.total == 1_000)
+    #expect(reservoir.sample.count == limit)
+  }
+
   @Test func `forgets when it is reset`() {
     var reservoir = Reservoir<Int>(limit: 2, generator: SeededGenerator(seed: 1))
     for number in 0..<100 { reservoir.append(number) }

@@ -51,13 +51,15 @@ struct Reservoir<Element> {
   private mutating func skipAhead() {
     weight *= exp(log(Self.unit(&generator)) / Double(limit))
     let skipped = (log(Self.unit(&generator)) / log(1 - weight)).rounded(.down)
-    // Beyond 2^53 elements nothing is taken any more: nobody has so many sockets.
-    next = skipped < 0x1p53 ? total + Int(skipped) + 1 : .max
+    // Beyond 2^53 elements nothing is taken any more: nobody has so many sockets. Nor where the weight is so small that
+    // the quotient isn't a number, or isn't finite.
+    next = skipped >= 0 && skipped < 0x1p53 ? total + Int(skipped) + 1 : .max
   }
 
   /// A number between 0 and 1, neither of them included.
   private static func unit(_ generator: inout SeededGenerator) -> Double {
-    (Double(generator.next() >> 11) + 0.5) * 0x1p-53
+    // With another bit, the largest would be rounded to 1.
+    (Double(generator.next() >> 12) + 0.5) * 0x1p-52
   }
 }
 
