@@ -20,6 +20,13 @@ import Testing
     return SavedState(lastReportID: .max, baseline: baseline)
   }
 
+  /// A state whose baseline doesn't know all interfaces.
+  private static var partialState: SavedState {
+    var state = state
+    state.baseline?.networkCounters?.isPartial = true
+    return state
+  }
+
   private func open(_ path: String, _ log: RecordedLog, origin: CounterOrigin? = nil) throws -> StateDirectory
   {
     try StateDirectory(path: path, origin: origin ?? self.origin, log: log.log())
@@ -41,6 +48,7 @@ import Testing
   @Test(
     arguments: [
       SavedState(), SavedState(lastReportID: 7), SavedState(lastReportID: 1, baseline: Baseline()), state,
+      partialState,
     ])
   func `finds what it saved`(state: SavedState) throws {
     let directory = try TemporaryDirectory()
@@ -89,6 +97,7 @@ import Testing
       #"{"version":1,"boot_id":"b","network_namespace":1,"procfs":"/proc","last_report_id":-1}"#,
       #"{"version":1,"boot_id":"b","network_namespace":1,"procfs":"/proc","last_report_id":1,"interfaces":[{}]}"#,
       #"{"version":1,"boot_id":"b","network_namespace":1,"procfs":"/proc","last_report_id":1,"processor_times":[1]}"#,
+      #"{"version":1,"boot_id":"b","network_namespace":1,"procfs":"/proc","last_report_id":1,"interfaces":[],"interfaces_are_partial":1}"#,
       String(repeating: "x", count: 5 << 20),
     ])
   func `moves a damaged file aside and says so`(text: String) throws {

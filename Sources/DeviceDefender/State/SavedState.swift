@@ -58,6 +58,10 @@ extension SavedState {
       document.beginList(count: counters.interfaces.count)
       for interface in counters.interfaces { interface.write(to: &document) }
       document.endList()
+      if counters.isPartial {
+        document.key("interfaces_are_partial")
+        document.boolean(true)
+      }
     }
     if let times = baseline?.processorTimes {
       document.key("processor_times")
@@ -90,7 +94,11 @@ extension SavedState {
     var baseline: Baseline?
     if let interfaces = json["interfaces"] {
       guard let list = interfaces.array else { throw .member("interfaces") }
-      var counters = NetworkCounters()
+      // Versions before this member saved the list as if it were whole.
+      guard let isPartial = (json["interfaces_are_partial"] ?? .boolean(false)).boolean else {
+        throw .member("interfaces_are_partial")
+      }
+      var counters = NetworkCounters(isPartial: isPartial)
       for entry in list { counters.interfaces.append(try InterfaceCounters(entry)) }
       baseline = Baseline()
       baseline?.networkCounters = counters
