@@ -250,6 +250,17 @@ private final class ScriptedKernel {
       log.lines.contains { $0.contains("netlink doesn't tell UDP sockets here: No such file or directory") })
   }
 
+  @Test func `takes counters of no interface at all for no answer`() throws {
+    let kernel = ScriptedKernel([NETLINK_ROUTE: [Self.done]])
+    let log = RecordedLog()
+    var collector = collector(kernel, log)
+    for _ in 0..<2 {
+      let counters = try collector.snapshot().networkCounters.get()
+      #expect(counters.interfaces.contains { $0.name == "lo" && $0.index == nil })
+    }
+    #expect(log.lines.count { $0.contains("netlink doesn't tell interface counters here") } == 1)
+  }
+
   @Test func `starts over on a new socket after a broken answer, and keeps nothing of it`() throws {
     let socket = diagnosedSocket(AF_INET, state: 10, [], 7_777, cookie: 2)
     let kernel = ScriptedKernel([
@@ -263,11 +274,17 @@ private final class ScriptedKernel {
     #expect(kernel.opened.filter { $0 == NETLINK_SOCK_DIAG }.count == 2)
   }
 
-  @Test func `asks the kernel only where the root is this system's`() {
-    let kernel = ScriptedKernel([:])
-    var collector = collector(kernel, RecordedLog(), root: fixturePath("proc/basic/t1"))
-    _ = collector.snapshot()
-    #expect(kernel.opened == [])
+  @Test func `asks the kernel only where the root is this system's by name`() throws {
+    let directory = try TemporaryDirectory()
+    let link = directory.path + "/proc"
+    #expect(unsafe symlink("/proc", link) == 0)
+    for root in [fixturePath("proc/basic/t1"), link] {
+      let kernel = ScriptedKernel([:])
+      var collector = collector(kernel, RecordedLog(), root: root)
+      _ = collector.snapshot()
+      #expect(kernel.opened == [])
+      #expect(collector.origin.hasPrefix("the files under /"))
+    }
   }
 
   @Test func `finds what a file of procfs finds`() throws {

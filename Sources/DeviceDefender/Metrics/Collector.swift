@@ -107,7 +107,7 @@ package struct Collector: ~Copyable {
 
   /// Where the last snapshot came from, in words.
   package var origin: String {
-    guard procfs.isOfThisSystem else { return "the files under \(procfs.path)" }
+    guard asksKernel else { return "the files under \(procfs.path)" }
     let untold = kernel.untold
     return untold.isEmpty
       ? "netlink" : "netlink, and \(untold.joined(separator: ", ")) from the files under /proc"

@@ -70,6 +70,8 @@ struct KernelTables: ~Copyable {
         { payload throws(NetlinkError) in
           if let statistics = try InterfaceStatistics(payload) { found.append(statistics) }
         })
+      // Every namespace has a loopback interface: nothing is no answer, and its zeros would be deltas later.
+      if found.isEmpty { throw .refused(Errno(rawValue: EOPNOTSUPP)) }
       var counters = NetworkCounters(isPartial: progress == .finishedInconsistent)
       for statistics in found {
         // An interface that is gone by now has no name, and needs none: its number tells it apart.
