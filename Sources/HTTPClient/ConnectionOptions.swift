@@ -101,7 +101,7 @@ extension CurlExchange.Configuration {
 }
 
 /// Whether a URL's scheme is `https`.
-func isSecure(_ url: String) -> Bool { url.prefix(6).lowercased() == "https:" }
+package func isSecure(_ url: String) -> Bool { url.prefix(6).lowercased() == "https:" }
 
 /// The host of a URL, lower case; empty where it has none.
 func host(of url: String) -> String {

@@ -1,9 +1,10 @@
-import AWSClient
 import Glibc
 import HTTPClient
 import Platform
 import TestSupport
 import Testing
+
+@testable import AWSClient
 
 private let now = WallTime(secondsSinceEpoch: 1_767_225_600)  // 2026-01-01T00:00:00Z
 
@@ -116,6 +117,20 @@ struct `Credentials of a container` {
     let message = try surroundings.reason(ContainerCredentials(surroundings.context(variables)))
     #expect(message.contains("AWS_CONTAINER_AUTHORIZATION_TOKEN has a line end"))
     #expect(surroundings.exchange.requests.isEmpty)
+  }
+
+  @Test(arguments: [("http", 1), ("HTTP", 1), ("hTTp", 1), ("https", 0), ("HTTPS", 0)])
+  func `come without TLS from allowed addresses only, however the scheme is spelt`(
+    scheme: String, requests: Int
+  ) throws {
+    let answer = containerAnswer(1, expiration: "2026-01-01T01:00:00Z")
+    let allowed = ScriptedExchange([answer])
+    var context = Surroundings([answer]).context([
+      "AWS_CONTAINER_CREDENTIALS_FULL_URI": "\(scheme)://localhost/creds"
+    ])
+    context.credentialHostExchange = allowed
+    #expect(try ContainerCredentials(context).credentials(at: now)?.accessKeyID == "A1")
+    #expect(allowed.requests.count == requests)
   }
 
   @Test func `over a real socket never go through a proxy`() throws {

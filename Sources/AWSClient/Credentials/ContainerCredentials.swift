@@ -62,7 +62,7 @@ package final class ContainerCredentials: CredentialSource {
   private func fetch(_ url: String, within timeout: Duration) throws(CredentialFailure) -> Credentials {
     var request = HTTPRequest(method: "GET", url: url, headers: [("Accept", "application/json")])
     if let token = try token() { request.headers.append(("Authorization", token)) }
-    let exchange = url.hasPrefix("http:") ? context.credentialHostExchange : context.directExchange
+    let exchange = isSecure(url) ? context.directExchange : context.credentialHostExchange
     let response: HTTPResponse
     do throws(HTTPError) {
       response = try exchange.exchange(request, timeout: min(timeout, .seconds(10)))

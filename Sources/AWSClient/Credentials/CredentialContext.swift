@@ -3,15 +3,15 @@ package import Platform
 
 /// What the sources of credentials look at and talk through.
 package struct CredentialContext {
-  package let environment: Environment
+  let environment: Environment
   /// For services of AWS, through a proxy where there is one.
-  package let exchange: any HTTPExchange
+  let exchange: any HTTPExchange
   /// For what is on this machine or beside it, never through a proxy.
-  package let directExchange: any HTTPExchange
+  let directExchange: any HTTPExchange
   /// As ``directExchange``, and only to the addresses that may see credentials without TLS.
-  package let credentialHostExchange: any HTTPExchange
-  package let time: any TimeKeeper
-  package let log: Log
+  var credentialHostExchange: any HTTPExchange
+  let time: any TimeKeeper
+  let log: Log
   package var readFile: (String) throws(Errno) -> [UInt8] = { (path) throws(Errno) in
     try Platform.readFile(path, limit: 1 << 20, patience: .seconds(5))
   }
