@@ -1,5 +1,5 @@
 import CCurl
-import Platform
+import WireFormats
 
 extension HTTPError {
   /// What a code of libcurl (libcurl-errors(3)) and its words mean to us.
@@ -18,8 +18,8 @@ extension HTTPError {
     case CURLE_UNSUPPORTED_PROTOCOL:
       // Also what an answer gets that doesn't begin with a status line ("HTTP/0.9").
       self = wasSent ? .malformedResponse(reason) : .invalidRequest(reason)
-    case CURLE_COULDNT_RESOLVE_PROXY where contains(reason, "proxy syntax"),
-      CURLE_COULDNT_CONNECT where contains(reason, "proxy scheme"):
+    case CURLE_COULDNT_RESOLVE_PROXY where reason.includes("proxy syntax"),
+      CURLE_COULDNT_CONNECT where reason.includes("proxy scheme"):
       self = .invalidProxy(reason)
     case CURLE_COULDNT_RESOLVE_HOST:
       self = .notResolved(reason)
@@ -66,6 +66,6 @@ extension HTTPError {
 
 /// Whether libcurl's words are about an alert (RFC 8446, section 6.2) that says so.
 private func isAlertAboutCertificate(_ reason: String) -> Bool {
-  contains(reason, " alert ")
-    && ["certificate", "unknown ca", "access denied"].contains { contains(reason, $0) }
+  reason.includes(" alert ")
+    && ["certificate", "unknown ca", "access denied"].contains { reason.includes($0) }
 }

@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import Platform
+import WireFormats
 
 /// One line on a terminal that is written over and over; nothing where there is no terminal.
 final class StatusLine {
@@ -84,5 +85,5 @@ func canMoveCursor(on descriptor: Int32, _ environment: Environment) -> Bool {
 /// Whether the environment's locale has characters beyond ASCII (locale(7)).
 func usesUnicode(_ environment: Environment) -> Bool {
   let locale = environment.value("LC_ALL", "LC_CTYPE", "LANG") ?? ""
-  return contains(locale.lowercased(), "utf-8") || contains(locale.lowercased(), "utf8")
+  return locale.lowercased().includes("utf-8") || locale.lowercased().includes("utf8")
 }
