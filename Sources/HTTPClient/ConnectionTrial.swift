@@ -61,7 +61,7 @@ package struct ConnectionTrial: Sendable {
       complaint = recorder.complaint
       usedAmazonRoots = amazonRoots && error == nil
       failure = error.map { (failedStep($0), $0) }
-      guard case .notTrusted = error else { return }
+      guard let error, error.isAboutTheirCertificate else { return }
     }
   }
 

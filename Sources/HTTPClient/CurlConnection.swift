@@ -49,7 +49,7 @@ package final class CurlConnection {
       // Nobody asks any more once the connection is there, and then the gate is gone.
       try handle.set(CURLOPT_NOPROGRESS, to: true)
       guard !stop.hasStopped else { throw .stopped }
-      guard case .notTrusted = failure else { break }
+      guard let failure, failure.isAboutTheirCertificate else { break }
     }
     if let failure { throw failure }
     guard let socket = handle.activeSocket() else { throw .notConnected("libcurl left no connection open") }

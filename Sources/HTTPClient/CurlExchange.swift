@@ -76,7 +76,8 @@ private final class CurlSession {
     }
     do throws(HTTPError) {
       return try exchangeOnce(request, timeout: timeout, destination, amazonRoots: true)
-    } catch .notTrusted {
+    } catch {
+      guard error.isAboutTheirCertificate else { throw error }
       // The handshake failed, so nothing was sent yet.
       hostsOfOtherAuthorities.insert(destination.host)
       return try exchangeOnce(

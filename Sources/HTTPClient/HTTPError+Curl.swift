@@ -64,6 +64,22 @@ extension HTTPError {
   }
 }
 
+extension HTTPError {
+  /// Whether the trouble is, or may be, that our certificate wasn't taken or can't be used.
+  package var isAboutOurCertificate: Bool {
+    switch self {
+    case .notTrusted(let reason), .connectionLost(let reason): reason.includes("our certificate")
+    default: false
+    }
+  }
+
+  /// Whether nobody who was asked vouches for the other side, so that other authorities may.
+  var isAboutTheirCertificate: Bool {
+    guard case .notTrusted = self else { return false }
+    return !isAboutOurCertificate
+  }
+}
+
 /// Whether libcurl's words are about an alert (RFC 8446, section 6.2) that says so.
 private func isAlertAboutCertificate(_ reason: String) -> Bool {
   reason.includes(" alert ")

@@ -183,6 +183,32 @@ struct `TLS` {
     #expect(server.received.map(\.connection) == [2, 2])
   }
 
+  @Test func `asks no other authorities where our own certificate is the trouble`() throws {
+    let authority = try ThrowawayAuthority()
+    let server = try ScriptedServer(
+      [.keep(httpResponse())], tls: TLSServerContext(authority.issue("server", names: names)))
+    defer { server.stop() }
+    var ours = CurlExchange.Configuration(trust: .system(path: authority.certificateFile))
+    let host = "data-ats.iot.eu-west-1.amazonaws.com"
+    ours.connectTo = ["\(host):443:127.0.0.1:\(server.port)"]
+    ours.identity = ClientIdentity(certificateFile: "/nonexistent.pem", keyFile: "/nonexistent.key")
+    let url = "https://\(host)/"
+    #expect {
+      try get(url, ours)
+    } throws: { error in
+      isNotTrusted(error) && "\(error)".contains("our certificate or key")
+    }
+    let time = SystemTime(shutdown: nil)
+    #expect(throws: HTTPError.self) {
+      try CurlConnection(to: url, ours, time: time, until: time.bootTime.advanced(by: .seconds(20)))
+    }
+    let trial = ConnectionTrial(to: url, ours, timeout: .seconds(20))
+    #expect(trial.failure?.error.isAboutOurCertificate == true)
+    // One connection for each of the three, and then one more.
+    _ = try get(server.url, configuration(authority))
+    #expect(server.received.map(\.connection) == [4])
+  }
+
   @Test func `warns of a key that others may read`() throws {
     let authority = try ThrowawayAuthority()
     let device = try authority.issue("device", names: "DNS:device")
