@@ -57,11 +57,15 @@ package final class IPCClient {
       let streamID = try connection.start(request, until: deadline)
       call = (streamID, nil)
       defer { call = nil }
+      let awaited = "its answer to \(request.operation)"
       while true {
-        let message = try connection.nextMessage(
-          until: deadline, waitingFor: "its answer to \(request.operation)", allowsGrace: true)
+        let message = try connection.nextMessage(until: deadline, waitingFor: awaited, allowsGrace: true)
         try dispatch(message, request)
-        guard let answer = call?.answer else { continue }
+        guard let answer = call?.answer else {
+          // A nucleus that never stops sending something else mustn't keep us.
+          try connection.checkTime(until: deadline, waitingFor: awaited)
+          continue
+        }
         let value = try answer.get()
         // Only what somebody asked for: a nucleus that answers the subscriptions of each new connection and then ends it
         // would have us come back at once for ever.

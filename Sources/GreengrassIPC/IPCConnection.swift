@@ -120,7 +120,8 @@ final class IPCConnection {
     stopBy = BootTime.now.advanced(by: Self.grace)
   }
 
-  private func checkTime(until deadline: BootTime, waitingFor what: String) throws(IPCError) {
+  /// Throws where the time for what is waited for is up.
+  func checkTime(until deadline: BootTime, waitingFor what: String) throws(IPCError) {
     let now = BootTime.now
     if let stopBy, now >= stopBy { throw .shutdown }
     if now >= deadline { throw .timedOut(waitingFor: what) }

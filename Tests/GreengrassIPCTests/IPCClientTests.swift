@@ -194,6 +194,17 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     }
   }
 
+  @Test func `isn't kept past its deadline by a nucleus that never stops sending`() throws {
+    let nucleus = try FakeNucleus(.classic, configuration: configuration)
+    let component = Component(nucleus)
+    try component.publish()
+    // The answer comes, but long after the deadline, and behind all that is sent until then.
+    try nucleus.do(#"{"do": "fault", "operation": "PublishToIoTCore", "fault": "flood", "seconds": 3}"#)
+    let error = try #require(throws: IPCError.self) { try component.publish(within: .milliseconds(300)) }
+    #expect(error == .timedOut(waitingFor: "its answer to PublishToIoTCore"))
+    try component.publish()
+  }
+
   @Test func `asks for its events again on each new connection`() throws {
     let nucleus = try FakeNucleus(.classic, configuration: configuration)
     let component = Component(nucleus)

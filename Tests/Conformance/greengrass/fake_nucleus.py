@@ -274,7 +274,7 @@ class Nucleus:
 
     def request(self, connection, stream, operation, frame, payload):
         fault = self.fault(operation)
-        self.acknowledges = not fault or fault["fault"] in ("pings", "late")
+        self.acknowledges = not fault or fault["fault"] in ("pings", "late", "flood")
         if fault and fault["fault"] in ("drop-before", "refuse", "text-error", "mute", "garbage"):
             tell("request", operation=operation, stream=stream, fault=fault["fault"])
             return self.do_fault(fault, connection, stream, operation)
@@ -428,6 +428,9 @@ class Nucleus:
         elif kind == "pings":
             self.ping(connection, fault.get("pings", 1000))
             connection.respond(stream, operation, value, stays_open)
+        elif kind == "flood":
+            self.flood(connection, time.monotonic() + fault["seconds"],
+                       lambda: connection.respond(stream, operation, value, stays_open))
         elif kind == "restart":
             self.restart(fault.get("seconds", 0.2))
         elif kind != "mute":
@@ -437,6 +440,19 @@ class Nucleus:
         frame = event_stream.encode({":message-type": PING, ":message-flags": 0, ":stream-id": 0}, b"are you there")
         connection.outgoing += frame * count
         connection.flush()
+
+    def flood(self, connection, end, action):
+        """Sends something of nobody's without a pause until `end`, and then does the action."""
+        if connection not in self.connections:
+            return
+        if time.monotonic() >= end:
+            action()
+            return
+        if len(connection.outgoing) < 1 << 20:
+            connection.outgoing += event_stream.encode(
+                {":message-type": APPLICATION, ":message-flags": 0, ":stream-id": 1 << 30}, b"{}") * 10_000
+        connection.flush()
+        self.later(0, lambda: self.flood(connection, end, action))
 
     def restart(self, seconds):
         self.go_down()
