@@ -14,8 +14,7 @@ package final class IPCSubscription {
   }
 
   var state = State.idle
-  private var events: [JSONValue] = []
-  private var bytesHeld = 0
+  private var events: [(event: JSONValue, bytes: Int)] = []
 
   /// How many events are kept for a taker who doesn't come, and how many bytes of them; older ones go first.
   static let maximumEvents = 32
@@ -35,18 +34,15 @@ package final class IPCSubscription {
 
   /// The events that came since the last call, oldest first.
   package func takeEvents() -> [JSONValue] {
-    defer {
-      events = []
-      bytesHeld = 0
-    }
-    return events
+    defer { events = [] }
+    return events.map(\.event)
   }
 
   func append(_ event: JSONValue, bytes: Int) {
-    if bytesHeld + bytes > Self.maximumBytes { _ = takeEvents() }
     guard bytes <= Self.maximumBytes else { return }
-    if events.count == Self.maximumEvents { events.removeFirst() }
-    events.append(event)
-    bytesHeld += bytes
+    events.append((event, bytes))
+    while events.count > Self.maximumEvents || events.reduce(0, { $0 + $1.bytes }) > Self.maximumBytes {
+      events.removeFirst()
+    }
   }
 }

@@ -362,3 +362,18 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     #expect(IPCClient(Environment(["SVCUID": "a", socket: "/s"]), log: log, shutdown: nil) != nil)
   }
 }
+
+struct `A subscription` {
+  /// How large each event is, and how many of the newest are kept.
+  @Test(arguments: [
+    (10, 32), (5_000, 32), (8_192, 32), (8_193, 31), (100_000, 2), (262_144, 1), (262_145, 0),
+  ])
+  func `keeps the newest events for a taker who doesn't come`(bytes: Int, kept: Int) {
+    let subscription = IPCSubscription(.subscribeToConfigurationUpdate)
+    for number in 0..<200 { subscription.append(.number("\(number)"), bytes: bytes) }
+    #expect(subscription.takeEvents() == (200 - kept..<200).map { .number("\($0)") })
+    #expect(!subscription.hasEvents)
+    subscription.append(.null, bytes: 1)
+    #expect(subscription.takeEvents() == [.null])
+  }
+}
