@@ -1,3 +1,5 @@
+import WireFormats
+
 /// One message of the `application/vnd.amazon.eventstream` encoding: typed headers and a payload.
 ///
 /// On the wire, all numbers big-endian: total length, headers length, CRC-32 of those eight bytes, headers, payload,
@@ -148,10 +150,4 @@ enum HeaderType: UInt8 {
   case string = 7
   case timestamp = 8
   case uuid = 9
-}
-
-private func appendBigEndian<Number: FixedWidthInteger>(_ value: Number, to bytes: inout [UInt8]) {
-  for shift in stride(from: Number.bitWidth - 8, through: 0, by: -8) {
-    bytes.append(UInt8(truncatingIfNeeded: value >> Number(shift)))
-  }
 }

@@ -1,3 +1,5 @@
+import WireFormats
+
 /// How hard a message is tried to be delivered (MQTT 3.1.1, section 4.3). Exactly once isn't offered by AWS IoT.
 package enum DeliveryQuality: UInt8, Sendable {
   case atMostOnce = 0
@@ -47,19 +49,19 @@ enum OutgoingPacket: Equatable {
       try append("MQTT", to: &body)
       // Level 4 is version 3.1.1; the one flag asks for a clean session.
       body.append(contentsOf: [4, 0x02])
-      append(options.keepAliveSeconds, to: &body)
+      appendBigEndian(options.keepAliveSeconds, to: &body)
       try append(options.clientID, to: &body)
     case .publish(let message, let quality, let packetID):
       firstByte = 0x30 | quality.rawValue << 1
       try append(message.topic, to: &body)
-      if quality == .atLeastOnce { append(packetID, to: &body) }
+      if quality == .atLeastOnce { appendBigEndian(packetID, to: &body) }
       body.append(contentsOf: message.payload)
     case .publishAcknowledgement(let packetID):
       firstByte = 0x40
-      append(packetID, to: &body)
+      appendBigEndian(packetID, to: &body)
     case .subscribe(let topicFilters, let packetID):
       firstByte = 0x82
-      append(packetID, to: &body)
+      appendBigEndian(packetID, to: &body)
       for filter in topicFilters {
         try append(filter, to: &body)
         body.append(DeliveryQuality.atLeastOnce.rawValue)
@@ -72,17 +74,12 @@ enum OutgoingPacket: Equatable {
     return try [firstByte] + remainingLength(body.count) + body
   }
 
-  private func append(_ number: UInt16, to body: inout [UInt8]) {
-    body.append(UInt8(number >> 8))
-    body.append(UInt8(number & 0xFF))
-  }
-
   private func append(_ text: String, to body: inout [UInt8]) throws(MQTTError) {
     guard let length = UInt16(exactly: text.utf8.count) else {
       throw .invalid("a text of \(text.utf8.count) bytes; MQTT carries at most 65,535")
     }
     guard !text.utf8.contains(0) else { throw .invalid("a text with a NUL character") }
-    append(length, to: &body)
+    appendBigEndian(length, to: &body)
     body.append(contentsOf: text.utf8)
   }
 

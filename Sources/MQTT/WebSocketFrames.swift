@@ -1,3 +1,5 @@
+import WireFormats
+
 /// The kinds of WebSocket frame (RFC 6455, section 5.2).
 package enum WebSocketOpcode: UInt8, Sendable {
   case continuation = 0
@@ -19,15 +21,14 @@ package func webSocketFrame(_ opcode: WebSocketOpcode, _ payload: [UInt8], mask:
     frame.append(0x80 | UInt8(payload.count))
   case 126...0xFFFF:
     frame.append(0x80 | 126)
-    frame.append(contentsOf: [UInt8(payload.count >> 8), UInt8(payload.count & 0xFF)])
+    appendBigEndian(UInt16(payload.count), to: &frame)
   default:
     frame.append(0x80 | 127)
-    for shift in stride(from: 56, through: 0, by: -8) {
-      frame.append(UInt8(truncatingIfNeeded: payload.count >> shift))
-    }
+    appendBigEndian(UInt64(payload.count), to: &frame)
   }
-  let key = (0..<4).map { UInt8(truncatingIfNeeded: mask >> (24 - 8 * UInt32($0))) }
-  frame.append(contentsOf: key)
+  var key: [UInt8] = []
+  appendBigEndian(mask, to: &key)
+  frame += key
   for (index, byte) in payload.enumerated() { frame.append(byte ^ key[index & 3]) }
   return frame
 }

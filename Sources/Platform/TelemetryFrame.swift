@@ -1,3 +1,5 @@
+import WireFormats
+
 /// The frame in which Lambda takes a log line over the descriptor of `_LAMBDA_TELEMETRY_LOG_FD`.
 ///
 /// Sixteen bytes, then the line: a word that says level and format, the line's length, and the time in microseconds since
@@ -14,10 +16,4 @@ package func telemetryFrame(
   appendBigEndian(UInt64(clamping: time.nanosecondsSinceEpoch / 1_000), to: &frame)
   frame.append(contentsOf: line)
   return frame
-}
-
-private func appendBigEndian(_ value: some FixedWidthInteger & UnsignedInteger, to bytes: inout [UInt8]) {
-  for shift in stride(from: value.bitWidth - 8, through: 0, by: -8) {
-    bytes.append(UInt8(truncatingIfNeeded: value >> shift))
-  }
 }

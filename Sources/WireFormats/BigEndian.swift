@@ -1,0 +1,7 @@
+/// Appends the bytes of `number`, the highest first: network order.
+@inlinable
+package func appendBigEndian(_ number: some FixedWidthInteger, to bytes: inout [UInt8]) {
+  for shift in stride(from: number.bitWidth - 8, through: 0, by: -8) {
+    bytes.append(UInt8(truncatingIfNeeded: number >> shift))
+  }
+}
