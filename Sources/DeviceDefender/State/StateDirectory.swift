@@ -63,10 +63,11 @@ package struct StateDirectory {
 
   private func setAside(_ reason: String) {
     let place = "\(file).\(WallTime.now.secondsSinceEpoch).unusable"
-    if unsafe rename(file, place) == 0 {
+    do throws(Errno) {
+      _ = try retryingOnInterrupt { unsafe rename(file, place) }
       log.warn("\(file): \(reason); moved to \(place), and deltas begin anew")
-    } else {
-      log.warn("\(file): \(reason); and it can't be moved aside: \(Errno.current). Deltas begin anew")
+    } catch {
+      log.warn("\(file): \(reason); and it can't be moved aside: \(error). Deltas begin anew")
     }
   }
 }
