@@ -16,7 +16,6 @@ package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
   case protocolError(String)
   /// The nucleus answered the operation with an error.
   case refused(operation: String, subject: String?, name: String, text: String)
-  case messageTooLong(bytes: Int, limit: Int)
   /// The process was asked to stop.
   case shutdown
 
@@ -24,7 +23,7 @@ package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
   package var endsConnection: Bool {
     switch self {
     case .unreachable, .pathTooLong, .tokenRefused, .disconnected, .malformed, .protocolError: true
-    case .timedOut, .refused, .messageTooLong, .shutdown: false
+    case .timedOut, .refused, .shutdown: false
     }
   }
 
@@ -38,7 +37,7 @@ package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
     switch self {
     case .unreachable, .disconnected, .timedOut, .malformed, .protocolError, .tokenRefused: true
     case .refused: !isUnauthorized && refusalName != "InvalidArgumentsError"
-    case .pathTooLong, .messageTooLong, .shutdown: false
+    case .pathTooLong, .shutdown: false
     }
   }
 
@@ -68,8 +67,6 @@ package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
     case .protocolError(let text): "the Greengrass nucleus ended the connection: \(text)"
     case .refused(let operation, let subject, let name, let text):
       "the Greengrass nucleus answered \(operation)\(subject.map { " to \($0)" } ?? "") with \(name): \(text)"
-    case .messageTooLong(let bytes, let limit):
-      "a message of \(bytes) bytes for the Greengrass nucleus, which takes at most \(limit)"
     case .shutdown: "the process was asked to stop"
     }
   }
@@ -90,8 +87,6 @@ package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
       """
     case .refused:
       "The nucleus's own log (greengrass.log, or the journal of nucleus lite) may say more."
-    case .messageTooLong:
-      "Send less at once."
     case .disconnected, .timedOut, .malformed, .protocolError:
       "It is tried again; where it stays, look into the nucleus's own log."
     case .shutdown:

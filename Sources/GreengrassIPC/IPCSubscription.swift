@@ -25,7 +25,7 @@ package final class IPCSubscription {
   }
 
   /// Whether the nucleus has said that it will send the events.
-  package var isActive: Bool { state == .active }
+  var isActive: Bool { state == .active }
 
   /// Whether the nucleus has said that it won't, or that it does no longer.
   package var isRefused: Bool { state == .ended }

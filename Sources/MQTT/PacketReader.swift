@@ -14,7 +14,7 @@ package struct PacketReader {
   }
 
   /// Bytes that wait for the rest of their packet.
-  package var pendingCount: Int { buffer.count }
+  var pendingCount: Int { buffer.count }
 
   package mutating func append(_ bytes: some Sequence<UInt8>) {
     buffer.append(contentsOf: bytes)

@@ -2,10 +2,11 @@ import Glibc
 
 /// Environment variables, read once.
 public struct Environment: Sendable {
-  private var variables: [String: String]
+  /// All variables and their values.
+  package let all: [String: String]
 
   public init(_ variables: [String: String]) {
-    self.variables = variables
+    all = variables
   }
 
   /// The variables that this process was started with (environ(7)).
@@ -25,23 +26,20 @@ public struct Environment: Sendable {
     return Environment(variables)
   }
 
-  /// All variables and their values.
-  package var all: [String: String] { variables }
-
   /// The same variables with `changes` in place of what they were.
   package func with(_ changes: [String: String]) -> Environment {
-    Environment(variables.merging(changes) { _, new in new })
+    Environment(all.merging(changes) { _, new in new })
   }
 
   /// The value of a variable, empty where it is set to nothing, nil where it isn't set.
-  public subscript(_ name: String) -> String? { variables[name] }
+  public subscript(_ name: String) -> String? { all[name] }
 
   /// The value of the first of `names` that is set to something.
   ///
   /// An empty variable counts as unset, as in the AWS SDKs and the AWS CLI.
   package func value(_ names: String...) -> String? {
     for name in names {
-      if let value = variables[name], !value.isEmpty { return value }
+      if let value = all[name], !value.isEmpty { return value }
     }
     return nil
   }

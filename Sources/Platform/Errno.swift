@@ -12,7 +12,6 @@ public struct Errno: Error, Equatable, Sendable, CustomStringConvertible {
   @usableFromInline package static var current: Errno { Errno(rawValue: errno) }
 
   package static let brokenPipe = Errno(rawValue: EPIPE)
-  package static let connectionRefused = Errno(rawValue: ECONNREFUSED)
   package static let fileTooLarge = Errno(rawValue: EFBIG)
   package static let inProgress = Errno(rawValue: EINPROGRESS)
   @usableFromInline package static let interrupted = Errno(rawValue: EINTR)

@@ -22,7 +22,7 @@ package struct ServiceManager: Sendable {
   }
 
   /// The service is up.
-  package func ready(status: String) { send("READY=1\nSTATUS=\(singleLine(status))") }
+  package func ready(status: String) { send("READY=1\nSTATUS=\(escapingControlCharacters(status))") }
 
   /// The service is alive.
   package func alive() { send("WATCHDOG=1") }
@@ -50,8 +50,6 @@ package struct ServiceManager: Sendable {
       }
     }
   }
-
-  private func singleLine(_ text: String) -> String { escapingControlCharacters(text) }
 }
 
 /// A clock whose sleeps tell the service manager that the process is alive, twice in each of its intervals.

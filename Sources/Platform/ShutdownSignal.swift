@@ -26,7 +26,7 @@ package final class ShutdownSignal {
     signals = FileDescriptor(owning: try retryingOnInterrupt { unsafe signalfd(-1, &mask, flags) })
   }
 
-  /// A request to stop that comes as a byte on `descriptor`, which doesn't block: for tests, and for a parent process.
+  /// A request to stop that comes as a byte on `descriptor`, which doesn't block; for tests.
   package init(readableOnRequest descriptor: consuming FileDescriptor) {
     signals = descriptor
   }

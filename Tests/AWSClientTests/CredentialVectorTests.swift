@@ -120,7 +120,6 @@ struct `Credential vectors` {
     }
     let set = try result.get()
     #expect(set.profiles == sections(vector["output", "config", "profiles"]))
-    #expect(set.ssoSessions == sections(vector["output", "config", "sso_sessions"]))
   }
 
   private func sections(_ value: JSONValue?) -> [String: Profile] {

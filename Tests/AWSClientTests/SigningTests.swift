@@ -1,8 +1,9 @@
-import AWSClient
 import HTTPClient
 import Platform
 import TestSupport
 import Testing
+
+@testable import AWSClient
 
 private let example = Secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
 
@@ -14,7 +15,7 @@ struct `A signing key` {
   ])
   func `is the published one`(date: String, region: String, service: String, expected: String) throws {
     let scope = SigningScope(date: date, region: region, service: service)
-    #expect(try scope.signingKey(example).hex == expected)
+    #expect(try scope.signingKey(example, AuthenticationContext()).hex == expected)
   }
 
   @Test func `is derived anew for another day or another secret`() throws {
@@ -61,7 +62,10 @@ struct `An authentication code` {
     ([], "", "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad"),
   ])
   func `is that of the standard`(key: [UInt8], text: String, expected: String) throws {
-    #expect(try AuthenticationCode(of: Array(text.utf8), key: key).hex == expected)
+    let context = try AuthenticationContext()
+    // The context keeps a key; this one is to be forgotten for the other.
+    _ = try context.code(of: [], key: [UInt8](repeating: 1, count: 32).span)
+    #expect(try context.code(of: Array(text.utf8), key: key.span).hex == expected)
   }
 }
 

@@ -7,7 +7,7 @@ let profiles = FuzzTarget("profiles") { input in
   let texts = (config: text(parts[0]), credentials: parts.count == 2 ? text(parts[1]) : "")
   do {
     let set = try ProfileSet(config: texts.config, credentials: texts.credentials)
-    for (name, profile) in set.profiles.merging(set.ssoSessions, uniquingKeysWith: { $1 }) {
+    for (name, profile) in set.profiles {
       try require(!name.isEmpty, "a profile without a name")
       try require(profile.keys.allSatisfy { $0 == $0.lowercased() }, "a key in upper case")
     }

@@ -1,3 +1,4 @@
+import Glibc
 import Platform
 import TestSupport
 import Testing
@@ -5,7 +6,7 @@ import Testing
 @testable import LambdaRuntime
 
 struct FailureStreakTests {
-  private let absent = ExchangeError.unreachable(.connectionRefused)
+  private let absent = ExchangeError.unreachable(Errno(rawValue: ECONNREFUSED))
   private let refused = ExchangeError.refused(status: 500, reason: "")
 
   @Test func `gives up a server that has not been there for a second and a half`() {

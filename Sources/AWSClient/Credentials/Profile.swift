@@ -17,8 +17,6 @@ package struct ProfileError: Error, Equatable, Sendable, CustomStringConvertible
 /// before the same one of the config file.
 package struct ProfileSet: Equatable, Sendable {
   package private(set) var profiles: [String: Profile] = [:]
-  /// The `sso-session` sections of the config file.
-  package private(set) var ssoSessions: [String: Profile] = [:]
 
   /// Reads the two files; an empty text for one that isn't there.
   package init(config: String, credentials: String) throws(ProfileError) {
@@ -31,7 +29,6 @@ package struct ProfileSet: Equatable, Sendable {
       case .profile("default", hasPrefix: false) where !hasPrefixedDefault:
         profiles["default", default: [:]].merge(section.properties) { $1 }
       case .profile(let name, hasPrefix: true): profiles[name, default: [:]].merge(section.properties) { $1 }
-      case .ssoSession(let name): ssoSessions[name, default: [:]].merge(section.properties) { $1 }
       default: break
       }
     }
@@ -45,8 +42,7 @@ package struct ProfileSet: Equatable, Sendable {
 private struct Section {
   enum Header: Equatable {
     case profile(String, hasPrefix: Bool)
-    case ssoSession(String)
-    /// Of another kind, or with a name that no section can have.
+    /// Of another kind, as `[sso-session …]` is, or with a name that no section can have.
     case other
   }
 
@@ -66,7 +62,6 @@ extension Section {
     switch (words.count, words[0]) {
     case (1, _): header = .profile(name, hasPrefix: false)
     case (_, "profile"): header = .profile(name, hasPrefix: true)
-    case (_, "sso-session"): header = .ssoSession(name)
     default: header = .other
     }
   }

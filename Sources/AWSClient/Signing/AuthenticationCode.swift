@@ -4,12 +4,6 @@ import COpenSSL
 package struct AuthenticationCode: Equatable, Sendable {
   package private(set) var bytes: InlineArray<32, UInt8>
 
-  /// The code of `data` under `key`.
-  package init(of data: [UInt8], key: [UInt8]) throws(CryptographyError) {
-    let context = try AuthenticationContext()
-    self = try context.code(of: data, key: key.span)
-  }
-
   init(bytes: InlineArray<32, UInt8>) {
     self.bytes = bytes
   }

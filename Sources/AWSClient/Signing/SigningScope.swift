@@ -15,10 +15,6 @@ package struct SigningScope: Hashable, Sendable {
   package var text: String { "\(date)/\(region)/\(service)/aws4_request" }
 
   /// The key that signs within this scope ("Derive a signing key", AWS Signature Version 4).
-  package func signingKey(_ secretAccessKey: Secret) throws(CryptographyError) -> AuthenticationCode {
-    try signingKey(secretAccessKey, try AuthenticationContext())
-  }
-
   func signingKey(
     _ secretAccessKey: Secret, _ context: borrowing AuthenticationContext
   ) throws(CryptographyError) -> AuthenticationCode {
