@@ -68,10 +68,6 @@ struct `Credentials of a container` {
     (#"{"AccessKeyId":"","SecretAccessKey":"hunter2"}"#, "AccessKeyId is empty"),
     (#"{"AccessKeyId":"A","SecretAccessKey":["hunter2"]}"#, "SecretAccessKey is an array"),
     (#"{"AccessKeyId":"A","SecretAccessKey":"hunter2","Expiration":"hunter2"}"#, "Expiration isn't a time"),
-    (
-      #"{"AccessKeyId":"A","SecretAccessKey":"hunter2","Expiration":"2025-12-31T23:59:59Z"}"#,
-      "expired at 2025-12-31T23:59:59.000Z"
-    ),
   ])
   func `are an error, without a secret in it, where the answer is wrong`(body: String, reason: String) throws
   {
@@ -182,6 +178,22 @@ struct `Kept credentials` {
     #expect(throws: CredentialError.self) { try key(after: 3_600) }
     surroundings.exchange.answers = [containerAnswer(2, expiration: "2026-01-01T03:00:00Z")]
     #expect(try key(after: 3_601) == "A2")
+  }
+
+  @Test func `are kept where newer ones have expired, which are used where there are no others`() throws {
+    let expired = containerAnswer(2, expiration: "2025-12-31T23:59:59Z")
+    let surroundings = Surroundings([
+      containerAnswer(1, expiration: "2026-01-01T00:01:00Z"), expired, expired,
+    ])
+    let source = ContainerCredentials(surroundings.context(container))
+    #expect(try source.credentials(at: now)?.accessKeyID == "A1")
+    #expect(try source.credentials(at: now)?.accessKeyID == "A1")
+    #expect(surroundings.warnings.last?.contains("the present ones are good for another 60 s") == true)
+    #expect(try source.credentials(at: now.advanced(by: .seconds(60)))?.accessKeyID == "A2")
+    #expect(
+      surroundings.warnings.last?.contains(
+        "container: it gave credentials that had expired at 2025-12-31T23:59:59.000Z by this machine's clock")
+        == true)
   }
 
   @Test func `are forgotten when they were refused`() throws {

@@ -315,6 +315,31 @@ struct `Publishing again` {
     #expect(warnings.count == 2)
   }
 
+  @Test func `with a clock that is ahead takes credentials for expired, and hears from AWS that they aren't`()
+    throws
+  {
+    let time = ManualTime()
+    let log = RecordedLog()
+    // An hour to live, by a clock that is two hours behind ours.
+    let document = """
+      {"AccessKeyId":"A","SecretAccessKey":"s","Token":"t","Expiration":"2024-05-01T11:34:56Z"}
+      """
+    let host = ScriptedExchange([.success(HTTPResponse(status: 200, body: Array(document.utf8)))])
+    let source = ContainerCredentials(
+      CredentialContext(
+        Environment(["AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://localhost/"]), exchange: host, time: time,
+        log: log.log()))
+    let date = ("Date", "Wed, 01 May 2024 10:34:56 GMT")
+    let exchange = ScriptedExchange([
+      .success(HTTPResponse(status: 403, headers: [("x-amzn-errortype", "ForbiddenException"), date])),
+      .success(HTTPResponse(status: 200, headers: [date])),
+    ])
+    let publisher = try testPublisher(exchange, source, time: time, log: log.log())
+    #expect(try testPublish(with: publisher, time: time).attempts == 2)
+    #expect(host.requests.count == 1)
+    #expect(log.lines.contains { $0.contains("2 h 0 min 0 s ahead") })
+  }
+
   @Test func `is not signed where a certificate speaks`() throws {
     let exchange = ScriptedExchange([])
     let publisher = try HTTPSPublisher(

@@ -96,7 +96,8 @@ struct CredentialFailure: Error {
 /// Credentials that are kept until it is time for others.
 ///
 /// Others are asked for in the last 5 min, at most once a minute, and at each use in the last minute. Where they
-/// can't be had, the old ones stay in use until they expire. No failure is remembered.
+/// can't be had, the old ones stay in use until they expire. No failure is remembered. New ones that have expired are used
+/// where there are no others, for that is also what they look like to a clock that is ahead.
 struct CredentialCache {
   private static let advisoryTime: Duration = .seconds(300)
   private static let mandatoryTime: Duration = .seconds(60)
@@ -116,8 +117,10 @@ struct CredentialCache {
     do throws(CredentialFailure) {
       let fresh = try fetch()
       if let expiration = fresh.expiration, expiration <= now {
-        let time = CivilTime(expiration).extendedFormat
-        throw CredentialFailure("it gave credentials that had expired at \(time)")
+        let reason = "it gave credentials that had expired at \(CivilTime(expiration).extendedFormat)"
+        if let timeLeft, timeLeft > .zero { throw CredentialFailure(reason) }
+        // Whoever would rather have none never hears from AWS that it is the clock that is wrong, and by how much.
+        context.log.warn("\(source): \(reason) by this machine's clock, which may be wrong; trying them")
       }
       current = fresh
       return fresh
