@@ -17,7 +17,8 @@ package enum ReadinessWake: Sendable {
 
 /// Waits until `descriptor` is ready, `deadline` is there or the process was asked to stop.
 ///
-/// poll(2) with a timerfd of `CLOCK_BOOTTIME` beside it: time in which the machine was suspended counts.
+/// A `descriptor` of -1 is never ready. poll(2) with a timerfd of `CLOCK_BOOTTIME` beside it: time in which the machine
+/// was suspended counts.
 package func wait(
   for descriptor: Int32, toBe readiness: Readiness, until deadline: BootTime, or shutdown: ShutdownSignal?
 ) throws(Errno) -> ReadinessWake {

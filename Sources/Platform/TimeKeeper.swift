@@ -31,40 +31,19 @@ package struct SystemTime: TimeKeeper {
   package var wallTime: WallTime { .now }
   package var bootTime: BootTime { .now }
 
-  /// Sleeps on a timerfd of `CLOCK_BOOTTIME`: time in which the machine was suspended counts, unlike with poll(2).
+  /// Sleeps by a clock on which time counts in which the machine was suspended, unlike with poll(2).
   package func sleep(until instant: BootTime) -> Wake {
     while true {
       if let shutdownSignal, shutdownSignal.isRequested { return .shutdown }
       if instant <= bootTime { return .onTime }
       do throws(Errno) {
-        try waitOnce(until: instant)
+        _ = try wait(for: -1, toBe: .readable, until: instant, or: shutdownSignal)
       } catch {
         // No timer to be had (descriptors used up): poll's own clock, which a suspend stops, in short pieces.
         let remaining = min(bootTime.duration(to: instant), .seconds(1))
-        _ = wait(
-          on: shutdownSignal?.descriptor ?? -1, and: -1, milliseconds: remaining.millisecondsForTimeout)
+        var signal = pollfd(fd: shutdownSignal?.descriptor ?? -1, events: Int16(POLLIN), revents: 0)
+        _ = unsafe poll(&signal, 1, remaining.millisecondsForTimeout)
       }
     }
-  }
-
-  private func waitOnce(until instant: BootTime) throws(Errno) {
-    let flags = Int32(TFD_CLOEXEC)
-    let timer = FileDescriptor(
-      owning: try retryingOnInterrupt { timerfd_create(CLOCK_BOOTTIME, flags) })
-    var setting = itimerspec()
-    setting.it_value.tv_sec = Int(instant.nanosecondsSinceBoot / 1_000_000_000)
-    setting.it_value.tv_nsec = Int(instant.nanosecondsSinceBoot % 1_000_000_000)
-    let absolute = Int32(TFD_TIMER_ABSTIME)
-    _ = try retryingOnInterrupt { unsafe timerfd_settime(timer.rawValue, absolute, &setting, nil) }
-    _ = wait(on: shutdownSignal?.descriptor ?? -1, and: timer.rawValue, milliseconds: -1)
-  }
-
-  /// Waits for either descriptor to become readable; poll(2) passes over negative ones.
-  private func wait(on first: Int32, and second: Int32, milliseconds: Int32) -> Int32 {
-    var waits = [
-      pollfd(fd: first, events: Int16(POLLIN), revents: 0),
-      pollfd(fd: second, events: Int16(POLLIN), revents: 0),
-    ]
-    return unsafe poll(&waits, nfds_t(waits.count), milliseconds)
   }
 }
