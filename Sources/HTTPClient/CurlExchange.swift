@@ -1,5 +1,6 @@
 import CCurl
 import Platform
+import WireFormats
 
 /// HTTP/1.1 over libcurl, one request at a time.
 ///
@@ -237,15 +238,8 @@ private final class CurlSession {
 private func isToken(_ text: String) -> Bool {
   let bytes = text.utf8.span
   for index in bytes.indices {
-    switch bytes[index] {
-    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."),
-      UInt8(ascii: "!"), UInt8(ascii: "#"), UInt8(ascii: "$"), UInt8(ascii: "%"), UInt8(ascii: "&"),
-      UInt8(ascii: "'"), UInt8(ascii: "*"), UInt8(ascii: "+"), UInt8(ascii: "^"), UInt8(ascii: "`"),
-      UInt8(ascii: "|"), UInt8(ascii: "~"):
-      continue
-    default: return false
-    }
+    let byte = bytes[index]
+    guard isLetterOrDigit(byte) || "-_.!#$%&'*+^`|~".utf8.contains(byte) else { return false }
   }
   return !bytes.isEmpty
 }

@@ -1,3 +1,5 @@
+import WireFormats
+
 /// One request and the answer to it; the seam between what is asked of AWS and how it gets there.
 package protocol HTTPExchange: AnyObject {
   /// The answer to `request`, whatever its status.
@@ -113,8 +115,4 @@ package func isSameHeaderName(_ left: String, _ right: String) -> Bool {
   guard left.count == right.count else { return false }
   for index in left.indices where lowerCased(left[index]) != lowerCased(right[index]) { return false }
   return true
-}
-
-private func lowerCased(_ byte: UInt8) -> UInt8 {
-  (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
 }

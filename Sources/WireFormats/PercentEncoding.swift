@@ -27,15 +27,7 @@ package func appendPercentEncoding(
 }
 
 /// For each byte whether it is an unreserved character.
-private let unreserved: [Bool] = (0...255).map { byte in
-  switch UInt8(byte) {
-  case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
-    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
-    UInt8(ascii: "~"):
-    true
-  default: false
-  }
-}
+private let unreserved: [Bool] = (0...UInt8.max).map { isLetterOrDigit($0) || "-._~".utf8.contains($0) }
 
 private func upperCaseHexDigit(_ value: UInt8) -> UInt8 {
   value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "A") + value - 10

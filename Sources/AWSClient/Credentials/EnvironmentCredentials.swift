@@ -1,4 +1,5 @@
 package import Platform
+import WireFormats
 
 /// Credentials from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` and
 /// `AWS_CREDENTIAL_EXPIRATION`: how AWS Lambda hands over those of the function's role.
@@ -41,13 +42,4 @@ private func readCredentials(_ environment: Environment) throws(CredentialError)
   return Credentials(
     accessKeyID: accessKeyID, secretAccessKey: Secret(secretAccessKey),
     sessionToken: trimmed("AWS_SESSION_TOKEN").map(Secret.init), expiration: expiration)
-}
-
-/// `text` without the spaces, tabs and line ends around it.
-func trimmingBlanks(_ text: some StringProtocol) -> String {
-  func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0A || byte == 0x0D }
-  let bytes = Array(text.utf8)
-  guard let first = bytes.firstIndex(where: { !isBlank($0) }) else { return "" }
-  let last = bytes.lastIndex { !isBlank($0) } ?? first
-  return String(decoding: bytes[first...last], as: UTF8.self)
 }

@@ -1,3 +1,5 @@
+import WireFormats
+
 /// Settings of one name in the shared files, keys in lower case.
 package typealias Profile = [String: String]
 
@@ -135,13 +137,5 @@ private func isBlank(_ character: Character) -> Bool {
 }
 
 private func isIdentifier(_ text: String) -> Bool {
-  !text.isEmpty
-    && text.utf8.allSatisfy { byte in
-      switch byte {
-      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-        UInt8(ascii: "0")...UInt8(ascii: "9"):
-        true
-      default: "_-/.%@:+".utf8.contains(byte)
-      }
-    }
+  !text.isEmpty && text.utf8.allSatisfy { isLetterOrDigit($0) || "_-/.%@:+".utf8.contains($0) }
 }

@@ -1,4 +1,5 @@
 package import Platform
+import WireFormats
 
 /// A role to take on with a token that an identity provider wrote to a file, as Amazon EKS does.
 struct WebIdentity {

@@ -1,4 +1,5 @@
 package import Platform
+import WireFormats
 
 /// Why it isn't known where to publish.
 package enum EndpointError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -121,12 +122,5 @@ private func flag(_ variable: String, in environment: Environment) throws(Endpoi
 /// Whether `text` can be one label of a host name (RFC 1123, section 2.1).
 func isHostLabel(_ text: String) -> Bool {
   (1...63).contains(text.utf8.count) && !text.hasPrefix("-") && !text.hasSuffix("-")
-    && text.utf8.allSatisfy { byte in
-      switch byte {
-      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"):
-        true
-      default: false
-      }
-    }
+    && text.utf8.allSatisfy { isLetterOrDigit($0) || $0 == UInt8(ascii: "-") }
 }

@@ -1,3 +1,5 @@
+import WireFormats
+
 /// Why a text isn't a URL that a request can go to.
 package struct URLError: Error, Equatable, Sendable, CustomStringConvertible {
   package let url: String
@@ -87,8 +89,4 @@ private let numberSign = UInt8(ascii: "#")
 private func hasPrefix(_ text: [UInt8], _ lowerCasePrefix: String) -> Bool {
   text.count >= lowerCasePrefix.utf8.count
     && zip(text, lowerCasePrefix.utf8).allSatisfy { lowerCased($0) == $1 }
-}
-
-private func lowerCased(_ byte: UInt8) -> UInt8 {
-  (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
 }

@@ -27,7 +27,7 @@ package struct CustomMetricName: Hashable, Sendable, CustomStringConvertible {
   package let text: String
 
   package init(validating text: String) throws(CustomMetricError) {
-    let isAllowed = text.utf8.allSatisfy { isLetterOrDigit($0) || $0 == 0x3A || $0 == 0x5F || $0 == 0x2D }
+    let isAllowed = text.utf8.allSatisfy { isLetterOrDigit($0) || ":_-".utf8.contains($0) }
     guard isAllowed, (1...128).contains(text.utf8.count), !text.hasPrefix("aws:") else {
       throw .name(text)
     }
@@ -107,10 +107,6 @@ func roundedToSignificantDigits(_ value: Double) -> Double {
   let rounded = Double("\(value < 0 ? "-" : "")\(leading)e\(exponent - 15)") ?? value
   // The largest of all numbers would be rounded beyond it.
   return rounded.isFinite ? rounded : value
-}
-
-private func isLetterOrDigit(_ byte: UInt8) -> Bool {
-  (0x61...0x7A).contains(byte) || (0x41...0x5A).contains(byte) || (0x30...0x39).contains(byte)
 }
 
 extension CustomMetric {
