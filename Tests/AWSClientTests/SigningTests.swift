@@ -111,7 +111,9 @@ struct `A signed request` {
     // Each request differs from the one before in one thing or two, the rest of what a signature is made of stays.
     let urls = ["https://x/a%2Fb?qos=1", "https://x/a%2Fc?qos=1", "https://x:8443/a%2Fb?qos=1"]
     let headers: [[HTTPHeader]] = [
-      [], [("X-Amz-Date", "mine")], [("x-custom", " a  b "), ("Zebra", "z")], [("host", "y")], [("TE", "t")],
+      [], [("X-Amz-Date", "mine")], [("x-custom", " a  b "), ("Zebra", "z")],
+      // In its value only, in its name only, and in the number of those with the same beginning.
+      [("host", "y")], [("host", "z")], [("accept", "z")], [("accept", "z"), ("TE", "t")], [("TE", "t")],
     ]
     let triples = [("A", "s", nil), ("B", "s", nil), ("A", "r", nil), ("A", "s", "t"), ("A", "s", "t/u")]
     let credentials = triples.map { id, secret, token in
