@@ -32,13 +32,17 @@ def start():
     tried = []
     for place in places():
         try:
-            with tempfile.TemporaryDirectory(dir=place) as directory:  # gone when it runs: nothing stays behind
+            directory = tempfile.mkdtemp(dir=place)
+            try:
                 copy = shutil.copy(AGENT, directory)
                 os.chmod(copy, 0o700)
                 return subprocess.Popen(
                     [copy], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT, text=True, errors="replace",
                     preexec_fn=lambda: LIBC.prctl(1, signal.SIGTERM))  # PR_SET_PDEATHSIG: never outlives this process
+            finally:
+                # Gone when it runs: nothing stays behind. Where it can't go, as on NFS, the agent runs all the same.
+                shutil.rmtree(directory, ignore_errors=True)
         except OSError as error:
             tried.append(f"{place}: {error}")
     raise OSError("the agent can't be started: " + "; ".join(tried))

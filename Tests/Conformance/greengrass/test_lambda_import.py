@@ -225,6 +225,16 @@ class LambdaImport(unittest.TestCase):
         self.nucleus.next("publish")
         self.assertEqual(function.api.invoke({}), {"running": True, "starts": 1})
 
+    def test_starts_one_agent_where_its_copy_can_not_be_removed(self):
+        directory = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, directory)
+        directory.chmod(0o755)
+        (directory / "sitecustomize.py").write_text(
+            "import os\ndef rmdir(*_, **__):\n    raise OSError(39, 'Directory not empty')\nos.rmdir = rmdir\n")
+        function = self.function(variables={"PYTHONPATH": str(directory)})
+        self.agent(function)
+        self.assertEqual(function.api.invoke({}), {"running": True, "starts": 1})
+
     def test_says_what_is_wrong_with_an_agent_that_cannot_be_started(self):
         function = self.function(b"\x7fELF no program")
         self.assertIn("Exec format error", function.line("the agent can't be started: "))
