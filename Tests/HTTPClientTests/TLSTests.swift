@@ -23,6 +23,17 @@ private func isNotTrusted(_ error: any Error) -> Bool {
 }
 
 struct `TLS` {
+  @Test(arguments: [false, true])
+  func `leaves nothing of a throwaway authority behind`(hasIssued: Bool) throws {
+    let folder: String
+    do {
+      let authority = try ThrowawayAuthority()
+      folder = authority.folder
+      if hasIssued { _ = try authority.issue("server", names: names) }
+    }
+    #expect(unsafe access(folder, F_OK) != 0 && errno == ENOENT)
+  }
+
   @Test func `reaches a server that the given authority vouches for, with its name in the handshake`() throws
   {
     let authority = try ThrowawayAuthority()

@@ -46,9 +46,11 @@ package final class ServerProgram {
   package var isRunning: Bool {
     guard processID > 0 else { return false }
     var status: Int32 = 0
-    if unsafe waitpid(processID, &status, WNOHANG) == 0 { return true }
+    let ended = unsafe waitpid(processID, &status, WNOHANG)
+    if ended == 0 { return true }
+    // Nobody knows the status of one that somebody else has waited for.
+    if ended == processID { waitStatus = status }
     processID = 0
-    waitStatus = status
     return false
   }
 

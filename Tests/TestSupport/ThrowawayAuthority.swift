@@ -34,8 +34,7 @@ package final class ThrowawayAuthority {
   deinit {
     unsafe X509_free(certificate)
     unsafe EVP_PKEY_free(key)
-    // What stays behind in /tmp is of no value to anybody.
-    for file in files { unsafe unlink(file) }
+    for file in files + [certificateFile] { unsafe unlink(file) }
     unsafe rmdir(folder)
   }
 
@@ -55,7 +54,7 @@ package final class ThrowawayAuthority {
     let identity = Identity(certificateFile: "\(folder)/\(file).pem", keyFile: "\(folder)/\(file).key")
     try unsafe writeCertificate(issued, to: identity.certificateFile)
     try unsafe writeKey(own, to: identity.keyFile, password: keyPassword)
-    files += [identity.certificateFile, identity.keyFile, certificateFile]
+    files += [identity.certificateFile, identity.keyFile]
     return identity
   }
 }
