@@ -117,7 +117,12 @@ public final class Log {
         line.string(requestID)
       }
       line.endMap()
-      write(level, line.bytes + [UInt8(ascii: "\n")])
+      // JSON leaves those beyond ASCII as they are. They stand in texts only, where an escape says the same.
+      let json = replacingControlCharacters(String(decoding: line.bytes, as: UTF8.self)) { scalar in
+        let digits = String(scalar.value, radix: 16)
+        return "\\u" + String(repeating: "0", count: max(0, 4 - digits.utf8.count)) + digits
+      }
+      write(level, Array("\(json)\n".utf8))
     }
   }
 }
@@ -133,11 +138,18 @@ private func bounded(_ text: String) -> String {
 
 /// `text` with its control characters written as `\n`, `\t`, `\u{1b}` and so on.
 package func escapingControlCharacters(_ text: String) -> String {
+  replacingControlCharacters(text) { $0.escaped(asASCII: true) }
+}
+
+/// `text` with what `replacement` makes of each control character, separators of lines and paragraphs among them.
+private func replacingControlCharacters(
+  _ text: String, _ replacement: (Unicode.Scalar) -> String
+) -> String {
   var escaped = ""
   for scalar in text.unicodeScalars {
     let isControl =
       scalar.properties.generalCategory == .control || scalar == "\u{2028}" || scalar == "\u{2029}"
-    escaped += isControl ? scalar.escaped(asASCII: true) : String(Character(scalar))
+    escaped += isControl ? replacement(scalar) : String(Character(scalar))
   }
   return escaped
 }

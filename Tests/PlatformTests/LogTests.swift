@@ -42,12 +42,16 @@ import WireFormats
     let lines = Lines()
     let log = log(.info, .json, to: lines)
     log.requestID = "id-1"
-    log.error("line one\n\"two\"")
+    // Line ends to some, and to a terminal the beginning of a command.
+    let message = "line one\n\"two\"\u{7F}\u{85}\u{9B}31m\u{2028}\u{2029}\u{A0}é😀"
+    log.error(message)
     let line = try #require(lines.lines.first)
-    #expect(line.filter { $0 == "\n" }.count == 1)
+    let ends: [Unicode.Scalar] = ["\u{7F}", "\u{85}", "\u{9B}", "\u{2028}", "\u{2029}"]
+    #expect(!line.unicodeScalars.contains(where: ends.contains))
+    #expect(line.unicodeScalars.count { $0 == "\n" } == 1)
     let value = try JSONValue(parsing: Array(line.utf8))
     #expect(value["level"]?.string == "ERROR")
-    #expect(value["message"]?.string == "line one\n\"two\"")
+    #expect(value["message"]?.string == message)
     #expect(value["requestId"]?.string == "id-1")
     #expect(value["timestamp"]?.string.flatMap(WallTime.init(iso8601:)) != nil)
   }
