@@ -113,7 +113,8 @@ struct `A signed request` {
     let headers: [[HTTPHeader]] = [
       [], [("X-Amz-Date", "mine")], [("x-custom", " a  b "), ("Zebra", "z")],
       // In its value only, in its name only, and in the number of those with the same beginning.
-      [("host", "y")], [("host", "z")], [("accept", "z")], [("accept", "z"), ("TE", "t")], [("TE", "t")],
+      [("x-name", "\u{E9}")], [("x-name", "e\u{301}")], [("host", "y")], [("host", "z")], [("accept", "z")],
+      [("accept", "z"), ("TE", "t")], [("TE", "t")],
     ]
     let triples = [("A", "s", nil), ("B", "s", nil), ("A", "r", nil), ("A", "s", "t"), ("A", "s", "t/u")]
     let credentials = triples.map { id, secret, token in

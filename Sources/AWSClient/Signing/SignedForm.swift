@@ -47,7 +47,10 @@ struct SignedForm {
   /// Whether `request`, which isn't signed yet, has this form.
   func isOf(_ request: HTTPRequest, _ credentials: Credentials, _ scope: SigningScope) -> Bool {
     url == request.url && method == request.method && self.scope == scope && self.credentials == credentials
-      && headers.elementsEqual(request.headers) { $0 == $1 }
+      // Byte by byte, as it is signed: texts are equal, too, where one has é as a letter and a mark.
+      && headers.elementsEqual(request.headers) {
+        $0.name == $1.name && $0.value.utf8.elementsEqual($1.value.utf8)
+      }
   }
 
   /// The value of the `Authorization` header for a body with the digest `payloadHash`.
