@@ -258,6 +258,12 @@ struct `Credentials of EC2` {
     #expect(try InstanceMetadataCredentials(surroundings.context([:])).credentials(at: now) == nil)
     #expect(surroundings.exchange.timeouts == [.seconds(1)])
   }
+
+  @Test func `are not said to be none where the process is asked to stop meanwhile`() throws {
+    let surroundings = Surroundings([.failure(.stopped)])
+    let message = try surroundings.reason(InstanceMetadataCredentials(surroundings.context([:])))
+    #expect(message.contains("EC2 instance metadata: the process was asked to stop"))
+  }
 }
 
 private let stsAnswer = """

@@ -89,6 +89,8 @@ package final class InstanceMetadataCredentials: CredentialSource {
       return String(decoding: response.body, as: UTF8.self)
     } catch .malformedResponse(let reason) {
       throw CredentialFailure("no session token: \(reason)", isTransient: reason.hasPrefix("status 5"))
+    } catch .stopped {
+      throw CredentialFailure(.stopped)
     } catch {
       return nil
     }
