@@ -93,7 +93,10 @@ private struct RunningProgram: ~Copyable {
   deinit {
     // The program isn't waited for until here, so that its number can't be another's by now.
     kill(-processID, SIGKILL)
-    for _ in 0..<100 where waitpid(processID, nil, WNOHANG) == 0 { _ = poll(nil, 0, 10) }
+    for _ in 0..<100 {
+      if waitpid(processID, nil, WNOHANG) != 0 { break }
+      _ = poll(nil, 0, 10)
+    }
   }
 
   /// Reads what there is, or waits a little for it; returns whether there can be more.
