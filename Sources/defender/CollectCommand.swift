@@ -89,7 +89,7 @@ struct CollectCommand: ParsableCommand {
       throw ValidationError("--number-samples is \(sampleCount); allowed are 0 (without end) and more.")
     }
     if let interval, !Configuration.intervalRange.contains(interval) {
-      throw ValidationError("--sample-rate is \(interval); allowed is above 0 and at most 604800 seconds.")
+      throw ValidationError("--sample-rate is \(interval); allowed is from 0.001 to 604800 seconds.")
     }
     if watch, output != nil || format != nil || compact || shortNames {
       throw ValidationError(

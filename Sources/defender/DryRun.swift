@@ -41,7 +41,7 @@ struct DryRun {
   func run(interval: Double, once: Bool, time: SystemTime, log: Log) throws -> Bool {
     guard Configuration.intervalRange.contains(interval) else {
       throw CommandFailure(
-        "--interval is \(interval); allowed is above 0 and at most 604800.", status: .notRun)
+        "--interval is \(interval); allowed is from 0.001 to 604800.", status: .notRun)
     }
     let console = Console()
     var collector = Collector(procfs: ProcRoot(procfs), log: log, systemMetrics: customMetrics)

@@ -96,7 +96,7 @@ struct ConfigurationReader {
   mutating func seconds(_ variable: String) -> Duration? {
     guard let text = environment.value(variable) else { return nil }
     guard let seconds = Double(text), Configuration.intervalRange.contains(seconds) else {
-      note(variable, "is '\(text)'; allowed is a number of seconds, above 0 and at most 604800")
+      note(variable, "is '\(text)'; allowed is a number of seconds, from 0.001 to 604800")
       return nil
     }
     return .milliseconds(Int64((seconds * 1_000).rounded(.up)))

@@ -43,7 +43,7 @@ package struct PublishEvent: Equatable, Sendable {
       reports = count
     case "interval_seconds":
       guard let seconds = member.value.double, Configuration.intervalRange.contains(seconds) else {
-        throw invalidValue(member, allowed: "a number of seconds, above 0 and at most 604800")
+        throw invalidValue(member, allowed: "a number of seconds, from 0.001 to 604800")
       }
       interval = .milliseconds(Int64((seconds * 1_000).rounded(.up)))
     case "format":
