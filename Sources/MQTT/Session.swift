@@ -24,8 +24,6 @@ package final class Session {
   private var lastPacketID: UInt16 = 0
   private var lastSent: BootTime
   private var awaitsPingResponse = false
-  /// Messages that found the inbox full.
-  package private(set) var lostMessages = 0
   package private(set) var isOver = false
 
   /// Introduces the client to the server at the other end of `stream`, and waits for its CONNACK.
@@ -173,10 +171,7 @@ package final class Session {
   }
 
   private func keep(_ arrival: Arrival) {
-    if inbox.count == Self.inboxLimit {
-      inbox.removeFirst()
-      lostMessages += 1
-    }
+    if inbox.count == Self.inboxLimit { inbox.removeFirst() }
     inbox.append(arrival)
   }
 
