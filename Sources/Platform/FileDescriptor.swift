@@ -23,16 +23,19 @@ package struct FileDescriptor: ~Copyable {
 
   /// Reads at most `limit` bytes and appends them to `buffer`; returns their number, 0 at the end.
   package borrowing func read(into buffer: inout [UInt8], limit: Int) throws(Errno) -> Int {
-    let start = buffer.count
-    buffer.append(contentsOf: repeatElement(0, count: limit))
-    var count = 0
-    defer { buffer.removeLast(buffer.count - start - count) }
-    count = try retryingOnInterrupt {
-      unsafe buffer.withUnsafeMutableBytes { bytes in
-        unsafe Glibc.read(rawValue, bytes.baseAddress?.advanced(by: start), limit)
+    // Through memory that nobody clears: there is often much less to read, and without optimisation the zeros would take
+    // longer than anything else here.
+    let result: Result<Int, Errno> = unsafe withUnsafeTemporaryAllocation(byteCount: limit, alignment: 1) {
+      space in
+      do throws(Errno) {
+        let count = try retryingOnInterrupt { unsafe Glibc.read(rawValue, space.baseAddress, space.count) }
+        unsafe buffer.append(contentsOf: UnsafeRawBufferPointer(rebasing: space[..<count]))
+        return .success(count)
+      } catch {
+        return .failure(error)
       }
     }
-    return count
+    return try result.get()
   }
 
   /// Reads over the elements of `buffer` from index `start` on; returns the number of bytes read, 0 at the end.
