@@ -6,7 +6,7 @@ OURS, OTHERS, TEXT, FAINT = "#e8590c", "#adb5bd", "#212529", "#6c757d"
 
 
 def ratio(group, row):
-    """How many times a row takes what this project takes; of several rows of ours the first counts."""
+    """How many times a row takes what this project takes, where that is more than nothing; of several rows of ours the first counts."""
     ours = next((other["value"] for other in group.rows if other["ours"]), None)
     return row["value"] / ours if ours else None
 
@@ -23,7 +23,9 @@ def table(groups):
         for row in group.rows:
             mark = "*" if row["ours"] else " "
             value = f"{short(row['value'])} {group.unit}"
-            lines.append(f"  {mark} {row['name']:<40}{value:>16}{short(ratio(group, row)):>11}x")
+            factor = ratio(group, row)
+            suffix = "" if factor is None else f"{short(factor):>11}x"
+            lines.append(f"  {mark} {row['name']:<40}{value:>16}{suffix}")
     return "\n".join(lines)
 
 
@@ -38,7 +40,7 @@ def svg(groups, machine, command):
         y += 34
         parts.append(f'<text x="{MARGIN}" y="{y}" class="group">{escape(group.title)}</text>')
         y += 8
-        most = max(row["value"] for row in group.rows)
+        most = max(row["value"] for row in group.rows) or 1
         for row in group.rows:
             length = max(1.5, BAR * row["value"] / most)
             kind = "ours" if row["ours"] else "other"
