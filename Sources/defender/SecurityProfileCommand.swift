@@ -118,8 +118,5 @@ struct SecurityProfileCommand: ParsableCommand {
 /// Whether `text` is a name as AWS IoT takes them for profiles, and a shell without quotes.
 private func isName(_ text: String) -> Bool {
   (1...128).contains(text.utf8.count)
-    && text.utf8.allSatisfy { byte in
-      (0x61...0x7A).contains(byte) || (0x41...0x5A).contains(byte) || (0x30...0x39).contains(byte)
-        || ":_-".utf8.contains(byte)
-    }
+    && text.utf8.allSatisfy { isLetterOrDigit($0) || ":_-".utf8.contains($0) }
 }

@@ -3,6 +3,7 @@ import DeviceDefender
 import Glibc
 import HTTPClient
 import Platform
+import WireFormats
 
 /// Every mistake in the environment, in one error: whoever mends one should not meet the next only then.
 package struct ConfigurationError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -82,11 +83,7 @@ struct ConfigurationReader {
       return nil
     }
     let isThingName =
-      name.utf8.count <= 128
-      && name.utf8.allSatisfy { byte in
-        (0x61...0x7A).contains(byte) || (0x41...0x5A).contains(byte) || (0x30...0x39).contains(byte)
-          || byte == UInt8(ascii: ":") || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-")
-      }
+      name.utf8.count <= 128 && name.utf8.allSatisfy { isLetterOrDigit($0) || ":_-".utf8.contains($0) }
     if !isThingName {
       note(variable, "is '\(name)'; allowed are 1 to 128 letters, digits, ':', '_' and '-'")
     }
