@@ -1,0 +1,20 @@
+import ArgumentParser
+import Testing
+
+@testable import defender
+
+struct SecurityProfileTests {
+  @Test(arguments: ["a", "A:b_c-1", String(repeating: "x", count: 128)])
+  func `takes the names that AWS IoT takes`(name: String) throws {
+    #expect(try Defender.parseAsRoot(["security-profile", "--name", name]) is SecurityProfileCommand)
+  }
+
+  /// What is printed is for a shell, which mustn't find a command in a name.
+  @Test(arguments: ["", "a b", "a;b", "$(a)", "a/b", "é", String(repeating: "x", count: 129)])
+  func `refuses any other name`(name: String) throws {
+    let error = try #require(throws: (any Error).self) {
+      try Defender.parseAsRoot(["security-profile", "--name", name])
+    }
+    #expect(Defender.message(for: error).contains("--name is '\(name)'; allowed are 1 to 128 letters"))
+  }
+}
