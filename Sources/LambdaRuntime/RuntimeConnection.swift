@@ -50,7 +50,7 @@ final class RuntimeConnection {
 
   /// Takes a connection that the other side has not given up, for a request that can't be sent twice.
   func takeLiveConnection(allowing allowance: Duration) throws(ExchangeError) -> Open {
-    if let open, !open.reader.source.isIdle { self.open = nil }
+    closeUnlessIdle()
     let connection = try takeConnection()
     connection.reader.source.begin(allowing: allowance, until: shutdown, .hurry)
     return connection
@@ -62,10 +62,19 @@ final class RuntimeConnection {
   /// Sends a request in two parts and waits for its answer, for the time of an exchange at most.
   func post(_ head: [UInt8], _ body: [UInt8]) throws(ExchangeError) -> Answer {
     hasSentAll = false
+    closeUnlessIdle()
     let connection = try takeConnection()
     try connection.reader.source.send(head, body)
     hasSentAll = true
     return try answer(on: connection, limit: Self.maximumAnswerBytes)
+  }
+
+  /// Closes a kept connection that has ended, or on which something has arrived since the last exchange.
+  ///
+  /// A server that gives up an idle connection may send a response first (408, RFC 9110, section 15.5.9). It would be
+  /// read as the answer to the next POST, and what that carries would be lost.
+  private func closeUnlessIdle() {
+    if let open, !open.reader.source.isIdle { self.open = nil }
   }
 
   /// Takes the open connection, or makes one; whoever brings the exchange to a good end puts it back.
@@ -86,9 +95,18 @@ final class RuntimeConnection {
   }
 
   /// Reads the answer to what was sent on `connection`, and keeps the connection where the other side does.
+  ///
+  /// A 408 on a connection that had served before answers the silence on it, not what was sent meanwhile: it is thrown,
+  /// and counts as a sign of a stale connection.
   func answer(on connection: Open, limit: Int) throws(ExchangeError) -> Answer {
     let head = try connection.reader.head()
     let body = try connection.reader.body(after: head, limit: limit)
+    if head.status == 408 {
+      guard wasReused else { return Answer(head: head, body: body) }
+      // The other side gave up before it read the request.
+      hasSentAll = false
+      throw .refused(status: 408, reason: reason(in: body))
+    }
     if head.keepsConnection { open = connection }
     return Answer(head: head, body: body)
   }

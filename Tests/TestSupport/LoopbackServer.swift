@@ -38,6 +38,8 @@ package final class LoopbackServer {
     case sendInPieces([[UInt8]])
     /// Send these bytes, which may be none, and close the connection.
     case sendAndClose([UInt8])
+    /// Send these bytes, then those that the closure returns, which nobody asked for, and close the connection.
+    case sendUnasked([UInt8], @Sendable () -> [UInt8])
     /// Leave the request without an answer and the connection open.
     case hold
 
@@ -247,6 +249,10 @@ private func serve(_ connection: Int32, number: Int, _ state: State) {
       for piece in pieces where !send(piece, to: connection) { return }
     case .sendAndClose(let bytes):
       _ = send(bytes, to: connection)
+      return
+    case .sendUnasked(let bytes, let more):
+      guard send(bytes, to: connection) else { return }
+      _ = send(more(), to: connection)
       return
     case .hold:
       // Until the other side, or stop(), ends the connection.

@@ -43,10 +43,10 @@ extension ExchangeError: CustomStringConvertible {
     }
   }
 
-  /// Whether this is how a connection looks that the other side gave up while nobody used it.
+  /// Whether a reused connection fails like this if the other side gave it up while nobody used it.
   var isOfStaleConnection: Bool {
     switch self {
-    case .closed, .broken: true
+    case .closed, .broken, .refused(status: 408, _): true
     default: false
     }
   }
