@@ -87,6 +87,16 @@ private final class HangingUp: BrokerConnector, ByteStream {
     #expect(connector.attempts == 2)
   }
 
+  @Test func `sends a report four times at most`() throws {
+    let publisher = publisher(HangingUp(nil), ReconnectDelay())
+    let topic = try Topic(validating: "own/topic")
+    let deadline = time.bootTime.advanced(by: .seconds(3_600))
+    let error = #expect(throws: PublishError.self) {
+      try publisher.publish([1], to: topic, qos: .atLeastOnce, until: deadline)
+    }
+    #expect(error?.attempts == 4)
+  }
+
   @Test(arguments: [nil, .lost("recv: connection reset")] as [StreamError?])
   func `says what to allow where the broker hangs up on a report`(loss: StreamError?) throws {
     let failure = try failure(of: publisher(HangingUp(loss), ReconnectDelay()), within: .seconds(60))

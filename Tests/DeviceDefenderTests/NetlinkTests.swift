@@ -98,6 +98,11 @@ func attribute(_ type: UInt16, _ payload: [UInt8]) -> [UInt8] {
     #expect(result.payloads == payloads)
   }
 
+  @Test func `takes lost messages for a failure, not for the end of the dump`() {
+    let datagram = netlinkMessage(20, [1]) + netlinkMessage(NLMSG_OVERRUN, [])
+    #expect(throws: NetlinkError.failed(Errno(rawValue: ENOBUFS))) { _ = try read(datagram) }
+  }
+
   @Test func `reads a socket`() throws {
     let v6 = diagnosedSocket(
       AF_INET6, state: 1, [0xFE, 0x80] + [UInt8](repeating: 0, count: 13) + [1], 8_883,

@@ -121,6 +121,21 @@ import WireFormats
     }
   }
 
+  @Test(arguments: [3, 200])
+  func `takes a packet as long as the limit, and refuses one that is longer by a byte`(length: Int) throws {
+    let payload = [UInt8](repeating: 7, count: length - 3)
+    let packet = OutgoingPacket.publish(Message(topic: "t", payload: payload), .atMostOnce, packetID: 0)
+    var reader = PacketReader(limit: length)
+    reader.append(try packet.encoded())
+    #expect(
+      try reader.next()
+        == .publish(Message(topic: "t", payload: payload), packetID: nil, isDuplicate: false))
+    var strict = PacketReader(limit: length - 1)
+    strict.append(try packet.encoded())
+    let error = #expect(throws: PacketError.self) { try strict.next() }
+    #expect(error?.reason == "\(length) bytes are announced, more than the \(length - 1) accepted")
+  }
+
   @Test func `survives seeded damage to every kind of packet, in pieces of every size`() {
     var random = SeededRandom(seed: 6)
     let whole = bytes(
