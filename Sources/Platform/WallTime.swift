@@ -67,6 +67,9 @@ package struct BootTime: Comparable, Hashable, Sendable {
     BootTime(nanosecondsSinceBoot: saturatingSum(nanosecondsSinceBoot, duration))
   }
 
+  /// The last moment that can be told: the deadline of what may take as long as it wants.
+  package static let distantFuture = BootTime(nanosecondsSinceBoot: .max)
+
   package static var now: BootTime { BootTime(nanosecondsSinceBoot: nanoseconds(of: CLOCK_BOOTTIME)) }
 }
 

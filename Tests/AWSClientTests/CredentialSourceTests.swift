@@ -33,7 +33,7 @@ private final class Surroundings {
       if level == .warn { self.warnings.append(String(decoding: line, as: UTF8.self)) }
     }
     var context = CredentialContext(Environment(variables), exchange: exchange, time: time, log: log)
-    context.readFile = { (path) throws(Errno) in
+    context.readFile = { (path, _) throws(Errno) in
       guard let text = self.files[path] else { throw .noSuchFile }
       return Array(text.utf8)
     }
@@ -359,7 +359,7 @@ struct `Credentials of a profile` {
   @Test func `are an error that says so where a file doesn't end, and names no line of it`() throws {
     let surroundings = Surroundings()
     var context = surroundings.context(["HOME": "/home", "AWS_SHARED_CREDENTIALS_FILE": "/pipe"])
-    context.readFile = { (path) throws(Errno) in throw path == "/pipe" ? .wouldBlock : .noSuchFile }
+    context.readFile = { (path, _) throws(Errno) in throw path == "/pipe" ? .wouldBlock : .noSuchFile }
     let message = try surroundings.reason(ProfileCredentials(context))
     #expect(message.contains(": /pipe: it isn't a regular file"), "\(message)")
     #expect(!message.contains("line") && !message.contains("unavailable"))
@@ -405,7 +405,7 @@ struct `A credential process` {
     let surroundings = Surroundings()
     surroundings.files["/home/.aws/config"] = "[default]\ncredential_process = \(command)\n"
     let source = ProfileCredentials(surroundings.context(["HOME": "/home", "WORD": "s"]))
-    return try source.credentials(at: now, within: timeout)
+    return try source.credentials(at: now, until: surroundings.time.bootTime.advanced(by: timeout))
   }
 
   @Test func `prints credentials`() throws {

@@ -45,7 +45,7 @@ private func context(
 ) -> CredentialContext {
   var context = CredentialContext(
     environment(vector), exchange: exchange, time: ManualTime(wallTime: past), log: Log { _, _ in })
-  context.readFile = { (path) throws(Errno) in
+  context.readFile = { (path, _) throws(Errno) in
     guard let file = files.first(where: { $0.name == path }), let text = file.value.string else {
       throw .noSuchFile
     }
@@ -102,7 +102,7 @@ struct `Credential vectors` {
     let files = vector["fs"]?.members ?? []
     let context = context(vector, ReplayedExchange([]), files: files)
     let endpoint = try InstanceMetadataCredentials.endpoint(
-      environment(vector), profile: ProfileCredentials(context).settings(),
+      environment(vector), profile: ProfileCredentials(context).settings(until: .distantFuture),
       mode: vector["mode_override"]?.string)
     #expect(endpoint.url("/latest/api/token") == vector["result", "Ok"]?.string)
   }

@@ -360,7 +360,7 @@ private final class RotatingCredentials: CredentialSource {
     self.areTemporary = areTemporary
   }
 
-  func credentials(at now: WallTime, within timeout: Duration) throws(CredentialError) -> Credentials? {
+  func credentials(at now: WallTime, until deadline: BootTime) throws(CredentialError) -> Credentials? {
     Credentials(
       accessKeyID: "A", secretAccessKey: Secret("s"), sessionToken: areTemporary ? Secret("t\(number)") : nil)
   }

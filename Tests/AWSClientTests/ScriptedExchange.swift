@@ -20,6 +20,13 @@ final class ScriptedExchange: HTTPExchange {
   }
 }
 
+extension CredentialSource {
+  /// The credentials of a source that has all the time it may want.
+  func credentials(at now: WallTime) throws(CredentialError) -> Credentials? {
+    try credentials(at: now, until: .distantFuture)
+  }
+}
+
 /// A publisher with made-up credentials over `exchange`, whose delays are as long as they get.
 func testPublisher(
   _ exchange: any HTTPExchange, url: String = "https://iot.example.com", time: any TimeKeeper = ManualTime(),

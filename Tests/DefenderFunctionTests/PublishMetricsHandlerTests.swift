@@ -1,5 +1,6 @@
 import AWSClient
 import DefenderFunction
+import Glibc
 import HTTPClient
 import LambdaRuntime
 import Platform
@@ -56,7 +57,10 @@ private struct Stage: ~Copyable {
     var text = ""
   }
 
-  init(_ variables: [String: String] = [:], over tree: TemporaryDirectory? = nil) throws {
+  init(
+    _ variables: [String: String] = [:], over tree: TemporaryDirectory? = nil,
+    beginsWithBaseline: Bool = false
+  ) throws {
     let procfs = try tree ?? TemporaryDirectory()
     for name in ["tcp", "tcp6", "udp", "udp6"] {
       try procfs.write("net/\(name)", "  sl  local_address rem_address   st tx_queue rx_queue\n")
@@ -67,7 +71,8 @@ private struct Stage: ~Copyable {
       "DEFENDER_TOPIC": "defender/{thing}/{format}",
     ]
     environment.merge(variables) { _, given in given }
-    let configuration = try Configuration(Environment(environment))
+    var configuration = try Configuration(Environment(environment))
+    configuration.beginsWithBaseline = beginsWithBaseline
     let lines = lines
     let log = Log { _, line in lines.text += String(decoding: line, as: UTF8.self) }
     self.procfs = procfs
@@ -261,6 +266,31 @@ private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
     let answer = try stage.invoke("{}", seconds: 5)
     #expect(answer["published"]?.integer(as: Int.self) == 1)
     #expect(answer["ended"]?.string == "deadline")
+  }
+
+  @Test(arguments: [#"{"reports":1}"#, #"{"reports":1,"dry_run":true}"#])
+  func `ends a metrics command in time to publish, however long it may take by itself`(event: String) throws {
+    let tree = try TemporaryDirectory()
+    let command = try tree.write("metrics", "#!/bin/sh\nsleep 60\n")
+    #expect(unsafe chmod(command, 0o700) == 0)
+    var stage = try Stage(["DEFENDER_CUSTOM_METRICS_COMMAND": command], over: tree)
+    let start = BootTime.now
+    let answer = try stage.invoke(event, seconds: 1)
+    #expect(start.duration(to: .now) < .seconds(8), "the command's own timeout is 10 s")
+    #expect(answer["failed"]?.integer(as: Int.self) == 0)
+    #expect(stage.lines.text.contains("because the deadline left no more time"))
+  }
+
+  @Test func `ends a metrics command in time when the first sample only begins the deltas`() throws {
+    let tree = try TemporaryDirectory()
+    let command = try tree.write("metrics", "#!/bin/sh\nsleep 60\n")
+    #expect(unsafe chmod(command, 0o700) == 0)
+    var stage = try Stage(
+      ["DEFENDER_CUSTOM_METRICS_COMMAND": command], over: tree, beginsWithBaseline: true)
+    let start = BootTime.now
+    _ = try? stage.invoke(#"{"reports":1}"#, seconds: 1)
+    #expect(start.duration(to: .now) < .seconds(8), "the command's own timeout is 10 s")
+    #expect(stage.lines.text.contains("because the deadline left no more time"))
   }
 
   @Test func `fails at once where the deadline has passed`() throws {

@@ -122,9 +122,9 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
   private mutating func run(_ work: Work, until deadline: BootTime) throws(InvocationFailure) -> Response {
     warn(about: work)
     let isFirstSampleKept = configuration.beginsWithBaseline && baseline == nil && !work.isDryRun
-    if isFirstSampleKept { baseline = Baseline(collector.snapshot()) }
-    var summary = InvocationSummary(topic: work.topic.name, transport: configuration.transport.name)
     let end = deadline.advanced(by: .zero - Self.answerMargin)
+    if isFirstSampleKept { baseline = Baseline(sample(before: end)) }
+    var summary = InvocationSummary(topic: work.topic.name, transport: configuration.transport.name)
     let first = firstReport(of: work, before: end, afterInterval: isFirstSampleKept)
     var schedule = ReportSchedule(interval: work.interval, first: first)
     var cycleTime = Self.leastCycleTime
@@ -143,7 +143,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
       let start = time.bootTime
       var wasThrottled = false
       if work.isDryRun {
-        dryBaseline = makeDryRun(work, since: dryBaseline, into: &summary)
+        dryBaseline = makeDryRun(work, before: end, since: dryBaseline, into: &summary)
       } else {
         wasThrottled = publish(work, before: end, into: &summary)
         saveState()
@@ -199,11 +199,17 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     )
   }
 
+  /// Takes a snapshot for at most half of the time that is left before `end`: the report still has to be published.
+  private mutating func sample(before end: BootTime) -> MetricsSnapshot {
+    // The collector waits for the kernel and for programs, by the system's clock.
+    collector.snapshot(until: .now.advanced(by: time.bootTime.duration(to: end) / 2))
+  }
+
   /// Makes a report and publishes it; returns whether it was throttled.
   private mutating func publish(
     _ work: Work, before end: BootTime, into summary: inout InvocationSummary
   ) -> Bool {
-    let snapshot = collector.snapshot()
+    let snapshot = sample(before: end)
     let id = sequence.next(at: time.wallTime)
     let report = Report(id: id, snapshot: snapshot, baseline: baseline, limits: configuration.limits)
     guard !report.isEmpty else {
@@ -285,9 +291,9 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
 
   /// Makes a report that is only shown. Its baseline is its own: what nobody was told still has to be told.
   private mutating func makeDryRun(
-    _ work: Work, since baseline: Baseline?, into summary: inout InvocationSummary
+    _ work: Work, before end: BootTime, since baseline: Baseline?, into summary: inout InvocationSummary
   ) -> Baseline {
-    let snapshot = collector.snapshot()
+    let snapshot = sample(before: end)
     let id = sequence.next(at: time.wallTime)
     let report = Report(
       id: id, snapshot: snapshot, baseline: baseline ?? self.baseline, limits: configuration.limits)

@@ -17,12 +17,12 @@ package final class ContainerCredentials: CredentialSource {
   }
 
   package func credentials(
-    at now: WallTime, within timeout: Duration
+    at now: WallTime, until deadline: BootTime
   ) throws(CredentialError) -> Credentials? {
     guard let url = try Self.url(context.environment) else { return nil }
     return try cache.credentials(at: now, from: name, context) { () throws(CredentialFailure) in
-      try context.retrying(within: timeout) { (left) throws(CredentialFailure) in
-        try self.fetch(url, within: left)
+      try context.retrying(until: deadline) { () throws(CredentialFailure) in
+        try self.fetch(url, until: deadline)
       }
     }
   }
@@ -59,13 +59,13 @@ package final class ContainerCredentials: CredentialSource {
     .sourceFailed(source: "container", reason: reason)
   }
 
-  private func fetch(_ url: String, within timeout: Duration) throws(CredentialFailure) -> Credentials {
+  private func fetch(_ url: String, until deadline: BootTime) throws(CredentialFailure) -> Credentials {
     var request = HTTPRequest(method: "GET", url: url, headers: [("Accept", "application/json")])
-    if let token = try token() { request.headers.append(("Authorization", token)) }
+    if let token = try token(until: deadline) { request.headers.append(("Authorization", token)) }
     let exchange = isSecure(url) ? context.directExchange : context.credentialHostExchange
     let response: HTTPResponse
     do throws(HTTPError) {
-      response = try exchange.exchange(request, timeout: min(timeout, .seconds(10)))
+      response = try context.response(to: request, over: exchange, until: deadline)
     } catch {
       throw CredentialFailure(error)
     }
@@ -74,13 +74,13 @@ package final class ContainerCredentials: CredentialSource {
   }
 
   /// The token to show; read anew each time, because whoever wrote the file writes it again.
-  private func token() throws(CredentialFailure) -> String? {
+  private func token(until deadline: BootTime) throws(CredentialFailure) -> String? {
     var token = context.environment.value("AWS_CONTAINER_AUTHORIZATION_TOKEN")
     var origin = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
     if let path = context.environment.value("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") {
       origin = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE \(path)"
       do throws(Errno) {
-        token = String(decoding: try context.readFile(path), as: UTF8.self)
+        token = String(decoding: try context.contents(of: path, until: deadline), as: UTF8.self)
       } catch {
         throw CredentialFailure("\(origin): \(error.ofFile)")
       }

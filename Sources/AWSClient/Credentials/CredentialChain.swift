@@ -31,10 +31,10 @@ package final class CredentialChain: CredentialSource {
   }
 
   package func credentials(
-    at now: WallTime, within timeout: Duration
+    at now: WallTime, until deadline: BootTime
   ) throws(CredentialError) -> Credentials? {
     for source in sources {
-      if let found = try source.credentials(at: now, within: timeout) {
+      if let found = try source.credentials(at: now, until: deadline) {
         lastSource = source.name
         return found
       }

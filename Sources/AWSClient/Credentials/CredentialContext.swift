@@ -12,8 +12,10 @@ package struct CredentialContext {
   var credentialHostExchange: any HTTPExchange
   let time: any TimeKeeper
   let log: Log
-  package var readFile: (String) throws(Errno) -> [UInt8] = { (path) throws(Errno) in
-    try Platform.readFile(path, limit: 1 << 20, patience: .seconds(5))
+  /// Reads a file, and gives up with `EAGAIN` if that is a pipe whose end takes longer than `patience`.
+  package var readFile: (_ path: String, _ patience: Duration) throws(Errno) -> [UInt8] = {
+    (path, patience) throws(Errno) in
+    try Platform.readFile(path, limit: 1 << 20, patience: patience)
   }
 
   package init(
@@ -41,21 +43,38 @@ package struct CredentialContext {
     self.log = log
   }
 
-  /// Repeats `call` while its failure is a passing one, three times at most and within `timeout`.
+  /// The time from now to `deadline`: zero or negative once it has passed.
+  func timeLeft(until deadline: BootTime) -> Duration { time.bootTime.duration(to: deadline) }
+
+  /// Returns the response to `request`; takes at most `limit`, and ends at `deadline` if that comes first.
+  func response(
+    to request: HTTPRequest, over exchange: any HTTPExchange, until deadline: BootTime,
+    limit: Duration = .seconds(10)
+  ) throws(HTTPError) -> HTTPResponse {
+    let left = timeLeft(until: deadline)
+    guard left > .zero else { throw .timedOut(.connecting, "no time was left") }
+    return try exchange.exchange(request, timeout: min(left, limit))
+  }
+
+  /// Returns the contents of the file at `path`.
   ///
-  /// `call` gets the time that is left and says whether what it threw may pass.
+  /// A pipe is read for at most 5 s, and no longer than until `deadline`. A regular file never waits, so that it can be
+  /// read even if no time is left.
+  func contents(of path: String, until deadline: BootTime) throws(Errno) -> [UInt8] {
+    try readFile(path, min(timeLeft(until: deadline), .seconds(5)))
+  }
+
+  /// Repeats `call` while its failure is transient, at most three times and until `deadline`.
   func retrying<Value>(
-    within timeout: Duration,
-    _ call: (Duration) throws(CredentialFailure) -> Value
+    until deadline: BootTime, _ call: () throws(CredentialFailure) -> Value
   ) throws(CredentialFailure) -> Value {
-    let deadline = time.bootTime.advanced(by: timeout)
     var attempt = 1
     while true {
       do throws(CredentialFailure) {
-        return try call(time.bootTime.duration(to: deadline))
+        return try call()
       } catch {
         let delay: Duration = .milliseconds(200 * attempt)
-        guard error.isTransient, attempt < 3, delay < time.bootTime.duration(to: deadline) else {
+        guard error.isTransient, attempt < 3, delay < timeLeft(until: deadline) else {
           throw error
         }
         if time.sleep(until: time.bootTime.advanced(by: delay)) == .shutdown { throw error }

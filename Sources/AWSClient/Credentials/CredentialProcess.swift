@@ -11,9 +11,9 @@ struct CredentialProcess {
 
   let command: String
   let environment: Environment
-  let shutdown: ShutdownSignal?
+  let time: any TimeKeeper
 
-  func credentials(within timeout: Duration) throws(CredentialFailure) -> Credentials {
+  func credentials(until deadline: BootTime) throws(CredentialFailure) -> Credentials {
     var shell = Program("/bin/sh", outputLimit: Self.outputLimit)
     shell.arguments = ["-c", command]
     shell.environment = environment.all
@@ -21,7 +21,8 @@ struct CredentialProcess {
     let output: [UInt8]
     do throws(ProgramError) {
       output = try shell.output(
-        until: BootTime.now.advanced(by: min(timeout, Self.longestTime)), or: shutdown)
+        until: .now.advanced(by: min(time.bootTime.duration(to: deadline), Self.longestTime)),
+        or: time.shutdownSignal)
     } catch {
       throw CredentialFailure("credential_process: \(error). Run it by hand to see what it says")
     }

@@ -26,19 +26,16 @@ package protocol CredentialSource: AnyObject {
 
   /// The credentials to sign with now; nil where this source isn't configured.
   ///
-  /// Takes about as long as `timeout` at most. Throws where the source is configured and fails: signing as somebody
-  /// else instead would hide that.
-  func credentials(at now: WallTime, within timeout: Duration) throws(CredentialError) -> Credentials?
+  /// `now` is the corrected date, for expirations and signatures. Gives up at `deadline`, which bounds all the steps
+  /// together: each step gets the time that is left, never a new time limit. Throws if the source is configured and
+  /// fails: signing as somebody else instead would hide that.
+  func credentials(at now: WallTime, until deadline: BootTime) throws(CredentialError) -> Credentials?
 
   /// Forgets `credentials` where it keeps them: a service refused them. Returns whether it did.
   func forget(_ credentials: Credentials) -> Bool
 }
 
 extension CredentialSource {
-  package func credentials(at now: WallTime) throws(CredentialError) -> Credentials? {
-    try credentials(at: now, within: .seconds(30))
-  }
-
   package func forget(_ credentials: Credentials) -> Bool { false }
 }
 

@@ -13,7 +13,7 @@ package final class EnvironmentCredentials: CredentialSource {
   }
 
   package func credentials(
-    at now: WallTime, within timeout: Duration
+    at now: WallTime, until deadline: BootTime
   ) throws(CredentialError) -> Credentials? {
     try found.get()
   }

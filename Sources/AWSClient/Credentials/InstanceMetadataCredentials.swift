@@ -10,30 +10,31 @@ package final class InstanceMetadataCredentials: CredentialSource {
   package let name = "EC2 instance metadata"
   private let context: CredentialContext
   /// The settings of the profile in use.
-  private let profile: () throws(CredentialError) -> Profile?
+  private let profile: (_ deadline: BootTime) throws(CredentialError) -> Profile?
   private var cache = CredentialCache()
 
   package init(
-    _ context: CredentialContext, profile: @escaping () throws(CredentialError) -> Profile? = { nil }
+    _ context: CredentialContext,
+    profile: @escaping (_ deadline: BootTime) throws(CredentialError) -> Profile? = { _ in nil }
   ) {
     self.context = context
     self.profile = profile
   }
 
   package func credentials(
-    at now: WallTime, within timeout: Duration
+    at now: WallTime, until deadline: BootTime
   ) throws(CredentialError) -> Credentials? {
     guard isEnabled else { return nil }
-    let endpoint = try Self.endpoint(context.environment, profile: profile())
+    let endpoint = try Self.endpoint(context.environment, profile: profile(deadline))
     var isReachable = true
     do throws(CredentialError) {
       return try cache.credentials(at: now, from: name, context) { () throws(CredentialFailure) in
-        try context.retrying(within: timeout) { (left) throws(CredentialFailure) in
-          guard let token = try self.token(endpoint, within: left) else {
+        try context.retrying(until: deadline) { () throws(CredentialFailure) in
+          guard let token = try self.token(endpoint, until: deadline) else {
             isReachable = false
             throw CredentialFailure("nobody answers at \(endpoint)")
           }
-          return try self.fetch(endpoint, token, within: left)
+          return try self.fetch(endpoint, token, until: deadline)
         }
       }
     } catch {
@@ -80,11 +81,16 @@ package final class InstanceMetadataCredentials: CredentialSource {
   }
 
   /// A session token; nil where nobody listens, as on any machine outside EC2.
-  private func token(_ endpoint: Endpoint, within timeout: Duration) throws(CredentialFailure) -> String? {
+  private func token(_ endpoint: Endpoint, until deadline: BootTime) throws(CredentialFailure) -> String? {
     var request = HTTPRequest(method: "PUT", url: endpoint.url("/latest/api/token"))
     request.headers = [("x-aws-ec2-metadata-token-ttl-seconds", "21600")]
+    // Without time to ask, nobody can say that this isn't EC2.
+    guard context.timeLeft(until: deadline) > .zero else {
+      throw CredentialFailure("no time was left to ask for a session token")
+    }
     do throws(HTTPError) {
-      let response = try context.directExchange.exchange(request, timeout: min(timeout, self.timeout))
+      let response = try context.response(
+        to: request, over: context.directExchange, until: deadline, limit: timeout)
       guard response.status == 200 else { throw .malformedResponse("\(CredentialFailure(response).reason)") }
       return String(decoding: response.body, as: UTF8.self)
     } catch .malformedResponse(let reason) {
@@ -97,27 +103,28 @@ package final class InstanceMetadataCredentials: CredentialSource {
   }
 
   private func fetch(
-    _ endpoint: Endpoint, _ token: String, within timeout: Duration
+    _ endpoint: Endpoint, _ token: String, until deadline: BootTime
   ) throws(CredentialFailure) -> Credentials {
     let path = "/latest/meta-data/iam/security-credentials/"
-    let roles = try get(endpoint.url(path), token, within: timeout)
+    let roles = try get(endpoint.url(path), token, until: deadline)
     let role = String(decoding: roles.prefix { $0 != 0x0A }, as: UTF8.self)
     guard !role.isEmpty else { throw CredentialFailure("the instance has no role") }
-    let body = try get(endpoint.url(path + percentEncoding(role.utf8)), token, within: timeout)
+    let body = try get(endpoint.url(path + percentEncoding(role.utf8)), token, until: deadline)
     if let document = try? JSONValue(parsing: body), let code = document["Code"]?.string, code != "Success" {
       throw CredentialFailure("the service says \(code): \(document["Message"]?.string ?? "nothing more")")
     }
     return try Credentials(parsing: body, .container)
   }
 
-  private func get(_ url: String, _ token: String, within timeout: Duration) throws(CredentialFailure)
+  private func get(_ url: String, _ token: String, until deadline: BootTime) throws(CredentialFailure)
     -> [UInt8]
   {
     let request = HTTPRequest(method: "GET", url: url, headers: [("x-aws-ec2-metadata-token", token)])
-    return try context.retrying(within: timeout) { (left) throws(CredentialFailure) in
+    return try context.retrying(until: deadline) { () throws(CredentialFailure) in
       let response: HTTPResponse
       do throws(HTTPError) {
-        response = try self.context.directExchange.exchange(request, timeout: min(left, self.timeout))
+        response = try self.context.response(
+          to: request, over: self.context.directExchange, until: deadline, limit: self.timeout)
       } catch {
         throw CredentialFailure(error)
       }

@@ -20,13 +20,13 @@ package final class IoTRoleAliasCredentials: CredentialSource {
   }
 
   package func credentials(
-    at now: WallTime, within timeout: Duration
+    at now: WallTime, until deadline: BootTime
   ) throws(CredentialError) -> Credentials? {
     guard let alias = context.environment.value("DEFENDER_ROLE_ALIAS") else { return nil }
     let request = try request(alias)
     return try cache.credentials(at: now, from: name, context) { () throws(CredentialFailure) in
-      try context.retrying(within: timeout) { (left) throws(CredentialFailure) in
-        try self.fetch(request, within: left)
+      try context.retrying(until: deadline) { () throws(CredentialFailure) in
+        try self.fetch(request, until: deadline)
       }
     }
   }
@@ -55,12 +55,13 @@ package final class IoTRoleAliasCredentials: CredentialSource {
     }
   }
 
-  private func fetch(_ request: HTTPRequest, within timeout: Duration) throws(CredentialFailure)
+  private func fetch(_ request: HTTPRequest, until deadline: BootTime) throws(CredentialFailure)
     -> Credentials
   {
     let response: HTTPResponse
     do throws(HTTPError) {
-      response = try deviceExchange().exchange(request, timeout: min(timeout, .seconds(10)))
+      let exchange = try deviceExchange(until: deadline)
+      response = try context.response(to: request, over: exchange, until: deadline)
     } catch {
       throw CredentialFailure(error)
     }
@@ -77,10 +78,10 @@ package final class IoTRoleAliasCredentials: CredentialSource {
     return try Credentials(credentials, .iot)
   }
 
-  private func deviceExchange() throws(HTTPError) -> any HTTPExchange {
+  private func deviceExchange(until deadline: BootTime) throws(HTTPError) -> any HTTPExchange {
     if let exchange { return exchange }
     var configuration = CurlExchange.Configuration(context.environment)
-    configuration.identity = try identity()
+    configuration.identity = try identity(until: deadline)
     let time = context.time
     let made = try CurlExchange(
       configuration, isStopRequested: { time.shutdownSignal?.isRequested == true })
@@ -88,9 +89,12 @@ package final class IoTRoleAliasCredentials: CredentialSource {
     return made
   }
 
-  private func identity() throws(HTTPError) -> ClientIdentity {
+  private func identity(until deadline: BootTime) throws(HTTPError) -> ClientIdentity {
     do throws(CredentialError) {
-      guard let identity = try ClientIdentity(context.environment, readFile: context.readFile) else {
+      let identity = try ClientIdentity(
+        context.environment,
+        readFile: { (path) throws(Errno) in try self.context.contents(of: path, until: deadline) })
+      guard let identity else {
         throw failed("DEFENDER_CERTIFICATE_FILE and DEFENDER_PRIVATE_KEY_FILE aren't set")
       }
       if let warning = identity.warning { context.log.warn(warning) }

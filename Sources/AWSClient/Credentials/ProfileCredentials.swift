@@ -19,11 +19,11 @@ package final class ProfileCredentials: CredentialSource {
   }
 
   package func credentials(
-    at now: WallTime, within timeout: Duration
+    at now: WallTime, until deadline: BootTime
   ) throws(CredentialError) -> Credentials? {
     let chosen = context.environment.value("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
     do throws(CredentialFailure) {
-      let files = try SharedFiles(context)
+      let files = try SharedFiles(context, until: deadline)
       let name = chosen ?? "default"
       guard let profile = files.profiles[name] else {
         guard let chosen else { return nil }
@@ -34,7 +34,7 @@ package final class ProfileCredentials: CredentialSource {
         throw CredentialFailure("the profile '\(chosen)' in \(files.paths) has no credentials")
       }
       if let keys = try staticKeys(profile, name), profile["role_arn"] == nil { return keys }
-      return try cached(files, name, at: now, within: timeout)
+      return try cached(files, name, at: now, until: deadline)
     } catch {
       throw .sourceFailed(source: "\(self.name) \(chosen ?? "default")", reason: error.reason)
     }
@@ -46,22 +46,22 @@ package final class ProfileCredentials: CredentialSource {
   }
 
   /// The settings of the profile in use; nil where there are none.
-  package func settings() throws(CredentialError) -> Profile? {
+  package func settings(until deadline: BootTime) throws(CredentialError) -> Profile? {
     do throws(CredentialFailure) {
       let name = context.environment.value("AWS_PROFILE", "AWS_DEFAULT_PROFILE") ?? "default"
-      return try SharedFiles(context).profiles[name]
+      return try SharedFiles(context, until: deadline).profiles[name]
     } catch {
       throw .sourceFailed(source: name, reason: error.reason)
     }
   }
 
   private func cached(
-    _ files: SharedFiles, _ profile: String, at now: WallTime, within timeout: Duration
+    _ files: SharedFiles, _ profile: String, at now: WallTime, until deadline: BootTime
   ) throws(CredentialFailure) -> Credentials {
     do throws(CredentialError) {
       return try cache.credentials(at: now, from: "profile \(profile)", context) {
         () throws(CredentialFailure) in
-        try self.resolve(profile, files, [], at: now, within: timeout)
+        try self.resolve(profile, files, [], at: now, until: deadline)
       }
     } catch .sourceFailed(_, let reason) {
       throw CredentialFailure(reason)
@@ -71,7 +71,7 @@ package final class ProfileCredentials: CredentialSource {
   }
 
   private func resolve(
-    _ name: String, _ files: SharedFiles, _ visited: [String], at now: WallTime, within timeout: Duration
+    _ name: String, _ files: SharedFiles, _ visited: [String], at now: WallTime, until deadline: BootTime
   ) throws(CredentialFailure) -> Credentials {
     guard let profile = files.profiles[name] else {
       throw CredentialFailure("there is no profile '\(name)' in \(files.paths)")
@@ -81,13 +81,13 @@ package final class ProfileCredentials: CredentialSource {
       guard !visited.contains(name) else {
         throw CredentialFailure("the profiles \((visited + [name]).joined(separator: ", ")) lead in a circle")
       }
-      return try assume(roleARN, profile, name, files, visited, at: now, within: timeout)
+      return try assume(roleARN, profile, name, files, visited, at: now, until: deadline)
     }
     if let keys = try staticKeys(profile, name) { return keys }
     if let command = profile["credential_process"] {
       let process = CredentialProcess(
-        command: command, environment: context.environment, shutdown: context.time.shutdownSignal)
-      return try process.credentials(within: timeout)
+        command: command, environment: context.environment, time: context.time)
+      return try process.credentials(until: deadline)
     }
     if profile.keys.contains(where: { $0.hasPrefix("sso_") }) {
       throw CredentialFailure(
@@ -99,13 +99,13 @@ package final class ProfileCredentials: CredentialSource {
 
   private func assume(
     _ roleARN: String, _ profile: Profile, _ name: String, _ files: SharedFiles, _ visited: [String],
-    at now: WallTime, within timeout: Duration
+    at now: WallTime, until deadline: BootTime
   ) throws(CredentialFailure) -> Credentials {
     let region = context.environment.value("AWS_REGION", "AWS_DEFAULT_REGION") ?? profile["region"]
     if let tokenFile = profile["web_identity_token_file"] {
       let identity = WebIdentity(
         tokenFile: tokenFile, roleARN: roleARN, sessionName: profile["role_session_name"])
-      return try identity.credentials(context, region: region, at: now, within: timeout)
+      return try identity.credentials(context, region: region, at: now, until: deadline)
     }
     guard profile["mfa_serial"] == nil else {
       throw CredentialFailure(
@@ -114,9 +114,9 @@ package final class ProfileCredentials: CredentialSource {
     let own: Credentials
     switch (profile["source_profile"], profile["credential_source"]) {
     case (let source?, nil):
-      own = try resolve(source, files, visited + [name], at: now, within: timeout)
+      own = try resolve(source, files, visited + [name], at: now, until: deadline)
     case (nil, let source?):
-      own = try credentials(ofSource: source, name, at: now, within: timeout)
+      own = try credentials(ofSource: source, name, at: now, until: deadline)
     case (nil, nil):
       throw CredentialFailure(
         "the profile '\(name)' has a role_arn and neither source_profile nor credential_source")
@@ -129,14 +129,14 @@ package final class ProfileCredentials: CredentialSource {
     if let id = profile["external_id"] { parameters.append(("ExternalId", id)) }
     if let seconds = profile["duration_seconds"] { parameters.append(("DurationSeconds", seconds)) }
     let service = try SecurityTokenService(context.environment, region: region)
-    return try context.retrying(within: timeout) { (left) throws(CredentialFailure) in
-      try service.call("AssumeRole", parameters, signedWith: own, context, at: now, within: left)
+    return try context.retrying(until: deadline) { () throws(CredentialFailure) in
+      try service.call("AssumeRole", parameters, signedWith: own, context, at: now, until: deadline)
     }
   }
 
   /// The credentials that `credential_source` names.
   private func credentials(
-    ofSource source: String, _ profile: String, at now: WallTime, within timeout: Duration
+    ofSource source: String, _ profile: String, at now: WallTime, until deadline: BootTime
   ) throws(CredentialFailure) -> Credentials {
     let found: any CredentialSource
     switch source {
@@ -149,7 +149,7 @@ package final class ProfileCredentials: CredentialSource {
           + "allowed are Environment, EcsContainer and Ec2InstanceMetadata")
     }
     do throws(CredentialError) {
-      if let credentials = try found.credentials(at: now, within: timeout) { return credentials }
+      if let credentials = try found.credentials(at: now, until: deadline) { return credentials }
     } catch {
       throw CredentialFailure("\(error)")
     }
@@ -184,7 +184,7 @@ private struct SharedFiles {
   /// Their paths, for a message.
   let paths: String
 
-  init(_ context: CredentialContext) throws(CredentialFailure) {
+  init(_ context: CredentialContext, until deadline: BootTime) throws(CredentialFailure) {
     let home = context.environment.value("HOME")
     func path(_ variable: String, _ standard: String) -> String? {
       guard let path = context.environment.value(variable) else { return home.map { $0 + standard } }
@@ -193,7 +193,9 @@ private struct SharedFiles {
     let config = path("AWS_CONFIG_FILE", "/.aws/config")
     let credentials = path("AWS_SHARED_CREDENTIALS_FILE", "/.aws/credentials")
     paths = [config, credentials].compactMap { $0 }.joined(separator: " and ")
-    let texts = try (Self.contents(config, context), Self.contents(credentials, context))
+    let texts = try (
+      Self.contents(config, context, deadline), Self.contents(credentials, context, deadline)
+    )
     do throws(ProfileError) {
       profiles = try ProfileSet(config: texts.0, credentials: texts.1).profiles
     } catch {
@@ -203,11 +205,11 @@ private struct SharedFiles {
 
   /// The text of a file, empty where there is none.
   private static func contents(
-    _ path: String?, _ context: CredentialContext
+    _ path: String?, _ context: CredentialContext, _ deadline: BootTime
   ) throws(CredentialFailure) -> String {
     guard let path else { return "" }
     do throws(Errno) {
-      return String(decoding: try context.readFile(path), as: UTF8.self)
+      return String(decoding: try context.contents(of: path, until: deadline), as: UTF8.self)
     } catch .noSuchFile {
       return ""
     } catch {

@@ -28,7 +28,7 @@ struct SecurityTokenService {
   /// Calls `action` with `parameters`, signed where there is something to sign with.
   func call(
     _ action: String, _ parameters: [(String, String)], signedWith credentials: Credentials? = nil,
-    _ context: CredentialContext, at now: WallTime, within timeout: Duration
+    _ context: CredentialContext, at now: WallTime, until deadline: BootTime
   ) throws(CredentialFailure) -> Credentials {
     let form = [("Action", action), ("Version", "2011-06-15")] + parameters
     let body = form.map { "\($0)=\(percentEncoding($1.utf8))" }.joined(separator: "&")
@@ -38,7 +38,7 @@ struct SecurityTokenService {
     if let credentials { try sign(&request, credentials, at: now) }
     let response: HTTPResponse
     do throws(HTTPError) {
-      response = try context.exchange.exchange(request, timeout: min(timeout, .seconds(10)))
+      response = try context.response(to: request, over: context.exchange, until: deadline)
     } catch {
       throw CredentialFailure(error)
     }

@@ -9,11 +9,12 @@ struct WebIdentity {
 
   /// `AssumeRoleWithWebIdentity`; the token is read anew each time, because it is short-lived.
   func credentials(
-    _ context: CredentialContext, region: String?, at now: WallTime, within timeout: Duration
+    _ context: CredentialContext, region: String?, at now: WallTime, until deadline: BootTime
   ) throws(CredentialFailure) -> Credentials {
     let token: String
     do throws(Errno) {
-      token = trimmingBlanks(String(decoding: try context.readFile(tokenFile), as: UTF8.self))
+      token = trimmingBlanks(
+        String(decoding: try context.contents(of: tokenFile, until: deadline), as: UTF8.self))
     } catch {
       throw CredentialFailure("the token file \(tokenFile): \(error.ofFile)")
     }
@@ -22,8 +23,8 @@ struct WebIdentity {
       ("RoleArn", roleARN), ("RoleSessionName", sessionName ?? "device-defender-swift"),
       ("WebIdentityToken", token),
     ]
-    return try context.retrying(within: timeout) { (left) throws(CredentialFailure) in
-      try service.call("AssumeRoleWithWebIdentity", parameters, context, at: now, within: left)
+    return try context.retrying(until: deadline) { () throws(CredentialFailure) in
+      try service.call("AssumeRoleWithWebIdentity", parameters, context, at: now, until: deadline)
     }
   }
 }
@@ -39,7 +40,7 @@ package final class WebIdentityCredentials: CredentialSource {
   }
 
   package func credentials(
-    at now: WallTime, within timeout: Duration
+    at now: WallTime, until deadline: BootTime
   ) throws(CredentialError) -> Credentials? {
     let environment = context.environment
     guard let tokenFile = environment.value("AWS_WEB_IDENTITY_TOKEN_FILE") else { return nil }
@@ -50,7 +51,7 @@ package final class WebIdentityCredentials: CredentialSource {
       tokenFile: tokenFile, roleARN: roleARN, sessionName: environment.value("AWS_ROLE_SESSION_NAME"))
     let region = environment.value("AWS_REGION", "AWS_DEFAULT_REGION")
     return try cache.credentials(at: now, from: name, context) { () throws(CredentialFailure) in
-      try identity.credentials(context, region: region, at: now, within: timeout)
+      try identity.credentials(context, region: region, at: now, until: deadline)
     }
   }
 

@@ -141,10 +141,11 @@ package final class HTTPSPublisher: Publisher {
   private func request(_ call: inout Call) throws(PublishError) -> HTTPRequest {
     var request = HTTPRequest(method: "POST", url: url(call.topic, call.qos), body: call.payload)
     if let credentials {
-      let timeout = time.bootTime.duration(to: call.deadline)
-      guard timeout > .zero else { throw error(.noTimeLeft, call.topic, attempts: call.attempts) }
+      guard time.bootTime < call.deadline else {
+        throw error(.noTimeLeft, call.topic, attempts: call.attempts)
+      }
       do throws(CredentialError) {
-        let found = try credentials.credentials(at: correctedTime, within: timeout)
+        let found = try credentials.credentials(at: correctedTime, until: call.deadline)
         guard let found else { throw .noSourceConfigured(tried: [credentials.name]) }
         call.usedCredentials = found
       } catch let failure {

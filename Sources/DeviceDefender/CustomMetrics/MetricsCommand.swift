@@ -34,15 +34,31 @@ package struct MetricsCommand: Equatable, Sendable {
     left.path == right.path && left.timeout == right.timeout
   }
 
-  /// What the program says now; what is wrong with that is logged. It is ended when `shutdown` is requested.
-  func metrics(log: Log, or shutdown: ShutdownSignal?) -> [CustomMetric] {
+  /// Returns what the program reports now; what is wrong with that is logged.
+  ///
+  /// The program is killed at `deadline`, by the system's clock, after ``timeout``, or when `shutdown` is requested.
+  func metrics(log: Log, until deadline: BootTime, or shutdown: ShutdownSignal?) -> [CustomMetric] {
+    let start = BootTime.now
+    let end = min(deadline, start.advanced(by: timeout))
+    // Without time, starting it would only be killing it.
+    guard start < end else {
+      log.warn(
+        "\(path): not run, because no time was left before the deadline; the report does without its metrics")
+      return []
+    }
     let output: [UInt8]
     do throws(ProgramError) {
       var program = Program(path, outputLimit: Self.outputLimit)
       program.environment = environment
-      output = try program.output(until: .now.advanced(by: timeout), or: shutdown)
+      output = try program.output(until: end, or: shutdown)
     } catch {
       if shutdown?.isRequested == true { return [] }
+      if error == .timedOut, end == deadline {
+        log.warn(
+          "\(path): killed after \(start.duration(to: end).inWords), because the deadline left no more time; the report does "
+            + "without its metrics. Make the program faster, or give the function a longer timeout.")
+        return []
+      }
       log.warn("\(path): \(error); the report does without its metrics")
       return []
     }

@@ -13,6 +13,7 @@ package enum CollectionError: Error, Equatable, Sendable, CustomStringConvertibl
 
   package var description: String {
     switch self {
+    case .unreadable(let path, .timedOut): "\(path): the deadline came before the end of the file"
     case .unreadable(let path, let errno): "\(path): \(errno)"
     case .notAFile(let path): "\(path) is not a regular file"
     case .malformed(let path, let line, let reason, let text): "\(path): line \(line): \(reason): '\(text)'"

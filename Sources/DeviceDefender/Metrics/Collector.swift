@@ -63,8 +63,13 @@ package struct Collector: ~Copyable {
     udpSockets = UDPSockets(limit: maximumListSize, generator: &generator)
   }
 
-  /// What the machine is doing now. A block that can't be read is logged, and missing.
-  package mutating func snapshot() -> MetricsSnapshot {
+  /// Returns what the machine is doing now. A block that can't be read is logged, and missing.
+  ///
+  /// Every wait in it ends at `deadline`, by the system's clock: for the kernel's answer over netlink, for the rest of a
+  /// long file, and for the program that reports metrics of its own. What was not read by then is missing.
+  package mutating func snapshot(until deadline: BootTime = .distantFuture) -> MetricsSnapshot {
+    kernel.deadline = deadline
+    reader.deadline = deadline
     defer {
       kernel.freeBuffer()
       reader.freeBuffer()
@@ -101,7 +106,7 @@ package struct Collector: ~Copyable {
     }
     snapshot.listeningTCPPorts = tcp.map { tcpSockets.listening.listing(names, ListeningPort.init) }
     snapshot.listeningUDPPorts = udp.map { udpSockets.bound.listing(names, ListeningPort.init) }
-    readCustomMetrics(into: &snapshot)
+    readCustomMetrics(into: &snapshot, until: deadline)
     return snapshot
   }
 
@@ -113,7 +118,7 @@ package struct Collector: ~Copyable {
       ? "netlink" : "netlink, and \(untold.joined(separator: ", ")) from the files under /proc"
   }
 
-  private mutating func readCustomMetrics(into snapshot: inout MetricsSnapshot) {
+  private mutating func readCustomMetrics(into snapshot: inout MetricsSnapshot, until deadline: BootTime) {
     var names: Set<CustomMetricName> = []
     for metric in systemMetrics {
       names.insert(metric.name)
@@ -133,7 +138,7 @@ package struct Collector: ~Copyable {
         log.warn("\(error); the report does without")
       }
     }
-    for metric in command?.metrics(log: log, or: shutdownSignal) ?? [] {
+    for metric in command?.metrics(log: log, until: deadline, or: shutdownSignal) ?? [] {
       if names.insert(metric.name).inserted {
         snapshot.customMetrics.append(metric)
       } else {

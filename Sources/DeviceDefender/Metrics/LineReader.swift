@@ -15,6 +15,10 @@ struct LineReader: ~Copyable {
   /// Made when the first file is read: who has netlink reads none.
   private var buffer: [UInt8] = []
   private let bufferSize: Int
+  /// When a file is given up, by the system's clock.
+  var deadline = BootTime.distantFuture
+  /// How many reads there are from one look at the clock to the next: 64 KiB of a file of procfs, under a millisecond.
+  private static let readsBetweenLooks = 16
 
   init(maximumLineLength: Int = maximumLineLength) {
     bufferSize = maximumLineLength + 1
@@ -25,7 +29,7 @@ struct LineReader: ~Copyable {
 
   /// Hands every line of the file, without its line end, and its number to `body`.
   ///
-  /// An over-long line is handed over cut off, and so is a last line without a line feed, for the kernel ends each with one.
+  /// Throws `ETIMEDOUT` if the file has not ended at ``deadline``. An over-long line is handed over cut off, and so is a last line without a line feed, for the kernel ends each with one.
   @inline(__always)
   mutating func forEachLine(
     of file: borrowing FileDescriptor,
@@ -45,7 +49,10 @@ struct LineReader: ~Copyable {
     var lines = LineCounter()
     var filled = 0
     var total = 0
+    var reads = 0
     while true {
+      reads += 1
+      if reads % Self.readsBetweenLooks == 0, BootTime.now >= deadline { throw .timedOut }
       let count = try read(&buffer, filled)
       total += count
       if total > Self.maximumFileSize { throw .fileTooLarge }

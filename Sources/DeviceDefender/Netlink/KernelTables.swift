@@ -23,6 +23,8 @@ struct KernelTables: ~Copyable {
   private var route: NetlinkSocket?
   /// What this kernel doesn't tell over netlink, so that it isn't asked again.
   private var missing: Set<Table> = []
+  /// When an answer is given up, by the system's clock.
+  var deadline = BootTime.distantFuture
   /// Made when the first table is read.
   private var buffer: [UInt8] = []
 
@@ -131,7 +133,8 @@ struct KernelTables: ~Copyable {
     _ request: (type: UInt16, payload: [UInt8]), _ body: (Span<UInt8>) throws(NetlinkError) -> Void
   ) throws(NetlinkError) -> DumpProgress {
     if diagnostics == nil { diagnostics = try NetlinkSocket(NETLINK_SOCK_DIAG, opening: opening) }
-    return try diagnostics?.dump(request, answer: request.type, buffer: &buffer, body) ?? .finished
+    return try diagnostics?.dump(
+      request, answer: request.type, until: deadline, buffer: &buffer, body) ?? .finished
   }
 
   /// Asks up to three times for a dump of one moment.
@@ -143,7 +146,8 @@ struct KernelTables: ~Copyable {
     var progress = DumpProgress.finishedInconsistent
     for _ in 0..<3 where progress == .finishedInconsistent {
       restart()
-      progress = try route?.dump(request, answer: answer, buffer: &buffer, body) ?? .finished
+      progress =
+        try route?.dump(request, answer: answer, until: deadline, buffer: &buffer, body) ?? .finished
     }
     return progress
   }

@@ -8,12 +8,14 @@ struct NetlinkSocket: ~Copyable {
   typealias Opening = (_ netlinkProtocol: Int32) throws(Errno) -> Int32
 
   /// How long the kernel may take for one datagram. It answers from memory, so that only a broken one takes long.
-  private static let patience = timeval(tv_sec: 5, tv_usec: 0)
+  private static let longestPatience = Duration.seconds(5)
   /// The kernel fills at most 32 KiB (net/netlink/af_netlink.c, netlink_recvmsg), and a larger buffer gains nothing.
   static let bufferSize = 32_768
 
   private let socket: FileDescriptor
   private var sequence: UInt32 = 0
+  /// How long the socket waits for a datagram; nil before the first dump.
+  private var patience: Duration?
 
   init(_ netlinkProtocol: Int32, opening: Opening) throws(NetlinkError) {
     let descriptor: Int32
@@ -23,9 +25,6 @@ struct NetlinkSocket: ~Copyable {
       throw .refused(error)
     }
     socket = FileDescriptor(owning: descriptor)
-    var patience = Self.patience
-    _ = unsafe setsockopt(
-      descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
   }
 
   /// Opens a socket of the kernel's.
@@ -37,13 +36,15 @@ struct NetlinkSocket: ~Copyable {
   /// Sends a request, a message type and its payload, for a dump, and hands the payload of each message of type
   /// `answer` to `body`; returns whether the dump was all of one moment, as far as the kernel knows.
   ///
-  /// The datagrams are read into `buffer`, which is made where it is empty.
+  /// The datagrams are read into `buffer`, which is made where it is empty. Fails with `ETIMEDOUT` at `deadline`, or if
+  /// the kernel is silent for 5 s.
   @inline(__always)
   mutating func dump(
-    _ request: (type: UInt16, payload: [UInt8]), answer: UInt16, buffer: inout [UInt8],
-    _ body: (Span<UInt8>) throws(NetlinkError) -> Void
+    _ request: (type: UInt16, payload: [UInt8]), answer: UInt16, until deadline: BootTime,
+    buffer: inout [UInt8], _ body: (Span<UInt8>) throws(NetlinkError) -> Void
   ) throws(NetlinkError) -> DumpProgress {
     sequence &+= 1
+    try setPatience(until: deadline)
     try send(request.type, request.payload)
     if buffer.isEmpty { buffer = bytesToReadInto(count: Self.bufferSize) }
     var reader = DumpReader(sequence: sequence)
@@ -51,6 +52,7 @@ struct NetlinkSocket: ~Copyable {
       let count = try receive(into: &buffer)
       let progress = try reader.read(buffer.span.extracting(0..<count), type: answer, body)
       if progress != .unfinished { return progress }
+      try setPatience(until: deadline)
     }
   }
 
@@ -59,6 +61,22 @@ struct NetlinkSocket: ~Copyable {
     var name = [CChar](repeating: 0, count: Int(IF_NAMESIZE))
     guard unsafe clinux_interface_name(socket.rawValue, index, &name) == 0 else { return nil }
     return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+  }
+
+  /// Has the next ``receive(into:)`` wait for what is left until `deadline`, at most ``longestPatience``.
+  private mutating func setPatience(until deadline: BootTime) throws(NetlinkError) {
+    let left = min(BootTime.now.duration(to: deadline), Self.longestPatience)
+    guard left > .zero else { throw .failed(.timedOut) }
+    // Nearly always it is the same as before, and no system call.
+    if patience == left { return }
+    // Rounded up: zero would mean without end.
+    let milliseconds = Int(left.millisecondsForTimeout)
+    var limit = timeval(tv_sec: milliseconds / 1_000, tv_usec: milliseconds % 1_000 * 1_000)
+    let size = socklen_t(MemoryLayout<timeval>.size)
+    guard unsafe setsockopt(socket.rawValue, SOL_SOCKET, SO_RCVTIMEO, &limit, size) == 0 else {
+      throw .failed(.current)
+    }
+    patience = left
   }
 
   private func send(_ type: UInt16, _ payload: [UInt8]) throws(NetlinkError) {

@@ -108,7 +108,7 @@ extension Doctor {
   /// Takes a snapshot, as a report would.
   mutating func checkCollection() {
     var collector = configuration.collector(log: notes.log, or: time.shutdownSignal)
-    let snapshot = collector.snapshot()
+    let snapshot = collector.snapshot(until: deadline)
     let warnings = notes.take()
     var errors: [String] = []
     func total<Entry>(_ block: Result<Listing<Entry>, CollectionError>) -> String {

@@ -54,7 +54,8 @@ extension Doctor {
   private mutating func checkCredentials() -> Bool {
     do {
       let chain = try CredentialChain(environment, time: time, log: notes.log)
-      let found = try chain.credentials(at: time.wallTime, within: options.stepTimeout)
+      let deadline = time.bootTime.advanced(by: options.stepTimeout)
+      let found = try chain.credentials(at: time.wallTime, until: deadline)
       guard let found else { throw CredentialError.noSourceConfigured(tried: [chain.name]) }
       note(found, from: chain.lastSource ?? chain.name)
       return true

@@ -56,7 +56,7 @@ extension Doctor {
     do {
       let response = try probe.response(
         CurlExchange.Configuration(environment, endpoint: endpoint, identity: https.identity),
-        try CredentialChain(environment, time: time, log: notes.log), timeout: options.stepTimeout)
+        try CredentialChain(environment, time: time, log: notes.log), until: deadline)
       noteClock(probe.skew, response)
       noteVerdict(response)
     } catch {
@@ -194,21 +194,19 @@ private struct DataPlaneProbe {
   }
 
   mutating func response(
-    _ configuration: CurlExchange.Configuration, _ chain: CredentialChain, timeout: Duration
+    _ configuration: CurlExchange.Configuration, _ chain: CredentialChain, until deadline: BootTime
   ) throws -> HTTPResponse {
     let exchange = try CurlExchange(configuration)
-    let deadline = time.bootTime.advanced(by: timeout)
     let first: (answer: HTTPResponse, offset: Duration)
     do {
-      first = try attempt(exchange, chain, timeout: timeout)
+      first = try attempt(exchange, chain, until: deadline)
     } catch let error as HTTPError where error.isTransient {
       // As a publish does: one lost connection says little, and the next one may tell what is wrong with ours.
-      let left = time.bootTime.duration(to: deadline)
-      guard left >= HTTPSPublisher.shortestRetry else { throw error }
-      first = try attempt(exchange, chain, timeout: left)
+      guard time.bootTime.duration(to: deadline) >= HTTPSPublisher.shortestRetry else { throw error }
+      first = try attempt(exchange, chain, until: deadline)
     }
     guard isClockToBlame(first.answer, first.offset) else { return first.answer }
-    return try attempt(exchange, chain, timeout: timeout).answer
+    return try attempt(exchange, chain, until: deadline).answer
   }
 
   private func isClockToBlame(_ response: HTTPResponse, _ used: Duration) -> Bool {
@@ -216,17 +214,17 @@ private struct DataPlaneProbe {
   }
 
   private mutating func attempt(
-    _ exchange: CurlExchange, _ chain: CredentialChain, timeout: Duration
+    _ exchange: CurlExchange, _ chain: CredentialChain, until deadline: BootTime
   ) throws -> (answer: HTTPResponse, offset: Duration) {
     let offset = skew.offset
     let now = time.wallTime.advanced(by: offset)
     var request = HTTPRequest(method: "GET", url: url)
-    if let region, let credentials = try chain.credentials(at: now, within: timeout) {
+    if let region, let credentials = try chain.credentials(at: now, until: deadline) {
       var signer = try RequestSigner(region: region, service: "iotdata")
       try signer.sign(&request, with: credentials, at: now)
     }
     let sent = (wall: time.wallTime, boot: time.bootTime)
-    let response = try exchange.exchange(request, timeout: timeout)
+    let response = try exchange.exchange(request, timeout: sent.boot.duration(to: deadline))
     skew.observe(response, sent: sent.wall, duration: sent.boot.duration(to: time.bootTime))
     return (response, offset)
   }

@@ -20,7 +20,7 @@ package struct KeepAliveTime: TimeKeeper {
   package func sleep(until instant: BootTime) -> Wake {
     while let ping = publisher.nextPing, ping < instant {
       if time.sleep(until: ping) == .shutdown { return .shutdown }
-      publisher.keepAlive()
+      publisher.keepAlive(until: instant)
     }
     return time.sleep(until: instant)
   }

@@ -116,7 +116,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
 
   package func confirmation(of reportID: UInt64, until deadline: BootTime) -> ReportConfirmation? {
     defer {
-      if settings.connection == .perReport { disconnect() }
+      if settings.connection == .perReport { disconnect(until: deadline) }
     }
     guard answeredTopic != nil else { return nil }
     do throws(MQTTError) {
@@ -142,21 +142,25 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
   package func pacing(_ time: any TimeKeeper) -> any TimeKeeper { KeepAliveTime(time, keepingAlive: self) }
 
   /// Says goodbye to the broker; the next report connects again.
-  package func disconnect() {
-    session?.disconnect(until: time.bootTime.advanced(by: .seconds(1)))
+  package func disconnect() { disconnect(until: .distantFuture) }
+
+  /// Says goodbye, for at most a second and until `deadline`: the connection goes either way.
+  private func disconnect(until deadline: BootTime) {
+    session?.disconnect(until: min(deadline, time.bootTime.advanced(by: .seconds(1))))
     session = nil
     answeredTopic = nil
   }
 
-  /// When the connection needs ``keepAlive()``; nil where there is none.
+  /// When the connection needs ``keepAlive(until:)``; nil where there is none.
   package var nextPing: BootTime? { session?.nextPing }
 
-  /// Reads what has arrived and pings the broker if that is due. A connection that is dead is let go: the next report
-  /// opens another.
-  package func keepAlive() {
+  /// Reads what has arrived and pings the broker if that is due, for at most 5 s and until `deadline`.
+  ///
+  /// A connection that is dead is let go: the next report opens another.
+  package func keepAlive(until deadline: BootTime) {
     guard let session else { return }
     do throws(MQTTError) {
-      try session.keepAlive(until: time.bootTime.advanced(by: .seconds(5)))
+      try session.keepAlive(until: min(deadline, time.bootTime.advanced(by: .seconds(5))))
       try takeWhatArrived(on: session)
     } catch {
       log.info("The connection to \(connector.endpoint) has ended between reports: \(error).")

@@ -47,8 +47,7 @@ package final class WebSocketConnector: BrokerConnector {
   private func signedTarget(until deadline: BootTime) throws(TransportFailure) -> String {
     let now = time.wallTime.advanced(by: clockSkew.offset)
     do {
-      let limit = time.bootTime.duration(to: deadline)
-      guard let found = try credentials.credentials(at: now, within: limit) else {
+      guard let found = try credentials.credentials(at: now, until: deadline) else {
         throw CredentialError.noSourceConfigured(tried: [credentials.name])
       }
       usedCredentials = found

@@ -1,0 +1,212 @@
+import HTTPClient
+import Platform
+import TestSupport
+import Testing
+
+@testable import AWSClient
+
+private let now = WallTime(secondsSinceEpoch: 1_767_225_600)  // 2026-01-01T00:00:00Z
+
+/// Services and files that take time, on a clock that only they advance.
+private final class SlowWorld: HTTPExchange {
+  let time = ManualTime(wallTime: now)
+  var files: [String: String] = [:]
+  /// How long the next call takes if it is allowed that long.
+  var duration: () -> Duration
+  /// Whether the next request gets status 500.
+  var fails: () -> Bool = { false }
+  private(set) var requests = 0
+  /// How long each file was waited for at most.
+  private(set) var patience: [Duration] = []
+
+  init(_ duration: @escaping () -> Duration) {
+    self.duration = duration
+  }
+
+  func context(_ variables: [String: String]) -> CredentialContext {
+    var context = CredentialContext(Environment(variables), exchange: self, time: time, log: Log { _, _ in })
+    context.readFile = { (path, patience) throws(Errno) in
+      self.patience.append(patience)
+      guard let text = self.files[path] else { throw .noSuchFile }
+      guard self.spend(upTo: patience) else { throw .wouldBlock }
+      return Array(text.utf8)
+    }
+    return context
+  }
+
+  func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse {
+    requests += 1
+    guard spend(upTo: timeout) else { throw .timedOut(.answering, "too slow") }
+    if fails() { return HTTPResponse(status: 500) }
+    return HTTPResponse(status: 200, body: Array(body(of: request).utf8))
+  }
+
+  /// Lets the time of one call pass; false if it was not allowed enough.
+  private func spend(upTo limit: Duration) -> Bool {
+    let wanted = duration()
+    time.advance(by: max(.zero, min(wanted, limit)))
+    return wanted <= limit
+  }
+
+  private func body(of request: HTTPRequest) -> String {
+    if request.method == "PUT" { return "token" }
+    if request.url.hasSuffix("/security-credentials/") { return "role" }
+    if request.method == "POST" {
+      return "<AccessKeyId>A</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>"
+        + "<Expiration>2026-01-01T01:00:00Z</Expiration>"
+    }
+    let fields = #""Expiration":"2026-01-01T01:00:00Z""#
+    return #"{"AccessKeyId":"A","SecretAccessKey":"s","Token":"t",\#(fields),"credentials":"#
+      + #"{"accessKeyId":"A","secretAccessKey":"s","sessionToken":"t"}}"#
+  }
+}
+
+/// A way to credentials, and the calls that it blocks in.
+private struct Route: Sendable, CustomTestStringConvertible {
+  let name: String
+  var variables: [String: String] = [:]
+  var files: [String: String] = [:]
+
+  var testDescription: String { name }
+
+  func credentials(in world: SlowWorld, within timeout: Duration) throws -> Credentials? {
+    world.files = files
+    let variables = ["HOME": "/home", "AWS_EC2_METADATA_DISABLED": "true"].merging(variables) { $1 }
+    let context = world.context(variables)
+    let deadline = world.time.bootTime.advanced(by: timeout)
+    if variables["DEFENDER_ROLE_ALIAS"] != nil {
+      return try IoTRoleAliasCredentials(context, exchange: world).credentials(at: now, until: deadline)
+    }
+    return try CredentialChain(context).credentials(at: now, until: deadline)
+  }
+
+  static let all = [
+    Route(
+      name: "four roles",
+      files: [
+        "/home/.aws/config": """
+        [default]
+        role_arn = a
+        source_profile = b
+        [profile b]
+        role_arn = b
+        source_profile = c
+        [profile c]
+        role_arn = c
+        source_profile = d
+        [profile d]
+        role_arn = d
+        source_profile = e
+        """, "/home/.aws/credentials": "[e]\naws_access_key_id = A\naws_secret_access_key = s\n",
+      ]),
+    Route(
+      name: "a role of a container's",
+      variables: [
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://localhost/",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/t",
+      ], files: ["/home/.aws/config": "[default]\nrole_arn=a\ncredential_source=EcsContainer\n", "/t": "t"]),
+    Route(
+      name: "a role of EC2's",
+      variables: ["AWS_EC2_METADATA_DISABLED": "false", "AWS_METADATA_SERVICE_TIMEOUT": "60"],
+      files: ["/home/.aws/config": "[default]\nrole_arn=a\ncredential_source=Ec2InstanceMetadata\n"]),
+    Route(
+      name: "a role of a web identity's",
+      files: [
+        "/home/.aws/config":
+          "[default]\nrole_arn=a\nsource_profile=b\n[profile b]\nrole_arn=b\nweb_identity_token_file=/t\n",
+        "/t": "t",
+      ]),
+    Route(
+      name: "EC2", variables: ["AWS_EC2_METADATA_DISABLED": "false", "AWS_METADATA_SERVICE_TIMEOUT": "60"],
+      files: ["/home/.aws/config": "[default]\nregion=a\n"]),
+    Route(
+      name: "web identity", variables: ["AWS_WEB_IDENTITY_TOKEN_FILE": "/t", "AWS_ROLE_ARN": "r"],
+      files: ["/t": "t"]),
+    Route(
+      name: "container",
+      variables: [
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://localhost/",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/t",
+      ], files: ["/t": "t"]),
+    Route(
+      name: "role alias",
+      variables: ["DEFENDER_ROLE_ALIAS": "a", "DEFENDER_CREDENTIALS_ENDPOINT": "iot.example.com"]),
+  ]
+}
+
+struct `The deadline for credentials` {
+  @Test(arguments: Route.all)
+  fileprivate func `bounds all steps together, whatever each takes and however it fails`(route: Route) throws
+  {
+    for seed in 1...200 as ClosedRange<UInt64> {
+      var random = SeededRandom(seed: seed)
+      let world = SlowWorld { .milliseconds(Int64(random.next() % 8_000)) }
+      world.fails = { random.next() % 3 == 0 }
+      let start = world.time.bootTime
+      let found = try? route.credentials(in: world, within: .seconds(10))
+      #expect(start.duration(to: world.time.bootTime) <= .seconds(10), "seed \(seed)")
+      #expect(found == nil || found?.accessKeyID == "A")
+    }
+  }
+
+  @Test(arguments: Route.all)
+  fileprivate func `leaves time enough where every step is fast`(route: Route) throws {
+    let world = SlowWorld { .milliseconds(100) }
+    #expect(try route.credentials(in: world, within: .seconds(10))?.accessKeyID == "A")
+  }
+
+  @Test(arguments: Route.all)
+  fileprivate func `that has passed lets nothing be sent`(route: Route) throws {
+    let world = SlowWorld { .zero }
+    #expect(throws: CredentialError.self) { try route.credentials(in: world, within: .zero) }
+    #expect(world.requests == 0)
+  }
+
+  @Test func `that has passed doesn't mean that there is no EC2`() throws {
+    let world = SlowWorld { .zero }
+    let source = InstanceMetadataCredentials(world.context([:]))
+    let error = try #require(throws: CredentialError.self) {
+      try source.credentials(at: now, until: world.time.bootTime)
+    }
+    #expect("\(error)".contains("no time was left"), "\(error)")
+  }
+
+  @Test func `bounds how long files are waited for, five seconds each at most`() throws {
+    let world = SlowWorld { .seconds(4) }
+    world.files = ["/home/.aws/config": "[default]\n", "/home/.aws/credentials": "[default]\n"]
+    let source = ProfileCredentials(world.context(["HOME": "/home"]))
+    let deadline = world.time.bootTime.advanced(by: .seconds(7))
+    #expect(throws: CredentialError.self) { try source.credentials(at: now, until: deadline) }
+    #expect(world.patience == [.seconds(5), .seconds(3)])
+  }
+
+  @Test func `bounds how long the password of a private key is waited for`() throws {
+    let world = SlowWorld { .seconds(4) }
+    let context = world.context([
+      "DEFENDER_ROLE_ALIAS": "a", "DEFENDER_CREDENTIALS_ENDPOINT": "iot.example.com",
+      "DEFENDER_CERTIFICATE_FILE": "/c", "DEFENDER_PRIVATE_KEY_FILE": "/k",
+      "DEFENDER_PRIVATE_KEY_PASSWORD_FILE": "/p",
+    ])
+    let deadline = world.time.bootTime.advanced(by: .seconds(3))
+    #expect(throws: CredentialError.self) {
+      try IoTRoleAliasCredentials(context).credentials(at: now, until: deadline)
+    }
+    #expect(world.patience == [.seconds(3)])
+  }
+
+  @Test func `ends a credential process that gets what slow files left`() throws {
+    let world = SlowWorld { .milliseconds(4_900) }
+    world.files = [
+      "/home/.aws/config": "[default]\ncredential_process = sleep 60\n", "/home/.aws/credentials": "",
+    ]
+    let source = ProfileCredentials(world.context(["HOME": "/home"]))
+    let deadline = world.time.bootTime.advanced(by: .seconds(10))
+    let start = BootTime.now
+    let error = try #require(throws: CredentialError.self) {
+      try source.credentials(at: now, until: deadline)
+    }
+    #expect("\(error)".contains("took too long"), "\(error)")
+    // 0.2 s are left for it; a new time limit would be 10 s.
+    #expect(start.duration(to: .now) < .seconds(8))
+  }
+}

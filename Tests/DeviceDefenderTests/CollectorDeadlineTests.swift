@@ -1,0 +1,198 @@
+import CLinux
+import Glibc
+import Platform
+import TestSupport
+import Testing
+
+@testable import DeviceDefender
+
+/// A kernel that takes questions over netlink and answers with what a test has queued, or not at all.
+private final class QueuedKernel {
+  private var ends: [Int32] = []
+  private let datagrams: [[UInt8]]
+
+  init(_ datagrams: [[UInt8]] = []) {
+    self.datagrams = datagrams
+  }
+
+  deinit { for end in ends { close(end) } }
+
+  func open(_ netlinkProtocol: Int32) throws(Errno) -> Int32 {
+    var pair: [Int32] = [0, 0]
+    _ = try retryingOnInterrupt { unsafe socketpair(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0, &pair) }
+    for datagram in datagrams {
+      _ = try retryingOnInterrupt { unsafe send(pair[1], datagram, datagram.count, 0) }
+    }
+    ends.append(pair[1])
+    return pair[0]
+  }
+}
+
+/// Two connected sockets; what the second sends comes from an address that is not the kernel's.
+private func socketsOfImpostor() throws -> (ours: Int32, theirs: Int32) {
+  func bound(_ name: String) throws -> (descriptor: Int32, address: sockaddr_un, size: socklen_t) {
+    let descriptor = try retryingOnInterrupt { socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0) }
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    // An abstract name (unix(7)); read as a sockaddr_nl, its third to sixth bytes are a process's number.
+    let bytes = Array("\0\(name)-\(getpid())".utf8)
+    unsafe withUnsafeMutableBytes(of: &address.sun_path) { path in
+      for (index, byte) in bytes.enumerated() { unsafe path[index] = byte }
+    }
+    let size = socklen_t(MemoryLayout<sa_family_t>.size + bytes.count)
+    _ = try retryingOnInterrupt { unsafe with(&address) { unsafe bind(descriptor, $0, size) } }
+    return (descriptor, address, size)
+  }
+  var ours = try bound("netlink-test-ours")
+  var theirs = try bound("netlink-test-theirs")
+  _ = try retryingOnInterrupt {
+    unsafe with(&theirs.address) { unsafe connect(ours.descriptor, $0, theirs.size) }
+  }
+  _ = try retryingOnInterrupt {
+    unsafe with(&ours.address) { unsafe connect(theirs.descriptor, $0, ours.size) }
+  }
+  return (ours.descriptor, theirs.descriptor)
+}
+
+private func with(_ address: inout sockaddr_un, _ body: (UnsafePointer<sockaddr>) -> Int32) -> Int32 {
+  unsafe withUnsafePointer(to: &address) { pointer in
+    unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { unsafe body($0) }
+  }
+}
+
+struct `The deadline of a snapshot` {
+  private let log = RecordedLog()
+
+  private func command(_ script: String, in directory: TemporaryDirectory) throws -> MetricsCommand {
+    let path = try directory.write("metrics", "#!/bin/sh\n\(script)\n")
+    #expect(unsafe chmod(path, 0o700) == 0)
+    return try MetricsCommand(path: path, environment: Environment(["PATH": "/usr/bin:/bin"]))
+  }
+
+  @Test func `ends a metrics command before its own timeout, and says why`() throws {
+    let directory = try TemporaryDirectory()
+    var collector = Collector(
+      procfs: ProcRoot(), log: log.log(), command: try command("sleep 60", in: directory))
+    let start = BootTime.now
+    let snapshot = collector.snapshot(until: start.advanced(by: .milliseconds(300)))
+    #expect(start.duration(to: .now) < .seconds(8), "its own timeout is 10 s")
+    #expect(snapshot.customMetrics.isEmpty)
+    #expect(log.lines.contains { $0.contains("because the deadline left no more time") }, "\(log.lines)")
+    // All else was read before.
+    #expect(throws: Never.self) { try snapshot.listeningTCPPorts.get() }
+  }
+
+  @Test func `leaves a metrics command its own timeout, and blames that`() throws {
+    let directory = try TemporaryDirectory()
+    let path = try directory.write("metrics", "#!/bin/sh\nsleep 60\n")
+    #expect(unsafe chmod(path, 0o700) == 0)
+    let command = try MetricsCommand(
+      path: path, timeout: .milliseconds(200), environment: Environment(["PATH": "/usr/bin:/bin"]))
+    let found = command.metrics(log: log.log(), until: .now.advanced(by: .seconds(60)), or: nil)
+    #expect(found.isEmpty)
+    #expect(log.lines.count == 1)
+    #expect(log.lines.allSatisfy { $0.contains("it took too long") && !$0.contains("deadline") })
+  }
+
+  @Test func `that has passed starts no metrics command`() throws {
+    let directory = try TemporaryDirectory()
+    let command = try command("touch \(directory.path)/ran", in: directory)
+    let found = command.metrics(log: log.log(), until: .now, or: nil)
+    #expect(found.isEmpty)
+    #expect(log.lines.contains { $0.contains("no time was left before the deadline") })
+    #expect(unsafe access("\(directory.path)/ran", F_OK) != 0)
+  }
+
+  @Test func `ends all waits for a kernel that doesn't answer`() {
+    let kernel = QueuedKernel()
+    let tables = KernelTables(log: log.log()) { number throws(Errno) in try kernel.open(number) }
+    var collector = Collector(procfs: ProcRoot(), kernel: tables, log: log.log())
+    let start = BootTime.now
+    let snapshot = collector.snapshot(until: start.advanced(by: .milliseconds(200)))
+    // One silent answer takes 5 s, and there are four.
+    #expect(start.duration(to: .now) < .seconds(4))
+    #expect(log.lines.count { $0.contains("netlink failed to tell") } == 4, "\(log.lines)")
+    // What is in short files is read all the same.
+    #expect(throws: Never.self) { try snapshot.networkCounters.get() }
+  }
+
+  @Test func `ends a dump whose datagrams never end`() throws {
+    let unfinished = netlinkMessage(20, [1, 2, 3, 4])
+    let kernel = QueuedKernel([unfinished, unfinished])
+    var socket = try NetlinkSocket(NETLINK_ROUTE) { number throws(Errno) in try kernel.open(number) }
+    var buffer: [UInt8] = []
+    var messages = 0
+    let deadline = BootTime.now.advanced(by: .seconds(2))
+    let error = #expect(throws: NetlinkError.self) {
+      _ = try socket.dump((20, []), answer: 20, until: deadline, buffer: &buffer) { _ throws(NetlinkError) in
+        messages += 1
+        _ = SystemTime(shutdown: nil).sleep(until: deadline)
+      }
+    }
+    #expect(error == NetlinkError.failed(Errno.timedOut))
+    #expect(messages == 1)
+  }
+
+  @Test func `comes before an answer that isn't the kernel's`() throws {
+    let (ours, theirs) = try socketsOfImpostor()
+    defer { close(theirs) }
+    let forged = netlinkMessage(20, [1, 2, 3, 4]) + netlinkMessage(3, status(0))
+    _ = try retryingOnInterrupt { unsafe send(theirs, forged, forged.count, 0) }
+    var socket = try NetlinkSocket(NETLINK_ROUTE) { _ throws(Errno) in ours }
+    var buffer: [UInt8] = []
+    var messages = 0
+    #expect(throws: NetlinkError.failed(.timedOut)) {
+      _ = try socket.dump(
+        (20, []), answer: 20, until: .now.advanced(by: .milliseconds(300)), buffer: &buffer
+      ) { _ throws(NetlinkError) in messages += 1 }
+    }
+    #expect(messages == 0)
+  }
+
+  @Test func `lets the next dump wait as long as it may`() throws {
+    let kernel = QueuedKernel()
+    var socket = try NetlinkSocket(NETLINK_ROUTE) { number throws(Errno) in try kernel.open(number) }
+    var buffer: [UInt8] = []
+    for wait in [Duration.milliseconds(50), .milliseconds(400)] {
+      let start = BootTime.now
+      let deadline = start.advanced(by: wait)
+      #expect(throws: NetlinkError.failed(.timedOut)) {
+        _ = try socket.dump((20, []), answer: 20, until: deadline, buffer: &buffer) { _ in }
+      }
+      #expect(start.duration(to: .now) >= wait)
+    }
+  }
+
+  @Test func `ends a file that doesn't`() {
+    var reader = LineReader()
+    reader.deadline = .now.advanced(by: .milliseconds(100))
+    var lines = 0
+    #expect(throws: Errno.timedOut) {
+      try reader.forEachLine(reading: { buffer, start throws(Errno) in
+        buffer[start] = UInt8(ascii: "\n")
+        return 1
+      }) { _, _, _ in lines += 1 }
+    }
+    #expect(lines > 0)
+  }
+
+  @Test func `leaves a long file out of the report, and says so`() throws {
+    let tree = try TemporaryDirectory()
+    let heading = "  sl  local_address rem_address   st tx_queue rx_queue\n"
+    let socket =
+      "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1\n"
+    for name in ["tcp6", "udp", "udp6"] { try tree.write("net/\(name)", heading) }
+    // More than what is read between two looks at the clock.
+    try tree.write("net/tcp", heading + String(repeating: socket, count: 20_000))
+    var collector = Collector(procfs: ProcRoot(tree.path), log: log.log())
+    let snapshot = collector.snapshot(until: .now)
+    let path = "\(ProcRoot(tree.path).resolved.path)/net/tcp"
+    #expect(throws: CollectionError.unreadable(path: path, .timedOut)) {
+      try snapshot.listeningTCPPorts.get()
+    }
+    #expect(throws: Never.self) { try snapshot.listeningUDPPorts.get() }
+    #expect(log.lines.contains { $0.contains("net/tcp: the deadline came before the end of the file") })
+    let whole = collector.snapshot()
+    #expect(try whole.listeningTCPPorts.get().total == 1)
+  }
+}
