@@ -111,6 +111,52 @@ import WireFormats
     }
   }
 
+  @Test func `keeps as many entries as fit into its limit, to the byte`() throws {
+    // 64 ports of five digits each: every entry takes the same number of bytes, and every count of them can be kept.
+    var snapshot = MetricsSnapshot()
+    let ports = (0..<64).map { ListeningPort(interface: "::", port: 10_000 + $0) }
+    snapshot.listeningTCPPorts = .success(Listing(total: 64, sample: ports))
+    func size(_ count: Int?, limit: Int) throws -> (bytes: Int, entries: Int) {
+      var snapshot = snapshot
+      if let count {
+        snapshot.listeningTCPPorts = .success(Listing(total: 64, sample: Array(ports.prefix(count))))
+      }
+      let limits = ReportLimits(maximumListSize: .max, maximumReportBytes: limit)
+      let bytes = Report(id: 1, snapshot: snapshot, baseline: nil, limits: limits)
+        .encoded(as: .json, names: .long)
+      let metrics = try JSONValue(parsing: bytes)["metrics"]
+      return (bytes.count, metrics?["listening_tcp_ports"]?["ports"]?.array?.count ?? -1)
+    }
+    for count in 0...64 {
+      let exact = try size(count, limit: .max).bytes
+      #expect(try size(nil, limit: exact) == (exact, count))
+      // A byte less has room for one entry less; without any there is nothing left to leave out.
+      if count > 0 { #expect(try size(nil, limit: exact - 1).entries == count - 1) }
+    }
+  }
+
+  @Test func `leaves out custom metrics from the last one on when its lists aren't enough`() throws {
+    var empty = snapshot(connections: 0, ports: 0, total: 3)
+    let metrics = try (0..<4).map {
+      CustomMetric(name: try CustomMetricName(validating: "m\($0)"), value: .number(1))
+    }
+    func encoded(_ snapshot: MetricsSnapshot, limit: Int) throws -> [UInt8] {
+      let limits = ReportLimits(maximumListSize: .max, maximumReportBytes: limit)
+      return Report(id: 1, snapshot: snapshot, baseline: nil, limits: limits).encoded(as: .json, names: .long)
+    }
+    var whole = snapshot(connections: 3, ports: 3)
+    whole.customMetrics = metrics
+    // With no room at all, everything is left out that can be.
+    #expect(try encoded(whole, limit: 1) == encoded(empty, limit: .max))
+    for kept in 1...4 {
+      let former = empty
+      empty.customMetrics = Array(metrics.prefix(kept))
+      let exact = try encoded(empty, limit: .max)
+      #expect(try encoded(whole, limit: exact.count) == exact)
+      #expect(try encoded(whole, limit: exact.count - 1) == encoded(former, limit: .max))
+    }
+  }
+
   @Test func `gives each entry the same chance to stay when it is cut`() throws {
     let snapshot = snapshot(connections: 20, ports: 0)
     var kept = [Int](repeating: 0, count: 20)
