@@ -34,6 +34,11 @@ static inline int clinux_open(const char *path, int flags, unsigned int mode) {
   return open(path, flags, mode);
 }
 
+// openat(2) is variadic too.
+static inline int clinux_openat(int directory, const char *path, int flags, unsigned int mode) {
+  return openat(directory, path, flags, mode);
+}
+
 // fcntl(2) is variadic too.
 static inline int clinux_set_nonblocking(int descriptor) {
   int flags = fcntl(descriptor, F_GETFL);

@@ -19,7 +19,11 @@ public struct Errno: Error, Equatable, Sendable, CustomStringConvertible {
   /// Nobody reads the pipe (open(2)).
   package static let noReader = Errno(rawValue: ENXIO)
   package static let noSuchFile = Errno(rawValue: ENOENT)
+  package static let notADirectory = Errno(rawValue: ENOTDIR)
+  package static let notPermitted = Errno(rawValue: EPERM)
+  package static let readOnlyFileSystem = Errno(rawValue: EROFS)
   package static let timedOut = Errno(rawValue: ETIMEDOUT)
+  package static let tooManyLinks = Errno(rawValue: ELOOP)
   package static let wouldBlock = Errno(rawValue: EAGAIN)
 
   /// The system's words for the error, such as `No such file or directory (errno 2)`.

@@ -1,59 +1,106 @@
 import CLinux
 import Glibc
 
-/// Replaces the file at `path` by one of `contents` that only its owner can read, all at once.
+/// A directory in which one process at a time writes: the one that holds its lock (flock(2)).
 ///
-/// Whoever reads the path sees the old file or the new one, after a loss of power as well: the contents are on the disk
-/// before the name is, and the name before this returns (fsync(2), rename(2)).
-///
-/// Processes that replace files of one directory take turns; throws `EAGAIN` where the turn of another takes too long.
-package func replacePrivateFile(_ path: String, with contents: [UInt8]) throws(Errno) {
-  let parent = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-  let directory = FileDescriptor(
-    owning: try retryingOnInterrupt { unsafe clinux_open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0) })
-  try takeTurn(in: directory)
-  let temporary = path + ".new"
-  // What a process that was ended halfway left behind, or somebody's link.
-  if unsafe unlink(temporary) != 0, errno != ENOENT { throw .current }
-  do throws(Errno) {
-    try write(contents, toNew: temporary)
-    if unsafe rename(temporary, path) != 0 { throw .current }
-  } catch {
-    // On a full disk, what could be written of it would take the place of something else.
-    unsafe unlink(temporary)
-    throw error
+/// Everything happens relative to the open directory, so a directory that is moved or replaced under its path never mixes
+/// the files of two processes. The lock ends with its owner, also if that is killed, and leaves no file behind.
+package struct PrivateDirectory: ~Copyable {
+  private let descriptor: FileDescriptor
+
+  /// Opens the directory at `path` and locks it.
+  ///
+  /// Throws `EAGAIN` if somebody else holds the lock for longer than `patience`.
+  package init(_ path: String, patience: Duration = .zero) throws(Errno) {
+    descriptor = try openLocked(path, patience: patience)
   }
-  _ = try retryingOnInterrupt { fsync(directory.rawValue) }
+
+  /// Returns the user that owns the directory, and its permission bits.
+  package borrowing func access() throws(Errno) -> (owner: UInt32, permissions: UInt32) {
+    var status = stat()
+    if unsafe fstat(descriptor.rawValue, &status) != 0 { throw .current }
+    return (status.st_uid, status.st_mode & 0o7777)
+  }
+
+  /// Replaces the file called `name` by one of `contents` that only its owner can read, all at once.
+  ///
+  /// A reader sees the old file or the new one, also after a power failure: the contents are on the disk before the name
+  /// is, and the name is before this returns (fsync(2), rename(2)).
+  package borrowing func replace(_ name: String, with contents: [UInt8]) throws(Errno) {
+    let directory = descriptor.rawValue
+    let temporary = name + ".new"
+    // The rest of a process that was killed halfway, or somebody's link.
+    if unsafe unlinkat(directory, temporary, 0) != 0, errno != ENOENT { throw .current }
+    do throws(Errno) {
+      try write(contents, toNew: temporary)
+      if unsafe renameat(directory, temporary, directory, name) != 0 { throw .current }
+    } catch {
+      // On a full disk, the part that was written would take up space that something else needs.
+      unsafe unlinkat(directory, temporary, 0)
+      throw error
+    }
+    _ = try retryingOnInterrupt { fsync(directory) }
+  }
+
+  private borrowing func write(_ contents: [UInt8], toNew name: String) throws(Errno) {
+    let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
+    let file = FileDescriptor(
+      owning: try retryingOnInterrupt { unsafe clinux_openat(descriptor.rawValue, name, flags, 0o600) })
+    try file.writeAll(contents)
+    _ = try retryingOnInterrupt { fsync(file.rawValue) }
+  }
+
+  /// Returns the contents of the file called `name`; see ``readPrivateFile(_:limit:in:)``.
+  package borrowing func read(_ name: String, limit: Int) throws(Errno) -> [UInt8]? {
+    try readPrivateFile(name, limit: limit, in: descriptor.rawValue)
+  }
+
+  /// Gives the file called `name` another name in this directory.
+  package borrowing func rename(_ name: String, to other: String) throws(Errno) {
+    if unsafe renameat(descriptor.rawValue, name, descriptor.rawValue, other) != 0 { throw .current }
+  }
 }
 
-/// Keeps others who ask from writing in a directory until `directory` is closed (flock(2)); waits three seconds at most.
-///
-/// Without turns, one process takes the half-written file of another for what was left behind.
-private func takeTurn(in directory: borrowing FileDescriptor) throws(Errno) {
-  for _ in 0..<300 {
-    // Where a file system has no locks for directories, nobody waits for anybody.
-    if flock(directory.rawValue, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK { return }
+/// Opens the directory at `path`, locked until it is closed.
+private func openLocked(_ path: String, patience: Duration) throws(Errno) -> FileDescriptor {
+  let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC
+  let directory = FileDescriptor(owning: try retryingOnInterrupt { unsafe clinux_open(path, flags, 0) })
+  let deadline = BootTime.now.advanced(by: patience)
+  while flock(directory.rawValue, LOCK_EX | LOCK_NB) != 0 {
+    let failure = Errno.current
+    if failure == .interrupted { continue }
+    // Some network file systems can't lock a directory; nobody waits for anybody there.
+    guard failure == .wouldBlock else { break }
+    guard BootTime.now < deadline else { throw .wouldBlock }
     _ = poll(nil, 0, 10)
   }
-  throw .wouldBlock
+  return directory
 }
 
-private func write(_ contents: [UInt8], toNew path: String) throws(Errno) {
-  let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
-  let file = FileDescriptor(owning: try retryingOnInterrupt { unsafe clinux_open(path, flags, 0o600) })
-  try file.writeAll(contents)
-  _ = try retryingOnInterrupt { fsync(file.rawValue) }
-}
-
-/// The contents of a file that belongs to this process's user; nil where there is none.
+/// Replaces the file at `path`, as ``PrivateDirectory/replace(_:with:)`` does.
 ///
-/// Throws `EPERM` for somebody else's, `ELOOP` for a link, `EINVAL` for what isn't a regular file, `EFBIG` where it
-/// has more than `limit` bytes.
-package func readPrivateFile(_ path: String, limit: Int) throws(Errno) -> [UInt8]? {
+/// Processes that replace files of one directory take turns: without them, one would take the half-written file of another
+/// for a leftover. Throws `EAGAIN` if somebody else holds the directory for longer than `patience`.
+package func replacePrivateFile(
+  _ path: String, with contents: [UInt8], patience: Duration = .seconds(3)
+) throws(Errno) {
+  let slash = path.lastIndex(of: "/")
+  let parent = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+  let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
+  try PrivateDirectory(parent, patience: patience).replace(name, with: contents)
+}
+
+/// Returns the contents of a file that belongs to this process's user; nil if there is no such file.
+///
+/// A relative `path` starts at `directory` (openat(2)). Throws `EPERM` if the file belongs to another user, `ELOOP` if it
+/// is a symbolic link, `EINVAL` if it isn't a regular file, and `EFBIG` if it has more than `limit` bytes.
+package func readPrivateFile(
+  _ path: String, limit: Int, in directory: Int32 = AT_FDCWD
+) throws(Errno) -> [UInt8]? {
   let descriptor: Int32
   do throws(Errno) {
     let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC
-    descriptor = try retryingOnInterrupt { unsafe clinux_open(path, flags, 0) }
+    descriptor = try retryingOnInterrupt { unsafe clinux_openat(directory, path, flags, 0) }
   } catch {
     if error == .noSuchFile { return nil }
     throw error
@@ -62,7 +109,7 @@ package func readPrivateFile(_ path: String, limit: Int) throws(Errno) -> [UInt8
   var status = stat()
   if unsafe fstat(descriptor, &status) != 0 { throw .current }
   guard status.st_mode & S_IFMT == S_IFREG else { throw .invalidArgument }
-  guard status.st_uid == geteuid() else { throw Errno(rawValue: EPERM) }
+  guard status.st_uid == geteuid() else { throw .notPermitted }
   var contents: [UInt8] = []
   while try file.read(into: &contents, limit: 65_536) > 0 {
     if contents.count > limit { throw .fileTooLarge }

@@ -1,6 +1,7 @@
 import AWSClient
 import DefenderFunction
 import DeviceDefender
+import Glibc
 import Platform
 import TestSupport
 import Testing
@@ -59,6 +60,45 @@ import Testing
     let directory = try TemporaryDirectory()
     let path = "\(directory.path)/\(name)"
     #expect(try configuration(["DEFENDER_STATE_DIRECTORY": path]).stateDirectory == path)
+  }
+
+  @Test(arguments: ["file", "file/state", "link"])
+  func `rejects a state directory that is something else, or below something else`(name: String) throws {
+    let directory = try TemporaryDirectory()
+    try directory.write("file", "")
+    #expect(unsafe symlink("file", "\(directory.path)/link") == 0)
+    let error = try #require(
+      #expect(throws: ConfigurationError.self) {
+        try configuration(["DEFENDER_STATE_DIRECTORY": "\(directory.path)/\(name)"])
+      })
+    #expect(error.mistakes.map(\.variable) == ["DEFENDER_STATE_DIRECTORY"])
+    #expect(error.description.contains("Not a directory"))
+  }
+
+  @Test func `accepts a state directory behind a link, as systemd makes them`() throws {
+    let directory = try TemporaryDirectory()
+    #expect(unsafe symlink(".", "\(directory.path)/link") == 0)
+    let path = "\(directory.path)/link"
+    #expect(try configuration(["DEFENDER_STATE_DIRECTORY": path]).stateDirectory == path)
+  }
+
+  // Rounded down, the shortest ones would be none at all.
+  @Test(arguments: [("0.001", 1), ("0.0011", 2), ("0.0019", 2), ("300", 300_000), ("604800", 604_800_000)])
+  func `rounds a time up to whole milliseconds`(text: String, milliseconds: Int64) throws {
+    let configuration = try configuration([
+      "SAMPLE_INTERVAL_SECONDS": text, "DEFENDER_MINIMUM_INTERVAL_SECONDS": text,
+    ])
+    #expect(configuration.interval == .milliseconds(milliseconds))
+    #expect(configuration.minimumInterval == .milliseconds(milliseconds))
+  }
+
+  @Test(arguments: [("0", 0), ("0.0001", 1), ("0.0011", 2), ("300", 300_000)])
+  func `rounds the time for an answer up to whole milliseconds`(text: String, milliseconds: Int64) throws {
+    let configuration = try configuration([
+      "DEFENDER_TRANSPORT": "mqtt", "DEFENDER_MQTT_ENDPOINT": "mqtt://127.0.0.1:1",
+      "DEFENDER_CONFIRMATION_SECONDS": text,
+    ])
+    #expect(configuration.confirmationTime == .milliseconds(milliseconds))
   }
 
   @Test func `takes AWS_DEFAULT_REGION where AWS_REGION is empty`() throws {

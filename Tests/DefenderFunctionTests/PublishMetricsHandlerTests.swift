@@ -18,6 +18,8 @@ private final class ScriptedPublisher: Publisher, ReportConfirmer {
   /// Why a publish isn't.
   var refusal = PublishError.Cause.exchange(.connectionLost("made up"))
   var timeTaken = Duration.milliseconds(100)
+  /// Called while each report is on its way.
+  var whilePublishing: () -> Void = {}
   private(set) var payloads: [JSONValue] = []
   private(set) var topics: [String] = []
   private(set) var deadlines: [BootTime] = []
@@ -33,6 +35,7 @@ private final class ScriptedPublisher: Publisher, ReportConfirmer {
     topics.append(topic.name)
     deadlines.append(deadline)
     time.advance(by: timeTaken)
+    whilePublishing()
     let isAcknowledged = acknowledgements.isEmpty || acknowledgements.removeFirst()
     guard isAcknowledged else {
       throw PublishError(refusal, topic: topic, endpoint: "http://localhost", attempts: 1)
@@ -43,6 +46,23 @@ private final class ScriptedPublisher: Publisher, ReportConfirmer {
   func confirmation(of reportID: UInt64, until deadline: BootTime) -> ReportConfirmation? {
     confirmations.isEmpty ? nil : confirmations.removeFirst()
   }
+}
+
+extension ScriptedPublisher {
+  /// What each report says of the bytes received; nil in one without a delta.
+  var bytesIn: [Int?] { payloads.map { $0["metrics"]?["network_stats"]?["bytes_in"]?.integer() } }
+}
+
+/// The variables that keep a state in `tree`, of one boot.
+private func variables(ofStateIn tree: TemporaryDirectory) throws -> [String: String] {
+  try tree.write("sys/kernel/random/boot_id", "7d5ff60b-5a4e-4b7e-9d2e-0c7c6f0f3f51\n")
+  return ["DEFENDER_STATE_DIRECTORY": "\(tree.path)/state"]
+}
+
+/// What is saved there; null if nothing is.
+private func savedState(in tree: TemporaryDirectory) -> JSONValue {
+  let bytes = try? readFile("\(tree.path)/state/state.json", limit: 65_536)
+  return bytes.flatMap { try? JSONValue(parsing: $0) } ?? .null
 }
 
 /// A handler over a procfs tree of its own, with everything around it in the test's hands.
@@ -86,6 +106,12 @@ private struct Stage: ~Copyable {
     let response = try handler.handle(Event(Array(event.utf8)), context)
     return try JSONValue(parsing: response.body)
   }
+}
+
+/// Makes one report in a process of its own, which ends then.
+private func reportOnce(_ variables: [String: String], over tree: TemporaryDirectory) throws {
+  var stage = try Stage(variables, over: tree)
+  _ = try stage.invoke(#"{"reports":1}"#)
 }
 
 private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
@@ -247,8 +273,7 @@ private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
     let tree = try TemporaryDirectory()
     try tree.write("sys/kernel/random/boot_id", "7d5ff60b-5a4e-4b7e-9d2e-0c7c6f0f3f51\n")
     let variables = ["DEFENDER_STATE_DIRECTORY": "\(tree.path)/state", "DEFENDER_JITTER": jitter]
-    var first = try Stage(variables, over: tree)
-    _ = try first.invoke(#"{"reports":1}"#)
+    try reportOnce(variables, over: tree)
     var second = try Stage(variables, over: tree)
     second.time.advance(by: .seconds(pause))
     let start = second.time.bootTime
@@ -353,12 +378,11 @@ private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
     let tree = try TemporaryDirectory()
     try tree.write("sys/kernel/random/boot_id", "7d5ff60b-5a4e-4b7e-9d2e-0c7c6f0f3f51\n")
     let variables = ["DEFENDER_STATE_DIRECTORY": "\(tree.path)/state"]
-    var first = try Stage(variables, over: tree)
-    _ = try first.invoke(#"{"reports":1}"#)
+    try reportOnce(variables, over: tree)
     var second = try Stage(variables, over: tree)
     try setBytesIn(1_800, in: tree)
     // The clock was set back while nothing ran.
-    second.time.wallTime = first.time.wallTime.advanced(by: .seconds(-3_600))
+    second.time.wallTime = second.time.wallTime.advanced(by: .seconds(-3_600))
     _ = try second.invoke(#"{"reports":1}"#)
     let report = second.publisher.payloads.first
     #expect(report?["metrics"]?["network_stats"]?["bytes_in"]?.integer(as: Int.self) == 800)
@@ -369,14 +393,121 @@ private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
     let tree = try TemporaryDirectory()
     try tree.write("sys/kernel/random/boot_id", "7d5ff60b-5a4e-4b7e-9d2e-0c7c6f0f3f51\n")
     let variables = ["DEFENDER_STATE_DIRECTORY": "\(tree.path)/state"]
-    var first = try Stage(variables, over: tree)
-    _ = try first.invoke(#"{"reports":1}"#)
+    try reportOnce(variables, over: tree)
     try tree.write("sys/kernel/random/boot_id", "00000000-5a4e-4b7e-9d2e-0c7c6f0f3f51\n")
     var second = try Stage(variables, over: tree)
     _ = try second.invoke(#"{"reports":1}"#)
     let report = second.publisher.payloads.first
     #expect(report?["metrics"]?["network_stats"] == nil)
     #expect(report?["header"]?["report_id"]?.integer(as: Int.self) == 1_700_000_001)
+  }
+
+  @Test func `saves the id of a report before it publishes it, and the baseline after`() throws {
+    let tree = try TemporaryDirectory()
+    let variables = try variables(ofStateIn: tree)
+    var stage = try Stage(variables, over: tree)
+    var saved: [JSONValue] = []
+    stage.publisher.whilePublishing = { saved.append(savedState(in: tree)) }
+    // The second one isn't acknowledged.
+    stage.publisher.acknowledgements = [true, false, true]
+    for bytes in [1_000, 1_200, 1_700] {
+      try setBytesIn(bytes, in: tree)
+      _ = try? stage.invoke(#"{"reports":1}"#)
+    }
+    saved.append(savedState(in: tree))
+    let ids = stage.publisher.payloads.compactMap { $0["header"]?["report_id"]?.integer(as: UInt64.self) }
+    #expect(ids.count == 3)
+    #expect(saved.dropLast().compactMap { $0["last_report_id"]?.integer(as: UInt64.self) } == ids)
+    let baselines = saved.map { $0["interfaces"]?.array?.first?["bytes_in"]?.integer(as: Int.self) }
+    #expect(baselines == [nil, 1_000, 1_000, 1_700])
+  }
+
+  @Test func `gives the id of a report that was cut short to no other one, within the same second`() throws {
+    let tree = try TemporaryDirectory()
+    let variables = try variables(ofStateIn: tree)
+    var ids: [Int] = []
+    for _ in 0..<5 {
+      // The clock of each begins at the same second.
+      var stage = try Stage(variables, over: tree)
+      stage.publisher.timeTaken = .zero
+      var disk: [UInt8] = []
+      stage.publisher.whilePublishing = {
+        disk = (try? readFile("\(tree.path)/state/state.json", limit: 65_536)) ?? []
+      }
+      _ = try stage.invoke(#"{"reports":1}"#)
+      ids += stage.publisher.payloads.compactMap { $0["header"]?["report_id"]?.integer(as: Int.self) }
+      _ = consume stage
+      // As if it had been killed then: what was saved later never was.
+      try tree.write("state/state.json", disk)
+    }
+    #expect(ids == Array(1_700_000_000...1_700_000_004))
+  }
+
+  @Test func `goes on with the clock's ids and its own baseline where no state can be saved`() throws {
+    let tree = try TemporaryDirectory()
+    let variables = try variables(ofStateIn: tree)
+    try tree.write("state/state.json.new/x", "")
+    var stage = try Stage(variables, over: tree)
+    for bytes in [1_000, 1_200, 1_700] {
+      try setBytesIn(bytes, in: tree)
+      _ = try stage.invoke(#"{"reports":1}"#)
+      stage.time.advance(by: .seconds(100))
+    }
+    let ids = stage.publisher.payloads.compactMap { $0["header"]?["report_id"]?.integer(as: Int.self) }
+    #expect(ids == [1_700_000_000, 1_700_000_100, 1_700_000_200])
+    #expect(stage.publisher.bytesIn == [nil, 200, 500])
+    #expect(stage.lines.text.components(of: "[ERROR]") == 1)
+  }
+
+  @Test func `saves its first baseline when it takes it, so that restarts lose nothing`() throws {
+    let tree = try TemporaryDirectory()
+    let variables = try variables(ofStateIn: tree)
+    // Each ends before its first report is due, an interval after its start.
+    for bytes in [1_000, 2_000, 3_000, 4_000] {
+      var stage = try Stage(variables, over: tree, beginsWithBaseline: true)
+      try setBytesIn(bytes, in: tree)
+      #expect(throws: InvocationFailure.self) { try stage.invoke("{}", seconds: 0) }
+      #expect(stage.publisher.payloads.isEmpty)
+    }
+    try setBytesIn(5_000, in: tree)
+    var stage = try Stage(variables, over: tree, beginsWithBaseline: true)
+    try setBytesIn(5_000, in: tree)
+    _ = try stage.invoke(#"{"reports":1}"#)
+    #expect(stage.publisher.bytesIn == [4_000])
+  }
+
+  @Test func `works without the state that another process holds, and continues from it when that ends`()
+    throws
+  {
+    let tree = try TemporaryDirectory()
+    let variables = try variables(ofStateIn: tree)
+    var first = try Stage(variables, over: tree)
+    first.time.advance(by: .seconds(1_000))
+    _ = try first.invoke(#"{"reports":1}"#)
+    var second = try Stage(variables, over: tree)
+    _ = try second.invoke(#"{"reports":1}"#)
+    #expect(second.lines.text.components(of: "is in use by another process") == 1)
+    #expect(savedState(in: tree)["last_report_id"]?.integer(as: Int.self) == 1_700_001_000)
+    _ = consume first
+    try setBytesIn(1_300, in: tree)
+    _ = try second.invoke(#"{"reports":1}"#)
+    let ids = second.publisher.payloads.compactMap { $0["header"]?["report_id"]?.integer(as: Int.self) }
+    #expect(ids == [1_700_000_000, 1_700_001_001])
+    // Counted from its own report.
+    #expect(second.publisher.bytesIn == [nil, 300])
+  }
+
+  // Reports are due at 0, 300, 600 and 900 s; 0.5 s are kept free for the answer.
+  @Test(arguments: [(900.4, 0.1, 3), (901.4, 0.1, 3), (901.6, 0.1, 4), (904, 5, 3), (905.6, 5, 4)])
+  func `begins no report without room for it before the deadline`(
+    deadline: Double, timeTaken: Double, reports: Int
+  ) throws {
+    var stage = try Stage(["DEFENDER_JITTER": "0"])
+    stage.publisher.timeTaken = .milliseconds(Int64(timeTaken * 1_000))
+    let context = try Context(
+      requestID: "id", deadline: stage.time.wallTime.advanced(by: .milliseconds(Int64(deadline * 1_000))))
+    _ = try stage.handler.handle(Event([]), context)
+    #expect(stage.publisher.payloads.count == reports)
   }
 
   @Test func `adds the custom metrics that are asked for`() throws {

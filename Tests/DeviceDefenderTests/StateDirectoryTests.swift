@@ -17,7 +17,7 @@ import Testing
       InterfaceCounters(name: "a\"\u{1}é", index: nil, traffic: Traffic()),
     ])
     baseline.processorTimes = ProcessorTimes(columns: [1, 2, 3, 4, 5, 6, 7, 8, 9, .max])
-    return SavedState(lastReportID: .max, baseline: baseline)
+    return SavedState(lastReportID: 1_800_000_000, baseline: baseline)
   }
 
   /// A state whose baseline doesn't know all interfaces.
@@ -27,9 +27,16 @@ import Testing
     return state
   }
 
+  private let now = WallTime(secondsSinceEpoch: 1_800_000_100)
+
   private func open(_ path: String, _ log: RecordedLog, origin: CounterOrigin? = nil) throws -> StateDirectory
   {
     try StateDirectory(path: path, origin: origin ?? self.origin, log: log.log())
+  }
+
+  /// What the state directory at `path` holds.
+  private func load(_ path: String, _ log: RecordedLog, origin: CounterOrigin? = nil) throws -> SavedState {
+    try open(path, log, origin: origin).load(at: now)
   }
 
   private func files(_ path: String) -> [String] {
@@ -55,7 +62,7 @@ import Testing
     let log = RecordedLog()
     try open(directory.path + "/new", log).save(SavedState(lastReportID: 3))
     try open(directory.path + "/new", log).save(state)
-    let loaded = try open(directory.path + "/new", log).load()
+    let loaded = try load(directory.path + "/new", log)
     #expect(loaded.lastReportID == state.lastReportID)
     // An empty baseline and none are the same.
     #expect(loaded.baseline ?? Baseline() == state.baseline ?? Baseline())
@@ -71,7 +78,7 @@ import Testing
   @Test func `starts from nothing where there is nothing`() throws {
     let directory = try TemporaryDirectory()
     let log = RecordedLog()
-    #expect(try open(directory.path, log).load() == SavedState())
+    #expect(try load(directory.path, log) == SavedState())
     #expect(log.lines == [])
   }
 
@@ -87,7 +94,7 @@ import Testing
     let directory = try TemporaryDirectory()
     let log = RecordedLog()
     try open(directory.path, log).save(Self.state)
-    #expect(try open(directory.path, log, origin: other).load() == SavedState(lastReportID: .max))
+    #expect(try load(directory.path, log, origin: other) == SavedState(lastReportID: 1_800_000_000))
     #expect(log.lines.count == 1)
   }
 
@@ -104,16 +111,15 @@ import Testing
     let directory = try TemporaryDirectory()
     try directory.write("state.json", text)
     let log = RecordedLog()
-    let state = try open(directory.path, log)
-    #expect(state.load() == SavedState())
+    #expect(try load(directory.path, log) == SavedState())
     #expect(log.lines.count == 1)
     #expect(log.lines.first?.contains("WARN") == true)
     let left = files(directory.path)
     #expect(left.count == 1)
     #expect(left.first?.hasSuffix(".unusable") == true)
     #expect(try readFile("\(directory.path)/\(left.first ?? "")", limit: 8 << 20) == Array(text.utf8))
-    try state.save(Self.state)
-    #expect(state.load() == Self.state)
+    try open(directory.path, log).save(Self.state)
+    #expect(try load(directory.path, log) == Self.state)
   }
 
   @Test func `follows no link and reads no pipe`() throws {
@@ -121,12 +127,13 @@ import Testing
     let target = try directory.write("elsewhere", Self.state.encoded(origin))
     #expect(unsafe symlink(target, "\(directory.path)/state.json") == 0)
     let log = RecordedLog()
-    let state = try open(directory.path, log)
-    #expect(state.load() == SavedState())
+    #expect(try load(directory.path, log) == SavedState())
     #expect(unsafe mkfifo("\(directory.path)/state.json", 0o600) == 0)
-    #expect(state.load() == SavedState())
+    #expect(try load(directory.path, log) == SavedState())
     #expect(log.lines.count == 2)
-    try state.save(SavedState())
+    #expect(log.lines.first?.contains("it is a symbolic link") == true)
+    #expect(log.lines.last?.contains("it isn't a regular file") == true)
+    try open(directory.path, log).save(SavedState())
     #expect(try readFile(target, limit: 1 << 20) == Self.state.encoded(origin))
   }
 
@@ -144,23 +151,77 @@ import Testing
 
   @Test(arguments: ["/no/such/parent/state", "/proc/self/status"])
   func `says when the directory can't be had`(path: String) {
-    #expect(throws: Errno.self) { try open(path, RecordedLog()) }
+    #expect(throws: Errno.self) { _ = try open(path, RecordedLog()) }
   }
 
   @Test func `leaves the old file where the new one can't be written`() throws {
     let directory = try TemporaryDirectory()
-    let state = try open(directory.path, RecordedLog())
-    try state.save(Self.state)
+    try open(directory.path, RecordedLog()).save(Self.state)
     // A directory in the way of the temporary file.
     try directory.write("state.json.new/x", "")
-    #expect(throws: Errno.self) { try state.save(SavedState()) }
-    #expect(state.load() == Self.state)
+    #expect(throws: Errno.self) { try open(directory.path, RecordedLog()).save(SavedState()) }
+    #expect(try load(directory.path, RecordedLog()) == Self.state)
   }
 
   @Test func `knows this machine's boot and namespace`() throws {
     let origin = try CounterOrigin.current(ProcRoot())
     #expect(origin.bootID.utf8.count == 36)
     #expect(try CounterOrigin.current(ProcRoot()) == origin)
+  }
+
+  // Ten years are 315,576,000 s. A clock before 2026 counts as 2026 (1,767,225,600).
+  @Test(
+    arguments: [
+      (1_800_000_100, 1_800_000_100 + 315_576_000, true), (1_800_000_100, 1_800_000_100 + 315_576_001, false),
+      (1_800_000_100, .max, false), (1_800_000_100, .max - 1, false), (1_800_000_100, 1 << 63, false),
+      (1_800_000_100, 1_800_000_100_000, false), (0, 1_767_225_600 + 315_576_000, true),
+      (0, 1_767_225_600 + 315_576_001, false), (-5, 1_800_000_000, true),
+    ] as [(Int64, UInt64, Bool)])
+  func `rejects a last id further ahead of the clock than ten years, and sets the file aside`(
+    now: Int64, id: UInt64, isAccepted: Bool
+  ) throws {
+    let directory = try TemporaryDirectory()
+    let log = RecordedLog()
+    try open(directory.path, log).save(SavedState(lastReportID: id, baseline: Self.state.baseline))
+    let loaded = try open(directory.path, log).load(at: WallTime(secondsSinceEpoch: now))
+    #expect(loaded.lastReportID == (isAccepted ? id : 0))
+    #expect((loaded.baseline == nil) == !isAccepted)
+    #expect(files(directory.path) == [isAccepted ? "state.json" : "state.json.\(now).unusable"])
+    #expect(log.lines.count == (isAccepted ? 0 : 1))
+    #expect(isAccepted || log.lines.first?.contains("[WARN]") == true)
+    #expect(isAccepted || log.lines.first?.contains("last_report_id is \(id)") == true)
+  }
+
+  @Test(
+    arguments: [
+      (1_000, 0o700, 1_000, nil), (1_000, 0o755, 1_000, nil), (0, 0o755, 1_000, nil),
+      (1_000, 0o770, 1_000, "mode 770"), (1_000, 0o720, 1_000, "mode 720"), (1_000, 0o702, 1_000, "mode 702"),
+      (1_000, 0o1777, 1_000, "mode 1777"), (0, 0o775, 1_000, "mode 775"),
+      (1_000, 0o700, 0, "belongs to user 1000"), (1_001, 0o700, 1_000, "belongs to user 1001"),
+    ] as [(UInt32, UInt32, UInt32, String?)])
+  func `knows who else can change a state`(owner: UInt32, permissions: UInt32, user: UInt32, words: String?) {
+    let risk = StateDirectory.risk(owner: owner, permissions: permissions, user: user)
+    #expect((risk == nil) == (words == nil), "\(risk ?? "")")
+    #expect(words.map { risk?.contains($0) == true } ?? true, "\(risk ?? "")")
+  }
+
+  @Test(arguments: [(0o770, 1), (0o707, 1), (0o755, 0)] as [(UInt32, Int)])
+  func `warns of a directory that others can write to`(permissions: UInt32, warnings: Int) throws {
+    let directory = try TemporaryDirectory()
+    #expect(unsafe chmod(directory.path, permissions) == 0)
+    let log = RecordedLog()
+    _ = try open(directory.path, log)
+    #expect(log.lines.count == warnings)
+    #expect(log.lines.allSatisfy { $0.contains("[WARN]") && $0.contains("Set its mode to 700") })
+  }
+
+  @Test func `is held by one at a time`() throws {
+    let directory = try TemporaryDirectory()
+    let first = try open(directory.path, RecordedLog())
+    #expect(throws: Errno(rawValue: EAGAIN)) { _ = try open(directory.path, RecordedLog()) }
+    try first.save(Self.state)
+    _ = consume first
+    #expect(try load(directory.path, RecordedLog()) == Self.state)
   }
 }
 
@@ -173,5 +234,18 @@ import Testing
     var sequence = ReportSequence(last: last)
     #expect(sequence.next(at: WallTime(secondsSinceEpoch: now)) == next)
     #expect(sequence.last == next)
+  }
+
+  @Test func `gets nowhere near the bound in 10,000 restarts within one second`() throws {
+    let now = WallTime(secondsSinceEpoch: 1_800_000_000)
+    let origin = CounterOrigin(bootID: "b", networkNamespace: 1, procfs: "/proc")
+    var saved = SavedState()
+    for _ in 0..<10_000 {
+      var sequence = ReportSequence(last: saved.lastReportID)
+      saved.lastReportID = sequence.next(at: now)
+      (saved, _) = try SavedState.decode(saved.encoded(origin))
+    }
+    #expect(saved.lastReportID == 1_800_009_999)
+    #expect(ReportSequence.maximumLead > 100 * 10_000)
   }
 }

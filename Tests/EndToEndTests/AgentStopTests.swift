@@ -28,47 +28,6 @@ private final class FailingNetwork: Sendable {
   var hasFailed: Bool { state.withLock { $0.hasFailed } }
 }
 
-/// `defender agent` in a process of its own, which a test asks to end.
-///
-/// Without a task in between: on a busy machine one may run seconds later.
-private final class RunningAgent {
-  private let directory: TemporaryDirectory
-  private let program: ServerProgram
-
-  init(_ arguments: [String], _ environment: [String: String]) throws {
-    directory = try TemporaryDirectory()
-    let own = [
-      "DEFENDER_MINIMUM_INTERVAL_SECONDS": "0.01", "DEFENDER_JITTER": "0",
-      "AWS_EC2_METADATA_DISABLED": "true",
-    ]
-    program = try ServerProgram(
-      try BuiltProgram("defender").path, ["agent", "-t", "pump-7", "-i", "0.1"] + arguments,
-      environment: own.merging(environment) { $1 }, log: "\(directory.path)/log")
-  }
-
-  var log: String { String(decoding: (try? fileContents("\(directory.path)/log")) ?? [], as: UTF8.self) }
-
-  /// Waits for `condition`; an issue where it doesn't come in a minute, or the agent ends.
-  func wait(for condition: () -> Bool) {
-    let end = BootTime.now.advanced(by: .seconds(60))
-    while !condition() {
-      guard BootTime.now < end, program.isRunning else {
-        Issue.record("it never came to that: \(log)")
-        return
-      }
-      poll(nil, 0, 5)
-    }
-  }
-
-  /// Asks it to end; an issue where that takes a minute, or comes to a bad end.
-  func stop() {
-    program.terminate()
-    let end = BootTime.now.advanced(by: .seconds(60))
-    while program.isRunning, BootTime.now < end { poll(nil, 0, 5) }
-    #expect(program.waitStatus == 0, "\(log)")
-  }
-}
-
 @Suite(.ownThreads) struct `An agent that is asked to stop` {
   /// What it waits for, and would wait for ten seconds or more.
   enum Moment: CaseIterable {
@@ -145,30 +104,5 @@ private final class RunningAgent {
     #expect(told.count == responder.reports.count && told.reduce(0, +) == 5_000, "\(again.log)")
     let ids = responder.reports.compactMap(\.id)
     #expect(ids == ids.sorted() && Set(ids).count == ids.count)
-  }
-}
-
-/// A procfs whose network counters a test sets.
-private final class Machine: Sendable {
-  private let directory: TemporaryDirectory
-
-  init() throws {
-    directory = try TemporaryDirectory()
-    for name in ["tcp", "tcp6", "udp", "udp6"] {
-      try directory.write("net/\(name)", "  sl  local_address rem_address   st tx_queue rx_queue\n")
-    }
-    // The state is of one start of the system.
-    try directory.write("sys/kernel/random/boot_id", "c0ffee00-0000-4000-8000-000000000000\n")
-  }
-
-  var path: String { directory.path }
-
-  /// Sets the counter, of four digits: the agent reads meanwhile, and takes another file for another network.
-  func setBytesIn(_ bytes: Int) throws {
-    let zeros = Array(repeating: "0", count: 14).joined(separator: " ")
-    let text = "Inter-|   Receive  |  Transmit\n face |bytes    packets|bytes\n  eth0: \(bytes) 1 \(zeros)\n"
-    let descriptor = unsafe open("\(path)/net/dev", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw Errno.current }
-    try FileDescriptor(owning: descriptor).writeAll(Array(text.utf8))
   }
 }

@@ -45,7 +45,7 @@ class Reports:
     def __init__(self, name, book, scale=1):
         self.name, self.book, self.scale = name, book, scale
         self.bases, self.last_id, self.seen, self.published = [None], 0, {}, 0
-        self.earlier, self.acknowledged, self.may_lack = 0, {None}, False
+        self.earlier, self.acknowledged, self.may_lack, self.has_saved = 0, {None}, False, False
 
     def take(self, body, span):
         """Checks a report that was made of a snapshot when the counter was within `span`; returns what to call when it
@@ -117,8 +117,10 @@ class Reports:
         """`state` is what the program that was ended had saved; it is what the next one goes on from."""
         interfaces = (state or {}).get("interfaces")
         saved = sum(each["bytes_in"] for each in interfaces) if interfaces else None
-        if saved is None and len(self.acknowledged) > 1 and state is not None:
+        # The id of the first report is saved before there is a baseline.
+        if saved is None and self.has_saved and state is not None:
             self.breach(f"the saved baseline has gone: {state}")
+        self.has_saved |= saved is not None
         if saved is not None and self.scale > 1 and not any(
                 each and each[0] <= saved <= each[1] for each in self.acknowledged):
             self.breach(f"the saved baseline {saved} was never acknowledged")

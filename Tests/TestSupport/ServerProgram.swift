@@ -56,15 +56,26 @@ package final class ServerProgram {
 
   /// Asks it to end.
   package func terminate() {
-    if processID > 0 { kill(processID, SIGTERM) }
+    if processID > 0 { Glibc.kill(processID, SIGTERM) }
+  }
+
+  /// Kills the program and waits until it is gone.
+  package func kill() {
+    guard processID > 0 else { return }
+    Glibc.kill(processID, SIGKILL)
+    var status: Int32 = 0
+    if (try? retryingOnInterrupt { unsafe waitpid(processID, &status, 0) }) == processID {
+      waitStatus = status
+    }
+    processID = 0
   }
 
   /// Ends the program and waits until it is gone.
   package func stop() {
     guard processID > 0 else { return }
-    kill(processID, SIGTERM)
+    Glibc.kill(processID, SIGTERM)
     for attempt in 0..<1_000 where isRunning {
-      if attempt == 500 { kill(processID, SIGKILL) }
+      if attempt == 500 { Glibc.kill(processID, SIGKILL) }
       poll(nil, 0, 10)
     }
     processID = 0

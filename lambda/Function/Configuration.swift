@@ -96,4 +96,9 @@ package struct Configuration: Sendable {
     collector.shutdownSignal = shutdown
     return collector
   }
+
+  /// A keeper of the state that this configuration asks for; not opened yet.
+  package func stateKeeper(log: Log) -> StateKeeper {
+    StateKeeper(path: stateDirectory, procfs: ProcRoot(procfsPath), log: log)
+  }
 }

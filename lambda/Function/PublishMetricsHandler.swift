@@ -24,8 +24,8 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
   private var sequence = ReportSequence()
   /// Where in the interval a thing goes whose report was throttled.
   private var random: any RandomNumberGenerator
-  /// Where baseline and report id outlive the process; nil where nobody asked for that.
-  private var state: StateDirectory?
+  /// Keeps the baseline and the last report id across restarts.
+  private var state: StateKeeper
   private var hasPublished = false
   /// When the last report was due.
   private var lastDue: BootTime?
@@ -46,6 +46,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     self.time = time
     self.log = log
     collector = configuration.collector(log: log, or: time.shutdownSignal)
+    state = configuration.stateKeeper(log: log)
     openState()
   }
 
@@ -60,36 +61,23 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     self.publisher = publisher
     self.time = time
     collector = configuration.collector(log: log, or: time.shutdownSignal)
-    if isOtherState { openState() }
+    if isOtherState {
+      state = configuration.stateKeeper(log: log)
+      openState()
+    }
     isResumed = true
   }
 
-  /// Goes on where the last process ended, if there is a state to go on from.
+  /// Continues from the saved state once it can be opened; this process's own ids and baseline have precedence.
   private mutating func openState() {
-    state = nil
-    guard let path = configuration.stateDirectory else { return }
-    do {
-      let origin = try CounterOrigin.current(ProcRoot(configuration.procfsPath))
-      let directory = try StateDirectory(path: path, origin: origin, log: log)
-      let saved = directory.load()
-      state = directory
-      sequence = ReportSequence(last: max(sequence.last, saved.lastReportID))
-      baseline = baseline ?? saved.baseline
-    } catch {
-      // Reports are worth more than what they are remembered by.
-      log.error(
-        "DEFENDER_STATE_DIRECTORY is '\(path)', which can't be used: \(error). Reports go on without it.")
-    }
+    guard let saved = state.open(at: time) else { return }
+    sequence = ReportSequence(last: max(sequence.last, saved.lastReportID))
+    baseline = baseline ?? saved.baseline
   }
 
-  /// Keeps what the next process goes on from.
-  private func saveState() {
-    guard let state else { return }
-    do throws(Errno) {
-      try state.save(SavedState(lastReportID: sequence.last, baseline: baseline))
-    } catch {
-      log.error("The state in DEFENDER_STATE_DIRECTORY can't be saved: \(error).")
-    }
+  /// Saves what the next process continues from.
+  private mutating func saveState() {
+    state.save(SavedState(lastReportID: sequence.last, baseline: baseline), at: time)
   }
 
   package mutating func handle(_ event: Event, _ context: Context) throws -> Response {
@@ -123,7 +111,11 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     warn(about: work)
     let isFirstSampleKept = configuration.beginsWithBaseline && baseline == nil && !work.isDryRun
     let end = deadline.advanced(by: .zero - Self.answerMargin)
-    if isFirstSampleKept { baseline = Baseline(sample(before: end)) }
+    if isFirstSampleKept {
+      baseline = Baseline(sample(before: end))
+      // Restarts within the first interval would each lose what was counted before them.
+      saveState()
+    }
     var summary = InvocationSummary(topic: work.topic.name, transport: configuration.transport.name)
     let first = firstReport(of: work, before: end, afterInterval: isFirstSampleKept)
     var schedule = ReportSchedule(interval: work.interval, first: first)
@@ -209,6 +201,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
   private mutating func publish(
     _ work: Work, before end: BootTime, into summary: inout InvocationSummary
   ) -> Bool {
+    openState()
     let snapshot = sample(before: end)
     let id = sequence.next(at: time.wallTime)
     let report = Report(id: id, snapshot: snapshot, baseline: baseline, limits: configuration.limits)
@@ -220,6 +213,8 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
       return false
     }
     let payload = report.encoded(as: work.format, names: work.names)
+    // Reserves the id: however this process ends, the next one gives it to no other report.
+    saveState()
     let limit = min(end, time.bootTime.advanced(by: configuration.publishTimeout))
     let confirmer = publisher as? any ReportConfirmer
     confirmer?.announce(reportID: id)

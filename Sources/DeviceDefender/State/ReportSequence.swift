@@ -1,21 +1,35 @@
 package import Platform
 
-/// Numbers of reports: the second of the epoch, or one more than the last number where that isn't past.
+/// The ids of reports: the second of the epoch, or one more than the last id if that second isn't later.
 ///
-/// They have to increase, and no two reports of a thing may have the same; the service takes the second for the first.
+/// The ids of a thing have to increase, and no two reports may share one; AWS takes the second for the id of the first.
 package struct ReportSequence: Equatable, Sendable {
-  /// The number of the last report; 0 where there was none.
+  /// How far a saved id may be ahead of the clock, in seconds: ten years.
+  ///
+  /// Wide, because the clock may be the one that is wrong: a device without a battery starts where its image left off. Ids
+  /// get there neither by restarts, which are one id each at most, nor by a clock that is wrong by hours; a damaged
+  /// file, and ids in milliseconds, are far beyond it.
+  package static let maximumLead: UInt64 = 315_576_000
+  /// The beginning of 2026, in seconds since the epoch: an earlier clock hasn't been set yet.
+  private static let earliestSecond: Int64 = 1_767_225_600
+
+  /// The id of the last report; 0 if there was none.
   package private(set) var last: UInt64
 
   package init(last: UInt64 = 0) {
     self.last = last
   }
 
-  /// The number of the next report, made at `now`.
+  /// Returns the id of the next report, made at `now`.
   package mutating func next(at now: WallTime) -> UInt64 {
     let second = UInt64(max(1, now.secondsSinceEpoch))
-    // At the largest number there is no further one.
+    // After the largest number there is no other one.
     last = max(second, last == .max ? last : last + 1)
     return last
+  }
+
+  /// Returns the largest id that a state may have at `now`.
+  package static func largestPlausibleID(at now: WallTime) -> UInt64 {
+    UInt64(max(earliestSecond, now.secondsSinceEpoch)) + maximumLead
   }
 }

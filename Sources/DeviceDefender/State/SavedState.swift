@@ -1,8 +1,9 @@
 import Platform
 package import WireFormats
 
-/// What outlives a restart: the number of the last report, and the baseline.
+/// What outlives a restart: the id of the last report, and the baseline.
 package struct SavedState: Equatable, Sendable {
+  /// Saved before a report with this id is published, so that no later process can use it again.
   package var lastReportID: UInt64
   package var baseline: Baseline?
 
@@ -31,12 +32,16 @@ package enum SavedStateError: Error, Equatable, Sendable, CustomStringConvertibl
   case notJSON(JSONError)
   case member(String)
   case version(String)
+  /// The last report id is beyond `largest`, the largest one that is plausible now.
+  case reportID(UInt64, largest: UInt64)
 
   package var description: String {
     switch self {
     case .notJSON(let error): "\(error)"
     case .member(let name): "the member '\(name)' is missing or odd"
     case .version(let text): "it is of version \(text), and this program knows version \(SavedState.version)"
+    case .reportID(let id, let largest):
+      "its last_report_id is \(id), more than ten years ahead of the clock; allowed now is up to \(largest)"
     }
   }
 }

@@ -2,72 +2,101 @@ import CLinux
 import Glibc
 package import Platform
 
-/// The directory in which baseline and report number outlive a restart (`DEFENDER_STATE_DIRECTORY`).
+/// The directory in which the baseline and the last report id outlive a restart (`DEFENDER_STATE_DIRECTORY`).
 ///
-/// One file, `state.json`, private to its owner. A file that is damaged, of another version or somebody else's is moved
-/// aside, not overwritten: whoever has to find out what happened still has it.
-package struct StateDirectory {
-  /// More interfaces than fit in this have no state.
+/// One file, `state.json`, private to its owner. One process at a time holds the directory. A file that is damaged, of
+/// another version or of another user is moved aside, not overwritten, so that the cause can be examined.
+package struct StateDirectory: ~Copyable {
+  /// A state beyond this size isn't read; interfaces by the ten thousand fit in it.
   private static let maximumSize = 4 << 20
+  private static let fileName = "state.json"
 
+  private let directory: PrivateDirectory
   private let path: String
   private let origin: CounterOrigin
   private let log: Log
 
-  /// The directory at `path`, which is made where it is missing; its parent has to be there.
+  /// Opens the directory at `path`, and creates it if it is missing; its parent has to exist.
+  ///
+  /// Throws `EAGAIN` if another process holds it.
   package init(path: String, origin: CounterOrigin, log: Log) throws(Errno) {
     if unsafe mkdir(path, 0o700) != 0, errno != EEXIST { throw .current }
-    var status = stat()
-    if unsafe stat(path, &status) != 0 { throw .current }
-    guard status.st_mode & S_IFMT == S_IFDIR else { throw Errno(rawValue: ENOTDIR) }
+    let opened = try PrivateDirectory(path)
+    let (owner, permissions) = try opened.access()
+    directory = opened
     self.path = path
     self.origin = origin
     self.log = log
-    if status.st_mode & 0o022 != 0 {
-      log.warn("\(path): others than the owner can write here, and with that change what is reported")
+    if let risk = Self.risk(owner: owner, permissions: permissions, user: geteuid()) {
+      log.warn("The state directory \(path) \(risk)")
     }
   }
 
-  private var file: String { "\(path)/state.json" }
-
-  /// What was saved last; an empty state where nothing was, or where it can't be used.
+  /// Returns why somebody else can change the state in a directory, and how to prevent that; nil if nobody can.
   ///
-  /// The baseline counts only on the machine as it was: same boot, same network namespace, same procfs. The number of
-  /// the last report counts in any case.
-  package func load() -> SavedState {
+  /// `owner` and `permissions` are the directory's, `user` is who runs this process. Root can change everything anyway.
+  static func risk(owner: UInt32, permissions: UInt32, user: UInt32) -> String? {
+    if owner != user, owner != 0 {
+      return "belongs to user \(owner), who can change what is reported. Make user \(user) its owner."
+    }
+    guard permissions & 0o022 != 0 else { return nil }
+    return
+      "is writable by others than its owner (mode \(String(permissions, radix: 8))), who can change what is "
+      + "reported. Set its mode to 700."
+  }
+
+  /// Returns the state that was saved last; an empty one if there is none, or none that can be used.
+  ///
+  /// The baseline counts only on the machine as it was: same boot, same network namespace, same procfs. The id of the
+  /// last report counts in any case, unless it is implausibly far ahead of the clock.
+  package borrowing func load(at now: WallTime) -> SavedState {
     let bytes: [UInt8]?
     do throws(Errno) {
-      bytes = try readPrivateFile(file, limit: Self.maximumSize)
+      bytes = try directory.read(Self.fileName, limit: Self.maximumSize)
     } catch {
-      setAside("\(error)")
+      setAside(Self.reason(error), at: now)
       return SavedState()
     }
     guard let bytes else { return SavedState() }
     do throws(SavedStateError) {
       var (state, origin) = try SavedState.decode(bytes)
+      let largest = ReportSequence.largestPlausibleID(at: now)
+      guard state.lastReportID <= largest else { throw .reportID(state.lastReportID, largest: largest) }
       if origin != self.origin {
         state.baseline = nil
-        log.info("\(file): of another boot, network namespace or procfs; deltas begin anew")
+        log.info("\(path)/\(Self.fileName): of another boot, network namespace or procfs; deltas begin anew")
       }
       return state
     } catch {
-      setAside("\(error)")
+      setAside("\(error)", at: now)
       return SavedState()
     }
   }
 
   /// Saves the state in place of the last one.
-  package func save(_ state: SavedState) throws(Errno) {
-    try replacePrivateFile(file, with: state.encoded(origin))
+  package borrowing func save(_ state: SavedState) throws(Errno) {
+    try directory.replace(Self.fileName, with: state.encoded(origin))
   }
 
-  private func setAside(_ reason: String) {
-    let place = "\(file).\(WallTime.now.secondsSinceEpoch).unusable"
+  /// Returns why a file can't be read, in words.
+  private static func reason(_ error: Errno) -> String {
+    switch error {
+    case .notPermitted: "it belongs to another user"
+    case .tooManyLinks: "it is a symbolic link"
+    case .invalidArgument: "it isn't a regular file"
+    default: "\(error)"
+    }
+  }
+
+  private borrowing func setAside(_ reason: String, at now: WallTime) {
+    let file = "\(path)/\(Self.fileName)"
+    let place = "\(Self.fileName).\(now.secondsSinceEpoch).unusable"
+    let consequence = "Deltas begin anew, and report ids follow the clock."
     do throws(Errno) {
-      _ = try retryingOnInterrupt { unsafe rename(file, place) }
-      log.warn("\(file): \(reason); moved to \(place), and deltas begin anew")
+      try directory.rename(Self.fileName, to: place)
+      log.warn("\(file) can't be used: \(reason). It was moved to \(path)/\(place). \(consequence)")
     } catch {
-      log.warn("\(file): \(reason); and it can't be moved aside: \(error). Deltas begin anew")
+      log.warn("\(file) can't be used: \(reason). It can't be moved aside: \(error). \(consequence)")
     }
   }
 }

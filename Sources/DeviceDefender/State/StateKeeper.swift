@@ -1,0 +1,79 @@
+package import Platform
+
+/// Keeps the state on disk while that works, and lets reports go on while it doesn't.
+///
+/// A directory that can't be opened, or that another process holds, is tried again with each report; so a second
+/// process takes over when the first ends, and a disk that was full or read-only is used as soon as it isn't any more.
+package struct StateKeeper: ~Copyable {
+  /// The same failure is logged once in this time.
+  private static let repeatInterval = Duration.seconds(3_600)
+
+  /// Nil if there is no state to keep.
+  private let path: String?
+  private let procfs: ProcRoot
+  private let log: Log
+  private var directory: StateDirectory?
+  /// What is on disk; nil if that isn't known.
+  private var saved: SavedState?
+  private var failures = RepeatFilter(interval: Self.repeatInterval)
+  private var isFailing = false
+
+  /// A keeper for the directory at `path`, of what `procfs` counts; nil keeps nothing.
+  package init(path: String?, procfs: ProcRoot, log: Log) {
+    self.path = path
+    self.procfs = procfs
+    self.log = log
+    directory = nil
+  }
+
+  /// Opens the directory, and returns the state that was saved there; nil if it is open already, or can't be opened.
+  package mutating func open(at time: any TimeKeeper) -> SavedState? {
+    guard let path, directory == nil else { return nil }
+    do {
+      let origin = try CounterOrigin.current(procfs)
+      let opened = try StateDirectory(path: path, origin: origin, log: log)
+      let state = opened.load(at: time.wallTime)
+      directory = consume opened
+      noteSuccess("is in use now")
+      return state
+    } catch let error as Errno where error == .wouldBlock {
+      noteFailure(
+        "is in use by another process. This one reports without a state until that one ends; give each its own directory.",
+        isError: false, at: time.bootTime)
+    } catch {
+      // Reports are worth more than what they are remembered by.
+      noteFailure("can't be used: \(error). Reports go on without a state.", at: time.bootTime)
+    }
+    return nil
+  }
+
+  /// Saves `state`, unless that is on disk already.
+  package mutating func save(_ state: SavedState, at time: any TimeKeeper) {
+    guard directory != nil, state != saved else { return }
+    do throws(Errno) {
+      try directory?.save(state)
+      saved = state
+      noteSuccess("can be written to again")
+    } catch {
+      saved = nil
+      noteFailure(
+        "can't be written to: \(error). Reports go on, but a restart begins with an older state.",
+        at: time.bootTime)
+      // The directory was removed: the next report creates it again.
+      if error == .noSuchFile { directory = nil }
+    }
+  }
+
+  private mutating func noteFailure(_ text: String, isError: Bool = true, at now: BootTime) {
+    isFailing = true
+    let line = "DEFENDER_STATE_DIRECTORY '\(path ?? "")' \(text)"
+    guard failures.allows(text, at: now) else { return log.debug(line) }
+    if isError { log.error(line) } else { log.warn(line) }
+  }
+
+  private mutating func noteSuccess(_ text: String) {
+    guard isFailing else { return }
+    isFailing = false
+    log.info("DEFENDER_STATE_DIRECTORY '\(path ?? "")' \(text).")
+  }
+}

@@ -1,0 +1,145 @@
+import CLinux
+import Glibc
+import Platform
+import TestSupport
+import Testing
+
+@testable import DeviceDefender
+
+@Suite struct StateKeeperTests {
+  private let time = ManualTime(wallTime: WallTime(secondsSinceEpoch: 1_800_000_000))
+
+  /// A keeper of the directory called `state` in `parent`.
+  private func keeper(in parent: TemporaryDirectory, _ log: RecordedLog) -> StateKeeper {
+    StateKeeper(path: "\(parent.path)/state", procfs: ProcRoot(), log: log.log(level: .info))
+  }
+
+  @Test func `keeps nothing without a directory, and says nothing`() {
+    let log = RecordedLog()
+    var keeper = StateKeeper(path: nil, procfs: ProcRoot(), log: log.log())
+    let opened = keeper.open(at: time)
+    keeper.save(SavedState(lastReportID: 1), at: time)
+    #expect(opened == nil)
+    #expect(log.lines == [])
+  }
+
+  @Test func `opens a directory once, and finds what it saved`() throws {
+    let parent = try TemporaryDirectory()
+    let log = RecordedLog()
+    var first = keeper(in: parent, log)
+    let opened = [first.open(at: time), first.open(at: time)]
+    #expect(opened == [SavedState(), nil])
+    first.save(SavedState(lastReportID: 7), at: time)
+    _ = consume first
+    var second = keeper(in: parent, log)
+    let found = second.open(at: time)
+    #expect(found == SavedState(lastReportID: 7))
+    #expect(log.lines == [])
+  }
+
+  @Test func `doesn't write what is on disk already`() throws {
+    let parent = try TemporaryDirectory()
+    var keeper = keeper(in: parent, RecordedLog())
+    _ = keeper.open(at: time)
+    var inodes: [ino_t] = []
+    for id in [7, 7, 8] as [UInt64] {
+      keeper.save(SavedState(lastReportID: id), at: time)
+      var status = stat()
+      #expect(unsafe stat("\(parent.path)/state/state.json", &status) == 0)
+      inodes.append(status.st_ino)
+    }
+    // Each write makes a new file.
+    #expect(inodes[0] == inodes[1] && inodes[1] != inodes[2])
+  }
+
+  @Test func `works without a state while another one holds the directory, and takes over after that`() throws
+  {
+    let parent = try TemporaryDirectory()
+    let log = RecordedLog()
+    var first = keeper(in: parent, RecordedLog())
+    _ = first.open(at: time)
+    first.save(SavedState(lastReportID: 7), at: time)
+    var second = keeper(in: parent, log)
+    let refused = [second.open(at: time), second.open(at: time)]
+    second.save(SavedState(lastReportID: 99), at: time)
+    #expect(refused == [nil, nil])
+    #expect(log.lines.count == 1)
+    #expect(log.lines.first?.contains("[WARN]") == true)
+    #expect(log.lines.first?.contains("is in use by another process") == true)
+    first.save(SavedState(lastReportID: 8), at: time)
+    _ = consume first
+    let taken = second.open(at: time)
+    #expect(taken == SavedState(lastReportID: 8))
+    #expect(log.lines.last?.contains("is in use now") == true)
+  }
+
+  @Test func `logs a failure once an hour, and its end`() throws {
+    let parent = try TemporaryDirectory()
+    let log = RecordedLog()
+    var keeper = keeper(in: parent, log)
+    _ = keeper.open(at: time)
+    keeper.save(SavedState(lastReportID: 1), at: time)
+    // A directory in the way of the temporary file.
+    try parent.write("state/state.json.new/x", "")
+    for id in 2...122 as ClosedRange<UInt64> {
+      keeper.save(SavedState(lastReportID: id), at: time)
+      time.advance(by: .seconds(60))
+    }
+    // At 0, 60 and 120 minutes.
+    #expect(log.lines.count == 3)
+    #expect(log.lines.allSatisfy { $0.contains("[ERROR]") && $0.contains("can't be written to") })
+    try parent.remove("state/state.json.new/x")
+    #expect(unsafe rmdir("\(parent.path)/state/state.json.new") == 0)
+    for id in [123, 124] as [UInt64] { keeper.save(SavedState(lastReportID: id), at: time) }
+    #expect(log.lines.count == 4)
+    #expect(log.lines.last?.contains("can be written to again") == true)
+  }
+
+  @Test func `saves again what an attempt that failed may have left undone`() throws {
+    let parent = try TemporaryDirectory()
+    var first = keeper(in: parent, RecordedLog())
+    _ = first.open(at: time)
+    first.save(SavedState(lastReportID: 1), at: time)
+    try parent.write("state/state.json.new/x", "")
+    first.save(SavedState(lastReportID: 2), at: time)
+    try parent.remove("state/state.json.new/x")
+    #expect(unsafe rmdir("\(parent.path)/state/state.json.new") == 0)
+    first.save(SavedState(lastReportID: 2), at: time)
+    _ = consume first
+    var second = keeper(in: parent, RecordedLog())
+    let found = second.open(at: time)
+    #expect(found == SavedState(lastReportID: 2))
+  }
+
+  @Test func `uses a directory that can't be opened as soon as it can, and says both`() throws {
+    let parent = try TemporaryDirectory()
+    let log = RecordedLog()
+    // A file in the place of the directory.
+    try parent.write("state", "")
+    var keeper = keeper(in: parent, log)
+    let refused = [keeper.open(at: time), keeper.open(at: time)]
+    #expect(refused == [nil, nil])
+    #expect(log.lines.count == 1)
+    #expect(log.lines.first?.contains("[ERROR]") == true)
+    #expect(log.lines.first?.contains("Not a directory") == true)
+    try parent.remove("state")
+    let opened = keeper.open(at: time)
+    #expect(opened == SavedState())
+    #expect(log.lines.count == 2)
+  }
+
+  @Test func `creates a directory again that was removed`() throws {
+    let parent = try TemporaryDirectory()
+    let log = RecordedLog()
+    var keeper = keeper(in: parent, log)
+    _ = keeper.open(at: time)
+    keeper.save(SavedState(lastReportID: 1), at: time)
+    try parent.remove("state/state.json")
+    #expect(unsafe rmdir("\(parent.path)/state") == 0)
+    keeper.save(SavedState(lastReportID: 2), at: time)
+    let opened = keeper.open(at: time)
+    #expect(opened == SavedState())
+    keeper.save(SavedState(lastReportID: 2), at: time)
+    #expect(try readFile("\(parent.path)/state/state.json", limit: 4_096).count > 0)
+  }
+}
