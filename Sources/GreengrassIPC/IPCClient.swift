@@ -8,7 +8,8 @@ package import WireFormats
 package final class IPCClient {
   private let socketPath: String
   /// In a closure, so that the token can't be dumped by accident.
-  private let token: () -> String
+  private var token: () -> String
+  private let componentName: () -> String?
   private let log: Log
   private let shutdown: ShutdownSignal?
   private var repeats = RepeatFilter(interval: .seconds(300))
@@ -22,6 +23,11 @@ package final class IPCClient {
   private var subscriptionOfStream: [Int32: IPCSubscription] = [:]
   private var retrySubscriptionsAt: BootTime?
   private var call: (streamID: Int32, answer: Result<JSONValue, IPCError>?)?
+  /// Whether the nucleus leaves it to the client to end the stream of a call, as lite does and the classic nucleus
+  /// doesn't; nil before its first answer.
+  package private(set) var leavesStreamsOpen: Bool?
+  /// The token that the nucleus issued in place of one that it had forgotten; nil if it hasn't.
+  package private(set) var issuedToken: (() -> String)?
 
   static let handshakeTimeout = Duration.seconds(10)
   static let subscriptionRetryInterval = Duration.seconds(300)
@@ -31,24 +37,39 @@ package final class IPCClient {
   /// - Parameters:
   ///   - socketPath: The nucleus's Unix socket, as the nucleus gives it, relative or not.
   ///   - token: What tells the nucleus which component this is (`SVCUID`).
+  ///   - componentName: The component's name, for a nucleus that no longer knows the token; nil if it is unknown.
   ///   - log: Where lost connections and refused subscriptions are told, each at most every five minutes.
   ///   - shutdown: What ends every wait early.
-  package init(socketPath: String, token: String, log: Log, shutdown: ShutdownSignal?) {
+  package init(
+    socketPath: String, token: String, componentName: @escaping () -> String? = { nil }, log: Log,
+    shutdown: ShutdownSignal?
+  ) {
     self.socketPath = socketPath
     self.token = { token }
+    self.componentName = componentName
     self.log = log
     self.shutdown = shutdown
   }
 
   /// A client for the nucleus that started this process; nil where none did.
-  package convenience init?(_ environment: Environment, log: Log, shutdown: ShutdownSignal?) {
+  package convenience init?(
+    _ environment: Environment, controlGroupFile: String = "/proc/self/cgroup", log: Log,
+    shutdown: ShutdownSignal?
+  ) {
     guard
       let token = environment.value("SVCUID"),
       let path = environment.value(
         "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT", "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH")
     else { return nil }
-    self.init(socketPath: path, token: token, log: log, shutdown: shutdown)
+    let name = environment.value("DEFENDER_COMPONENT_NAME")
+    self.init(
+      socketPath: path, token: token,
+      componentName: { name ?? ComponentIdentity.componentName(controlGroupFile: controlGroupFile) },
+      log: log, shutdown: shutdown)
   }
+
+  /// Whether there is a connection to the nucleus.
+  package var isConnected: Bool { connection != nil }
 
   /// The nucleus's answer to `request`, on the connection that there is or a new one.
   package func call(_ request: IPCRequest, until deadline: BootTime) throws(IPCError) -> JSONValue {
@@ -107,6 +128,23 @@ package final class IPCClient {
     }
   }
 
+  /// Ends a subscription's stream, if it has one, and asks for the events on a new stream.
+  ///
+  /// Nucleus lite drops subscriptions without a word when one of its daemons restarts; a new stream is the cure. Events
+  /// that have arrived stay. Without a connection nothing needs to be done: a new one asks for all subscriptions.
+  package func renew(_ subscription: IPCSubscription) {
+    guard let connection else { return }
+    do throws(IPCError) {
+      if let streamID = subscriptionOfStream.first(where: { $0.value === subscription })?.key {
+        subscriptionOfStream[streamID] = nil
+        try connection.endStream(streamID, until: BootTime.now.advanced(by: Self.handshakeTimeout))
+      }
+      try start(subscription, on: connection)
+    } catch {
+      disconnect(because: error)
+    }
+  }
+
   /// Has subscriptions that were refused asked for again with the next call, since what may be done has changed.
   package func forgetRefusals() {
     if retrySubscriptionsAt != nil { retrySubscriptionsAt = .now }
@@ -143,6 +181,8 @@ package final class IPCClient {
 
   private func connected(until deadline: BootTime) throws(IPCError) -> IPCConnection {
     if let connection {
+      // Only a request to stop leaves a broken connection in place.
+      guard !connection.isBroken else { throw .shutdown }
       try retrySubscriptions(on: connection)
       return connection
     }
@@ -165,8 +205,7 @@ package final class IPCClient {
   }
 
   private func connect(until deadline: BootTime) throws(IPCError) -> IPCConnection {
-    let new = try IPCConnection(
-      socketPath: socketPath, token: token(), until: deadline, shutdown: shutdown)
+    let new = try identifiedConnection(until: deadline)
     connection = new
     let text = "connected to the Greengrass nucleus again"
     if lastError != nil, repeats.allows(text, at: .now) { log.info(text) }
@@ -175,12 +214,46 @@ package final class IPCClient {
     return new
   }
 
+  /// A connection made with the token, or with the component's name if the nucleus no longer knows the token.
+  ///
+  /// Lite keeps tokens in the memory of `ggipcd` and restarts that without restarting the components. It identifies a
+  /// component that connects by name by its control group, and issues a new token.
+  private func identifiedConnection(until deadline: BootTime) throws(IPCError) -> IPCConnection {
+    let refusal: IPCError
+    let name: String
+    do throws(IPCError) {
+      return try IPCConnection(
+        socketPath: socketPath, as: .token(token()), until: deadline, shutdown: shutdown)
+    } catch {
+      guard error.mayMeanToken, let known = componentName() else { throw error }
+      refusal = error
+      name = known
+    }
+    do throws(IPCError) {
+      let new = try IPCConnection(
+        socketPath: socketPath, as: .name(name), until: deadline, shutdown: shutdown)
+      if let issued = new.issuedToken {
+        token = { issued }
+        issuedToken = token
+      }
+      let text =
+        "Connected to the Greengrass nucleus as \(name): it no longer knew this component's token (SVCUID)."
+      if repeats.allows(text, at: .now) { log.info(text) }
+      return new
+    } catch .shutdown {
+      throw .shutdown
+    } catch {
+      log.debug("Connecting as \(name) without a token failed: \(error).")
+      throw refusal
+    }
+  }
+
   private func disconnect(because error: IPCError) {
     if case .shutdown = error { return }
     connection = nil
     subscriptionOfStream = [:]
     retrySubscriptionsAt = nil
-    for subscription in subscriptions { subscription.state = .idle }
+    for subscription in subscriptions { subscription.move(to: .idle) }
     lastError = error
     nextAttempt = BootTime.now.advanced(by: backOff.next())
     warn(error)
@@ -188,7 +261,7 @@ package final class IPCClient {
 
   private func warn(_ error: IPCError) {
     let text = "\(error)"
-    if repeats.allows(text, at: .now) { log.warn("\(text). \(error.advice)") }
+    if repeats.allows(text, at: .now) { log.warn("\(sentence(text)) \(error.advice)") }
   }
 
   // MARK: Streams
@@ -196,7 +269,7 @@ package final class IPCClient {
   private func start(_ subscription: IPCSubscription, on connection: IPCConnection) throws(IPCError) {
     let deadline = BootTime.now.advanced(by: Self.handshakeTimeout)
     let streamID = try connection.start(subscription.request, until: deadline)
-    subscription.state = .requested
+    subscription.move(to: .requested)
     subscriptionOfStream[streamID] = subscription
   }
 
@@ -214,6 +287,7 @@ package final class IPCClient {
       dispatch(message, to: subscription)
     } else if let streamID = call?.streamID, streamID == message.streamID, let request {
       call = (streamID, answer(message, to: request))
+      if message.kind == .applicationMessage { leavesStreamsOpen = !message.endsStream }
       if !message.endsStream, let connection {
         // Lite leaves it to the client to end the stream.
         try connection.endStream(streamID, until: BootTime.now.advanced(by: Self.handshakeTimeout))
@@ -228,9 +302,11 @@ package final class IPCClient {
     switch answer(message, to: subscription.request) {
     case .failure(let error):
       warn(error)
-      if message.kind == .applicationError { end(subscription, streamID: message.streamID) }
+      if message.kind == .applicationError {
+        return end(subscription, streamID: message.streamID, because: error)
+      }
     case .success where message.serviceModelType == answerType:
-      subscription.state = .active
+      subscription.move(to: .active)
     case .success(let event):
       // An event can come before the answer: nucleus lite sends the two from different threads.
       if !message.payload.isEmpty { subscription.append(event, bytes: message.payload.count) }
@@ -238,8 +314,8 @@ package final class IPCClient {
     if message.endsStream { end(subscription, streamID: message.streamID) }
   }
 
-  private func end(_ subscription: IPCSubscription, streamID: Int32) {
-    subscription.state = .ended
+  private func end(_ subscription: IPCSubscription, streamID: Int32, because refusal: IPCError? = nil) {
+    subscription.move(to: .ended, because: refusal)
     subscriptionOfStream[streamID] = nil
     retrySubscriptionsAt = BootTime.now.advanced(by: Self.subscriptionRetryInterval)
   }

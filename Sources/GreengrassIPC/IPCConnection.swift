@@ -10,24 +10,31 @@ final class IPCConnection {
   private var lastStreamID: Int32 = 0
   /// Once the process was asked to stop: until when what is under way may still come to its end.
   private var stopBy: BootTime?
+  /// Whether a message may have been sent in part, so that the nucleus would read anything more as the rest of it.
+  private(set) var isBroken = false
+  /// The token that the nucleus issued when it accepted the connection; nil if it issued none.
+  private(set) var issuedToken: String?
 
   /// How long an answer is still waited for after the process was asked to stop.
   ///
   /// A publish that is answered needn't be sent again after the restart; the nucleus allows five seconds.
   static let grace = Duration.seconds(1)
+  /// How long the answer to a ping may take to leave, even if the deadline of the wait that met the ping comes first.
+  private static let pongTimeout = Duration.seconds(1)
 
-  /// Connects, and tells the token; returns when the nucleus has accepted it.
+  /// Connects and identifies the component; returns when the nucleus has accepted the connection.
   init(
-    socketPath: String, token: String, until deadline: BootTime, shutdown: ShutdownSignal?
+    socketPath: String, as identity: ComponentIdentity, until deadline: BootTime, shutdown: ShutdownSignal?
   ) throws(IPCError) {
     self.shutdown = shutdown
     socket = try UnixSocket(connectingTo: socketPath)
-    try send(.connect(token: token), until: deadline, waitingFor: Self.accepting)
+    try send(.connect(as: identity), until: deadline, waitingFor: Self.accepting)
     let answer = try nextMessage(until: deadline, waitingFor: Self.accepting)
     guard answer.kind == .connectAcknowledgement else {
       throw .malformed("a message of kind \(answer.kind) before it accepted the connection")
     }
     guard answer.flags.contains(.connectionAccepted) else { throw .tokenRefused }
+    issuedToken = answer.issuedToken
   }
 
   private static let accepting = """
@@ -58,7 +65,9 @@ final class IPCConnection {
       while let message = try readMessage() {
         switch message.kind {
         case .ping:
-          try send(.pingResponse(payload: message.payload), until: deadline, waitingFor: what)
+          // A deadline that is about to pass must not cost the connection.
+          let pongDeadline = max(deadline, BootTime.now.advanced(by: Self.pongTimeout))
+          try send(.pingResponse(payload: message.payload), until: pongDeadline, waitingFor: what)
           // A nucleus that does nothing but ping doesn't make anybody wait for ever.
           try checkTime(until: deadline, waitingFor: what)
         case .protocolError, .internalError:
@@ -96,6 +105,16 @@ final class IPCConnection {
     } catch {
       throw .malformed("nothing, as \(error)")
     }
+    do throws(IPCError) {
+      try write(bytes, until: deadline, waitingFor: what)
+    } catch {
+      isBroken = true
+      if case .timedOut = error { throw .stalled(before: what) }
+      throw error
+    }
+  }
+
+  private func write(_ bytes: [UInt8], until deadline: BootTime, waitingFor what: String) throws(IPCError) {
     var rest = bytes[...]
     while !rest.isEmpty {
       let count = try orDisconnected(what) { () throws(Errno) in try socket.write(rest) }

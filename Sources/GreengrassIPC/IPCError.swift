@@ -10,6 +10,8 @@ package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The connection ended, by the nucleus or by an error, while `waitingFor` was waited for.
   case disconnected(waitingFor: String, Errno?)
   case timedOut(waitingFor: String)
+  /// The nucleus didn't read what was sent to it, so a message may have been sent in part.
+  case stalled(before: String)
   /// What the nucleus sent isn't the protocol.
   case malformed(String)
   /// The nucleus answered with an error that ends the connection.
@@ -22,7 +24,7 @@ package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
   /// Whether the connection can't be used any more.
   package var endsConnection: Bool {
     switch self {
-    case .unreachable, .pathTooLong, .tokenRefused, .disconnected, .malformed, .protocolError: true
+    case .unreachable, .pathTooLong, .tokenRefused, .disconnected, .stalled, .malformed, .protocolError: true
     case .timedOut, .refused, .shutdown: false
     }
   }
@@ -35,16 +37,25 @@ package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
   /// Whether the same request may go well later, with nobody changing anything.
   package var isTransient: Bool {
     switch self {
-    case .unreachable, .disconnected, .timedOut, .malformed, .protocolError, .tokenRefused: true
+    case .unreachable, .disconnected, .timedOut, .stalled, .malformed, .protocolError, .tokenRefused: true
     case .refused: !isUnauthorized && refusalName != "InvalidArgumentsError"
     case .pathTooLong, .shutdown: false
+    }
+  }
+
+  /// Whether the nucleus may have meant the component's token: lite refuses one by closing the connection.
+  var mayMeanToken: Bool {
+    switch self {
+    case .tokenRefused, .disconnected: true
+    default: false
     }
   }
 
   /// Whether the component's `accessControl` doesn't allow the operation.
   package var isUnauthorized: Bool { refusalName == "UnauthorizedError" }
 
-  private var refusalName: String? {
+  /// The name of the error that the nucleus answered with, such as `ServiceError`; nil if it didn't answer.
+  package var refusalName: String? {
     guard case .refused(_, _, let name, _) = self else { return nil }
     return name
   }
@@ -63,6 +74,7 @@ package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
     case .disconnected(let what, let errno?):
       "the connection to the Greengrass nucleus broke before \(what): \(errno)"
     case .timedOut(let what): "the Greengrass nucleus took too long for \(what)"
+    case .stalled(let what): "the Greengrass nucleus stopped reading from the connection before \(what)"
     case .malformed(let reason): "the Greengrass nucleus sent \(reason)"
     case .protocolError(let text): "the Greengrass nucleus ended the connection: \(text)"
     case .refused(let operation, let subject, let name, let text):
@@ -79,15 +91,15 @@ package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
     case .pathTooLong:
       "Install the nucleus in a directory with a shorter path."
     case .tokenRefused:
-      "A token is good until the component or the nucleus is started again: restart the component."
+      "The nucleus forgot it when it restarted: restart the component, or set DEFENDER_COMPONENT_NAME on nucleus lite."
     case .refused(let operation, let subject, _, _) where isUnauthorized:
       """
       Allow it in the component's configuration: accessControl, aws.greengrass.ipc.mqttproxy, operations \
-      aws.greengrass#\(operation), resources \(subject ?? "*")
+      aws.greengrass#\(operation), resources \(subject ?? "*").
       """
     case .refused:
       "The nucleus's own log (greengrass.log, or the journal of nucleus lite) may say more."
-    case .disconnected, .timedOut, .malformed, .protocolError:
+    case .disconnected, .timedOut, .stalled, .malformed, .protocolError:
       "It is tried again; where it stays, look into the nucleus's own log."
     case .shutdown:
       "It is started again as the nucleus sees fit."

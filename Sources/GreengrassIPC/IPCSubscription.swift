@@ -13,7 +13,9 @@ package final class IPCSubscription {
     case ended
   }
 
-  var state = State.idle
+  private(set) var state = State.idle
+  /// Why the nucleus refused or ended the stream; nil if it didn't, or gave no reason.
+  package private(set) var refusal: IPCError?
   private var events: [(event: JSONValue, bytes: Int)] = []
 
   /// How many events are kept for a taker who doesn't come, and how many bytes of them; older ones go first.
@@ -31,6 +33,11 @@ package final class IPCSubscription {
   package var isRefused: Bool { state == .ended }
 
   package var hasEvents: Bool { !events.isEmpty }
+
+  func move(to state: State, because refusal: IPCError? = nil) {
+    self.state = state
+    self.refusal = refusal
+  }
 
   /// The events that came since the last call, oldest first.
   package func takeEvents() -> [JSONValue] {

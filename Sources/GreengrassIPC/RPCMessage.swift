@@ -1,3 +1,4 @@
+import Platform
 import WireFormats
 
 /// A message of the event stream RPC protocol that Greengrass IPC speaks, with the headers that every one has.
@@ -30,6 +31,8 @@ package struct RPCMessage: Equatable, Sendable {
   package var streamID: Int32
   /// Such as `aws.greengrass#PublishToIoTCoreResponse`.
   package var serviceModelType: String?
+  /// The header `svcuid` of a CONNECT_ACK: the token of a component that connected by its name.
+  package var issuedToken: String?
   package var payload: [UInt8]
 
   /// Reads the headers by name, in any order, and passes over those it doesn't know.
@@ -43,16 +46,19 @@ package struct RPCMessage: Equatable, Sendable {
     self.flags = Flags(rawValue: flags)
     self.streamID = streamID
     if case .string(let type) = message["service-model-type"] { serviceModelType = type }
+    if case .string(let token) = message["svcuid"] { issuedToken = token }
     payload = message.payload
   }
 
   /// Whether it is the last message of its stream.
   package var endsStream: Bool { flags.contains(.terminateStream) }
 
-  /// What an error says: its `message`, else its `_message`, else its bytes as they are.
+  /// What an error says, without the period at its end: its `message`, else its `_message`, else its bytes as they are.
   ///
   /// The classic nucleus writes `message`, lite `_message`, and some errors are plain text.
-  package var errorText: String {
+  package var errorText: String { withoutFinalPeriod(rawErrorText) }
+
+  private var rawErrorText: String {
     let value = try? JSONValue(parsing: payload)  // Not JSON: then it is text.
     for name in ["message", "_message", "error"] {
       if let text = value?[name]?.string, !text.isEmpty { return text }
@@ -79,11 +85,16 @@ extension EventStreamMessage {
     ]
   }
 
-  /// The first message of a connection, which says by its token which component is calling.
-  package static func connect(token: String) -> EventStreamMessage {
-    EventStreamMessage(
+  /// The first message of a connection, which identifies the component.
+  package static func connect(as identity: ComponentIdentity) -> EventStreamMessage {
+    let member: (name: String, json: String)
+    switch identity {
+    case .token(let token): member = ("authToken", json(token))
+    case .name(let name): member = ("componentName", json(name))
+    }
+    return EventStreamMessage(
       headers: [Header(":version", .string("0.1.0"))] + headers(.connect, [], streamID: 0),
-      payload: jsonObject([("authToken", json(token))]))
+      payload: jsonObject([member]))
   }
 
   /// The answer to a ping: its payload, sent back.

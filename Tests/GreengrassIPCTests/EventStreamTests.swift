@@ -47,7 +47,7 @@ private func framed(headers: [UInt8], payload: [UInt8] = []) -> [UInt8] {
   }
 
   @Test func `are AWS's client's to the byte, up to the order of the headers`() throws {
-    let connect = EventStreamMessage.connect(token: "TOK")
+    let connect = EventStreamMessage.connect(as: .token("TOK"))
     let publish = EventStreamMessage.request(
       .publishToIoTCore(
         topic: "$aws/things/t1/defender/metrics/json", qualityOfService: 1, payload: Array(#"{"a":1}"#.utf8)),

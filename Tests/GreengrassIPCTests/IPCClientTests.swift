@@ -17,10 +17,14 @@ private final class Component {
   let client: IPCClient
   private(set) var lines: [String] = []
 
-  init(socketPath: String, token: String = FakeNucleus.token, shutdown: ShutdownSignal? = nil) {
+  init(
+    socketPath: String, token: String = FakeNucleus.token, name: String? = nil,
+    shutdown: ShutdownSignal? = nil
+  ) {
     let sink = Sink()
     let log = Log(level: .info) { _, line in sink.lines.append(String(decoding: line, as: UTF8.self)) }
-    client = IPCClient(socketPath: socketPath, token: token, log: log, shutdown: shutdown)
+    client = IPCClient(
+      socketPath: socketPath, token: token, componentName: { name }, log: log, shutdown: shutdown)
     self.sink = sink
   }
 
@@ -151,6 +155,86 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     var dumped = ""
     dump(component.client, to: &dumped)
     #expect(!dumped.contains("FEDCBA9876543210"))
+  }
+
+  @Test func `gets a new token by its name from a nucleus that has forgotten the token`() throws {
+    let nucleus = try FakeNucleus(
+      .lite, configuration: configuration, arguments: ["--component-name", "the.component"])
+    let component = Component(socketPath: nucleus.socketPath, name: "the.component")
+    try component.publish()
+    #expect(component.client.issuedToken == nil)
+    for count in 1...2 {
+      try nucleus.do(#"{"do": "forget-token"}"#)
+      try nucleus.do(#"{"do": "drop"}"#)
+      while nucleus.count("publish") == count {
+        do throws(IPCError) { try component.publish() } catch { #expect(error.isTransient) }
+        try nucleus.catchUp()
+      }
+      #expect(nucleus.events.last { $0["event"]?.string == "connect" }?["by"]?.string == "name")
+    }
+    let issued = try #require(component.client.issuedToken?())
+    #expect(issued.utf8.count == 16)
+    // The new token is good for the next connection.
+    try nucleus.do(#"{"do": "drop"}"#)
+    while nucleus.count("publish") == 3 {
+      do throws(IPCError) { try component.publish() } catch { #expect(error.isTransient) }
+      try nucleus.catchUp()
+    }
+    #expect(nucleus.events.last { $0["event"]?.string == "connect" }?["by"]?.string == "token")
+    #expect(component.log.allSatisfy { !$0.contains(issued) })
+    var dumped = ""
+    dump(component.client, to: &dumped)
+    #expect(!dumped.contains(issued))
+  }
+
+  @Test func `gives up its token only where the nucleus refuses it, and a name that isn't its own gets none`()
+    throws
+  {
+    let nucleus = try FakeNucleus(
+      .lite, configuration: configuration, arguments: ["--component-name", "the.component"])
+    let component = Component(
+      socketPath: nucleus.socketPath, token: "FEDCBA9876543210", name: "another.component")
+    let error = try #require(throws: IPCError.self) { try component.publish(within: .milliseconds(700)) }
+    #expect(error.description.contains("token (SVCUID)"))
+    let own = Component(socketPath: nucleus.socketPath, name: "the.component")
+    try own.publish()
+    try nucleus.catchUp()
+    #expect(nucleus.events.last { $0["event"]?.string == "connect" }?["by"]?.string == "token")
+  }
+
+  @Test func `gets its events on a new stream after the nucleus dropped the old one without a word`() throws {
+    let nucleus = try FakeNucleus(.lite, configuration: configuration)
+    let component = Component(nucleus)
+    let accepted = component.client.subscribe(
+      .subscribeToIoTCore(topicFilter: topic + "/#", qualityOfService: 1))
+    try component.publish()
+    try nucleus.do(#"{"do": "kill-subscriptions", "operations": ["SubscribeToIoTCore"]}"#)
+    try nucleus.do(#"{"do": "deliver", "topic": "\#(topic)/accepted", "payload": "e30="}"#)
+    #expect(
+      component.client.serve(until: soon(.milliseconds(300)), orWhen: { accepted.hasEvents }) == .onTime)
+    component.client.renew(accepted)
+    #expect(component.client.serve(until: soon(), orWhen: { accepted.isActive }) == .condition)
+    try nucleus.do(#"{"do": "deliver", "topic": "\#(topic)/accepted", "payload": "e30="}"#)
+    #expect(component.client.serve(until: soon(), orWhen: { accepted.hasEvents }) == .condition)
+    #expect(nucleus.count("connect") == 1)
+    #expect(component.log.isEmpty)
+  }
+
+  @Test func `ends a connection on which a message was sent in part`() throws {
+    let nucleus = try FakeNucleus(.classic, configuration: configuration)
+    let component = Component(nucleus)
+    try component.publish()
+    // The answers to these pings fill the socket, and nobody reads them until long after the client's patience.
+    try nucleus.do(#"{"do": "stall", "seconds": 4, "pings": 40}"#)
+    let start = BootTime.now
+    while component.log.isEmpty, start.duration(to: .now) < .seconds(30) {
+      _ = component.client.serve(until: soon(.milliseconds(100)))
+    }
+    #expect(component.log.first?.contains("stopped reading from the connection") == true)
+    try component.publish()
+    #expect(try nucleus.next("publish")["connection"] == .number("2"))
+    try nucleus.catchUp()
+    #expect(nucleus.count("malformed") == 0)
   }
 
   @Test(arguments: FakeNucleus.Manner.allCases)
@@ -360,6 +444,45 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
       #expect(IPCClient(Environment(variables), log: log, shutdown: nil) == nil)
     }
     #expect(IPCClient(Environment(["SVCUID": "a", socket: "/s"]), log: log, shutdown: nil) != nil)
+  }
+
+  @Test(arguments: [
+    ("0::/system.slice/ggl.the.component.service\n", "the.component"),
+    ("0::/ggl.a.service", "a"),
+    ("12:pids:/user.slice\n1:name=systemd:/system.slice/ggl.a-B_1.service/sub\n0::/\n", "a-B_1"),
+    ("0::/system.slice/ggl.core.ggipcd.service:x\n", nil),
+    ("0::/system.slice/other.service\n", nil),
+    ("0::/system.slice/ggl..service\n", nil), ("0::/ggl.service\n", nil), ("0::/ggl.a\n", nil),
+    ("ggl.a.service", "a"), ("::", nil), ("", nil), ("\n\n", nil),
+  ])
+  func `knows its component's name from its control group`(text: String, name: String?) throws {
+    #expect(ComponentIdentity.componentName(controlGroups: text) == name)
+    let directory = try TemporaryDirectory()
+    try directory.write("cgroup", text)
+    #expect(ComponentIdentity.componentName(controlGroupFile: directory.path + "/cgroup") == name)
+    #expect(ComponentIdentity.componentName(controlGroupFile: directory.path + "/none") == nil)
+  }
+
+  @Test(arguments: [
+    (["DEFENDER_COMPONENT_NAME": "the.component"], "0::/ggl.another.service\n"),
+    ([:], "0::/system.slice/ggl.the.component.service\n"),
+  ])
+  func `takes its name from the variable, else from its control group`(
+    variables: [String: String], controlGroup: String
+  ) throws {
+    let nucleus = try FakeNucleus(
+      .lite, configuration: configuration, arguments: ["--component-name", "the.component"])
+    let directory = try TemporaryDirectory()
+    try directory.write("cgroup", controlGroup)
+    var variables = variables
+    variables["SVCUID"] = "forgotten"
+    variables["AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT"] = nucleus.socketPath
+    let client = try #require(
+      IPCClient(
+        Environment(variables), controlGroupFile: directory.path + "/cgroup", log: Log { _, _ in },
+        shutdown: nil))
+    _ = try client.call(.getConfiguration, until: soon())
+    #expect(client.issuedToken != nil)
   }
 }
 

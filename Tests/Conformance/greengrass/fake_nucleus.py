@@ -121,6 +121,9 @@ class Connection:
         if not self.connected:
             return self.connect(frame, headers, kind, flags, stream, payload)
         if kind == PING:
+            if self.nucleus.lite:
+                tell("malformed", reason="a client's PING")
+                return self.reset()
             return self.send({":message-type": PING_RESPONSE, ":message-flags": 0, ":stream-id": 0}, payload)
         if kind == PING_RESPONSE:
             return tell("ping-response", payload=payload.decode("latin1"))
@@ -144,18 +147,25 @@ class Connection:
             tell("malformed", reason="not a CONNECT 0.1.0")
             return self.reset()
         try:
-            token = json.loads(payload).get("authToken")
+            identity = json.loads(payload)
         except ValueError:
-            token = None
+            identity = {}
         fault = self.nucleus.fault("connect")
-        good = token == self.nucleus.token
-        tell("connect", frame=frame.hex(), accepted=good and not fault, connection=self.number)
+        token, name = identity.get("authToken"), identity.get("componentName")
+        good, issued = token is not None and token == self.nucleus.token, {}
+        # Lite looks at the name only if there is no token, and compares it with the control group of who connects.
+        if token is None and name is not None and name == self.nucleus.component_name and self.nucleus.lite:
+            good = True
+            self.nucleus.token = base64.b64encode(os.urandom(12)).decode()
+            issued = {"svcuid": self.nucleus.token}
+        tell("connect", frame=frame.hex(), accepted=good and not fault, connection=self.number,
+             by="name" if token is None else "token")
         if fault:
             return self.nucleus.do_fault(fault, self, 0, "connect")
         if not good and self.nucleus.lite:
             return self.reset()
         self.connected = good
-        self.send({":message-type": CONNECT_ACK, ":message-flags": ACCEPTED if good else 0, ":stream-id": 0})
+        self.send({":message-type": CONNECT_ACK, ":message-flags": ACCEPTED if good else 0, ":stream-id": 0, **issued})
         if not good:
             self.close_after_sending()
 
@@ -201,7 +211,10 @@ class Nucleus:
         self.faults = collections.defaultdict(collections.deque)
         self.listener = None
         self.state, self.component = None, None
-        self.acknowledges = True
+        self.acknowledges, self.delivers = True, True
+        self.component_name, self.numbers_as_text = options.component_name, options.numbers_as_text
+        self.offline, self.withdrawn_until = False, 0
+        self.stalled = set()  # connections that aren't read from
         self.listen()
 
     # The socket.
@@ -226,13 +239,19 @@ class Nucleus:
 
     def watch(self, connection):
         if connection in self.connections:
-            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.outgoing else 0)
-            self.selector.modify(connection.sock, events, connection)
+            reading = 0 if connection in self.stalled else selectors.EVENT_READ
+            events = reading | (selectors.EVENT_WRITE if connection.outgoing else 0)
+            if connection.sock in self.selector.get_map():
+                self.selector.unregister(connection.sock)
+            if events:
+                self.selector.register(connection.sock, events, connection)
 
     def close(self, connection):
         if connection in self.connections:
             self.connections.discard(connection)
-            self.selector.unregister(connection.sock)
+            if connection.sock in self.selector.get_map():
+                self.selector.unregister(connection.sock)
+            self.stalled.discard(connection)
             connection.sock.close()
             tell("closed", connection=connection.number)
 
@@ -274,7 +293,8 @@ class Nucleus:
 
     def request(self, connection, stream, operation, frame, payload):
         fault = self.fault(operation)
-        self.acknowledges = not fault or fault["fault"] in ("pings", "late", "flood")
+        self.acknowledges = not fault or fault["fault"] in ("pings", "late", "flood", "lost")
+        self.delivers = not fault or fault["fault"] != "lost"
         if fault and fault["fault"] in ("drop-before", "refuse", "text-error", "mute", "garbage"):
             tell("request", operation=operation, stream=stream, fault=fault["fault"])
             return self.do_fault(fault, connection, stream, operation)
@@ -299,6 +319,8 @@ class Nucleus:
         return None
 
     def authorize(self, operation, topic):
+        if time.monotonic() < self.withdrawn_until:  # ggipcd can't ask ggconfigd
+            raise Refusal("UnauthorizedError", "IPC Operation not authorized.")
         policies = self.configuration.get("accessControl", {}).get("aws.greengrass.ipc.mqttproxy", {})
         for policy in policies.values():
             operations = policy.get("operations", [])
@@ -319,13 +341,15 @@ class Nucleus:
     def on_PublishToIoTCore(self, connection, stream, arguments, frame):
         topic = self.check_topic(arguments)
         self.authorize("PublishToIoTCore", topic)
+        if self.offline:
+            raise Refusal("ServiceError", "Failed to publish the message.")
         try:
             payload = base64.b64decode(arguments["payload"], validate=True)
         except (KeyError, ValueError):
             raise Refusal("InvalidArgumentsError", "Payload is required")
         tell("publish", topic=topic, qos=arguments["qos"], payload=arguments["payload"], frame=frame.hex(),
-             connection=connection.number, acknowledged=self.acknowledges)
-        if self.confirm != "none" and "/defender/metrics/" in topic:
+             connection=connection.number, acknowledged=self.acknowledges, delivered=self.delivers)
+        if self.delivers and self.confirm != "none" and "/defender/metrics/" in topic:
             self.later(0, lambda: self.confirm_report(topic, payload))
         return {}, False
 
@@ -342,24 +366,37 @@ class Nucleus:
         else:
             answer["status"] = "REJECTED"
             answer["statusDetails"] = {"ErrorCode": "InvalidPayload", "ErrorMessage": "Malformed metrics report"}
-        self.deliver(f"{topic}/{self.confirm}", json.dumps(answer).encode())
+        fault = self.fault("confirm")
+        delay = fault["seconds"] if fault and fault["fault"] == "late" else 0
+        self.later(delay, lambda: self.answer(report_id, topic, answer, is_late=delay > 0))
+
+    def answer(self, report_id, topic, answer, is_late):
+        """Sends Device Defender's answer, and tells whether anybody is subscribed to it."""
+        streams = self.deliver(f"{topic}/{answer['status'].lower()}", json.dumps(answer).encode())
+        tell("answer", report=report_id, streams=streams, late=is_late)
 
     def deliver(self, topic, payload):
-        message = {"message": {"topicName": topic, "payload": base64.b64encode(payload).decode()}}
+        message, count = {"message": {"topicName": topic, "payload": base64.b64encode(payload).decode()}}, 0
         for connection in list(self.connections):
             for stream, (operation, wanted) in list(connection.streams.items()):
                 if operation == "SubscribeToIoTCore" and wanted and matches(wanted, topic):
                     connection.event(stream, "IoTCoreMessage", message)
+                    count += 1
+        return count
 
     def on_SubscribeToIoTCore(self, connection, stream, arguments, frame):
         topic = self.check_topic(arguments)
         self.authorize("SubscribeToIoTCore", topic)
+        if self.offline:
+            raise Refusal("ServiceError", "Failed to bind the subscription.")
         connection.streams[stream] = ("SubscribeToIoTCore", topic)
         tell("subscribe", topic=topic, connection=connection.number)
         return {}, True
 
     def on_GetConfiguration(self, connection, stream, arguments, frame):
-        value = self.configuration
+        if time.monotonic() < self.withdrawn_until:
+            raise Refusal("ServiceError", "Failed to read the configuration.")
+        value = as_text(self.configuration) if self.numbers_as_text else self.configuration
         for key in arguments.get("keyPath") or []:
             if not isinstance(value, dict) or key not in value:
                 raise Refusal("ResourceNotFoundError", "Key not found")
@@ -368,6 +405,28 @@ class Nucleus:
             value = {arguments["keyPath"][-1]: value}
         tell("get-configuration")
         return {"componentName": "the.component", "value": value}, False
+
+    def kill_subscriptions(self, operations):
+        """Lite's way when a daemon restarts or a deployment resets the configuration: it tells nobody."""
+        for connection in self.connections:
+            for stream, (operation, _) in list(connection.streams.items()):
+                if operation in operations:
+                    del connection.streams[stream]
+
+    def stall(self, seconds, pings):
+        """Reads nothing for a while, and has the client answer pings that nobody reads the answers of."""
+        for connection in list(self.connections):
+            self.stalled.add(connection)
+            connection.outgoing += event_stream.encode(
+                {":message-type": PING, ":message-flags": 0, ":stream-id": 0}, b"x" * 60_000) * pings
+            connection.flush()
+
+        def resume():
+            connections, self.stalled = self.stalled, set()
+            for connection in connections:
+                self.watch(connection)
+
+        self.later(seconds, resume)
 
     def on_SubscribeToConfigurationUpdate(self, connection, stream, arguments, frame):
         connection.streams[stream] = ("SubscribeToConfigurationUpdate", "")
@@ -419,6 +478,8 @@ class Nucleus:
                 stream, operation, value, stays_open))
         elif kind == "refuse":
             connection.refuse(stream, fault.get("error", "ServiceError"), fault.get("message", "made up"))
+        elif kind == "lost":
+            connection.respond(stream, operation, value, stays_open)
         elif kind == "text-error":
             connection.send({":message-type": ERROR, ":message-flags": TERMINATE, ":stream-id": stream,
                              ":content-type": "text/plain"}, b"InternalServerError")
@@ -457,6 +518,15 @@ class Nucleus:
     def restart(self, seconds):
         self.go_down()
         self.later(seconds, self.listen)
+
+
+def as_text(value):
+    """A configuration as lite gives that of a YAML recipe: numbers are text."""
+    if isinstance(value, dict):
+        return {name: as_text(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [as_text(member) for member in value]
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
 def matches(wanted, topic):
@@ -571,7 +641,8 @@ class Commands:
     """Standard input: a JSON object a line, the member `do` says what.
 
     configure {configuration} · fault {operation, fault, count, ...} · deliver {topic, payload} · ping {count} ·
-    confirm {mode} · restart {seconds} · drop · forget-token · start · stop
+    confirm {mode} · restart {seconds} · drop · forget-token · kill-subscriptions {operations} · offline {seconds} · online ·
+    withdraw {seconds} · stall {seconds, pings} · start · stop
     """
 
     def __init__(self, nucleus, component):
@@ -609,6 +680,16 @@ class Commands:
                 connection.reset()
         elif what == "forget-token":
             nucleus.token = "another token"
+        elif what == "kill-subscriptions":
+            nucleus.kill_subscriptions(command["operations"])
+        elif what in ("offline", "online"):
+            nucleus.offline = what == "offline"
+            if "seconds" in command:
+                nucleus.later(command["seconds"], lambda: setattr(nucleus, "offline", False))
+        elif what == "withdraw":
+            nucleus.withdrawn_until = time.monotonic() + command["seconds"]
+        elif what == "stall":
+            nucleus.stall(command["seconds"], command["pings"])
         elif what == "start":
             self.component.start()
         elif what == "stop":
@@ -626,6 +707,8 @@ def main():
     parser.add_argument("--configuration", default="{}", help="the component's configuration, JSON")
     parser.add_argument("--confirm", choices=("none", "accepted", "rejected"), default="none",
                         help="what Device Defender answers to reports")
+    parser.add_argument("--component-name", help="the component that may connect by its name, as with lite")
+    parser.add_argument("--numbers-as-text", action="store_true", help="give the configuration's numbers as text")
     parser.add_argument("--tes", action="store_true", help="serve the Token Exchange Service too")
     parser.add_argument("--directory", default=".", help="the component's work directory")
     parser.add_argument("--run", nargs=argparse.REMAINDER, help="the component's command; the command `start` starts it")
