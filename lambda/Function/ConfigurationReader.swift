@@ -227,7 +227,7 @@ struct ConfigurationReader {
     if lacksHalf(of: "DEFENDER_CERTIFICATE_FILE", "DEFENDER_PRIVATE_KEY_FILE") { return nil }
     do throws(CredentialError) {
       return try ClientIdentity(environment)
-    } catch .sourceFailed(_, let reason) {
+    } catch .sourceFailed(_, let reason, _) {
       note("DEFENDER_PRIVATE_KEY_FILE", "can't be used: \(reason)")
     } catch {
       note("DEFENDER_PRIVATE_KEY_FILE", "can't be used: \(error)")

@@ -145,7 +145,7 @@ struct CredentialCache {
       return fresh
     } catch {
       guard let current, let timeLeft, timeLeft > .zero else {
-        throw .sourceFailed(source: source, reason: error.reason)
+        throw .sourceFailed(source: source, reason: error.reason, isTransient: error.isTransient)
       }
       context.log.warn(
         "credentials from \(source) couldn't be refreshed: \(error.reason); "

@@ -42,12 +42,13 @@ extension CredentialSource {
 /// Why there are no credentials.
 package enum CredentialError: Error, Equatable, Sendable, CustomStringConvertible {
   /// A source is configured and doesn't give any: what is wrong, and what to do.
-  case sourceFailed(source: String, reason: String)
+  /// `isTransient` if the source may recover without anybody changing anything.
+  case sourceFailed(source: String, reason: String, isTransient: Bool = false)
   case noSourceConfigured(tried: [String])
 
   package var description: String {
     switch self {
-    case .sourceFailed(let source, let reason): "credentials from \(source): \(reason)"
+    case .sourceFailed(let source, let reason, _): "credentials from \(source): \(reason)"
     case .noSourceConfigured(let tried):
       "no credentials: none of these is configured: \(tried.joined(separator: ", "))"
     }

@@ -36,7 +36,8 @@ package final class ProfileCredentials: CredentialSource {
       if let keys = try staticKeys(profile, name), profile["role_arn"] == nil { return keys }
       return try cached(files, name, at: now, until: deadline)
     } catch {
-      throw .sourceFailed(source: "\(self.name) \(chosen ?? "default")", reason: error.reason)
+      throw .sourceFailed(
+        source: "\(self.name) \(chosen ?? "default")", reason: error.reason, isTransient: error.isTransient)
     }
   }
 
@@ -63,8 +64,8 @@ package final class ProfileCredentials: CredentialSource {
         () throws(CredentialFailure) in
         try self.resolve(profile, files, [], at: now, until: deadline)
       }
-    } catch .sourceFailed(_, let reason) {
-      throw CredentialFailure(reason)
+    } catch .sourceFailed(_, let reason, let isTransient) {
+      throw CredentialFailure(reason, isTransient: isTransient)
     } catch {
       throw CredentialFailure("\(error)")
     }

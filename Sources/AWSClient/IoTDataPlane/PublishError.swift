@@ -1,4 +1,5 @@
 package import HTTPClient
+import Platform
 import WireFormats
 
 /// Why a message wasn't published, or isn't known to be.
@@ -55,7 +56,7 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
 
   package var description: String {
     let times = attempts > 1 ? " after \(attempts) attempts" : ""
-    return "publishing to '\(topic)' at \(endpoint) failed\(times): \(reason). \(advice)"
+    return "publishing to '\(topic)' at \(endpoint) failed\(times): \(sentence(reason)) \(advice)"
   }
 
   /// What happened, in words.
@@ -78,6 +79,8 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     case .payloadTooLarge: "Send less at once; DEFENDER_MAX_REPORT_BYTES limits a report."
     case .credentials(.noSourceConfigured):
       "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the device or function a role."
+    case .credentials(.sourceFailed(_, _, isTransient: true)):
+      "The source may recover: the next report asks it again. If it doesn't, check the source and its way to AWS."
     case .credentials: "Correct the configuration of that source; no other one is tried in its place."
     case .signing: "Check the endpoint's URL."
     case .exchange(let error): error.advice
