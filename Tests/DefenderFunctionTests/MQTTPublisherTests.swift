@@ -263,12 +263,14 @@ extension MQTTPublisher {
       _ = try publisher.publish(report(Int(id)), to: topic(), qos: .atLeastOnce, until: end)
       return publisher.confirmation(of: id, until: end)
     }
-    #expect(try publish(1) == nil)
-    #expect(try publish(2) == nil)
+    let refused = ReportConfirmation.unavailable(
+      reason: "the broker refused the subscription", isTransient: false)
+    #expect(try publish(1) == refused)
+    #expect(try publish(2) == refused)
     #expect(relay.connectionCount == 3)
     #expect(scene.recorded.lines.filter { $0.contains("won't be heard") }.count == 1)
     isAllowed.withLock { $0 = true }
-    #expect(try publish(3) == nil)
+    #expect(try publish(3) == refused)
     time.advance(by: .seconds(3_600))
     #expect(try publish(4) == .accepted)
     #expect(relay.connectionCount == 3)

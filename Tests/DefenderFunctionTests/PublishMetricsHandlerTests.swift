@@ -15,6 +15,9 @@ private final class ScriptedPublisher: Publisher, ReportConfirmer {
   var acknowledgements: [Bool] = []
   /// What Device Defender says about each report in turn, where it says anything.
   var confirmations: [ReportConfirmation] = []
+  /// What it has said about unanswered reports when the next one is due, in turn.
+  var lateConfirmations: [ReportConfirmation?] = []
+  var provesDelivery = true
   /// Why a publish isn't.
   var refusal = PublishError.Cause.exchange(.connectionLost("made up"))
   var timeTaken = Duration.milliseconds(100)
@@ -45,6 +48,10 @@ private final class ScriptedPublisher: Publisher, ReportConfirmer {
 
   func confirmation(of reportID: UInt64, until deadline: BootTime) -> ReportConfirmation? {
     confirmations.isEmpty ? nil : confirmations.removeFirst()
+  }
+
+  func lateConfirmation(of reportID: UInt64) -> ReportConfirmation? {
+    lateConfirmations.isEmpty ? nil : lateConfirmations.removeFirst()
   }
 }
 
@@ -265,6 +272,85 @@ private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
       $0["metrics"]?["network_stats"]?["bytes_in"]?.integer(as: Int.self)
     }
     #expect(bytes == told)
+  }
+
+  /// The deltas of reports that are made 100 bytes apart and confirmed as given.
+  private func deltas(
+    _ stage: inout Stage, _ confirmations: [ReportConfirmation], late: [ReportConfirmation?] = []
+  ) throws -> [Int?] {
+    stage.publisher.confirmations = confirmations
+    stage.publisher.lateConfirmations = late
+    for number in confirmations.indices {
+      try setBytesIn(1_000 + 100 * number, in: stage.procfs)
+      _ = try stage.invoke(#"{"reports":1}"#)
+    }
+    return stage.publisher.payloads.map {
+      $0["metrics"]?["network_stats"]?["bytes_in"]?.integer(as: Int.self)
+    }
+  }
+
+  @Test func `repeats what was published and not answered, if success proves nothing and there were answers`()
+    throws
+  {
+    var stage = try Stage()
+    stage.publisher.provesDelivery = false
+    let told = try deltas(&stage, [.unanswered, .unanswered, .accepted, .unanswered, .unanswered, .accepted])
+    #expect(told == [nil, 100, 100, 100, 200, 300])
+  }
+
+  @Test func `never behaves like publish while it waits for answers that can't be received`() throws {
+    var stage = try Stage([
+      "DEFENDER_ACKNOWLEDGE": "accepted", "DEFENDER_TRANSPORT": "greengrass",
+      "DEFENDER_TOPIC": "$aws/things/{thing}/defender/metrics/{format}",
+    ])
+    let unavailable = ReportConfirmation.unavailable(reason: "made up.", isTransient: true)
+    let told = try deltas(
+      &stage, [.accepted, unavailable, unavailable, unavailable, unavailable, unavailable, .accepted])
+    #expect(told == [nil, 100, 200, 300, 400, 500, 600])
+    let warnings = stage.lines.text.split(separator: "\n").filter { $0.contains("repeats the traffic") }
+    #expect(warnings.count == 1)
+    #expect(warnings.first?.hasSuffix("The likely cause: answers can't be received: made up.") == true)
+  }
+
+  @Test func `counts nothing twice if the answer came late`() throws {
+    var stage = try Stage()
+    stage.publisher.provesDelivery = false
+    let told = try deltas(
+      &stage, [.accepted, .unanswered, .unanswered, .unanswered, .accepted],
+      late: [.accepted, nil, .rejected(code: "c", message: "m")])
+    // The second was accepted late, the third not at all, and the fourth was rejected late.
+    #expect(told == [nil, 100, 100, 200, 300])
+    #expect(stage.lines.text.contains("Device Defender rejected report"))
+  }
+
+  @Test func `remembers across a restart that Device Defender answers`() throws {
+    let tree = try TemporaryDirectory()
+    try tree.write("sys/kernel/random/boot_id", "7d5ff60b-5a4e-4b7e-9d2e-0c7c6f0f3f51\n")
+    let variables = ["DEFENDER_STATE_DIRECTORY": "\(tree.path)/state", "DEFENDER_JITTER": "0"]
+    var first = try Stage(variables, over: tree)
+    first.publisher.provesDelivery = false
+    let before = try deltas(&first, [.accepted, .accepted])
+    #expect(before == [nil, 100])
+    _ = consume first  // It held the directory.
+    var second = try Stage(variables, over: tree)
+    second.publisher.provesDelivery = false
+    second.publisher.confirmations = [.unanswered, .accepted]
+    try setBytesIn(1_500, in: tree)
+    for _ in 0..<2 { _ = try second.invoke(#"{"reports":1}"#) }
+    let told = second.publisher.payloads.map {
+      $0["metrics"]?["network_stats"]?["bytes_in"]?.integer(as: Int.self)
+    }
+    #expect(told == [400, 400])
+  }
+
+  @Test func `warns that nobody answers on a topic of one's own`() throws {
+    var stage = try Stage([
+      "DEFENDER_ACKNOWLEDGE": "accepted", "DEFENDER_TRANSPORT": "greengrass",
+      "DEFENDER_TOPIC": "own/{thing}/{format}",
+    ])
+    for _ in 0..<2 { _ = try stage.invoke(#"{"reports":1}"#) }
+    #expect(
+      stage.lines.text.split(separator: "\n").count { $0.contains("nobody answers reports to own") } == 1)
   }
 
   @Test(arguments: [("1", 10.0), ("0", 10), ("1", 301), ("0", 301)])

@@ -17,7 +17,7 @@ import Testing
       InterfaceCounters(name: "a\"\u{1}é", index: nil, traffic: Traffic()),
     ])
     baseline.processorTimes = ProcessorTimes(columns: [1, 2, 3, 4, 5, 6, 7, 8, 9, .max])
-    return SavedState(lastReportID: 1_800_000_000, baseline: baseline)
+    return SavedState(lastReportID: 1_800_000_000, baseline: baseline, answeredThing: "a \"thing\"")
   }
 
   /// A state whose baseline doesn't know all interfaces.
@@ -64,6 +64,7 @@ import Testing
     try open(directory.path + "/new", log).save(state)
     let loaded = try load(directory.path + "/new", log)
     #expect(loaded.lastReportID == state.lastReportID)
+    #expect(loaded.answeredThing == state.answeredThing)
     // An empty baseline and none are the same.
     #expect(loaded.baseline ?? Baseline() == state.baseline ?? Baseline())
     #expect(log.lines == [])
@@ -94,7 +95,8 @@ import Testing
     let directory = try TemporaryDirectory()
     let log = RecordedLog()
     try open(directory.path, log).save(Self.state)
-    #expect(try load(directory.path, log, origin: other) == SavedState(lastReportID: 1_800_000_000))
+    let kept = SavedState(lastReportID: 1_800_000_000, answeredThing: Self.state.answeredThing)
+    #expect(try load(directory.path, log, origin: other) == kept)
     #expect(log.lines.count == 1)
   }
 

@@ -21,6 +21,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
   private let log: Log
   private var collector: Collector
   private var baseline: Baseline?
+  private var policy = BaselinePolicy()
   private var sequence = ReportSequence()
   /// Where in the interval a thing goes whose report was throttled.
   private var random: any RandomNumberGenerator
@@ -35,6 +36,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
   private var failures = RepeatFilter(interval: .seconds(240))
   private var hasWarnedOfReservedTopic = false
   private var hasWarnedOfInterval = false
+  private var hasWarnedOfOwnTopic = false
 
   package init(
     _ configuration: Configuration, publisher: any Publisher, time: any TimeKeeper, log: Log,
@@ -56,7 +58,10 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
   ) {
     let isOtherState = configuration.stateDirectory != self.configuration.stateDirectory
     // The counters of another network say nothing about what this one has counted since.
-    if configuration.procfsPath != self.configuration.procfsPath { baseline = nil }
+    if configuration.procfsPath != self.configuration.procfsPath {
+      baseline = nil
+      policy.forgetUnanswered()
+    }
     self.configuration = configuration
     self.publisher = publisher
     self.time = time
@@ -73,11 +78,14 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     guard let saved = state.open(at: time) else { return }
     sequence = ReportSequence(last: max(sequence.last, saved.lastReportID))
     baseline = baseline ?? saved.baseline
+    policy.answeredThing = policy.answeredThing ?? saved.answeredThing
   }
 
   /// Saves what the next process continues from.
   private mutating func saveState() {
-    state.save(SavedState(lastReportID: sequence.last, baseline: baseline), at: time)
+    state.save(
+      SavedState(lastReportID: sequence.last, baseline: baseline, answeredThing: policy.answeredThing),
+      at: time)
   }
 
   package mutating func handle(_ event: Event, _ context: Context) throws -> Response {
@@ -202,6 +210,8 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     _ work: Work, before end: BootTime, into summary: inout InvocationSummary
   ) -> Bool {
     openState()
+    let confirmer = publisher as? any ReportConfirmer
+    takeLateConfirmation(confirmer, into: &summary)
     let snapshot = sample(before: end)
     let id = sequence.next(at: time.wallTime)
     let report = Report(id: id, snapshot: snapshot, baseline: baseline, limits: configuration.limits)
@@ -216,7 +226,6 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     // Reserves the id: however this process ends, the next one gives it to no other report.
     saveState()
     let limit = min(end, time.bootTime.advanced(by: configuration.publishTimeout))
-    let confirmer = publisher as? any ReportConfirmer
     confirmer?.announce(reportID: id)
     do throws(PublishError) {
       let receipt = try publisher.publish(payload, to: work.topic, qos: .atLeastOnce, until: limit)
@@ -226,12 +235,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
       log.info("Published report \(id), \(payload.count) bytes, to \(work.topic.name): \(receipt).")
       let confirmationLimit = min(end, time.bootTime.advanced(by: configuration.confirmationTime))
       let confirmation = confirmer?.confirmation(of: id, until: confirmationLimit)
-      // Where nobody ever says that it is accepted, that can't be waited for.
-      if confirmation?.isRejection != true,
-        configuration.acknowledgement == .publish || confirmation == nil || confirmation == .accepted
-      {
-        acknowledge(snapshot)
-      }
+      settle(id, snapshot, confirmation, provesDelivery: confirmer?.provesDelivery ?? true)
       if let confirmation { note(confirmation, of: id, in: &summary) }
       return confirmation?.isThrottling ?? false
     } catch {
@@ -254,7 +258,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     }
   }
 
-  private func note(
+  private mutating func note(
     _ confirmation: ReportConfirmation, of id: UInt64, in summary: inout InvocationSummary
   ) {
     switch confirmation {
@@ -269,10 +273,64 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
       summary.confirmations.unanswered += 1
       log.warn(
         "Device Defender didn't answer report \(id) within \(configuration.confirmationTime.inWords).")
+    case .unavailable(let reason, _):
+      summary.confirmations.unanswered += 1
+      let text = "Device Defender's answers can't be received: \(sentence(reason))"
+      // The transport has logged it, too, with what to do.
+      if failures.allows(text, at: time.bootTime) { log.info(text) }
     case .stopped:
       summary.confirmations.unanswered += 1
       log.info("Asked to stop before Device Defender answered report \(id).")
     }
+  }
+
+  /// Moves the baseline on for report `id`, or keeps it until Device Defender answers.
+  private mutating func settle(
+    _ id: UInt64, _ snapshot: MetricsSnapshot, _ confirmation: ReportConfirmation?, provesDelivery: Bool
+  ) {
+    let context = BaselinePolicy.Context(
+      acknowledgement: configuration.acknowledgement, provesDelivery: provesDelivery,
+      thing: configuration.thingName)
+    if policy.movesBaseline(confirmation, context) {
+      policy.forgetUnanswered()
+      acknowledge(snapshot)
+    } else if confirmation?.isRejection != true {
+      var later = baseline ?? Baseline()
+      later.advance(to: snapshot)
+      if policy.hold(id, later) { warnOfRepetition(confirmation) }
+    }
+  }
+
+  /// Moves the baseline on for a report that Device Defender accepted after the wait for its answer had ended.
+  private mutating func takeLateConfirmation(
+    _ confirmer: (any ReportConfirmer)?, into summary: inout InvocationSummary
+  ) {
+    guard let unanswered = policy.unanswered,
+      let confirmation = confirmer?.lateConfirmation(of: unanswered.id)
+    else { return }
+    let context = BaselinePolicy.Context(
+      acknowledgement: configuration.acknowledgement, provesDelivery: true, thing: configuration.thingName)
+    if policy.movesBaseline(confirmation, context) { baseline = unanswered.baseline }
+    guard summary.confirmations.unanswered > 0 else {
+      // The report was made by an earlier invocation, whose summary has been sent.
+      var earlier = summary
+      note(confirmation, of: unanswered.id, in: &earlier)
+      return
+    }
+    summary.confirmations.unanswered -= 1
+    note(confirmation, of: unanswered.id, in: &summary)
+  }
+
+  private func warnOfRepetition(_ confirmation: ReportConfirmation?) {
+    let cause =
+      if case .unavailable(let reason, _) = confirmation {
+        "answers can't be received: \(reason)"
+      } else {
+        "the device is offline, or its policy lacks iot:Publish, iot:Subscribe or iot:Receive on Device Defender's topics"
+      }
+    log.warn(
+      "Device Defender hasn't answered the last reports, so each one repeats the traffic that those before it "
+        + "reported. The likely cause: \(sentence(cause))")
   }
 
   /// Moves the baseline on: what `snapshot` counted has been told.
@@ -309,6 +367,12 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
         "An interval of \(work.wantedInterval.inWords) is raised to \(work.interval.inWords): Device "
           + "Defender throttles below 300 s. DEFENDER_MINIMUM_INTERVAL_SECONDS lowers the floor for other topics."
       )
+    }
+    if configuration.acknowledgement == .accepted, !work.topic.isDeviceDefenders, !hasWarnedOfOwnTopic {
+      hasWarnedOfOwnTopic = true
+      log.warn(
+        "DEFENDER_ACKNOWLEDGE is 'accepted', but nobody answers reports to \(work.topic.name): they count as "
+          + "acknowledged when they are published.")
     }
     if !configuration.transport.takesReservedTopics, work.topic.isDeviceDefenders, !hasWarnedOfReservedTopic,
       !work.isDryRun

@@ -10,6 +10,8 @@ package enum ReportConfirmation: Equatable, Sendable {
   case unanswered
   /// The process was asked to stop before anything was heard.
   case stopped
+  /// Answers can't be received at present; `isTransient` if that passes without anybody changing anything.
+  case unavailable(reason: String, isTransient: Bool)
 
   /// Whether Device Defender didn't take the report, so that nothing in it counts as told.
   package var isRejection: Bool {
@@ -34,10 +36,19 @@ package protocol ReportConfirmer: AnyObject {
   /// What Device Defender said about the report called `reportID`, which was just published; waits for it until
   /// `deadline`. Nil where nobody says anything about what goes to that topic.
   func confirmation(of reportID: UInt64, until deadline: BootTime) -> ReportConfirmation?
+
+  /// What Device Defender has answered meanwhile about the report called `reportID`, which was unanswered; nil if
+  /// nothing has arrived. Doesn't wait.
+  func lateConfirmation(of reportID: UInt64) -> ReportConfirmation?
+
+  /// Whether a publish that succeeded proves that AWS IoT has the report.
+  var provesDelivery: Bool { get }
 }
 
 extension ReportConfirmer {
   package func announce(reportID: UInt64) {}
+  package func lateConfirmation(of reportID: UInt64) -> ReportConfirmation? { nil }
+  package var provesDelivery: Bool { true }
 }
 
 /// An answer of Device Defender, as it comes on `<topic>/accepted` or `<topic>/rejected`.
@@ -66,7 +77,7 @@ package struct ReportAnswer: Equatable, Sendable {
       ? .accepted
       : .rejected(
         code: details?["ErrorCode"]?.string ?? "unknown",
-        message: details?["ErrorMessage"]?.string ?? "the rejection says no more")
+        message: withoutFinalPeriod(details?["ErrorMessage"]?.string ?? "the rejection says no more"))
   }
 
   /// The answer comes in the format of the report.

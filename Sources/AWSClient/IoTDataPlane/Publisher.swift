@@ -35,9 +35,15 @@ package struct PublishReceipt: Sendable, CustomStringConvertible {
   /// How often the message was sent, this time included.
   package let attempts: Int
   private let body: [UInt8]
+  /// What the other side did with the message, in words, for a transport without statuses.
+  private let answer: String
 
   /// `body` is that of the answer, whatever is in it.
-  package init(status: Int? = nil, requestID: String? = nil, body: [UInt8] = [], attempts: Int) {
+  package init(
+    status: Int? = nil, requestID: String? = nil, body: [UInt8] = [], attempts: Int,
+    answer: String = "acknowledged"
+  ) {
+    self.answer = answer
     self.status = status
     self.requestID = requestID
     self.body = body
@@ -52,7 +58,7 @@ package struct PublishReceipt: Sendable, CustomStringConvertible {
 
   /// What the other side said, for a line of log: `status 200, request id 1f2e…, trace id 8a0c…`, or `acknowledged`.
   package var description: String {
-    var answer = status.map { "status \($0)" } ?? "acknowledged"
+    var answer = status.map { "status \($0)" } ?? answer
     if let requestID { answer += ", request id \(requestID)" }
     if let traceID, traceID != requestID { answer += ", trace id \(traceID)" }
     return attempts > 1 ? "\(answer), after \(attempts) attempts" : answer

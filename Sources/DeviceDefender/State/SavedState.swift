@@ -1,15 +1,18 @@
 import Platform
 package import WireFormats
 
-/// What outlives a restart: the id of the last report, and the baseline.
+/// What outlives a restart: the id of the last report, the baseline, and whether Device Defender answers.
 package struct SavedState: Equatable, Sendable {
   /// Saved before a report with this id is published, so that no later process can use it again.
   package var lastReportID: UInt64
   package var baseline: Baseline?
+  /// The thing whose reports Device Defender has answered at least once; nil if it never has.
+  package var answeredThing: String?
 
-  package init(lastReportID: UInt64 = 0, baseline: Baseline? = nil) {
+  package init(lastReportID: UInt64 = 0, baseline: Baseline? = nil, answeredThing: String? = nil) {
     self.lastReportID = lastReportID
     self.baseline = baseline
+    self.answeredThing = answeredThing
   }
 }
 
@@ -58,6 +61,7 @@ extension SavedState {
     document.member("boot_id", origin.bootID)
     document.member("network_namespace", origin.networkNamespace)
     document.member("procfs", origin.procfs)
+    if let answeredThing { document.member("answered_thing", answeredThing) }
     if let counters = baseline?.networkCounters {
       document.key("interfaces")
       document.beginList(count: counters.interfaces.count)
@@ -115,7 +119,9 @@ extension SavedState {
       baseline?.processorTimes = ProcessorTimes(columns: columns)
     }
     let origin = CounterOrigin(bootID: bootID, networkNamespace: namespace, procfs: procfs)
-    return (SavedState(lastReportID: lastReportID, baseline: baseline), origin)
+    let state = SavedState(
+      lastReportID: lastReportID, baseline: baseline, answeredThing: json["answered_thing"]?.string)
+    return (state, origin)
   }
 }
 

@@ -69,5 +69,32 @@ class TokenExchange(unittest.TestCase):
                 self.assertEqual(nucleus.all("exited"), [])
 
 
+    def test_goes_on_when_lite_answers_with_null_or_has_forgotten_the_token(self):
+        plane = DataPlane()
+        self.addCleanup(plane.close)
+        nucleus = Nucleus("lite", {**CONFIGURATION, "SampleIntervalSeconds": 1, "MinimumIntervalSeconds": 1},
+                          ["--tes", "--component-name", "the.component"], component=[BOOTSTRAP],
+                          environment={"AWS_ENDPOINT_URL_IOT_DATA_PLANE": plane.url,
+                                       "DEFENDER_COMPONENT_NAME": "the.component"})
+        self.addCleanup(nucleus.close)
+        # More often than one report asks.
+        nucleus.do("fault", operation="tes", fault="mute", count=3)
+        nucleus.do("start")
+        plane.requests.get(timeout=30)
+        (line,) = [line for line in nucleus.log() if "was not published" in line]
+        self.assertIn("the answer is null, not an object. The source may recover: the next report asks it again.", line)
+        # The Token Exchange Service asks ggipcd whose token it is: only the new one is good.
+        asked = len(nucleus.all("tes"))
+        nucleus.do("forget-token")
+        nucleus.do("drop")
+        while len(nucleus.all("tes")) == asked:
+            nucleus.next("tes")
+        self.assertEqual([event["status"] for event in nucleus.all("tes")], [200] * (asked + 1))
+        while not plane.requests.empty():
+            plane.requests.get()
+        plane.requests.get(timeout=30)
+        self.assertEqual(nucleus.all("exited"), [])
+
+
 if __name__ == "__main__":
     unittest.main()

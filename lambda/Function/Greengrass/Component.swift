@@ -15,12 +15,11 @@ package struct Component: ~Copyable {
   private let shutdown: ShutdownSignal
   private let log: Log
   private let greengrass: GreengrassPublisher
-  private let updates: IPCSubscription
+  private let watch: NucleusWatch
   private var told: Set<String> = []
-  /// What the configuration in use was made of.
-  private var lastRead: ComponentConfiguration?
+  /// What the plan in use was made of.
+  private var planned: (configuration: ComponentConfiguration, token: Secret?)?
 
-  private static let callTimeout = Duration.seconds(10)
   /// How long a publish may take where the interval is shorter.
   private static let leastPublishTime = Duration.seconds(10)
 
@@ -30,7 +29,7 @@ package struct Component: ~Copyable {
     self.shutdown = shutdown
     self.log = log
     greengrass = GreengrassPublisher(client, time: SystemTime(shutdown: shutdown), log: log)
-    updates = client.subscribe(.subscribeToConfigurationUpdate)
+    watch = NucleusWatch(client, log: log)
   }
 
   /// What the function runs with: a configuration, and what publishes and keeps time as it says.
@@ -44,6 +43,8 @@ package struct Component: ~Copyable {
   package mutating func run() {
     log.info("device-defender runs as a Greengrass component.")
     guard var plan = nextPlan(after: nil) else { return }
+    // A recipe with the lifecycle `startup` waits for this, and the first report may be an interval away.
+    watch.tell(.running)
     var handler = PublishMetricsHandler(
       plan.configuration, publisher: plan.publisher, time: plan.time, log: log)
     while true {
@@ -68,22 +69,23 @@ package struct Component: ~Copyable {
   /// mistake in it does no harm.
   private mutating func nextPlan(after former: Plan?) -> Plan? {
     while !shutdown.isRequested {
-      _ = updates.takeEvents()
       client.forgetRefusals()
       if let read = readConfiguration() {
+        let token = watch.issuedToken
         // A deployment tells of each key that it changes, and the first time already shows all of them.
-        if let former, read == lastRead { return former }
+        if let former, let planned, planned == (read, token) { return former }
         if let plan = plan(read, after: former) {
-          lastRead = read
+          let isOther = planned.map { $0.configuration != read } ?? false
+          planned = (read, token)
           greengrass.retries.count = read.retryCount ?? GreengrassPublisher.RetryPolicy().count
-          if former != nil { log.info("The component configuration has changed.") }
+          if isOther { log.info("The component configuration has changed.") }
           return plan
         }
       }
       if shutdown.isRequested { break }
       if let former { return former }
       // A new deployment, or another start of the nucleus, is what can help.
-      _ = client.serve(until: BootTime.now.advanced(by: .seconds(300))) { [updates] in updates.hasEvents }
+      _ = client.serve(until: BootTime.now.advanced(by: .seconds(300))) { [watch] in watch.hasNews }
     }
     return nil
   }
@@ -92,13 +94,10 @@ package struct Component: ~Copyable {
   private mutating func readConfiguration() -> ComponentConfiguration? {
     while !shutdown.isRequested {
       do throws(IPCError) {
-        let limit = BootTime.now.advanced(by: Self.callTimeout)
-        return ComponentConfiguration(try client.call(.getConfiguration, until: limit))
-      } catch .refused(_, _, "ResourceNotFoundError", _) {
-        return ComponentConfiguration(.object([]))  // There is none.
+        return try watch.read(until: BootTime.now.advanced(by: NucleusWatch.callTimeout))
       } catch {
         if case .refused = error {
-          tell("The component configuration can't be read: \(error). \(error.advice)")
+          tell("The component configuration can't be read: \(sentence("\(error)")) \(error.advice)")
         }
         if error == .shutdown { return nil }
         _ = client.serve(until: BootTime.now.advanced(by: .seconds(1)))
@@ -112,7 +111,7 @@ package struct Component: ~Copyable {
     for key in read.unknownKeys.sorted() {
       tell("The component configuration has the key '\(key)', which isn't known here and does nothing.")
     }
-    let variables = read.variables(over: environment)
+    let variables = read.variables(over: currentEnvironment)
     var mistakes = read.mistakes
     var takesDeployment = !mistakes.isEmpty
     do {
@@ -129,6 +128,14 @@ package struct Component: ~Copyable {
     return nil
   }
 
+  /// The environment, with the token that the nucleus issued last in place of the one that the process was given: the
+  /// Token Exchange Service of nucleus lite knows no other.
+  private var currentEnvironment: Environment {
+    let variable = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
+    guard let token = watch.issuedToken, environment.value(variable) != nil else { return environment }
+    return environment.with([variable: token.revealed])
+  }
+
   /// Tells the nucleus that this component can't do anything until there is another deployment.
   ///
   /// The classic nucleus starts it again twice and then gives up on it: the deployment that brought the mistake has failed and
@@ -136,14 +143,14 @@ package struct Component: ~Copyable {
   /// the device may mend, such as a directory that isn't there yet, isn't told.
   private func tellErrored() {
     do throws(IPCError) {
-      _ = try client.call(.updateState(.errored), until: BootTime.now.advanced(by: Self.callTimeout))
+      _ = try client.call(.updateState(.errored), until: BootTime.now.advanced(by: NucleusWatch.callTimeout))
     } catch {
       log.debug("The nucleus wasn't told that the configuration can't be used: \(error).")
     }
   }
 
   private func plan(_ configuration: inout Configuration, _ variables: Environment) throws -> Plan {
-    let time = ComponentTime(client, updates, shutdown)
+    let time = ComponentTime(client, watch, shutdown)
     guard configuration.transport == .greengrass else {
       let publisher = try configuration.publisher(variables, time: time, log: log)
       return Plan(configuration: configuration, publisher: publisher, time: publisher.pacing(time))
@@ -163,15 +170,15 @@ package struct Component: ~Copyable {
   }
 }
 
-/// A clock whose sleeps answer the nucleus, and end when the component configuration changes.
+/// A clock whose sleeps answer the nucleus, and end as a shutdown does when the component's plan is out of date.
 struct ComponentTime: TimeKeeper {
   private let client: IPCClient
-  private let updates: IPCSubscription
+  private let watch: NucleusWatch
   private let time: SystemTime
 
-  init(_ client: IPCClient, _ updates: IPCSubscription, _ shutdown: ShutdownSignal) {
+  init(_ client: IPCClient, _ watch: NucleusWatch, _ shutdown: ShutdownSignal) {
     self.client = client
-    self.updates = updates
+    self.watch = watch
     time = SystemTime(shutdown: shutdown)
   }
 
@@ -180,6 +187,7 @@ struct ComponentTime: TimeKeeper {
   var shutdownSignal: ShutdownSignal? { time.shutdownSignal }
 
   func sleep(until instant: BootTime) -> Wake {
-    client.serve(until: instant) { updates.hasEvents } == .onTime ? .onTime : .shutdown
+    guard client.serve(until: instant, orWhen: { watch.hasNews }) == .onTime else { return .shutdown }
+    return watch.hasChanged() ? .shutdown : .onTime
   }
 }

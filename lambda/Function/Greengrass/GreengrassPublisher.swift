@@ -12,8 +12,9 @@ extension Transport {
 
 /// Publishes through the Greengrass nucleus, and hears what Device Defender makes of the reports.
 ///
-/// The nucleus takes a message for its own MQTT connection and keeps it while that is down; it doesn't say what became
-/// of it. No AWS credentials are needed: the certificate of the core has to allow the topic.
+/// A publish that succeeded proves little. The classic nucleus keeps a message while its MQTT connection is down; lite has
+/// written it to a socket, and loses it if that connection turns out to be dead. Neither reports what AWS IoT
+/// acknowledged. No AWS credentials are needed: the certificate of the core has to allow the topic.
 package final class GreengrassPublisher: Publisher, ReportConfirmer {
   /// How often, and after how long, a message is sent again.
   package struct RetryPolicy: Sendable {
@@ -36,14 +37,14 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
   /// What AWS IoT takes in one message.
   private static let maximumPayloadBytes = 131_072
   private static let attemptTimeout = Duration.seconds(10)
-  private static let stateTimeout = Duration.seconds(5)
   private static let endpoint = "the Greengrass nucleus"
 
   package var retries = RetryPolicy()
   private let client: IPCClient
   private let time: any TimeKeeper
   private let log: Log
-  private var hasToldRunning = false
+  /// The topic of the last report that the nucleus accepted: the component's `accessControl` allowed it.
+  private var allowedTopic: Topic?
   /// The topic whose answers are heard, and where they come.
   private var answers: (topic: Topic, streams: [IPCSubscription])?
 
@@ -60,7 +61,9 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
       let cause = PublishError.Cause.payloadTooLarge(bytes: payload.count, limit: Self.maximumPayloadBytes)
       throw PublishError(cause, topic: topic, endpoint: Self.endpoint, attempts: 0)
     }
+    try checkSize(payload, for: topic)
     subscribe(to: topic)
+    renewSubscriptions { $0.refusal?.isTransient == true }
     let request = IPCRequest.publishToIoTCore(
       topic: topic.name, qualityOfService: qos.rawValue, payload: payload)
     var attempts = 0
@@ -69,56 +72,70 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
       do throws(IPCError) {
         let limit = min(deadline, time.bootTime.advanced(by: Self.attemptTimeout))
         _ = try client.call(request, until: limit)
-        tellRunning()
-        return PublishReceipt(attempts: attempts)
+        allowedTopic = topic
+        // What was refused while the core was offline is granted now.
+        renewSubscriptions { $0.isRefused }
+        return PublishReceipt(attempts: attempts, answer: "handed to the nucleus")
       } catch {
-        guard waitsForRetry(after: error, attempts: attempts, until: deadline) else {
+        let failure = failure(error, payload: payload, topic: topic)
+        guard failure.isTransient, waitsForRetry(after: error, attempts: attempts, until: deadline) else {
           throw PublishError(
-            .transport(failure(error, payload: payload, topic: topic)), topic: topic,
-            endpoint: Self.endpoint, attempts: attempts)
+            .transport(failure), topic: topic, endpoint: Self.endpoint, attempts: attempts)
         }
       }
     }
   }
 
+  /// Rejects a report that nucleus lite would answer by closing the connection, which costs the subscriptions too.
+  private func checkSize(_ payload: [UInt8], for topic: Topic) throws(PublishError) {
+    guard client.leavesStreamsOpen == true, let advice = adviceOnSize(payload, topic) else { return }
+    let failure = TransportFailure(
+      reason: "the report has \(payload.count) bytes", advice: advice, isTransient: false)
+    throw PublishError(.transport(failure), topic: topic, endpoint: Self.endpoint, attempts: 0)
+  }
+
   /// Whether another attempt should be made; waits until it is due.
   private func waitsForRetry(after error: IPCError, attempts: Int, until deadline: BootTime) -> Bool {
-    guard error.isTransient, attempts <= retries.count else { return false }
+    guard attempts <= retries.count else { return false }
     // A nucleus that was started again since the last report shows only now; the client itself waits long enough.
     if case .disconnected = error, attempts == 1 { return true }
     let next = time.bootTime.advanced(by: retries.delay(afterAttempt: attempts))
     guard next < deadline else { return false }
-    log.info("Trying again in \(Int(time.bootTime.duration(to: next).inSeconds)) s: \(error).")
+    log.info("Trying again in \(Int(time.bootTime.duration(to: next).inSeconds)) s: \(sentence("\(error)"))")
     return client.serve(until: next) == .onTime
   }
 
   private func failure(_ error: IPCError, payload: [UInt8], topic: Topic) -> TransportFailure {
     if error == .shutdown { return .stopped(before: "the nucleus answered", isUnderWay: true) }
+    // Lite hangs up on what is too long for it, and would do so again.
+    if case .disconnected = error, client.leavesStreamsOpen != false,
+      let advice = adviceOnSize(payload, topic)
+    {
+      return TransportFailure(reason: error.description, advice: advice, isTransient: false)
+    }
+    if error.isUnauthorized, allowedTopic == topic {
+      return TransportFailure(
+        reason: error.description, advice: Self.adviceOnWithdrawal(of: topic), isTransient: true)
+    }
     return TransportFailure(
-      reason: error.description, advice: advice(on: error, payload: payload, topic: topic),
-      isTransient: error.isTransient)
+      reason: error.description, advice: error.advice, isTransient: error.isTransient)
   }
 
-  private func advice(on error: IPCError, payload: [UInt8], topic: Topic) -> String {
+  /// The nucleus allowed the topic before: lite also answers so while its configuration daemon restarts.
+  private static func adviceOnWithdrawal(of topic: Topic) -> String {
+    "It allowed this before. Nucleus lite answers so while ggconfigd restarts, which passes; if it lasts, a deployment "
+      + "has withdrawn accessControl, aws.greengrass.ipc.mqttproxy, operations aws.greengrass#PublishToIoTCore, "
+      + "resources \(topic)."
+  }
+
+  /// What to do about a payload that is too long for nucleus lite; nil if it isn't.
+  private func adviceOnSize(_ payload: [UInt8], _ topic: Topic) -> String? {
     let limit = IPCRequest.maximumPublishPayload(
       topic: topic.name, messageLimit: IPCRequest.messageLimitOfLite)
-    guard case .disconnected = error, payload.count > limit else { return error.advice }
+    guard payload.count > limit else { return nil }
     return
       "Greengrass nucleus lite takes at most \(limit) bytes on this topic and hangs up on more, and the report has "
       + "\(payload.count): leave MaximumReportBytes to its default there."
-  }
-
-  /// Tells the nucleus, once, that the component does what it is for: a recipe with the lifecycle `startup` waits for that.
-  ///
-  /// Whatever comes of it, the reports matter more.
-  private func tellRunning() {
-    guard !hasToldRunning else { return }
-    hasToldRunning = true
-    do throws(IPCError) {
-      _ = try client.call(.updateState(.running), until: time.bootTime.advanced(by: Self.stateTimeout))
-    } catch {
-      log.debug("The nucleus wasn't told that the component runs: \(error).")
-    }
   }
 
   // MARK: What Device Defender answers
@@ -135,6 +152,14 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     answers = (topic, streams)
   }
 
+  /// Asks again for the subscriptions that match, on new streams.
+  private func renewSubscriptions(where matches: (IPCSubscription) -> Bool) {
+    for stream in answers?.streams ?? [] where matches(stream) { client.renew(stream) }
+  }
+
+  /// An acknowledgement of the nucleus isn't one of AWS IoT.
+  package var provesDelivery: Bool { false }
+
   package func announce(reportID: UInt64) {
     // Answers to earlier reports came too late.
     for stream in answers?.streams ?? [] { _ = stream.takeEvents() }
@@ -143,23 +168,43 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
   package func confirmation(of reportID: UInt64, until deadline: BootTime) -> ReportConfirmation? {
     guard let streams = answers?.streams else { return nil }
     while true {
-      for event in streams.flatMap({ $0.takeEvents() }) {
-        guard
-          let message = event["message"], let topic = message["topicName"]?.string,
-          let payload = message["payload"]?.string.flatMap(base64Decoding),
-          let answer = ReportAnswer(on: topic, payload: payload)
-        else {
-          log.warn("The Greengrass nucleus passed on a message that is no answer that can be read.")
-          continue
-        }
-        if answer.isAbout(reportID) { return answer.confirmation }
-      }
-      // Nobody will answer where both subscriptions were refused; the client has said so.
-      if streams.allSatisfy({ $0.isRefused }) { return nil }
+      if let answer = lateConfirmation(of: reportID) { return answer }
+      // Nobody will answer if both subscriptions were refused; the client has logged why.
+      if let refusal = refusal(of: streams), streams.allSatisfy(\.isRefused) { return refusal }
       let end = client.serve(until: deadline) {
-        streams.contains { $0.hasEvents } || streams.allSatisfy { $0.isRefused }
+        streams.contains { $0.hasEvents } || streams.allSatisfy(\.isRefused)
       }
-      guard end == .condition else { return end == .shutdown ? .stopped : .unanswered }
+      switch end {
+      case .condition: continue
+      case .shutdown: return .stopped
+      case .onTime:
+        let refusal = refusal(of: streams)
+        // Lite may have dropped the subscriptions without a word.
+        renewSubscriptions { !$0.isRefused }
+        return refusal ?? .unanswered
+      }
     }
+  }
+
+  package func lateConfirmation(of reportID: UInt64) -> ReportConfirmation? {
+    for event in (answers?.streams ?? []).flatMap({ $0.takeEvents() }) {
+      guard
+        let message = event["message"], let topic = message["topicName"]?.string,
+        let payload = message["payload"]?.string.flatMap(base64Decoding),
+        let answer = ReportAnswer(on: topic, payload: payload)
+      else {
+        log.warn("The Greengrass nucleus passed on a message that is no answer that can be read.")
+        continue
+      }
+      if answer.isAbout(reportID) { return answer.confirmation }
+    }
+    return nil
+  }
+
+  /// Why answers can't be received; nil if no subscription is refused.
+  private func refusal(of streams: [IPCSubscription]) -> ReportConfirmation? {
+    guard let stream = streams.first(where: \.isRefused) else { return nil }
+    let reason = stream.refusal.map { "\($0)" } ?? "the Greengrass nucleus ended the subscription"
+    return .unavailable(reason: reason, isTransient: stream.refusal?.isTransient ?? true)
   }
 }

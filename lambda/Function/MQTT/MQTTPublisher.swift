@@ -52,6 +52,8 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
   /// When a subscription that the broker didn't allow is asked for again; nil where it is to be asked for at once.
   private var nextSubscription: BootTime?
   private var announcedID: UInt64?
+  /// The topic of the last report that was acknowledged.
+  private var publishedTopic: Topic?
   private var answers: [ReportAnswer] = []
   private var connectionCount = 0
 
@@ -83,6 +85,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
         attempts += 1
         try deliver(message, qos, over: session, until: deadline)
         delay.succeeded()
+        publishedTopic = topic
         return PublishReceipt(attempts: attempts)
       } catch {
         // An attempt that the deadline cut short says less than what failed before it.
@@ -118,7 +121,11 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
     defer {
       if settings.connection == .perReport { disconnect(until: deadline) }
     }
-    guard answeredTopic != nil else { return nil }
+    guard answeredTopic != nil else {
+      // The broker refused the subscription, which was logged with what to do.
+      return publishedTopic?.isDeviceDefenders == true
+        ? .unavailable(reason: "the broker refused the subscription", isTransient: false) : nil
+    }
     do throws(MQTTError) {
       while true {
         if let answer = answers.first(where: { $0.isAbout(reportID) }) {
@@ -137,6 +144,10 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
       giveUpConnection()
       return .unanswered
     }
+  }
+
+  package func lateConfirmation(of reportID: UInt64) -> ReportConfirmation? {
+    answers.first { $0.reportID == reportID }?.confirmation
   }
 
   package func pacing(_ time: any TimeKeeper) -> any TimeKeeper { KeepAliveTime(time, keepingAlive: self) }

@@ -1,0 +1,333 @@
+"""What nucleus lite does to a component, and what the component makes of it: nothing is lost, and nothing ends."""
+import random
+import re
+import time
+import unittest
+
+from nucleus import ACCESS, TOKEN
+from test_component import FAST, Machine, TestCase, anonymous_kib, descriptors, report
+
+QUICK = {**FAST, "ConfirmationSeconds": 0.3, "PublishRetryCount": 0}
+NAMED = {"DEFENDER_COMPONENT_NAME": "the.component"}
+MQTT_PROXY = ["SubscribeToIoTCore"]
+CONFIGURATION = ["SubscribeToConfigurationUpdate"]
+
+
+def delta(event):
+    return report(event)["metrics"].get("network_stats", {}).get("bytes_in")
+
+
+def report_id(event):
+    return report(event)["header"]["report_id"]
+
+
+class LiteTestCase(TestCase):
+    def lite(self, configuration=QUICK, arguments=(), environment=None):
+        nucleus = self.component("lite", configuration, ["--component-name", "the.component", *arguments], environment)
+        self.addCleanup(lambda: self.check(nucleus))
+        return nucleus
+
+    def check(self, nucleus):
+        """What holds in every test."""
+        self.assertEqual(nucleus.all("malformed"), [])
+        self.assertEqual(nucleus.all("exited"), [])
+        self.assertEqual([line for line in nucleus.log() if re.search(r"[^.]\.\.([^.]|$)", line)], [])
+        self.assertNotIn(TOKEN, "".join(nucleus.log()))
+
+    def line(self, nucleus, text):
+        """Waits for a line of log."""
+        while not any(text in line for line in nucleus.log()):
+            nucleus.next("log")
+
+    def count(self, nucleus, text):
+        return sum(text in line for line in nucleus.log())
+
+    def machine(self, configuration=QUICK, **more):
+        nucleus = self.lite(configuration, **more)
+        machine = Machine(nucleus.directory)
+        (machine.path / "sys/kernel/random").mkdir(parents=True, exist_ok=True)
+        machine.write("sys/kernel/random/boot_id", "7d5ff60b-5a4e-4b7e-9d2e-0c7c6f0f3f51\n")
+        nucleus.do("configure", configuration={**configuration, "ProcfsPath": str(machine.path)})
+        return nucleus, machine
+
+
+class Subscriptions(LiteTestCase):
+    def test_that_die_silently_are_asked_for_again(self):
+        nucleus = self.lite()
+        nucleus.do("start")
+        self.line(nucleus, "accepted report")
+        for times in (1, 2):
+            nucleus.do("kill-subscriptions", operations=MQTT_PROXY)
+            while self.count(nucleus, "didn't answer report") < times:
+                nucleus.next("log")
+            accepted = self.count(nucleus, "accepted report")
+            while self.count(nucleus, "accepted report") < accepted + 2:
+                nucleus.next("log")
+        self.assertEqual(len(nucleus.all("connect")), 1)
+        self.assertGreaterEqual(len(nucleus.all("subscribe")), 6)
+
+    def test_to_the_configuration_may_die_and_a_change_takes_effect_all_the_same(self):
+        nucleus = self.lite()
+        nucleus.do("start")
+        nucleus.next("publish")
+        nucleus.do("kill-subscriptions", operations=CONFIGURATION)
+        nucleus.do("configure", configuration={**QUICK, "ReportNames": "short"})
+        while "hed" not in report(nucleus.next("publish")):
+            pass
+        self.line(nucleus, "the nucleus didn't announce it")
+        while len(nucleus.all("subscribe-configuration")) < 2:
+            nucleus.next("subscribe-configuration")
+        self.assertEqual(len(nucleus.all("connect")), 1)
+        # A mistake that is there to stay is logged once, and costs nothing.
+        nucleus.do("kill-subscriptions", operations=CONFIGURATION)
+        nucleus.do("configure", configuration={**QUICK, "ReportNames": "tiny"})
+        self.line(nucleus, "ReportNames is 'tiny'")
+        for _ in range(20):
+            nucleus.next("publish")
+        self.assertEqual(self.count(nucleus, "ReportNames is 'tiny'"), 1)
+
+    def test_are_refused_while_offline_and_granted_with_the_first_publish(self):
+        nucleus = self.lite({**QUICK, "AcknowledgeOn": "accepted"})
+        nucleus.do("offline")
+        nucleus.do("start")
+        self.line(nucleus, "ServiceError: Failed to publish the message. ")
+        self.line(nucleus, "ServiceError: Failed to bind the subscription. ")
+        nucleus.do("online")
+        published = nucleus.next("publish")
+        while not any(f"accepted report {report_id(published) + 1}" in line for line in nucleus.log()):
+            nucleus.next("log")
+        self.assertEqual(len(nucleus.all("connect")), 1)
+
+    def test_that_stay_refused_do_not_make_publish_of_accepted(self):
+        nucleus, machine = self.machine({**QUICK, "AcknowledgeOn": "accepted"})
+        nucleus.do("start")
+        self.line(nucleus, "accepted report")
+        nucleus.do("fault", operation="SubscribeToIoTCore", fault="refuse", count=100_000)
+        nucleus.do("kill-subscriptions", operations=MQTT_PROXY)
+        before = len(nucleus.all("publish"))
+        told = []
+        while len(told) < 8:
+            machine.move(100)
+            told.append(delta(nucleus.next("publish")))
+        self.line(nucleus, "repeats the traffic")
+        self.assertEqual(told[2:], sorted(told[2:]), f"a growing delta, from report {before} on")
+        self.assertGreater(told[-1], told[2] + 200)
+        self.assertEqual(self.count(nucleus, "repeats the traffic"), 1)
+        self.assertEqual(self.count(nucleus, "The likely cause: answers can't be received"), 1)
+
+
+class Token(LiteTestCase):
+    def test_that_was_forgotten_is_replaced_by_name(self):
+        nucleus = self.lite(environment=NAMED)
+        nucleus.do("start")
+        nucleus.next("publish")
+        for _ in range(2):
+            nucleus.do("forget-token")
+            nucleus.do("drop")
+            while nucleus.next("connect")["by"] != "name":
+                pass
+            nucleus.next("publish")
+        # The new one is good for the next connection.
+        nucleus.do("drop")
+        connect = nucleus.next("connect")
+        self.assertEqual((connect["by"], connect["accepted"]), ("token", True))
+        nucleus.next("publish")
+        self.assertGreaterEqual(self.count(nucleus, "no longer knew this component's token"), 1)
+
+    def test_is_not_given_up_because_the_nucleus_restarts(self):
+        nucleus = self.lite(environment=NAMED)
+        nucleus.do("start")
+        nucleus.next("publish")
+        nucleus.do("restart", seconds=1)
+        nucleus.next("connect")
+        nucleus.next("publish")
+        self.assertEqual([event["by"] for event in nucleus.all("connect") if event["accepted"]], ["token"] * 2)
+
+
+class Delivery(LiteTestCase):
+    def test_that_success_does_not_prove_loses_nothing(self):
+        nucleus, machine = self.machine()
+        begin = machine.bytes
+        nucleus.do("start")
+        self.line(nucleus, "accepted report")
+        self.line(nucleus, "handed to the nucleus")
+        self.assertEqual(self.count(nucleus, ": acknowledged"), 0)
+        nucleus.do("fault", operation="PublishToIoTCore", fault="lost", count=4)
+        machine.move(5_000_000)
+        lost = []
+        while len(lost) < 4:
+            event = nucleus.next("publish")
+            if not event["delivered"]:
+                lost.append(event)
+                machine.move(1000)
+        self.line(nucleus, "repeats the traffic")
+        self.assertEqual(self.count(nucleus, "repeats the traffic"), 1)
+        machine.move(77)
+        self.settle(nucleus, machine, begin)
+
+    def settle(self, nucleus, machine, begin):
+        """Waits until accepted reports have told everything, and nothing twice."""
+        deadline = time.monotonic() + 60
+        while (told := self.accepted_bytes(nucleus)) < machine.bytes - begin:
+            self.assertLess(time.monotonic(), deadline, f"{told} of {machine.bytes - begin} bytes were told")
+            nucleus.next("publish")
+        self.assertEqual(told, machine.bytes - begin)
+
+    def accepted_bytes(self, nucleus):
+        """What the reports told that Device Defender has and the component knows it has."""
+        accepted = {int(n) for line in nucleus.log() for n in re.findall(r"accepted report (\d+)", line)}
+        reports = {report_id(event): event for event in nucleus.all("publish") if event["delivered"]}
+        self.assertLessEqual(accepted, set(reports), "accepted, and never delivered")
+        return sum(delta(reports[n]) or 0 for n in accepted)
+
+    def test_is_not_proven_by_success_after_a_restart_either(self):
+        nucleus, machine = self.machine()
+        configuration = {**QUICK, "ProcfsPath": str(machine.path), "StateDirectory": str(nucleus.directory / "state")}
+        nucleus.do("configure", configuration=configuration)
+        nucleus.do("start")
+        self.line(nucleus, "accepted report")
+        nucleus.do("stop")
+        self.assertEqual(nucleus.next("exited")["status"], 0)
+        nucleus.events[:] = [event for event in nucleus.events if event["event"] != "exited"]
+        nucleus.position = len(nucleus.events)
+        machine.move(4321, in_place=True)
+        nucleus.do("fault", operation="PublishToIoTCore", fault="lost")
+        nucleus.do("start")
+        lost = nucleus.next("publish")
+        self.assertFalse(lost["delivered"])
+        machine.move(1)
+        self.assertGreaterEqual(delta(nucleus.next("publish")), 4322)
+
+    def test_answered_late_is_not_repeated(self):
+        nucleus, machine = self.machine({**QUICK, "SampleIntervalSeconds": 2, "MinimumIntervalSeconds": 2})
+        nucleus.do("start")
+        self.line(nucleus, "accepted report")
+        machine.move(500)
+        nucleus.do("fault", operation="confirm", fault="late", seconds=0.8)
+        late = nucleus.next("publish")
+        self.assertEqual(delta(late), 500)
+        self.line(nucleus, f"didn't answer report {report_id(late)}")
+        machine.move(7)
+        self.assertEqual(delta(nucleus.next("publish")), 7)
+        self.line(nucleus, f"accepted report {report_id(late)}")
+
+    def test_is_tried_again_while_what_was_allowed_is_not(self):
+        nucleus = self.lite({**QUICK, "PublishRetryCount": 5})
+        nucleus.do("start")
+        nucleus.next("publish")
+        nucleus.do("withdraw", seconds=1)
+        self.line(nucleus, "after 2 attempts")
+        self.assertEqual(self.count(nucleus, "was not published"), 0)
+
+    def test_of_what_lite_never_takes_is_not_even_tried(self):
+        nucleus, machine = self.machine({**QUICK, "MaximumReportBytes": 100_000, "MaximumListSize": 1_000,
+                                         "PublishRetryCount": 5})
+        machine.connect(300)
+        nucleus.do("start")
+        self.line(nucleus, "Greengrass nucleus lite takes at most 7293 bytes")
+        machine.connect(10)
+        nucleus.next("publish")
+        self.assertEqual(nucleus.all("too-long"), [])
+        self.assertEqual(len(nucleus.all("connect")), 1)
+
+
+class Lifecycle(LiteTestCase):
+    def test_startup_is_told_before_the_first_report(self):
+        for transport in ({}, {"Transport": "https", "Topic": "own/{thing}/{format}"}):
+            with self.subTest(transport):
+                nucleus = self.lite({"accessControl": ACCESS, **transport})
+                directory = nucleus.directory / "state"
+                directory.mkdir()
+                # A report was made just now: the next one is five minutes away.
+                (directory / "state.json").write_text(
+                    '{"version":1,"last_report_id":%d,"boot_id":"b","network_namespace":1,"procfs":"/proc"}' % time.time())
+                nucleus.do("configure", configuration={
+                    "accessControl": ACCESS, "StateDirectory": str(directory), **transport})
+                nucleus.do("start")
+                self.assertEqual(nucleus.next("state")["state"], "RUNNING")
+                self.assertEqual(nucleus.all("publish"), [])
+
+    def test_running_is_told_later_by_a_nucleus_that_could_not_take_it(self):
+        nucleus = self.lite()
+        nucleus.do("fault", operation="UpdateState", fault="refuse", error="ServiceError", count=3)
+        nucleus.do("start")
+        self.assertEqual(nucleus.next("state")["state"], "RUNNING")
+
+    def test_numbers_may_be_text(self):
+        nucleus = self.lite({**QUICK, "MaximumReportBytes": 7000, "MaximumListSize": 20}, ["--numbers-as-text"])
+        nucleus.do("start")
+        for _ in range(3):
+            nucleus.next("publish")
+        self.assertEqual(self.count(nucleus, "can't be used"), 0)
+
+
+class Random(Delivery):
+    """All of it at random, for a thousand reports."""
+    # The tests of the superclass have run.
+    test_that_success_does_not_prove_loses_nothing = None
+    test_is_not_proven_by_success_after_a_restart_either = None
+    test_answered_late_is_not_repeated = None
+    test_is_tried_again_while_what_was_allowed_is_not = None
+    test_of_what_lite_never_takes_is_not_even_tried = None
+
+    def disturb(self, nucleus, number):
+        publish = {"do": "fault", "operation": "PublishToIoTCore"}
+        choices = {
+            "lost": [{**publish, "fault": "lost", "count": number}],
+            "late": [{"do": "fault", "operation": "confirm", "fault": "late", "seconds": number * 0.2}],
+            "dead subscriptions": [{"do": "kill-subscriptions", "operations": MQTT_PROXY + CONFIGURATION}],
+            "token": [{"do": "forget-token"}, {"do": "drop"}],
+            "offline": [{"do": "offline", "seconds": 0.1 * number}],
+            "withdrawn": [{"do": "withdraw", "seconds": 0.1 * number}],
+            "pings": [{"do": "ping", "count": 100 * number}],
+            "reset": [{**publish, "fault": random.choice(["drop-before", "drop-after", "garbage", "text-error"])}],
+            "restart": [{"do": "restart", "seconds": 0.1 * number}],
+            "slow": [{**publish, "fault": "late", "seconds": 0.1 * number}],
+        }
+        name = random.choice(sorted(choices))
+        nucleus.tell(*choices[name])
+        return name
+
+    def test_a_thousand_reports_lose_nothing_and_repeat_only_what_was_not_answered(self):
+        seed = random.randrange(1 << 32)
+        random.seed(seed)
+        nucleus, machine = self.machine(
+            {**QUICK, "SampleIntervalSeconds": 0.02, "MinimumIntervalSeconds": 0.02, "ConfirmationSeconds": 0.2},
+            environment=NAMED, arguments=["--numbers-as-text"])
+        print(f"seed {seed}")
+        begin = machine.bytes
+        nucleus.do("start")
+        self.line(nucleus, "accepted report")
+        pid = nucleus.all("started")[0]["pid"]
+        kinds, memory, done = {}, [], 0
+        while done < 1000:
+            if random.random() < 0.15:
+                kind = self.disturb(nucleus, random.randint(1, 3))
+                kinds[kind] = kinds.get(kind, 0) + 1
+            machine.move(random.randint(0, 10_000))
+            nucleus.next("publish", timeout=60)
+            done += 1
+            if done in (200, 1000):
+                memory.append(anonymous_kib(pid))
+        machine.move(1)
+        self.settle(nucleus, machine, begin)
+        events = nucleus.all("publish")
+        answered_at_once = {e["report"] for e in nucleus.all("answer") if e["streams"] > 0 and not e["late"]}
+        accepted = {int(n) for line in nucleus.log() for n in re.findall(r"accepted report (\d+)", line)}
+        # What wasn't answered in time, or not published as far as the component knows, is repeated. An answer is lost too
+        # when the connection breaks, or while a subscription is refused.
+        repeated = {int(n) for line in nucleus.log() for n in re.findall(
+            r"(?:didn't answer report|Report) (\d+) (?:within|was not)", line)}
+        unheard = answered_at_once - accepted - repeated - {report_id(e) for e in events if not e["acknowledged"]}
+        ids = [report_id(event) for event in events]
+        self.assertEqual(ids, sorted(set(ids)))
+        self.assertLess(memory[1] - memory[0], 256, f"KiB of anonymous memory: {memory}")
+        total = sum(delta(event) or 0 for event in events if event["delivered"])
+        print(f"{len(ids)} reports, {len(accepted)} accepted, {len(unheard)} answers unheard, {kinds}; "
+              f"{total / (machine.bytes - begin):.3f} times the traffic delivered, none lost; memory {memory} KiB, "
+              f"{descriptors(pid)} descriptors, {len(nucleus.log())} lines of log")
+        self.assertLessEqual(len(unheard), sum(kinds.get(kind, 0) for kind in ("token", "restart", "offline", "withdrawn")))
+
+
+if __name__ == "__main__":
+    unittest.main()
