@@ -151,7 +151,10 @@ class ComponentFiles(unittest.TestCase):
         output = self.package(*arguments)
         text = (output / f"recipes/{name}-1.2.3.yaml").read_text()
         request = json.loads((output / "create-component-version.json").read_text())
-        self.assertEqual(base64.b64decode(request["inlineRecipe"]).decode(), text)
+        # The cloud's documents say URI. Nucleus lite reads no other key than Uri, which the cloud makes of it.
+        uploaded = base64.b64decode(request["inlineRecipe"]).decode()
+        self.assertNotIn("Uri:", uploaded)
+        self.assertEqual(uploaded.replace("- URI: ", "- Uri: "), text)
         return yaml.safe_load(text), output
 
     def test_recipe_keeps_the_rules_of_both_nuclei(self):
@@ -175,16 +178,21 @@ class ComponentFiles(unittest.TestCase):
             # Lite knows neither shutdown nor recover nor skipif.
             self.assertEqual(set(manifest["Lifecycle"]), {"run"})
             (artifact,) = manifest["Artifacts"]
-            self.assertEqual(set(artifact), {"URI", "Unarchive", "Permission"})
+            self.assertEqual(set(artifact), {"Uri", "Unarchive", "Permission"})
             self.assertEqual(artifact["Unarchive"], "ZIP")
             self.assertEqual(artifact["Permission"], {"Read": "OWNER", "Execute": "OWNER"})
-            path = artifact["URI"].removeprefix("s3://a-bucket/greengrass/")
+            path = artifact["Uri"].removeprefix("s3://a-bucket/greengrass/")
             archive = output / "artifacts" / path
             self.assertEqual(manifest["Lifecycle"]["run"],
                              "DEFENDER_STATE_DIRECTORY={work:path} "
                              f"exec {{artifacts:decompressedPath}}/{archive.stem}/bootstrap")
             with zipfile.ZipFile(archive) as files:
                 self.assertEqual(files.getinfo("bootstrap").external_attr >> 16, 0o100755)
+                # Lite doesn't unpack what doesn't come from the cloud: its place is that of {artifacts:decompressedPath}.
+                unpacked = output / "artifacts-unarchived" / pathlib.Path(path).parent / archive.stem
+                self.assertEqual({str(file.relative_to(unpacked)): file.read_bytes() for file in unpacked.rglob("*")},
+                                 {name: files.read(name) for name in files.namelist()})
+                self.assertEqual((unpacked / "bootstrap").stat().st_mode & 0o777, 0o755)
         self.assertEqual(architectures, ["amd64", "aarch64"])
 
     def test_recipe_has_the_architectures_that_there_are_files_for(self):
@@ -212,9 +220,11 @@ class ComponentFiles(unittest.TestCase):
                               ["--confirm", "accepted"], component=["sh", "-c", command])
             self.addCleanup(nucleus.close)
             nucleus.do("start")
+            self.assertEqual(nucleus.next("state")["state"], "RUNNING")
             report = json.loads(base64.b64decode(nucleus.next("publish")["payload"]))
             self.assertEqual(len(nucleus.all("subscribe")), 2)
-            nucleus.next("state")  # it runs: the report was taken
+            while not any("accepted report" in line for line in nucleus.log()):
+                nucleus.next("log")
             nucleus.do("stop")
             nucleus.next("exited")
             self.assertEqual([line for line in nucleus.log() if "[INFO]" not in line], [])
@@ -237,6 +247,11 @@ class ComponentFiles(unittest.TestCase):
         first = (self.package("--amd64", self.amd64) / name).read_bytes()
         os.utime(self.amd64, (0, 0))
         self.assertEqual((self.package("--amd64", self.amd64) / name).read_bytes(), first)
+
+    def test_a_release_with_a_file_outside_of_its_folder_is_refused(self):
+        with zipfile.ZipFile(self.amd64, "a") as release:
+            release.writestr("../outside", "text")
+        self.assertIn("'../outside', which is outside of its folder", self.package("--amd64", self.amd64, fails=True))
 
     def test_mistakes_are_told(self):
         nothing = self.directory / "nothing.zip"

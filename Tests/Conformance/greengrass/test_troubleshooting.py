@@ -27,16 +27,20 @@ class Troubleshooting(unittest.TestCase):
     def setUp(self):
         self.missing = quoted()
 
-    def see(self, *expected, manner="classic", configuration, faults=(), arguments=(), prepare=None):
+    def see(self, *expected, manner="classic", configuration, faults=(), arguments=(), prepare=None, meanwhile=None,
+            environment=None):
         """Runs a component in trouble until its log has the lines that begin so in the table."""
         wanted = [next(text for text in quoted() if start in text) for start in expected]
-        nucleus = Nucleus(manner, configuration, arguments, component=[BOOTSTRAP])
+        nucleus = Nucleus(manner, configuration, arguments, component=[BOOTSTRAP], environment=environment)
         self.addCleanup(nucleus.close)
         for fault in faults:
             nucleus.do("fault", **fault)
         if prepare:
             prepare(nucleus)
         nucleus.do("start")
+        if meanwhile:
+            nucleus.next("publish")
+            meanwhile(nucleus)
         while not all(any(pattern(text).search(line) for line in nucleus.log()) for text in wanted):
             nucleus.next("log")
         self.missing = [text for text in self.missing if text not in wanted]
@@ -59,7 +63,21 @@ class Troubleshooting(unittest.TestCase):
         self.see("nucleus lite takes at most", manner="lite", configuration=SLOW, prepare=many_connections)
         self.see("with ServiceError", configuration={**SLOW, "accessControl": ACCESS},
                  faults=[{"operation": "PublishToIoTCore", "fault": "refuse", "count": 100}])
-        self.see("Device Defender didn't answer report", configuration={**FAST, "ConfirmationSeconds": 0.1})
+        self.see("answered SubscribeToIoTCore … with ServiceError", manner="lite",
+                 configuration={**SLOW, "accessControl": ACCESS}, prepare=lambda n: n.do("offline"))
+        self.see("Device Defender didn't answer report", "so each one repeats the traffic", configuration={
+            **FAST, "ConfirmationSeconds": 0.1, "AcknowledgeOn": "accepted"})
+        self.see("no longer knew this component's token", manner="lite", configuration=FAST,
+                 arguments=["--component-name", "the.component"],
+                 environment={"DEFENDER_COMPONENT_NAME": "the.component"}, prepare=lambda n: n.do("forget-token"))
+        self.see("It allowed this before", manner="lite", configuration={**FAST, "PublishRetryCount": 0},
+                 meanwhile=lambda n: n.do("withdraw", seconds=60))
+
+        def change_silently(nucleus):
+            nucleus.do("kill-subscriptions", operations=["SubscribeToConfigurationUpdate"])
+            nucleus.do("configure", configuration={**FAST, "ReportNames": "short"})
+
+        self.see("the nucleus didn't announce it", manner="lite", configuration=FAST, meanwhile=change_silently)
         self.see("Device Defender rejected report", configuration=FAST, arguments=["--confirm", "rejected"])
         self.see("The configuration can't be used:", configuration={**FAST, "ReportNames": "tiny"})
         self.see_the_shim("the agent can't be started:")
