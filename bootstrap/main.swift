@@ -4,7 +4,7 @@ import GreengrassIPC
 import LambdaRuntime
 import Platform
 
-occupyStandardDescriptors()
+resetInheritedState()
 let arguments = programArguments()
 if arguments == ["--version"] {
   print(versionText(of: "bootstrap"))
@@ -22,9 +22,11 @@ if isAgent, arguments.count > 1 {
 do {
   let shutdown = try ShutdownSignal()
   if isAgent {
+    try becomeDaemon(stoppedBy: shutdown)
     var agent = try Agent(environment, time: SystemTime(shutdown: shutdown), log: log, once: false)
     _ = try agent.run()
   } else if !isFunction, let client = IPCClient(environment, log: log, shutdown: shutdown) {
+    try becomeDaemon(stoppedBy: shutdown)
     var component = Component(environment, client, until: shutdown, log: log)
     component.run()
   } else {

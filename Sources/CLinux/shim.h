@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -144,6 +145,32 @@ static inline int clinux_is_ignored(int signal) {
   struct sigaction action;
   return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
+
+// Gives each signal that is ignored, except those of `kept`, its default disposition; SIG_DFL is a cast as well. Signals from 32
+// on are the C library's and those of programs that agreed on them.
+static inline void clinux_stop_ignoring_signals(const sigset_t *kept) {
+  struct sigaction action;
+  for (int signal = 1; signal < 32; signal++) {
+    if (sigismember(kept, signal) == 1 || !clinux_is_ignored(signal)) continue;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = SIG_DFL;
+    sigaction(signal, &action, NULL);
+  }
+}
+
+// Ignores a signal.
+static inline void clinux_ignore_signal(int number) {
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = SIG_IGN;
+  sigaction(number, &action, NULL);
+}
+
+// O_PATH of open(2), declared for _GNU_SOURCE only.
+static const int clinux_path_only = 010000000;
+
+// POSIX_SPAWN_SETSID of posix_spawnattr_setflags(3), likewise; glibc 2.26.
+static const int clinux_spawn_new_session = 0x80;
 
 // prctl(2) is variadic.
 static inline int clinux_set_parent_death_signal(int signal) {

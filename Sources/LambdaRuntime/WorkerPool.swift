@@ -28,6 +28,8 @@ struct WorkerPool {
   ///
   /// Returns when the process was asked to stop and all workers have ended.
   func run(_ work: (InvocationMark) throws(RuntimeAPIError) -> Void) throws(RuntimeAPIError) {
+    // Otherwise nobody would learn how a worker ended.
+    stopIgnoringChildren()
     var workers: [Worker] = []
     do throws(RuntimeAPIError) {
       for _ in 0..<count { try startWorker(beside: &workers, work) }

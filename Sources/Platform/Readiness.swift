@@ -37,7 +37,11 @@ package func wait(
     pollfd(fd: descriptor, events: Int16(readiness == .readable ? POLLIN : POLLOUT), revents: 0),
     pollfd(fd: timer.rawValue, events: Int16(POLLIN), revents: 0),
   ]
-  _ = try retryingOnInterrupt { unsafe poll(&waits, nfds_t(waits.count), -1) }
-  if let shutdown, shutdown.isRequested { return .shutdown }
-  return waits[1].revents != 0 ? .ready : .deadline
+  while true {
+    _ = try retryingOnInterrupt { unsafe poll(&waits, nfds_t(waits.count), -1) }
+    if let shutdown, shutdown.isRequested { return .shutdown }
+    if waits[1].revents != 0 { return .ready }
+    // Otherwise an orphan has ended, and nothing that was waited for has happened.
+    if waits[2].revents != 0 { return .deadline }
+  }
 }

@@ -26,7 +26,7 @@ package enum ProgramError: Error, Equatable, Sendable, CustomStringConvertible {
 /// A program to run for what it writes to its standard output.
 ///
 /// It has an empty standard input, no other descriptor of ours but perhaps our standard error, and of the environment
-/// what it is given here. No shell is in between, unless it is the program.
+/// what it is given here. It has no terminal. No shell is in between, unless it is the program.
 package struct Program: Sendable {
   package let path: String
   package var arguments: [String] = []
@@ -82,6 +82,7 @@ private struct RunningProgram: ~Copyable {
       _ = try retryingOnInterrupt { clinux_set_nonblocking(reading.rawValue) }
       processID = try spawn(program, output: writing.rawValue)
       output = reading
+      Orphans.programStarts()
     } catch {
       throw .notStarted(error)
     }
@@ -97,6 +98,7 @@ private struct RunningProgram: ~Copyable {
       if waitpid(processID, nil, WNOHANG) != 0 { break }
       _ = poll(nil, 0, 10)
     }
+    Orphans.programHasEnded()
   }
 
   /// Reads what there is, or waits a little for it; returns whether there can be more.
@@ -157,8 +159,10 @@ private func spawn(_ program: Program, output: Int32) throws(Errno) -> Int32 {
   unsafe sigfillset(&all)
   try check(unsafe posix_spawnattr_setsigmask(&attributes, &none))
   try check(unsafe posix_spawnattr_setsigdefault(&attributes, &all))
-  try check(unsafe posix_spawnattr_setpgroup(&attributes, 0))
-  let flags = POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
+  // A session has no terminal when it begins. A program that asks its terminal for a password would be stopped (SIGTTIN)
+  // until its time is up, for it isn't in the foreground; without a terminal it fails at once and says why. The session's
+  // leader also leads a process group of its own.
+  let flags = clinux_spawn_new_session | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
   try check(unsafe posix_spawnattr_setflags(&attributes, Int16(flags)))
   var processID: Int32 = 0
   let variables = program.environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }

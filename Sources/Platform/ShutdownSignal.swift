@@ -39,13 +39,34 @@ package final class ShutdownSignal {
     if received != nil { return true }
     var information = signalfd_siginfo()
     let descriptor = signals.rawValue
+    let size = MemoryLayout<signalfd_siginfo>.size
     // Asked before each invocation: so without an allocation, and a failure says the same as "nothing there yet".
-    let count = unsafe read(descriptor, &information, MemoryLayout<signalfd_siginfo>.size)
-    if count > 0 {
+    while case let count = unsafe read(descriptor, &information, size), count > 0 {
+      if count == size, information.ssi_signo == UInt32(SIGCHLD) {
+        Orphans.waitForAll()
+        continue
+      }
       received = .now
       whenReceived?()
+      return true
     }
-    return received != nil
+    return false
+  }
+
+  /// Has ``isRequested`` wait for the orphans that this process adopts, and ``descriptor`` become readable when one ends.
+  ///
+  /// For a process of one thread that starts no other children than by ``Program``.
+  func waitForOrphans() throws(Errno) {
+    var mask = sigset_t()
+    unsafe sigemptyset(&mask)
+    unsafe sigaddset(&mask, SIGCHLD)
+    _ = try retryingOnInterrupt { unsafe sigprocmask(SIG_BLOCK, &mask, nil) }
+    unsafe sigaddset(&mask, SIGTERM)
+    unsafe sigaddset(&mask, SIGINT)
+    _ = try retryingOnInterrupt { unsafe signalfd(signals.rawValue, &mask, 0) }
+    Orphans.enable()
+    // Those that came before this process was this program.
+    Orphans.waitForAll()
   }
 
   /// When nothing may be waited for any more; nil where the process wasn't asked to stop.

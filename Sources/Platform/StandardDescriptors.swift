@@ -9,6 +9,9 @@ import Glibc
 package func occupyStandardDescriptors() {
   // The lowest number that is free is the one that open(2) gives.
   for descriptor in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] where fcntl(descriptor, F_GETFD) == -1 {
-    _ = unsafe clinux_open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY, 0)
+    if unsafe clinux_open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY, 0) == -1 {
+      // A bare chroot has no /dev. Reading and writing what was opened as a mere path fail in the same way.
+      _ = unsafe clinux_open("/", clinux_path_only, 0)
+    }
   }
 }

@@ -50,6 +50,7 @@ struct AgentCommand: ParsableCommand {
       let environment = try environment(over: .ofThisProcess)
       let log = Log(environment)
       let shutdown = try ShutdownSignal()
+      try becomeDaemon(stoppedBy: shutdown)
       let time = SystemTime(shutdown: shutdown)
       if report.dryRun {
         let isWhole = try DryRun(environment, cborFile: "cbor_metrics").run(

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Platform
 
-occupyStandardDescriptors()
+resetInheritedState()
 LostOutput.decideExit()
 
 // These block and wait in this one thread, and read their signals from a descriptor: no thread of the concurrency

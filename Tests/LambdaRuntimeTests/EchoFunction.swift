@@ -12,8 +12,11 @@ final class EchoFunction {
   /// Signalled when the process has ended.
   private let ended = DispatchSemaphore(value: 0)
 
-  init(_ authority: String, _ variables: [String: String] = [:]) throws {
-    process.executableURL = try builtProduct("echo-function")
+  /// Starts it; `ignoresChildren` for a starter that ignores SIGCHLD, which a program inherits.
+  init(_ authority: String, _ variables: [String: String] = [:], ignoresChildren: Bool = false) throws {
+    let program = try builtProduct("echo-function")
+    process.executableURL = ignoresChildren ? URL(filePath: "/usr/bin/env") : program
+    process.arguments = ignoresChildren ? ["--ignore-signal=CHLD", program.path] : []
     process.environment = ["AWS_LAMBDA_RUNTIME_API": authority, "SWIFT_BACKTRACE": "enable=no"]
       .merging(variables) { _, given in given }
     output = FileManager.default.temporaryDirectory.appending(path: "echo-\(UUID().uuidString).log")

@@ -109,14 +109,17 @@ struct EchoFunctionTests {
     #expect(function.end() == "exit 0")
   }
 
-  @Test func `puts a new worker in the place of one that trapped, and answers for it`() throws {
+  @Test(arguments: [false, true])
+  func `puts a new worker in the place of one that trapped, and answers for it`(ignoresChildren: Bool) throws
+  {
     let barrier = Barrier(1)
     let server = try LoopbackServer { request in
       guard request.method == "GET" else { return accepted }
       guard let number = barrier.arrive(), number <= 3 else { return .hold }
       return number == 1 ? event(#"{"crash":1}"#, id: "the-crash") : event("2", id: "id-\(number)")
     }
-    let function = try EchoFunction(server.authority, ["AWS_LAMBDA_MAX_CONCURRENCY": "2"])
+    let function = try EchoFunction(
+      server.authority, ["AWS_LAMBDA_MAX_CONCURRENCY": "2"], ignoresChildren: ignoresChildren)
     // Three events and their answers, and two polls that wait.
     let requests = server.requests(atLeast: 8)
     let errors = requests.filter { $0.path.hasSuffix("/error") }
