@@ -166,6 +166,86 @@ import WireFormats
     }
   }
 
+  // What drivers say of a sensor that is off: THERMAL_TEMP_INVALID, the limits of an int, and absolute zero.
+  @Test(arguments: ["-274000", "-273151", "2147483647", "-2147483648", "1000000", "9223372036854775807"])
+  func `leaves out a zone without a temperature, and warns once`(value: String) throws {
+    let tree = try tree(["thermal_zone0/temp": "\(value)\n", "thermal_zone1/temp": "41250\n"])
+    let metric = try SystemMetric(parsing: "temperature")
+    var warnings: [String] = []
+    var files = SystemFiles(procfs: ProcRoot(), thermalZones: tree.path)
+    files.warnOnce = { warnings.append("\($0): \($1)") }
+    #expect(try metric.value(in: files) == 41.3)
+    #expect(warnings.count == 1 && warnings.first?.contains("thermal_zone0/temp is \(value)") == true)
+    try tree.write("thermal_zone1/temp", value)
+    #expect(throws: CustomMetricError.noSensor(metric.name)) { try metric.value(in: files) }
+  }
+
+  @Test(arguments: [("-273150", -273.2), ("999999", 1_000), ("0", 0), ("-40000", -40)])
+  func `keeps a temperature that is far off`(text: String, value: Double) throws {
+    let tree = try tree(["thermal_zone0/temp": "\(text)\n"])
+    let files = SystemFiles(procfs: ProcRoot(), thermalZones: tree.path)
+    #expect(try SystemMetric(parsing: "temperature").value(in: files) == value)
+  }
+
+  @Test(
+    arguments: [
+      ("load_1m", "loadavg", "0.00 0.00 0.00 0/0 0\n"), ("uptime", "uptime", "0.00 0.00\n"),
+      ("open_files", "sys/fs/file-nr", "0\t0\t0\n"), ("process_count", "27/stat", ""),
+    ])
+  func `makes no value of a count that nothing counts`(name: String, file: String, text: String) throws {
+    let tree = try tree([file: text])
+    let error = try #require(throws: CustomMetricError.self) {
+      try SystemMetric(parsing: name).value(in: SystemFiles(procfs: ProcRoot(tree.path)))
+    }
+    guard case .unreadable(_, .notMeasured) = error else {
+      Issue.record("\(error)")
+      return
+    }
+  }
+
+  // As df(1) prints it; 2^64 - 10 is how a file system says that root uses ten of the reserved blocks.
+  @Test(
+    arguments: [
+      (100, 50, 50, 50), (100, 50, 40, 55.6), (100, 100, 90, 0), (100, 0, 0, 100), (1, 0, 5, 16.7),
+      (100, 0, .max - 9, 100),
+    ] as [(UInt64, UInt64, UInt64, Double)])
+  func `computes the usage of a file system`(blocks: UInt64, free: UInt64, available: UInt64, percent: Double)
+    throws
+  {
+    let value = try diskUsagePercent(blocks: blocks, free: free, available: available, directory: "/x")
+    #expect(value == percent)
+  }
+
+  @Test(
+    arguments: [(0, 0, 0), (0, 0, 7), (10, 11, 5), (10, 10, 0), (10, 10, .max)]
+      as [(UInt64, UInt64, UInt64)])
+  func `has no usage of a file system without blocks`(blocks: UInt64, free: UInt64, available: UInt64) throws
+  {
+    let error = try #require(throws: CollectionError.self) {
+      try diskUsagePercent(blocks: blocks, free: free, available: available, directory: "/x")
+    }
+    #expect(error.description.hasPrefix("/x: "))
+  }
+
+  @Test(arguments: ["disk_usage:/proc", "open_files", "temperature", "cpu_usage"])
+  func `warns once about what this machine doesn't measure, and reports none of it`(choice: String) throws {
+    let tree = try tree(["sys/fs/file-nr": "0 0 0\n", "stat": "cpu  0 0 0 0 0 0 0 0 0 0\n"])
+    let log = RecordedLog()
+    var collector = Collector(
+      procfs: ProcRoot(tree.path), kernel: KernelTables(log: log.log()), log: log.log(),
+      systemMetrics: try SystemMetric.list(parsing: choice), interfaceNames: InterfaceNames(),
+      thermalZones: tree.path)
+    var baseline = Baseline()
+    for _ in 0..<3 {
+      let snapshot = collector.snapshot()
+      #expect(Report(id: 1, snapshot: snapshot, baseline: baseline).customMetrics.isEmpty)
+      baseline.advance(to: snapshot)
+    }
+    let name = String(choice.prefix { $0 != ":" })
+    let word = name == "cpu_usage" ? "\(tree.path)/stat" : name
+    #expect(log.lines.count { $0.contains(word) } == 1, "\(log.lines)")
+  }
+
   @Test(arguments: ["memory_usage", "load_1m", "open_files", "disk_usage", "uptime", "process_count"])
   func `reads this machine`(name: String) throws {
     let value = try #require(try SystemMetric(parsing: name).value(in: SystemFiles(procfs: ProcRoot())))

@@ -64,6 +64,43 @@ import Testing
     #expect(delta.bytesIn == 10)
   }
 
+  @Test func `knows a renamed interface without numbers by its counters`() {
+    let earlier = counters(("lo", nil, 5), ("eth0", nil, 9_000_000), ("wlan0", nil, 3))
+    let now = counters(("lo", nil, 6), ("enp0s3", nil, 9_000_500), ("wlan0", nil, 3))
+    #expect(now.traffic(since: earlier).bytesIn == 501)
+    // A number on one side doesn't tell otherwise.
+    let numbered = counters(("lo", nil, 6), ("enp0s3", 2, 9_000_500), ("wlan0", nil, 3))
+    #expect(numbered.traffic(since: earlier).bytesIn == 501)
+  }
+
+  @Test func `takes an interface for another one if a single counter is below`() {
+    let earlier = counters(("eth0", nil, 100))
+    let fields: [WritableKeyPath<Traffic, UInt64>] = [\.bytesIn, \.bytesOut, \.packetsIn, \.packetsOut]
+    for field in fields {
+      var now = counters(("eth1", nil, 1_000))
+      now.interfaces[0].traffic[keyPath: field] = 99
+      #expect(now.traffic(since: earlier)[keyPath: field] == 99)
+      #expect(now.traffic(since: earlier) == now.interfaces[0].traffic)
+      now.interfaces[0].traffic[keyPath: field] = 100
+      #expect(now.traffic(since: earlier)[keyPath: field] == 0)
+    }
+  }
+
+  @Test func `counts new interfaces in full unless one name became one other`() {
+    let earlier = counters(("eth0", nil, 10), ("eth1", nil, 10))
+    // Two new ones for two that are gone, two for one, one for two, and one for none.
+    #expect(counters(("a", nil, 20), ("b", nil, 20)).traffic(since: earlier).bytesIn == 40)
+    #expect(
+      counters(("eth1", nil, 10), ("a", nil, 20), ("b", nil, 20)).traffic(since: earlier).bytesIn == 40)
+    #expect(counters(("a", nil, 20)).traffic(since: earlier).bytesIn == 20)
+    #expect(
+      counters(("eth0", nil, 10), ("eth1", nil, 10), ("a", nil, 20)).traffic(since: earlier).bytesIn == 20)
+    // Two numbers are two interfaces, and a line that couldn't be read may be the one that seems to be gone.
+    #expect(counters(("a", 3, 20)).traffic(since: counters(("eth0", 2, 10))).bytesIn == 20)
+    #expect(
+      counters(("a", nil, 20), isPartial: true).traffic(since: counters(("eth0", nil, 10))).bytesIn == 20)
+  }
+
   @Test func `counts an interface that was made anew under its old name in full`() {
     let delta = counters(("ppp0", 9, 110)).traffic(since: counters(("ppp0", 8, 100)))
     #expect(delta.bytesIn == 110)

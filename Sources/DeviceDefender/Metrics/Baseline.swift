@@ -31,17 +31,43 @@ extension NetworkCounters {
   ///
   /// Counted interface by interface: one whose counter went backwards was reset, and counts from zero (a wrap of a
   /// 32-bit counter can't be told from that); one that is new counts from zero, unless `earlier` is partial and may just
-  /// not have been able to read it; one that is gone counts nothing. A sum beyond 64 bits is the largest number.
+  /// not have been able to read it; one that is gone counts nothing. A renamed interface stays the same interface. A sum
+  /// beyond 64 bits is the largest number.
   package func traffic(since earlier: NetworkCounters) -> Traffic {
     let index = InterfaceIndex(earlier)
+    let renamed = renaming(since: earlier, index)
     var sum = Traffic()
     for interface in interfaces {
-      let counterpart = index.counterpart(of: interface)
+      let former = interface.name == renamed?.now.name ? renamed?.former : nil
+      let counterpart = index.counterpart(of: interface) ?? former
       // What a partly unreadable baseline doesn't know needn't be new.
       if counterpart == nil, earlier.isPartial { continue }
       sum.add(interface.traffic.since(counterpart?.traffic))
     }
     return sum
+  }
+}
+
+extension NetworkCounters {
+  /// The interface that has another name now than in `earlier`; nil if there was no renaming.
+  ///
+  /// Files have no numbers of interfaces. So exactly one name that is gone and one that is new are taken for a rename, if
+  /// no counter of the new one is below the old one's: a new interface counts from zero. All others are new.
+  private func renaming(
+    since earlier: NetworkCounters, _ index: InterfaceIndex
+  ) -> (former: InterfaceCounters, now: InterfaceCounters)? {
+    // What is missing in a partial snapshot needn't be gone.
+    guard !isPartial, !earlier.isPartial else { return nil }
+    let new = interfaces.filter { index.counterpart(of: $0) == nil }
+    guard new.count == 1 else { return nil }
+    let ownIndex = InterfaceIndex(self)
+    let gone = earlier.interfaces.filter { ownIndex.counterpart(of: $0) == nil }
+    guard gone.count == 1 else { return nil }
+    // Two numbers that differ are two interfaces.
+    guard new[0].index == nil || gone[0].index == nil, new[0].traffic.reaches(gone[0].traffic) else {
+      return nil
+    }
+    return (gone[0], new[0])
   }
 }
 
@@ -66,6 +92,12 @@ private struct InterfaceIndex {
 }
 
 extension Traffic {
+  /// Whether no counter is below that of `earlier`.
+  fileprivate func reaches(_ earlier: Traffic) -> Bool {
+    bytesIn >= earlier.bytesIn && bytesOut >= earlier.bytesOut && packetsIn >= earlier.packetsIn
+      && packetsOut >= earlier.packetsOut
+  }
+
   fileprivate func since(_ earlier: Traffic?) -> Traffic {
     guard let earlier else { return self }
     func delta(_ now: UInt64, _ before: UInt64) -> UInt64 { now >= before ? now - before : now }

@@ -8,6 +8,8 @@ package enum CollectionError: Error, Equatable, Sendable, CustomStringConvertibl
   case notAFile(path: String)
   /// Nothing in the file is what should be there.
   case malformed(path: String, line: Int, reason: String, text: String)
+  /// The kernel has a value here that stands for no measurement.
+  case notMeasured(path: String, reason: String)
   /// Nothing was collected yet.
   case notCollected
 
@@ -17,6 +19,7 @@ package enum CollectionError: Error, Equatable, Sendable, CustomStringConvertibl
     case .unreadable(let path, let errno): "\(path): \(errno)"
     case .notAFile(let path): "\(path) is not a regular file"
     case .malformed(let path, let line, let reason, let text): "\(path): line \(line): \(reason): '\(text)'"
+    case .notMeasured(let path, let reason): "\(path): \(reason)"
     case .notCollected: "not collected"
     }
   }

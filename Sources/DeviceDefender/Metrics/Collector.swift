@@ -20,8 +20,10 @@ package struct Collector: ~Copyable {
   private let command: MetricsCommand?
   /// What cuts short what is waited for in a snapshot.
   package var shutdownSignal: ShutdownSignal?
-  /// Metrics for which this machine has no sensor, so that the log says it once.
-  private var withoutSensor: Set<CustomMetricName> = []
+  /// The directory of this system's sensors.
+  private let thermalZones: String
+  /// What this machine doesn't measure.
+  private let unmeasured: UnmeasuredSources
 
   /// A collector of the sockets that `procfs` shows.
   ///
@@ -48,8 +50,9 @@ package struct Collector: ~Copyable {
     procfs: ProcRoot, kernel: consuming KernelTables, log: Log,
     maximumListSize: Int = ReportLimits.defaultListSize, systemMetrics: [SystemMetric] = [],
     command: MetricsCommand? = nil, interfaceNames: InterfaceNames? = nil,
-    generator: SeededGenerator = .seededBySystem()
+    thermalZones: String = SystemFiles.thermalZones, generator: SeededGenerator = .seededBySystem()
   ) {
+    self.thermalZones = thermalZones
     configuredProcfs = procfs
     self.procfs = procfs
     asksKernel = procfs.isOfThisSystem
@@ -58,6 +61,7 @@ package struct Collector: ~Copyable {
     fixedNames = interfaceNames
     self.systemMetrics = systemMetrics
     self.command = command
+    unmeasured = UnmeasuredSources(log)
     var generator = generator
     tcpSockets = TCPSockets(limit: maximumListSize, generator: &generator)
     udpSockets = UDPSockets(limit: maximumListSize, generator: &generator)
@@ -130,10 +134,13 @@ package struct Collector: ~Copyable {
         continue
       }
       do throws(CustomMetricError) {
-        guard let value = try metric.value(in: SystemFiles(procfs: procfs)) else { continue }
+        let files = SystemFiles(procfs: procfs, thermalZones: thermalZones, warnOnce: unmeasured.warn)
+        guard let value = try metric.value(in: files) else { continue }
         snapshot.customMetrics.append(CustomMetric(name: metric.name, value: .number(value)))
       } catch .noSensor(let name) {
-        if withoutSensor.insert(name).inserted { log.warn("\(CustomMetricError.noSensor(name)); left out") }
+        unmeasured.warn(about: name.text, "\(CustomMetricError.noSensor(name)); left out")
+      } catch .unreadable(let name, .notMeasured(let path, let reason)) {
+        unmeasured.warn(about: name.text, "\(name): \(path): \(reason); the metric is left out")
       } catch {
         log.warn("\(error); the report does without")
       }
@@ -154,7 +161,11 @@ package struct Collector: ~Copyable {
     do throws(CollectionError) {
       return .success(try read(&self))
     } catch {
-      log.warn("\(error); the report does without")
+      if case .notMeasured(let path, _) = error {
+        unmeasured.warn(about: path, "\(error); the report does without")
+      } else {
+        log.warn("\(error); the report does without")
+      }
       return .failure(error)
     }
   }
@@ -169,6 +180,20 @@ package struct Collector: ~Copyable {
       return .ofOtherNamespace(procfs, directory: directory, log: log)
     }
     return kernel.interfaceNames() ?? .withoutNetlink(ProcRoot(), log: log)
+  }
+}
+
+/// Warns once about each thing that a machine doesn't measure: that doesn't change from report to report.
+private final class UnmeasuredSources {
+  private let log: Log
+  private var sources: Set<String> = []
+
+  init(_ log: Log) {
+    self.log = log
+  }
+
+  func warn(about source: String, _ warning: String) {
+    if sources.insert(source).inserted { log.warn(warning) }
   }
 }
 

@@ -37,6 +37,10 @@ extension ProcRoot {
       throw .malformed(
         path: path, line: 1, reason: LineError.processorTimes.rawValue, text: excerpt(of: line))
     }
+    // Sandboxes such as gVisor have the file, and nobody who counts.
+    if times.columns.allSatisfy({ $0 == 0 }) {
+      throw .notMeasured(path: path, reason: "all processor times are 0, so nothing counts them here")
+    }
     return times
   }
 }

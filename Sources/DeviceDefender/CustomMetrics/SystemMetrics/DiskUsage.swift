@@ -2,7 +2,8 @@ import Glibc
 import Platform
 
 extension SystemMetric.Kind {
-  /// Counts as df(1) does: of what users may have.
+  /// Computes what df(1) prints as "Use%": the used share of what users may use. If df prints "-", because the file system
+  /// has no blocks (procfs, or a remote one whose server reports none), nothing was measured.
   ///
   /// statvfs(3) waits for a network file system that doesn't answer; such a one isn't for choosing.
   static let diskUsage = Self(
@@ -15,7 +16,28 @@ extension SystemMetric.Kind {
       } catch {
         throw .unreadable(path: files.directory, error)
       }
-      let used = Double(status.f_blocks) - Double(status.f_bfree)
-      return percent(used, of: used + Double(status.f_bavail))
+      return try diskUsagePercent(
+        blocks: UInt64(status.f_blocks), free: UInt64(status.f_bfree), available: UInt64(status.f_bavail),
+        directory: files.directory)
     })
+}
+
+/// The used share of a file system by the block counts of statvfs(3), in percent.
+func diskUsagePercent(
+  blocks: UInt64, free: UInt64, available: UInt64, directory: String
+) throws(CollectionError) -> Double {
+  guard blocks > 0, free <= blocks else {
+    let reason =
+      blocks == 0
+      ? "the file system has no blocks, so it has no usage either (df prints '-')"
+      : "the file system reports more free blocks than it has"
+    throw .notMeasured(path: directory, reason: reason)
+  }
+  let used = Double(blocks) - Double(free)
+  // If root uses the blocks that are reserved for it, some file systems have a negative number here, as does df(1).
+  let usable = used + max(0, Double(Int64(bitPattern: available)))
+  guard usable > 0 else {
+    throw .notMeasured(path: directory, reason: "no block is used and none is available (df prints '-')")
+  }
+  return percent(used, of: usable)
 }

@@ -7,6 +7,21 @@ extension SystemMetric.Kind {
   private static func load(_ name: String, _ span: String, column: Int) -> Self {
     Self(
       name, "processes that run or want to, on average over \(span)",
-      .now { (files) throws(CollectionError) in try files.number(in: "loadavg", column: column) })
+      .now { (files) throws(CollectionError) in
+        let load = try files.number(in: "loadavg", column: column)
+        let contents = try files.procfs.firstBytes(of: "loadavg", count: 256)
+        if countsNoTask(contents) {
+          throw .notMeasured(
+            path: "\(files.procfs.path)/loadavg",
+            reason: "no task exists according to it, so nothing counts them")
+        }
+        return load
+      })
   }
+}
+
+/// Whether the text of `loadavg` has 0 tasks in its fourth column, `running/existing`, as in sandboxes that have the file only.
+func countsNoTask(_ contents: [UInt8]) -> Bool {
+  let columns = contents.split(whereSeparator: { $0 == UInt8(ascii: " ") || $0 < 0x20 })
+  return columns.count > 3 && columns[3].split(separator: UInt8(ascii: "/")).last.map(Array.init) == [0x30]
 }

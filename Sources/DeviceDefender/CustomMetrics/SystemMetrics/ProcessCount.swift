@@ -8,15 +8,27 @@ extension SystemMetric.Kind {
 }
 
 /// How many directories of the proc file system are a number.
+///
+/// Process 1 exists as long as its namespace does. If it can't be seen, the file system was mounted with `hidepid`
+/// (proc(5)), and the count would be that of our own user's processes.
 private func countOfProcesses(in procfs: ProcRoot) throws(CollectionError) -> Double {
   guard let directory = unsafe opendir(procfs.path) else {
     throw .unreadable(path: procfs.path, .current)
   }
   defer { unsafe closedir(directory) }
   var count = 0
+  var seesFirst = false
   while let entry = unsafe readdir(directory) {
-    let first = unsafe UInt8(bitPattern: entry.pointee.d_name.0)
-    if (0x31...0x39).contains(first) { count += 1 }
+    let name = unsafe (entry.pointee.d_name.0, entry.pointee.d_name.1)
+    if (0x31...0x39).contains(name.0) { count += 1 }
+    if name == (0x31, 0) { seesFirst = true }
+  }
+  guard seesFirst else {
+    throw .notMeasured(
+      path: procfs.path,
+      reason:
+        "processes of other users are hidden (mount option hidepid); its option gid= names the group that sees them"
+    )
   }
   return Double(count)
 }

@@ -4,13 +4,26 @@ struct SystemFiles {
   /// The directory that the choice names, `/` where it names none.
   var directory = "/"
   /// Where sysfs has the sensors.
-  var thermalZones = "/sys/class/thermal"
+  var thermalZones = Self.thermalZones
+  static let thermalZones = "/sys/class/thermal"
+  /// Logs a warning about something that one of the metric's sources doesn't measure, unless there was one about it before.
+  var warnOnce: (_ source: String, _ warning: String) -> Void = { _, _ in }
 
   /// The number in a column, counted from 0, of a file of one line below the proc file system.
   func number(in path: String, column: Int) throws(CollectionError) -> Double {
     let contents = try procfs.firstBytes(of: path, count: 256)
     guard let value = nonnegativeNumber(inColumn: column, of: contents) else {
       throw malformed(path, contents, "column \(column + 1) should be a number")
+    }
+    return value
+  }
+
+  /// The number in a column as ``number(in:column:)`` returns it, of a count that is at least 1 in every running system.
+  func positiveNumber(in path: String, column: Int) throws(CollectionError) -> Double {
+    let value = try number(in: path, column: column)
+    guard value > 0 else {
+      throw .notMeasured(
+        path: "\(procfs.path)/\(path)", reason: "the kernel has 0 here, so nothing counts it")
     }
     return value
   }
@@ -48,8 +61,7 @@ func nonnegativeNumber(inColumn column: Int, of contents: [UInt8]) -> Double? {
   return value
 }
 
-/// `part` of `whole` in percent, to one decimal and within 0 to 100.
+/// `part` of `whole`, which is more than 0, in percent, to one decimal and within 0 to 100.
 func percent(_ part: Double, of whole: Double) -> Double {
-  guard whole > 0 else { return 0 }
-  return (max(0, min(100 * part / whole, 100)) * 10).rounded() / 10
+  (max(0, min(100 * part / whole, 100)) * 10).rounded() / 10
 }

@@ -2,5 +2,5 @@ extension SystemMetric.Kind {
   /// Reads `uptime` (proc_uptime(5)).
   static let uptime = Self(
     "uptime", "seconds since boot",
-    .now { (files) throws(CollectionError) in try files.number(in: "uptime", column: 0) })
+    .now { (files) throws(CollectionError) in try files.positiveNumber(in: "uptime", column: 0) })
 }
