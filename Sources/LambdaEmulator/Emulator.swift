@@ -88,6 +88,7 @@ package struct Emulator: Sendable {
   }
 
   private func answer(_ request: ReceivedRequest, _ body: inout RequestBody) async throws -> Answer? {
+    if let refusal = BrowserGuard.refusal(of: request) { return refusal }
     if RuntimeAPIEndpoint.isResponsible(for: request) {
       return try await RuntimeAPIEndpoint(environment: environment).answer(request, &body)
     }

@@ -1,6 +1,6 @@
 import WireFormats
 
-/// The URL at which callers invoke the function: that of AWS's runtime interface emulator, whatever the method.
+/// The URL at which callers invoke the function: that of AWS's runtime interface emulator, for POST only.
 ///
 /// Other than there, a failed invocation is marked as Lambda's own Invoke API marks it, and callers who come while
 /// an invocation runs wait for their turn.
@@ -14,6 +14,12 @@ struct InvokeEndpoint: Sendable {
   static func isResponsible(for request: ReceivedRequest) -> Bool { request.path == path }
 
   func answer(_ request: ReceivedRequest, _ body: inout RequestBody) async throws -> Answer {
+    // A link or a picture on a web page is a GET.
+    guard request.method == "POST" else {
+      return Answer(
+        status: 405, headers: [HeaderField("Allow", "POST")],
+        object: ["Type": "User", "Message": "The function is invoked with POST, not \(request.method)"])
+    }
     let event = try await body.complete(limit: Self.eventLimit)
     guard !event.isCut else {
       return refusal(

@@ -22,6 +22,8 @@ struct HTTPTestClient: Sendable {
   struct NoAnswer: Error {}
 
   let port: Int
+  /// The Host header; nil for the server's address.
+  var host: String?
 
   func get(_ target: String) async throws -> Response {
     try await send(.GET, target, body: nil)
@@ -69,7 +71,7 @@ struct HTTPTestClient: Sendable {
       }
     return try await connection.executeThenClose { inbound, outbound in
       var head = HTTPRequestHead(version: .http1_1, method: method, uri: target)
-      head.headers.add(name: "Host", value: "127.0.0.1:\(port)")
+      head.headers.add(name: "Host", value: host ?? "127.0.0.1:\(port)")
       for field in headers { head.headers.add(name: field.name, value: field.value) }
       try await outbound.write(.head(head))
       try await body(outbound)

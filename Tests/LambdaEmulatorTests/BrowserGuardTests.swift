@@ -1,0 +1,144 @@
+import LambdaEmulator
+import NIOHTTP1
+import Platform
+import TestSupport
+import Testing
+import WireFormats
+
+/// What a web page could have the browser of somebody who runs the emulator send to it.
+@Suite(.ownThreads, .timeLimit(.minutes(20))) struct BrowserGuardTests {
+  private static let invoke = "/2015-03-31/functions/function/invocations"
+  private static let next = "/2018-06-01/runtime/invocation/next"
+
+  /// Each way into the emulator.
+  private static let entrances = [
+    ("POST", invoke), ("GET", next), ("POST", "/2018-06-01/runtime/init/error"), ("POST", "/topics/a?qos=1"),
+    ("GET", "/things/a/shadow"), ("GET", "/"), ("OPTIONS", invoke),
+  ]
+
+  private func withEmulator(_ body: @Sendable (HTTPTestClient) async throws -> Void) async throws {
+    let directory = try TemporaryDirectory()
+    let function = FunctionConfiguration(
+      bootstrap: try directory.executable("exec sleep 600"), timeout: .seconds(60))
+    try await Emulator.run(Emulator.Configuration(function: function), report: { _ in }) { emulator in
+      try await body(HTTPTestClient(port: emulator.port))
+    }
+  }
+
+  @Test(
+    arguments: [
+      "evil.example", "evil.example:9000", "localhost.evil.example", "127.0.0.1.evil.example",
+      "127.0.0.1@evil.example",
+      "127.0.0.1:80@evil.example", "127.evil.0.1", "127.0.0.256", "127.0.0.0001", "127.0.0", "127.1",
+      "127.0.0.1.",
+      "0.0.0.0", "10.0.0.1", "[::]", "[::2]", "[::1", "[::1].evil.example", "::1", "localhost:port",
+      "localhost:99999", "localhost:", "localhos", "", " ", "2130706433",
+    ])
+  func `serves nothing under another name than this machine's`(host: String) async throws {
+    try await withEmulator { client in
+      var client = client
+      client.host = host
+      for (method, target) in Self.entrances {
+        let answer = try await client.send(.init(rawValue: method), target, body: nil)
+        #expect(answer.status == 403, "\(method) \(target)")
+        #expect(answer.text.contains("Host"), "\(answer.text)")
+      }
+    }
+  }
+
+  @Test(arguments: [
+    "localhost", "LocalHost:9000", "localhost.", "127.0.0.1", "127.0.0.1:1", "127.255.255.255:65535", "[::1]",
+    "[::1]:80",
+  ])
+  func `is served under each name of this machine`(host: String) async throws {
+    try await withEmulator { client in
+      var client = client
+      client.host = host
+      let answer = try await client.get("/2018-06-01/ping")
+      #expect(answer.status == 200)
+    }
+  }
+
+  @Test(
+    arguments: [
+      ("Origin", "https://evil.example"), ("Origin", "null"), ("Origin", "http://localhost:3000"),
+      ("Origin", "https://127.0.0.1"), ("Origin", ""), ("Sec-Fetch-Site", "cross-site"),
+      ("Sec-Fetch-Site", "same-site"), ("Host", "127.0.0.1"),
+    ])
+  func `serves no page of another origin, however it asks`(name: String, value: String) async throws {
+    try await withEmulator { client in
+      for (method, target) in Self.entrances {
+        let answer = try await client.send(
+          .init(rawValue: method), target, headers: [HeaderField(name, value)], body: nil)
+        #expect(answer.status == 403, "\(method) \(target)")
+        #expect(answer.text.contains(name), "\(answer.text)")
+        #expect(answer.header("Access-Control-Allow-Origin") == nil)
+      }
+    }
+  }
+
+  @Test(arguments: ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
+  func `invokes the function for POST only`(method: String) async throws {
+    try await withEmulator { client in
+      let answer = try await client.send(.init(rawValue: method), Self.invoke, body: nil)
+      #expect(answer.status == 405 && answer.header("Allow") == "POST")
+      // Nobody waits for an event that nobody asked for: the first one to come is the first one posted.
+      async let posted = client.post(Self.invoke, "1")
+      let event = try await client.get(Self.next)
+      #expect(event.text == "1")
+      let id = try #require(event.header("Lambda-Runtime-Aws-Request-Id"))
+      #expect(try await client.post("/2018-06-01/runtime/invocation/\(id)/response", "2").status == 202)
+      #expect(try await posted.text == "2")
+    }
+  }
+
+  /// The headers that these programs send; values that nothing depends on are shortened.
+  private static let programs: [(String, [(String, String)])] = [
+    (
+      "curl 7.88.1",
+      [
+        ("User-Agent", "curl/7.88.1"), ("Accept", "*/*"),
+        ("Content-Type", "application/x-www-form-urlencoded"),
+      ]
+    ),
+    (
+      "AWS CLI 2, botocore",
+      [
+        ("X-Amz-Invocation-Type", "RequestResponse"),
+        ("User-Agent", "aws-cli/2.15 botocore/2.4 md/prompt#off"),
+        ("X-Amz-Date", "20260102T030405Z"), ("Authorization", "AWS4-HMAC-SHA256 Credential=A"),
+        ("Accept-Encoding", "identity"),
+      ]
+    ),
+    (
+      "AWS SDK for JavaScript 3",
+      [
+        ("content-type", "application/octet-stream"), ("x-amz-user-agent", "aws-sdk-js/3.500"),
+        ("amz-sdk-invocation-id", "0"), ("amz-sdk-request", "attempt=1; max=3"), ("Connection", "keep-alive"),
+      ]
+    ),
+    (
+      "Python urllib",
+      [("User-Agent", "Python-urllib/3.11"), ("Content-Type", "application/json"), ("Connection", "close")]
+    ),
+    // A page that is shown by the emulator itself would be its own; there is none so far.
+    ("same origin", [("Origin", "http://localhost:9000"), ("Sec-Fetch-Site", "same-origin")]),
+    ("typed", [("Sec-Fetch-Site", "none")]),
+  ]
+
+  @Test(arguments: programs.indices)
+  func `serves the programs that it is for`(index: Int) async throws {
+    let (name, headers) = Self.programs[index]
+    try await withEmulator { client in
+      var caller = client
+      caller.host = "localhost:9000"
+      let calling = caller
+      async let answer = calling.post(Self.invoke, "{}", headers: headers.map { HeaderField($0, $1) })
+      let event = try await client.get(Self.next)
+      let id = try #require(event.header("Lambda-Runtime-Aws-Request-Id"))
+      #expect(try await client.post("/2018-06-01/runtime/invocation/\(id)/response", "3").status == 202)
+      let received = try await answer
+      #expect(received.status == 200 && received.text == "3", "\(name): \(received.text)")
+    }
+  }
+}
