@@ -164,7 +164,7 @@ struct CollectCommand: ParsableCommand {
 
   /// Makes and writes the reports; returns whether each one could be made.
   private func runReports(_ configuration: Configuration, _ shutdown: ShutdownSignal) throws -> Bool {
-    guard let destination = try ReportDestination(path: output, shutdown: shutdown) else { return true }
+    guard var destination = try ReportDestination(path: output, shutdown: shutdown) else { return true }
     if configuration.format == .cbor, destination.isTerminal {
       throw CommandFailure(
         "CBOR isn't for terminals; give a file with --output FILE, or a pipe: defender collect --format cbor | xxd",
@@ -206,7 +206,7 @@ struct CollectCommand: ParsableCommand {
     var view = WatchView(interval: seconds, isUnicode: usesUnicode(.ofThisProcess))
     guard var terminal = try WatchTerminal.take(shutdown: shutdown, environment: .ofThisProcess) else {
       var sampler = sampler(configuration, log: Log(.ofThisProcess), shutdown)
-      guard let destination = try ReportDestination(path: nil, shutdown: shutdown) else { return }
+      guard var destination = try ReportDestination(path: nil, shutdown: shutdown) else { return }
       for number in 1... {
         let line = "\(CivilTime(time.wallTime).extendedFormat) \(sampler.sample(at: time).summary)"
         guard destination.write(Array("\(escapingControlCharacters(line))\n".utf8)) else { return }

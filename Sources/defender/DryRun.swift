@@ -65,11 +65,16 @@ struct DryRun {
   }
 
   private func write(_ bytes: [UInt8]) throws(CommandFailure) {
-    do throws(Errno) {
-      let descriptor = try retryingOnInterrupt { unsafe creat(cborFile, 0o644) }
-      try FileDescriptor(owning: descriptor).writeAll(bytes)
+    let reason: String
+    do {
+      guard var file = try OutputFile.open(cborFile) else {
+        throw OutputFileError.system(Errno(rawValue: EEXIST))
+      }
+      try file.append(bytes)
+      return try file.publish()
     } catch {
-      throw CommandFailure("The report can't be written to '\(cborFile)': \(error).", status: .notRun)
+      reason = "\(error)"
     }
+    throw CommandFailure("The report can't be written to '\(cborFile)': \(reason).", status: .notRun)
   }
 }

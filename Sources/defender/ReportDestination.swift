@@ -4,10 +4,12 @@ import Glibc
 import Platform
 import WireFormats
 
-/// Where reports are written: standard output, or a file that begins anew.
+/// Where reports are written: standard output, a pipe or device, or a file that begins anew.
 struct ReportDestination: ~Copyable {
-  /// Kept open, and closed with its owner; nil for standard output, which is somebody else's.
-  private let file: FileDescriptor?
+  /// A file that takes the place of what has its name with the first report that is whole.
+  private var file: OutputFile?
+  /// A pipe or device, kept open, and closed with its owner; nil for standard output, which is somebody else's.
+  private let special: FileDescriptor?
   private let descriptor: Int32
   private let name: String
   private let shutdown: ShutdownSignal
@@ -22,25 +24,44 @@ struct ReportDestination: ~Copyable {
     self.shutdown = shutdown
     guard let path, path != "-" else {
       file = nil
+      special = nil
       descriptor = STDOUT_FILENO
       name = "standard output"
       return
     }
     name = "'\(path)'"
+    file = try Self.file(path)
+    if file != nil {
+      special = nil
+      descriptor = -1
+      return
+    }
     do throws(Errno) {
       guard let opened = try open(path, or: shutdown) else { return nil }
       descriptor = opened
-      file = FileDescriptor(owning: descriptor)
+      special = FileDescriptor(owning: descriptor)
     } catch {
-      throw CommandFailure("The reports can't be written to \(name): \(error).", status: .notRun)
+      throw Self.failure(path, "\(error)")
     }
+  }
+
+  private static func file(_ path: String) throws(CommandFailure) -> OutputFile? {
+    do throws(OutputFileError) {
+      return try OutputFile.open(path)
+    } catch {
+      throw failure(path, "\(error)")
+    }
+  }
+
+  private static func failure(_ path: String, _ reason: String) -> CommandFailure {
+    CommandFailure("The reports can't be written to '\(path)': \(reason).", status: .notRun)
   }
 
   var isTerminal: Bool { isatty(descriptor) == 1 }
 
   /// Writes a report as it is for people, or as it is sent; returns whether all of it could be written, and before the
   /// process was asked to stop.
-  func write(_ report: [UInt8], _ format: ReportFormat, isCompact: Bool) -> Bool {
+  mutating func write(_ report: [UInt8], _ format: ReportFormat, isCompact: Bool) -> Bool {
     switch format {
     case .cbor: write(report)
     case .json: write(isCompact ? report + [UInt8(ascii: "\n")] : Array("\(readable(report))\n".utf8))
@@ -48,7 +69,17 @@ struct ReportDestination: ~Copyable {
   }
 
   /// Writes bytes as they are.
-  func write(_ bytes: [UInt8]) -> Bool {
+  mutating func write(_ bytes: [UInt8]) -> Bool {
+    if file != nil {
+      do throws(Errno) {
+        try file?.append(bytes)
+        try file?.publish()
+        return true
+      } catch {
+        LostOutput.note(error, to: name)
+        return false
+      }
+    }
     var rest = bytes[...]
     while !rest.isEmpty {
       guard waitForReader() else { return false }
@@ -75,7 +106,7 @@ struct ReportDestination: ~Copyable {
   }
 }
 
-/// Opens a file to write it from its beginning on.
+/// Opens a pipe or a device.
 ///
 /// A named pipe is waited for until somebody reads it, or the process is asked to stop, which open(2) wouldn't hear of:
 /// then it returns nil.

@@ -1,0 +1,114 @@
+import Glibc
+import LambdaEmulator
+import Platform
+import TestSupport
+import Testing
+
+/// `lambda/greengrass/package-component` and what somebody else could have it write, and where.
+@Suite(.ownThreads) struct PackageComponentTests {
+  private let directory: TemporaryDirectory
+
+  init() throws { directory = try TemporaryDirectory() }
+
+  /// Makes a zip with `bootstrap` and what the lines of Python add to `archive`.
+  private func makeZip(_ lines: String) async throws -> String {
+    let path = "\(directory.path)/release.zip"
+    let script = """
+      import stat, sys, warnings, zipfile
+      warnings.simplefilter("ignore")
+      archive = zipfile.ZipFile(sys.argv[1], "w")
+      archive.writestr("bootstrap", b"\\x7fELF\\x02\\x01\\x01" + bytes(11) + (62).to_bytes(2, "little") + bytes(44))
+      \(lines)
+      archive.close()
+      """
+    let run = try await BuiltProgram(path: "/usr/bin/env").run(
+      ["python3", "-c", script, path], environment: environment)
+    try #require(run.status == .code(0), "\(run.errorText)")
+    return path
+  }
+
+  private var environment: [String: String] {
+    ["PATH": Environment.ofThisProcess["PATH"] ?? "/usr/bin:/bin", "HOME": directory.path, "LANG": "C.UTF-8"]
+  }
+
+  private func package(_ zip: String, to output: String) async throws -> BuiltProgram.Result {
+    try await BuiltProgram(path: fixturePath("../../lambda/greengrass/package-component")).run(
+      [
+        "--bucket", "a-bucket", "--account", "123456789012", "--region", "eu-central-1", "--version", "1.2.3",
+        "--amd64", zip, "--output", output,
+      ], environment: environment)
+  }
+
+  private func text(_ path: String) throws -> String {
+    String(decoding: try fileContents("\(directory.path)/\(path)"), as: UTF8.self)
+  }
+
+  @Test(
+    arguments: [
+      (#"archive.writestr("/etc/cron.d/x", b"")"#, "absolute"),
+      (#"archive.writestr("../x", b"")"#, "'..'"), (#"archive.writestr("a/../../x", b"")"#, "'..'"),
+      (#"archive.writestr("a/..", b"")"#, "'..'"), (#"archive.writestr("..\\x", b"")"#, "'..'"),
+      (#"archive.writestr("a\\b", b"")"#, "backslash"), (#"archive.writestr("C:x", b"")"#, "absolute"),
+      (#"archive.writestr("\\x", b"")"#, "absolute"), (#"archive.writestr("a\nb", b"")"#, "control"),
+      (#"archive.writestr("../x/", b"")"#, "'..'"),
+      (#"archive.writestr("LICENSE", b""); archive.writestr("LICENSE", b"")"#, "more than once"),
+      (
+        #"i = zipfile.ZipInfo("x"); i.external_attr = (stat.S_IFLNK | 0o777) << 16; archive.writestr(i, b"/etc")"#,
+        "neither a file nor a folder"
+      ),
+    ])
+  func `refuses a zip with an entry that leaves its folder`(lines: String, reason: String) async throws {
+    let run = try await package(try await makeZip(lines), to: "\(directory.path)/out")
+    #expect(run.status == .code(1) && run.errors.count == 1, "\(run.errorText)")
+    #expect(run.errorText.contains(reason) && run.errorText.contains("lambda/package"), "\(run.errorText)")
+    #expect(unsafe access("\(directory.path)/out", F_OK) != 0)
+  }
+
+  @Test func `takes names that only look like it`() async throws {
+    let zip = try await makeZip(#"archive.writestr("a..b/..c/d...", b""); archive.writestr("empty/", b"")"#)
+    let run = try await package(zip, to: "\(directory.path)/out")
+    #expect(run.status == .code(0), "\(run.errorText)")
+  }
+
+  /// All that is written, below the folder that was named.
+  private static let files = [
+    "artifacts/DeviceDefenderAgent/1.2.3/device-defender-amd64.zip",
+    "artifacts-unarchived/DeviceDefenderAgent/1.2.3/device-defender-amd64/bootstrap",
+    "recipes/DeviceDefenderAgent-1.2.3.yaml",
+    "create-component-version.json", "deployment.json", "deployment-fleet.json", "iot-policy.json",
+    "artifact-policy.json",
+  ]
+
+  @Test(arguments: files)
+  func `puts a file in the place of a link, and leaves alone what that leads to`(file: String) async throws {
+    let victim = try directory.write("victim", "precious")
+    // Makes the folders that the link is in.
+    let link = try directory.write("out/\(file)", "")
+    try directory.remove("out/\(file)")
+    try #require(unsafe symlink(victim, link) == 0)
+    let run = try await package(try await makeZip(""), to: "\(directory.path)/out")
+    #expect(run.status == .code(0), "\(run.errorText)")
+    #expect(try text("victim") == "precious")
+    var status = stat()
+    #expect(unsafe lstat(link, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && status.st_size > 0)
+  }
+
+  @Test(arguments: [
+    "artifacts", "artifacts/DeviceDefenderAgent", "artifacts/DeviceDefenderAgent/1.2.3", "recipes",
+    "artifacts-unarchived",
+    "artifacts-unarchived/DeviceDefenderAgent/1.2.3/device-defender-amd64",
+  ])
+  func `goes through no link below the folder that was named`(folder: String) async throws {
+    try directory.write("victim/other", "")
+    try directory.write("out/\(folder)/file", "")
+    try directory.remove("out/\(folder)/file")
+    let link = "\(directory.path)/out/\(folder)"
+    try #require(unsafe rmdir(link) == 0)
+    try #require(unsafe symlink("\(directory.path)/victim", link) == 0)
+    let run = try await package(try await makeZip(""), to: "\(directory.path)/out")
+    #expect(run.status == .code(1) && run.errors.count == 1, "\(run.errorText)")
+    #expect(run.errorText.contains("\(link) can't be written"), "\(run.errorText)")
+    let listing = try await BuiltProgram(path: "/bin/ls").run(["-A", "\(directory.path)/victim"])
+    #expect(listing.output == "other\n")
+  }
+}
