@@ -2,12 +2,11 @@
 """A server for MQTT over WebSocket that checks the signature in the request's query, written from AWS's documentation
 with the standard library only, so that it shares no code and no mistake with the signer.
 
-usage: mqtt-websocket-verifier.py PORT CERTIFICATE KEY ACCESS_KEY_ID SECRET REGION [--skew SECONDS]
-
 Answers 101 and then CONNECT, SUBSCRIBE and PUBLISH where the signature is right, and 403 with AWS's headers where not.
 The session token, where there is one, has to follow the signature and isn't part of it. One line a connection goes to
 standard output: "accepted" or "refused" and why. --skew sets the server's clock ahead.
 """
+import argparse
 import base64
 import calendar
 import email.utils
@@ -15,7 +14,6 @@ import hashlib
 import hmac
 import socket
 import ssl
-import sys
 import time
 import urllib.parse
 
@@ -144,17 +142,21 @@ def serve(connection, arguments, skew):
 
 
 def main():
-    port, certificate, key, access_key_id, secret, region = sys.argv[1:7]
-    skew = int(sys.argv[8]) if sys.argv[7:8] == ["--skew"] else 0
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("port", metavar="PORT", type=int)
+    for name in ("certificate", "key", "access_key_id", "secret", "region"):
+        parser.add_argument(name, metavar=name.upper())
+    parser.add_argument("--skew", metavar="SECONDS", type=int, default=0)
+    options = parser.parse_args()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    listener = socket.create_server(("127.0.0.1", int(port)))
+    context.load_cert_chain(options.certificate, options.key)
+    listener = socket.create_server(("127.0.0.1", options.port))
     while True:
         raw, _ = listener.accept()
         try:
             with context.wrap_socket(raw, server_side=True) as connection:
                 connection.settimeout(30)
-                serve(connection, (access_key_id, secret, region), skew)
+                serve(connection, (options.access_key_id, options.secret, options.region), options.skew)
         except (OSError, EOFError):
             # A client that goes away, as the one that only looks whether somebody listens.
             pass

@@ -1,15 +1,12 @@
 #!/usr/bin/env python3
 """Checks the commands that `defender security-profile` prints against botocore's model of AWS IoT.
 
-usage: security-profile.py DEFENDER     (needs botocore)
+Needs botocore.
 """
+import argparse
 import json
 import shlex
 import subprocess
-import sys
-
-import botocore.session
-from botocore.validate import ParamValidator
 
 # "Device-side metrics", AWS IoT Device Defender developer guide.
 DEVICE_METRICS = {
@@ -32,11 +29,17 @@ def check_enums(shape, value):
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("defender", metavar="DEFENDER", help="the program to check")
+    defender = parser.parse_args().defender
+    # Imported here so that the help needs nothing.
+    import botocore.session
+    from botocore.validate import ParamValidator
     model = botocore.session.Session().get_service_model("iot")
     variants = [[], ["--detect", "retain"], ["--name", "a:b_c-1", "--custom-metrics", "cpu_usage,disk_usage:/var"]]
     for arguments in variants:
         output = subprocess.run(
-            [sys.argv[1], "security-profile", *arguments], check=True, capture_output=True, text=True).stdout
+            [defender, "security-profile", *arguments], check=True, capture_output=True, text=True).stdout
         metrics, created = set(), set()
         for line in output.splitlines():
             aws, service, operation, option, document = shlex.split(line)

@@ -1,0 +1,122 @@
+import Foundation
+import Glibc
+import LambdaEmulator
+import Platform
+import TestSupport
+import Testing
+
+/// Every script of the project, as somebody finds it who looks what it is.
+@Suite(.ownThreads) struct ScriptTests {
+  private static let root = URL(filePath: fixturePath("../..")).standardizedFileURL.path
+
+  /// The files of the project that name their interpreter.
+  private static let scripts: [String] = ["lambda", "Tests", ".ci"].flatMap { folder in
+    let paths =
+      FileManager.default.enumerator(atPath: "\(root)/\(folder)")?.compactMap { $0 as? String } ?? []
+    return paths.map { "\(folder)/\($0)" }.filter { path in
+      let file = FileHandle(forReadingAtPath: "\(root)/\(path)")
+      return (try? file?.read(upToCount: 2)) == Data("#!".utf8)
+    }.sorted()
+  }
+
+  /// Those whose arguments are another program's.
+  private static let passingOn = ["lambda/run", "lambda/test"]
+
+  /// What a script would begin its work with; here it does nothing but to note that it was called.
+  private static let tools = [
+    "apt-get", "debootstrap", "docc", "dpkg-query", "make", "sudo", "swift", "swiftc", "systemd-analyze",
+    "unshare", "unzip", "valgrind",
+  ]
+
+  private let stubs: TemporaryDirectory
+
+  init() throws {
+    stubs = try TemporaryDirectory()
+    for tool in Self.tools {
+      // What lambda/setup wants to hear of swift and of dpkg-query.
+      let answer = tool == "swift" ? "Swift version 99.0" : "install ok installed"
+      let path = try stubs.write(
+        tool, "#!/bin/sh\necho \"\(tool) $*\" >> \(stubs.path)/calls\necho '\(answer)'\n")
+      try #require(unsafe chmod(path, 0o700) == 0)
+    }
+  }
+
+  private var calls: String {
+    String(decoding: (try? fileContents("\(stubs.path)/calls")) ?? [], as: UTF8.self)
+  }
+
+  private func run(_ path: String, _ arguments: [String]) async throws -> BuiltProgram.Result {
+    let own = Environment.ofThisProcess
+    return try await BuiltProgram(path: path).run(
+      arguments,
+      environment: [
+        "PATH": "\(stubs.path):\(own["PATH"] ?? "/usr/bin:/bin")", "HOME": stubs.path,
+        "PYTHONDONTWRITEBYTECODE": "1", "LANG": "C.UTF-8",
+      ])
+  }
+
+  @Test func `there are scripts, and they can be started`() {
+    #expect(Self.scripts.count > 25 && Self.scripts.contains("lambda/packaging/libcurl"))
+    for script in Self.scripts {
+      #expect(unsafe access("\(Self.root)/\(script)", X_OK) == 0, "\(script)")
+    }
+  }
+
+  @Test(arguments: scripts, ["--help", "-h"])
+  func `answers a question for help, and does nothing`(script: String, option: String) async throws {
+    let result = try await run("\(Self.root)/\(script)", [option])
+    #expect(result.status == .code(0) && result.errorText.isEmpty, "\(result.errorText)")
+    #expect(result.output.contains(script.split(separator: "/").last ?? "") || script == ".ci/run")
+    #expect(calls.isEmpty, "\(calls)")
+  }
+
+  @Test(arguments: scripts.filter { !passingOn.contains($0) })
+  func `rejects an option that it doesn't have, and does nothing`(script: String) async throws {
+    let result = try await run("\(Self.root)/\(script)", ["--no-such-option"])
+    #expect(result.isErrorExit && result.output.isEmpty, "\(result.output)")
+    #expect(!result.errors.isEmpty)
+    #expect(calls.isEmpty, "\(calls)")
+  }
+
+  @Test(
+    arguments: [
+      ("lambda/packaging/libcurl", ["--help-me", "x86_64"]), ("lambda/packaging/libcurl", ["sparc"]),
+      ("lambda/packaging/libcurl", []), ("lambda/packaging/libcurl", ["x86_64", "", "more"]),
+      ("lambda/packaging/arm64-sdk", ["more"]), ("lambda/packaging/notices", []),
+      ("lambda/install", ["a", "b"]), ("lambda/package", ["--arch"]),
+      ("lambda/package", ["--arch", "sparc"]),
+      ("lambda/package", ["more"]), ("Tests/Release/run", ["--arch", "sparc"]),
+      ("Tests/Release/run", ["--programs", "/no/such"]), ("Tests/Soak/run", ["--minutes"]),
+      ("Tests/Soak/run", ["--minutes", "1", "--hours", "1"]), ("Tests/Release/run", ["--programs"]),
+      ("Tests/Fuzz/run", ["--seconds"]),
+      ("Tests/Fuzz/run", ["no-such-target"]), ("Tests/Conformance/agent/run", ["--bootstrap"]),
+      ("Tests/Conformance/collector/run", ["/bin/true"]),
+      ("Tests/Conformance/greengrass/run", ["--bootstrap", "/bin/true", "--more"]),
+      ("Tests/Fleet/run", ["--write", "--read"]),
+    ] as [(String, [String])])
+  func `ends with status 64 at a wrong command line, and says how to get help`(
+    script: String, arguments: [String]
+  ) async throws {
+    let result = try await run("\(Self.root)/\(script)", arguments)
+    #expect(result.status == .code(64), "\(result.errorText)")
+    #expect(result.errorText.contains("Try: \(Self.root)/\(script) --help"), "\(result.errorText)")
+    #expect(calls.isEmpty, "\(calls)")
+  }
+
+  @Test func `lambda/run and lambda/test pass their arguments on`() async throws {
+    // In a tree of their own: there the program that the one starts is a stub, too.
+    let copy = try TemporaryDirectory()
+    for name in ["run", "test", "setup", "arguments.sh"] {
+      let path = try copy.write("lambda/\(name)", try fileContents("\(Self.root)/lambda/\(name)"))
+      try #require(unsafe chmod(path, 0o700) == 0)
+    }
+    let defender = try copy.write(".build/debug/defender", "#!/bin/sh\nprintf '<%s>' \"$@\"\n")
+    try #require(unsafe chmod(defender, 0o700) == 0)
+    let arguments = ["--no-such-option", "two words", ""]
+    let started = try await run("\(copy.path)/lambda/run", arguments)
+    #expect(started.output.hasSuffix("<invoke><--no-such-option><two words><>"), "\(started.errorText)")
+    _ = try await run("\(copy.path)/lambda/test", ["--filter", "Some Tests"])
+    // In a bare chroot through unshare(1), which is a stub here.
+    #expect(calls.contains("test --filter Some Tests\n") || calls.contains("unshare"), "\(calls)")
+  }
+}
