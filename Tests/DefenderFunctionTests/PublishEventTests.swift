@@ -27,7 +27,8 @@ import Testing
     (#"{"reports":1,"reports":2}"#, "there twice"), (#"{"Reports":1}"#, "'Reports'"),
     (#"{"reports":0}"#, "'reports' is 0"), (#"{"reports":-1}"#, "'reports' is -1"),
     (#"{"reports":1.5}"#, "'reports' is 1.5"), (#"{"reports":"1"}"#, "'reports' is \"1\""),
-    (#"{"reports":99999999999999999999}"#, "'reports'"), (#"{"reports":null}"#, "'reports' is null"),
+    (#"{"reports":1000001}"#, "'reports' is 1000001"), (#"{"reports":99999999999999999999}"#, "'reports'"),
+    (#"{"reports":null}"#, "'reports' is null"),
     (#"{"interval_seconds":0}"#, "'interval_seconds' is 0"), (#"{"interval_seconds":-3}"#, "-3"),
     (#"{"interval_seconds":1e400}"#, "'interval_seconds'"), (#"{"interval_seconds":604801}"#, "604801"),
     (#"{"interval_seconds":"300"}"#, "'interval_seconds'"), (#"{"format":"xml"}"#, "\"json\" or \"cbor\""),
@@ -39,6 +40,12 @@ import Testing
       #expect(throws: InvocationFailure.self) { try PublishEvent(parsing: Array(text.utf8)) })
     #expect(failure.type == "Function.InvalidEvent")
     #expect(failure.message.contains(part))
+  }
+
+  @Test(arguments: [("0.001", 1), ("0.0011", 2), ("604800", 604_800_000)])
+  func `rounds an interval up to whole milliseconds`(text: String, milliseconds: Int64) throws {
+    let event = try PublishEvent(parsing: Array("{\"interval_seconds\":\(text)}".utf8))
+    #expect(event.interval == .milliseconds(milliseconds))
   }
 
   @Test(arguments: ["two-reports", "cbor-short-names", "dry-run"])

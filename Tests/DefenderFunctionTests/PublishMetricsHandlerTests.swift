@@ -26,6 +26,8 @@ private final class ScriptedPublisher: Publisher, ReportConfirmer {
   private(set) var payloads: [JSONValue] = []
   private(set) var topics: [String] = []
   private(set) var deadlines: [BootTime] = []
+  private(set) var announced: [UInt64] = []
+  private(set) var confirmationDeadlines: [BootTime] = []
 
   init(time: ManualTime) {
     self.time = time
@@ -46,8 +48,11 @@ private final class ScriptedPublisher: Publisher, ReportConfirmer {
     return PublishReceipt(status: 200, attempts: 1)
   }
 
+  func announce(reportID: UInt64) { announced.append(reportID) }
+
   func confirmation(of reportID: UInt64, until deadline: BootTime) -> ReportConfirmation? {
-    confirmations.isEmpty ? nil : confirmations.removeFirst()
+    confirmationDeadlines.append(deadline)
+    return confirmations.isEmpty ? nil : confirmations.removeFirst()
   }
 
   func lateConfirmation(of reportID: UInt64) -> ReportConfirmation? {
@@ -89,6 +94,19 @@ private struct Stage: ~Copyable {
     beginsWithBaseline: Bool = false
   ) throws {
     let procfs = try tree ?? TemporaryDirectory()
+    var configuration = try Self.configuration(variables, over: procfs)
+    configuration.beginsWithBaseline = beginsWithBaseline
+    let lines = lines
+    let log = Log { _, line in lines.text += String(decoding: line, as: UTF8.self) }
+    self.procfs = procfs
+    publisher = ScriptedPublisher(time: time)
+    handler = PublishMetricsHandler(configuration, publisher: publisher, time: time, log: log)
+  }
+
+  /// Fills `procfs`, and returns a configuration that has it read.
+  static func configuration(_ variables: [String: String], over procfs: TemporaryDirectory) throws
+    -> Configuration
+  {
     for name in ["tcp", "tcp6", "udp", "udp6"] {
       try procfs.write("net/\(name)", "  sl  local_address rem_address   st tx_queue rx_queue\n")
     }
@@ -98,13 +116,7 @@ private struct Stage: ~Copyable {
       "DEFENDER_TOPIC": "defender/{thing}/{format}",
     ]
     environment.merge(variables) { _, given in given }
-    var configuration = try Configuration(Environment(environment))
-    configuration.beginsWithBaseline = beginsWithBaseline
-    let lines = lines
-    let log = Log { _, line in lines.text += String(decoding: line, as: UTF8.self) }
-    self.procfs = procfs
-    publisher = ScriptedPublisher(time: time)
-    handler = PublishMetricsHandler(configuration, publisher: publisher, time: time, log: log)
+    return try Configuration(Environment(environment))
   }
 
   mutating func invoke(_ event: String, seconds: Int64 = 900) throws -> JSONValue {
@@ -545,6 +557,30 @@ private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
     #expect(stage.lines.text.components(of: "[ERROR]") == 1)
   }
 
+  @Test func `keeps the state of another network where another configuration has it read that`() throws {
+    let trees = try [TemporaryDirectory(), TemporaryDirectory()]
+    let variables = try variables(ofStateIn: trees[0])
+    try trees[1].write("sys/kernel/random/boot_id", "7d5ff60b-5a4e-4b7e-9d2e-0c7c6f0f3f51\n")
+    var stage = try Stage(variables, over: trees[0])
+    _ = try stage.invoke(#"{"reports":1}"#)
+    let configuration = try Stage.configuration(variables, over: trees[1])
+    stage.handler.resume(with: configuration, publisher: stage.publisher, time: stage.time)
+    _ = try stage.invoke(#"{"reports":1}"#)
+    // With the same network and state it goes on as it was.
+    stage.handler.resume(with: configuration, publisher: stage.publisher, time: stage.time)
+    try setBytesIn(1_300, in: trees[1])
+    _ = try stage.invoke(#"{"reports":1}"#)
+    #expect(stage.publisher.bytesIn == [nil, nil, 300])
+    _ = consume stage
+    var next = try Stage(variables, over: trees[1])
+    try setBytesIn(1_700, in: trees[1])
+    _ = try next.invoke(#"{"reports":1}"#)
+    #expect(next.publisher.bytesIn == [400])
+    let ids = next.publisher.payloads.compactMap { $0["header"]?["report_id"]?.integer(as: Int.self) }
+    // Each of the others came an interval after the one before.
+    #expect(ids == [1_700_000_601])
+  }
+
   @Test func `saves its first baseline when it takes it, so that restarts lose nothing`() throws {
     let tree = try TemporaryDirectory()
     let variables = try variables(ofStateIn: tree)
@@ -562,7 +598,8 @@ private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
     #expect(stage.publisher.bytesIn == [4_000])
   }
 
-  @Test func `works without the state that another process holds, and continues from it when that ends`()
+  @Test(arguments: [1_000, 5_000])
+  func `works without the state that another process holds, and continues from it when that ends`(ahead: Int)
     throws
   {
     let tree = try TemporaryDirectory()
@@ -571,16 +608,129 @@ private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
     first.time.advance(by: .seconds(1_000))
     _ = try first.invoke(#"{"reports":1}"#)
     var second = try Stage(variables, over: tree)
+    second.time.wallTime = second.time.wallTime.advanced(by: .seconds(ahead - 1_000))
+    try setBytesIn(1_200, in: tree)
     _ = try second.invoke(#"{"reports":1}"#)
     #expect(second.lines.text.components(of: "is in use by another process") == 1)
     #expect(savedState(in: tree)["last_report_id"]?.integer(as: Int.self) == 1_700_001_000)
     _ = consume first
-    try setBytesIn(1_300, in: tree)
+    // The id is larger than both processes' last one, whatever the clock says.
+    second.time.wallTime = WallTime(secondsSinceEpoch: 1_699_000_000)
+    try setBytesIn(1_500, in: tree)
     _ = try second.invoke(#"{"reports":1}"#)
     let ids = second.publisher.payloads.compactMap { $0["header"]?["report_id"]?.integer(as: Int.self) }
-    #expect(ids == [1_700_000_000, 1_700_001_001])
+    #expect(ids == [1_699_999_000 + ahead, max(1_700_001_000, 1_699_999_000 + ahead) + 1])
     // Counted from its own report.
     #expect(second.publisher.bytesIn == [nil, 300])
+  }
+
+  @Test func `reports an interval after the first sample if that only began the deltas`() throws {
+    var stage = try Stage(["DEFENDER_JITTER": "0"], beginsWithBaseline: true)
+    let start = stage.time.bootTime
+    _ = try stage.invoke("{}", seconds: 500)
+    #expect(stage.time.wakeUps == [start.advanced(by: .seconds(300))])
+    #expect(stage.publisher.bytesIn == [0])
+  }
+
+  @Test func `reports an interval after its last report with another configuration`() throws {
+    var stage = try Stage(["DEFENDER_JITTER": "0"])
+    let start = stage.time.bootTime
+    _ = try stage.invoke(#"{"reports":1}"#)
+    let configuration = try Stage.configuration(["SAMPLE_INTERVAL_SECONDS": "400"], over: stage.procfs)
+    stage.handler.resume(with: configuration, publisher: stage.publisher, time: stage.time)
+    _ = try stage.invoke(#"{"reports":1}"#)
+    #expect(stage.time.wakeUps == [start, start.advanced(by: .seconds(400))])
+  }
+
+  // With a deadline less than two intervals away, a report within it matters more than the distance to the last one.
+  @Test(arguments: [200, 400] as [Int64])
+  func `reports before a near deadline, however recent the last process's report is`(seconds: Int64) throws {
+    let tree = try TemporaryDirectory()
+    let variables = try variables(ofStateIn: tree)
+    try reportOnce(variables, over: tree)
+    var stage = try Stage(variables, over: tree)
+    stage.time.advance(by: .seconds(10))
+    _ = try stage.invoke("{}", seconds: seconds)
+    #expect(stage.publisher.payloads.count == 1)
+  }
+
+  @Test func `counts from its first sample, also if that made no report`() throws {
+    var stage = try Stage()
+    for name in ["tcp", "tcp6", "udp", "udp6"] { try stage.procfs.remove("net/\(name)") }
+    #expect(throws: InvocationFailure.self) { try stage.invoke(#"{"reports":1}"#) }
+    #expect(stage.publisher.payloads.isEmpty)
+    for name in ["tcp", "tcp6", "udp", "udp6"] {
+      try stage.procfs.write("net/\(name)", "  sl  local_address rem_address   st tx_queue rx_queue\n")
+    }
+    try setBytesIn(1_400, in: stage.procfs)
+    _ = try stage.invoke(#"{"reports":1}"#)
+    #expect(stage.publisher.bytesIn == [400])
+  }
+
+  @Test(arguments: [
+    (ReportConfirmation.accepted, [nil, 200, 500]), (.unanswered, [nil, 200, 700]),
+    (.rejected(code: "InvalidPayload", message: "made up"), [nil, 200, 700]),
+  ])
+  func `moves the baseline only when Device Defender accepted a report, if so configured`(
+    confirmation: ReportConfirmation, told: [Int?]
+  ) throws {
+    var stage = try Stage([
+      "DEFENDER_ACKNOWLEDGE": "accepted", "DEFENDER_TRANSPORT": "mqtt",
+      "DEFENDER_MQTT_ENDPOINT": "mqtt://127.0.0.1:1", "DEFENDER_TOPIC": "",
+    ])
+    stage.publisher.confirmations = [.accepted, confirmation, .accepted]
+    for bytes in [1_000, 1_200, 1_700] {
+      try setBytesIn(bytes, in: stage.procfs)
+      _ = try stage.invoke(#"{"reports":1}"#)
+    }
+    #expect(stage.publisher.bytesIn == told)
+  }
+
+  @Test func `announces each report, and waits for its answer until the deadline at most`() throws {
+    var stage = try Stage()
+    let start = stage.time.bootTime
+    let answer = try stage.invoke(#"{"reports":1}"#, seconds: 5)
+    #expect(stage.publisher.announced == [1_700_000_000])
+    #expect(stage.publisher.deadlines == [start.advanced(by: .milliseconds(4_500))])
+    #expect(stage.publisher.confirmationDeadlines == [start.advanced(by: .milliseconds(4_500))])
+    // Nobody said anything about it.
+    #expect(answer["accepted"] == nil && answer["unanswered"] == nil)
+    _ = try stage.invoke(#"{"reports":1}"#, seconds: 900)
+    #expect(stage.publisher.deadlines.last == start.advanced(by: .milliseconds(10_100)))
+    #expect(stage.publisher.confirmationDeadlines.last == start.advanced(by: .milliseconds(10_200)))
+  }
+
+  @Test func `takes another place in the interval when Device Defender says that it throttles`() throws {
+    var stage = try Stage(["DEFENDER_JITTER": "0"])
+    stage.publisher.confirmations = [
+      .accepted, .rejected(code: "ThrottlingException", message: ""), .accepted,
+    ]
+    _ = try stage.invoke(#"{"reports":3}"#, seconds: 3_600)
+    let gaps = zip(stage.time.wakeUps, stage.time.wakeUps.dropFirst()).map { $0.duration(to: $1) }
+    #expect(gaps.count == 2 && gaps[0] == .seconds(300) && gaps[1] > .seconds(300))
+  }
+
+  @Test func `answers when it is asked to stop before the first report`() throws {
+    var stage = try Stage()
+    stage.time.shutdown = stage.time.bootTime
+    let answer = try stage.invoke("{}")
+    #expect(answer["ended"]?.string == "signal")
+    #expect(answer["published"]?.integer(as: Int.self) == 0)
+    #expect(answer["last_error"] == nil)
+  }
+
+  @Test func `warns of nothing that one report, or one that is only shown, doesn't meet`() throws {
+    var stage = try Stage(["DEFENDER_TOPIC": ""])
+    _ = try stage.invoke(#"{"reports":1,"interval_seconds":10,"dry_run":true}"#)
+    #expect(stage.lines.text.components(of: "[WARN]") == 0, "\(stage.lines.text)")
+  }
+
+  @Test func `counts each report of a dry run from the one before`() throws {
+    var stage = try Stage(["DEFENDER_MINIMUM_INTERVAL_SECONDS": "1"])
+    _ = try stage.invoke(#"{"reports":1}"#)
+    try setBytesIn(1_300, in: stage.procfs)
+    let answer = try stage.invoke(#"{"reports":2,"dry_run":true}"#)
+    #expect(answer["report"]?["metrics"]?["network_stats"]?["bytes_in"]?.integer(as: Int.self) == 0)
   }
 
   // Reports are due at 0, 300, 600 and 900 s; 0.5 s are kept free for the answer.

@@ -45,6 +45,24 @@ import Testing
     #expect((first.dueUnspread(from: second(5)) > second(5)) == waits)
   }
 
+  @Test func `keeps an interval's distance to the last report, and no more than it has to`() {
+    let share = shareOfInterval(.seconds(300), thing: "thing")
+    // Begun at the end of its second, the last report was made this long ago at least.
+    let enough = Int(300 - share.inSeconds) + 2
+    for (age, late) in [(enough - 2, true), (enough, false)] {
+      let first = FirstReport(
+        interval: .seconds(300), lastReportID: UInt64(1_000_000 - age),
+        now: WallTime(secondsSinceEpoch: 1_000_000))
+      #expect(
+        first.due(from: second(5), thing: "thing")
+          == second(5).advanced(by: late ? share + .seconds(300) : share), "\(age)")
+      #expect(first.dueUnspread(from: second(5)) == second(5 + 300 - Double(age) + 1))
+    }
+    let now = FirstReport(
+      interval: .seconds(300), lastReportID: 1_000_000, now: WallTime(secondsSinceEpoch: 1_000_000))
+    #expect(now.dueUnspread(from: second(5)) == second(305))
+  }
+
   @Test func `is always ahead of the clock, however far it leapt`() {
     for now in [Int64.max / 2, Int64.max - 1_000_000_000_000] {
       var schedule = ReportSchedule(interval: .milliseconds(1), first: second(1))

@@ -75,6 +75,16 @@ import WireFormats
     #expect(Report(id: 1, snapshot: snapshot(), baseline: Baseline()).networkStatistics == nil)
   }
 
+  @Test func `has no metrics block if there are custom metrics only, and isn't empty`() throws {
+    var snapshot = MetricsSnapshot()
+    snapshot.customMetrics = [CustomMetric(name: try CustomMetricName(validating: "m"), value: .number(1))]
+    let report = Report(id: 1, snapshot: snapshot, baseline: nil)
+    #expect(!report.isEmpty)
+    #expect(
+      String(decoding: report.encoded(as: .json, names: .long), as: UTF8.self)
+        == #"{"header":{"report_id":1,"version":"1.0"},"custom_metrics":{"m":[{"number":1}]}}"#)
+  }
+
   @Test(arguments: [(0, 0), (1, 1), (49, 49), (50, 50), (51, 50), (500, 50)])
   func `lists so many and counts all`(count: Int, listed: Int) throws {
     let report = Report(

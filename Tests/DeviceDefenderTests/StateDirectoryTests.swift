@@ -104,6 +104,8 @@ import Testing
     arguments: [
       "", "{", "[]", "null", #"{"version":2}"#, #"{"version":1}"#,
       #"{"version":1,"boot_id":"b","network_namespace":1,"procfs":"/proc","last_report_id":-1}"#,
+      #"{"version":2,"boot_id":"b","network_namespace":1,"procfs":"/proc","last_report_id":1}"#,
+      #"{"version":1,"boot_id":"b","network_namespace":1,"procfs":"/proc","last_report_id":1,"interfaces":[{"name":"a","index":-1,"bytes_in":1,"bytes_out":1,"packets_in":1,"packets_out":1}]}"#,
       #"{"version":1,"boot_id":"b","network_namespace":1,"procfs":"/proc","last_report_id":1,"interfaces":[{}]}"#,
       #"{"version":1,"boot_id":"b","network_namespace":1,"procfs":"/proc","last_report_id":1,"processor_times":[1]}"#,
       #"{"version":1,"boot_id":"b","network_namespace":1,"procfs":"/proc","last_report_id":1,"interfaces":[],"interfaces_are_partial":1}"#,
@@ -215,6 +217,18 @@ import Testing
     _ = try open(directory.path, log)
     #expect(log.lines.count == warnings)
     #expect(log.lines.allSatisfy { $0.contains("[WARN]") && $0.contains("Set its mode to 700") })
+  }
+
+  @Test func `warns of a directory that belongs to somebody else than this user`() throws {
+    let directory = try TemporaryDirectory()
+    // Only root can give a directory away.
+    let isRoot = geteuid() == 0
+    if isRoot { #expect(unsafe chown(directory.path, 1, 1) == 0) }
+    let log = RecordedLog()
+    _ = try open(directory.path, log)
+    #expect(log.lines.count == (isRoot ? 1 : 0))
+    #expect(
+      log.lines.allSatisfy { $0.contains("belongs to user 1, ") && $0.contains("Make user 0 its owner") })
   }
 
   @Test func `is held by one at a time`() throws {

@@ -56,9 +56,10 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
   package mutating func resume(
     with configuration: Configuration, publisher: any Publisher, time: any TimeKeeper
   ) {
-    let isOtherState = configuration.stateDirectory != self.configuration.stateDirectory
+    let isOtherNetwork = configuration.procfsPath != self.configuration.procfsPath
+    let isOtherState = isOtherNetwork || configuration.stateDirectory != self.configuration.stateDirectory
     // The counters of another network say nothing about what this one has counted since.
-    if configuration.procfsPath != self.configuration.procfsPath {
+    if isOtherNetwork {
       baseline = nil
       policy.forgetUnanswered()
     }

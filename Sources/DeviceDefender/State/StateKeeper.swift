@@ -55,7 +55,6 @@ package struct StateKeeper: ~Copyable {
       saved = state
       noteSuccess("can be written to again")
     } catch {
-      saved = nil
       noteFailure(
         "can't be written to: \(error). Reports go on, but a restart begins with an older state.",
         at: time.bootTime)
