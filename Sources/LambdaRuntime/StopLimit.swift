@@ -62,15 +62,12 @@ final class StopLimit {
   /// Makes the function, with the signals that ask to stop let through to this thread: an initialiser that hangs would
   /// else be deaf to them, for they are blocked.
   ///
-  /// The handler blocks them again where it was called, and sends itself the signal: there it waits, pending, for the
-  /// ``ShutdownSignal``. That holds for threads, too, that an initialiser started and that therefore don't block them.
+  /// The handler (`crash_note.h`) blocks them again in the thread that it interrupted, and sends the signal again: there it
+  /// waits, pending, for the ``ShutdownSignal``. That holds for threads, too, that an initialiser started and that therefore
+  /// don't block them.
   static func boundingInitialisation<Function: ~Copyable>(_ make: () throws -> Function) rethrows -> Function
   {
-    var held = sigaction()
-    unsafe held.__sigaction_handler.sa_sigaction = { unsafe StopLimit.holdBack($0, $2) }
-    held.sa_flags = SA_RESTART | SA_SIGINFO
-    unsafe sigaction(SIGTERM, &held, nil)
-    unsafe sigaction(SIGINT, &held, nil)
+    CrashNote.limitStop(seconds: UInt32(limit.components.seconds), words)
     var requests = sigset_t()
     unsafe sigaddset(&requests, SIGTERM)
     unsafe sigaddset(&requests, SIGINT)
@@ -79,29 +76,10 @@ final class StopLimit {
     return try make()
   }
 
-  /// Blocks the signals that ask to stop in the thread that `context` returns to, and has alarm(2) end the process.
-  ///
-  /// Runs in a signal handler, so it makes system calls and nothing else.
-  fileprivate static func holdBack(_ signal: Int32, _ context: UnsafeMutableRawPointer?) {
-    guard let thread = unsafe context?.assumingMemoryBound(to: ucontext_t.self) else { return }
-    unsafe sigaddset(&thread.pointee.uc_sigmask, SIGTERM)
-    unsafe sigaddset(&thread.pointee.uc_sigmask, SIGINT)
-    // Whoever started the process may have left it blocked.
-    unsafe sigdelset(&thread.pointee.uc_sigmask, SIGALRM)
-    var ending = sigaction()
-    unsafe ending.__sigaction_handler.sa_handler = { _ in
-      CrashNote.write(.error, StopLimit.words)
-      _exit(0)
-    }
-    unsafe sigaction(SIGALRM, &ending, nil)
-    alarm(UInt32(limit.components.seconds))
-    kill(getpid(), signal)
-  }
-
   /// Ends the process after the limit, without what exit(3) would run beside the handler.
   fileprivate static func endProcess() -> Never {
     _ = poll(nil, 0, limit.millisecondsForTimeout)
-    CrashNote.write(.error, words)
+    CrashNote.write(words)
     _exit(0)
   }
 }

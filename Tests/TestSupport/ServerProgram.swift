@@ -54,6 +54,11 @@ package final class ServerProgram {
     return false
   }
 
+  /// Sends it a signal.
+  package func send(_ signal: Int32) {
+    if processID > 0 { Glibc.kill(processID, signal) }
+  }
+
   /// Asks it to end.
   package func terminate() {
     if processID > 0 { Glibc.kill(processID, SIGTERM) }
