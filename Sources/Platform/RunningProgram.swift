@@ -43,8 +43,8 @@ package struct Program: Sendable {
 
   /// What it wrote, if it ended well and in time.
   ///
-  /// It runs in a process group of its own, and whatever is left of that when it has ended, or when `deadline` or
-  /// `shutdown` comes, is killed.
+  /// It runs in a process group of its own. When it has ended, or when `deadline` or `shutdown` comes, the program and what
+  /// is left of the group are killed. What it started outside of the group is not: no call of Linux finds that.
   package func output(
     until deadline: BootTime, or shutdown: ShutdownSignal? = nil
   ) throws(ProgramError) -> [UInt8] {
@@ -88,12 +88,12 @@ private struct RunningProgram: ~Copyable {
     }
   }
 
-  /// Kills what is left of the process group and waits for the program.
+  /// Kills the program and what is left of its process group, and waits for the program.
   ///
   /// A program that the kernel can't end at once, because a file system doesn't answer, is left to it after a second.
   deinit {
     // The program isn't waited for until here, so that its number can't be another's by now.
-    kill(-processID, SIGKILL)
+    send(SIGKILL, toGroupLedBy: processID)
     for _ in 0..<100 {
       if waitpid(processID, nil, WNOHANG) != 0 { break }
       _ = poll(nil, 0, 10)

@@ -73,6 +73,21 @@ import Testing
     await process.outputSoFar()
   }
 
+  @Test func `ends a process, too, that has left its process group`() async throws {
+    let script = """
+      import os, signal
+      os.setpgid(0, os.getpgid(os.getppid()))
+      print('left', flush=True)
+      signal.pause()
+      """
+    let process = try await ChildProcess.start(
+      "/usr/bin/env", arguments: ["python3", "-c", script], environment: ["PATH": "/bin:/usr/bin"])
+    let status = await process.wait { line in
+      if line == "left" { process.send(SIGTERM) }
+    }
+    #expect(status == .signal(SIGTERM))
+  }
+
   @Test func `sees the end of a process that never stopped writing`() async throws {
     let process = try await ChildProcess.start("/usr/bin/yes", environment: [:])
     let count = Mutex(0)

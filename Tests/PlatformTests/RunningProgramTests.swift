@@ -68,6 +68,17 @@ import Testing
     #expect(!isRunning(child))
   }
 
+  @Test func `gives a program no way out of the process group that is ended with it`() throws {
+    // The leader of a session stays in its group (setpgid(2)). Python, because a shell only moves what it starts.
+    let script = """
+      import os
+      try: os.setpgid(0, os.getpgid(os.getppid()))
+      except PermissionError: print('stays')
+      """
+    let output = try run("exec /usr/bin/env python3 -c \"\(script)\"", timeout: .seconds(60))
+    #expect(String(decoding: output, as: UTF8.self) == "stays\n")
+  }
+
   private func isRunning(_ process: Int32) -> Bool {
     guard let stat = try? readFile("/proc/\(process)/stat", limit: 1_000) else { return false }
     let text = String(decoding: stat, as: UTF8.self)

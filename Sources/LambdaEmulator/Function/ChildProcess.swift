@@ -70,7 +70,7 @@ package final class ChildProcess: Sendable {
       exitNotice = FileDescriptor(owning: try retryingOnInterrupt { clinux_pidfd_open(processID, 0) })
     } catch {
       // Nobody could wait for it: better no process than one that is left behind.
-      kill(-processID, SIGKILL)
+      Platform.send(SIGKILL, toGroupLedBy: processID)
       _ = waitpid(processID, nil, 0)
       throw error
     }
@@ -80,7 +80,7 @@ package final class ChildProcess: Sendable {
   package func send(_ signal: Int32) {
     state.withLock { state in
       // Before the process is reaped its number can't have become another's.
-      if !state.isReaped { kill(-processID, signal) }
+      if !state.isReaped { Platform.send(signal, toGroupLedBy: processID) }
     }
   }
 
@@ -179,7 +179,7 @@ package final class ChildProcess: Sendable {
   private func reap() -> ProcessStatus {
     state.withLock { state in
       // What it started and left behind goes too; the group's number is its own until it is reaped.
-      kill(-processID, SIGKILL)
+      Platform.send(SIGKILL, toGroupLedBy: processID)
       var status = Int32(0)
       // Fails only where another part of this process reaped it, and there is none.
       _ = try? retryingOnInterrupt { unsafe waitpid(processID, &status, 0) }
