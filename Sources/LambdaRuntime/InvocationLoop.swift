@@ -5,19 +5,23 @@ struct InvocationLoop<Function: Handler & ~Copyable>: ~Copyable {
   private var function: Function
   private let api: RuntimeAPI
   private let log: Log
+  private let trace: TraceVariable
   private let mark: InvocationMark?
 
   /// `mark` is where the id of the invocation under way is kept.
-  init(function: consuming Function, api: RuntimeAPI, log: Log, mark: InvocationMark?) {
+  init(
+    function: consuming Function, api: RuntimeAPI, log: Log, trace: TraceVariable = TraceVariable(),
+    mark: InvocationMark?
+  ) {
     self.function = function
     self.api = api
     self.log = log
+    self.trace = trace
     self.mark = mark
   }
 
   /// Returns when the process was asked to stop, after the invocation that was under way; `limit` bounds that.
   mutating func run(within limit: StopLimit?) throws(RuntimeAPIError) {
-    var trace = TraceVariable()
     while let invocation = try api.nextInvocation() {
       limit?.start(log)
       log.requestID = invocation.context.requestID

@@ -42,6 +42,8 @@ struct Server {
     _ makeHandler: () throws -> Function, _ api: RuntimeAPI, _ mark: InvocationMark?
   ) throws(RuntimeAPIError) {
     if let mark { CrashNote.activate(for: log, mark) }
+    // Before the function can have started threads that read the environment.
+    let trace = TraceVariable()
     let function: Function
     do {
       function =
@@ -49,7 +51,7 @@ struct Server {
     } catch {
       throw reportedInitialisationFailure(error, to: api)
     }
-    var loop = InvocationLoop(function: function, api: api, log: log, mark: mark)
+    var loop = InvocationLoop(function: function, api: api, log: log, trace: trace, mark: mark)
     if environment["AWS_LAMBDA_INITIALIZATION_TYPE"] == "snap-start" {
       guard try loop.passSnapshot() else { return }
     }

@@ -58,8 +58,11 @@ private func serveAndExit(
   in environment: Environment, _ options: ServeOptions,
   _ serve: (Server, Startup) throws(RuntimeAPIError) -> Void
 ) -> Never {
+  // Before anything is opened: a socket that became descriptor 1 would carry what the handler prints.
+  occupyStandardDescriptors()
   // In a pipe, lines would wait until some kilobytes have come together, and end with a process that is killed or traps.
   clinux_flush_output_by_line()
+  surviveFailedWrites()
   let log = Log(environment)
   let shutdown: ShutdownSignal
   do throws(Errno) {

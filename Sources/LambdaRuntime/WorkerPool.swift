@@ -31,6 +31,7 @@ struct WorkerPool {
     // Otherwise nobody would learn how a worker ended.
     stopIgnoringChildren()
     var workers: [Worker] = []
+    log.sharesPipe = true
     do throws(RuntimeAPIError) {
       for _ in 0..<count { try startWorker(beside: &workers, work) }
       while let ended = wait(for: workers) {

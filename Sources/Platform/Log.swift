@@ -23,33 +23,46 @@ public final class Log {
   package let format: Format
   /// The invocation that lines belong to, while there is one.
   package var requestID: String?
-  /// Where the lines go; nil where a closure takes them.
+  /// Where all lines go; nil if a closure or two descriptors take them.
   package let descriptor: Int32?
   /// Whether lines go out as telemetry frames.
   package let isFramed: Bool
-  private let write: (Level, [UInt8]) -> Void
+  /// Whether other processes write to the same pipe, so that a line must not be longer than the pipe takes in one piece.
+  package var sharesPipe = false
+  private let destination: Destination
+
+  private enum Destination {
+    case closure((Level, [UInt8]) -> Void)
+    case output(LogOutput)
+    /// One output for lines below `WARN`, the other for the rest.
+    case split(LogOutput, LogOutput)
+  }
 
   /// A log that hands each line that is `level` or above, line feed included, to `write`.
   package init(level: Level = .info, format: Format = .text, write: @escaping (Level, [UInt8]) -> Void) {
     self.level = level
     self.format = format
-    self.write = write
+    destination = .closure(write)
     descriptor = nil
     isFramed = false
   }
 
-  /// A log that writes to a descriptor, in frames where somebody takes the lines from it that way.
+  /// A log that writes to a descriptor, in telemetry frames if `isFramed`.
   package init(level: Level, format: Format, descriptor: Int32, isFramed: Bool) {
     self.level = level
     self.format = format
     self.descriptor = descriptor
     self.isFramed = isFramed
-    write = { level, line in
-      let bytes =
-        isFramed ? telemetryFrame(line.dropLast(1), level: level, format: format, at: .now) : line
-      // A log that can't be written has nobody left to tell.
-      try? writeAll(bytes, to: descriptor)
-    }
+    destination = .output(LogOutput(descriptor))
+  }
+
+  /// A log that writes lines below `WARN` to standard output and the rest to standard error.
+  private init(onStandardDescriptors level: Level, _ format: Format) {
+    self.level = level
+    self.format = format
+    descriptor = nil
+    isFramed = false
+    destination = .split(LogOutput(STDOUT_FILENO), LogOutput(STDERR_FILENO))
   }
 
   /// The log that the environment asks for, on standard error; what it asks for in vain is a warning in it.
@@ -84,10 +97,7 @@ public final class Log {
   /// standard output as INFO and standard error as WARN.
   package static func ofComponent(_ environment: Environment) -> Log {
     let asked = Log(environment)
-    return Log(level: asked.level, format: asked.format) { level, line in
-      // A log that can't be written has nobody left to tell.
-      try? writeAll(line, to: level < .warn ? STDOUT_FILENO : STDERR_FILENO)
-    }
+    return Log(onStandardDescriptors: asked.level, asked.format)
   }
 
   public func debug(_ message: @autoclosure () -> String) { log(.debug, message) }
@@ -98,11 +108,57 @@ public final class Log {
   private func log(_ level: Level, _ message: () -> String) {
     guard level >= self.level else { return }
     let text = bounded(message())
+    switch destination {
+    case .closure(let write): write(level, line(level, text))
+    case .output(let output): write(text, level, to: output)
+    case .split(let calm, let grave): write(text, level, to: level < .warn ? calm : grave)
+    }
+  }
+
+  private func write(_ text: String, _ level: Level, to output: LogOutput) {
+    for piece in sharesPipe ? pieces(of: text, level) : [text] {
+      output.write(encoded(level, piece)) { lines, reason in
+        let cause = reason == .wouldBlock ? "nobody read the log" : "the log could not be written: \(reason)"
+        // These lines had passed the level's filter, so this one does, too.
+        let level = max(.warn, self.level)
+        return encoded(level, "Lost \(lines) log line\(lines == 1 ? "" : "s"): \(cause).")
+      }
+    }
+  }
+
+  /// `text` in pieces that, encoded, the kernel writes to a pipe without other writers' bytes in between (pipe(7)).
+  private func pieces(of text: String, _ level: Level) -> [String] {
+    let limit = Int(PIPE_BUF)
+    // Measured, not computed: escapes make a text longer, by how much depends on the format.
+    if encoded(level, text).count <= limit { return [text] }
+    var pieces = [text.unicodeScalars[...]]
+    var index = 0
+    while index < pieces.count {
+      let piece = pieces[index]
+      guard piece.count > 1, encoded(level, "… \(Substring(piece)) …").count > limit else {
+        index += 1
+        continue
+      }
+      let middle = piece.index(piece.startIndex, offsetBy: piece.count / 2)
+      pieces.replaceSubrange(index...index, with: [piece[..<middle], piece[middle...]])
+    }
+    return pieces.enumerated().map { index, piece in
+      (index > 0 ? "… " : "") + String(piece) + (index < pieces.count - 1 ? " …" : "")
+    }
+  }
+
+  /// The bytes that are written for a message.
+  private func encoded(_ level: Level, _ text: String) -> [UInt8] {
+    let line = line(level, text)
+    return isFramed ? telemetryFrame(line.dropLast(1), level: level, format: format, at: .now) : line
+  }
+
+  private func line(_ level: Level, _ text: String) -> [UInt8] {
     let time = CivilTime(.now).extendedFormat
     switch format {
     case .text:
       let id = requestID.map { "\t" + escapingControlCharacters($0) } ?? ""
-      write(level, Array("[\(level.name)]\t\(time)\(id)\t\(escapingControlCharacters(text))\n".utf8))
+      return Array("[\(level.name)]\t\(time)\(id)\t\(escapingControlCharacters(text))\n".utf8)
     case .json:
       var line = JSONWriter()
       line.beginMap(count: requestID == nil ? 3 : 4)
@@ -122,7 +178,7 @@ public final class Log {
         let digits = String(scalar.value, radix: 16)
         return "\\u" + String(repeating: "0", count: max(0, 4 - digits.utf8.count)) + digits
       }
-      write(level, Array("\(json)\n".utf8))
+      return Array("\(json)\n".utf8)
     }
   }
 }

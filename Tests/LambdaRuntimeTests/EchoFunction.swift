@@ -68,7 +68,7 @@ final class EchoFunction {
 }
 
 /// The executable that was built beside the tests, or the one in `DEFENDER_BINARY_DIRECTORY`.
-private func builtProduct(_ name: String) throws -> URL {
+func builtProduct(_ name: String) throws -> URL {
   if let directory = ProcessInfo.processInfo.environment["DEFENDER_BINARY_DIRECTORY"] {
     return URL(filePath: directory).appending(path: name)
   }

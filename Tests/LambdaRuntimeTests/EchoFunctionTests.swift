@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import Platform
+import Synchronization
 import TestSupport
 import Testing
 import WireFormats
@@ -198,6 +199,68 @@ struct EchoFunctionTests {
     #expect(function.end() == "exit 0")
   }
 
+  @Test func `keeps what a handler prints out of the Runtime API where no standard descriptor is open`()
+    throws
+  {
+    let print = #"{"print":1}"#
+    let server = try LoopbackServer(script: [event(print), accepted, event(print), accepted])
+    let directory = try TemporaryDirectory()
+    let function = try ServerProgram(
+      "/bin/sh", ["-c", "exec \"$0\" <&- >&- 2>&-", try builtProduct("echo-function").path],
+      environment: ["AWS_LAMBDA_RUNTIME_API": server.authority], log: "\(directory.path)/log")
+    let requests = server.requests(atLeast: 5)
+    #expect(requests.map(\.text) == ["", print, "", print, ""])
+    #expect(Set(requests.map(\.connection)).count == 1)
+    function.terminate()
+    let end = BootTime.now.advanced(by: .seconds(60))
+    while function.isRunning, BootTime.now < end { poll(nil, 0, 5) }
+    #expect(function.waitStatus == 0)
+  }
+
+  @Test func `keeps the frames of workers apart that write long lines at the same time`() throws {
+    let number = Mutex(0)
+    let server = try LoopbackServer { request in
+      guard request.method == "GET" else { return accepted }
+      let next = number.withLock { number in
+        number += 1
+        return number
+      }
+      return next > 200 ? .hold : event(#"{"fill":20000}"#, id: "id-\(next % 10)")
+    }
+    let directory = try TemporaryDirectory()
+    let pipe = try UnreadPipe(in: directory)
+    _ = try pipe.drainBytes()
+    let function = try ServerProgram(
+      try builtProduct("echo-function").path, [],
+      environment: [
+        "AWS_LAMBDA_RUNTIME_API": server.authority, "AWS_LAMBDA_MAX_CONCURRENCY": "4",
+        "AWS_LAMBDA_LOG_FORMAT": "JSON", "_LAMBDA_TELEMETRY_LOG_FD": "2",
+      ], log: pipe.path)
+    var bytes: [UInt8] = []
+    let end = BootTime.now.advanced(by: .seconds(60))
+    // All events, their answers, and the polls of four workers after that.
+    while server.requests.count < 404, BootTime.now < end {
+      bytes += try pipe.drainBytes()
+      poll(nil, 0, 1)
+    }
+    bytes += try pipe.drainBytes()
+    function.terminate()
+    var rest = bytes[...]
+    var frames = 0
+    while rest.count >= 16 {
+      let size = 16 + rest.dropFirst(4).prefix(4).reduce(0) { $0 << 8 | Int($1) }
+      try #require(size <= PIPE_BUF && size <= rest.count)
+      let line = try JSONValue(parsing: Array(rest.prefix(size).dropFirst(16)))
+      let message = try #require(line["message"]?.string)
+      let letter = line["requestId"]?.string?.last
+      #expect(message.hasPrefix("Lost ") || message.allSatisfy { $0 == letter || " …".contains($0) })
+      rest = rest.dropFirst(size)
+      frames += 1
+    }
+    #expect(rest.isEmpty)
+    #expect(frames > 500)
+  }
+
   @Test func `ends the workers, too, whose handlers go on after a request to stop`() throws {
     let server = try LoopbackServer { _ in event(#"{"sleep":600000}"#) }
     let function = try EchoFunction(server.authority, ["AWS_LAMBDA_MAX_CONCURRENCY": "2"])
@@ -234,6 +297,24 @@ struct EchoFunctionTests {
     let answers = server.requests(atLeast: 7).filter { $0.method == "POST" }
     let traces = try answers.map { try JSONValue(parsing: $0.body)["_X_AMZN_TRACE_ID"]?.string }
     #expect(traces == ["Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=1", nil, "Root=2"])
+    function.terminate()
+    #expect(function.end() == "exit 0")
+  }
+
+  @Test(arguments: [[:], ["_X_AMZN_TRACE_ID": "left over"]])
+  func `sets the trace without moving a variable that a thread of the handler may be reading`(
+    inherited: [String: String]
+  ) throws {
+    let places = #"{"places":1}"#
+    let none: Set = ["Lambda-Runtime-Trace-Id"]
+    let server = try LoopbackServer(script: [
+      event(places), accepted, event(places, without: none), accepted,
+      event(places, without: none, [("Lambda-Runtime-Trace-Id", "Root=2")]), accepted,
+      event(places, without: none), accepted,
+    ])
+    let function = try EchoFunction(server.authority, inherited)
+    let answers = server.requests(atLeast: 9).filter { $0.method == "POST" }.map(\.text)
+    #expect(answers.count == 4 && Set(answers).count == 1, "\(answers)")
     function.terminate()
     #expect(function.end() == "exit 0")
   }

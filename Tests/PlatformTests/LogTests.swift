@@ -1,4 +1,6 @@
+import Glibc
 import Platform
+import TestSupport
 import Testing
 import WireFormats
 
@@ -68,5 +70,68 @@ import WireFormats
     let log = Log(Environment(variables))
     #expect(log.level == level)
     #expect(log.format == format)
+  }
+}
+
+@Suite final class `Lines of a log that others write to as well` {
+  private let directory: TemporaryDirectory
+  private let pipe: UnreadPipe
+  private let descriptor: FileDescriptor
+
+  init() throws {
+    directory = try TemporaryDirectory()
+    pipe = try UnreadPipe(in: directory)
+    _ = try pipe.drain()
+    descriptor = FileDescriptor(owning: unsafe open(pipe.path, O_WRONLY | O_CLOEXEC))
+    try #require(descriptor.rawValue >= 0)
+  }
+
+  private func log(_ format: Log.Format, isFramed: Bool = false) -> Log {
+    let log = Log(level: .info, format: format, descriptor: descriptor.rawValue, isFramed: isFramed)
+    log.sharesPipe = true
+    log.requestID = "id-1"
+    return log
+  }
+
+  /// Texts whose encoding is longer than they are, in various degrees.
+  static let texts = [
+    String(repeating: "x", count: 20_000), String(repeating: "\n", count: 5_000),
+    String(repeating: "\u{2028}é😀\"", count: 2_000), String(repeating: "y", count: 3_950),
+    String(repeating: "y", count: 4_096), "short",
+  ]
+
+  @Test(arguments: texts, [Log.Format.text, .json])
+  func `are no longer than a pipe takes in one piece, and lose nothing`(text: String, format: Log.Format)
+    throws
+  {
+    log(format).info(text)
+    let lines = try pipe.drain().split(separator: "\n", omittingEmptySubsequences: false).dropLast()
+    #expect(lines.allSatisfy { $0.utf8.count + 1 <= PIPE_BUF })
+    let messages = try lines.map { line in
+      guard format == .json else { return String(line.split(separator: "\t")[3]) }
+      return try #require(try JSONValue(parsing: Array(line.utf8))["message"]?.string)
+    }
+    let whole = messages.enumerated().map { index, message in
+      let start = index == 0 ? message : String(message.dropFirst("… ".count))
+      return index == messages.count - 1 ? start : String(start.dropLast(" …".count))
+    }.joined()
+    #expect(whole == (format == .json ? text : escapingControlCharacters(text)))
+    #expect(lines.count > 1 || text.utf8.count < PIPE_BUF)
+  }
+
+  @Test(arguments: [Log.Format.text, .json])
+  func `fit with the head of their telemetry frame`(format: Log.Format) throws {
+    for length in 3_900...4_100 {
+      log(format, isFramed: true).info(String(repeating: "x", count: length))
+      var rest = try pipe.drainBytes()[...]
+      var frames = 0
+      while rest.count >= 16 {
+        let size = 16 + rest.dropFirst(4).prefix(4).reduce(0) { $0 << 8 | Int($1) }
+        #expect(size <= PIPE_BUF)
+        rest = rest.dropFirst(size)
+        frames += 1
+      }
+      #expect(rest.isEmpty && (1...2).contains(frames))
+    }
   }
 }

@@ -38,7 +38,12 @@ struct Probe: Handler {
     case "crash": fatalError("asked to crash")
     case "ctx": return Response(json: description(of: context))
     case "log": startup.log.info("one line, \"quoted\",\nwith a break")
+    case "fill":
+      // The size is of a few lines at most; the letter tells the invocations apart.
+      let letter = context.requestID.last ?? "x"
+      startup.log.info(String(repeating: letter, count: min(max(request.number ?? 0, 0), 100_000)))
     case "print": print("one line, printed")
+    case "places": return Response(json: placesOfVariables())
     case "setenv": unsafe setenv("_X_AMZN_TRACE_ID", "the handler's own", 1)
     case "sleep":
       startup.log.info("sleeping")
@@ -79,6 +84,17 @@ struct Probe: Handler {
     }
     document.endMap()
     return document.bytes
+  }
+
+  /// The addresses of the array of environment variables and of all that is in it.
+  private func placesOfVariables() -> [UInt8] {
+    var entry = unsafe environ
+    var places = ["\(UInt(bitPattern: entry))"]
+    while let text = unsafe entry.pointee {
+      places.append("\(UInt(bitPattern: text))")
+      unsafe entry += 1
+    }
+    return Array("[\(places.joined(separator: ","))]".utf8)
   }
 
   /// A JSON string that takes up `bytes` bytes with its quotes.
