@@ -20,7 +20,8 @@ if isAgent, arguments.count > 1 {
   exit(EXIT_FAILURE)
 }
 do {
-  let shutdown = try ShutdownSignal()
+  surviveFailedWrites()
+  let shutdown = try ShutdownSignal(handlesHangup: isAgent || !isFunction)
   if isAgent {
     try becomeDaemon(stoppedBy: shutdown)
     var agent = try Agent(environment, time: SystemTime(shutdown: shutdown), log: log, once: false)

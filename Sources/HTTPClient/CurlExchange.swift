@@ -27,6 +27,8 @@ package final class CurlExchange: HTTPExchange {
     session = made
     return try made.exchange(request, timeout: timeout)
   }
+
+  package func disconnect() { session = nil }
 }
 
 /// What a ``CurlExchange`` keeps from one request to the next.

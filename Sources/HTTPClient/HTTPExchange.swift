@@ -6,6 +6,13 @@ package protocol HTTPExchange: AnyObject {
   ///
   /// Takes at most `timeout`, name resolution, connection and TLS included.
   func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse
+
+  /// Closes the connections that are open, and forgets TLS sessions and certificates: the next request reads them again.
+  func disconnect()
+}
+
+extension HTTPExchange {
+  package func disconnect() {}
 }
 
 /// An HTTP request: what it says, not how it travels.

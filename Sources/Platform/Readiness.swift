@@ -41,7 +41,7 @@ package func wait(
     _ = try retryingOnInterrupt { unsafe poll(&waits, nfds_t(waits.count), -1) }
     if let shutdown, shutdown.isRequested { return .shutdown }
     if waits[1].revents != 0 { return .ready }
-    // Otherwise an orphan has ended, and nothing that was waited for has happened.
+    // Otherwise an orphan has ended or a SIGHUP came, and nothing that was waited for has happened.
     if waits[2].revents != 0 { return .deadline }
   }
 }

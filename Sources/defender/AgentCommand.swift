@@ -49,7 +49,7 @@ struct AgentCommand: ParsableCommand {
     do {
       let environment = try environment(over: .ofThisProcess)
       let log = Log(environment)
-      let shutdown = try ShutdownSignal()
+      let shutdown = try ShutdownSignal(handlesHangup: !report.dryRun)
       try becomeDaemon(stoppedBy: shutdown)
       let time = SystemTime(shutdown: shutdown)
       if report.dryRun {
@@ -57,6 +57,7 @@ struct AgentCommand: ParsableCommand {
           interval: report.interval ?? 300, once: once, time: time, log: log)
         guard isWhole else { throw ExitCode(CommandFailure.Status.failed.rawValue) }
       } else {
+        surviveFailedWrites()
         var agent = try Agent(environment, time: time, log: log, once: once)
         guard try agent.run() else { throw ExitCode(CommandFailure.Status.failed.rawValue) }
       }

@@ -63,6 +63,13 @@ final class PseudoTerminal {
     try #require(result == 0)
   }
 
+  /// Closes the terminal's other side, as a window that is closed does.
+  func hangUp() throws {
+    let null = FileDescriptor(
+      owning: try retryingOnInterrupt { unsafe open("/dev/null", O_RDWR | O_CLOEXEC) })
+    _ = try retryingOnInterrupt { dup2(null.rawValue, master.rawValue) }
+  }
+
   func type(_ keys: String) throws { try master.writeAll(Array(keys.utf8)) }
 
   func send(_ signal: Int32) { kill(processID, signal) }

@@ -12,6 +12,7 @@ package struct Agent: ~Copyable {
   private let manager: ServiceManager?
   private let description: String
   private let once: Bool
+  private let renewal: ConnectionRenewal
   private let shutdown: ShutdownSignal?
   private let log: Log
 
@@ -33,8 +34,10 @@ package struct Agent: ~Copyable {
     self.once = once
     shutdown = time.shutdownSignal
     self.log = log
+    renewal = ConnectionRenewal(shutdown, log: log)
     handler = PublishMetricsHandler(
-      configuration, publisher: publisher, time: publisher.pacing(watched), log: log)
+      configuration, publisher: publisher, time: renewal.pacing(publisher.pacing(watched), publisher),
+      log: log)
   }
 
   /// Reports until the process is asked to stop; false where one was asked for and nothing was published.

@@ -90,6 +90,8 @@ package final class HTTPSPublisher: Publisher {
     }
   }
 
+  package func disconnect() { exchange.disconnect() }
+
   /// What one call keeps from attempt to attempt.
   private struct Call {
     let payload: [UInt8]

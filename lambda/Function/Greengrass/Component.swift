@@ -16,6 +16,7 @@ package struct Component: ~Copyable {
   private let log: Log
   private let greengrass: GreengrassPublisher
   private let watch: NucleusWatch
+  private let renewal: ConnectionRenewal
   private var told: Set<String> = []
   /// What the plan in use was made of.
   private var planned: (configuration: ComponentConfiguration, token: Secret?)?
@@ -30,6 +31,7 @@ package struct Component: ~Copyable {
     self.log = log
     greengrass = GreengrassPublisher(client, time: SystemTime(shutdown: shutdown), log: log)
     watch = NucleusWatch(client, log: log)
+    renewal = ConnectionRenewal(shutdown, log: log)
   }
 
   /// What the function runs with: a configuration, and what publishes and keeps time as it says.
@@ -153,7 +155,8 @@ package struct Component: ~Copyable {
     let time = ComponentTime(client, watch, shutdown)
     guard configuration.transport == .greengrass else {
       let publisher = try configuration.publisher(variables, time: time, log: log)
-      return Plan(configuration: configuration, publisher: publisher, time: publisher.pacing(time))
+      let pacing = renewal.pacing(publisher.pacing(time), publisher)
+      return Plan(configuration: configuration, publisher: publisher, time: pacing)
     }
     configuration.publishTimeout = max(Self.leastPublishTime, configuration.interval)
     if variables.value("DEFENDER_MAX_REPORT_BYTES") == nil {

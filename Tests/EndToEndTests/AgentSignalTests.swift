@@ -1,0 +1,179 @@
+import Glibc
+import Platform
+import TestSupport
+import Testing
+
+/// Signals that would end another program, sent to the built programs while they report.
+@Suite(.ownThreads) final class `Signals that don't end the agent` {
+  private let directory: TemporaryDirectory
+  private let broker: MosquittoBroker
+  private let responder: DeviceDefenderResponder
+
+  init() throws {
+    directory = try TemporaryDirectory()
+    broker = try MosquittoBroker()
+    responder = try DeviceDefenderResponder(port: broker.plainPort)
+  }
+
+  deinit { responder.stop() }
+
+  private func environment(_ more: [String: String] = [:]) -> [String: String] {
+    [
+      "DEFENDER_THING_NAME": "pump-7", "SAMPLE_INTERVAL_SECONDS": "0.1",
+      "DEFENDER_MINIMUM_INTERVAL_SECONDS": "0.01", "DEFENDER_JITTER": "0",
+      "DEFENDER_MQTT_ENDPOINT": "mqtt://127.0.0.1:\(broker.plainPort)",
+      "AWS_EC2_METADATA_DISABLED": "true",
+    ].merging(more) { $1 }
+  }
+
+  private var logFile: String { "\(directory.path)/log" }
+  private var log: String { String(decoding: (try? fileContents(logFile)) ?? [], as: UTF8.self) }
+
+  private func logLines(with words: String) -> Int {
+    log.split(separator: "\n").count { $0.contains(words) }
+  }
+
+  /// Waits for `condition`; an issue if it doesn't hold within a minute.
+  private func wait(for condition: () -> Bool) {
+    let end = BootTime.now.advanced(by: .seconds(60))
+    while !condition(), BootTime.now < end { poll(nil, 0, 5) }
+    #expect(condition(), "\(log)")
+  }
+
+  private func expectMoreReports() {
+    #expect(responder.waitForReports(responder.reports.count + 3), "\(log)")
+  }
+
+  private func end(_ program: ServerProgram) {
+    program.terminate()
+    wait { !program.isRunning }
+    #expect(program.waitStatus == 0, "\(log)")
+  }
+
+  @Test(arguments: ["bootstrap", "defender"])
+  func `SIGHUP has the next report read the certificate and key again`(name: String) throws {
+    let agent = try ServerProgram(
+      try BuiltProgram(name).path, ["agent"],
+      environment: environment([
+        "DEFENDER_MQTT_ENDPOINT": "localhost:\(broker.tlsPort)",
+        "AWS_CA_BUNDLE": broker.authority.certificateFile,
+        "DEFENDER_CERTIFICATE_FILE": broker.device.certificateFile,
+        "DEFENDER_PRIVATE_KEY_FILE": broker.device.keyFile,
+      ]), log: logFile)
+    expectMoreReports()
+    // The connection that is open doesn't need the file any more.
+    try FileDescriptor(
+      owning: try retryingOnInterrupt { unsafe open(broker.device.certificateFile, O_WRONLY | O_TRUNC) }
+    ).writeAll(Array("no certificate\n".utf8))
+    expectMoreReports()
+    #expect(!log.contains("[ERROR]"))
+    agent.send(SIGHUP)
+    wait { logLines(with: "Received SIGHUP") == 1 && log.contains("[ERROR]") }
+    // Another certificate and key under the same names.
+    _ = try broker.authority.issue("device", names: "DNS:device")
+    expectMoreReports()
+    end(agent)
+    #expect(logLines(with: "Received SIGHUP") == 1)
+  }
+
+  @Test func `SIGHUP interrupts neither HTTPS nor the wait for the next report`() throws {
+    let server = try LoopbackServer { _ in .response(200, body: "{}") }
+    let agent = try ServerProgram(
+      try BuiltProgram("bootstrap").path, ["agent"],
+      environment: environment([
+        "DEFENDER_TRANSPORT": "https", "DEFENDER_TOPIC": "own/{thing}", "AWS_REGION": "eu-west-1",
+        "AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "S",
+        "AWS_ENDPOINT_URL_IOT_DATA_PLANE": "http://\(server.authority)", "SAMPLE_INTERVAL_SECONDS": "1",
+      ]), log: logFile)
+    try #require(server.requests(atLeast: 1).count >= 1, "\(log)")
+    let start = BootTime.now
+    for count in 1...20 {
+      agent.send(SIGHUP)
+      wait { logLines(with: "Received SIGHUP") == count }
+    }
+    // A wait that took the signal for its end would have sent a report each time.
+    let seconds = start.duration(to: .now).inSeconds
+    #expect(Double(server.requests.count) <= seconds + 3)
+    let count = server.requests.count
+    #expect(server.requests(atLeast: count + 2).count >= count + 2)
+    // The connection would otherwise be kept for all of them.
+    let connections = server.requests.map(\.connection)
+    #expect(connections.first != connections.last)
+    end(agent)
+    #expect(!log.contains("[ERROR]"))
+  }
+
+  @Test func `SIGHUP doesn't end the component`() throws {
+    let nucleus = try FakeNucleus(
+      .lite,
+      configuration: #"""
+        {"SampleIntervalSeconds": 0.1, "MinimumIntervalSeconds": 0.1, "accessControl": {
+          "aws.greengrass.ipc.mqttproxy": {"policy": {"operations": ["*"], "resources": ["*"]}}}}
+        """#, arguments: ["--confirm", "accepted"])
+    let component = try ServerProgram(
+      try BuiltProgram("bootstrap").path, [],
+      environment: [
+        "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": nucleus.socketPath,
+        "SVCUID": FakeNucleus.token, "AWS_IOT_THING_NAME": "t1", "AWS_REGION": "eu-central-1",
+      ], log: logFile)
+    // The nucleus ends when nobody is connected.
+    defer { component.stop() }
+    _ = try nucleus.next("publish")
+    component.send(SIGHUP)
+    wait { logLines(with: "Received SIGHUP") == 1 }
+    for _ in 1...3 { _ = try nucleus.next("publish") }
+    end(component)
+  }
+
+  @Test(arguments: ["bootstrap", "defender"])
+  func `SIGHUP ends the agent when its terminal was closed`(name: String) async throws {
+    let terminal = try PseudoTerminal()
+    let program = try BuiltProgram(name)
+    try terminal.start(program, ["agent"], environment: environment())
+    expectMoreReports()
+    terminal.send(SIGHUP)
+    try await terminal.read { $0.contains("Received SIGHUP") }
+    expectMoreReports()
+    try terminal.hangUp()
+    #expect(try await terminal.wait() == 0)
+  }
+
+  @Test func `a closed terminal doesn't end the agent that ignores SIGHUP`() async throws {
+    let terminal = try PseudoTerminal()
+    // What nohup does, but for the name of the file.
+    let script = "trap '' HUP; exec \"$0\" agent >\(logFile) 2>&1"
+    try terminal.start(
+      BuiltProgram(path: "/bin/sh"), ["-c", script, try BuiltProgram("bootstrap").path],
+      environment: environment())
+    expectMoreReports()
+    try terminal.hangUp()
+    wait { log.contains("Received SIGHUP") }
+    expectMoreReports()
+    terminal.send(SIGTERM)
+    #expect(try await terminal.wait() == 0)
+  }
+
+  @Test(arguments: ["bootstrap", "defender"])
+  func `a log without a reader doesn't end the agent`(name: String) throws {
+    let pipe = try UnreadPipe(in: directory)
+    let agent = try ServerProgram(
+      try BuiltProgram(name).path, ["agent"], environment: environment(), log: pipe.path)
+    expectMoreReports()
+    try pipe.close()
+    expectMoreReports()
+    end(agent)
+  }
+
+  @Test(arguments: ["bootstrap", "defender"])
+  func `a log that has reached the limit of its size doesn't end the agent`(name: String) throws {
+    let state = try TemporaryDirectory()
+    // One block of 512 bytes, for the log and for the state.
+    let agent = try ServerProgram(
+      "/bin/sh", ["-c", "ulimit -f 1; exec \"$0\" agent", try BuiltProgram(name).path],
+      environment: environment(["DEFENDER_STATE_DIRECTORY": state.path]),
+      log: logFile)
+    wait { log.utf8.count >= 512 }
+    expectMoreReports()
+    end(agent)
+  }
+}
