@@ -11,8 +11,11 @@ package struct ServiceError: Error, Equatable, Sendable, CustomStringConvertible
   package let requestID: String?
   package let traceID: String?
 
-  /// Reads an answer whose body may be anything.
-  package init(_ response: HTTPResponse) {
+  /// Reads an answer whose body may be anything, and hides `secrets`, which it may repeat.
+  package init(_ response: HTTPResponse, hiding secrets: [String] = []) {
+    let texts = ServerText(hiding: secrets)
+    let shortened = { texts.shown($0) }
+    let shortCode = { (text: String) in serviceErrorCode(text).map(shortened) }
     // A body that isn't JSON tells nothing more; the status already did.
     let body = try? JSONValue(parsing: response.body)
     status = response.status
@@ -68,13 +71,8 @@ private let staleCodes: Set<String> = [
 ]
 
 /// The name in `ForbiddenException:http://internal.amazon.com/…` or `com.amazonaws.iot#ForbiddenException`.
-private func shortCode(_ text: String) -> String? {
+private func serviceErrorCode(_ text: String) -> String? {
   let name = text.split(separator: ":", omittingEmptySubsequences: false)[0]
   let last = name.split(separator: "#").last.map { trimmingBlanks($0) } ?? ""
-  return last.isEmpty ? nil : shortened(last)
-}
-
-/// The first 500 characters: what others send goes into a line of log.
-private func shortened(_ text: String) -> String {
-  text.utf8.count > 500 ? text.prefix(500) + "…" : text
+  return last.isEmpty ? nil : last
 }

@@ -61,10 +61,10 @@ package struct RPCMessage: Equatable, Sendable {
   private var rawErrorText: String {
     let value = try? JSONValue(parsing: payload)  // Not JSON: then it is text.
     for name in ["message", "_message", "error"] {
-      if let text = value?[name]?.string, !text.isEmpty { return text }
+      if let text = value?[name]?.string, !text.isEmpty { return ServerText().shown(text) }
     }
     guard !payload.isEmpty else { return "it doesn't say why" }
-    return String(decoding: payload.prefix(500), as: UTF8.self)
+    return ServerText().shown(String(decoding: payload, as: UTF8.self))
   }
 
   /// The name of an error without its namespace, such as `UnauthorizedError`.

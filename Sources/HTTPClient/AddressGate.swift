@@ -4,6 +4,9 @@ import Glibc
 /// Which addresses a connection may go to, whatever name they were found under.
 package enum AddressRule: Sendable {
   case any
+  /// The addresses that a request may go to without TLS: loopback, and the addresses beside the machine at which AWS offers
+  /// credentials and instance metadata. Everything else could be read on the way.
+  case hostsWithoutTLS
   /// Loopback, and the link-local addresses at which Amazon ECS and EKS hand out credentials: the only ones that may
   /// see a token without TLS.
   case credentialHosts
@@ -11,22 +14,26 @@ package enum AddressRule: Sendable {
   case nothing
 
   func allows(_ address: UnsafePointer<sockaddr>, size: Int) -> Bool {
+    let includesMetadata: Bool
     switch self {
     case .any: return true
     case .nothing: return false
-    case .credentialHosts: break
+    case .credentialHosts: includesMetadata = false
+    case .hostsWithoutTLS: includesMetadata = true
     }
     switch unsafe Int32(address.pointee.sa_family) {
     case AF_INET:
       guard size >= MemoryLayout<sockaddr_in>.size else { return false }
       return unsafe address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
-        unsafe isCredentialHost(UInt32(bigEndian: $0.pointee.sin_addr.s_addr))
+        let host = unsafe UInt32(bigEndian: $0.pointee.sin_addr.s_addr)
+        return isCredentialHost(host) || includesMetadata && isMetadataHost(host)
       }
     case AF_INET6:
       guard size >= MemoryLayout<sockaddr_in6>.size else { return false }
       return unsafe address.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { address in
         unsafe withUnsafeBytes(of: address.pointee.sin6_addr) { bytes in
-          unsafe isCredentialHost(Array(bytes))
+          let host = unsafe Array(bytes)
+          return isCredentialHost(host) || includesMetadata && isMetadataHost(host)
         }
       }
     default: return false
@@ -45,13 +52,23 @@ package func isCredentialHost(_ address: [UInt8]) -> Bool {
   return address == zeros + [0, 0, 0, 0, 0, 1] || address == [0xFD, 0x00, 0x0E, 0xC2] + zeros + [0x00, 0x23]
 }
 
+/// Whether an IPv4 address is 169.254.169.254, the instance metadata of Amazon EC2.
+private func isMetadataHost(_ address: UInt32) -> Bool { address == 0xA9FE_A9FE }
+
+/// Whether an IPv6 address, 16 bytes, is fd00:ec2::254, the instance metadata of Amazon EC2.
+private func isMetadataHost(_ address: [UInt8]) -> Bool {
+  address == [0xFD, 0x00, 0x0E, 0xC2] + [UInt8](repeating: 0, count: 10) + [0x02, 0x54]
+}
+
 /// Opens sockets to allowed addresses only, and remembers the last one that it refused.
 ///
 /// libcurl asks it for every address that it is about to connect to, so nothing that a resolver says in between
 /// makes a difference.
 final class AddressGate {
-  private let rule: AddressRule
+  private var rule: AddressRule
   private(set) var refused = false
+  /// That address as text, such as `192.0.2.1`.
+  private(set) var refusedAddress = ""
   /// The port of that address; 0 where it has none.
   private(set) var refusedPort: UInt16 = 0
 
@@ -59,8 +76,11 @@ final class AddressGate {
     self.rule = rule
   }
 
-  /// Begins with another connection.
-  func begin() { refused = false }
+  /// Begins with another connection, for which `rule` holds.
+  func begin(_ rule: AddressRule) {
+    refused = false
+    self.rule = rule
+  }
 
   func open(_ address: UnsafeMutablePointer<curl_sockaddr>) -> curl_socket_t {
     let size = unsafe Int(address.pointee.addrlen)
@@ -70,10 +90,26 @@ final class AddressGate {
     guard unsafe rule.allows(generic, size: size) else {
       refused = true
       refusedPort = unsafe port(of: generic, size: size)
+      refusedAddress = unsafe text(of: generic, size: size)
       return CURL_SOCKET_BAD
     }
     let type = unsafe address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue)
     return unsafe socket(address.pointee.family, type, address.pointee.protocol)
+  }
+}
+
+extension CurlExchange.Configuration {
+  /// Why `gate` kept a connection, whose TLS is `isSecure`, from being made; nil if it didn't.
+  func refusal(_ gate: AddressGate, secure isSecure: Bool) -> HTTPError? {
+    guard gate.refused else { return nil }
+    guard case .hostsWithoutTLS = addressRule(secure: isSecure) else {
+      return .withoutTLS(
+        "\(gate.refusedAddress) may not be asked for credentials without TLS; "
+          + "allowed are loopback, 169.254.170.2, 169.254.170.23 and fd00:ec2::23")
+    }
+    return .withoutTLS(
+      "http:// would send the request, and any session token in it, to \(gate.refusedAddress) in clear text. "
+        + "Without TLS only this machine (127.0.0.0/8, ::1) and AWS's link-local addresses are allowed")
   }
 }
 
@@ -84,6 +120,15 @@ private func port(of address: UnsafePointer<sockaddr>, size: Int) -> UInt16 {
   return unsafe address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
     unsafe UInt16(bigEndian: $0.pointee.sin_port)
   }
+}
+
+/// An IPv4 or IPv6 address as text (getnameinfo(3)).
+private func text(of address: UnsafePointer<sockaddr>, size: Int) -> String {
+  var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN) + 1 + Int(IF_NAMESIZE))
+  let code = unsafe getnameinfo(
+    address, socklen_t(size), &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST)
+  guard code == 0 else { return "another address" }
+  return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }
 
 func openSocket(

@@ -39,7 +39,7 @@ extension EasyHandle {
     try set(CURLOPT_TCP_KEEPALIVE, to: true)
     try set(CURLOPT_TCP_KEEPIDLE, to: 60)
     try set(CURLOPT_TCP_KEEPINTVL, to: 15)
-    let proxy = try configuration.proxy.proxy(secure: isSecure)
+    let proxy = try configuration.proxy(secure: isSecure)
     try set(CURLOPT_PROXY, to: proxy.url)
     try set(CURLOPT_PROXYUSERPWD, to: proxy.userInformation)
     try set(CURLOPT_NOPROXY, to: configuration.proxy.exceptions ?? "")

@@ -50,12 +50,17 @@ package struct ConnectionTrial: Sendable {
       let timeout = max(.milliseconds(1), BootTime.now.duration(to: deadline))
       try handle.prepareConnections(secure: isSecure(url), configuration, amazonRoots: amazonRoots)
       try handle.aim(at: url, configuration, timeout: timeout)
+      let gate = AddressGate(configuration.addressRule(secure: isSecure(url)))
+      try handle.openSockets(through: gate)
       if !configuration.connectTo.isEmpty { try handle.set(CURLOPT_CONNECT_TO, to: connectTo) }
       try handle.set(CURLOPT_CONNECT_ONLY, to: true)
       try handle.set(CURLOPT_HTTPPROXYTUNNEL, to: true)
       if isSecure(url) { try handle.record(in: recorder) }
-      let error = handle.failureToConnect(handle.perform(), to: url, configuration)
-      withExtendedLifetime(recorder) {}
+      let code = handle.perform()
+      withExtendedLifetime((recorder, gate)) {}
+      let error =
+        configuration.refusal(gate, secure: isSecure(url))
+        ?? handle.failureToConnect(code, to: url, configuration)
       note(handle)
       chain = recorder.chain
       complaint = recorder.complaint
@@ -78,7 +83,7 @@ package struct ConnectionTrial: Sendable {
     case .unusableFile: .files
     case .invalidProxy, .proxyNotResolved, .proxyFailed, .proxyRefused: .proxy
     case .invalidRequest, .notResolved, .outOfMemory: .resolving
-    case .notConnected: .connecting
+    case .notConnected, .withoutTLS: .connecting
     case .timedOut: timeOfLookup == .zero ? .resolving : timeOfConnect == .zero ? .connecting : .handshake
     default: .handshake
     }

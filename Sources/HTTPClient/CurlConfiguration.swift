@@ -9,6 +9,9 @@ extension CurlExchange {
     /// The protocol to ask for in the TLS handshake; nil asks for none.
     package var applicationProtocol: String?
     package var allowedAddresses: AddressRule = .any
+    /// Where a request may go without TLS, if ``allowedAddresses`` says nothing else. A proxy is used for such a request
+    /// only if that is anywhere.
+    package var addressesWithoutTLS: AddressRule = .hostsWithoutTLS
     /// The part of a request's time that connecting may take, TLS included.
     package var connectTimeout: Duration = .seconds(5)
     /// Bytes of status lines and header fields, those of interim responses included.
@@ -21,10 +24,29 @@ extension CurlExchange {
       self.trust = trust
     }
 
-    /// What the environment asks for: its certificate authorities and its proxies.
+    /// What the environment asks for: its certificate authorities, its proxies, and whether requests may leave the machine
+    /// without TLS.
     package init(_ environment: Environment) {
       self.init(trust: TrustStore(environment))
       proxy = ProxySettings(environment)
+      if environment.value(Self.plainHTTPVariable) == "1" { addressesWithoutTLS = .any }
+    }
+
+    /// The variable that allows requests without TLS to any address if it is `1`.
+    package static let plainHTTPVariable = "DEFENDER_ALLOW_PLAIN_HTTP"
+
+    /// Where a connection may go whose TLS is `isSecure`.
+    func addressRule(secure isSecure: Bool) -> AddressRule {
+      if case .any = allowedAddresses { return isSecure ? .any : addressesWithoutTLS }
+      return allowedAddresses
+    }
+
+    /// The proxy that a connection whose TLS is `isSecure` is made through.
+    ///
+    /// None if the connection has to be to this machine: a proxy on this machine would pass the request on, without TLS.
+    func proxy(secure isSecure: Bool) throws(HTTPError) -> Proxy {
+      if !isSecure, case .hostsWithoutTLS = addressRule(secure: false) { return .none }
+      return try proxy.proxy(secure: isSecure)
     }
   }
 }

@@ -24,7 +24,7 @@ package final class CurlConnection {
   ) throws(HTTPError) {
     let handle = try EasyHandle()
     let connectTo = try StringList(configuration.connectTo)
-    let gate = AddressGate(configuration.allowedAddresses)
+    let gate = AddressGate(configuration.addressRule(secure: isSecure(url)))
     let negotiation = try configuration.negotiation()
     let stop = StopGate(patience: .zero) { time.shutdownSignal?.isRequested == true }
     // The shipped authorities first, where they may be the right ones, as in an exchange.
@@ -45,7 +45,10 @@ package final class CurlConnection {
       // What is spoken here keeps itself alive, and a probe would wake a device that sleeps.
       try handle.set(CURLOPT_TCP_KEEPALIVE, to: false)
       try handle.watch(through: stop)
-      failure = handle.failureToConnect(handle.perform(), to: url, configuration)
+      let code = handle.perform()
+      failure =
+        configuration.refusal(gate, secure: isSecure(url))
+        ?? handle.failureToConnect(code, to: url, configuration)
       // Nobody asks any more once the connection is there, and then the gate is gone.
       try handle.set(CURLOPT_NOPROGRESS, to: true)
       guard !stop.hasStopped else { throw .stopped }

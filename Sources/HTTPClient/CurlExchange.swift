@@ -101,7 +101,7 @@ private final class CurlSession {
     }
     try handle.set(CURLOPT_HTTPHEADER, to: fields)
     sink.begin()
-    addressGate.begin()
+    addressGate.begin(configuration.addressRule(secure: destination.isSecure))
     requestGate.begin()
     stopGate.begin()
     let code = method == .get ? handle.perform() : try handle.perform(sending: request.body)
@@ -207,11 +207,7 @@ private final class CurlSession {
     if requestGate.refused {
       return .connectionLost("the connection, used before, broke before any of the answer came")
     }
-    if addressGate.refused {
-      return .invalidRequest(
-        "the host is at an address that may not be asked for credentials without TLS; "
-          + "allowed are loopback, 169.254.170.2, 169.254.170.23 and fd00:ec2::23")
-    }
+    if let refusal = configuration.refusal(addressGate, secure: destination.isSecure) { return refusal }
     let proxyStatus = handle.number(CURLINFO_HTTP_CONNECTCODE)
     if proxyStatus >= 300 {
       return .proxyRefused(status: proxyStatus, handle.reason(for: code))

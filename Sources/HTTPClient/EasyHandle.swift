@@ -1,7 +1,11 @@
 import CCurl
+import Platform
 
 /// libcurl, initialised once a process; what `curl_global_init` returned.
-private let initialisation: CURLcode = curl_global_init(Int(CURL_GLOBAL_DEFAULT))
+private let initialisation: CURLcode = {
+  removeWeakeningVariables
+  return curl_global_init(Int(CURL_GLOBAL_DEFAULT))
+}()
 
 /// The owner of one libcurl easy handle, its connections and its error text (libcurl-easy(3)).
 @safe

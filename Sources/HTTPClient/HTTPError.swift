@@ -14,6 +14,8 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
   case proxyFailed(String)
   /// A file that TLS needs isn't one that can be read to its end.
   case unusableFile(String)
+  /// The connection would have been to an address that may not be reached without TLS; nothing was sent.
+  case withoutTLS(String)
   case notConnected(String)
   /// The other side isn't who it should be, or we couldn't say who we are: asking again won't help.
   case notTrusted(String)
@@ -49,6 +51,7 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
     case .proxyNotResolved(let reason): "the proxy's name wasn't resolved: \(reason)"
     case .proxyFailed(let reason): "no connection through the proxy \(reason)"
     case .unusableFile(let reason): reason
+    case .withoutTLS(let reason): "nothing was sent: \(reason)"
     case .notConnected(let reason): "no connection: \(reason)"
     case .notTrusted(let reason): "TLS: the connection isn't trusted: \(reason)"
     case .handshakeFailed(let reason): "TLS: the handshake failed: \(reason)"
@@ -72,7 +75,8 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
     case .notResolved, .proxyNotResolved, .proxyFailed, .notConnected, .handshakeFailed, .timedOut,
       .connectionLost, .emptyResponse, .malformedResponse:
       true
-    case .invalidRequest, .invalidProxy, .unusableFile, .notTrusted, .proxyRefused, .responseTooLarge,
+    case .invalidRequest, .invalidProxy, .withoutTLS, .unusableFile, .notTrusted, .proxyRefused,
+      .responseTooLarge,
       .stopped, .outOfMemory, .other:
       false
     }

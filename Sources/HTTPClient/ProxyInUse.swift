@@ -9,7 +9,7 @@ extension CurlExchange.Configuration {
   func proxyInUse(for url: String) -> Proxy? {
     let proxyPort: UInt16 = 1
     do throws(HTTPError) {
-      let proxy = try self.proxy.proxy(secure: isSecure(url))
+      let proxy = try self.proxy(secure: isSecure(url))
       guard !proxy.url.isEmpty else { return nil }
       let handle = try EasyHandle()
       let direct = try StringList(["::127.0.0.1:2"])

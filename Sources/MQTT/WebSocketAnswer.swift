@@ -35,6 +35,16 @@ package struct WebSocketAnswer: Equatable, Sendable {
   /// The first value of the field called `name`, in lower case.
   package func value(of name: String) -> String? { fields.first { $0.name == name }?.value }
 
+  /// The same with `shown` for each value.
+  func showing(_ shown: (String) -> String) -> WebSocketAnswer {
+    WebSocketAnswer(status: status, fields: fields.map { ($0.name, shown($0.value)) })
+  }
+
+  private init(status: Int, fields: [(name: String, value: String)]) {
+    self.status = status
+    self.fields = fields
+  }
+
   func hasToken(_ token: String, in name: String) -> Bool {
     fields.contains { field in
       field.name == name

@@ -8,6 +8,7 @@ package final class WebSocketStream: ByteStream {
   static let headLimit = 16_384
 
   private let stream: any ByteStream
+  private let upgrade: WebSocketUpgrade
   private let time: any TimeKeeper
   private var frames = WebSocketFrameReader()
   /// What arrived and nobody has read.
@@ -20,6 +21,7 @@ package final class WebSocketStream: ByteStream {
     until deadline: BootTime
   ) throws(WebSocketFailure) {
     self.stream = stream
+    self.upgrade = upgrade
     self.time = time
     do throws(StreamError) {
       let request = try malformed(upgrade.request)
@@ -31,7 +33,8 @@ package final class WebSocketStream: ByteStream {
     do throws(WebSocketError) {
       try upgrade.check(answer)
     } catch {
-      throw .refused(answer, error, body: String(decoding: rest.prefix(512), as: UTF8.self))
+      throw .refused(
+        answer.showing(upgrade.shown), error, body: upgrade.shown(String(decoding: rest, as: UTF8.self)))
     }
     frames.append(rest)
   }
@@ -53,7 +56,8 @@ package final class WebSocketStream: ByteStream {
         try? answer(.close, [], until: deadline)
         isClosing = true
         guard let code, code != 1_000 else { return 0 }
-        throw .lost("the server closed the WebSocket with code \(code)\(reason.isEmpty ? "" : ": \(reason)")")
+        let words = reason.isEmpty ? "" : ": \(upgrade.shown(reason))"
+        throw .lost("the server closed the WebSocket with code \(code)\(words)")
       case nil:
         // A server that sends nothing but pings, or single bytes of a header, mustn't keep us.
         if hasLooked, time.bootTime >= deadline { throw .timedOut }

@@ -1,4 +1,6 @@
 import COpenSSL
+import HTTPClient
+import Platform
 import WireFormats
 
 /// The HTTP/1.1 request that turns a connection into a WebSocket, and the answer to it (RFC 6455, section 4).
@@ -7,6 +9,8 @@ package struct WebSocketUpgrade {
   package var host: String
   /// Path and query, percent-encoded.
   package var target: String
+  /// What no text about the server's answer may hold, besides the signature in ``target``.
+  package var secrets: [String] = []
   private let key: String
 
   /// A request with a fresh random key.
@@ -18,6 +22,12 @@ package struct WebSocketUpgrade {
     self.host = host
     self.target = target
     key = base64(nonce)
+  }
+
+  /// What the server said, without secrets.
+  func shown(_ text: String) -> String {
+    let query = target.utf8.firstIndex(of: UInt8(ascii: "?")).map { target[$0...].dropFirst() } ?? ""
+    return ServerText(hiding: secrets + querySecrets(query)).shown(text)
   }
 
   /// The request's bytes; an error where host or target would break out of their line.

@@ -173,6 +173,7 @@ extension PublishError {
   fileprivate var status: CommandFailure.Status {
     switch cause {
     case .payloadTooLarge, .credentials, .signing, .noTimeLeft, .exchange(.invalidRequest),
+      .exchange(.withoutTLS),
       .exchange(.invalidProxy), .exchange(.unusableFile):
       .notRun
     case .refused: .failed

@@ -59,11 +59,33 @@ struct PythonCommandLine {
       } catch {
         throw CommandFailure("The file of arguments '\(path)' can't be read: \(error).", status: .notRun)
       }
-      let lines = String(decoding: contents, as: UTF8.self).split(whereSeparator: \.isNewline).map(
-        String.init)
-      expanded += try expandingFiles(lines, depth: depth + 1)
+      let lines = String(decoding: contents, as: UTF8.self)
+        .split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map(String.init)
+      for (index, line) in lines.enumerated() {
+        if let option = optionWithValue(line) {
+          throw CommandFailure(
+            "The file of arguments '\(path)', line \(index + 1): the option \(option) and its value are on one line. Each "
+              + "line is one argument: write the value on the next line, or as \(option)=VALUE.",
+            status: .notRun)
+        }
+      }
+      expanded += try expandingFiles(lines.filter { !$0.isEmpty }, depth: depth + 1)
     }
     return expanded
+  }
+
+  /// The option of a line that holds its value, too, behind a blank; nil for any other line.
+  ///
+  /// Python's argparse takes such a line for one argument, and complains about a value that begins with a blank, or about
+  /// an option that nobody knows.
+  private static func optionWithValue(_ line: String) -> String? {
+    guard line.hasPrefix("-"), let blank = line.firstIndex(where: { $0 == " " || $0 == "\t" }) else {
+      return nil
+    }
+    let option = line[..<blank]
+    // `-cMy cert.pem` and `--cert=My cert.pem` are one argument each.
+    let isWhole = option.hasPrefix("--") ? !option.contains("=") : option.count <= 3 && !option.contains("=")
+    return isWhole ? String(option) : nil
   }
 }
 

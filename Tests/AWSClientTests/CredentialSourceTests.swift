@@ -365,7 +365,36 @@ struct `Credentials of a profile` {
     #expect(!message.contains("line") && !message.contains("unavailable"))
   }
 
-  @Test(arguments: ["", "[default]\nregion = x\n", "[profile other]\naws_access_key_id = A\n"])
+  @Test(arguments: [
+    ("login_session = s", "(login_session)"), ("sso_session = s", "(sso_session)"),
+    ("sso_account_id = 1", "(sso_account_id)"), ("source_profile = a", "has source_profile, but no role_arn"),
+    ("credential_source = Environment", "has credential_source, but no role_arn"),
+    ("web_identity_token_file = /t", "has web_identity_token_file, but no role_arn"),
+    ("aws_session_token = hunter2", "has aws_session_token, but neither aws_access_key_id"),
+    ("aws_security_token = hunter2", "has aws_security_token, but neither aws_access_key_id"),
+    ("aws_secret_access_key = hunter2", "has no aws_access_key_id"),
+    ("credential_process = exit 3", "credential_process"),
+    ("role_arn = r", "neither source_profile nor credential_source"),
+  ])
+  func `that are configured and can't be had end the chain, which asks no container`(
+    property: String, reason: String
+  ) throws {
+    for (header, chosen) in [("[default]", [:]), ("[profile x]", ["AWS_PROFILE": "x"])] {
+      let surroundings = Surroundings([containerAnswer(1, expiration: "2026-01-01T06:00:00Z")])
+      surroundings.files["/home/.aws/config"] = "\(header)\nregion = eu-west-1\n\(property)\n"
+      let variables = container.merging(["HOME": "/home"]) { $1 }.merging(chosen) { $1 }
+      let message = try surroundings.reason(CredentialChain(surroundings.context(variables)))
+      #expect(message.contains(reason), "\(message)")
+      #expect(message.hasPrefix("credentials from profile \(chosen["AWS_PROFILE"] ?? "default")"))
+      #expect(!message.contains("hunter2"))
+      #expect(surroundings.exchange.requests.isEmpty)
+    }
+  }
+
+  @Test(arguments: [
+    "", "[default]\nregion = x\nmfa_serial = m\n", "[profile other]\naws_access_key_id = A\n",
+    "[Default]\naws_access_key_id = A\n",
+  ])
   func `are none where the default profile has none`(config: String) throws {
     #expect(try source(config).1.credentials(at: now) == nil)
   }
@@ -483,6 +512,7 @@ struct `Credentials of a role alias` {
       ([json(#"{"credentials":{"accessKeyId":"A","secretAccessKey":"hunter2"}}"#)], [:], "no sessionToken"),
       ([], ["DEFENDER_CREDENTIALS_ENDPOINT": ""], "DEFENDER_CREDENTIALS_ENDPOINT isn't set"),
       ([], ["DEFENDER_CREDENTIALS_ENDPOINT": "http://x"], "it isn't https"),
+      ([], ["DEFENDER_ROLE_ALIAS": ""], "DEFENDER_ROLE_ALIAS isn't"),
     ] as [([Result<HTTPResponse, HTTPError>], [String: String], String)])
   func `are an error that says why`(
     answers: [Result<HTTPResponse, HTTPError>], changes: [String: String], reason: String

@@ -20,12 +20,32 @@ struct `A secret` {
 
 struct `Credentials from the environment` {
   @Test(arguments: [
-    [:], ["AWS_ACCESS_KEY_ID": "a"], ["AWS_SECRET_ACCESS_KEY": "s"],
-    ["AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "s"],
-    ["AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": " \t"],
+    [:], ["AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": " \t"], ["AWS_SESSION_TOKEN": "t"],
   ])
-  func `are none where a key is missing or blank`(variables: [String: String]) throws {
+  func `are none if no key is set`(variables: [String: String]) throws {
     #expect(try EnvironmentCredentials(Environment(variables)).credentials(at: now) == nil)
+  }
+
+  @Test(arguments: [
+    (["AWS_ACCESS_KEY_ID": "a"], "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY isn't"),
+    (["AWS_SECRET_ACCESS_KEY": "hunter2"], "AWS_SECRET_ACCESS_KEY is set, but AWS_ACCESS_KEY_ID isn't"),
+    (
+      ["AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "hunter2"],
+      "AWS_SECRET_ACCESS_KEY is set, but AWS_ACCESS_KEY_ID isn't"
+    ),
+    (
+      ["AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": " \t"],
+      "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY isn't"
+    ),
+  ])
+  func `are an error that names the missing half of a key pair`(
+    variables: [String: String], reason: String
+  ) throws {
+    let error = try #require(throws: CredentialError.self) {
+      try EnvironmentCredentials(Environment(variables)).credentials(at: now)
+    }
+    #expect("\(error)".contains(reason))
+    #expect(!"\(error)".contains("hunter2"))
   }
 
   @Test func `are those of the four variables, without blanks around them`() throws {

@@ -200,7 +200,7 @@ struct `Publishing again` {
   }
 
   @Test(arguments: [
-    HTTPError.notTrusted(""), .invalidRequest(""), .responseTooLarge(.body, limit: 1),
+    HTTPError.notTrusted(""), .invalidRequest(""), .withoutTLS(""), .responseTooLarge(.body, limit: 1),
     .proxyRefused(status: 407, ""),
   ])
   func `does not happen where it would fail the same way`(failure: HTTPError) throws {

@@ -164,12 +164,65 @@ import Testing
     ("DEFENDER_STATE_DIRECTORY", "/nonexistent/parent/state"), ("AWS_REGION", "-"),
     ("AWS_REGION", "eu-west-1-"),
     ("AWS_REGION", String(repeating: "a", count: 64)), ("AWS_CA_BUNDLE", "/nonexistent/ca.pem"),
-    ("SSL_CERT_FILE", "/dev/null"),
+    ("SSL_CERT_FILE", "/dev/null"), ("DEFENDER_ALLOW_PLAIN_HTTP", "true"),
     ("DEFENDER_TOPIC", String(repeating: "x", count: 250) + "/{thing}"),
   ])
   func `names the variable of a mistake`(variable: String, value: String) throws {
     let error = try #require(
       #expect(throws: ConfigurationError.self) { try configuration([variable: value]) })
     #expect(error.mistakes.map(\.variable) == [variable])
+  }
+
+  @Test func `names the missing interpreter of a metrics command`() throws {
+    let directory = try TemporaryDirectory()
+    let path = try directory.write("metrics", "#!/bin/sh\r\n")
+    #expect(unsafe chmod(path, 0o700) == 0)
+    let error = try #require(throws: ConfigurationError.self) {
+      try configuration(["DEFENDER_CUSTOM_METRICS_COMMAND": path])
+    }
+    #expect(error.mistakes.map(\.variable) == ["DEFENDER_CUSTOM_METRICS_COMMAND"])
+    #expect("\(error)".contains("interpreter '/bin/sh"))
+  }
+
+  /// How the password file ends, what the key is encrypted with, and what is wrong with that.
+  @Test(
+    arguments: [
+      ("pass", "pass", nil), ("pass\n", "pass", nil), ("pass\r\n", "pass", nil), ("pa ss \n", "pa ss ", nil),
+      ("\tpass", "\tpass", nil), (" pass\n", "pass", "is wrong"), ("pass \n", "pass", "is wrong"),
+      ("pass\n\n", "pass", "is wrong"), ("other", "pass", "is wrong"), ("", "pass", "is encrypted"),
+      ("\n", "pass", "is encrypted"), (nil, "pass", "is encrypted"), ("pass", nil, nil), (nil, nil, nil),
+    ] as [(String?, String?, String?)])
+  func `says that the password of the key is wrong, for whatever the key is`(
+    contents: String?, password: String?, complaint: String?
+  ) throws {
+    let authority = try ThrowawayAuthority()
+    let device = try authority.issue("device", names: "DNS:device", keyPassword: password)
+    let directory = try TemporaryDirectory()
+    var variables = [
+      "DEFENDER_CERTIFICATE_FILE": device.certificateFile, "DEFENDER_PRIVATE_KEY_FILE": device.keyFile,
+      "AWS_ENDPOINT_URL_IOT_DATA_PLANE": "https://localhost",
+    ]
+    if let contents {
+      variables["DEFENDER_PRIVATE_KEY_PASSWORD_FILE"] = try directory.write("password", contents)
+    }
+    let uses: [[String: String]] = [
+      ["DEFENDER_TRANSPORT": "https"],
+      [
+        "DEFENDER_TRANSPORT": "https", "DEFENDER_ROLE_ALIAS": "a",
+        "DEFENDER_CREDENTIALS_ENDPOINT": "localhost",
+      ],
+      ["DEFENDER_TRANSPORT": "mqtt", "DEFENDER_MQTT_ENDPOINT": "localhost"],
+    ]
+    for use in uses {
+      let result = Result { try configuration(variables.merging(use) { $1 }) }
+      guard let complaint else {
+        #expect(throws: Never.self) { try result.get() }
+        continue
+      }
+      let error = try #require(throws: ConfigurationError.self) { try result.get() }
+      #expect(error.mistakes.map(\.variable) == ["DEFENDER_PRIVATE_KEY_FILE"])
+      #expect("\(error)".contains(complaint) && "\(error)".contains(device.keyFile), "\(error)")
+      #expect(!"\(error)".contains("pass\n") && !"\(error)".contains("other "))
+    }
   }
 }

@@ -76,6 +76,26 @@ import Testing
   }
 }
 
+@Suite struct FileOfArgumentsTests {
+  @Test(arguments: ["-i 300", "--interval 300", "-ph\tproxy", "--cert  /a file", "-i "])
+  func `names the line that holds an option and its value`(line: String) throws {
+    let directory = try TemporaryDirectory()
+    let inner = try directory.write("inner", "-e\r\nhost\r\n\r\n\(line)\r\n")
+    let outer = try directory.write("outer", "-d\n@\(inner)\n")
+    let error = try #require(throws: CommandFailure.self) { try PythonCommandLine(["@\(outer)"]) }
+    let option = line.split { $0 == " " || $0 == "\t" }[0]
+    #expect("\(error)".contains("'\(inner)', line 4: the option \(option) and its value are on one line"))
+    #expect("\(error)".contains("\(option)=VALUE"))
+  }
+
+  @Test(arguments: ["--cert=/a file", "-c=/a file", "-c/folder/a file", "/a file", "a -b", "--"])
+  func `may have blanks in a value`(line: String) throws {
+    let directory = try TemporaryDirectory()
+    let file = try directory.write("arguments", line)
+    #expect(try !PythonCommandLine(["@\(file)"]).arguments.isEmpty)
+  }
+}
+
 @Suite struct AgentCommandTests {
   /// The variables that a command line for the Python agent sets, beside those that were there.
   private func variables(

@@ -289,6 +289,43 @@ import WireFormats
     #expect(json["cmet"]?["queue"]?.array?.first?["number"]?.integer() == 3)
   }
 
+  @Test(arguments: [
+    (
+      "#!/bin/sh\r\necho '{}'\r\n",
+      #"its interpreter '/bin/sh\r' doesn't exist: the first line ends with a carriage return"#
+    ),
+    ("#!/no/such/python3 -u\n", "its interpreter '/no/such/python3' doesn't exist. Install it"),
+    ("#! /no/such/python3", "its interpreter '/no/such/python3' doesn't exist"),
+    ("#!/bin/sh\necho '{}'\n", nil), ("#!/bin/sh", nil),
+  ])
+  func `names an interpreter that is missing`(contents: String, reason: String?) throws {
+    let directory = try TemporaryDirectory()
+    let path = try directory.write("metrics", contents)
+    #expect(unsafe chmod(path, 0o700) == 0)
+    #expect(missingInterpreter(of: path)?.contains(reason ?? "nothing") ?? false == (reason != nil))
+    guard let reason else { return }
+    let log = RecordedLog()
+    let collector = Collector(
+      procfs: ProcRoot(), log: log.log(), systemMetrics: [],
+      command: try MetricsCommand(path: path, environment: Environment([:])))
+    var running = collector
+    _ = running.snapshot()
+    #expect(log.lines.count == 1)
+    #expect(log.lines.first?.contains(path) == true)
+    // A log line shows a backslash of its own as it is.
+    #expect(log.lines.first?.contains(reason) == true, "\(log.lines)")
+  }
+
+  @Test func `names a loader that is missing, and nothing of a program that isn't there`() throws {
+    let directory = try TemporaryDirectory()
+    // As a program for another libc is: an ELF file that exists.
+    let path = try directory.write("metrics", [0x7F, 0x45, 0x4C, 0x46])
+    #expect(missingInterpreter(of: path) == nil)
+    #expect(reasonNotFound(path)?.contains("loader") == true)
+    #expect(reasonNotFound(directory.path + "/other") == nil)
+    #expect(missingInterpreter(of: try directory.makePipe("pipe")) == nil)
+  }
+
   @Test(
     arguments: [
       ("exit 1", "ended with status 1"), ("echo '{'", "not JSON at byte"),

@@ -186,6 +186,27 @@ import WireFormats
     }
   }
 
+  @Test(arguments: ["HTTP/1.1 403 Forbidden", "HTTP/1.1 500 Oops", "HTTP/1.1 200 OK"])
+  func `shows nothing of a refusal with which somebody else could connect`(statusLine: String) throws {
+    let signature = String(repeating: "0a", count: 32)
+    let target =
+      "/mqtt?X-Amz-Credential=AKID&X-Amz-Signature=\(signature)&X-Amz-Security-Token=session%2Ftoken-in-small"
+    var upgrade = WebSocketUpgrade(host: "server.example.com", target: target)
+    upgrade.secrets = ["secret-key-in-small"]
+    let secrets = [signature, "session%2Ftoken-in-small", "session/token-in-small", "secret-key-in-small"]
+    let echo =
+      "\(target) \(secrets.joined(separator: " ")) \(secrets.map { $0.prefix(13) }.joined(separator: " "))"
+    let script = ScriptedStream(Array("\(statusLine)\r\nx-amzn-ErrorType: \(echo)\r\n\r\n\(echo)".utf8))
+    let failure = try #require(throws: WebSocketFailure.self) {
+      _ = try WebSocketStream(
+        upgrading: script, with: upgrade, time: script.time, until: script.time.after(.seconds(5)))
+    }
+    for secret in secrets {
+      #expect(!"\(failure)".contains(secret.prefix(13)), "\(failure)")
+    }
+    #expect("\(failure)".contains("&X-Amz-Security-Token=•••"))
+  }
+
   @Test(arguments: [(0, "no answer in time"), (20_000, "more than 16384 bytes")])
   func `waits neither forever nor for an endless answer`(size: Int, complaint: String) {
     let script = ScriptedStream([UInt8](repeating: UInt8(ascii: "x"), count: size))

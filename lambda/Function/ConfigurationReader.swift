@@ -156,6 +156,8 @@ struct ConfigurationReader {
       let command = try MetricsCommand(path: path, environment: environment)
       if unsafe access(path, X_OK) != 0 {
         note("DEFENDER_CUSTOM_METRICS_COMMAND", "is '\(path)', which can't be run: \(Errno.current)")
+      } else if let reason = missingInterpreter(of: path) {
+        note("DEFENDER_CUSTOM_METRICS_COMMAND", "is '\(path)', which can't be run: \(reason)")
       }
       return command
     } catch {
@@ -179,6 +181,7 @@ struct ConfigurationReader {
   /// Whether there are credentials at all is the credential chain's business: a role may come and go.
   mutating func checkAccess() {
     _ = lacksHalf(of: "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    _ = choice(CurlExchange.Configuration.plainHTTPVariable, [("0", false), ("1", true)])
     let files = [
       "AWS_CA_BUNDLE", "SSL_CERT_FILE", "DEFENDER_CERTIFICATE_FILE", "DEFENDER_PRIVATE_KEY_FILE",
     ]

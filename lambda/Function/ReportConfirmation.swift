@@ -76,8 +76,9 @@ package struct ReportAnswer: Equatable, Sendable {
       isAcceptance
       ? .accepted
       : .rejected(
-        code: details?["ErrorCode"]?.string ?? "unknown",
-        message: withoutFinalPeriod(details?["ErrorMessage"]?.string ?? "the rejection says no more"))
+        code: ServerText().shown(details?["ErrorCode"]?.string ?? "unknown", limit: 100),
+        message: withoutFinalPeriod(
+          ServerText().shown(details?["ErrorMessage"]?.string ?? "the rejection says no more")))
   }
 
   /// The answer comes in the format of the report.

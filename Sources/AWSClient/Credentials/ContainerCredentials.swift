@@ -69,7 +69,7 @@ package final class ContainerCredentials: CredentialSource {
     } catch {
       throw CredentialFailure(error)
     }
-    guard response.status == 200 else { throw CredentialFailure(response) }
+    guard response.status == 200 else { throw CredentialFailure(response, to: request) }
     return try Credentials(parsing: response.body, .container)
   }
 

@@ -98,15 +98,14 @@ struct CredentialFailure: Error {
     self.init("\(error)", isTransient: error.isTransient)
   }
 
-  /// What an answer that isn't a success says.
-  init(_ response: HTTPResponse) {
-    let error = ServiceError(response)
+  /// What `response`, which isn't a success, says to `request`; without `secrets` and those of the request.
+  init(_ response: HTTPResponse, to request: HTTPRequest, hiding secrets: [String] = []) {
+    let secrets = request.secrets + secrets
+    let error = ServiceError(response, hiding: secrets)
     var reason = "\(error)"
-    // Some answer in plain text; an answer that failed holds no credentials.
-    if error.message == nil, let text = String(validating: response.body.prefix(200), as: UTF8.self),
-      !text.isEmpty
-    {
-      reason += ": " + escapingControlCharacters(text)
+    // Some answer in plain text. Hidden before it is cut, so that no beginning of a secret stays.
+    if error.message == nil, let text = String(validating: response.body, as: UTF8.self), !text.isEmpty {
+      reason += ": " + escapingControlCharacters(ServerText(hiding: secrets).shown(text, limit: 200))
     }
     self.init(reason, isTransient: error.retryReason != nil)
   }

@@ -19,6 +19,11 @@ package struct Credentials: Equatable, Sendable {
   }
 }
 
+extension Credentials {
+  /// What no text that others see may hold.
+  package var secrets: [String] { [secretAccessKey.revealed, sessionToken?.revealed].compactMap { $0 } }
+}
+
 /// One place where credentials may come from.
 package protocol CredentialSource: AnyObject {
   /// What the source is called in messages, such as `environment`.

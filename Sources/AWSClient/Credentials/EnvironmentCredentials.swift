@@ -27,9 +27,15 @@ private func readCredentials(_ environment: Environment) throws(CredentialError)
     let text = environment[variable].map { trimmingBlanks($0) } ?? ""
     return text.isEmpty ? nil : text
   }
-  guard
-    let accessKeyID = trimmed("AWS_ACCESS_KEY_ID"), let secretAccessKey = trimmed("AWS_SECRET_ACCESS_KEY")
-  else { return nil }
+  let (id, secret) = (trimmed("AWS_ACCESS_KEY_ID"), trimmed("AWS_SECRET_ACCESS_KEY"))
+  guard let accessKeyID = id, let secretAccessKey = secret else {
+    if id == nil && secret == nil { return nil }
+    let (present, missing) =
+      id == nil
+      ? ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID") : ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    throw .sourceFailed(
+      source: sourceName, reason: "\(present) is set, but \(missing) isn't. Set both, or neither")
+  }
   var expiration: WallTime?
   if let text = trimmed("AWS_CREDENTIAL_EXPIRATION") {
     guard let time = WallTime(iso8601: text) else {

@@ -91,12 +91,17 @@ package final class InstanceMetadataCredentials: CredentialSource {
     do throws(HTTPError) {
       let response = try context.response(
         to: request, over: context.directExchange, until: deadline, limit: timeout)
-      guard response.status == 200 else { throw .malformedResponse("\(CredentialFailure(response).reason)") }
+      guard response.status == 200 else {
+        throw .malformedResponse("\(CredentialFailure(response, to: request).reason)")
+      }
       return String(decoding: response.body, as: UTF8.self)
     } catch .malformedResponse(let reason) {
       throw CredentialFailure("no session token: \(reason)", isTransient: reason.hasPrefix("status 5"))
     } catch .stopped {
       throw CredentialFailure(.stopped)
+    } catch .withoutTLS(let reason) {
+      // A service was named and may not be asked; that isn't a machine without one.
+      throw CredentialFailure(.withoutTLS(reason))
     } catch {
       return nil
     }
@@ -111,7 +116,9 @@ package final class InstanceMetadataCredentials: CredentialSource {
     guard !role.isEmpty else { throw CredentialFailure("the instance has no role") }
     let body = try get(endpoint.url(path + percentEncoding(role.utf8)), token, until: deadline)
     if let document = try? JSONValue(parsing: body), let code = document["Code"]?.string, code != "Success" {
-      throw CredentialFailure("the service says \(code): \(document["Message"]?.string ?? "nothing more")")
+      let texts = ServerText(hiding: [token])
+      let message = document["Message"]?.string ?? "nothing more"
+      throw CredentialFailure("the service says \(texts.shown(code)): \(texts.shown(message))")
     }
     return try Credentials(parsing: body, .container)
   }
@@ -133,7 +140,7 @@ package final class InstanceMetadataCredentials: CredentialSource {
       case 404: throw CredentialFailure("the instance has no role")
       // The session token ended in between; the next attempt begins with a new one.
       case 401: throw CredentialFailure("the session token isn't taken")
-      default: throw CredentialFailure(response)
+      default: throw CredentialFailure(response, to: request)
       }
     }
   }

@@ -22,7 +22,12 @@ package final class IoTRoleAliasCredentials: CredentialSource {
   package func credentials(
     at now: WallTime, until deadline: BootTime
   ) throws(CredentialError) -> Credentials? {
-    guard let alias = context.environment.value("DEFENDER_ROLE_ALIAS") else { return nil }
+    guard let alias = context.environment.value("DEFENDER_ROLE_ALIAS") else {
+      guard context.environment.value("DEFENDER_CREDENTIALS_ENDPOINT") != nil else { return nil }
+      throw failed(
+        "DEFENDER_CREDENTIALS_ENDPOINT is set, but DEFENDER_ROLE_ALIAS isn't. Set it to the name of the role alias, or "
+          + "remove DEFENDER_CREDENTIALS_ENDPOINT")
+    }
     let request = try request(alias)
     return try cache.credentials(at: now, from: name, context) { () throws(CredentialFailure) in
       try context.retrying(until: deadline) { () throws(CredentialFailure) in
@@ -65,7 +70,7 @@ package final class IoTRoleAliasCredentials: CredentialSource {
     } catch {
       throw CredentialFailure(error)
     }
-    guard response.status == 200 else { throw CredentialFailure(response) }
+    guard response.status == 200 else { throw CredentialFailure(response, to: request) }
     let document: JSONValue
     do throws(JSONError) {
       document = try JSONValue(parsing: response.body)

@@ -20,95 +20,188 @@ package struct ProfileError: Error, Equatable, Sendable, CustomStringConvertible
 package struct ProfileSet: Equatable, Sendable {
   package private(set) var profiles: [String: Profile] = [:]
 
-  /// Reads the two files; an empty text for one that isn't there.
+  /// Parses the two files. Pass an empty text for a file that doesn't exist.
   package init(config: String, credentials: String) throws(ProfileError) {
-    let inConfig = try sections(of: config, file: "the config file")
-    let inCredentials = try sections(of: credentials, file: "the credentials file")
-    let hasPrefixedDefault = inConfig.contains { $0.header == .profile("default", hasPrefix: true) }
-    for section in inConfig {
-      switch section.header {
-      // `[profile default]` counts before `[default]`, and of the rest only those with the prefix are profiles.
-      case .profile("default", hasPrefix: false) where !hasPrefixedDefault:
-        profiles["default", default: [:]].merge(section.properties) { $1 }
-      case .profile(let name, hasPrefix: true): profiles[name, default: [:]].merge(section.properties) { $1 }
-      default: break
-      }
+    let sections = try sections(of: config, .config) + sections(of: credentials, .credentials)
+    for section in sections where section.spelling == .proper {
+      profiles[section.name, default: [:]].merge(section.properties) { $1 }
     }
-    for section in inCredentials {
-      guard case .profile(let name, hasPrefix: false) = section.header else { continue }
-      profiles[name, default: [:]].merge(section.properties) { $1 }
+    var others: [String: Profile] = [:]
+    for section in sections where section.spelling == .doubtful {
+      others[section.name, default: [:]].merge(section.properties) { $1 }
+    }
+    // A section that not every SDK reads must not change a profile that has credentials. Nor may it be passed over if it
+    // has the only ones: requests would be signed as somebody else.
+    for (name, other) in others {
+      let profile = profiles[name]
+      guard profile == nil || profile?.credentialKey == nil && other.credentialKey != nil else { continue }
+      profiles[name] = other.merging(profile ?? [:]) { $1 }
     }
   }
 }
 
-private struct Section {
-  enum Header: Equatable {
-    case profile(String, hasPrefix: Bool)
-    /// Of another kind, as `[sso-session …]` is, or with a name that no section can have.
-    case other
+extension Profile {
+  /// The first key by which an AWS SDK gets credentials; nil if there is none.
+  ///
+  /// It needn't be one that this program supports: a profile that has one is configured, and if it yields no credentials, no
+  /// other source may stand in for it.
+  var credentialKey: String? {
+    keys.filter { credentialKeys.contains($0) || $0.hasPrefix("sso_") || $0.hasPrefix("login_") }.min()
   }
+}
 
-  let header: Header
-  var properties: [(key: String, value: String)] = []
+private let credentialKeys: Set<String> = [
+  "aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_security_token",
+  "credential_process",
+  "credential_source", "role_arn", "source_profile", "web_identity_token_file",
+]
+
+/// The two kinds of shared file. They spell the names of profiles differently.
+private enum SharedFile: String {
+  case config = "the config file"
+  case credentials = "the credentials file"
+}
+
+/// A profile as one file spells it.
+private struct Section {
+  let name: String
+  var spelling: Spelling
+  var properties: Profile
+
+  enum Spelling {
+    case proper
+    /// With blanks around the name, which the SDKs but for botocore ignore; or `[default]` beside `[profile default]`, of
+    /// which the SDKs but for botocore read the latter only.
+    case doubtful
+  }
 }
 
 extension Section {
-  /// The text between the brackets.
-  init(_ title: String) {
-    let words = title.split(maxSplits: 1, omittingEmptySubsequences: true, whereSeparator: isBlank)
-    let name = words.count > 1 ? trimmingBlanks(words[1]) : words.first.map { trimmingBlanks($0) } ?? ""
-    guard isIdentifier(name) else {
-      header = .other
-      return
-    }
-    switch (words.count, words[0]) {
-    case (1, _): header = .profile(name, hasPrefix: false)
-    case (_, "profile"): header = .profile(name, hasPrefix: true)
-    default: header = .other
+  /// The profile that the text between the brackets names; nil if it names none, as `[sso-session x]` does.
+  init?(title: String, _ file: SharedFile, properties: Profile) {
+    let trimmed = trimmingBlanks(title)
+    let isPrefixed = file == .config && title.hasPrefix("profile")
+    spelling = trimmed == title || isPrefixed ? .proper : .doubtful
+    self.properties = properties
+    if file == .credentials || trimmed == "default" {
+      guard !trimmed.isEmpty else { return nil }
+      name = trimmed
+    } else {
+      // botocore looks at the first letters only: `[profiles x]` is the profile x, too.
+      guard trimmed.hasPrefix("profile"), let words = shellWords(trimmed), words.count == 2 else {
+        return nil
+      }
+      name = words[1]
     }
   }
 }
 
-/// The sections of a shared file in their order, properties that no program could ask for left out.
-private func sections(
-  of text: String, file: String
-) throws(ProfileError) -> [(header: Section.Header, properties: Profile)] {
-  var sections: [Section] = []
-  var hasProperty = false
+/// The words of `text` as a POSIX shell splits them, and Python's `shlex.split`, with which botocore reads names; nil if a
+/// quote isn't closed.
+///
+/// `aws configure` quotes a name that has blanks: `[profile 'my dev']`.
+private func shellWords(_ text: String) -> [String]? {
+  var words: [String] = []
+  var word: String?
+  var scalars = text.unicodeScalars[...]
+  while let scalar = scalars.popFirst() {
+    switch scalar {
+    case " ", "\t", "\r", "\n":
+      if let word { words.append(word) }
+      word = nil
+    case "'":
+      guard let end = scalars.firstIndex(of: "'") else { return nil }
+      word = (word ?? "") + String(scalars[..<end])
+      scalars = scalars[end...].dropFirst()
+    case "\"":
+      guard let quoted = popQuoted(&scalars) else { return nil }
+      word = (word ?? "") + quoted
+    case "\\":
+      guard let escaped = scalars.popFirst() else { return nil }
+      word = (word ?? "") + String(escaped)
+    default: word = (word ?? "") + String(scalar)
+    }
+  }
+  if let word { words.append(word) }
+  return words
+}
+
+/// Removes the rest of a text in double quotes, in which a backslash escapes a quote or another backslash only.
+private func popQuoted(_ scalars: inout Substring.UnicodeScalarView) -> String? {
+  var text = ""
+  while let scalar = scalars.popFirst() {
+    if scalar == "\"" { return text }
+    if scalar == "\\", let next = scalars.first, next == "\"" || next == "\\" {
+      scalars.removeFirst()
+      text += String(next)
+    } else {
+      text += String(scalar)
+    }
+  }
+  return nil
+}
+
+/// The profiles of a shared file in their order, without properties that no program could ask for.
+///
+/// As in botocore, the properties of `[DEFAULT]`, in capitals, are in every section that doesn't have its own.
+private func sections(of text: String, _ file: SharedFile) throws(ProfileError) -> [Section] {
+  var sections: [(title: String, properties: [(key: String, value: String)])] = []
   var number = 0
-  for line in text.split(omittingEmptySubsequences: false, whereSeparator: { $0 == "\n" || $0 == "\r\n" }) {
+  for line in text.split(omittingEmptySubsequences: false, whereSeparator: isLineEnd) {
     number += 1
-    func error(_ reason: String) -> ProfileError { ProfileError(file: file, line: number, reason: reason) }
-    guard let first = line.first, !line.allSatisfy(isBlank), first != "#", first != ";" else { continue }
-    if first == "[" {
-      let title = trimmingBlanks(withoutComment(line, needsBlank: false))
-      guard title.hasSuffix("]") else { throw error("a profile definition has to end in ']'") }
-      sections.append(Section(String(title.dropFirst().dropLast())))
-      hasProperty = false
+    func error(_ reason: String) -> ProfileError {
+      ProfileError(file: file.rawValue, line: number, reason: reason)
+    }
+    let trimmed = trimmingBlanks(line)
+    guard let first = line.first, !trimmed.isEmpty, first != "#", first != ";" else { continue }
+    let property = sections.last?.properties.indices.last
+    // Indented, and after a property, it continues that.
+    if trimmed.hasPrefix("["), first == "[" || property == nil {
+      sections.append((try title(of: trimmed, error), []))
       continue
     }
     guard let last = sections.indices.last else {
       throw error("there has to be a profile definition before this")
     }
     if isBlank(first) {
-      guard hasProperty, let property = sections[last].properties.indices.last else {
-        throw error("a continuation needs a property before it")
-      }
+      guard let property else { throw error("a continuation needs a property before it") }
       // What continues nothing is a property of a property.
-      let continuation = trimmingBlanks(line)
-      if sections[last].properties[property].value.isEmpty {
-        _ = try parsedProperty(continuation[...], error)
-      }
-      sections[last].properties[property].value += "\n" + continuation
+      if sections[last].properties[property].value.isEmpty { _ = try parsedProperty(trimmed[...], error) }
+      sections[last].properties[property].value += "\n" + trimmed
       continue
     }
-    sections[last].properties.append(try parsedProperty(withoutComment(line, needsBlank: true), error))
-    hasProperty = true
+    sections[last].properties.append(try parsedProperty(withoutComment(line), error))
   }
-  return sections.map { section in
+  let profiles = sections.map { section in
     let properties = section.properties.filter { isIdentifier($0.key) }
-    return (section.header, Profile(properties.map { ($0.key.lowercased(), $0.value) }) { $1 })
+    return (section.title, Profile(properties.map { ($0.key.lowercased(), $0.value) }) { $1 })
   }
+  let inherited = profiles.filter { $0.0 == "DEFAULT" }.reduce(into: Profile()) { $0.merge($1.1) { $1 } }
+  let hasPrefixedDefault = profiles.contains { title, _ in
+    guard title != "default", let section = Section(title: title, file, properties: [:]) else { return false }
+    return section.name == "default" && section.spelling == .proper
+  }
+  return profiles.compactMap { title, properties in
+    var section = Section(title: title, file, properties: inherited.merging(properties) { $1 })
+    if title == "default" && hasPrefixedDefault { section?.spelling = .doubtful }
+    return section
+  }
+}
+
+/// The text between the brackets of `line`, which begins with one.
+///
+/// A comment may follow. Without one, botocore ignores what is behind the last bracket.
+private func title(of line: String, _ error: (String) -> ProfileError) throws(ProfileError) -> String {
+  var end: String.Index?
+  for index in line.indices where line[index] == "]" {
+    end = index
+    let next = line[line.index(after: index)...].first { !isBlank($0) }
+    if next == nil || next == "#" || next == ";" { break }
+  }
+  guard let end else { throw error("a profile definition has to end in ']'") }
+  let title = String(line[..<end].dropFirst())
+  guard !title.isEmpty else { throw error("a profile definition has to have a name between its brackets") }
+  return title
 }
 
 /// The key and the value of `key = value`.
@@ -121,19 +214,22 @@ private func parsedProperty(
   return (key, trimmingBlanks(line[line.index(after: equals)...]))
 }
 
-/// `line` up to a `#` or `;`, which in a property begins a comment only after a blank.
-private func withoutComment(_ line: Substring, needsBlank: Bool) -> Substring {
+/// `line` up to a `#` or `;` that follows a blank.
+private func withoutComment(_ line: Substring) -> Substring {
   var previousIsBlank = false
   for index in line.indices {
     let character = line[index]
-    if character == "#" || character == ";", previousIsBlank || !needsBlank { return line[..<index] }
+    if character == "#" || character == ";", previousIsBlank { return line[..<index] }
     previousIsBlank = isBlank(character)
   }
   return line
 }
 
-private func isBlank(_ character: Character) -> Bool {
-  character == " " || character == "\t" || character == "\r"
+private func isBlank(_ character: Character) -> Bool { character == " " || character == "\t" }
+
+/// Whether a text file of any system ends a line here.
+private func isLineEnd(_ character: Character) -> Bool {
+  character == "\n" || character == "\r\n" || character == "\r"
 }
 
 private func isIdentifier(_ text: String) -> Bool {

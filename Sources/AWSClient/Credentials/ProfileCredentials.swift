@@ -29,7 +29,7 @@ package final class ProfileCredentials: CredentialSource {
         guard let chosen else { return nil }
         throw CredentialFailure("there is no profile '\(chosen)' in \(files.paths)")
       }
-      guard hasCredentials(profile) else {
+      guard profile.credentialKey != nil else {
         guard let chosen else { return nil }
         throw CredentialFailure("the profile '\(chosen)' in \(files.paths) has no credentials")
       }
@@ -90,12 +90,7 @@ package final class ProfileCredentials: CredentialSource {
         command: command, environment: context.environment, time: context.time)
       return try process.credentials(until: deadline)
     }
-    if profile.keys.contains(where: { $0.hasPrefix("sso_") }) {
-      throw CredentialFailure(
-        "the profile '\(name)' signs in with SSO, which needs somebody at a browser; "
-          + "`aws configure export-credentials --format process` as its credential_process does without")
-    }
-    throw CredentialFailure("the profile '\(name)' has no credentials")
+    throw CredentialFailure(reasonForNoCredentials(profile, name))
   }
 
   private func assume(
@@ -158,10 +153,21 @@ package final class ProfileCredentials: CredentialSource {
   }
 }
 
-private func hasCredentials(_ profile: Profile) -> Bool {
-  profile.keys.contains { key in
-    ["aws_access_key_id", "aws_secret_access_key", "credential_process", "role_arn"].contains(key)
-      || key.hasPrefix("sso_")
+/// Why `profile`, which has neither keys nor a `credential_process` nor a `role_arn` of its own, yields no credentials.
+private func reasonForNoCredentials(_ profile: Profile, _ name: String) -> String {
+  guard let key = profile.credentialKey else { return "the profile '\(name)' has no credentials" }
+  switch key {
+  case _ where key.hasPrefix("sso_"), _ where key.hasPrefix("login_"):
+    let origin = key.hasPrefix("sso_") ? "signs in with SSO" : "signs in with `aws login`"
+    return
+      "the profile '\(name)' \(origin) (\(key)), which needs a person at a browser. Set its credential_process "
+      + "to `aws configure export-credentials --format process --profile \(name)`, or remove \(key)"
+  case "aws_session_token", "aws_security_token":
+    return
+      "the profile '\(name)' has \(key), but neither aws_access_key_id nor aws_secret_access_key. Add both, or "
+      + "remove \(key)"
+  default:
+    return "the profile '\(name)' has \(key), but no role_arn. Add the role_arn, or remove \(key)"
   }
 }
 

@@ -44,11 +44,16 @@ struct SecurityTokenService {
     }
     let text = String(decoding: response.body, as: UTF8.self)
     guard response.isSuccess else {
-      guard let code = xmlText("Code", in: text) else { throw CredentialFailure(response) }
+      // A token of an identity provider is in the body.
+      let secrets = parameters.filter { $0.0 == "WebIdentityToken" }.map(\.1) + (credentials?.secrets ?? [])
+      guard let code = xmlText("Code", in: text) else {
+        throw CredentialFailure(response, to: request, hiding: secrets)
+      }
+      let texts = ServerText(hiding: request.secrets + secrets)
       let isTransient = response.status >= 500 || code == "IDPCommunicationError" || code == "Throttling"
-      let message = xmlText("Message", in: text) ?? "nothing more"
+      let message = texts.shown(xmlText("Message", in: text) ?? "nothing more")
       throw CredentialFailure(
-        "\(action): status \(response.status) \(code): \(message)", isTransient: isTransient)
+        "\(action): status \(response.status) \(texts.shown(code)): \(message)", isTransient: isTransient)
     }
     guard
       let accessKeyID = xmlText("AccessKeyId", in: text),

@@ -133,7 +133,8 @@ package final class HTTPSPublisher: Publisher {
         warnOfClock()
       }
       if response.isSuccess { return .success(response) }
-      return .failure(Failure(cause: .refused(ServiceError(response)), response: response))
+      let secrets = request.secrets + (call.usedCredentials?.secrets ?? [])
+      return .failure(Failure(cause: .refused(ServiceError(response, hiding: secrets)), response: response))
     } catch let failure {
       return .failure(Failure(cause: .exchange(failure)))
     }

@@ -59,8 +59,9 @@ package struct PublishReceipt: Sendable, CustomStringConvertible {
   /// What the other side said, for a line of log: `status 200, request id 1f2e…, trace id 8a0c…`, or `acknowledged`.
   package var description: String {
     var answer = status.map { "status \($0)" } ?? answer
-    if let requestID { answer += ", request id \(requestID)" }
-    if let traceID, traceID != requestID { answer += ", trace id \(traceID)" }
+    let texts = ServerText()
+    if let requestID { answer += ", request id \(texts.shown(requestID, limit: 100))" }
+    if let traceID, traceID != requestID { answer += ", trace id \(texts.shown(traceID, limit: 100))" }
     return attempts > 1 ? "\(answer), after \(attempts) attempts" : answer
   }
 }

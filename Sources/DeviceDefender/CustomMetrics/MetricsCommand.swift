@@ -59,7 +59,8 @@ package struct MetricsCommand: Equatable, Sendable {
             + "without its metrics. Make the program faster, or give the function a longer timeout.")
         return []
       }
-      log.warn("\(path): \(error); the report does without its metrics")
+      let reason = error == .notStarted(.noSuchFile) ? reasonNotFound(path) : nil
+      log.warn("\(path): \(reason ?? "\(error)"); the report does without its metrics")
       return []
     }
     let parsed: [Result<CustomMetric, CustomMetricError>]

@@ -58,7 +58,7 @@ extension Doctor {
         CurlExchange.Configuration(environment, endpoint: endpoint, identity: https.identity),
         try CredentialChain(environment, time: time, log: notes.log), until: deadline)
       noteClock(probe.skew, response)
-      noteVerdict(response)
+      noteVerdict(response, hiding: probe.secrets)
     } catch {
       note("clock", .skipped, "no answer came")
       note(
@@ -78,8 +78,8 @@ extension Doctor {
     }
   }
 
-  private mutating func noteVerdict(_ response: HTTPResponse) {
-    let error = ServiceError(response)
+  private mutating func noteVerdict(_ response: HTTPResponse, hiding secrets: [String]) {
+    let error = ServiceError(response, hiding: secrets)
     let isByCertificate = configuration.https?.identity != nil
     // The thing needs to have no shadow, and AWS gives that a code.
     let isAnswered = response.isSuccess || response.status == 404 && error.code != nil
@@ -186,6 +186,8 @@ private struct DataPlaneProbe {
   let region: String?
   let time: any TimeKeeper
   private(set) var skew = ClockSkew()
+  /// What the last request was signed with, and its signature.
+  private(set) var secrets: [String] = []
 
   init(url: String, region: String?, time: any TimeKeeper) {
     self.url = url
@@ -222,6 +224,7 @@ private struct DataPlaneProbe {
     if let region, let credentials = try chain.credentials(at: now, until: deadline) {
       var signer = try RequestSigner(region: region, service: "iotdata")
       try signer.sign(&request, with: credentials, at: now)
+      secrets = request.secrets + credentials.secrets
     }
     let sent = (wall: time.wallTime, boot: time.bootTime)
     let response = try exchange.exchange(request, timeout: sent.boot.duration(to: deadline))

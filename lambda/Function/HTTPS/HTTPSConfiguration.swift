@@ -49,7 +49,9 @@ extension ConfigurationReader {
   ///
   /// With a role alias, the certificate is what credentials are asked for with, and the requests are signed with those.
   private mutating func publishingIdentity() -> ClientIdentity? {
-    guard environment.value("DEFENDER_ROLE_ALIAS") == nil, let identity = identity() else { return nil }
+    // With a role alias it isn't for publishing, and its mistakes are noted all the same.
+    let identity = identity()
+    guard environment.value("DEFENDER_ROLE_ALIAS") == nil, let identity else { return nil }
     if environment.value("AWS_ENDPOINT_URL_IOT_DATA_PLANE", "AWS_ENDPOINT_URL") == nil {
       note(
         "AWS_ENDPOINT_URL_IOT_DATA_PLANE",

@@ -67,7 +67,7 @@ private func adviceOnConnecting(_ error: HTTPError) -> String {
     "Check the certificate and its key, and the file of the authorities to trust (AWS_CA_BUNDLE)."
   case .handshakeFailed, .connectionLost:
     "The broker may want a client certificate that it knows: is the certificate active?"
-  case .proxyFailed, .unusableFile: error.advice
+  case .proxyFailed, .unusableFile, .withoutTLS: error.advice
   case .invalidProxy, .proxyNotResolved: "Correct the proxy's URL, or name the endpoint in NO_PROXY."
   case .proxyRefused(407, _): "The proxy wants a user name and a password in its URL."
   case .proxyRefused: "Let the proxy connect to the endpoint."

@@ -35,7 +35,8 @@ package final class WebSocketConnector: BrokerConnector {
   package func connect(until deadline: BootTime) throws(TransportFailure) -> any ByteStream {
     let target = try signedTarget(until: deadline)
     let stream = try openStream(to: broker, configuration, time, until: deadline)
-    let upgrade = WebSocketUpgrade(host: broker.hostHeader, target: target)
+    var upgrade = WebSocketUpgrade(host: broker.hostHeader, target: target)
+    upgrade.secrets = usedCredentials?.secrets ?? []
     do throws(WebSocketFailure) {
       return try WebSocketStream(upgrading: stream, with: upgrade, time: time, until: deadline)
     } catch {

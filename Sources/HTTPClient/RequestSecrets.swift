@@ -1,0 +1,32 @@
+import WireFormats
+
+extension HTTPRequest {
+  /// What an answer to this request must not carry into a log line or an error: tokens and signatures.
+  package var secrets: [String] {
+    var secrets =
+      url.utf8.firstIndex(of: UInt8(ascii: "?")).map { querySecrets(url[$0...].dropFirst()) } ?? []
+    for (name, value) in headers where secretFields.contains(where: { isSameHeaderName($0, name) }) {
+      // A signature is the end of its field; the scope and the names of fields before it are no secret.
+      let signature = Array("Signature=".utf8)
+      let bytes = Array(value.utf8)
+      let start = bytes.indices.first { bytes[$0...].starts(with: signature) }
+      secrets.append(start.map { String(decoding: bytes[($0 + signature.count)...], as: UTF8.self) } ?? value)
+    }
+    return secrets
+  }
+}
+
+/// The values in `query` that sign a URL, as they are written and as they are meant.
+package func querySecrets(_ query: some StringProtocol) -> [String] {
+  query.split(separator: "&").flatMap { item -> [String] in
+    guard let equals = item.firstIndex(of: "="), secretParameters.contains(item[..<equals].lowercased())
+    else {
+      return []
+    }
+    let value = item[equals...].dropFirst()
+    return [String(value)] + (percentDecoding(value.utf8).map { [String(decoding: $0, as: UTF8.self)] } ?? [])
+  }
+}
+
+private let secretFields = ["Authorization", "X-Amz-Security-Token", "x-aws-ec2-metadata-token"]
+private let secretParameters: Set<String> = ["x-amz-security-token", "x-amz-signature"]

@@ -1,0 +1,27 @@
+import Glibc
+
+/// Why the kernel can't start the script at `path`, which asks for an interpreter that doesn't exist; nil if it can, or if it is no
+/// script.
+///
+/// execve(2) fails with ENOENT then, which reads as if the script itself were missing. A script that was saved with Windows line
+/// ends asks for an interpreter whose name ends with a carriage return.
+package func missingInterpreter(of path: String) -> String? {
+  // Opening a pipe would wait for a writer.
+  guard !isSpecialFile(path), let file = try? FileDescriptor(reading: path) else { return nil }
+  var bytes: [UInt8] = []
+  // The kernel looks at 256 bytes (BINPRM_BUF_SIZE).
+  guard (try? file.read(into: &bytes, limit: 256)) != nil, bytes.starts(with: "#!".utf8) else { return nil }
+  let line = bytes.dropFirst(2).prefix { $0 != 0x0A }.drop { $0 == 0x20 || $0 == 0x09 }
+  let name = String(decoding: line.prefix { $0 != 0x20 && $0 != 0x09 }, as: UTF8.self)
+  guard unsafe access(name, F_OK) != 0 else { return nil }
+  let reason = "its interpreter '\(escapingControlCharacters(name))' doesn't exist"
+  guard name.utf8.last == 0x0D else { return "\(reason). Install it, or correct the first line" }
+  return "\(reason): the first line ends with a carriage return. Save the file with Unix line ends (LF)"
+}
+
+/// Why execve(2) failed with ENOENT for the program at `path`; nil if the program itself doesn't exist.
+package func reasonNotFound(_ path: String) -> String? {
+  if let reason = missingInterpreter(of: path) { return reason }
+  guard unsafe access(path, F_OK) == 0 else { return nil }
+  return "the loader that it was linked for doesn't exist here. Use a build for this system, or a static one"
+}

@@ -1,0 +1,155 @@
+import WireFormats
+
+/// Makes what another program sent fit for a log line or an error: without secrets, and cut.
+///
+/// A server can send back what it got: AWS's answer to a wrong signature contains the canonical request, session token
+/// included, and an endpoint for credentials may answer an error with half of them.
+package struct ServerText: Sendable {
+  /// How much of a text is kept, in characters.
+  package static let limit = 500
+  /// Bytes that a text must have in common with a secret to be a part of it.
+  private static let partLength = 12
+  /// Bytes of a text that are looked at; the rest is cut.
+  private static let readLimit = 65_536
+
+  private let secrets: [[UInt8]]
+
+  /// Hides `secrets`, each part of them that is 12 bytes or longer, and what looks like a secret.
+  ///
+  /// A secret of fewer than 6 bytes is hidden by its name only: those letters may be in any text.
+  package init(hiding secrets: [String] = []) {
+    self.secrets = secrets.map { Array($0.utf8) }.filter { $0.count >= 6 }
+  }
+
+  /// `text` with each secret as `•••`, and no longer than `limit` characters.
+  package func shown(_ text: String, limit: Int = Self.limit) -> String {
+    let bytes = Array(text.utf8.prefix(Self.readLimit))
+    var isSecret = [Bool](repeating: false, count: bytes.count)
+    markKnown(bytes, &isSecret)
+    markNamed(bytes, &isSecret)
+    markRandom(bytes, &isSecret)
+    var shown: [UInt8] = []
+    for index in bytes.indices {
+      if !isSecret[index] {
+        shown.append(bytes[index])
+      } else if index == 0 || !isSecret[index - 1] {
+        shown.append(contentsOf: "•••".utf8)
+      }
+    }
+    let masked = String(decoding: shown, as: UTF8.self)
+    let isCut = bytes.count < text.utf8.count || masked.utf8.count > limit && masked.count > limit
+    return isCut ? masked.prefix(limit) + "…" : masked
+  }
+
+  /// Marks the secrets that are known, whole and in parts.
+  private func markKnown(_ bytes: [UInt8], _ isSecret: inout [Bool]) {
+    var parts: Set<ArraySlice<UInt8>> = []
+    var lengths: Set<Int> = []
+    for secret in secrets {
+      let length = min(secret.count, Self.partLength)
+      lengths.insert(length)
+      for start in 0...(secret.count - length) { parts.insert(secret[start..<(start + length)]) }
+    }
+    for length in lengths where bytes.count >= length {
+      for start in 0...(bytes.count - length) where parts.contains(bytes[start..<(start + length)]) {
+        for index in start..<(start + length) { isSecret[index] = true }
+      }
+    }
+  }
+
+  /// Marks the values of names such as `SecretAccessKey`, in JSON, XML, forms and header fields.
+  private func markNamed(_ bytes: [UInt8], _ isSecret: inout [Bool]) {
+    var index = 0
+    while index < bytes.count {
+      let start = index
+      while index < bytes.count, isNameByte(bytes[index]) { index += 1 }
+      guard index > start else {
+        index += 1
+        continue
+      }
+      let name = bytes[start..<index].filter { isLetterOrDigit($0) }.map(lowerCased)
+      guard secretNames.contains(where: { name.hasSuffix($0) }), let value = value(after: index, in: bytes)
+      else {
+        continue
+      }
+      for index in value { isSecret[index] = true }
+      index = value.upperBound
+    }
+  }
+
+  /// The value behind the name that ends at `end`; nil if none follows.
+  private func value(after end: Int, in bytes: [UInt8]) -> Range<Int>? {
+    var index = end
+    func skip(_ characters: String) {
+      while index < bytes.count, characters.utf8.contains(bytes[index]) { index += 1 }
+    }
+    // The quote may be escaped: JSON in JSON.
+    skip("\\\"' \t")
+    guard index < bytes.count, ":=>".utf8.contains(bytes[index]) else { return nil }
+    index += 1
+    skip(" \t\\")
+    let quote = index < bytes.count && "\"'".utf8.contains(bytes[index]) ? bytes[index] : nil
+    if quote != nil { index += 1 }
+    let start = index
+    while index < bytes.count {
+      let byte = bytes[index]
+      if byte == 0x0A || byte == 0x0D { break }
+      if let quote {
+        if byte == quote { break }
+      } else if ",;&<>{}()[]\"'".utf8.contains(byte) {
+        break
+      } else if byte == 0x20 || byte == 0x09, !isScheme(bytes[start..<index]) {
+        break
+      }
+      index += 1
+    }
+    return index > start ? start..<index : nil
+  }
+
+  /// Whether `word` comes before the secret itself, as in `Authorization: Bearer …`.
+  private func isScheme(_ word: ArraySlice<UInt8>) -> Bool {
+    let scheme = trimmingBlanks(String(decoding: word.map(lowerCased), as: UTF8.self))
+    return scheme == "bearer" || scheme == "basic"
+  }
+
+  /// Marks long texts that look random, such as keys, tokens and signatures.
+  private func markRandom(_ bytes: [UInt8], _ isSecret: inout [Bool]) {
+    var index = 0
+    while index < bytes.count {
+      let start = index
+      while index < bytes.count, isLetterOrDigit(bytes[index]) || "+/=_-.%".utf8.contains(bytes[index]) {
+        index += 1
+      }
+      guard index > start else {
+        index += 1
+        continue
+      }
+      let run = bytes[start..<index]
+      if run.count >= 32, run.split(whereSeparator: { "/_-.%".utf8.contains($0) }).contains(where: isRandom) {
+        for index in start..<index { isSecret[index] = true }
+      }
+    }
+  }
+
+  /// Whether `part` is of digits and letters in both cases, or a long hexadecimal number.
+  private func isRandom(_ part: ArraySlice<UInt8>) -> Bool {
+    let digits = part.count { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+    let isHexadecimal = part.allSatisfy { isLetterOrDigit($0) && lowerCased($0) <= UInt8(ascii: "f") }
+    if part.count >= 32, digits > 0, isHexadecimal { return true }
+    let hasCapitals = part.contains { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) }
+    let hasSmall = part.contains { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0) }
+    return part.count >= 20 && digits > 0 && hasCapitals && hasSmall
+  }
+}
+
+/// How names end whose values are secret, without what isn't a letter: `X-Amz-Security-Token`, `aws_secret_access_key`.
+private let secretNames: [[UInt8]] = [
+  "token", "secret", "secretaccesskey", "secretkey", "signature", "password", "authorization", "credential",
+  "privatekey",
+].map { Array($0.utf8) }
+
+private func isNameByte(_ byte: UInt8) -> Bool { isLetterOrDigit(byte) || byte == 0x5F || byte == 0x2D }
+
+extension [UInt8] {
+  fileprivate func hasSuffix(_ suffix: [UInt8]) -> Bool { self.suffix(suffix.count).elementsEqual(suffix) }
+}

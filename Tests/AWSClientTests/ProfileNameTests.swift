@@ -1,0 +1,101 @@
+import Testing
+
+@testable import AWSClient
+
+/// The value of `key` in the profile `name`; nil if the files don't have it.
+private func value(_ key: String = "k", of name: String, config: String = "", credentials: String = "") throws
+  -> String?
+{
+  try ProfileSet(config: config, credentials: credentials).profiles[name]?[key]
+}
+
+struct `The name of a profile` {
+  @Test(arguments: [
+    ("[default]", "default"), ("[default  ]", "default"), ("[ default\t]", "default"),
+    ("  [default]", "default"),
+    ("[default] # a ] b", "default"), ("[default];x]", "default"), ("[default] trailing", "default"),
+    ("[profile default]", "default"), ("[profile  \"default\"]", "default"),
+    ("[profile 'my dev']", "my dev"), ("[profile \"my dev\"]", "my dev"), ("[profile my\\ dev]", "my dev"),
+    ("[profile my' 'dev]", "my dev"), ("[profile \"my \\\"dev\\\"\"]", "my \"dev\""),
+    ("[profile \"a\\b\"]", "a\\b"), ("[profile 'a\\'b]", "a\\b"),
+    ("[profile prod-é]", "prod-é"), ("[profile 開発]", "開発"), ("[profile a#b]", "a#b"),
+    ("[profile a;b]", "a;b"),
+    ("[profile a]b]", "a]b"), ("[profile x!]", "x!"), ("[profiles x]", "x"), ("[ profile x ]", "x"),
+  ])
+  func `in the config file is the one that botocore finds, or would without the blanks`(
+    header: String, name: String
+  ) throws {
+    #expect(try value(of: name, config: "\(header)\nk = v\n") == "v")
+  }
+
+  @Test(arguments: [
+    ("[default]", "default"), ("[default  ]", "default"), ("[my dev]", "my dev"), ("[prod-é]", "prod-é"),
+    ("['my dev']", "'my dev'"), ("[a] # b", "a"), ("[profile x]", "profile x"), ("[a#b]", "a#b"),
+  ])
+  func `in the credentials file is what the brackets hold`(header: String, name: String) throws {
+    #expect(try value(of: name, credentials: "\(header)\nk = v\n") == "v")
+  }
+
+  @Test(arguments: [
+    "[Default]", "[x]", "[profile]", "[profile my dev]", "[profile 'default]", "[profile default\\]",
+    "[\"profile\" default]",
+    "[sso-session default]", "[services default]", "[profile\u{a0}default]",
+  ])
+  func `is none if botocore finds none`(header: String) throws {
+    #expect(try ProfileSet(config: "\(header)\nk = v\n", credentials: "").profiles.isEmpty)
+  }
+
+  @Test(arguments: ["[", "[default", "[]", "[default\n]"])
+  func `has to be there, between brackets`(header: String) {
+    let error = #expect(throws: ProfileError.self) {
+      try ProfileSet(config: "", credentials: "# comment\r\(header)\nk = v\n")
+    }
+    #expect(error?.file == "the credentials file" && error?.line == 2)
+  }
+
+  @Test(arguments: [
+    "[default]\nk = v\n[default ]\nk = w\nl = w\n", "[default ]\nk = w\nl = w\n[default]\nk = v\n",
+    "[profile default]\nk = v\n[default]\nk = w\nl = w\n",
+    "[default]\nk = w\nl = w\n[profile default]\nk = v\n",
+    "[ profile default ]\nk = w\nl = w\n[default]\nk = v\n",
+    "[profile default ]\nk = v\n[default]\nk = w\nl = w\n",
+  ])
+  func `counts in its best spelling, whose properties aren't mixed with others`(config: String) throws {
+    #expect(try ProfileSet(config: config, credentials: "").profiles == ["default": ["k": "v"]])
+  }
+
+  @Test(arguments: [
+    // The properties of the better spelling, and whether the other one's credentials count.
+    ("region = x", true), ("aws_access_key_id = B\naws_secret_access_key = b", false),
+    ("login_session = l", false),
+    ("sso_session = l", false),
+  ])
+  func `in a doubtful spelling counts if it has the only credentials`(properties: String, isUsed: Bool) throws
+  {
+    let better = "[default]\n\(properties)\n"
+    let doubtful = "[default ]\naws_access_key_id = A\naws_secret_access_key = a\naws_session_token = t\n"
+    let prefixed = ("[profile default]\n\(properties)\n", doubtful.replacing("default ", with: "default"))
+    for (config, credentials) in [
+      (better + doubtful, ""), (doubtful + better, ""), ("", doubtful + better), (better, doubtful),
+      (doubtful, better),
+      (prefixed.0 + prefixed.1, ""), (prefixed.1 + prefixed.0, ""),
+    ] {
+      let profile = try #require(ProfileSet(config: config, credentials: credentials).profiles["default"])
+      #expect((profile["aws_session_token"] == "t") == isUsed, "\(config)\n---\n\(credentials)")
+    }
+  }
+
+  @Test func `in capitals gives every section what it has`() throws {
+    let text = "[DEFAULT]\nk = inherited\nl = inherited\n[default]\nl = own\n"
+    #expect(try value("k", of: "default", config: text) == "inherited")
+    #expect(try value("l", of: "default", config: text) == "own")
+    #expect(try value("k", of: "default", credentials: text) == "inherited")
+  }
+
+  @Test(arguments: ["\n", "\r\n", "\r"])
+  func `is on a line of its own, however a line ends`(end: String) throws {
+    let text = ["# comment", "[default]", "k = v", " -continued", "[b]", "k = w"].joined(separator: end)
+    #expect(try value(of: "default", credentials: text) == "v\n-continued")
+    #expect(try value(of: "b", credentials: text) == "w")
+  }
+}

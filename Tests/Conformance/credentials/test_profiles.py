@@ -1,0 +1,194 @@
+"""Which key `defender publish` signs with, against botocore, over generated config and credentials files.
+
+Each section of a file has an access key id of its own, so the signature that arrives shows which section was used. A container
+offers credentials, too: a section that one program finds and the other doesn't shows up as a signature of the container.
+"""
+
+import http.server
+import os
+import random
+import re
+import subprocess
+import tempfile
+import threading
+import unittest
+from unittest import mock
+
+import botocore.credentials
+import botocore.exceptions
+import botocore.session
+
+DEFENDER = os.environ["DEFENDER"]
+SEED = 20_260_101
+FILES = 120
+CONTAINER = "CONTAINER"
+ERROR = "error"
+
+NAMES = ["default", "dev", "my dev", "prod-é", "開発", "a#b", "x!", "it's"]
+# How a name may be spelled between the brackets of the config file; {} is the name.
+CONFIG_HEADERS = ["{}", "profile {}", "profile '{}'", 'profile "{}"', "profile  {}", "profile\t{}", "profiles {}",
+                  "{} ", " {}", "profile {} ", " profile {}", "profile\\ {}", "sso-session {}", "Profile {}", "profile{}"]
+CREDENTIALS_HEADERS = ["{}", "{}", "{}", "{} ", " {}", "\t{}", "'{}'", "profile {}"]
+ENDS = ["", "", "", " ", " # comment", " ; comment", "\t"]
+LINE_ENDS = ["\n", "\n", "\r\n", "\r"]
+
+
+class Endpoint(http.server.BaseHTTPRequestHandler):
+    signers = []
+
+    def do_GET(self):
+        self.answer(b'{"AccessKeyId":"%s","SecretAccessKey":"s","Token":"t"}' % CONTAINER.encode())
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.signers.append(re.search("Credential=([^/]*)/", self.headers["Authorization"]).group(1))
+        self.answer(b"{}")
+
+    def answer(self, body):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+class Files:
+    """A config file and a credentials file, as sections of header, end of the header's line and properties."""
+
+    def __init__(self, random, folder):
+        self.folder = folder
+        self.line_end = random.choice(LINE_ENDS)
+        self.count = 0
+        self.config = self.sections(random, CONFIG_HEADERS)
+        self.credentials = self.sections(random, CREDENTIALS_HEADERS)
+
+    def sections(self, random, headers):
+        sections = []
+        for _ in range(random.randint(0, 3)):
+            self.count += 1
+            # Most are about the default profile: that is the one a chain may pass over in silence.
+            name = random.choice(NAMES + ["default"] * len(NAMES))
+            keys = [f"aws_access_key_id = AKIA{self.count}", "aws_secret_access_key = s"]
+            lines = ["region = eu-west-1"] + (keys if random.random() < 0.9 else [])
+            header = random.choice(headers).format(name)
+            # botocore refuses a file that has a section twice; blanks are taken away for one of the comparisons.
+            if header.strip() not in {other.strip() for other, _, _ in sections}:
+                sections.append((header, random.choice(ENDS), lines))
+        return sections
+
+    def text(self, sections, trimmed):
+        lines = []
+        for header, end, properties in sections:
+            lines += [f"[{header.strip()}]" if trimmed else f"[{header}]{end}", *properties, ""]
+        return self.line_end.join(lines)
+
+    def write(self, trimmed=False):
+        for name in ("config", "credentials"):
+            with open(os.path.join(self.folder, name), "w", newline="") as file:
+                file.write(self.text(getattr(self, name), trimmed))
+
+    def environment(self, profile):
+        variables = {
+            "PATH": os.environ["PATH"],
+            "HOME": self.folder,
+            "AWS_CONFIG_FILE": os.path.join(self.folder, "config"),
+            "AWS_SHARED_CREDENTIALS_FILE": os.path.join(self.folder, "credentials"),
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        return variables | ({"AWS_PROFILE": profile} if profile else {})
+
+    def of_botocore(self, profile):
+        """The access key id that botocore finds in the files; None if it would go on to another source."""
+        with mock.patch.dict(os.environ, self.environment(profile), clear=True):
+            try:
+                resolver = botocore.credentials.create_credential_resolver(botocore.session.Session())
+                for source in ("shared-credentials-file", "config-file"):
+                    found = resolver.get_provider(source).load()
+                    if found:
+                        return found.access_key
+            except (botocore.exceptions.BotoCoreError, ValueError):
+                return ERROR
+        return None
+
+    def of_defender(self, profile, port):
+        variables = self.environment(profile) | {
+            "AWS_REGION": "eu-west-1",
+            "AWS_ENDPOINT_URL_IOT_DATA_PLANE": f"http://127.0.0.1:{port}",
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://127.0.0.1:{port}/credentials",
+        }
+        Endpoint.signers.clear()
+        result = subprocess.run(
+            [DEFENDER, "publish", "--topic", "t"], env=variables, capture_output=True, text=True, timeout=60)
+        if result.returncode == 0:
+            return Endpoint.signers[-1], ""
+        if result.returncode != 2 or Endpoint.signers:
+            raise AssertionError(f"exit status {result.returncode}: {result.stderr}")
+        return ERROR, result.stderr
+
+
+class Profiles(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
+        threading.Thread(target=cls.server.serve_forever, daemon=True).start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.shutdown()
+        cls.server.server_close()
+
+    def test_signs_with_the_section_that_botocore_finds(self):
+        generator = random.Random(SEED)
+        outcomes = {"a section": 0, "only without its blanks": 0, "the container": 0, "an error": 0}
+        for number in range(FILES):
+            with tempfile.TemporaryDirectory() as folder:
+                files = Files(generator, folder)
+                for profile in [None, generator.choice(NAMES)]:
+                    with self.subTest(number=number, profile=profile, config=files.config, credentials=files.credentials):
+                        self.compare(files, profile, outcomes)
+        print(outcomes)
+        # Enough of each, or the files show nothing.
+        for outcome, count in outcomes.items():
+            self.assertGreaterEqual(count, 10, outcome)
+
+    def compare(self, files, profile, outcomes):
+        files.write(trimmed=True)
+        without_blanks = files.of_botocore(profile)
+        files.write()
+        expected = files.of_botocore(profile)
+        actual, message = files.of_defender(profile, self.server.server_port)
+        # botocore has an error for a profile that doesn't exist.
+        if expected not in (None, ERROR):
+            outcomes["a section"] += 1
+            self.assertIn(actual, {expected, *self.preferred_defaults(files, profile)})
+        elif without_blanks not in (None, ERROR):
+            outcomes["only without its blanks"] += 1
+            self.assertIn(actual, {without_blanks, *self.preferred_defaults(files, profile)})
+        elif profile:
+            outcomes["an error"] += 1
+            self.assertEqual(actual, ERROR)
+            self.assertIn(profile, message)
+        else:
+            outcomes["the container"] += 1
+            self.assertEqual(actual, CONTAINER)
+
+    def preferred_defaults(self, files, profile):
+        """The keys of `[profile default]`: the other SDKs prefer it to `[default]`, botocore takes the later one."""
+        if profile not in (None, "default"):
+            return set()
+        sections = [(h.strip(), lines) for h, _, lines in files.config]
+        if not any(header == "default" for header, _ in sections):
+            return set()
+        return {
+            line.split(" = ")[1]
+            for header, lines in sections
+            if re.fullmatch(r"profiles?\s+(['\"]?)default\1", header)
+            for line in lines
+            if line.startswith("aws_access_key_id")
+        }
+
+
+if __name__ == "__main__":
+    unittest.main()

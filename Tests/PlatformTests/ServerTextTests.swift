@@ -1,0 +1,88 @@
+import Platform
+import Testing
+
+struct `What a server said` {
+  private let key = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+
+  @Test(arguments: [
+    ("Forbidden", "Forbidden"),
+    ("", ""),
+    ("The security token included in the request is invalid", nil),
+    (
+      "User: arn:aws:sts::123456789012:assumed-role/Pump/i-0abc is not authorized to perform: iot:Publish on resource: "
+        + "arn:aws:iot:eu-west-1:123456789012:topic/$aws/things/Pump7/defender/metrics/json", nil
+    ),
+    ("request 1f2e3d4c-1111-2222-3333-444455556666", nil),
+    ("Could not reach abcdef123456-ats.iot.eu-west-1.amazonaws.com:8443", nil),
+    ("Signature expired: 20260101T000000Z is now earlier than 20260101T000500Z", nil),
+    (
+      #"{"AccessKeyId":"AKID","SecretAccessKey":"hunter2","Token":"t"}"#,
+      #"{"AccessKeyId":"AKID","SecretAccessKey":"•••","Token":"•••"}"#
+    ),
+    (#"{"a":"{\"sessionToken\":\"hunter2\"}"}"#, nil),
+    ("<SecretAccessKey>hunter2</SecretAccessKey>", "<SecretAccessKey>•••</SecretAccessKey>"),
+    ("x-amz-security-token:hunter2\nhost:a", "x-amz-security-token:•••\nhost:a"),
+    (
+      "https://a/mqtt?X-Amz-Date=1&X-Amz-Signature=hunter2&X-Amz-Security-Token=hunter2",
+      "https://a/mqtt?X-Amz-Date=1&X-Amz-Signature=•••&X-Amz-Security-Token=•••"
+    ),
+    ("Authorization: Bearer hunter2", "Authorization: •••"),
+    ("Authorization: Basic  hunter2, x", "Authorization: •••, x"),
+    ("aws_secret_access_key = hunter2", "aws_secret_access_key = •••"),
+    ("password='hunter 2'", "password='•••'"),
+    ("token:", nil), ("token=\"", nil), ("token", nil),
+  ])
+  func `is shown without the values of names that are secret`(text: String, expected: String?) {
+    let shown = ServerText().shown(text)
+    #expect(!shown.contains("hunter2"))
+    if let expected {
+      #expect(shown == expected)
+    } else if !text.contains("hunter2") {
+      #expect(shown == text)
+    }
+  }
+
+  @Test(arguments: [
+    "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJzdWIiOiJzeXN0ZW0ifQ.c2lnbmF0dXJl",
+    "f7699b47c48408b0faae9af004377b1e89f7dc85c5761c99d0e466349ecb8b99",
+    "IQoJb3JpZ2luX2VjEHkaCWV1LXdlc3QtMSJHMEUCIQDk/+abc==", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+  ])
+  func `is shown without what looks random`(text: String) {
+    #expect(ServerText().shown("it got \(text) from us") == "it got ••• from us")
+  }
+
+  @Test func `is shown without secrets that are known, whole or in parts`() {
+    let texts = ServerText(hiding: [key, "hunter2", "short"])
+    #expect(texts.shown("a \(key) b") == "a ••• b")
+    #expect(texts.shown("a hunter2hunter2 b") == "a ••• b")
+    // Cut by the server, broken over lines, or with something before it.
+    #expect(texts.shown("a \(key.prefix(15))… b") == "a •••… b")
+    #expect(texts.shown("\(key.prefix(20))\n\(key.dropFirst(20))") == "•••\n•••")
+    #expect(texts.shown("(\(key))") == "(•••)")
+    // A short one may be part of any word.
+    #expect(texts.shown("shortage") == "shortage")
+  }
+
+  @Test func `is cut after the secrets are gone`() {
+    let texts = ServerText(hiding: [key])
+    for padding in 480...510 {
+      let text = String(repeating: "x ", count: padding / 2) + key
+      let shown = texts.shown(text)
+      #expect(!shown.contains("wJalr"))
+      #expect(shown.count <= ServerText.limit + 1)
+    }
+    #expect(texts.shown(String(repeating: "é", count: 501)) == String(repeating: "é", count: 500) + "…")
+    #expect(texts.shown(String(repeating: "é", count: 500)) == String(repeating: "é", count: 500))
+    #expect(texts.shown(String(repeating: " ", count: 70_000) + key, limit: 70_000).hasSuffix(" …"))
+  }
+
+  @Test func `that is damaged is shown all the same`() {
+    var generator = SystemRandomNumberGenerator()
+    let alphabet = Array(#"token=:"'\ <>{}&•é"# + "\n\u{0}")
+    for _ in 0..<2_000 {
+      let text = String(
+        (0..<Int.random(in: 0...60, using: &generator)).map { _ in alphabet.randomElement() ?? "x" })
+      #expect(ServerText(hiding: ["hunter2"]).shown(text).count <= ServerText.limit + 1)
+    }
+  }
+}
