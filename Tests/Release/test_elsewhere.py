@@ -11,6 +11,7 @@ import os
 import pathlib
 import queue
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -27,6 +28,12 @@ TOPIC = "devices/one/metrics"
 NOBODY = 65534
 # Far more than anything here takes; an emulated processor is slow.
 PATIENCE = 120 if EMULATOR else 30
+SILENT = "fd00:dd::9" if ":" in world.LOOPBACK else "127.0.0.9"
+
+
+def setUpModule():
+    if ":" in SILENT:
+        subprocess.run(["ip", "address", "add", f"{SILENT}/128", "dev", "lo", "nodad"], check=True)
 
 
 class Place:
@@ -45,8 +52,8 @@ class Place:
         (base / "dev/null").touch()
         subprocess.run(["mount", "--bind", "/dev/null", base / "dev/null"], check=True)
         # The clock of a container differs from the host's in nothing else that a resolver reads.
-        self.write("etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:2 attempts:1\n")
-        self.write("etc/hosts", "127.0.0.1 localhost\n")
+        self.write("etc/resolv.conf", f"nameserver {world.LOOPBACK}\noptions timeout:2 attempts:1\n")
+        self.write("etc/hosts", f"{world.LOOPBACK} localhost\n")
         with zipfile.ZipFile(ZIP) as archive:
             archive.extractall(base / "var/task")
         (base / "var/task/bootstrap").chmod(0o755)
@@ -104,7 +111,7 @@ class ElsewhereTests(unittest.TestCase):
         shutil.rmtree(cls.directory)
 
     @contextlib.contextmanager
-    def running(self, place, uid=0, host="127.0.0.1", trust="/etc/known.pem", **more):
+    def running(self, place, uid=0, host=world.HOST, trust="/etc/known.pem", **more):
         """A Runtime API and the bootstrap that polls it, which ends with the block."""
         api = world.RuntimeAPI()
         self.addCleanup(api.close)
@@ -145,7 +152,7 @@ class ElsewhereTests(unittest.TestCase):
         self.assertTrue(self.iot.published.empty())
 
     def test_publishes_from_everywhere_by_every_kind_of_host(self):
-        hosts = ("127.0.0.1", "localhost", API_NAME)
+        hosts = (world.HOST, "localhost", API_NAME)
         for (name, place), uid, host in itertools.product(self.places.items(), (0, NOBODY), hosts):
             with self.subTest(place=name, uid=uid, host=host):
                 self.names.asked.clear()
@@ -154,6 +161,18 @@ class ElsewhereTests(unittest.TestCase):
                 self.take_published()
                 expected = {IOT_NAME, API_NAME} if host == API_NAME else {IOT_NAME}
                 self.assertEqual(self.names.asked, expected)
+
+    def test_signs_the_host_that_it_sends_whatever_the_spelling(self):
+        ipv4 = ["127.0.0.1"]
+        ipv6 = ["[::1]", "[0:0:0:0:0:0:0:1]", "[::0001]", "[0::1]"]
+        spellings = ipv6 if world.FAMILY == socket.AF_INET6 else ipv4
+        for spelling in [*spellings, IOT_NAME.upper()]:
+            with self.subTest(spelling=spelling):
+                url = f"https://{spelling}:{self.iot.port}"
+                kind, answer = self.invoke(self.places["empty"], NOBODY, AWS_ENDPOINT_URL_IOT_DATA_PLANE=url)
+                # The data plane computes the signature over the Host that it got.
+                self.assertEqual((kind, answer.get("published")), ("response", 1), answer)
+                self.take_published()
 
     def test_refuses_an_authority_that_it_does_not_know(self):
         for trust, sentence in [
@@ -178,6 +197,23 @@ class ElsewhereTests(unittest.TestCase):
         self.take_published()
         place.remount("rw")
         shutil.rmtree(place.root / "etc/pki")
+
+    def test_finds_the_runtime_api_although_the_first_name_server_is_silent(self):
+        silent = world.NameServer([], SILENT, is_silent=lambda kind: True)
+        self.addCleanup(silent.close)
+        place = self.places["empty"]
+        place.remount("rw")
+        before = (place.root / "etc/resolv.conf").read_text()
+        # glibc waits 5 s for the first one, as without any options, and then asks the second.
+        place.write("etc/resolv.conf", f"nameserver {SILENT}\nnameserver {world.LOOPBACK}\n")
+        try:
+            kind, answer = self.invoke(place, NOBODY, API_NAME)
+        finally:
+            place.remount("rw")
+            place.write("etc/resolv.conf", before)
+        self.assertEqual((kind, answer.get("published")), ("response", 1), answer)
+        self.assertGreater(silent.queries, 0)
+        self.take_published()
 
     def test_tells_a_name_that_does_not_resolve(self):
         kind, answer = self.invoke(

@@ -4,10 +4,13 @@ Everything here is the other side of the wire, written apart from the product's 
 agree on a mistake.
 """
 
+import contextlib
 import hashlib
 import hmac
 import http.server
+import ipaddress
 import json
+import os
 import queue
 import socket
 import socketserver
@@ -16,6 +19,12 @@ import subprocess
 import sys
 import threading
 import urllib.parse
+
+# Where all of it listens. Tests/Release/run sets ::1 in a network namespace that has no IPv4.
+LOOPBACK = os.environ.get("RELEASE_LOOPBACK", "127.0.0.1")
+FAMILY = socket.AF_INET6 if ":" in LOOPBACK else socket.AF_INET
+# As it stands in a URL.
+HOST = f"[{LOOPBACK}]" if FAMILY == socket.AF_INET6 else LOOPBACK
 
 REGION = "eu-west-1"
 CREDENTIALS = {
@@ -40,7 +49,7 @@ class Authority:
             ["req", "-x509", *new_key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=Throwaway CA"]
         )
         self._openssl(["req", *new_key, "-keyout", "server.key", "-out", "server.csr", "-subj", f"/CN={host}"])
-        (directory / "extensions").write_text(f"subjectAltName=DNS:{host}\n")
+        (directory / "extensions").write_text(f"subjectAltName=DNS:{host},IP:127.0.0.1,IP:::1\n")
         self._openssl(
             ["x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"]
             + ["-extfile", "extensions", "-out", "server.pem"]
@@ -51,19 +60,36 @@ class Authority:
 
 
 class NameServer(threading.Thread):
-    """Answers A queries for the names that it knows with 127.0.0.1, and NXDOMAIN for all others."""
+    """Answers queries for the names that it knows with the loopback address, and NXDOMAIN for all others.
 
-    def __init__(self, names):
+    A name has an address of one family only: A queries get one with IPv4, AAAA queries with IPv6, the other kind gets
+    none. `is_silent` says which queries get no answer at all, by their type (1 is A, 28 is AAAA).
+    """
+
+    A, AAAA = 1, 28
+
+    def __init__(self, names, address=LOOPBACK, is_silent=lambda kind: False):
         super().__init__(daemon=True)
         self.names = {name.lower() for name in names}
         self.asked = set()
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 53))
+        self.queries = 0
+        self.is_silent = is_silent
+        self.socket = socket.socket(FAMILY, socket.SOCK_DGRAM)
+        self.socket.bind((address, 53))
         self.start()
+
+    def close(self):
+        with contextlib.suppress(OSError):  # it has no peer, and wakes the thread all the same
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.join()
+        self.socket.close()
 
     def run(self):
         while True:
             query, client = self.socket.recvfrom(4096)
+            if not client:
+                return
+            self.queries += 1
             answer = self.answer(query)
             if answer:
                 self.socket.sendto(answer, client)
@@ -76,20 +102,29 @@ class NameServer(threading.Thread):
             at += 1 + query[at]
         question = query[12 : at + 5]
         kind = int.from_bytes(query[at + 1 : at + 3], "big")
+        if self.is_silent(kind):
+            return None
         name = ".".join(labels).lower()
         known = name in self.names
         if known:
             self.asked.add(name)
-        address = known and kind == 1
+        loopback = ipaddress.ip_address(LOOPBACK).packed
+        address = known and kind == (self.A if len(loopback) == 4 else self.AAAA)
         flags = (0x8580 if known else 0x8583).to_bytes(2, "big")
         counts = (1).to_bytes(2, "big") + int(address).to_bytes(2, "big") + bytes(4)
-        record = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x05\x00\x04\x7f\x00\x00\x01" if address else b""
+        fixed = b"\xc0\x0c" + kind.to_bytes(2, "big") + b"\x00\x01\x00\x00\x00\x05"
+        record = fixed + len(loopback).to_bytes(2, "big") + loopback if address else b""
         return query[:2] + flags + counts + question + record
 
 
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
     allow_reuse_address = True
+    address_family = FAMILY
+
+    def server_bind(self):
+        # HTTPServer's looks its own name up, which a silent name server would hold up.
+        socketserver.TCPServer.server_bind(self)
 
     def handle_error(self, *arguments):
         # Tests end the client while it polls, and a client that refuses a certificate ends the handshake.
@@ -131,7 +166,7 @@ class RuntimeAPI:
             def log_message(self, *_):
                 pass
 
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Server((LOOPBACK, 0), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -174,9 +209,13 @@ class IoTDataPlane:
                 connection, address = super().get_request()
                 return context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), address
 
-        self.server = TLSServer(("127.0.0.1", port), Handler)
+        self.server = TLSServer((LOOPBACK, port), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 def signature_problem(method, target, headers, body):
