@@ -57,6 +57,11 @@ package struct ServiceError: Error, Equatable, Sendable, CustomStringConvertible
     return words.includes("security token") || words.includes("expired") ? .badCredentials : nil
   }
 
+  /// Whether the answer has marks of an AWS service, rather than of something on the way there.
+  var isOfAWS: Bool {
+    code != nil || message != nil || requestID != nil || traceID != nil
+  }
+
   package var description: String {
     var text = "status \(status)"
     if let code { text += " \(code)" }

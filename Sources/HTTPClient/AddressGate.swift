@@ -66,14 +66,17 @@ private func isMetadataHost(_ address: [UInt8]) -> Bool {
 /// makes a difference.
 final class AddressGate {
   private var rule: AddressRule
+  private let limits: ConnectionLimits?
   private(set) var refused = false
   /// That address as text, such as `192.0.2.1`.
   private(set) var refusedAddress = ""
   /// The port of that address; 0 where it has none.
   private(set) var refusedPort: UInt16 = 0
 
-  init(_ rule: AddressRule) {
+  /// A gate that tells `limits` that there is an address.
+  init(_ rule: AddressRule, _ limits: ConnectionLimits? = nil) {
     self.rule = rule
+    self.limits = limits
   }
 
   /// Begins with another connection, for which `rule` holds.
@@ -83,6 +86,7 @@ final class AddressGate {
   }
 
   func open(_ address: UnsafeMutablePointer<curl_sockaddr>) -> curl_socket_t {
+    limits?.noteAddress()
     let size = unsafe Int(address.pointee.addrlen)
     // The address is longer than the `sockaddr` that libcurl declares; a pointer to the field alone might be to a copy.
     guard let offset = MemoryLayout<curl_sockaddr>.offset(of: \.addr) else { return CURL_SOCKET_BAD }

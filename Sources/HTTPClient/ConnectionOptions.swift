@@ -15,7 +15,8 @@ extension EasyHandle {
     to timeout: Duration, _ configuration: CurlExchange.Configuration
   ) throws(HTTPError) {
     try set(CURLOPT_TIMEOUT_MS, to: Int(timeout.millisecondsForTimeout))
-    let connectTimeout = min(timeout, configuration.connectTimeout)
+    // For both phases; ConnectionLimits watches each of them.
+    let connectTimeout = min(timeout, ConnectionLimits.resolving + configuration.connectTimeout)
     try set(CURLOPT_CONNECTTIMEOUT_MS, to: Int(connectTimeout.millisecondsForTimeout))
   }
 

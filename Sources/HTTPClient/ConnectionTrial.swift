@@ -46,21 +46,25 @@ package struct ConnectionTrial: Sendable {
       // A handle of its own for each: one that is used again wouldn't look the name up again.
       let handle = try EasyHandle()
       let recorder = CertificateRecorder(try configuration.negotiation())
+      let limits = ConnectionLimits(connecting: configuration.connectTimeout)
+      let gate = AddressGate(configuration.addressRule(secure: isSecure(url)), limits)
+      let stop = StopGate(limits) { false }
       try handle.reset()
       let timeout = max(.milliseconds(1), BootTime.now.duration(to: deadline))
       try handle.prepareConnections(secure: isSecure(url), configuration, amazonRoots: amazonRoots)
       try handle.aim(at: url, configuration, timeout: timeout)
-      let gate = AddressGate(configuration.addressRule(secure: isSecure(url)))
       try handle.openSockets(through: gate)
       if !configuration.connectTo.isEmpty { try handle.set(CURLOPT_CONNECT_TO, to: connectTo) }
       try handle.set(CURLOPT_CONNECT_ONLY, to: true)
       try handle.set(CURLOPT_HTTPPROXYTUNNEL, to: true)
       if isSecure(url) { try handle.record(in: recorder) }
+      try handle.watch(through: stop)
+      limits.begin()
       let code = handle.perform()
-      withExtendedLifetime((recorder, gate)) {}
+      withExtendedLifetime((recorder, gate, stop)) {}
       let error =
         configuration.refusal(gate, secure: isSecure(url))
-        ?? handle.failureToConnect(code, to: url, configuration)
+        ?? handle.failureToConnect(code, limits, to: url, configuration)
       note(handle)
       chain = recorder.chain
       complaint = recorder.complaint

@@ -12,8 +12,10 @@ extension CurlExchange {
     /// Where a request may go without TLS, if ``allowedAddresses`` says nothing else. A proxy is used for such a request
     /// only if that is anywhere.
     package var addressesWithoutTLS: AddressRule = .hostsWithoutTLS
-    /// The part of a request's time that connecting may take, TLS included.
+    /// The part of a request's time that connecting may take, from the host's address on, TLS included.
     package var connectTimeout: Duration = .seconds(5)
+    /// The file that says which name servers to ask; a change of it makes ``CurlExchange`` read it again.
+    package var resolverFile = "/etc/resolv.conf"
     /// Bytes of status lines and header fields, those of interim responses included.
     package var responseHeadLimit = 65_536
     package var responseBodyLimit = 1_048_576

@@ -24,9 +24,10 @@ package final class CurlConnection {
   ) throws(HTTPError) {
     let handle = try EasyHandle()
     let connectTo = try StringList(configuration.connectTo)
-    let gate = AddressGate(configuration.addressRule(secure: isSecure(url)))
+    let limits = ConnectionLimits(connecting: configuration.connectTimeout)
+    let gate = AddressGate(configuration.addressRule(secure: isSecure(url)), limits)
     let negotiation = try configuration.negotiation()
-    let stop = StopGate(patience: .zero) { time.shutdownSignal?.isRequested == true }
+    let stop = StopGate(patience: .zero, limits) { time.shutdownSignal?.isRequested == true }
     // The shipped authorities first, where they may be the right ones, as in an exchange.
     let attempts = configuration.usesAmazonRoots(for: host(of: url)) ? [true, false] : [false]
     var failure: HTTPError?
@@ -45,10 +46,11 @@ package final class CurlConnection {
       // What is spoken here keeps itself alive, and a probe would wake a device that sleeps.
       try handle.set(CURLOPT_TCP_KEEPALIVE, to: false)
       try handle.watch(through: stop)
+      limits.begin()
       let code = handle.perform()
       failure =
         configuration.refusal(gate, secure: isSecure(url))
-        ?? handle.failureToConnect(code, to: url, configuration)
+        ?? handle.failureToConnect(code, limits, to: url, configuration)
       // Nobody asks any more once the connection is there, and then the gate is gone.
       try handle.set(CURLOPT_NOPROGRESS, to: true)
       guard !stop.hasStopped else { throw .stopped }
@@ -126,12 +128,37 @@ package final class CurlConnection {
 extension EasyHandle {
   /// What kept a connection from being made; nil where `code` says that it was.
   borrowing func failureToConnect(
-    _ code: CURLcode, to url: String, _ configuration: CurlExchange.Configuration
+    _ code: CURLcode, _ limits: ConnectionLimits, to url: String,
+    _ configuration: CurlExchange.Configuration
   ) -> HTTPError? {
     guard code != CURLE_OK else { return nil }
     let proxyStatus = number(CURLINFO_HTTP_CONNECTCODE)
     if proxyStatus >= 300 { return .proxyRefused(status: proxyStatus, reason(for: code)) }
+    if let error = exceededLimit(code, limits, to: url, configuration) { return error }
     let error = HTTPError(code: code, reason: reason(for: code), wasSent: false, trust: configuration.trust)
     return namingProxy(in: error, url, configuration, tunnels: true)
+  }
+
+  /// What took too long; nil if that isn't why libcurl gave up, or if a request was out already.
+  borrowing func exceededLimit(
+    _ code: CURLcode, _ limits: ConnectionLimits, to url: String,
+    _ configuration: CurlExchange.Configuration
+  ) -> HTTPError? {
+    guard code == CURLE_OPERATION_TIMEDOUT || limits.isExceeded, limits.phase != .connected else {
+      return nil
+    }
+    let time = "\(Double(Int(limits.timeOfPhase.inSeconds * 10)) / 10) s"
+    switch limits.phase {
+    case .resolving:
+      // The proxy's name is the only one that is looked up if there is a proxy.
+      let proxy = configuration.proxyInUse(for: url)
+      let name = proxy.map { host(of: $0.url) } ?? host(of: url)
+      let reason = "no name server told the address of '\(name)' within \(time)"
+      return proxy == nil ? .notResolved(reason) : .proxyNotResolved(reason)
+    case .connecting:
+      let error = HTTPError.timedOut(.connecting, "the connection wasn't made within \(time)")
+      return namingProxy(in: error, url, configuration, tunnels: true)
+    case .connected: return nil
+    }
   }
 }

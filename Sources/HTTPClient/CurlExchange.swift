@@ -22,10 +22,25 @@ package final class CurlExchange: HTTPExchange {
   }
 
   package func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse {
-    if let session { return try session.exchange(request, timeout: timeout) }
-    let made = try CurlSession(configuration, isStopRequested)
+    let resolver = ResolverConfiguration(path: configuration.resolverFile)
+    let used = try session(for: resolver)
+    do throws(HTTPError) {
+      return try used.exchange(request, timeout: timeout)
+    } catch {
+      // Other things than the file decide which servers are asked, too (nsswitch.conf, a network that came up): a new
+      // handle reads all of it again.
+      if error.isAboutName { session = nil }
+      throw error
+    }
+  }
+
+  /// The session that there is, unless it asks name servers that `resolver` no longer names.
+  private func session(for resolver: ResolverConfiguration) throws(HTTPError) -> CurlSession {
+    if let session, session.resolver == resolver { return session }
+    session = nil
+    let made = try CurlSession(configuration, resolver, isStopRequested)
     session = made
-    return try made.exchange(request, timeout: timeout)
+    return made
   }
 
   package func disconnect() { session = nil }
@@ -46,8 +61,11 @@ private final class CurlSession {
   // libcurl has pointers to these for as long as it has the options.
   private let sink: ResponseSink
   private let addressGate: AddressGate
-  private let requestGate = RequestGate()
+  private let requestGate: RequestGate
   private let stopGate: StopGate
+  private let limits: ConnectionLimits
+  /// What the handle knows of the resolver's configuration.
+  let resolver: ResolverConfiguration
   /// What the options of the handle were set for; nil where they have to be set anew.
   private var preparation: Preparation?
   /// The time that the options of the handle allow.
@@ -57,12 +75,17 @@ private final class CurlSession {
   /// Hosts of AWS that the shipped certificate authorities don't vouch for, such as those of another partition.
   private var hostsOfOtherAuthorities: Set<String> = []
 
-  init(_ configuration: CurlExchange.Configuration, _ isStopRequested: @escaping () -> Bool) throws(HTTPError)
-  {
+  init(
+    _ configuration: CurlExchange.Configuration, _ resolver: ResolverConfiguration,
+    _ isStopRequested: @escaping () -> Bool
+  ) throws(HTTPError) {
+    self.resolver = resolver
+    limits = ConnectionLimits(connecting: configuration.connectTimeout)
     sink = ResponseSink(
       headLimit: configuration.responseHeadLimit, bodyLimit: configuration.responseBodyLimit)
-    addressGate = AddressGate(configuration.allowedAddresses)
-    stopGate = StopGate(isStopRequested)
+    addressGate = AddressGate(configuration.allowedAddresses, limits)
+    requestGate = RequestGate(limits)
+    stopGate = StopGate(limits, isStopRequested)
     let handle = try EasyHandle()
     let connectTo = try StringList(configuration.connectTo)
     negotiation = try configuration.negotiation()
@@ -101,6 +124,7 @@ private final class CurlSession {
     }
     try handle.set(CURLOPT_HTTPHEADER, to: fields)
     sink.begin()
+    limits.begin()
     addressGate.begin(configuration.addressRule(secure: destination.isSecure))
     requestGate.begin()
     stopGate.begin()
@@ -212,6 +236,7 @@ private final class CurlSession {
     if proxyStatus >= 300 {
       return .proxyRefused(status: proxyStatus, handle.reason(for: code))
     }
+    if let error = handle.exceededLimit(code, limits, to: destination.url, configuration) { return error }
     // 1 is libcurl's "not verified yet"; above are OpenSSL's reasons (X509_STORE_CTX_get_error(3)).
     if code == CURLE_SSL_CONNECT_ERROR && handle.number(CURLINFO_SSL_VERIFYRESULT) > 1 {
       return .notTrusted(handle.reason(for: code))

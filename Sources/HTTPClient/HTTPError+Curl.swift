@@ -65,6 +65,14 @@ extension HTTPError {
 }
 
 extension HTTPError {
+  /// Whether a name had no address, the host's or the proxy's.
+  var isAboutName: Bool {
+    switch self {
+    case .notResolved, .proxyNotResolved: true
+    default: false
+    }
+  }
+
   /// Whether the trouble is, or may be, that our certificate wasn't taken or can't be used.
   package var isAboutOurCertificate: Bool {
     switch self {

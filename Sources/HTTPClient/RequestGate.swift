@@ -5,9 +5,14 @@ import CCurl
 /// Where a connection that was used before breaks without a byte of an answer, libcurl sends the request again by
 /// itself, over a new connection. Whether it is sent again, and with which signature, is for the caller to decide.
 final class RequestGate {
+  private let limits: ConnectionLimits
   private(set) var hasBegun = false
   /// Whether libcurl was about to send the request again.
   private(set) var refused = false
+
+  init(_ limits: ConnectionLimits) {
+    self.limits = limits
+  }
 
   /// Begins with another request.
   func begin() {
@@ -17,6 +22,7 @@ final class RequestGate {
 
   /// Whether the request may go out now.
   func letOut() -> Bool {
+    limits.noteConnection()
     refused = hasBegun
     hasBegun = true
     return !refused

@@ -1,15 +1,20 @@
 import CCurl
 import Platform
 
-/// Ends a transfer a second after the process was asked to stop: an answer on its way is worth that, and no more.
+/// Ends a transfer a second after the process was asked to stop (an answer on its way is worth that, and no more), and
+/// one whose name isn't resolved, or whose connection isn't made, in the time for that.
 final class StopGate {
   private let patience: Duration
   private let isRequested: () -> Bool
+  private let limits: ConnectionLimits
   private var noticed: BootTime?
   private(set) var hasStopped = false
 
-  init(patience: Duration = .seconds(1), _ isRequested: @escaping () -> Bool) {
+  init(
+    patience: Duration = .seconds(1), _ limits: ConnectionLimits, _ isRequested: @escaping () -> Bool
+  ) {
     self.patience = patience
+    self.limits = limits
     self.isRequested = isRequested
   }
 
@@ -21,11 +26,11 @@ final class StopGate {
 
   /// Whether the transfer is to end now; libcurl asks about once a second, and more often while bytes move.
   func mustStop() -> Bool {
-    guard isRequested() else { return false }
+    guard isRequested() else { return limits.mustStop() }
     let start = noticed ?? .now
     noticed = start
     hasStopped = start.duration(to: .now) >= patience
-    return hasStopped
+    return hasStopped || limits.mustStop()
   }
 }
 

@@ -88,8 +88,7 @@ final class RuntimeConnection {
       return kept
     }
     wasReused = false
-    let deadline = BootTime.now.advanced(by: Self.connectTimeout)
-    let connection = Open(try LoopbackSocket.connected(to: endpoint, until: deadline))
+    let connection = Open(try LoopbackSocket.connected(to: endpoint, within: Self.connectTimeout))
     connection.reader.source.begin(allowing: Self.exchangeTimeout, until: shutdown, .hurry)
     return connection
   }

@@ -8,8 +8,8 @@ final class ShutdownExtension {
 
   /// Registers the extension under the name `name`, which has to be another one than any layer's.
   init(_ name: String, at endpoint: RuntimeEndpoint) throws(ExchangeError) {
-    let deadline = BootTime.now.advanced(by: RuntimeConnection.connectTimeout)
-    var reader = MessageReader(try LoopbackSocket.connected(to: endpoint, until: deadline))
+    var reader = MessageReader(
+      try LoopbackSocket.connected(to: endpoint, within: RuntimeConnection.connectTimeout))
     reader.source.begin(allowing: RuntimeConnection.exchangeTimeout)
     let common = "Host: \(endpoint.authority)\r\nUser-Agent: \(runtimeRelease)\r\n"
     let body = Array(#"{"events":[]}"#.utf8)

@@ -11,7 +11,10 @@ struct `The endpoint` {
     ("ftp://x", URLError(url: "ftp://x", reason: "it doesn't begin with https:// or http://")),
     ("https://", URLError(url: "https://", reason: "it names no host")),
     ("https:///a", URLError(url: "https:///a", reason: "it names no host")),
-    ("https://a b/", URLError(url: "https://a b/", reason: "it names no host")),
+    (
+      "https://a b/",
+      URLError(url: "https://a b/", reason: "the host has a blank or a control character")
+    ),
     ("https://x:0", URLError(url: "https://x:0", reason: "the port isn't a number from 1 to 65535")),
     ("https://x:65536", URLError(url: "https://x:65536", reason: "the port isn't a number from 1 to 65535")),
     ("https://x:", URLError(url: "https://x:", reason: "the port isn't a number from 1 to 65535")),
@@ -31,6 +34,9 @@ struct `The endpoint` {
     ("http://x:443", "http://x:443/t?qos=1"), ("https://x:8443", "https://x:8443/t?qos=1"),
     ("http://[::1]:80/base/", "http://[::1]/base/t?qos=1"),
     ("http://127.0.0.1:9/b", "http://127.0.0.1:9/b/t?qos=1"),
+    ("https://[0:0:0:0:0:0:0:1]:9", "https://[::1]:9/t?qos=1"),
+    ("https://[2001:DB8:0:0::0001]", "https://[2001:db8::1]/t?qos=1"),
+    ("https://[::FFFF:7F00:1]", "https://[::ffff:127.0.0.1]/t?qos=1"),
   ])
   func `is written as it goes into a signature`(url: String, expected: String) throws {
     #expect(try Endpoint(url: url).url("/t", query: "qos=1") == expected)

@@ -32,11 +32,11 @@ struct `Publishing over HTTPS` {
     #expect(receipt.requestID == nil)
   }
 
-  @Test func `gives an attempt ten seconds, or what the deadline leaves`() throws {
+  @Test func `gives an attempt fifteen seconds, or what the deadline leaves`() throws {
     let exchange = ScriptedExchange([])
     _ = try testPublish(with: testPublisher(exchange))
     _ = try testPublish(with: testPublisher(exchange), within: .milliseconds(700))
-    #expect(exchange.timeouts == [.seconds(10), .milliseconds(700)])
+    #expect(exchange.timeouts == [.seconds(15), .milliseconds(700)])
   }
 
   @Test func `gives an attempt as much as it is told to`() throws {
@@ -141,13 +141,25 @@ struct `A failed publish` {
   }
 
   @Test(arguments: [
+    (401, "<html>Sign in to this network</html>"), (403, "Access denied by policy"), (403, ""),
+  ])
+  func `blames no permission for an answer that isn't one of AWS`(status: Int, body: String) throws {
+    let exchange = ScriptedExchange([.success(HTTPResponse(status: status, body: Array(body.utf8)))])
+    let error = try #require(throws: PublishError.self) { try testPublish(with: testPublisher(exchange)) }
+    #expect(!error.advice.contains("iot:Publish"))
+    #expect(error.advice.contains("proxy"))
+  }
+
+  @Test(arguments: [
     ("https://abc-ats.iot.eu-west-1.amazonaws.com", "arn:aws:iot:eu-west-1:<account>:topic/a/b c"),
     ("https://data.ats.iot.cn-north-1.amazonaws.com.cn", "arn:aws-cn:iot:cn-north-1:<account>:topic/a/b c"),
     ("https://data.iot-fips.us-gov-west-1.amazonaws.com:8443", "arn:aws-us-gov:iot:us-gov-west-1:<account>:"),
     ("http://127.0.0.1:1", "arn:aws:iot:<region>:<account>:topic/a/b c"),
   ])
   func `names what the role lacks`(url: String, name: String) throws {
-    let exchange = ScriptedExchange([.success(HTTPResponse(status: 403))])
+    // AWS IoT's own words are no more than that.
+    let body = Array(#"{"message":null,"traceId":"6c3a1b9e"}"#.utf8)
+    let exchange = ScriptedExchange([.success(HTTPResponse(status: 403, body: body))])
     let error = try #require(throws: PublishError.self) {
       try testPublish(with: testPublisher(exchange, url: url))
     }

@@ -42,7 +42,7 @@ struct InvocationLoopTests {
   @Test func `gives a peer that sends a byte at a time no more than its time`() throws {
     let server = try LoopbackServer { _ in .sendInPieces(Array(repeating: [0x20], count: 100)) }
     let endpoint = try RuntimeEndpoint(parsing: "127.0.0.1:\(server.port)")
-    var socket = try LoopbackSocket.connected(to: endpoint, until: BootTime.now.advanced(by: .seconds(60)))
+    var socket = try LoopbackSocket.connected(to: endpoint, within: .seconds(60))
     try socket.send(Array("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".utf8), [])
     socket.begin(allowing: .zero)
     // More bytes are there or on their way, so nothing here waits for long: only the clock can end it.
@@ -59,7 +59,7 @@ struct InvocationLoopTests {
     let stop = try StopSwitch()
     let server = try LoopbackServer { _ in .send([0x20]) }
     let endpoint = try RuntimeEndpoint(parsing: "127.0.0.1:\(server.port)")
-    var socket = try LoopbackSocket.connected(to: endpoint, until: BootTime.now.advanced(by: .seconds(60)))
+    var socket = try LoopbackSocket.connected(to: endpoint, within: .seconds(60))
     try socket.send(Array("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".utf8), [])
     socket.begin(allowing: .seconds(600), until: try stop.signal(), .end)
     let first = try [UInt8](capacity: 1) { output throws(ExchangeError) in

@@ -222,7 +222,7 @@ private func serve(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPoint
 }
 
 /// A listening socket on a free port of 127.0.0.1.
-func listenOnLoopback() throws(Errno) -> (descriptor: Int32, port: UInt16) {
+package func listenOnLoopback() throws(Errno) -> (descriptor: Int32, port: UInt16) {
   let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
   let descriptor = try retryingOnInterrupt { socket(AF_INET, type, 0) }
   var address = sockaddr_in()

@@ -9,8 +9,9 @@ package import Platform
 package final class HTTPSPublisher: Publisher {
   /// What AWS IoT takes in one message.
   package static let maximumPayloadBytes = 131_072
-  /// The time that one attempt may take where the deadline leaves more.
-  package static let standardAttemptTimeout: Duration = .seconds(10)
+  /// The time that one attempt may take if the deadline leaves more: 10 s for the name and 5 s for the connection, as
+  /// HTTPClient has them.
+  package static let standardAttemptTimeout: Duration = .seconds(15)
   /// The least time for which another attempt is worth its while: a connection and an answer over a slow network.
   package static let shortestRetry: Duration = .milliseconds(500)
 

@@ -103,6 +103,12 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     switch error.status {
     case 400: return "AWS IoT doesn't take this topic or these parameters."
     case 401, 403:
+      // AWS IoT names its refusals; a proxy or the login page of a network doesn't.
+      guard error.isOfAWS else {
+        return
+          "The answer has neither a code nor a request id of AWS: check the endpoint, and what is in between "
+          + "(a proxy, the login page of a network)."
+      }
       return error.identityProblem?.advice
         ?? "The role lacks iot:Publish on arn:\(resource):topic/\(topic): allow it in the IAM policy of "
         + "whoever signs, or in the AWS IoT policy of the certificate."

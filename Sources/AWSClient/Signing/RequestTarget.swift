@@ -1,3 +1,4 @@
+import HTTPClient
 import WireFormats
 
 /// Why a text isn't a URL that a request can go to.
@@ -16,7 +17,7 @@ package struct URLError: Error, Equatable, Sendable, CustomStringConvertible {
 /// The parts of an `http` or `https` URL that a signature and a connection are about (RFC 3986, section 3).
 package struct RequestTarget: Equatable, Sendable {
   package let isSecure: Bool
-  /// Lower case, an IPv6 address in brackets.
+  /// In the spelling of ``HostName``.
   package let host: String
   /// Nil where it is the scheme's own.
   package let port: UInt16?
@@ -69,9 +70,12 @@ package struct RequestTarget: Equatable, Sendable {
     } else {
       hostEnd = authority.firstIndex(of: UInt8(ascii: ":")) ?? authority.endIndex
     }
-    let host = String(decoding: authority[..<hostEnd].map(lowerCased), as: UTF8.self)
-    guard !host.isEmpty, host != "[]", !authority[..<hostEnd].contains(where: { $0 <= 0x20 || $0 == 0x7F })
-    else { throw URLError(url: url, reason: "it names no host") }
+    let host: String
+    do throws(HostNameError) {
+      host = try HostName(String(decoding: authority[..<hostEnd], as: UTF8.self)).text
+    } catch {
+      throw URLError(url: url, reason: "\(error)")
+    }
     let rest = authority[hostEnd...]
     guard !rest.isEmpty else { return (host, nil) }
     guard

@@ -29,11 +29,16 @@ package struct LoopbackSocket: ByteSource, ~Copyable {
   }
 
   /// Connects to the first of the endpoint's addresses that answers.
+  ///
+  /// `timeout` begins when there are addresses: the resolver asks a second name server after 5 s, and if that came too
+  /// late, no attempt would ever connect.
   package static func connected(
-    to endpoint: RuntimeEndpoint, until deadline: BootTime
+    to endpoint: RuntimeEndpoint, within timeout: Duration
   ) throws(ExchangeError) -> LoopbackSocket {
     var failure = ExchangeError.timedOut("connecting")
-    for address in try addresses(of: endpoint) where deadline > .now {
+    let addresses = try addresses(of: endpoint)
+    let deadline = BootTime.now.advanced(by: timeout)
+    for address in addresses where deadline > .now {
       do throws(Errno) {
         return LoopbackSocket(socket: try connect(to: address))
       } catch {

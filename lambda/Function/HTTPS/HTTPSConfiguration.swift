@@ -4,7 +4,7 @@ package import Platform
 
 extension Transport {
   package static let https = Transport(
-    name: "https", takesReservedTopics: false, publishTimeout: .seconds(10),
+    name: "https", takesReservedTopics: false, publishTimeout: .seconds(30),
     configuration: { reader, _ in reader.https() })
 }
 

@@ -1,3 +1,4 @@
+import HTTPClient
 import Platform
 
 /// Where the MQTT broker is, and over what it is spoken to.
@@ -12,7 +13,7 @@ package struct BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
   }
 
   package let scheme: Scheme
-  /// Lower case, an IPv6 address in brackets.
+  /// In the spelling of ``HostName``.
   package let host: String
   package let port: UInt16
 
@@ -36,13 +37,12 @@ package struct BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
     } else {
       hostEnd = rest.firstIndex(of: ":") ?? rest.endIndex
     }
-    let host = rest[..<hostEnd].lowercased()
-    let isHost = host.utf8.allSatisfy { byte in
-      (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || "-._:[]".utf8.contains(byte)
+    do throws(HostNameError) {
+      host = try HostName(rest[..<hostEnd]).text
+    } catch {
+      throw BrokerEndpointError(text, "\(error)")
     }
-    guard !host.isEmpty, isHost else { throw BrokerEndpointError(text, "it names no host") }
     self.scheme = scheme
-    self.host = host
     switch (rest[hostEnd...], scheme) {
     case ("", .mqtts): port = 8_883
     case ("", .wss): port = 443

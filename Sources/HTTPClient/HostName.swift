@@ -1,0 +1,90 @@
+import Glibc
+import WireFormats
+
+/// The host of a URL in the one spelling that is signed, sent in `Host` and connected to.
+///
+/// libcurl rewrites hosts: it shortens `[0:0:0:0:0:0:0:1]`, takes `127.1` for 127.0.0.1, decodes `%6c` and drops the zone of
+/// `[fe80::1%25eth0]`, and a signature over what the user wrote is then refused. So an IPv6 address is written as inet_ntop(3)
+/// writes it, which libcurl keeps, and any spelling that libcurl would change is rejected.
+package struct HostName: Equatable, Sendable {
+  /// Lower case, an IPv6 address in brackets.
+  package let text: String
+
+  /// The host that `text` spells, an IPv6 address in brackets.
+  package init(_ text: some StringProtocol) throws(HostNameError) {
+    guard !text.isEmpty else { throw .empty }
+    if text.utf8.first == UInt8(ascii: "[") {
+      self.text = try Self.address6(Array(text.utf8))
+    } else {
+      self.text = try Self.name(Array(text.utf8))
+    }
+  }
+
+  private static func address6(_ bytes: [UInt8]) throws(HostNameError) -> String {
+    guard bytes.last == UInt8(ascii: "]"), bytes.count > 2 else { throw .noAddress6 }
+    guard !bytes.contains(UInt8(ascii: "%")) else { throw .zone }
+    var address = in6_addr()
+    let text = String(decoding: bytes.dropFirst().dropLast(), as: UTF8.self)
+    guard unsafe inet_pton(AF_INET6, text, &address) == 1 else { throw .noAddress6 }
+    var written = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+    guard unsafe inet_ntop(AF_INET6, &address, &written, socklen_t(written.count)) != nil else {
+      throw .noAddress6
+    }
+    return "[\(String(decoding: written.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self))]"
+  }
+
+  private static func name(_ bytes: [UInt8]) throws(HostNameError) -> String {
+    for byte in bytes where !(isLetterOrDigit(byte) || "-_.".utf8.contains(byte)) {
+      throw byte < 0x80 ? .character(UnicodeScalar(byte)) : .notASCII
+    }
+    let name = String(decoding: bytes.map(lowerCased), as: UTF8.self)
+    let labels = bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+    guard labels.allSatisfy({ !$0.isEmpty }) else { throw .label }
+    // The last label of a name isn't a number (RFC 3696, section 2): this is an IPv4 address, in whatever spelling.
+    if let last = labels.last, isNumber(last) {
+      guard labels.count == 4, labels.allSatisfy(isOctet) else { throw .noAddress4 }
+    }
+    return name
+  }
+
+  /// Whether inet_aton(3) reads `label` as a number, as libcurl does.
+  private static func isNumber(_ label: ArraySlice<UInt8>) -> Bool {
+    let isHexadecimal = label.starts(with: "0x".utf8) || label.starts(with: "0X".utf8)
+    return isHexadecimal
+      ? label.dropFirst(2).allSatisfy { hexDigitValue($0) != nil }
+      : label.allSatisfy { (0x30...0x39).contains($0) }
+  }
+
+  private static func isOctet(_ label: ArraySlice<UInt8>) -> Bool {
+    guard label.count == 1 || label.first != UInt8(ascii: "0") else { return false }
+    return label.allSatisfy { (0x30...0x39).contains($0) }
+      && UInt8(String(decoding: label, as: UTF8.self)) != nil
+  }
+}
+
+/// Why a text can't be the host of a URL.
+package enum HostNameError: Error, Equatable, Sendable, CustomStringConvertible {
+  case empty
+  case noAddress6
+  case zone
+  case noAddress4
+  case notASCII
+  case character(Unicode.Scalar)
+  case label
+
+  package var description: String {
+    switch self {
+    case .empty: "it names no host"
+    case .noAddress6: "the address in brackets isn't an IPv6 address such as [2001:db8::1]"
+    case .zone: "a zone ('%') isn't supported in an IPv6 address; use an address that needs none"
+    case .noAddress4:
+      "the IPv4 address isn't four numbers from 0 to 255 without leading zeros, such as 192.0.2.1"
+    case .notASCII: "the host isn't ASCII; write an international name as its xn-- form"
+    case .character(let character):
+      character.value == 0x20 || character.value < 0x20 || character.value == 0x7F
+        ? "the host has a blank or a control character"
+        : "the host has a '\(character)'; allowed are letters, digits, '-', '_' and '.'"
+    case .label: "the host has a '.' at its beginning or end, or two in a row"
+    }
+  }
+}

@@ -1,0 +1,24 @@
+import Glibc
+
+/// Which version of the resolver's configuration is in place (resolv.conf(5)).
+///
+/// c-ares reads `/etc/resolv.conf` once for each easy handle. An agent that started before DHCP, or that has roamed, would
+/// ask the old name servers forever, so whoever keeps a handle compares this before it uses it again.
+struct ResolverConfiguration: Equatable {
+  private var device: dev_t = 0
+  private var inode: ino_t = 0
+  private var size: off_t = 0
+  private var seconds = 0
+  private var nanoseconds = 0
+
+  /// The version of the file at `path`; a missing file is a version, too.
+  init(path: String) {
+    var status = stat()
+    guard unsafe stat(path, &status) == 0 else { return }
+    device = status.st_dev
+    inode = status.st_ino
+    size = status.st_size
+    seconds = status.st_mtim.tv_sec
+    nanoseconds = status.st_mtim.tv_nsec
+  }
+}

@@ -1,0 +1,82 @@
+import Glibc
+import HTTPClient
+import Platform
+import TestSupport
+import Testing
+
+/// Tests/Release/test_network.py has name servers; here is what shows without one.
+struct `The resolver of an exchange` {
+  private func get(_ url: String, _ exchange: CurlExchange) throws {
+    _ = try exchange.exchange(HTTPRequest(method: "GET", url: url), timeout: .seconds(20))
+  }
+
+  @Test func `is a new one after its configuration changed, and only then`() throws {
+    let server = try ScriptedServer(Array(repeating: .keep(httpResponse()), count: 6))
+    defer { server.stop() }
+    let directory = try TemporaryDirectory()
+    var configuration = CurlExchange.Configuration(Environment([:]))
+    configuration.resolverFile = directory.path + "/resolv.conf"
+    let exchange = try CurlExchange(configuration)
+    try get(server.url, exchange)
+    try get(server.url, exchange)
+    try directory.write("resolv.conf", "nameserver 192.0.2.1\n")
+    try get(server.url, exchange)
+    try get(server.url, exchange)
+    // As DHCP clients write it: another file of the same size in its place.
+    try directory.write("resolv.new", "nameserver 192.0.2.2\n")
+    let renamed = unsafe rename(directory.path + "/resolv.new", directory.path + "/resolv.conf")
+    try #require(renamed == 0)
+    try get(server.url, exchange)
+    try get(server.url, exchange)
+    // A handle, and with it a resolver, keeps its connections; a new one has none.
+    #expect(server.received.map(\.connection) == [1, 1, 2, 2, 3, 3])
+  }
+
+  @Test func `is a new one after a name wasn't resolved`() throws {
+    let server = try ScriptedServer(Array(repeating: .keep(httpResponse()), count: 2))
+    defer { server.stop() }
+    let exchange = try CurlExchange(CurlExchange.Configuration(Environment([:])))
+    try get(server.url, exchange)
+    // A label of 64 characters is no name: no server has to be asked.
+    let error = #expect(throws: HTTPError.self) {
+      try get("http://\(String(repeating: "a", count: 64)).invalid/", exchange)
+    }
+    guard case .notResolved = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    try get(server.url, exchange)
+    #expect(server.received.map(\.connection) == [1, 2])
+  }
+}
+
+struct `The time for connecting` {
+  @Test func `begins with the address, and isn't prolonged by that for resolving`() throws {
+    let (listener, port) = try listenOnLoopback()
+    defer { close(listener) }
+    var configuration = CurlExchange.Configuration(Environment([:]))
+    configuration.connectTimeout = .milliseconds(200)
+    let start = BootTime.now
+    let request = HTTPRequest(method: "GET", url: "https://127.0.0.1:\(port)/")
+    let exchange = try CurlExchange(configuration)
+    let error = #expect(throws: HTTPError.self) { try exchange.exchange(request, timeout: .seconds(60)) }
+    #expect(error?.description.contains("wasn't made within") == true, "\(String(describing: error))")
+    // libcurl's own limit, for resolving and connecting, is 10.2 s.
+    #expect(start.duration(to: .now) < .seconds(9))
+  }
+
+  @Test func `is the same for a connection that carries other bytes`() throws {
+    let (listener, port) = try listenOnLoopback()
+    defer { close(listener) }
+    var configuration = CurlExchange.Configuration(Environment([:]))
+    configuration.connectTimeout = .milliseconds(200)
+    let time = SystemTime(shutdown: nil)
+    let start = BootTime.now
+    let error = #expect(throws: HTTPError.self) {
+      _ = try CurlConnection(
+        to: "https://127.0.0.1:\(port)", configuration, time: time, until: start.advanced(by: .seconds(60)))
+    }
+    #expect(error?.description.contains("wasn't made within") == true, "\(String(describing: error))")
+    #expect(start.duration(to: .now) < .seconds(9))
+  }
+}
