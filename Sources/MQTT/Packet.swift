@@ -10,10 +10,13 @@ package enum DeliveryQuality: UInt8, Sendable {
 package struct Message: Equatable, Sendable {
   package var topic: String
   package var payload: [UInt8]
+  /// Whether the server had kept it from before the subscription (MQTT 3.1.1, section 3.3.1.3); nothing is sent so.
+  package var isRetained: Bool
 
-  package init(topic: String, payload: [UInt8]) {
+  package init(topic: String, payload: [UInt8], isRetained: Bool = false) {
     self.topic = topic
     self.payload = payload
+    self.isRetained = isRetained
   }
 }
 

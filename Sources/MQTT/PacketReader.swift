@@ -123,8 +123,8 @@ private struct PacketBody {
       throw error("the topic has a wildcard")
     }
     let packetID = quality == .atLeastOnce ? try packetID() : nil
-    return .publish(
-      Message(topic: topic, payload: takeRest()), packetID: packetID, isDuplicate: isDuplicate)
+    let message = Message(topic: topic, payload: takeRest(), isRetained: flags & 0x01 != 0)
+    return .publish(message, packetID: packetID, isDuplicate: isDuplicate)
   }
 
   private mutating func byte(_ what: String) throws(PacketError) -> UInt8 {

@@ -25,6 +25,8 @@ package final class Session {
   private var lastSent: BootTime
   private var awaitsPingResponse = false
   package private(set) var isOver = false
+  /// Whether the server sent anything after its CONNACK: until then nobody knows if it keeps any connection at all.
+  package private(set) var hasHeld = false
 
   /// Introduces the client to the server at the other end of `stream`, and waits for its CONNACK.
   package init(
@@ -120,6 +122,12 @@ package final class Session {
     awaitsPingResponse = true
   }
 
+  /// Pings the server and waits for its answer: the control that a connection holds on which nothing else is sent.
+  package func ping(until deadline: BootTime) throws(MQTTError) {
+    try send(.pingRequest, until: deadline)
+    _ = try wait(for: "PINGRESP", until: deadline) { $0 == .pingResponse ? true : nil }
+  }
+
   /// Says goodbye and closes the connection; on a connection that is broken there is nobody to tell.
   package func disconnect(until deadline: BootTime) {
     if !isOver { try? send(.disconnect, until: deadline) }
@@ -157,6 +165,7 @@ package final class Session {
 
   /// Deals with a packet that nobody waits for: messages and acknowledgements go to the inbox.
   private func take(_ packet: IncomingPacket, until deadline: BootTime) throws(MQTTError) {
+    hasHeld = true
     switch packet {
     case .publish(let message, let packetID, _):
       keep(.message(message))
@@ -182,6 +191,7 @@ package final class Session {
     // The time is looked at between packets too: a server that never stops sending mustn't keep us.
     repeat {
       guard let packet = try packet(until: deadline, waitingFor: name) else { break }
+      hasHeld = true
       if let value = pick(packet) { return value }
       try take(packet, until: deadline)
     } while time.bootTime < deadline

@@ -77,6 +77,7 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
   @Test func `subscribes again after a report that nobody answered`() throws {
     let nucleus = try FakeNucleus(.lite, configuration: access, arguments: ["--confirm", "accepted"])
     let publisher = publisher(nucleus)
+    publisher.announce(reportID: 7)
     _ = try publisher.publish(report(7), to: topic(), qos: .atLeastOnce, until: soon())
     #expect(publisher.confirmation(of: 7, until: soon()) == .accepted)
     try nucleus.do(#"{"do": "kill-subscriptions", "operations": ["SubscribeToIoTCore"]}"#)

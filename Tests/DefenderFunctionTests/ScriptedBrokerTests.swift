@@ -15,6 +15,8 @@ private final class ScriptedBroker: BrokerConnector, ByteStream {
   private(set) var packets: [(type: UInt8, deadline: BootTime)] = []
   /// What Device Defender says about the reports in turn, as it comes behind their acknowledgement.
   var answers: [[UInt8]] = []
+  /// What comes behind the acknowledgement of a subscription.
+  var retained: [UInt8] = []
 
   init(time: ManualTime) {
     self.time = time
@@ -38,7 +40,7 @@ private final class ScriptedBroker: BrokerConnector, ByteStream {
     packets.append((type, deadline))
     switch type {
     case 1: incoming += [0x20, 2, 0, 0]
-    case 8: incoming += [0x90, 4] + subscriptionID(bytes) + [1, 1]
+    case 8: incoming += [0x90, 4] + subscriptionID(bytes) + [1, 1] + retained
     case 3:
       incoming += [0x40, 2] + publicationID(bytes)
       if !answers.isEmpty { incoming += answers.removeFirst() }
@@ -98,6 +100,25 @@ struct `A publisher to a scripted broker` {
     broker.incoming += answer(
       "rejected", #"{"statusDetails":{"ErrorCode":"Throttled","ErrorMessage":"late"}}"#)
     #expect(try publish(2, with: publisher) == .accepted)
+  }
+
+  @Test func `doesn't take a message that the broker retained for an answer`() throws {
+    let publisher = publisher()
+    var retained = answer("rejected", #"{"statusDetails":{"ErrorCode":"Throttled","ErrorMessage":"old"}}"#)
+    retained[0] |= 0x01
+    broker.retained = retained
+    broker.answers = [answer("accepted", #"{"reportId":1}"#)]
+    #expect(try publish(1, with: publisher) == .accepted)
+    // It would come again with each subscription, to a report that is about to be sent.
+    broker.answers = [retained]
+    #expect(try publish(2, with: publisher) == .unanswered)
+  }
+
+  @Test func `doesn't take a rejection that came with the subscription for one to the report`() throws {
+    let publisher = publisher()
+    broker.retained = answer(
+      "rejected", #"{"statusDetails":{"ErrorCode":"Throttled","ErrorMessage":"late"}}"#)
+    #expect(try publish(1, with: publisher) == .unanswered)
   }
 
   @Test func `takes an answer without an id for one to the report under way`() throws {

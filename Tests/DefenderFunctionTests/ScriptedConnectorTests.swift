@@ -23,11 +23,11 @@ private final class ScriptedConnector: BrokerConnector {
   }
 }
 
-/// A broker that takes the connection, and then ends it as AWS IoT does where a policy doesn't allow what was sent.
+/// A broker that takes the connection and pings, and ends it as AWS IoT does if a policy doesn't allow what was sent.
 private final class HangingUp: BrokerConnector, ByteStream {
   let endpoint = "mqtts://broker:8883"
   private let loss: StreamError?
-  private var hasAnswered = false
+  private var incoming: [UInt8] = []
 
   /// `loss` is how the end shows; nil for a connection that is closed in order.
   init(_ loss: StreamError?) {
@@ -35,22 +35,27 @@ private final class HangingUp: BrokerConnector, ByteStream {
   }
 
   func connect(until deadline: BootTime) throws(TransportFailure) -> any ByteStream {
-    hasAnswered = false
+    incoming = []
     return self
   }
 
   func read(into buffer: inout [UInt8], limit: Int, until deadline: BootTime) throws(StreamError) -> Int {
-    if hasAnswered {
+    if incoming.isEmpty {
       if let loss { throw loss }
       return 0
     }
-    hasAnswered = true
-    let connectAcknowledgement: [UInt8] = [0x20, 2, 0, 0]
-    buffer += connectAcknowledgement
-    return connectAcknowledgement.count
+    buffer += incoming
+    defer { incoming = [] }
+    return incoming.count
   }
 
-  func write(_ bytes: [UInt8], until deadline: BootTime) throws(StreamError) {}
+  func write(_ bytes: [UInt8], until deadline: BootTime) throws(StreamError) {
+    switch bytes[0] >> 4 {
+    case 1: incoming = [0x20, 2, 0, 0]
+    case 12: incoming = [0xD0, 0]
+    default: break
+    }
+  }
   func close() {}
 }
 

@@ -61,10 +61,9 @@ import WireFormats
         "3a07 0001 74 0102 6869",
         .publish(Message(topic: "t", payload: Array("hi".utf8)), packetID: 0x0102, isDuplicate: true)
       ),
-      // Retained: another way to be delivered, not another message.
       (
         "3103 0001 74",
-        .publish(Message(topic: "t", payload: []), packetID: nil, isDuplicate: false)
+        .publish(Message(topic: "t", payload: [], isRetained: true), packetID: nil, isDuplicate: false)
       ),
       ("4002 0001", .publishAcknowledgement(packetID: 1)),
       ("9004 0001 0180", .subscribeAcknowledgement(packetID: 1, returnCodes: [1, 0x80])),

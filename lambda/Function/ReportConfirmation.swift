@@ -85,7 +85,4 @@ package struct ReportAnswer: Equatable, Sendable {
   private static func document(_ payload: [UInt8]) -> JSONValue? {
     (try? JSONValue(parsing: payload)) ?? (try? JSONValue(parsingCBOR: payload))
   }
-
-  /// Whether this is about the report called `reportID`: one without an id is about the only one under way.
-  package func isAbout(_ reportID: UInt64) -> Bool { self.reportID == nil || self.reportID == reportID }
 }

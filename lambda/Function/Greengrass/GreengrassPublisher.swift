@@ -47,6 +47,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
   private var allowedTopic: Topic?
   /// The topic whose answers are heard, and where they come.
   private var answers: (topic: Topic, streams: [IPCSubscription])?
+  private var verdicts = ReportAnswers()
 
   package init(_ client: IPCClient, time: any TimeKeeper, log: Log) {
     self.client = client
@@ -66,6 +67,9 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     renewSubscriptions { $0.refusal?.isTransient == true }
     let request = IPCRequest.publishToIoTCore(
       topic: topic.name, qualityOfService: qos.rawValue, payload: payload)
+    // What is here by now is no answer to a report that goes out only now.
+    takeAnswers()
+    verdicts.noteSending(to: topic)
     var attempts = 0
     while true {
       attempts += 1
@@ -160,10 +164,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
   /// An acknowledgement of the nucleus isn't one of AWS IoT.
   package var provesDelivery: Bool { false }
 
-  package func announce(reportID: UInt64) {
-    // Answers to earlier reports came too late.
-    for stream in answers?.streams ?? [] { _ = stream.takeEvents() }
-  }
+  package func announce(reportID: UInt64) { verdicts.begin(reportID: reportID) }
 
   package func confirmation(of reportID: UInt64, until deadline: BootTime) -> ReportConfirmation? {
     guard let streams = answers?.streams else { return nil }
@@ -187,18 +188,8 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
   }
 
   package func lateConfirmation(of reportID: UInt64) -> ReportConfirmation? {
-    for event in (answers?.streams ?? []).flatMap({ $0.takeEvents() }) {
-      guard
-        let message = event["message"], let topic = message["topicName"]?.string,
-        let payload = message["payload"]?.string.flatMap(base64Decoding),
-        let answer = ReportAnswer(on: topic, payload: payload)
-      else {
-        log.warn("The Greengrass nucleus passed on a message that is no answer that can be read.")
-        continue
-      }
-      if answer.isAbout(reportID) { return answer.confirmation }
-    }
-    return nil
+    takeAnswers()
+    return verdicts.confirmation(of: reportID)
   }
 
   /// Why answers can't be received; nil if no subscription is refused.
@@ -206,5 +197,24 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     guard let stream = streams.first(where: \.isRefused) else { return nil }
     let reason = stream.refusal.map { "\($0)" } ?? "the Greengrass nucleus ended the subscription"
     return .unavailable(reason: reason, isTransient: stream.refusal?.isTransient ?? true)
+  }
+
+  /// Decides about the answers that have come; IPC doesn't tell whether a message was retained.
+  private func takeAnswers() {
+    for event in (answers?.streams ?? []).flatMap({ $0.takeEvents() }) {
+      guard
+        let message = event["message"], let topic = message["topicName"]?.string,
+        let payload = message["payload"]?.string.flatMap(base64Decoding)
+      else {
+        log.warn("Ignored an event of the Greengrass nucleus that has no message in it.")
+        continue
+      }
+      let verdict = verdicts.take(on: topic, payload: payload)
+      switch verdict {
+      case .counts, .replacesRejection: break
+      case .isOfAnotherTopic, .isUnreadable: log.warn("Ignored a message on '\(topic)': \(verdict).")
+      default: log.debug("Ignored an answer on '\(topic)': \(verdict).")
+      }
+    }
   }
 }

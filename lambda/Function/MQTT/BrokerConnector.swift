@@ -7,8 +7,15 @@ package protocol BrokerConnector: AnyObject {
   /// Where it leads, for a log, such as `mqtts://host:8883`.
   var endpoint: String { get }
 
+  /// Whether a client certificate has to say who we are, so that a wrong one may be why a connection ends.
+  var showsCertificate: Bool { get }
+
   /// Opens a connection that MQTT can be spoken over.
   func connect(until deadline: BootTime) throws(TransportFailure) -> any ByteStream
+}
+
+extension BrokerConnector {
+  package var showsCertificate: Bool { false }
 }
 
 /// How long to wait before another attempt to connect: twice as long each time, with a random part, up to a limit.

@@ -21,8 +21,13 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
     package var keepAliveSeconds: UInt16
     package var connection: ConnectionMode
     package var delay = ReconnectDelay()
-    /// The time that connecting, subscribing, or one acknowledgement may take where the deadline leaves more.
+    /// The time that CONNACK, subscribing, or one acknowledgement may take if the deadline leaves more.
     package var stepTimeout = Duration.seconds(10)
+    /// The time that a connection may take from the broker's address on: TCP, the proxy, TLS.
+    static let connectTimeout = Duration.seconds(10)
+    /// The time that all of a connection may take if the deadline leaves more: the address, which has 10 s of its own, the
+    /// connection, and the credentials and the answer to a WebSocket.
+    package var streamTimeout = Duration.seconds(20)
 
     package init(clientID: String, keepAliveSeconds: UInt16, connection: ConnectionMode) {
       self.clientID = clientID
@@ -35,7 +40,6 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
   private static let maximumPayloadBytes = 131_072
   /// How often a message is sent at most.
   private static let maximumAttempts = 4
-  private static let rememberedAnswers = 16
   private static let subscriptionRetryInterval = Duration.seconds(3_600)
 
   private let connector: any BrokerConnector
@@ -49,12 +53,15 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
   private var answeredTopic: Topic?
   /// How often in a row the connection ended over a subscription: a policy without `iot:Subscribe` looks like that.
   private var lostSubscriptions = 0
+  /// Whether the last connection ended while something was sent on it: the next one has to show that it holds without.
+  private var wantsControl = false
+  /// Why there is no subscription, until a report was acknowledged without one and the log may say so.
+  private var subscriptionProblem: String?
   /// When a subscription that the broker didn't allow is asked for again; nil where it is to be asked for at once.
   private var nextSubscription: BootTime?
-  private var announcedID: UInt64?
   /// The topic of the last report that was acknowledged.
   private var publishedTopic: Topic?
-  private var answers: [ReportAnswer] = []
+  private var answers = ReportAnswers()
   private var connectionCount = 0
 
   package init(
@@ -83,9 +90,10 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
       do throws(TransportFailure) {
         let session = try session(for: topic, until: deadline)
         attempts += 1
-        try deliver(message, qos, over: session, until: deadline)
+        try deliver(message, to: topic, qos, over: session, until: deadline)
         delay.succeeded()
         publishedTopic = topic
+        noteDelivery()
         return PublishReceipt(attempts: attempts)
       } catch {
         // An attempt that the deadline cut short says less than what failed before it.
@@ -115,7 +123,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
     }
   }
 
-  package func announce(reportID: UInt64) { announcedID = reportID }
+  package func announce(reportID: UInt64) { answers.begin(reportID: reportID) }
 
   package func confirmation(of reportID: UInt64, until deadline: BootTime) -> ReportConfirmation? {
     defer {
@@ -128,10 +136,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
     }
     do throws(MQTTError) {
       while true {
-        if let answer = answers.first(where: { $0.isAbout(reportID) }) {
-          answers.removeAll { $0.isAbout(reportID) }
-          return answer.confirmation
-        }
+        if let confirmation = answers.confirmation(of: reportID) { return confirmation }
         guard let session, let arrival = try session.receive(until: deadline) else { return .unanswered }
         take(arrival)
         if time.bootTime >= deadline { return .unanswered }
@@ -147,7 +152,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
   }
 
   package func lateConfirmation(of reportID: UInt64) -> ReportConfirmation? {
-    answers.first { $0.reportID == reportID }?.confirmation
+    answers.confirmation(of: reportID)
   }
 
   package func pacing(_ time: any TimeKeeper) -> any TimeKeeper { KeepAliveTime(time, keepingAlive: self) }
@@ -180,17 +185,21 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
   }
 
   private func deliver(
-    _ message: Message, _ qos: QualityOfService, over session: Session, until deadline: BootTime
+    _ message: Message, to topic: Topic, _ qos: QualityOfService, over session: Session,
+    until deadline: BootTime
   ) throws(TransportFailure) {
     let limit = min(deadline, time.bootTime.advanced(by: settings.stepTimeout))
     do throws(MQTTError) {
+      // What is here by now is no answer to a report that goes out only now.
+      try takeWhatArrived(on: session)
+      answers.noteSending(to: topic)
       let quality: DeliveryQuality = qos == .atLeastOnce ? .atLeastOnce : .atMostOnce
       guard let packetID = try session.send(message, quality: quality, until: limit) else { return }
       while let arrival = try session.receive(until: limit) {
         if arrival == .acknowledgement(packetID: packetID) { return }
         take(arrival)
         // Device Defender has the report, so the broker has: its acknowledgement was lost or is late.
-        if let announcedID, answers.contains(where: { $0.reportID == announcedID }) { return }
+        if answers.isNamed { return }
         if time.bootTime >= limit { break }
       }
       throw .timedOut(waitingFor: "PUBACK")
@@ -225,21 +234,23 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
     }
     let session = try newSession(until: deadline, topic: topic)
     self.session = session
+    if wantsControl { try showThatItHolds(session, topic, until: deadline) }
     try subscribe(session, topic, until: deadline)
     return session
   }
 
   private func newSession(until deadline: BootTime, topic: Topic) throws(TransportFailure) -> Session {
-    let limit = min(deadline, time.bootTime.advanced(by: settings.stepTimeout))
     let stream: any ByteStream
     do throws(TransportFailure) {
-      stream = try connector.connect(until: limit)
+      stream = try connector.connect(
+        until: min(deadline, time.bootTime.advanced(by: settings.streamTimeout)))
     } catch {
       delay.failed(at: time.bootTime, using: &random)
       throw error
     }
     do throws(MQTTError) {
       let options = ConnectOptions(clientID: settings.clientID, keepAliveSeconds: settings.keepAliveSeconds)
+      let limit = min(deadline, time.bootTime.advanced(by: settings.stepTimeout))
       let session = try Session(over: stream, as: options, time: time, until: limit)
       connectionCount += 1
       log.debug(
@@ -256,7 +267,6 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
     if let session, !session.isOver {
       do throws(MQTTError) {
         try takeWhatArrived(on: session)
-        answers.removeAll { $0.reportID == nil }
         return session
       } catch {
         log.info("The connection to \(connector.endpoint) has ended between reports: \(error).")
@@ -286,19 +296,42 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
       case .closedByServer, .connectionLost: lostSubscriptions += 1
       default: break  // A network that is slow says nothing about a policy.
       }
-      if lostSubscriptions == 2 { putOffSubscription("subscribing ended the connection twice: \(error)") }
+      // Without the control, the server may close every connection, whatever is sent. Three, because a network that loses
+      // a packet in twenty takes two in a row within hours.
+      if lostSubscriptions >= 3, session.hasHeld {
+        putOffSubscription(
+          "subscribing ended three connections in a row, the last of which had held until then: \(error)")
+      }
       throw lostConnection(error, topic: topic.name)
     }
   }
 
   /// Goes on without the answers for an hour, since a policy may be amended.
-  private func putOffSubscription(_ reason: String) {
+  private func putOffSubscription(_ problem: String) {
     lostSubscriptions = 0
     nextSubscription = time.bootTime.advanced(by: Self.subscriptionRetryInterval)
-    log.warn(
-      "Reports are published, but what Device Defender says about them won't be heard: \(reason). Allow "
-        + "iot:Subscribe and iot:Receive on its topics /accepted and /rejected; it is tried again every hour."
-    )
+    subscriptionProblem = problem
+  }
+
+  /// Warns of a missing subscription, now that a report was published without it.
+  private func noteDelivery() {
+    wantsControl = false
+    guard let subscriptionProblem else { return }
+    self.subscriptionProblem = nil
+    log.warn(advice.warning(ofSubscription: subscriptionProblem))
+  }
+
+  /// Pings the server on a new connection, after one that ended while something was sent: if this one ends now, what was
+  /// sent wasn't why.
+  private func showThatItHolds(
+    _ session: Session, _ topic: Topic, until deadline: BootTime
+  ) throws(TransportFailure) {
+    do throws(MQTTError) {
+      try session.ping(until: min(deadline, time.bootTime.advanced(by: settings.stepTimeout)))
+    } catch {
+      lostSubscriptions = 0
+      throw lostConnection(error, topic: topic.name)
+    }
   }
 
   private func takeWhatArrived(on session: Session) throws(MQTTError) {
@@ -311,12 +344,12 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
 
   private func take(_ arrival: Session.Arrival) {
     guard case .message(let message) = arrival else { return }
-    guard let answer = ReportAnswer(on: message.topic, payload: message.payload) else {
-      log.warn("A message on '\(message.topic)' is no answer that can be read.")
-      return
+    let verdict = answers.take(on: message.topic, payload: message.payload, isRetained: message.isRetained)
+    switch verdict {
+    case .counts, .replacesRejection: break
+    case .isOfAnotherTopic, .isUnreadable: log.warn("Ignored a message on '\(message.topic)': \(verdict).")
+    default: log.debug("Ignored an answer on '\(message.topic)': \(verdict).")
     }
-    if answers.count == Self.rememberedAnswers { answers.removeFirst() }
-    answers.append(answer)
   }
 
   private func giveUpConnection() {
@@ -326,47 +359,24 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
     delay.failed(at: time.bootTime, using: &random)
   }
 
-  /// Lets the connection go because of `error`; what to tell about it.
+  /// Lets the connection go because of `error`; what to report of it.
   private func lostConnection(
     _ error: MQTTError, topic: String, isPublishing: Bool = false
   ) -> TransportFailure {
-    let failure = failure(error, topic: topic, isPublishing: isPublishing)
+    let stage: BrokerAdvice.Stage = session.map { $0.hasHeld ? .held : .accepted } ?? .connecting
+    let failure = advice.failure(
+      error, at: stage, topic: topic, isPublishing: isPublishing, isUnderWay: session != nil)
+    switch error {
+    case .closedByServer, .connectionLost: wantsControl = session != nil
+    default: break  // Nobody ended the connection.
+    }
     giveUpConnection()
     return failure
   }
 
-  private func wholeMilliseconds(_ duration: Duration) -> Int { Int(duration.inSeconds * 1_000) }
-
-  private func failure(_ error: MQTTError, topic: String, isPublishing: Bool) -> TransportFailure {
-    let policy = "the policy of the certificate or role"
-    let advice: String
-    var isTransient = true
-    switch error {
-    case .invalid:
-      (advice, isTransient) = ("Check the topic, the thing name and the client id.", false)
-    case .refused(3):
-      advice = "The broker has a problem of its own."
-    case .refused:
-      advice = "Allow iot:Connect on client/\(settings.clientID) in \(policy)."
-      isTransient = false
-    case .closedByServer where isPublishing, .connectionLost where isPublishing:
-      advice =
-        "AWS IoT hangs up where \(policy) doesn't allow iot:Publish on topic/\(topic), and where another client "
-        + "connects as '\(settings.clientID)'."
-    case .connectionLost where session == nil:
-      // With TLS 1.3 a client hears only now that its certificate was refused (RFC 8446, section 4.4.2).
-      advice = "Is the certificate active, and of this account? AWS IoT hangs up where it isn't."
-    case .closedByServer("CONNACK"):
-      advice = "AWS IoT hangs up where \(policy) doesn't allow iot:Connect on client/\(settings.clientID)."
-    case .closedByServer, .connectionLost:
-      advice = "Another client that connects as '\(settings.clientID)' would end the connection, too."
-    case .subscriptionRefused, .timedOut:
-      advice = "Check the network; the report is sent again with the same report id."
-    case .stopped(let what):
-      return .stopped(before: what, isUnderWay: session != nil)
-    case .malformed, .unexpected:
-      (advice, isTransient) = ("Check that the endpoint is AWS IoT's MQTT broker.", false)
-    }
-    return TransportFailure(reason: "\(error)", advice: advice, isTransient: isTransient)
+  private var advice: BrokerAdvice {
+    BrokerAdvice(clientID: settings.clientID, showsCertificate: connector.showsCertificate)
   }
+
+  private func wholeMilliseconds(_ duration: Duration) -> Int { Int(duration.inSeconds * 1_000) }
 }

@@ -24,6 +24,7 @@ package final class TLSConnector: BrokerConnector {
   }
 
   package var endpoint: String { broker.description }
+  package var showsCertificate: Bool { broker.scheme == .mqtts }
 
   package func connect(until deadline: BootTime) throws(TransportFailure) -> any ByteStream {
     try openStream(to: broker, configuration, time, until: deadline)
@@ -35,8 +36,7 @@ package func connectionConfiguration(
   _ configuration: CurlExchange.Configuration, for broker: BrokerEndpoint
 ) -> CurlExchange.Configuration {
   var configuration = configuration
-  // The deadline of the caller is the limit.
-  configuration.connectTimeout = .seconds(60)
+  configuration.connectTimeout = MQTTPublisher.Settings.connectTimeout
   configuration.applicationProtocol =
     broker.scheme == .mqtts && broker.port == 443 ? TLSConnector.applicationProtocol : nil
   return configuration
@@ -67,8 +67,8 @@ private func adviceOnConnecting(_ error: HTTPError) -> String {
     "Check the certificate and its key, and the file of the authorities to trust (AWS_CA_BUNDLE)."
   case .handshakeFailed, .connectionLost:
     "The broker may want a client certificate that it knows: is the certificate active?"
-  case .proxyFailed, .unusableFile, .withoutTLS: error.advice
-  case .invalidProxy, .proxyNotResolved: "Correct the proxy's URL, or name the endpoint in NO_PROXY."
+  case .proxyFailed, .proxyNotResolved, .unusableFile, .withoutTLS: error.advice
+  case .invalidProxy: "Correct the proxy's URL, or name the endpoint in NO_PROXY."
   case .proxyRefused(407, _): "The proxy wants a user name and a password in its URL."
   case .proxyRefused: "Let the proxy connect to the endpoint."
   case .invalidRequest: "Check the endpoint."

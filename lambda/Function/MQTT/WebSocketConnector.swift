@@ -75,8 +75,18 @@ package final class WebSocketConnector: BrokerConnector {
       reason: "\(error)",
       advice: isClock
         ? "The clock is wrong; the next attempt reckons with that. Set it (NTP)."
-        : "The credentials have to be valid and allow iot:Connect, and the signing region that of the endpoint.",
+        : adviceOnRefusal(answer.status, isRefusal: isRefusal),
       isTransient: isClock || hasOthers || answer.status >= 500 || answer.status == 429)
+  }
+
+  private func adviceOnRefusal(_ status: Int, isRefusal: Bool) -> String {
+    switch status {
+    case _ where isRefusal:
+      "The credentials have to be valid and allow iot:Connect, and the signing region that of the endpoint."
+    case 429: "AWS IoT throttles; the next report is published as usual."
+    case 500...: "AWS IoT has a problem of its own; the next report is published as usual."
+    default: "Check that the endpoint is AWS IoT's: this answer isn't one of its WebSocket service."
+    }
   }
 
   /// Takes the clock of the answer where ours is off by minutes; false where that changes nothing.
