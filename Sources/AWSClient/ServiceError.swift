@@ -38,14 +38,14 @@ package struct ServiceError: Error, Equatable, Sendable, CustomStringConvertible
     return words.includes("security token")
   }
 
-  /// What a refusal has against who we say to be; nil where it is about what we may do.
-  ///
-  /// AWS IoT has one code for every refusal, so its words have to tell.
+  /// Why AWS rejects the identity of a request.
   package enum IdentityProblem: Equatable, Sendable {
     case wrongSecret, wrongClock, wrongScope, badCredentials
   }
 
-  /// Why this answer refuses to know us; nil where it doesn't.
+  /// Why AWS rejected our identity; nil if the answer is no refusal or is about permissions.
+  ///
+  /// AWS IoT has one code for every refusal, so the message decides.
   package var identityProblem: IdentityProblem? {
     guard [401, 403].contains(status) else { return nil }
     let words = message?.lowercased() ?? ""

@@ -7,7 +7,8 @@ struct CredentialKeys {
   let secretAccessKey: String
   let sessionToken: String
   let expiration: String
-  /// Whether a document without a session token or an expiration is as good.
+  /// Whether the credentials are always temporary: a document without a session token is then rejected. An expiration is
+  /// optional in either case.
   let areTemporary: Bool
 
   static let container = CredentialKeys(
