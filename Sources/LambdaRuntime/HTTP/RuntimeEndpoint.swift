@@ -1,52 +1,8 @@
-package import Platform
-import WireFormats
-
-/// The host and the port at which the Runtime API listens, as `AWS_LAMBDA_RUNTIME_API` names them.
+/// The host and the port at which the Runtime API listens.
 package struct RuntimeEndpoint: Equatable, Sendable {
-  package static let variable = "AWS_LAMBDA_RUNTIME_API"
-
   /// A host name, an IPv4 address, or an IPv6 address without its brackets.
   package let host: String
   package let port: UInt16
-  /// What the variable says, for the Host header.
+  /// Host and port as they were written, for the Host header.
   package let authority: String
-
-  package init(_ environment: Environment) throws(RuntimeAPIError) {
-    guard let value = environment[Self.variable] else { throw .notUnderLambda }
-    try self.init(parsing: value)
-  }
-
-  /// Reads `host:port`, with an IPv6 address in brackets.
-  package init(parsing value: String) throws(RuntimeAPIError) {
-    func refusal(_ reason: String) -> RuntimeAPIError { .badEndpoint(value: value, reason: reason) }
-    if value.isEmpty { throw refusal("it is empty") }
-    // Byte by byte: String.contains(String) would link all of the regular expression engine, 1.4 MB of it, and characters
-    // need Unicode's tables, which take time at start.
-    let bytes = value.utf8
-    if let slash = bytes.firstIndex(of: UInt8(ascii: "/")) {
-      throw refusal(bytes[..<slash].last == UInt8(ascii: ":") ? "it has a scheme" : "it has a path")
-    }
-    guard bytes.count <= 260, bytes.allSatisfy({ (0x21...0x7E).contains($0) && $0 != UInt8(ascii: "@") })
-    else {
-      throw refusal("it has a character that no host name has, or too many of them")
-    }
-    guard let colon = bytes.lastIndex(of: UInt8(ascii: ":")), bytes.last != UInt8(ascii: "]") else {
-      throw refusal("it has no port")
-    }
-    let portText = bytes[bytes.index(after: colon)...]
-    guard portText.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
-      let port = UInt16(String(Substring(portText))), port > 0
-    else { throw refusal("the port is '\(Substring(portText))', not a number from 1 to 65535") }
-    var host = bytes[..<colon]
-    if host.first == UInt8(ascii: "["), host.last == UInt8(ascii: "]") {
-      host = host.dropFirst().dropLast()
-    } else if host.contains(UInt8(ascii: ":")) {
-      throw refusal("an IPv6 address stands in brackets")
-    }
-    let brackets = [UInt8(ascii: "["), UInt8(ascii: "]")]
-    guard !host.isEmpty, !host.contains(where: brackets.contains) else { throw refusal("it has no host") }
-    self.host = String(Substring(host))
-    self.port = port
-    authority = value
-  }
 }
