@@ -1,7 +1,9 @@
 import CLinux
 
-/// This product's version. It is written nowhere else: `lambda/package` and the tests read it here.
-package let productVersion = "0.1.0"
+/// The version of this package, of its programs and libraries alike.
+///
+/// It is written nowhere else: scripts read it with `lambda/packaging/version`.
+package let packageVersion = "0.2.0"
 
 /// What a release was linked with: names and versions of source packages, separated by commas. Nil in any other build.
 package var releaseComponents: String? {

@@ -21,6 +21,7 @@ struct `Publishing over HTTPS` {
     #expect(request.url == "https://iot.example.com/topics/a%2Fb%20c?qos=1")
     #expect(request.body == [0, 255])
     #expect(request.headers.map(\.name) == ["X-Amz-Date", "Authorization", "User-Agent"])
+    #expect(request.headers.last?.value == "device-defender-swift/\(packageVersion)")
   }
 
   @Test(arguments: ["", "not JSON", "{", "[]", "null", #"{"traceId":1}"#])

@@ -182,10 +182,11 @@ class Endpoint:
         self.environment = ENVIRONMENT | {"AWS_ENDPOINT_URL_IOT_DATA_PLANE": url, "AWS_CA_BUNDLE": certificate}
         # What the Swift benchmark sends, signed with nothing.
         self.request = os.path.join(WORK, "request")
+        version = tools.run([os.path.join(tools.ROOT, "lambda", "packaging", "version")]).strip()
         lines = [f"{url}/topics/%24aws%2Fthings%2Fbenchmark%2Fdefender%2Fmetrics%2Fjson?qos=1", "X-Amz-Date: 20260101T000000Z",
                  "Authorization: AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260101/eu-west-1/iotdata/aws4_request, "
                  f"SignedHeaders=host;x-amz-date, Signature={64 * '0'}",
-                 "User-Agent: device-defender-swift", "Accept:", "Expect:", "Content-Type:", "", ""]
+                 f"User-Agent: device-defender-swift/{version}", "Accept:", "Expect:", "Content-Type:", "", ""]
         with open(self.request, "wb") as file:
             file.write("\r\n".join(lines).encode() + bytes(index % 251 for index in range(1000)))
         return self

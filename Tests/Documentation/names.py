@@ -1,10 +1,12 @@
 """Checks what the pages name: tests that are cited, files, and links.
 
 A test is cited after the word "test" or "tests", or in the last column of a table that is headed "shown by". A file is
-named in docs/architecture.md. A link is any relative one.
+named in docs/architecture.md. A link is any relative one. The changelog has a section for the version of this package, or one
+for what isn't released yet, and then those of older versions with their dates.
 """
 import pathlib
 import re
+import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -41,7 +43,24 @@ def sections(page):
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def changelog_problems():
+    printed = subprocess.run([ROOT / "lambda/packaging/version"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    current = tuple(map(int, printed.split(".")))
+    versions = []
+    for number, heading in enumerate(re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.M)):
+        found = re.fullmatch(r"\[(\d+)\.(\d+)\.(\d+)\] - \d{4}-\d\d-\d\d", heading)
+        if found:
+            versions.append(tuple(map(int, found.groups())))
+        elif number or heading != "[Unreleased]":
+            yield f"CHANGELOG.md: the section '{heading}' is neither '[X.Y.Z] - YYYY-MM-DD' nor, at the top, '[Unreleased]'"
+        else:
+            versions.append(current)
+    if versions[:1] != [current] or any(older >= newer for newer, older in zip(versions, versions[1:])):
+        yield f"CHANGELOG.md: {printed} isn't the first version, or the others don't descend from there"
+
+
 def problems():
+    yield from changelog_problems()
     tests, cited = known_tests(), 0
     for page in PAGES:
         text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.S | re.M)

@@ -13,7 +13,7 @@ import WireFormats
   func `says which version it is, and of which libraries`(program: String) async throws {
     let run = try await BuiltProgram(program).run(["--version"])
     #expect(run.status == .code(0))
-    #expect(run.outputLines.first == "\(program) \(productVersion)")
+    #expect(run.outputLines.first == "\(program) \(packageVersion)")
     for library in ["libcurl/", "OpenSSL/", "glibc/"] {
       #expect(run.output.contains(library), "\(run.output)")
     }

@@ -31,12 +31,14 @@ import Testing
     ["PATH": Environment.ofThisProcess["PATH"] ?? "/usr/bin:/bin", "HOME": directory.path, "LANG": "C.UTF-8"]
   }
 
-  private func package(_ zip: String, to output: String) async throws -> BuiltProgram.Result {
+  private func package(
+    _ zip: String, to output: String, version: [String] = ["--version", "1.2.3"]
+  ) async throws -> BuiltProgram.Result {
     try await BuiltProgram(path: fixturePath("../../lambda/greengrass/package-component")).run(
       [
-        "--bucket", "a-bucket", "--account", "123456789012", "--region", "eu-central-1", "--version", "1.2.3",
-        "--amd64", zip, "--output", output,
-      ], environment: environment)
+        "--bucket", "a-bucket", "--account", "123456789012", "--region", "eu-central-1", "--amd64", zip,
+        "--output", output,
+      ] + version, environment: environment)
   }
 
   private func text(_ path: String) throws -> String {
@@ -68,6 +70,13 @@ import Testing
     let zip = try await makeZip(#"archive.writestr("a..b/..c/d...", b""); archive.writestr("empty/", b"")"#)
     let run = try await package(zip, to: "\(directory.path)/out")
     #expect(run.status == .code(0), "\(run.errorText)")
+  }
+
+  @Test func `gives the component the version of this package unless told another`() async throws {
+    let run = try await package(try await makeZip(""), to: "\(directory.path)/out", version: [])
+    #expect(run.status == .code(0), "\(run.errorText)")
+    let recipe = try text("out/recipes/DeviceDefenderAgent-\(packageVersion).yaml")
+    #expect(recipe.contains("\nComponentVersion: \(packageVersion)\n"), "\(recipe)")
   }
 
   /// All that is written, below the folder that was named.

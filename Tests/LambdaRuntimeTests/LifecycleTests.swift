@@ -88,6 +88,7 @@ struct LifecycleTests {
     let requests = server.requests(atLeast: 4)
     let registration = try #require(requests.first { $0.path == "/2020-01-01/extension/register" })
     #expect(registration["Lambda-Extension-Name"] == "lambda-runtime-shutdown")
+    #expect(requests.allSatisfy { $0["User-Agent"] == "LambdaRuntime-Swift/\(packageVersion)" })
     #expect(registration.text == #"{"events":[]}"#)
     let wait = try #require(requests.first { $0.path == "/2020-01-01/extension/event/next" })
     #expect(wait["Lambda-Extension-Identifier"] == "the-extension")

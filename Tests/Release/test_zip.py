@@ -19,9 +19,7 @@ import zipfile
 ZIP = pathlib.Path(os.environ["RELEASE_ZIP"])
 ARCH = os.environ["RELEASE_ARCH"]
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
-VERSION = re.search(
-    r'^package let productVersion = "(\d+\.\d+\.\d+)"$', (PROJECT / "Sources/Platform/Version.swift").read_text(), re.MULTILINE
-)[1]
+VERSION = subprocess.run([PROJECT / "lambda/packaging/version"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 CONTENTS = {
     "bootstrap": 0o755,
@@ -126,7 +124,7 @@ class ZipTests(unittest.TestCase):
 
     def test_changelog_names_the_version(self):
         headings = re.findall(r"^## (.*)$", (PROJECT / "CHANGELOG.md").read_text(), re.MULTILINE)
-        self.assertRegex(headings[0], rf"^(Unreleased|\[?{re.escape(VERSION)}\b)")
+        self.assertRegex(headings[0], rf"^\[(Unreleased|{re.escape(VERSION)})\]")
 
 
 if __name__ == "__main__":

@@ -165,7 +165,7 @@ package final class HTTPSPublisher: Publisher {
         throw error(.signing(failure), call.topic, attempts: call.attempts)
       }
     }
-    request.headers.append(("User-Agent", "device-defender-swift"))
+    request.headers.append(("User-Agent", userAgent))
     return request
   }
 
@@ -236,3 +236,6 @@ package final class HTTPSPublisher: Publisher {
     PublishError(cause, topic: topic, endpoint: endpoint.description, attempts: attempts)
   }
 }
+
+/// Made once: a publish shouldn't allocate it again.
+private let userAgent = "device-defender-swift/\(packageVersion)"

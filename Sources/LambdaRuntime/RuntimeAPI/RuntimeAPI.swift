@@ -28,8 +28,7 @@ final class RuntimeAPI {
     self.log = log
     self.time = time
     self.shutdown = shutdown
-    commonFields = Array(
-      " HTTP/1.1\r\nHost: \(endpoint.authority)\r\nUser-Agent: \(runtimeRelease)\r\n".utf8)
+    commonFields = Array(" HTTP/1.1\r\n\(requestFields(to: endpoint))".utf8)
     pollRequest = Array("GET \(apiPath)/invocation/next".utf8) + commonFields + Array("\r\n".utf8)
   }
 
@@ -101,8 +100,12 @@ final class RuntimeAPI {
 /// The path that all requests of the Runtime API begin with.
 private let apiPath = "/2018-06-01/runtime"
 
+/// The header fields of every request: `Host` and `User-Agent`.
+///
 /// The first word of the user agent becomes the runtime's release in Lambda's logs.
-let runtimeRelease = "device-defender-swift/1.0"
+func requestFields(to endpoint: RuntimeEndpoint) -> String {
+  "Host: \(endpoint.authority)\r\nUser-Agent: LambdaRuntime-Swift/\(packageVersion)\r\n"
+}
 
 /// The start of an answer's body, which says why a request was refused.
 func reason(in body: [UInt8]) -> String {

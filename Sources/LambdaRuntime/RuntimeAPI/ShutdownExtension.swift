@@ -11,7 +11,7 @@ final class ShutdownExtension {
     var reader = MessageReader(
       try LoopbackSocket.connected(to: endpoint, within: RuntimeConnection.connectTimeout))
     reader.source.begin(allowing: RuntimeConnection.exchangeTimeout)
-    let common = "Host: \(endpoint.authority)\r\nUser-Agent: \(runtimeRelease)\r\n"
+    let common = requestFields(to: endpoint)
     let body = Array(#"{"events":[]}"#.utf8)
     let register = """
       POST /2020-01-01/extension/register HTTP/1.1\r
