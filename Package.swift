@@ -24,6 +24,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
   ],
   targets: [
+    // Libraries, from the bottom up.
     .systemLibrary(
       name: "CCurl", path: "Sources/CCurl", pkgConfig: "libcurl",
       providers: [.apt(["libcurl4-openssl-dev"])]),
@@ -37,34 +38,19 @@ let package = Package(
       name: "HTTPClient", dependencies: ["CCurl", "COpenSSL", "Platform", "WireFormats"],
       swiftSettings: strict),
     .target(name: "GreengrassIPC", dependencies: ["Platform", "WireFormats"], swiftSettings: strict),
-    .target(name: "LambdaRuntime", dependencies: ["Platform", "WireFormats"], swiftSettings: strict),
-    // Brings FoundationEssentials; nothing that `bootstrap` links does.
-    .target(name: "LambdaRuntimeCodable", dependencies: ["LambdaRuntime"], swiftSettings: strict),
     .target(
-      name: "DeviceDefender", dependencies: ["CLinux", "Platform", "WireFormats"],
+      name: "MQTT", dependencies: ["COpenSSL", "HTTPClient", "Platform", "WireFormats"],
       swiftSettings: strict),
     .target(
       name: "AWSClient", dependencies: ["COpenSSL", "HTTPClient", "Platform", "WireFormats"],
       swiftSettings: strict),
     .target(
-      name: "MQTT", dependencies: ["COpenSSL", "HTTPClient", "Platform", "WireFormats"],
+      name: "DeviceDefender", dependencies: ["CLinux", "Platform", "WireFormats"],
       swiftSettings: strict),
     .target(
-      name: "DefenderFunction",
-      dependencies: [
-        "AWSClient", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaRuntime", "MQTT", "Platform",
-        "WireFormats",
-      ],
-      path: "lambda/Function", swiftSettings: strict),
-    .executableTarget(
-      name: "bootstrap",
-      dependencies: ["DefenderFunction", "GreengrassIPC", "LambdaRuntime", "Platform"],
-      path: "bootstrap", swiftSettings: strict),
-    .executableTarget(
-      name: "echo-function", dependencies: ["LambdaRuntime", "Platform", "WireFormats"],
-      path: "lambda/examples/echo",
-      swiftSettings: strict),
-
+      name: "LambdaRuntime", dependencies: ["CLinux", "Platform", "WireFormats"], swiftSettings: strict),
+    // Brings FoundationEssentials; nothing that `bootstrap` links does.
+    .target(name: "LambdaRuntimeCodable", dependencies: ["LambdaRuntime"], swiftSettings: strict),
     .target(
       name: "LambdaEmulator",
       dependencies: [
@@ -74,22 +60,103 @@ let package = Package(
         .product(name: "NIOHTTP1", package: "swift-nio"),
       ],
       swiftSettings: strict),
+    .target(
+      name: "DefenderFunction",
+      dependencies: [
+        "AWSClient", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaRuntime", "MQTT", "Platform",
+        "WireFormats",
+      ],
+      path: "lambda/Function", swiftSettings: strict),
+
+    // Programs.
+    .executableTarget(
+      name: "bootstrap",
+      dependencies: ["DefenderFunction", "GreengrassIPC", "LambdaRuntime", "Platform"],
+      path: "bootstrap", swiftSettings: strict),
     .executableTarget(
       name: "defender",
       dependencies: [
-        "AWSClient", "DefenderFunction", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaEmulator",
-        "LambdaRuntime", "Platform", "WireFormats",
+        "AWSClient", "CLinux", "DefenderFunction", "DeviceDefender", "GreengrassIPC", "HTTPClient",
+        "LambdaEmulator", "Platform", "WireFormats",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
-
-    .target(name: "CollectorReference", path: "Tests/Benchmarks/CollectorReference"),
-    .executableTarget(name: "socket-load", path: "Tests/Benchmarks/SocketLoad"),
     .executableTarget(
-      name: "collector-benchmark",
-      dependencies: ["CLinux", "CollectorReference", "DeviceDefender", "Platform", "WireFormats"],
-      path: "Tests/Benchmarks/Collector", swiftSettings: strict),
+      name: "echo-function", dependencies: ["LambdaRuntime", "Platform", "WireFormats"],
+      path: "lambda/examples/echo",
+      swiftSettings: strict),
 
+    // Tests, in the order of what they test, then those of several targets.
+    .target(
+      name: "TestSupport",
+      dependencies: [
+        "CLinux", "COpenSSL", "HTTPClient", "LambdaEmulator", "MQTT", "Platform", "WireFormats",
+      ],
+      path: "Tests/TestSupport", swiftSettings: strict),
+    .testTarget(
+      name: "WireFormatsTests", dependencies: ["WireFormats", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "PlatformTests", dependencies: ["Platform", "TestSupport", "WireFormats"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "HTTPClientTests", dependencies: ["COpenSSL", "HTTPClient", "Platform", "TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "GreengrassIPCTests",
+      dependencies: ["GreengrassIPC", "Platform", "TestSupport", "WireFormats"], swiftSettings: strict),
+    .testTarget(
+      name: "MQTTTests", dependencies: ["MQTT", "Platform", "TestSupport", "WireFormats"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "AWSClientTests",
+      dependencies: ["AWSClient", "HTTPClient", "LambdaEmulator", "Platform", "TestSupport", "WireFormats"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "DeviceDefenderTests",
+      dependencies: ["CLinux", "DeviceDefender", "Platform", "TestSupport", "WireFormats"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "LambdaRuntimeTests",
+      dependencies: ["LambdaRuntime", "Platform", "TestSupport", "WireFormats", "echo-function"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "LambdaRuntimeCodableTests", dependencies: ["LambdaRuntime", "LambdaRuntimeCodable", "Platform"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "LambdaEmulatorTests",
+      dependencies: [
+        "LambdaEmulator", "Platform", "TestSupport", "WireFormats",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+      ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "DefenderFunctionTests",
+      dependencies: [
+        "AWSClient", "DefenderFunction", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaEmulator",
+        "LambdaRuntime", "MQTT", "Platform", "TestSupport", "WireFormats",
+      ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "DefenderTests",
+      dependencies: [
+        "AWSClient", "defender", "DeviceDefender", "LambdaEmulator", "Platform", "TestSupport", "WireFormats",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict),
+    .testTarget(
+      name: "EndToEndTests",
+      dependencies: ["CLinux", "HTTPClient", "LambdaEmulator", "Platform", "TestSupport", "WireFormats"],
+      swiftSettings: strict),
+    // Also built by Tests/Fuzz/run, which searches for what these replay.
+    .testTarget(
+      name: "FuzzTests",
+      dependencies: [
+        "AWSClient", "DefenderFunction", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaRuntime",
+        "MQTT", "Platform", "TestSupport", "WireFormats",
+      ],
+      swiftSettings: strict),
     .executableTarget(
       name: "fleet-simulation",
       dependencies: ["AWSClient", "DefenderFunction", "DeviceDefender", "Platform"],
@@ -102,80 +169,19 @@ let package = Package(
       ],
       path: "Tests/Fleet/Tests", swiftSettings: strict),
 
-    .target(
-      name: "TestSupport",
-      dependencies: [
-        "CLinux", "COpenSSL", "HTTPClient", "LambdaEmulator", "MQTT", "Platform", "WireFormats",
-      ],
-      path: "Tests/TestSupport", swiftSettings: strict),
-    .testTarget(
-      name: "PlatformTests", dependencies: ["Platform", "TestSupport"], swiftSettings: strict),
-    .testTarget(
-      name: "WireFormatsTests", dependencies: ["WireFormats", "TestSupport"], swiftSettings: strict),
-    .testTarget(
-      name: "HTTPClientTests", dependencies: ["HTTPClient", "Platform", "TestSupport"],
-      swiftSettings: strict),
-    .testTarget(
-      name: "GreengrassIPCTests",
-      dependencies: ["GreengrassIPC", "Platform", "TestSupport", "WireFormats"], swiftSettings: strict),
-    .testTarget(
-      name: "LambdaRuntimeTests",
-      dependencies: ["LambdaRuntime", "Platform", "TestSupport", "WireFormats", "echo-function"],
-      swiftSettings: strict),
-    .testTarget(
-      name: "LambdaRuntimeCodableTests", dependencies: ["LambdaRuntime", "LambdaRuntimeCodable", "Platform"],
-      swiftSettings: strict),
-    .testTarget(
-      name: "DeviceDefenderTests", dependencies: ["DeviceDefender", "TestSupport"],
-      swiftSettings: strict),
-    .testTarget(
-      name: "AWSClientTests",
-      dependencies: ["AWSClient", "HTTPClient", "LambdaEmulator", "Platform", "TestSupport", "WireFormats"],
-      swiftSettings: strict),
+    // Benchmarks, which Tests/Benchmarks/run starts.
+    .executableTarget(
+      name: "collector-benchmark",
+      dependencies: ["CLinux", "CollectorReference", "DeviceDefender", "Platform", "WireFormats"],
+      path: "Tests/Benchmarks/Collector", swiftSettings: strict),
+    .target(name: "CollectorReference", path: "Tests/Benchmarks/CollectorReference"),
+    .executableTarget(name: "socket-load", path: "Tests/Benchmarks/SocketLoad"),
     .executableTarget(
       name: "signing-benchmark", dependencies: ["AWSClient", "HTTPClient", "Platform"],
       path: "Tests/Benchmarks/Signing", swiftSettings: strict),
     .executableTarget(
       name: "publishing-benchmark", dependencies: ["AWSClient", "HTTPClient", "Platform"],
       path: "Tests/Benchmarks/Publishing", swiftSettings: strict),
-    .testTarget(
-      name: "MQTTTests", dependencies: ["MQTT", "Platform", "TestSupport", "WireFormats"],
-      swiftSettings: strict),
-    .testTarget(
-      name: "DefenderFunctionTests",
-      dependencies: [
-        "AWSClient", "DefenderFunction", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaEmulator",
-        "LambdaRuntime", "MQTT", "Platform", "TestSupport", "WireFormats",
-      ],
-      swiftSettings: strict),
-    // Also built by Tests/Fuzz/run, which searches for what these replay.
-    .testTarget(
-      name: "FuzzTests",
-      dependencies: [
-        "AWSClient", "DefenderFunction", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaRuntime",
-        "MQTT", "Platform", "TestSupport", "WireFormats",
-      ],
-      swiftSettings: strict),
-    .testTarget(
-      name: "LambdaEmulatorTests",
-      dependencies: [
-        "LambdaEmulator", "Platform", "TestSupport", "WireFormats",
-        .product(name: "NIOCore", package: "swift-nio"),
-        .product(name: "NIOPosix", package: "swift-nio"),
-        .product(name: "NIOHTTP1", package: "swift-nio"),
-      ],
-      swiftSettings: strict),
-    .testTarget(
-      name: "DefenderTests",
-      dependencies: [
-        "AWSClient", "defender", "DeviceDefender", "LambdaEmulator", "Platform", "TestSupport", "WireFormats",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
-      ],
-      swiftSettings: strict),
-    .testTarget(
-      name: "EndToEndTests",
-      dependencies: ["HTTPClient", "LambdaEmulator", "Platform", "TestSupport", "WireFormats"],
-      swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )
