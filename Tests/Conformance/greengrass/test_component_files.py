@@ -253,6 +253,37 @@ class ComponentFiles(unittest.TestCase):
             release.writestr("../outside", "text")
         self.assertIn("'../outside', which isn't allowed: its path contains '..'", self.package("--amd64", self.amd64, fails=True))
 
+    def test_a_release_with_two_names_for_a_file_or_none_is_refused(self):
+        for name in ("./bootstrap", "a//b", "a/./b", ".", "./", "a//"):
+            with self.subTest(name):
+                with zipfile.ZipFile(self.amd64, "w") as release:
+                    release.writestr("bootstrap", binary(62))
+                    release.writestr(name, "text")
+                self.assertIn("its path isn't in its shortest form", self.package("--amd64", self.amd64, fails=True))
+
+    def test_a_damaged_release_can_not_be_read(self):
+        for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+            with self.subTest(method):
+                with zipfile.ZipFile(self.amd64, "w", method) as release:
+                    release.writestr("bootstrap", binary(62) + bytes(1000))
+                    start = release.infolist()[0].header_offset + 30 + len("bootstrap")
+                damaged = bytearray(self.amd64.read_bytes())
+                damaged[start + 4:start + 8] = b"\xff" * 4
+                self.amd64.write_bytes(damaged)
+                self.assertRegex(self.package("--amd64", self.amd64, fails=True), r"\Apackage-component: \S+ can't be read: ")
+
+    @unittest.skipIf(os.geteuid() != 0, "only root can make a link that belongs to another user")
+    def test_no_link_of_another_user_leads_to_the_output(self):
+        (self.directory / "victim/sub").mkdir(parents=True)
+        (self.directory / "link").symlink_to("victim")
+        (self.directory / "own").symlink_to("link")
+        os.lchown(self.directory / "link", 65534, 65534)
+        for output in ("link", "link/sub", "link/new/more", "own/sub"):
+            with self.subTest(output):
+                text = self.package("--amd64", self.amd64, output=self.directory / output, fails=True)
+                self.assertIn(f"{self.directory}/link is a link that belongs to another user", text)
+        self.assertEqual([str(file) for file in (self.directory / "victim").iterdir()], [str(self.directory / "victim/sub")])
+
     def test_mistakes_are_told(self):
         nothing = self.directory / "nothing.zip"
         with zipfile.ZipFile(nothing, "w") as archive:
