@@ -36,8 +36,35 @@ struct `The date of an answer` {
     #expect(offset([date], after: .zero) == .seconds(3_600))
     #expect(offset([date], after: .seconds(20)) == .seconds(3_590))
     #expect(offset([date, ("Age", "0")], after: .zero) == .zero)
+    #expect(offset([date], after: .seconds(900)) == .seconds(3_150))
     #expect(offset([date], after: .seconds(901)) == .zero)
+    #expect(offset([date], after: .seconds(-1)) == .zero)
     #expect(offset([], after: .zero) == .zero)
+  }
+
+  /// The skew in seconds, the offset that signed the request, and whether the change explains a rejection.
+  @Test(arguments: [
+    (239, 0, false), (240, 0, true), (-239, 0, false), (-240, 0, true), (600, 600, false), (600, 361, false),
+    (600, 360, true), (-600, -360, true), (-600, -361, false),
+  ])
+  func `explains a rejection if the offset changed by four minutes or more`(
+    seconds: Int64, used: Int64, explains: Bool
+  ) throws {
+    let sent = WallTime(secondsSinceEpoch: 86_400)
+    let date = CivilTime(sent.advanced(by: .seconds(seconds)))
+    let (hour, minute, second) = (date.hour, date.minute, date.second)
+    func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
+    let day = seconds < 0 ? "Thu, 01" : "Fri, 02"
+    let text = "\(day) Jan 1970 \(two(hour)):\(two(minute)):\(two(second)) GMT"
+    let response = HTTPResponse(
+      status: 403, headers: [("Date", text), ("x-amzn-errortype", "ForbiddenException")])
+    var skew = ClockSkew()
+    skew.observe(response, sent: sent, duration: .zero)
+    #expect(skew.offset == .seconds(seconds))
+    #expect(skew.explains(ServiceError(response), response, used: .seconds(used)) == explains)
+    #expect((skew.warning != nil) == (abs(seconds) >= 240))
+    let undated = HTTPResponse(status: 403, headers: [("x-amzn-errortype", "RequestExpired")])
+    #expect(!skew.explains(ServiceError(undated), undated, used: .zero))
   }
 
   @Test(arguments: [

@@ -171,6 +171,21 @@ struct `The deadline for credentials` {
     #expect("\(error)".contains("no time was left"), "\(error)")
   }
 
+  @Test func `far away leaves each step its own limit`() throws {
+    let exchange = ScriptedExchange(
+      ["token", "role", "{}"].map { .success(HTTPResponse(status: 200, body: Array($0.utf8))) })
+    let context = CredentialContext(
+      Environment([:]), exchange: exchange, time: ManualTime(wallTime: now), log: Log { _, _ in })
+    _ = try? InstanceMetadataCredentials(context).credentials(at: now, until: .distantFuture)
+    #expect(exchange.timeouts == [.seconds(1), .seconds(1), .seconds(1)])
+    let process = CredentialProcess(
+      command: "sleep 60", environment: Environment(["PATH": "/usr/bin:/bin"]),
+      time: SystemTime(shutdown: nil), longestTime: .milliseconds(100))
+    let start = BootTime.now
+    #expect(throws: CredentialFailure.self) { try process.credentials(until: .distantFuture) }
+    #expect(start.duration(to: .now) < .seconds(30))
+  }
+
   @Test func `bounds how long files are waited for, five seconds each at most`() throws {
     let world = SlowWorld { .seconds(4) }
     world.files = ["/home/.aws/config": "[default]\n", "/home/.aws/credentials": "[default]\n"]

@@ -70,6 +70,18 @@ struct `Retry vectors` {
 }
 
 struct `A retry quota` {
+  @Test(arguments: [(RetryReason.throttling, 5), (.transient, 14)])
+  func `allows a retry that costs all that is left, and rejects one that costs more`(
+    reason: RetryReason, cost: Int
+  ) {
+    var exact = RetryQuota(capacity: cost)
+    #expect(exact.take(for: reason) == cost)
+    #expect(exact.capacity == 0)
+    var short = RetryQuota(capacity: cost - 1)
+    #expect(short.take(for: reason) == nil)
+    #expect(short.capacity == cost - 1)
+  }
+
   @Test func `never holds more than it began with`() {
     var quota = RetryQuota(capacity: 20)
     quota.giveBack(nil)
@@ -81,6 +93,21 @@ struct `A retry quota` {
 }
 
 struct `A retry delay` {
+  @Test func `doubles up to 20 s`() {
+    let delays = (1...40).map { StandardRetry.delay(afterAttempt: $0, .throttling, random: 1) }
+    #expect(
+      delays.prefix(6) == [.seconds(1), .seconds(2), .seconds(4), .seconds(8), .seconds(16), .seconds(20)])
+    #expect(delays.dropFirst(5).allSatisfy { $0 == .seconds(20) })
+  }
+
+  @Test(arguments: [
+    ("3000", 3.0), ("6000", 6), ("6001", 6), ("99999999999999999999", 6), ("1", 1), ("-1", 1),
+  ])
+  func `follows x-amz-retry-after up to 5 s beyond its own delay`(wish: String, seconds: Double) {
+    let delay = StandardRetry.delay(afterAttempt: 1, .throttling, random: 1, retryAfter: wish)
+    #expect(delay == .seconds(seconds))
+  }
+
   @Test(arguments: [(0, -1.0), (-5, 2.0), (Int.max, 1.0), (1, .nan), (1, .infinity)])
   func `stays within its bounds whatever it is made of`(attempt: Int, random: Double) {
     for reason in [RetryReason.transient, .throttling] {

@@ -77,6 +77,18 @@ private func savedState(in tree: TemporaryDirectory) -> JSONValue {
   return bytes.flatMap { try? JSONValue(parsing: $0) } ?? .null
 }
 
+/// Records how much time each call has left, by the system clock.
+private final class TimedPublisher: Publisher {
+  private(set) var left: [Duration] = []
+
+  func publish(
+    _ payload: [UInt8], to topic: Topic, qos: QualityOfService, until deadline: BootTime
+  ) throws(PublishError) -> PublishReceipt {
+    left.append(BootTime.now.duration(to: deadline))
+    return PublishReceipt(status: 200, attempts: 1)
+  }
+}
+
 /// A handler over a procfs tree of its own, with everything around it in the test's hands.
 private struct Stage: ~Copyable {
   let time = ManualTime(wallTime: WallTime(secondsSinceEpoch: 1_700_000_000))
@@ -402,6 +414,25 @@ private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
     #expect(start.duration(to: .now) < .seconds(8), "the command's own timeout is 10 s")
     #expect(answer["failed"]?.integer(as: Int.self) == 0)
     #expect(stage.lines.text.contains("because the deadline left no more time"))
+  }
+
+  @Test func `leaves time to publish after a metrics command that takes all it gets`() throws {
+    let tree = try TemporaryDirectory()
+    let command = try tree.write("metrics", "#!/bin/sh\nsleep 60\n")
+    #expect(unsafe chmod(command, 0o700) == 0)
+    let environment = Environment([
+      "AWS_REGION": "eu-central-1", "AWS_IOT_THING_NAME": "thing", "DEFENDER_TOPIC": "own/{thing}",
+      "DEFENDER_CUSTOM_METRICS_COMMAND": command,
+    ])
+    let publisher = TimedPublisher()
+    var handler = PublishMetricsHandler(
+      try Configuration(environment), publisher: publisher, time: SystemTime(shutdown: nil),
+      log: Log { _, _ in })
+    let context = try Context(requestID: "id", deadline: WallTime.now.advanced(by: .seconds(10)))
+    _ = try handler.handle(Event(Array(#"{"reports":1}"#.utf8)), context)
+    // The command gets half of 9.5 s; a busy machine may need some of the other half.
+    #expect(publisher.left.count == 1)
+    #expect(publisher.left.allSatisfy { $0 > .zero && $0 < .seconds(5) })
   }
 
   @Test func `ends a metrics command in time when the first sample only begins the deltas`() throws {

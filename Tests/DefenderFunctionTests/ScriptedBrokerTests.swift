@@ -17,6 +17,10 @@ private final class ScriptedBroker: BrokerConnector, ByteStream {
   var answers: [[UInt8]] = []
   /// What comes behind the acknowledgement of a subscription.
   var retained: [UInt8] = []
+  /// Whether it acknowledges reports.
+  var acknowledges = true
+  /// A message that it repeats every millisecond, and until when.
+  var flood: (message: [UInt8], end: BootTime)?
 
   init(time: ManualTime) {
     self.time = time
@@ -25,6 +29,10 @@ private final class ScriptedBroker: BrokerConnector, ByteStream {
   func connect(until deadline: BootTime) throws(TransportFailure) -> any ByteStream { self }
 
   func read(into buffer: inout [UInt8], limit: Int, until deadline: BootTime) throws(StreamError) -> Int {
+    if incoming.isEmpty, let flood, time.bootTime < flood.end {
+      time.advance(by: .milliseconds(1))
+      incoming = flood.message
+    }
     guard !incoming.isEmpty else {
       if time.bootTime < deadline { time.advance(by: time.bootTime.duration(to: deadline)) }
       throw .timedOut
@@ -42,7 +50,7 @@ private final class ScriptedBroker: BrokerConnector, ByteStream {
     case 1: incoming += [0x20, 2, 0, 0]
     case 8: incoming += [0x90, 4] + subscriptionID(bytes) + [1, 1] + retained
     case 3:
-      incoming += [0x40, 2] + publicationID(bytes)
+      if acknowledges { incoming += [0x40, 2] + publicationID(bytes) }
       if !answers.isEmpty { incoming += answers.removeFirst() }
     default: break
     }
@@ -127,6 +135,20 @@ struct `A publisher to a scripted broker` {
       answer("rejected", #"{"statusDetails":{"ErrorCode":"InvalidPayload","ErrorMessage":"bad"}}"#)
     ]
     #expect(try publish(1, with: publisher) == .rejected(code: "InvalidPayload", message: "bad"))
+  }
+
+  @Test(arguments: [true, false])
+  func `gives up at its deadline even if the broker never stops sending`(acknowledges: Bool) throws {
+    let publisher = publisher()
+    broker.acknowledges = acknowledges
+    let deadline = time.bootTime.advanced(by: .seconds(3))
+    broker.flood = (answer("accepted", #"{"reportId":7}"#), deadline.advanced(by: .seconds(60)))
+    if acknowledges {
+      #expect(try publish(1, with: publisher, within: .seconds(3)) == .unanswered)
+    } else {
+      #expect(throws: PublishError.self) { try publish(1, with: publisher, within: .seconds(3)) }
+    }
+    #expect(deadline.duration(to: time.bootTime) < .milliseconds(10))
   }
 
   @Test func `says goodbye after a report before the deadline`() throws {

@@ -176,6 +176,31 @@ struct `The deadline of a snapshot` {
     #expect(lines > 0)
   }
 
+  @Test func `isn't needed to stop at a file that exceeds the size limit`() {
+    var reader = LineReader()
+    var reads = 0
+    #expect(throws: Errno.fileTooLarge) {
+      try reader.forEachLine(reading: { buffer, start throws(Errno) in
+        reads += 1
+        // Ends a line, so that each read gets the whole buffer, whatever was in its memory.
+        buffer[buffer.count - 1] = UInt8(ascii: "\n")
+        return reads > 10_000 ? 0 : buffer.count - start
+      }) { _, _, _ in }
+    }
+  }
+
+  @Test func `reports a last line without a line end as cut off`() throws {
+    var reader = LineReader()
+    var rest = Array("one\ntwo".utf8)
+    var flaws: [LineError?] = []
+    try reader.forEachLine(reading: { buffer, start throws(Errno) in
+      for (index, byte) in rest.enumerated() { buffer[start + index] = byte }
+      defer { rest = [] }
+      return rest.count
+    }) { _, _, flaw in flaws.append(flaw) }
+    #expect(flaws == [nil, .cut])
+  }
+
   @Test func `leaves a long file out of the report, and says so`() throws {
     let tree = try TemporaryDirectory()
     let heading = "  sl  local_address rem_address   st tx_queue rx_queue\n"

@@ -225,7 +225,10 @@ private final class ScriptedKernel {
     #expect(try snapshot.listeningUDPPorts.get().sample == [ListeningPort(interface: "0.0.0.0", port: 53)])
   }
 
-  @Test(arguments: [EAFNOSUPPORT, EPROTONOSUPPORT, ECONNREFUSED, ENOENT])
+  @Test(arguments: [
+    EACCES, EAFNOSUPPORT, ECONNREFUSED, EINVAL, ENOENT, ENOSYS, EOPNOTSUPP, EPERM, EPROTONOSUPPORT,
+    ESOCKTNOSUPPORT,
+  ])
   func `reads files where netlink is missing, and says so once`(errno: Int32) throws {
     let log = RecordedLog()
     let tables = KernelTables(log: log.log()) { _ throws(Errno) in throw Errno(rawValue: errno) }
@@ -277,6 +280,123 @@ private final class ScriptedKernel {
     #expect(try !snapshot.listeningTCPPorts.get().sample.contains { $0.port == 7_777 })
     #expect(log.lines.contains { $0.contains("failed to tell TCP sockets: malformed answer") })
     #expect(kernel.opened.filter { $0 == NETLINK_SOCK_DIAG }.count == 2)
+  }
+
+  @Test func `opens a new socket after malformed counters, too`() throws {
+    let kernel = ScriptedKernel([NETLINK_ROUTE: [netlinkMessage(Int32(RTM_NEWSTATS), [1, 2, 3])]])
+    let log = RecordedLog()
+    let tables = KernelTables(log: log.log()) { number throws(Errno) in try kernel.open(number) }
+    var collector = Collector(procfs: ProcRoot(), kernel: tables, log: log.log())
+    _ = collector.snapshot(until: .now.advanced(by: .seconds(1)))
+    #expect(log.lines.contains { $0.contains("failed to tell interface counters: malformed answer") })
+    // Once for the counters, and once for the addresses.
+    #expect(kernel.opened.count { $0 == NETLINK_ROUTE } == 2)
+  }
+
+  @Test(arguments: [0, 40_000])
+  func `rejects a datagram that is empty, or longer than the buffer`(size: Int) throws {
+    let kernel = ScriptedKernel([NETLINK_SOCK_DIAG: [[UInt8](repeating: 0, count: size)]])
+    let log = RecordedLog()
+    var collector = collector(kernel, log)
+    _ = collector.snapshot(until: .now.advanced(by: .seconds(1)))
+    let reason = size == 0 ? "an empty datagram" : "a datagram of 40000 bytes"
+    #expect(log.lines.contains { $0.contains("failed to tell TCP sockets: malformed answer: \(reason)") })
+  }
+
+  private func statistics(of index: UInt32, bytesIn: UInt64) -> [UInt8] {
+    var counters: [UInt8] = []
+    for number in [1, 2, bytesIn, 4] { appendBytes(of: number, to: &counters) }
+    var message: [UInt8] = [0, 0, 0, 0]
+    appendBytes(of: index, to: &message)
+    appendBytes(of: UInt32(0), to: &message)
+    return message + attribute(UInt16(IFLA_STATS_LINK_64), counters)
+  }
+
+  /// A dump of the counters of one interface, which changed meanwhile if it is inconsistent.
+  private func dump(_ number: UInt32, bytesIn: UInt64, isConsistent: Bool) -> [UInt8] {
+    netlinkMessage(
+      Int32(RTM_NEWSTATS), statistics(of: 1, bytesIn: bytesIn), sequence: number,
+      flags: isConsistent ? 0 : 0x10)
+      + netlinkMessage(3, status(0), sequence: number)
+  }
+
+  @Test func `asks again for counters that changed meanwhile, and keeps the last answer only`() throws {
+    let kernel = ScriptedKernel([
+      NETLINK_ROUTE: [
+        dump(1, bytesIn: 10, isConsistent: false), dump(2, bytesIn: 20, isConsistent: false),
+        dump(3, bytesIn: 30, isConsistent: true),
+      ]
+    ])
+    var collector = collector(kernel, RecordedLog())
+    let counters = try collector.snapshot().networkCounters.get()
+    #expect(counters.interfaces.map(\.traffic.bytesIn) == [30])
+    #expect(!counters.isPartial)
+  }
+
+  @Test func `marks counters as partial if they changed during three dumps`() throws {
+    let kernel = ScriptedKernel([
+      NETLINK_ROUTE: (1...3).map { dump($0, bytesIn: UInt64($0), isConsistent: false) }
+    ])
+    var collector = collector(kernel, RecordedLog())
+    let counters = try collector.snapshot().networkCounters.get()
+    #expect(counters.interfaces.map(\.traffic.bytesIn) == [3])
+    #expect(counters.isPartial)
+  }
+
+  @Test func `names an address by its label, and by its interface without one`() throws {
+    let head: [UInt8] = [UInt8(AF_INET), 32, 0, 0]
+    var index: [UInt8] = []
+    appendBytes(of: UInt32(1), to: &index)
+    let labelled =
+      head + index + attribute(UInt16(IFA_LOCAL), [192, 0, 2, 1])
+      + attribute(UInt16(IFA_LABEL), Array("lo:1\0".utf8))
+    // An attribute without a payload hides nothing of what follows it.
+    let bare = head + index + attribute(99, []) + attribute(UInt16(IFA_LOCAL), [192, 0, 2, 2])
+    let kernel = ScriptedKernel([
+      NETLINK_ROUTE: [
+        netlinkMessage(Int32(RTM_NEWADDR), labelled) + netlinkMessage(Int32(RTM_NEWADDR), bare) + Self.done
+      ]
+    ])
+    var tables = KernelTables(log: RecordedLog().log()) { number throws(Errno) in try kernel.open(number) }
+    let found = tables.interfaceNames()
+    let names = try #require(found)
+    #expect(names.interface(of: try #require(IPAddress(parsing: "192.0.2.1"))) == "lo:1")
+    #expect(names.interface(of: try #require(IPAddress(parsing: "192.0.2.2"))) == "lo")
+  }
+
+  @Test func `counts no sockets of an earlier snapshot`() throws {
+    func datagrams(from number: UInt32, port: UInt16) -> [[UInt8]] {
+      let listener = diagnosedSocket(AF_INET, state: 10, [], port, cookie: UInt64(port))
+      let bound = diagnosedSocket(AF_INET, state: 7, [], port, cookie: UInt64(port))
+      func done(_ number: UInt32) -> [UInt8] { netlinkMessage(3, status(0), sequence: number) }
+      return [
+        netlinkMessage(TCPDIAG_GETSOCK, listener, sequence: number) + done(number),
+        netlinkMessage(20, bound, sequence: number + 1) + done(number + 1), done(number + 2),
+      ]
+    }
+    let kernel = ScriptedKernel([
+      NETLINK_SOCK_DIAG: datagrams(from: 1, port: 80) + datagrams(from: 4, port: 81)
+    ])
+    var collector = collector(kernel, RecordedLog())
+    for port in [80, 81] as [UInt16] {
+      let snapshot = collector.snapshot()
+      for ports in [snapshot.listeningTCPPorts, snapshot.listeningUDPPorts] {
+        #expect(try ports.get().total == 1)
+        #expect(try ports.get().sample.map(\.port) == [port])
+      }
+    }
+  }
+
+  @Test func `discards UDP sockets of a malformed answer`() throws {
+    let socket = diagnosedSocket(AF_INET, state: 7, [], 7_777, cookie: 2)
+    let kernel = ScriptedKernel([
+      NETLINK_SOCK_DIAG: [Self.done, netlinkMessage(20, socket, sequence: 2) + [1, 2, 3]]
+    ])
+    let log = RecordedLog()
+    var collector = collector(kernel, log)
+    let snapshot = collector.snapshot()
+    #expect(try !snapshot.listeningUDPPorts.get().sample.contains { $0.port == 7_777 })
+    #expect(log.lines.contains { $0.contains("failed to tell UDP sockets: malformed answer") })
   }
 
   @Test func `asks the kernel only where the root is this system's by name`() throws {
@@ -372,6 +492,10 @@ private final class ScriptedKernel {
       eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0
       eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
       down\t000300C0\t00000000\t0000\t0\t0\t0\t00FFFFFF\t0\t0\t0
+      eth0\t000400C0\t010200C0\t0003\t0\t0\t0\t00FFFFFF\t0\t0\t0
+      eth0\t000500C0\t010200C0\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
+      eth0\t000600C0\t00000000\t0003\t0\t0\t0\t00FFFFFF\t0\t0\t0
+      ppp0\t00000000\t00000000\t0001\t0\t0\t0\t00000000\t0\t0\t0
       cut\t0003
       """)
     try tree.write(
@@ -387,7 +511,8 @@ private final class ScriptedKernel {
     let log = RecordedLog()
     let names = InterfaceNames.ofOtherNamespace(root, directory: "1/net", log: log.log())
     for (text, interface) in [
-      ("192.0.2.77", "eth0"), ("192.0.3.1", nil), ("127.0.0.9", "lo"), ("::1", "lo"),
+      ("192.0.2.77", "eth0"), ("192.0.3.1", nil), ("192.0.4.1", nil), ("192.0.5.1", nil), ("192.0.6.1", nil),
+      ("127.0.0.9", "lo"), ("::1", "lo"),
       ("fe80::fc:ff:fe00:1", "eth0"), ("198.51.100.1", nil),
     ] {
       let address = try #require(IPAddress(parsing: text))

@@ -32,6 +32,20 @@ import Testing
     #expect(counters.traffic == Traffic(bytesIn: 1, bytesOut: 9, packetsIn: 2, packetsOut: 10))
   }
 
+  @Test func `is partial with a line that can't be read, and not without`() {
+    func counters(_ lines: String...) -> NetworkCounters {
+      var parser = NetworkCountersParser()
+      for (index, line) in lines.enumerated() {
+        let bytes = Array(line.utf8)
+        parser.parse(bytes.span, number: index + 1, flaw: nil)
+      }
+      return parser.counters
+    }
+    let good = "eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16"
+    #expect(!counters("Inter-|   Receive", " face |bytes", good, "").isPartial)
+    #expect(counters(good, "eth1: 1 2 3").isPartial)
+  }
+
   @Test func `counts the largest counter`() throws {
     let text = "eth0: 18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0"
     #expect(try InterfaceCounters(text: text).traffic.bytesIn == .max)

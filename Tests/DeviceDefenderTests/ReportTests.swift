@@ -215,6 +215,19 @@ import WireFormats
     #expect(reservoir.sample.count == limit)
   }
 
+  @Test func `gives each element the same chance after a reset, too`() {
+    var kept = [Int](repeating: 0, count: 60)
+    for seed in 0..<2_000 {
+      var reservoir = Reservoir<Int>(limit: 6, generator: SeededGenerator(seed: UInt64(seed)))
+      for number in 0..<10_000 { reservoir.append(number) }
+      reservoir.reset()
+      for number in 0..<60 { reservoir.append(number) }
+      for number in reservoir.sample { kept[number] += 1 }
+    }
+    // 200 expected of each, standard deviation 13.
+    #expect(kept.allSatisfy { abs($0 - 200) < 80 })
+  }
+
   @Test func `forgets when it is reset`() {
     var reservoir = Reservoir<Int>(limit: 2, generator: SeededGenerator(seed: 1))
     for number in 0..<100 { reservoir.append(number) }
@@ -226,6 +239,18 @@ import WireFormats
 }
 
 @Suite struct IdentitySetTests {
+  @Test func `keeps its memory from one dump to the next, and needs no more`() {
+    var seen = IdentitySet()
+    for _ in 0..<100 {
+      seen.removeAll()
+      var count = 0
+      for number in UInt64(1)...500 where seen.insert(number) { count += 1 }
+      #expect(count == 500)
+    }
+    let capacity = seen.capacity
+    #expect(capacity == 1_024)
+  }
+
   @Test func `knows each number once, and none of 0`() {
     var seen = IdentitySet()
     func new(_ numbers: some Sequence<UInt64>) -> Int {

@@ -3,6 +3,35 @@ import Testing
 @testable import DeviceDefender
 
 @Suite struct SocketRecordTests {
+  @Test func `reads a line that is cut off anywhere after the state`() throws {
+    let line =
+      "0: 0100007F:0016 090A0B0C:FFFF 0A 00000000:00000000 00:00000000 00000000     0        0 42 1 0"
+    let start = "0: 0100007F:0016 090A0B0C:FFFF 0A"
+    for end in start.utf8.count...line.utf8.count {
+      let socket = try SocketRecord(text: String(line.prefix(end)), family: .v4)
+      #expect(socket.local.port == 22 && [0, 4, 42].contains(socket.identity))
+    }
+  }
+
+  @Test func `counts no socket with a port of 0`() {
+    var generator = SeededGenerator(seed: 1)
+    var tcp = TCPSockets(limit: 10, generator: &generator)
+    let address = IPAddress(v4: 0x7F00_0001)
+    func append(_ state: UInt8, _ local: UInt16, _ remote: UInt16) {
+      let record = SocketRecord(
+        local: Endpoint(address: address, port: local), remote: Endpoint(address: address, port: remote),
+        state: state)
+      tcp.append(record.head, record: record)
+    }
+    append(SocketRecord.State.established, 1, 0)
+    append(SocketRecord.State.established, 0, 1)
+    append(SocketRecord.State.listening, 0, 0)
+    #expect(tcp.established.total == 0 && tcp.listening.total == 0)
+    append(SocketRecord.State.established, 1, 1)
+    append(SocketRecord.State.listening, 1, 0)
+    #expect(tcp.established.total == 1 && tcp.listening.total == 1)
+  }
+
   @Test(
     arguments: [
       ("", "slot"), ("   ", "slot"), ("0100007F:0016 00000000:0000 0A", "slot"), ("-1: 0:0 0:0 0A", "slot"),

@@ -281,7 +281,8 @@ struct InvocationLoopTests {
     ("Function.BadEvent", "Function.BadEvent"), ("Runtime.InvalidEvent", "Runtime.InvalidEvent"),
     ("BadEvent", "Function.BadEvent"), ("Function.badEvent", "Function.BadEvent"),
     ("Function.Bad Event 2!", "Function.BadEvent"), ("Function.Box<Int>", "Function.BoxInt"),
-    ("", "Function.Failure"), ("Function.", "Function.Failure"), ("Function.1", "Function.Failure"),
+    ("", "Function.Failure"), ("Function.", "Function.Failure"), ("Function.A", "Function.Failure"),
+    ("Function.Ab", "Function.Ab"), ("Function.1", "Function.Failure"),
     ("Function.É\r\nX-Y: 1", "Function.XY"), ("Runtime.", "Function.Failure"),
   ])
   func `sends an error type of the form that Lambda keeps`(type: String, kept: String) {

@@ -97,7 +97,9 @@ struct LifecycleTests {
   }
 
   @Test(arguments: [
-    LoopbackServer.Reply.response(404), .response(200), .sendAndClose([]), .sendAndClose(Array("x".utf8)),
+    LoopbackServer.Reply.response(404), .response(200),
+    .response(200, [("Lambda-Extension-Identifier", "e"), ("Connection", "close")]), .sendAndClose([]),
+    .sendAndClose(Array("x".utf8)),
   ])
   func `serves without the extension where it can't be registered`(reply: LoopbackServer.Reply) throws {
     let run = try ServedRuntime(

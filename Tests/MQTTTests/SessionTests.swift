@@ -92,6 +92,8 @@ import Testing
     arguments: [
       ("9004 0001 0101", nil), ("9004 0001 0100", nil), ("3003000174 9004 0001 0101", nil),
       ("9004 0001 0180", .subscriptionRefused(topicFilter: "b")),
+      // QoS 2 was not requested.
+      ("9004 0001 0102", .subscriptionRefused(topicFilter: "b")),
       ("9003 0001 01", .unexpected(packet: "SUBACK of 1 topics for 2")),
       ("9004 0002 0101", .unexpected(packet: "SUBACK")),
       ("20020000", .unexpected(packet: "CONNACK")),
@@ -148,6 +150,17 @@ import Testing
     #expect(throws: MQTTError.timedOut(waitingFor: "PUBACK")) {
       try session.publish(Message(topic: "t", payload: []), quality: .atLeastOnce, until: deadline)
     }
+    #expect(deadline.duration(to: time.bootTime) < .milliseconds(10))
+  }
+
+  @Test func `ends a keep-alive at its deadline even if the server never stops sending`() throws {
+    let time = ScriptedTime()
+    let stream = ScriptedStream(
+      bytes("20020000") + Array(repeatElement(bytes("3003000161"), count: 5_000).joined()), pieceSize: 5,
+      time: time)
+    let session = try session(stream)
+    let deadline = time.after(.seconds(2))
+    try session.keepAlive(until: deadline)
     #expect(deadline.duration(to: time.bootTime) < .milliseconds(10))
   }
 

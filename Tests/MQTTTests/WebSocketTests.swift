@@ -207,6 +207,36 @@ import WireFormats
     #expect("\(failure)".contains("&X-Amz-Security-Token=•••"))
   }
 
+  @Test(arguments: [(16_300, true), (16_500, false)])
+  func `accepts an answer of 16 KiB at most`(size: Int, isAccepted: Bool) {
+    let padding = String(repeating: "x", count: size - Self.agreement.utf8.count - 5)
+    let answer = Self.agreement.replacingFirst("\r\nUpgrade", with: "\r\nA: \(padding)\r\nUpgrade")
+    let script = ScriptedStream(Array(answer.utf8))
+    let stream = try? WebSocketStream(
+      upgrading: script, with: Self.upgrade, time: script.time, until: script.time.after(.seconds(5)))
+    #expect((stream != nil) == isAccepted)
+  }
+
+  @Test func `reads what has arrived even if the deadline has passed`() throws {
+    let (stream, script) = try stream("")
+    script.deliver(bytes("8201 07"))
+    var buffer: [UInt8] = []
+    #expect(try stream.read(into: &buffer, limit: 10, until: script.time.bootTime) == 1)
+    #expect(buffer == [7])
+  }
+
+  @Test func `sends a close frame, but none after the server closed`() throws {
+    let (stream, script) = try stream("")
+    stream.close()
+    #expect(script.takeWritten().first == 0x88 && script.isClosed)
+    let (other, otherScript) = try self.stream("8802 03e8")
+    var buffer: [UInt8] = []
+    #expect(try other.read(into: &buffer, limit: 10, until: otherScript.time.after(.seconds(1))) == 0)
+    _ = otherScript.takeWritten()
+    other.close()
+    #expect(otherScript.written.isEmpty && otherScript.isClosed)
+  }
+
   @Test(arguments: [(0, "no answer in time"), (20_000, "more than 16384 bytes")])
   func `waits neither forever nor for an endless answer`(size: Int, complaint: String) {
     let script = ScriptedStream([UInt8](repeating: UInt8(ascii: "x"), count: size))

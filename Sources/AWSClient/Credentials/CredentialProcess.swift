@@ -7,11 +7,12 @@ import WireFormats
 /// command itself: neither gets into a log or an error.
 struct CredentialProcess {
   private static let outputLimit = 65_536
-  private static let longestTime: Duration = .seconds(60)
 
   let command: String
   let environment: Environment
   let time: any TimeKeeper
+  /// The time that the command may take if the deadline leaves more.
+  var longestTime: Duration = .seconds(60)
 
   func credentials(until deadline: BootTime) throws(CredentialFailure) -> Credentials {
     var shell = Program("/bin/sh", outputLimit: Self.outputLimit)
@@ -21,7 +22,7 @@ struct CredentialProcess {
     let output: [UInt8]
     do throws(ProgramError) {
       output = try shell.output(
-        until: .now.advanced(by: min(time.bootTime.duration(to: deadline), Self.longestTime)),
+        until: .now.advanced(by: min(time.bootTime.duration(to: deadline), longestTime)),
         or: time.shutdownSignal)
     } catch {
       throw CredentialFailure("credential_process: \(error). Run it by hand to see what it says")

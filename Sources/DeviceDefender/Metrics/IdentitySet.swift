@@ -10,6 +10,9 @@ struct IdentitySet: ~Copyable {
   private var places: UnsafeMutableBufferPointer<UInt64>
   private var count = 0
 
+  /// The number of places.
+  var capacity: Int { unsafe places.count }
+
   init() {
     unsafe places = .allocate(capacity: 1_024)
     unsafe places.initialize(repeating: 0)

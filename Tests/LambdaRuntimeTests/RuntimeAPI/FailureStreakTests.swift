@@ -38,6 +38,16 @@ struct FailureStreakTests {
     #expect(second == nil)
   }
 
+  @Test func `cuts each wait by a random part of up to a half`() throws {
+    let waits = try (0..<500).map { _ in
+      var streak = FailureStreak(ManualTime())
+      let pause = streak.pause(after: refused)
+      return try #require(pause)
+    }
+    #expect(waits.allSatisfy { $0 >= .milliseconds(25) && $0 <= .milliseconds(50) })
+    #expect(waits.contains { $0 < .milliseconds(30) } && waits.contains { $0 > .milliseconds(45) })
+  }
+
   @Test func `never gives up a server that answers, and waits two seconds at most`() throws {
     let time = ManualTime()
     var streak = FailureStreak(time)

@@ -1,0 +1,177 @@
+import Platform
+import TestSupport
+import Testing
+
+@testable import LambdaRuntime
+
+/// Messages exactly at each limit, and one byte, field or message beyond it.
+struct MessageLimitTests {
+  private static let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+  /// A head of `count` bytes, including the empty line.
+  private static func head(ofBytes count: Int) -> String {
+    let start = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\na: "
+    return start + String(repeating: "x", count: count - start.utf8.count - 4) + "\r\n\r\n"
+  }
+
+  private static func text(_ count: Int) -> String { String(repeating: "x", count: count) }
+
+  /// A trailer whose lines have `count` bytes without their line ends.
+  private static func trailer(ofBytes count: Int) -> String {
+    var lines = Array(repeating: "a: \(text(4_093))", count: count / 4_096)
+    if count % 4_096 > 0 { lines.append(text(count % 4_096)) }
+    return chunked + "0\r\n" + lines.map { $0 + "\r\n" }.joined() + "\r\n"
+  }
+
+  struct Acceptable: Sendable {
+    let text: String
+    let size: Int
+
+    init(_ text: String, _ size: Int) {
+      self.text = text
+      self.size = size
+    }
+  }
+
+  struct Unacceptable: Sendable {
+    let text: String
+    let reason: String
+
+    init(_ text: String, _ reason: String) {
+      self.text = text
+      self.reason = reason
+    }
+  }
+
+  private static func interim(_ count: Int) -> String {
+    String(repeating: "HTTP/1.1 100 Continue\r\n\r\n", count: count) + head(ofBytes: 100)
+  }
+
+  private static func sized(_ count: Int) -> String {
+    "HTTP/1.1 200 OK\r\nContent-Length: \(count)\r\n\r\n\(text(count))"
+  }
+
+  private static func unsized(_ count: Int) -> String { "HTTP/1.0 200 OK\r\n\r\n\(text(count))" }
+
+  private static func chunks(_ rest: String) -> String { "\(chunked)\(rest)" }
+
+  static let acceptable = [
+    Acceptable(sized(1_000), 1_000),
+    Acceptable(chunks("1f4\r\n\(text(500))\r\n1f4\r\n\(text(500))\r\n0\r\n\r\n"), 1_000),
+    Acceptable(unsized(1_000), 1_000),
+    Acceptable(head(ofBytes: 65_536), 0),
+    Acceptable(trailer(ofBytes: 65_536), 0),
+    Acceptable(chunks("0;\(text(4_094))\r\n\r\n"), 0),
+    Acceptable(chunks("000000000001\r\nx\r\n0\r\n\r\n"), 1),
+    Acceptable(interim(8), 0),
+  ]
+
+  static let unacceptable = [
+    Unacceptable(sized(1_001), "the body is larger than 1000"),
+    Unacceptable(
+      chunks("1f4\r\n\(text(500))\r\n1f5\r\n\(text(501))\r\n0\r\n\r\n"), "the body is larger than 1000"),
+    Unacceptable(unsized(1_001), "the body is larger than 1000"),
+    Unacceptable(head(ofBytes: 65_537), "the head is larger than 65536"),
+    Unacceptable(trailer(ofBytes: 65_537), "the trailer is larger than 65536"),
+    Unacceptable(chunks("0;\(text(4_096))\r\n\r\n"), "a line of the body is larger than 4096"),
+    Unacceptable(chunks("0000000000001\r\nx\r\n0\r\n\r\n"), "a chunk's size is '0000000000001'"),
+    Unacceptable(interim(9), "more than 8 interim responses"),
+  ]
+
+  @Test(arguments: acceptable, [1, 4_000])
+  func `accepts what is exactly at a limit`(message: Acceptable, packet: Int) throws {
+    #expect(try read(message.text, packet).get().count == message.size)
+  }
+
+  @Test(arguments: unacceptable)
+  func `rejects what is beyond a limit by one`(message: Unacceptable) throws {
+    let error = try #require(throws: ExchangeError.self) { _ = try read(message.text, 1).get() }
+    #expect(error.description.contains(message.reason), "\(error)")
+  }
+
+  @Test func `accepts 128 header fields, and no more`() throws {
+    func head(_ count: Int) -> [UInt8] {
+      Array(("HTTP/1.1 200 OK\r\n" + String(repeating: "a: b\r\n", count: count) + "\r\n").utf8)
+    }
+    #expect(try ResponseHead(parsing: head(128)).values("a").count == 128)
+    #expect(throws: ExchangeError.malformed("more than 128 header fields")) {
+      try ResponseHead(parsing: head(129))
+    }
+  }
+
+  @Test(arguments: [
+    ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", true),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: Close\r\n\r\n", false),
+    ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", false),
+    ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: Keep-Alive\r\n\r\n", true),
+    ("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\n", false), ("HTTP/1.1 204 None\r\n\r\n", true),
+    ("HTTP/1.1 304 Same\r\n\r\n", true),
+  ])
+  func `knows whether a connection serves another request`(text: String, keeps: Bool) throws {
+    #expect(try ResponseHead(parsing: Array(text.utf8)).keepsConnection == keeps)
+  }
+
+  @Test(arguments: [(256, true), (257, false)])
+  func `serves an event whose id is as long as it may be, and no longer`(length: Int, isServed: Bool) throws {
+    let odd = event("odd", id: String(repeating: "a", count: length))
+    let script = isServed ? [odd, accepted] : [odd, event("next"), accepted]
+    let run = try ServedRuntime(script: script, handler: TestHandler.echo)
+    #expect(run.answers.map(\.text) == [isServed ? "odd" : "next"])
+  }
+
+  private func read(_ text: String, _ packet: Int) -> Result<[UInt8], ExchangeError> {
+    do throws(ExchangeError) {
+      var reader = MessageReader(PacketSource(Array(text.utf8), packetSize: packet))
+      let head = try reader.head()
+      return .success(try reader.body(after: head, limit: 1_000))
+    } catch {
+      return .failure(error)
+    }
+  }
+}
+
+struct LoopbackSocketTests {
+  private func read(_ socket: inout LoopbackSocket) throws(ExchangeError) -> [UInt8] {
+    try [UInt8](capacity: 1) { output throws(ExchangeError) in
+      try socket.read(into: &output, filling: true)
+    }
+  }
+
+  /// A socket that has sent a request to `server`.
+  private func socket(_ server: LoopbackServer) throws -> LoopbackSocket {
+    let endpoint = try RuntimeEndpoint(parsing: server.authority)
+    var socket = try LoopbackSocket.connected(to: endpoint, within: .seconds(60))
+    try socket.send(Array("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".utf8), [])
+    return socket
+  }
+
+  @Test func `gives each exchange its own time`() throws {
+    let server = try LoopbackServer { _ in .send(Array(repeating: 0x20, count: 100)) }
+    var socket = try socket(server)
+    socket.begin(allowing: .zero)
+    var failure: ExchangeError?
+    do throws(ExchangeError) {
+      for _ in 0..<10 { _ = try read(&socket) }
+    } catch {
+      failure = error
+    }
+    #expect(failure == .timedOut("receiving"))
+    socket.begin(allowing: .seconds(60))
+    for _ in 0..<10 {
+      let byte = try read(&socket)
+      #expect(byte == [0x20])
+    }
+  }
+
+  @Test func `prefers an event that has arrived to a request to stop`() throws {
+    let stop = try StopSwitch()
+    let server = try LoopbackServer { _ in .send([0x20]) }
+    let socket = try socket(server)
+    let signals = try stop.signal()
+    // The first byte is there: only then is there a choice.
+    try socket.waitForAnswer(or: signals.descriptor)
+    stop.stop()
+    // Throws if the request to stop goes first.
+    try socket.waitForAnswer(or: signals.descriptor)
+  }
+}
