@@ -29,6 +29,9 @@ package final class IPCClient {
   /// The token that the nucleus issued in place of one that it had forgotten; nil if it hasn't.
   package private(set) var issuedToken: (() -> String)?
 
+  /// Work that ``serve(until:orWhen:)`` does once, when it is due and there is a connection; it may call the nucleus.
+  package var duty: (due: BootTime, work: () -> Void)?
+
   static let handshakeTimeout = Duration.seconds(10)
   static let subscriptionRetryInterval = Duration.seconds(300)
 
@@ -163,9 +166,15 @@ package final class IPCClient {
       if condition() { return .condition }
       if let shutdown, shutdown.isRequested { return .shutdown }
       if BootTime.now >= instant { return .onTime }
+      if connection != nil, let duty, BootTime.now >= duty.due {
+        self.duty = nil
+        duty.work()
+        continue
+      }
       do throws(IPCError) {
         let connection = try connected(until: instant)
-        try dispatch(try connection.nextMessage(until: instant, waitingFor: "an event"), nil)
+        let limit = min(instant, duty?.due ?? instant)
+        try dispatch(try connection.nextMessage(until: limit, waitingFor: "an event"), nil)
       } catch .shutdown {
         return .shutdown
       } catch .timedOut {
@@ -259,9 +268,9 @@ package final class IPCClient {
     warn(error)
   }
 
-  private func warn(_ error: IPCError) {
+  private func warn(_ error: IPCError, _ advice: String? = nil) {
     let text = "\(error)"
-    if repeats.allows(text, at: .now) { log.warn("\(sentence(text)) \(error.advice)") }
+    if repeats.allows(text, at: .now) { log.warn("\(sentence(text)) \(advice ?? error.advice)") }
   }
 
   // MARK: Streams
@@ -301,7 +310,7 @@ package final class IPCClient {
     let answerType = "aws.greengrass#\(subscription.request.operation)Response"
     switch answer(message, to: subscription.request) {
     case .failure(let error):
-      warn(error)
+      warn(error, subscription.wasGranted ? error.adviceOnWithdrawal : error.advice)
       if message.kind == .applicationError {
         return end(subscription, streamID: message.streamID, because: error)
       }

@@ -19,7 +19,7 @@ final class IPCConnection {
   ///
   /// A publish that is answered needn't be sent again after the restart; the nucleus allows five seconds.
   static let grace = Duration.seconds(1)
-  /// How long the answer to a ping may take to leave, even if the deadline of the wait that met the ping comes first.
+  /// The minimum time for sending a pong, even if the current deadline is earlier.
   private static let pongTimeout = Duration.seconds(1)
 
   /// Connects and identifies the component; returns when the nucleus has accepted the connection.

@@ -54,6 +54,14 @@ package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
   /// Whether the component's `accessControl` doesn't allow the operation.
   package var isUnauthorized: Bool { refusalName == "UnauthorizedError" }
 
+  /// Whether the nucleus doesn't know the operation, or not with these arguments.
+  package var meansUnsupported: Bool {
+    guard case .refused(_, _, let name, let text) = self else { return false }
+    // Lite gives this answer no name.
+    return name == "UnsupportedOperation" || name == "InvalidArgumentsError"
+      || text == "Unsupported Operation"
+  }
+
   /// The name of the error that the nucleus answered with, such as `ServiceError`; nil if it didn't answer.
   package var refusalName: String? {
     guard case .refused(_, _, let name, _) = self else { return nil }
@@ -81,6 +89,15 @@ package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
       "the Greengrass nucleus answered \(operation)\(subject.map { " to \($0)" } ?? "") with \(name): \(text)"
     case .shutdown: "the process was asked to stop"
     }
+  }
+
+  /// What to do if the nucleus allowed the same before: lite also answers so while its configuration daemon restarts.
+  package var adviceOnWithdrawal: String {
+    guard case .refused(let operation, let subject, _, _) = self, isUnauthorized else { return advice }
+    return
+      "It allowed this before. Nucleus lite answers so while ggconfigd restarts, which passes; if it lasts, a deployment "
+      + "has withdrawn accessControl, aws.greengrass.ipc.mqttproxy, operations aws.greengrass#\(operation), "
+      + "resources \(subject ?? "*")."
   }
 
   /// What to do about it, in whole sentences.

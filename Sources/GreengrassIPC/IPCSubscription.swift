@@ -16,6 +16,8 @@ package final class IPCSubscription {
   private(set) var state = State.idle
   /// Why the nucleus refused or ended the stream; nil if it didn't, or gave no reason.
   package private(set) var refusal: IPCError?
+  /// Whether the nucleus has ever granted it: a refusal may pass then.
+  package private(set) var wasGranted = false
   private var events: [(event: JSONValue, bytes: Int)] = []
 
   /// How many events are kept for a taker who doesn't come, and how many bytes of them; older ones go first.
@@ -32,11 +34,17 @@ package final class IPCSubscription {
   /// Whether the nucleus has said that it won't, or that it does no longer.
   package var isRefused: Bool { state == .ended }
 
+  /// Whether a refusal may pass without anybody changing anything.
+  package var mayBeGranted: Bool {
+    refusal.map { $0.isTransient || ($0.isUnauthorized && wasGranted) } ?? false
+  }
+
   package var hasEvents: Bool { !events.isEmpty }
 
   func move(to state: State, because refusal: IPCError? = nil) {
     self.state = state
     self.refusal = refusal
+    if state == .active { wasGranted = true }
   }
 
   /// The events that came since the last call, oldest first.

@@ -4,8 +4,7 @@ import Testing
 @testable import DefenderFunction
 
 @Suite struct BaselinePolicyTests {
-  private static let refused = ReportConfirmation.unavailable(reason: "made up", isTransient: false)
-  private static let offline = ReportConfirmation.unavailable(reason: "made up", isTransient: true)
+  private static let unavailable = ReportConfirmation.unavailable(reason: "made up")
 
   private func context(_ acknowledgement: Acknowledgement, _ provesDelivery: Bool, _ thing: String = "t")
     -> BaselinePolicy.Context
@@ -19,7 +18,7 @@ import Testing
     (ReportConfirmation?.none, true, true, true, true), (.accepted, true, true, true, true),
     (.rejected(code: "c", message: "m"), false, false, false, false),
     (.unanswered, true, true, false, false), (.stopped, true, true, false, false),
-    (offline, true, true, false, false), (refused, true, true, true, false),
+    (unavailable, true, true, false, false),
   ])
   func `moves the baseline on what proves delivery`(
     confirmation: ReportConfirmation?, proven: Bool, unproven: Bool, answered: Bool, accepted: Bool

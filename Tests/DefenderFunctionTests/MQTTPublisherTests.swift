@@ -263,8 +263,7 @@ extension MQTTPublisher {
       _ = try publisher.publish(report(Int(id)), to: topic(), qos: .atLeastOnce, until: end)
       return publisher.confirmation(of: id, until: end)
     }
-    let refused = ReportConfirmation.unavailable(
-      reason: "the broker refused the subscription", isTransient: false)
+    let refused = ReportConfirmation.unavailable(reason: "the broker refused the subscription")
     #expect(try publish(1) == refused)
     #expect(try publish(2) == refused)
     #expect(relay.connectionCount == 4)

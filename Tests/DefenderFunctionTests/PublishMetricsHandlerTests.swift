@@ -327,7 +327,7 @@ private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
       "DEFENDER_ACKNOWLEDGE": "accepted", "DEFENDER_TRANSPORT": "greengrass",
       "DEFENDER_TOPIC": "$aws/things/{thing}/defender/metrics/{format}",
     ])
-    let unavailable = ReportConfirmation.unavailable(reason: "made up.", isTransient: true)
+    let unavailable = ReportConfirmation.unavailable(reason: "made up.")
     let told = try deltas(
       &stage, [.accepted, unavailable, unavailable, unavailable, unavailable, unavailable, .accepted])
     #expect(told == [nil, 100, 200, 300, 400, 500, 600])

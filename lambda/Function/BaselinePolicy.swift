@@ -11,7 +11,7 @@ struct BaselinePolicy {
   var answeredThing: String?
   /// The last report that the baseline doesn't include because Device Defender hasn't answered, and the baseline with it.
   private(set) var unanswered: (id: UInt64, baseline: Baseline)?
-  /// How many reports in a row have repeated what the ones before them said.
+  /// The number of consecutive unanswered reports; each repeats the traffic of the one before.
   private var repetitions = 0
 
   init(answeredThing: String? = nil) {
@@ -39,8 +39,7 @@ struct BaselinePolicy {
     case .rejected:
       noteAnswer(about: context.thing)
       return false
-    case .unanswered, .stopped, .unavailable(_, isTransient: true): return !waitsForAnswers(context)
-    case .unavailable(_, isTransient: false): return context.acknowledgement == .publish
+    case .unanswered, .stopped, .unavailable: return !waitsForAnswers(context)
     }
   }
 

@@ -274,7 +274,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
       summary.confirmations.unanswered += 1
       log.warn(
         "Device Defender didn't answer report \(id) within \(configuration.confirmationTime.inWords).")
-    case .unavailable(let reason, _):
+    case .unavailable(let reason):
       summary.confirmations.unanswered += 1
       let text = "Device Defender's answers can't be received: \(sentence(reason))"
       // The transport has logged it, too, with what to do.
@@ -324,7 +324,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
 
   private func warnOfRepetition(_ confirmation: ReportConfirmation?) {
     let cause =
-      if case .unavailable(let reason, _) = confirmation {
+      if case .unavailable(let reason) = confirmation {
         "answers can't be received: \(reason)"
       } else {
         "the device is offline, or its policy lacks iot:Publish, iot:Subscribe or iot:Receive on Device Defender's topics"

@@ -51,7 +51,7 @@ package struct ReportAnswers {
   package mutating func take(
     on topicName: String, payload: [UInt8], isRetained: Bool = false
   ) -> Verdict {
-    // A retained message tells how some report fared at some time. Device Defender doesn't retain its answers.
+    // A retained answer may be about any earlier report.
     guard !isRetained else { return .isRetained }
     guard let topic, let reportID else { return .cameBeforeReport }
     guard topicName == "\(topic)/accepted" || topicName == "\(topic)/rejected" else {

@@ -10,8 +10,8 @@ package enum ReportConfirmation: Equatable, Sendable {
   case unanswered
   /// The process was asked to stop before anything was heard.
   case stopped
-  /// Answers can't be received at present; `isTransient` if that passes without anybody changing anything.
-  case unavailable(reason: String, isTransient: Bool)
+  /// Answers can't be received at present; `reason` may end with advice, in sentences of its own.
+  case unavailable(reason: String)
 
   /// Whether Device Defender didn't take the report, so that nothing in it counts as told.
   package var isRejection: Bool {

@@ -118,6 +118,17 @@ class Subscriptions(LiteTestCase):
         self.assertEqual(self.count(nucleus, "The likely cause: answers can't be received"), 1)
 
 
+    def test_that_worked_are_refused_for_a_while_with_advice_that_fits(self):
+        nucleus = self.lite()
+        nucleus.do("start")
+        self.line(nucleus, "accepted report")
+        nucleus.do("fault", operation="SubscribeToIoTCore", fault="refuse", error="UnauthorizedError", count=4)
+        nucleus.do("kill-subscriptions", operations=MQTT_PROXY)
+        self.line(nucleus, "made up. It allowed this before.")
+        self.line(nucleus, "accepted report", self.count(nucleus, "accepted report") + 2)
+        self.assertEqual(self.count(nucleus, "Allow it in the component's configuration"), 0)
+
+
 class Token(LiteTestCase):
     def test_that_was_forgotten_is_replaced_by_name(self):
         nucleus = self.lite(environment=NAMED)
@@ -199,6 +210,29 @@ class Delivery(LiteTestCase):
         machine.move(1)
         self.assertGreaterEqual(delta(nucleus.next("publish")), 4322)
 
+    def test_is_not_proven_by_success_while_the_subscription_is_refused(self):
+        nucleus, machine = self.machine()
+        begin = machine.bytes
+        configuration = {**QUICK, "ProcfsPath": str(machine.path)}
+        nucleus.do("start")
+        self.line(nucleus, "accepted report")
+        policy = {"operations": ["aws.greengrass#PublishToIoTCore"], "resources": ["*"]}
+        nucleus.do("configure", configuration={
+            **configuration, "accessControl": {"aws.greengrass.ipc.mqttproxy": {"policy": policy}}})
+        nucleus.do("kill-subscriptions", operations=MQTT_PROXY)
+        self.line(nucleus, "answers can't be received")
+        nucleus.do("fault", operation="PublishToIoTCore", fault="lost", count=3)
+        machine.move(5_000_000)
+        self.until(nucleus, "publish", lambda: sum(not e["delivered"] for e in nucleus.all("publish")) == 3, "none lost")
+        self.line(nucleus, "repeats the traffic")
+        self.assertEqual(self.count(nucleus, "repeats the traffic"), 1)
+        cause = next(line for line in nucleus.log() if "repeats the traffic" in line)
+        self.assertIn("The likely cause: answers can't be received", cause)
+        self.assertIn("operations aws.greengrass#SubscribeToIoTCore", cause)
+        nucleus.do("configure", configuration=configuration)
+        machine.move(77)
+        self.settle(nucleus, machine, begin)
+
     def test_answered_late_is_not_repeated(self):
         nucleus, machine = self.machine({**QUICK, "SampleIntervalSeconds": 2, "MinimumIntervalSeconds": 2})
         nucleus.do("start")
@@ -254,6 +288,25 @@ class Lifecycle(LiteTestCase):
         nucleus.do("start")
         self.assertEqual(nucleus.next("state")["state"], "RUNNING")
 
+    def test_running_is_retried_long_before_the_next_report(self):
+        # The interval is 300 s, and lite kills a `startup` component after 120 s.
+        for error in ("ServiceError", "UnauthorizedError"):
+            with self.subTest(error):
+                nucleus = self.lite({"accessControl": ACCESS}, environment={"DEFENDER_JITTER": "0"})
+                nucleus.do("offline")
+                nucleus.do("fault", operation="UpdateState", fault="refuse", error=error, count=2)
+                nucleus.do("start")
+                self.assertEqual(nucleus.next("state", timeout=90)["state"], "RUNNING")
+                self.assertEqual(nucleus.all("publish"), [])
+
+    def test_running_is_not_retried_by_a_nucleus_without_states(self):
+        nucleus = self.lite({**QUICK, "SampleIntervalSeconds": 0.05})
+        nucleus.do("fault", operation="UpdateState", fault="refuse", error="InvalidArgumentsError", count=1)
+        nucleus.do("start")
+        for _ in range(5):
+            nucleus.next("publish")
+        self.assertEqual(nucleus.all("state"), [])
+
     def test_numbers_may_be_text(self):
         nucleus = self.lite({**QUICK, "MaximumReportBytes": 7000, "MaximumListSize": 20}, ["--numbers-as-text"])
         nucleus.do("start")
@@ -267,6 +320,7 @@ class Random(Delivery):
     # The tests of the superclass have run.
     test_that_success_does_not_prove_loses_nothing = None
     test_is_not_proven_by_success_after_a_restart_either = None
+    test_is_not_proven_by_success_while_the_subscription_is_refused = None
     test_answered_late_is_not_repeated = None
     test_is_tried_again_while_what_was_allowed_is_not = None
     test_of_what_lite_never_takes_is_not_even_tried = None

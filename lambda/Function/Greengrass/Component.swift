@@ -143,13 +143,7 @@ package struct Component: ~Copyable {
   /// The classic nucleus starts it again twice and then gives up on it: the deployment that brought the mistake has failed and
   /// is rolled back, where it says so, instead of leaving a fleet that looks well and reports nothing. A mistake that
   /// the device may mend, such as a directory that isn't there yet, isn't told.
-  private func tellErrored() {
-    do throws(IPCError) {
-      _ = try client.call(.updateState(.errored), until: BootTime.now.advanced(by: NucleusWatch.callTimeout))
-    } catch {
-      log.debug("The nucleus wasn't told that the configuration can't be used: \(error).")
-    }
-  }
+  private func tellErrored() { watch.tell(.errored) }
 
   private func plan(_ configuration: inout Configuration, _ variables: Environment) throws -> Plan {
     let time = ComponentTime(client, watch, shutdown)

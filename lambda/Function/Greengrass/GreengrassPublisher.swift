@@ -64,7 +64,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     }
     try checkSize(payload, for: topic)
     subscribe(to: topic)
-    renewSubscriptions { $0.refusal?.isTransient == true }
+    renewSubscriptions(where: \.mayBeGranted)
     let request = IPCRequest.publishToIoTCore(
       topic: topic.name, qualityOfService: qos.rawValue, payload: payload)
     // What is here by now is no answer to a report that goes out only now.
@@ -119,17 +119,10 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     }
     if error.isUnauthorized, allowedTopic == topic {
       return TransportFailure(
-        reason: error.description, advice: Self.adviceOnWithdrawal(of: topic), isTransient: true)
+        reason: error.description, advice: error.adviceOnWithdrawal, isTransient: true)
     }
     return TransportFailure(
       reason: error.description, advice: error.advice, isTransient: error.isTransient)
-  }
-
-  /// The nucleus allowed the topic before: lite also answers so while its configuration daemon restarts.
-  private static func adviceOnWithdrawal(of topic: Topic) -> String {
-    "It allowed this before. Nucleus lite answers so while ggconfigd restarts, which passes; if it lasts, a deployment "
-      + "has withdrawn accessControl, aws.greengrass.ipc.mqttproxy, operations aws.greengrass#PublishToIoTCore, "
-      + "resources \(topic)."
   }
 
   /// What to do about a payload that is too long for nucleus lite; nil if it isn't.
@@ -195,8 +188,11 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
   /// Why answers can't be received; nil if no subscription is refused.
   private func refusal(of streams: [IPCSubscription]) -> ReportConfirmation? {
     guard let stream = streams.first(where: \.isRefused) else { return nil }
-    let reason = stream.refusal.map { "\($0)" } ?? "the Greengrass nucleus ended the subscription"
-    return .unavailable(reason: reason, isTransient: stream.refusal?.isTransient ?? true)
+    guard let refusal = stream.refusal else {
+      return .unavailable(reason: "the Greengrass nucleus ended the subscription")
+    }
+    let advice = stream.wasGranted ? refusal.adviceOnWithdrawal : refusal.advice
+    return .unavailable(reason: "\(sentence("\(refusal)")) \(advice)")
   }
 
   /// Decides about the answers that have come; IPC doesn't tell whether a message was retained.

@@ -3,7 +3,7 @@ import GreengrassIPC
 import Platform
 import WireFormats
 
-/// What a component keeps up with its nucleus: the configuration, its token, and the state that the nucleus is told.
+/// Tracks the configuration and token from the nucleus, and reports the component's state to it.
 ///
 /// Nucleus lite drops the subscription to configuration updates without a word when one of its daemons restarts or a
 /// deployment resets the configuration. So the configuration is read with each report as well: a call on a Unix socket.
@@ -15,10 +15,15 @@ final class NucleusWatch {
   private var lastRead: ComponentConfiguration?
   /// The token that the nucleus had issued when the configuration was read last.
   private var lastToken: Secret?
-  /// The state that the nucleus still has to be told.
+  /// The state that the nucleus hasn't taken yet.
   private var pendingState: IPCRequest.State?
+  /// When the state is no longer retried every few seconds, but with each report only.
+  private var stateUrgencyEnd = BootTime(nanosecondsSinceBoot: 0)
 
   static let callTimeout = Duration.seconds(10)
+  /// Lite kills a component that hasn't reported `RUNNING` within 120 s, or the time-out of its recipe.
+  private static let stateRetryInterval = Duration.seconds(5)
+  private static let stateUrgency = Duration.seconds(600)
   /// How long a report waits at most for a nucleus that doesn't answer.
   private static let checkTimeout = Duration.seconds(5)
 
@@ -71,23 +76,32 @@ final class NucleusWatch {
     }
   }
 
-  /// Tells the nucleus how the component does, now or with one of the next reports.
+  /// Reports the component's state to the nucleus: now, or when a retry succeeds.
   ///
-  /// `RUNNING` ends the lifecycle `startup`, which lite allows 120 s.
+  /// `RUNNING` ends the lifecycle `startup`, which lite allows 120 s. So a refusal is retried every five seconds for ten
+  /// minutes, whatever the component waits for meanwhile, and with each report after that.
   func tell(_ state: IPCRequest.State) {
     pendingState = state
+    stateUrgencyEnd = BootTime.now.advanced(by: Self.stateUrgency)
     tellPendingState()
   }
 
   private func tellPendingState() {
+    client.duty = nil
     guard let state = pendingState else { return }
     do throws(IPCError) {
       _ = try client.call(.updateState(state), until: BootTime.now.advanced(by: Self.checkTimeout))
       pendingState = nil
     } catch {
       log.debug("The nucleus wasn't told the state \(state.rawValue): \(error).")
-      // A nucleus that knows no states won't learn them; everything else may pass.
-      if case .refused = error, error.refusalName != "ServiceError" { pendingState = nil }
+      // A nucleus without UpdateState never gets it. Retry any other failure.
+      if error.meansUnsupported {
+        pendingState = nil
+      } else if BootTime.now < stateUrgencyEnd {
+        client.duty = (
+          BootTime.now.advanced(by: Self.stateRetryInterval), { [weak self] in self?.tellPendingState() }
+        )
+      }
     }
   }
 }

@@ -53,7 +53,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
   private var answeredTopic: Topic?
   /// How often in a row the connection ended over a subscription: a policy without `iot:Subscribe` looks like that.
   private var lostSubscriptions = 0
-  /// Whether the last connection ended while something was sent on it: the next one has to show that it holds without.
+  /// If true, the next connection must answer a ping before anything is sent.
   private var wantsControl = false
   /// Why there is no subscription, until a report was acknowledged without one and the log may say so.
   private var subscriptionProblem: String?
@@ -132,7 +132,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
     guard answeredTopic != nil else {
       // The broker refused the subscription, which was logged with what to do.
       return publishedTopic?.isDeviceDefenders == true
-        ? .unavailable(reason: "the broker refused the subscription", isTransient: false) : nil
+        ? .unavailable(reason: "the broker refused the subscription") : nil
     }
     do throws(MQTTError) {
       while true {
