@@ -570,4 +570,39 @@ struct `Credentials of a role alias` {
     #expect(server.received.first?.handshake?.clientName == "device")
     #expect(server.received.first?.handshake?.serverName == "localhost")
   }
+
+  @Test func `are fetched again with the certificate that the files hold then, if the connection is renewed`()
+    throws
+  {
+    let authority = try ThrowawayAuthority()
+    let answers = ["A", "B"].map { key in
+      let body = #"{"credentials":{"accessKeyId":"\#(key)","secretAccessKey":"s","sessionToken":"t"}}"#
+      return ScriptedServer.Answer.keep(httpResponse(body: body))
+    }
+    let server = try ScriptedServer(
+      answers,
+      tls: TLSServerContext(
+        authority.issue("server", names: "DNS:localhost"), clientAuthority: authority.certificateFile))
+    defer { server.stop() }
+    let device = try authority.issue("device", names: "DNS:device")
+    let environment = Environment([
+      "DEFENDER_ROLE_ALIAS": "alias", "DEFENDER_CREDENTIALS_ENDPOINT": "https://localhost:\(server.port)",
+      "DEFENDER_CERTIFICATE_FILE": device.certificateFile, "DEFENDER_PRIVATE_KEY_FILE": device.keyFile,
+      "AWS_CA_BUNDLE": authority.certificateFile,
+    ])
+    let log = Log { _, _ in }
+    let time = SystemTime(shutdown: nil)
+    let chain = try CredentialChain(environment, time: time, log: log)
+    let publisher = try HTTPSPublisher(
+      endpoint: Endpoint(url: "https://localhost", namedBy: "url"), region: "eu-west-1", credentials: chain,
+      exchange: ScriptedExchange([]), time: time, log: log)
+    #expect(try chain.credentials(at: .now)?.accessKeyID == "A")
+    #expect(try chain.credentials(at: .now)?.accessKeyID == "A")
+    let other = try authority.issue("other", names: "DNS:other")
+    #expect(unsafe rename(other.certificateFile, device.certificateFile) == 0)
+    #expect(unsafe rename(other.keyFile, device.keyFile) == 0)
+    publisher.renew()
+    #expect(try chain.credentials(at: .now)?.accessKeyID == "B")
+    #expect(server.received.map { $0.handshake?.clientName } == ["device", "other"])
+  }
 }

@@ -120,8 +120,9 @@ import Testing
     defer { component.stop() }
     _ = try nucleus.next("publish")
     component.send(SIGHUP)
-    wait { logLines(with: "Received SIGHUP") == 1 }
+    wait { logLines(with: "Received SIGHUP. It changes nothing here") == 1 }
     for _ in 1...3 { _ = try nucleus.next("publish") }
+    #expect(nucleus.count("connect") == 1)
     end(component)
   }
 

@@ -4,17 +4,24 @@ import Platform
 /// Closes a publisher's connection after a SIGHUP, so that the next report opens one with the certificate and key that the
 /// files hold now.
 ///
-/// The signal is seen in the middle of anything, even of a publish, and only noted there. The connection is closed when the
-/// loop sleeps or wakes: between two reports.
+/// The signal may arrive during a publish, so the callback only sets a flag. The connection is closed when the loop sleeps
+/// or wakes: between two reports.
 final class ConnectionRenewal {
   private var isDue = false
+  /// Whether this process makes the connection. On Greengrass's own transport the nucleus does, and SIGHUP changes nothing.
+  var ownsConnection = true
 
   /// Logs each SIGHUP when it comes.
   init(_ shutdown: ShutdownSignal?, log: Log) {
     shutdown?.whenHungUp = { [weak self] in
-      self?.isDue = true
+      guard let self, self.ownsConnection else {
+        return log.info(
+          "Received SIGHUP. It changes nothing here: the Greengrass nucleus makes the connection.")
+      }
+      self.isDue = true
       log.info(
-        "Received SIGHUP. The next report opens a new connection, which reads the certificate and key again.")
+        "Received SIGHUP. The next report opens a new connection. If a certificate and key are configured, they are read "
+          + "again; a changed password needs a restart unless a role alias is used.")
     }
   }
 
@@ -26,7 +33,7 @@ final class ConnectionRenewal {
   fileprivate func closeIfDue(_ publisher: any Publisher) {
     guard isDue else { return }
     isDue = false
-    publisher.disconnect()
+    publisher.renew()
   }
 }
 

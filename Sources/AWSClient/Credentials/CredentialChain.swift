@@ -46,4 +46,8 @@ package final class CredentialChain: CredentialSource {
     // Every source, whichever the first is that has them.
     sources.reduce(false) { $1.forget(credentials) || $0 }
   }
+
+  package func renew() {
+    for source in sources { source.renew() }
+  }
 }

@@ -38,10 +38,14 @@ package protocol CredentialSource: AnyObject {
 
   /// Forgets `credentials` where it keeps them: a service refused them. Returns whether it did.
   func forget(_ credentials: Credentials) -> Bool
+
+  /// Forgets a certificate and key, and credentials that were got with them: the files may have changed.
+  func renew()
 }
 
 extension CredentialSource {
   package func forget(_ credentials: Credentials) -> Bool { false }
+  package func renew() {}
 }
 
 /// Why there are no credentials.

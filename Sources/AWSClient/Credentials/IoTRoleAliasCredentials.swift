@@ -38,6 +38,11 @@ package final class IoTRoleAliasCredentials: CredentialSource {
 
   package func forget(_ credentials: Credentials) -> Bool { cache.forget(credentials) }
 
+  package func renew() {
+    exchange = nil
+    cache = CredentialCache()
+  }
+
   private func request(_ alias: String) throws(CredentialError) -> HTTPRequest {
     let variable = "DEFENDER_CREDENTIALS_ENDPOINT"
     guard let host = context.environment.value(variable) else {

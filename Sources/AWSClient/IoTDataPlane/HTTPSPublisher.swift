@@ -93,6 +93,11 @@ package final class HTTPSPublisher: Publisher {
 
   package func disconnect() { exchange.disconnect() }
 
+  package func renew() {
+    disconnect()
+    credentials?.renew()
+  }
+
   /// What one call keeps from attempt to attempt.
   private struct Call {
     let payload: [UInt8]

@@ -19,11 +19,15 @@ package protocol Publisher: AnyObject {
 
   /// Lets a connection go that there may be; the next message makes another.
   func disconnect()
+
+  /// Disconnects, and forgets what a certificate and key were used for, so that the next message reads them again.
+  func renew()
 }
 
 extension Publisher {
   package func pacing(_ time: any TimeKeeper) -> any TimeKeeper { time }
   package func disconnect() {}
+  package func renew() { disconnect() }
 }
 
 /// What the other side said when it took a message.

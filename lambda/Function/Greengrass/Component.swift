@@ -150,6 +150,7 @@ package struct Component: ~Copyable {
     guard configuration.transport == .greengrass else {
       let publisher = try configuration.publisher(variables, time: time, log: log)
       let pacing = renewal.pacing(publisher.pacing(time), publisher)
+      renewal.ownsConnection = true
       return Plan(configuration: configuration, publisher: publisher, time: pacing)
     }
     configuration.publishTimeout = max(Self.leastPublishTime, configuration.interval)
@@ -158,6 +159,7 @@ package struct Component: ~Copyable {
         topic: try configuration.topic(for: configuration.format).name,
         messageLimit: IPCRequest.messageLimitOfLite)
     }
+    renewal.ownsConnection = false
     return Plan(configuration: configuration, publisher: greengrass, time: time)
   }
 

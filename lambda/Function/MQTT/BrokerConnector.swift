@@ -12,10 +12,14 @@ package protocol BrokerConnector: AnyObject {
 
   /// Opens a connection that MQTT can be spoken over.
   func connect(until deadline: BootTime) throws(TransportFailure) -> any ByteStream
+
+  /// Forgets credentials that were got with a certificate and key: the files may have changed.
+  func renew()
 }
 
 extension BrokerConnector {
   package var showsCertificate: Bool { false }
+  package func renew() {}
 }
 
 /// How long to wait before another attempt to connect: twice as long each time, with a random part, up to a limit.

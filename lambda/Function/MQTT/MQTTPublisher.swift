@@ -160,6 +160,11 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
   /// Says goodbye to the broker; the next report connects again.
   package func disconnect() { disconnect(until: .distantFuture) }
 
+  package func renew() {
+    disconnect()
+    connector.renew()
+  }
+
   /// Says goodbye, for at most a second and until `deadline`: the connection goes either way.
   private func disconnect(until deadline: BootTime) {
     session?.disconnect(until: min(deadline, time.bootTime.advanced(by: .seconds(1))))

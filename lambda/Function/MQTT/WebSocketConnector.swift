@@ -32,6 +32,8 @@ package final class WebSocketConnector: BrokerConnector {
 
   package var endpoint: String { broker.description }
 
+  package func renew() { credentials.renew() }
+
   package func connect(until deadline: BootTime) throws(TransportFailure) -> any ByteStream {
     let target = try signedTarget(until: deadline)
     let stream = try openStream(to: broker, configuration, time, until: deadline)
