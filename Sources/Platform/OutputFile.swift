@@ -1,140 +1,148 @@
 import CLinux
 import Glibc
 
-/// Why a file can't be written.
-package enum OutputFileError: Error, Equatable, Sendable, CustomStringConvertible {
-  case system(Errno)
-  /// A link on the way to the file that belongs to neither this user nor root.
-  case foreignLink(String, owner: UInt32)
-
-  package var description: String {
-    switch self {
-    case .system(let errno): "\(errno)"
-    case .foreignLink(let path, let owner):
-      "'\(path)' is a link that belongs to another user (\(owner)). Name the file itself, or remove the link"
-    }
-  }
-}
-
-/// A file that a user named for output, and that begins anew.
+/// A file that a user named for output, and that replaces any existing file.
 ///
-/// It has its name once ``publish()`` was called: until then whoever reads the path sees the file that was there before,
-/// which stays if nothing comes of the new one. Links of other users aren't followed: one that somebody put into a shared
-/// directory would have this program overwrite any file that its own user can write.
+/// The file appears under its name when ``publish()`` is called. Until then, readers of the path see the existing file,
+/// which stays if the new one isn't published. The new file keeps its owner, group and permissions. If it can't be
+/// replaced (it is a mount point, its directory is read-only, its owner can't be kept), it is overwritten.
+///
+/// Links of other users aren't followed: in a shared directory, one could lead to any file that this user can write.
 package struct OutputFile: ~Copyable {
-  private let file: FileDescriptor
   private let directory: FileDescriptor
   private let name: String
-  private let temporaryName: String
-  private var isPublished = false
+  /// The existing file, open for writing; nil if there is none.
+  private let former: Int32?
+  // The owners of the existing file and of the new one.
+  private let formerOwner: FileDescriptor?
+  private let newOwner: FileDescriptor?
+  /// The name of the new file until it is published; nil if it is, or if the existing file is overwritten.
+  private var temporaryName: String?
+  /// The one of the two files that the bytes go to.
+  private var target: Int32
   /// The number of bytes that were written whole.
   private var length = 0
 
-  /// Opens a new file to take the place of that at `path`; nil if there is a pipe, a device or another thing that isn't
-  /// replaced but written to. Follows links that belong to `user` or to root, and no others.
+  /// Opens a file to replace the one at `path`; nil for a pipe, device or socket. Follows links that belong to `user` or
+  /// to root, and no others.
   package static func open(
     _ path: String, as user: UInt32 = geteuid()
   ) throws(OutputFileError) -> OutputFile? {
     guard let path = try destination(of: path, user) else { return nil }
-    let parts = path.split(separator: "/", omittingEmptySubsequences: false)
-    guard let name = parts.last.map(String.init), !name.isEmpty, name != ".", name != ".." else {
-      throw .system(Errno(rawValue: EISDIR))
-    }
-    let parent = parts.dropLast().joined(separator: "/")
+    let start = path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex
+    let folder = start == path.startIndex ? "." : String(path[..<start])
     do throws(Errno) {
-      let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC
-      let folder = parts.count == 1 ? "." : parent.isEmpty ? "/" : parent
+      // Only to look names up in: a directory that can't be listed may still contain a file that can be written.
+      let flags = clinux_path_only | O_DIRECTORY | O_CLOEXEC
       let directory = FileDescriptor(
         owning: try retryingOnInterrupt { unsafe clinux_open(folder, flags, 0) })
-      return try OutputFile(name, in: directory)
+      let name = String(path[start...])
+      let existing = try openExisting(name, in: directory.rawValue)
+      switch (TemporaryFile.create(for: name, in: directory.rawValue, replacing: existing), existing) {
+      case (.failure(let error), nil): throw error
+      case (let made, _): return OutputFile(name, in: directory, existing, try? made.get())
+      }
     } catch {
       throw .system(error)
     }
   }
 
-  private init(_ name: String, in directory: consuming FileDescriptor) throws(Errno) {
-    var former = stat()
-    let exists = unsafe fstatat(directory.rawValue, name, &former, AT_SYMLINK_NOFOLLOW) == 0
-    let temporaryName = ".\(name.utf8.count > 200 ? "output" : name).\(getpid()).new"
-    // What a process of our number left behind, or somebody's link.
-    unsafe unlinkat(directory.rawValue, temporaryName, 0)
-    let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
-    let folder = directory.rawValue
-    file = FileDescriptor(
-      owning: try retryingOnInterrupt { unsafe clinux_openat(folder, temporaryName, flags, 0o644) })
-    // Who kept the former file from others keeps this one, too.
-    if exists, former.st_mode & S_IFMT == S_IFREG { fchmod(file.rawValue, former.st_mode & 0o777) }
+  /// A file that replaces `existing` with `new`, or that overwrites it if there is no new one.
+  private init(
+    _ name: String, in directory: consuming FileDescriptor, _ existing: Int32?, _ new: TemporaryFile?
+  ) {
     self.directory = directory
     self.name = name
-    self.temporaryName = temporaryName
+    former = existing
+    formerOwner = existing.map { FileDescriptor(owning: $0) }
+    newOwner = new.map { FileDescriptor(owning: $0.descriptor) }
+    temporaryName = new?.name
+    target = new?.descriptor ?? existing ?? -1
   }
 
   deinit {
-    if !isPublished { unsafe unlinkat(directory.rawValue, temporaryName, 0) }
+    if let temporaryName { unsafe unlinkat(directory.rawValue, temporaryName, 0) }
   }
 
   /// Appends all of `bytes`, or none of them.
   package mutating func append(_ bytes: [UInt8]) throws(Errno) {
     do throws(Errno) {
-      try file.writeAll(bytes)
+      // An existing file keeps its contents until there is something to overwrite them with.
+      if length == 0 { _ = try retryingOnInterrupt { ftruncate(target, 0) } }
+      try writeAll(bytes, to: target)
       length += bytes.count
     } catch {
-      _ = ftruncate(file.rawValue, off_t(length))
-      lseek(file.rawValue, off_t(length), SEEK_SET)
+      _ = ftruncate(target, off_t(length))
+      lseek(target, off_t(length), SEEK_SET)
       throw error
     }
   }
 
-  /// Gives the file its name, in the place of what had it; does nothing if it has it.
+  /// Gives the new file its name, in place of the existing file; does nothing if it has it.
   package mutating func publish() throws(Errno) {
-    if isPublished { return }
+    guard let temporaryName else { return }
     let folder = directory.rawValue
-    _ = try retryingOnInterrupt { unsafe renameat(folder, temporaryName, folder, name) }
-    isPublished = true
+    do throws(Errno) {
+      if let former { try keepOwnerAndPermissions(of: former) }
+      _ = try retryingOnInterrupt { unsafe renameat(folder, temporaryName, folder, name) }
+      flock(target, LOCK_UN)
+    } catch {
+      guard let former else { throw error }
+      try overwrite(former)
+      unsafe unlinkat(folder, temporaryName, 0)
+    }
+    self.temporaryName = nil
+  }
+
+  private func keepOwnerAndPermissions(of existing: Int32) throws(Errno) {
+    var wanted = stat()
+    var status = stat()
+    _ = try retryingOnInterrupt { unsafe fstat(existing, &wanted) }
+    _ = try retryingOnInterrupt { unsafe fstat(target, &status) }
+    if (status.st_uid, status.st_gid) != (wanted.st_uid, wanted.st_gid) {
+      // An owner of -1 stays: the group alone can be changed without privileges, to another one of this user.
+      let owner = status.st_uid == wanted.st_uid ? uid_t.max : wanted.st_uid
+      _ = try retryingOnInterrupt { fchown(target, owner, wanted.st_gid) }
+    }
+    // A file that another user put here doesn't decide that everybody can change the new one.
+    let allowed: mode_t = wanted.st_uid == geteuid() ? 0o777 : 0o644
+    _ = try retryingOnInterrupt { fchmod(target, wanted.st_mode & allowed) }
+  }
+
+  /// Copies the new file over the existing one, which further bytes go to.
+  private mutating func overwrite(_ existing: Int32) throws(Errno) {
+    _ = try retryingOnInterrupt { ftruncate(existing, 0) }
+    var copied = 0
+    while copied < length {
+      var piece = [UInt8](repeating: 0, count: min(65_536, length - copied))
+      let count = try retryingOnInterrupt {
+        unsafe pread(target, &piece, piece.count, off_t(copied))
+      }
+      if count == 0 { break }
+      try writeAll(Array(piece.prefix(count)), to: existing)
+      copied += count
+    }
+    target = existing
   }
 }
 
-/// The path behind the links of `path`; nil if that isn't a regular file, and isn't to become one.
+/// Opens the regular file `name` for writing without changing it; nil if there is none.
 ///
-/// All links have to be the user's own, or root's: those of the system, such as /dev/stdout.
-private func destination(of path: String, _ user: UInt32) throws(OutputFileError) -> String? {
-  var path = path
-  for _ in 0..<40 {
-    try checkDirectories(of: path, user)
-    var status = stat()
-    if unsafe lstat(path, &status) != 0 {
-      if errno == ENOENT { return path }
-      throw .system(.current)
-    }
-    switch status.st_mode & S_IFMT {
-    case S_IFREG: return path
-    case S_IFLNK: try checkOwner(of: path, status, user)
-    case S_IFDIR: throw .system(Errno(rawValue: EISDIR))
-    default: return nil
-    }
-    // A link of procfs leads to an open file, and its text is no path (proc_pid_fd(5)).
-    var system = statfs()
-    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
-    if unsafe statfs(folder.isEmpty ? "." : folder, &system) == 0, system.f_type == 0x9FA0 { return nil }
-    var text = [CChar](repeating: 0, count: Int(PATH_MAX))
-    let count = unsafe readlink(path, &text, text.count)
-    if count < 0 { throw .system(.current) }
-    let target = String(decoding: text.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    path = target.hasPrefix("/") ? target : folder + target
+/// A file that this user can't write isn't replaced, even if the directory would allow it.
+private func openExisting(_ name: String, in directory: Int32) throws(Errno) -> Int32? {
+  let flags = O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC
+  let descriptor: Int32
+  do throws(Errno) {
+    descriptor = try retryingOnInterrupt { unsafe clinux_openat(directory, name, flags, 0) }
+  } catch {
+    if error == .noSuchFile { return nil }
+    throw error
   }
-  throw .system(Errno(rawValue: ELOOP))
-}
-
-private func checkDirectories(of path: String, _ user: UInt32) throws(OutputFileError) {
-  for index in path.indices where path[index] == "/" && index > path.startIndex {
-    var status = stat()
-    let directory = String(path[..<index])
-    if unsafe lstat(directory, &status) == 0, status.st_mode & S_IFMT == S_IFLNK {
-      try checkOwner(of: directory, status, user)
-    }
+  var status = stat()
+  guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+    close(descriptor)
+    // Somebody replaced it since it was looked at.
+    throw Errno(rawValue: EEXIST)
   }
-}
-
-private func checkOwner(of path: String, _ status: stat, _ user: UInt32) throws(OutputFileError) {
-  if status.st_uid != user, status.st_uid != 0 { throw .foreignLink(path, owner: status.st_uid) }
+  return descriptor
 }

@@ -55,7 +55,10 @@ struct DryRun {
         log.error("nothing could be read, so that there is no report")
       } else {
         guard console.output(readable(report.encoded(as: .json, names: names))) else { return true }
-        if format == .cbor { try write(report.encoded(as: .cbor, names: names)) }
+        if format == .cbor {
+          let bytes = report.encoded(as: .cbor, names: names)
+          guard try write(bytes, stoppedBy: time.shutdownSignal) else { return true }
+        }
       }
       baseline = Baseline(snapshot)
       if once { return !report.isEmpty }
@@ -64,17 +67,11 @@ struct DryRun {
     return true
   }
 
-  private func write(_ bytes: [UInt8]) throws(CommandFailure) {
-    let reason: String
-    do {
-      guard var file = try OutputFile.open(cborFile) else {
-        throw OutputFileError.system(Errno(rawValue: EEXIST))
-      }
-      try file.append(bytes)
-      return try file.publish()
-    } catch {
-      reason = "\(error)"
+  /// Leaves a report in the file, or writes it to the pipe or device of that name; returns whether that was possible.
+  private func write(_ bytes: [UInt8], stoppedBy shutdown: ShutdownSignal?) throws(CommandFailure) -> Bool {
+    guard let shutdown, var destination = try ReportDestination(path: cborFile, shutdown: shutdown) else {
+      return false
     }
-    throw CommandFailure("The report can't be written to '\(cborFile)': \(reason).", status: .notRun)
+    return destination.write(bytes)
   }
 }

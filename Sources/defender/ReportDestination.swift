@@ -4,7 +4,7 @@ import Glibc
 import Platform
 import WireFormats
 
-/// Where reports are written: standard output, a pipe or device, or a file that begins anew.
+/// Where reports are written: standard output, a pipe or device, or a file that replaces any existing file.
 struct ReportDestination: ~Copyable {
   /// A file that takes the place of what has its name with the first report that is whole.
   private var file: OutputFile?

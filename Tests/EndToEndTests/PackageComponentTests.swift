@@ -53,6 +53,12 @@ import Testing
       (#"archive.writestr("a\\b", b"")"#, "backslash"), (#"archive.writestr("C:x", b"")"#, "absolute"),
       (#"archive.writestr("\\x", b"")"#, "absolute"), (#"archive.writestr("a\nb", b"")"#, "control"),
       (#"archive.writestr("../x/", b"")"#, "'..'"),
+      // Another name for the same file, such as the `bootstrap` that was checked.
+      (#"archive.writestr("./bootstrap", b"script")"#, "shortest form"),
+      (#"archive.writestr("a//b", b"")"#, "shortest form"),
+      (#"archive.writestr("a/./b", b"")"#, "shortest form"),
+      (#"archive.writestr(".", b"")"#, "shortest form"), (#"archive.writestr("./", b"")"#, "shortest form"),
+      (#"archive.writestr("a//", b"")"#, "shortest form"),
       (#"archive.writestr("LICENSE", b""); archive.writestr("LICENSE", b"")"#, "more than once"),
       (
         #"i = zipfile.ZipInfo("x"); i.external_attr = (stat.S_IFLNK | 0o777) << 16; archive.writestr(i, b"/etc")"#,
@@ -64,6 +70,39 @@ import Testing
     #expect(run.status == .code(1) && run.errors.count == 1, "\(run.errorText)")
     #expect(run.errorText.contains(reason) && run.errorText.contains("lambda/package"), "\(run.errorText)")
     #expect(unsafe access("\(directory.path)/out", F_OK) != 0)
+  }
+
+  @Test(arguments: ["STORED", "DEFLATED", "BZIP2", "LZMA"])
+  func `says that a damaged zip can't be read`(method: String) async throws {
+    let zip = try await makeZip(
+      """
+      archive.writestr("x", bytes(1000), compress_type=zipfile.ZIP_\(method))
+      start = archive.infolist()[1].header_offset + 31
+      archive.close()
+      contents = bytearray(open(sys.argv[1], "rb").read())
+      contents[start + 4:start + 8] = b"\\xff" * 4
+      open(sys.argv[1], "wb").write(contents)
+      """)
+    let run = try await package(zip, to: "\(directory.path)/out")
+    #expect(run.status == .code(1) && run.errors.count == 1, "\(run.errorText)")
+    #expect(run.errorText.hasPrefix("package-component: \(zip) can't be read: "), "\(run.errorText)")
+  }
+
+  @Test(arguments: ["link", "link/sub", "link/sub/more", "own/sub"])
+  func `goes through no link of another user on the way to the folder that was named`(output: String)
+    async throws
+  {
+    try directory.write("victim/sub/file", "")
+    for (link, text) in [("link", "victim"), ("own", "link")] {
+      try #require(unsafe symlink(text, "\(directory.path)/\(link)") == 0)
+    }
+    let isRoot = geteuid() == 0
+    if isRoot { try #require(unsafe lchown("\(directory.path)/link", 65_534, 65_534) == 0) }
+    let run = try await package(try await makeZip(""), to: "\(directory.path)/\(output)")
+    // Nobody but root can make a link of another user; one's own is followed.
+    #expect(run.status == .code(isRoot ? 1 : 0), "\(run.errorText)")
+    #expect(run.errorText.contains("\(directory.path)/link is a link that belongs to another user") == isRoot)
+    #expect((unsafe access("\(directory.path)/victim/sub/artifacts", F_OK) != 0) || !isRoot)
   }
 
   @Test func `takes names that only look like it`() async throws {

@@ -101,6 +101,65 @@ import Testing
     #expect(try text("\(directory.path)/folder/target") == "former")
   }
 
+  @Test func `refuses a link of another user that an own link leads through`() throws {
+    let directory = try TemporaryDirectory()
+    try directory.write("folder/sub/target", "former")
+    for (link, text) in [("foreign", "folder"), ("own", "foreign/sub")] {
+      try #require(unsafe symlink(text, "\(directory.path)/\(link)") == 0)
+    }
+    let foreign = "\(directory.path)/foreign"
+    let owner: uid_t = geteuid() == 0 ? 65_534 : geteuid()
+    try #require(unsafe lchown(foreign, owner, getegid()) == 0)
+    // Without privileges all links are of one user, which is then the other one.
+    let link = geteuid() == 0 ? foreign : "\(directory.path)/own"
+    for path in ["own/target", "own/new"] {
+      #expect(throws: OutputFileError.foreignLink(link, owner: owner)) {
+        if try OutputFile.open("\(directory.path)/\(path)", as: 54_321) != nil { Issue.record("opened") }
+      }
+    }
+  }
+
+  /// Root keeps the file another user's; without privileges there is no such file to test with.
+  @Test(arguments: [
+    (0o640, 0o640), (0o600, 0o600), (0o666, 0o644), (0o777, 0o644), (0o6755, 0o644), (0o466, 0o444),
+  ])
+  func `keeps owner and group, and lets nobody else write to another user's file`(mode: UInt32, kept: UInt32)
+    throws
+  {
+    let directory = try TemporaryDirectory()
+    let path = try directory.write("report", "former")
+    let isRoot = geteuid() == 0
+    if isRoot { try #require(unsafe chown(path, 65_534, 65_533) == 0) }
+    try #require(unsafe chmod(path, mode | 0o200) == 0)
+    var former = stat()
+    try #require(unsafe stat(path, &former) == 0)
+    var file = try opened(path)
+    try file.append(Array("new".utf8))
+    try file.publish()
+    var status = stat()
+    try #require(unsafe stat(path, &status) == 0)
+    #expect(try text(path) == "new")
+    #expect(status.st_ino != former.st_ino)
+    #expect((status.st_uid, status.st_gid) == (former.st_uid, former.st_gid))
+    #expect(status.st_mode & 0o7777 == (isRoot ? kept | 0o200 : (mode | 0o200) & 0o777))
+  }
+
+  @Test func `removes what killed processes left behind, and nothing of a process that runs`() throws {
+    let directory = try TemporaryDirectory()
+    let path = try directory.write("report", "former")
+    let others = [".report.new", ".report.xyz.new", ".other.12.new", "report.12.new", ".report.12.new.old"]
+    for name in others + [".report.12.new", ".report.89abcdef01234567.new"] { try directory.write(name, "") }
+    var running = try opened(path)
+    try running.append(Array("running".utf8))
+    var last = try opened(path)
+    try last.append(Array("last".utf8))
+    #expect(try names(in: directory).count == others.count + 3)
+    try last.publish()
+    try running.publish()
+    #expect(try text(path) == "running")
+    #expect(try Set(names(in: directory)) == Set(others + ["report"]))
+  }
+
   @Test func `isn't for pipes, devices and open files, nor for directories`() throws {
     let directory = try TemporaryDirectory()
     let pipe = try directory.makePipe("pipe")
