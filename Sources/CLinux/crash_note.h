@@ -141,12 +141,12 @@ static void clinux_handle_crash(int signal) {
   raise(signal);
 }
 
-// Has crashes noted on `descriptor`; does nothing in a process that has done so before.
+// Installs the crash handlers, which write to `descriptor`. Later calls do nothing.
 static inline void clinux_note_crashes(int descriptor, int is_json, int is_framed, const unsigned char *request_id) {
   if (clinux_note.descriptor >= 0) return;
   struct clinux_crash_note note = {descriptor, is_json, is_framed, request_id};
   clinux_note = note;
-  // On a stack of its own, for a stack that has no room left is one of the reasons for a crash.
+  // A separate stack, because a stack overflow is one of the crashes.
   static unsigned char stack[32768] __attribute__((aligned(16)));
   stack_t alternative;
   memset(&alternative, 0, sizeof alternative);

@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// Has a write that nobody can take fail with an error instead of ending the process.
+/// Makes failed writes return an error instead of ending the process.
 ///
 /// SIGPIPE comes when the reader of a pipe or socket has gone (`EPIPE`), SIGXFSZ when a file has reached `RLIMIT_FSIZE`
 /// (`EFBIG`). Both get a handler that does nothing. Ignored signals would stay ignored in programs that this process

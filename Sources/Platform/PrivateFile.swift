@@ -24,8 +24,8 @@ package struct PrivateDirectory: ~Copyable {
 
   /// Replaces the file called `name` by one of `contents` that only its owner can read, all at once.
   ///
-  /// A reader sees the old file or the new one, also after a power failure: the contents are on the disk before the name
-  /// is, and the name is before this returns (fsync(2), rename(2)).
+  /// A reader sees the old file or the new one, also after a power failure. Flushes the contents before the rename and the
+  /// directory after it (fsync(2), rename(2)).
   package borrowing func replace(_ name: String, with contents: [UInt8]) throws(Errno) {
     let directory = descriptor.rawValue
     let temporary = name + ".new"
@@ -55,6 +55,24 @@ package struct PrivateDirectory: ~Copyable {
     try readPrivateFile(name, limit: limit, in: descriptor.rawValue)
   }
 
+  /// Returns whether `path` still leads to this directory; false if another one has taken its place.
+  ///
+  /// Throws `ENOENT` if nothing is there any more.
+  package borrowing func isAt(_ path: String) throws(Errno) -> Bool {
+    var current = stat()
+    if unsafe stat(path, &current) != 0 { throw .current }
+    var own = stat()
+    if unsafe fstat(descriptor.rawValue, &own) != 0 { throw .current }
+    return current.st_dev == own.st_dev && current.st_ino == own.st_ino
+  }
+
+  /// Returns when the file called `name` was last written.
+  package borrowing func modificationTime(of name: String) throws(Errno) -> WallTime {
+    var status = stat()
+    if unsafe fstatat(descriptor.rawValue, name, &status, AT_SYMLINK_NOFOLLOW) != 0 { throw .current }
+    return WallTime(secondsSinceEpoch: Int64(status.st_mtim.tv_sec))
+  }
+
   /// Gives the file called `name` another name in this directory.
   package borrowing func rename(_ name: String, to other: String) throws(Errno) {
     if unsafe renameat(descriptor.rawValue, name, descriptor.rawValue, other) != 0 { throw .current }
@@ -69,7 +87,7 @@ private func openLocked(_ path: String, patience: Duration) throws(Errno) -> Fil
   while flock(directory.rawValue, LOCK_EX | LOCK_NB) != 0 {
     let failure = Errno.current
     if failure == .interrupted { continue }
-    // Some network file systems can't lock a directory; nobody waits for anybody there.
+    // Some network file systems can't lock a directory. Continue without a lock.
     guard failure == .wouldBlock else { break }
     guard BootTime.now < deadline else { throw .wouldBlock }
     _ = poll(nil, 0, 10)
@@ -103,16 +121,25 @@ package func readPrivateFile(
     descriptor = try retryingOnInterrupt { unsafe clinux_openat(directory, path, flags, 0) }
   } catch {
     if error == .noSuchFile { return nil }
+    // Opening a socket, or somebody else's private file, fails before its kind and owner can be checked.
+    var status = stat()
+    if error != .tooManyLinks, unsafe fstatat(directory, path, &status, AT_SYMLINK_NOFOLLOW) == 0 {
+      try requireOwnFile(status)
+    }
     throw error
   }
   let file = FileDescriptor(owning: descriptor)
   var status = stat()
   if unsafe fstat(descriptor, &status) != 0 { throw .current }
-  guard status.st_mode & S_IFMT == S_IFREG else { throw .invalidArgument }
-  guard status.st_uid == geteuid() else { throw .notPermitted }
+  try requireOwnFile(status)
   var contents: [UInt8] = []
   while try file.read(into: &contents, limit: 65_536) > 0 {
     if contents.count > limit { throw .fileTooLarge }
   }
   return contents
+}
+
+private func requireOwnFile(_ status: stat) throws(Errno) {
+  guard status.st_mode & S_IFMT == S_IFREG else { throw .invalidArgument }
+  guard status.st_uid == geteuid() else { throw .notPermitted }
 }

@@ -655,6 +655,38 @@ private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
     #expect(second.publisher.bytesIn == [nil, 300])
   }
 
+  /// The process before is still stopping when the next one starts. Its baseline is 1,000.
+  @Test(arguments: [[], [ReportConfirmation.unanswered]])
+  func `counts from the saved baseline when it takes over before any of its reports was acknowledged`(
+    unanswered: [ReportConfirmation]
+  ) throws {
+    let tree = try TemporaryDirectory()
+    let variables = try variables(ofStateIn: tree).merging([
+      "DEFENDER_ACKNOWLEDGE": "accepted", "DEFENDER_TRANSPORT": "greengrass",
+      "DEFENDER_TOPIC": "$aws/things/{thing}/defender/metrics/{format}",
+    ]) { $1 }
+    var first = try Stage(variables, over: tree)
+    first.publisher.confirmations = [.accepted]
+    _ = try first.invoke(#"{"reports":1}"#)
+    let start = BootTime.now
+    var second = try Stage(variables, over: tree, beginsWithBaseline: true)
+    // It waits for the other one.
+    #expect(start.duration(to: .now) >= .seconds(2))
+    try setBytesIn(5_001_000, in: tree)
+    #expect(throws: InvocationFailure.self) { try second.invoke("{}", seconds: 0) }
+    second.publisher.confirmations = unanswered + [.accepted, .accepted]
+    for _ in unanswered { _ = try second.invoke(#"{"reports":1}"#) }
+    _ = consume first
+    // It is about a report that counted from 5,001,000.
+    if !unanswered.isEmpty { second.publisher.lateConfirmations = [.accepted] }
+    for bytes in [5_001_500, 5_001_700] {
+      try setBytesIn(bytes, in: tree)
+      _ = try second.invoke(#"{"reports":1}"#)
+    }
+    #expect(second.publisher.bytesIn == unanswered.map { _ in 0 } + [5_000_500, 200])
+    #expect(savedState(in: tree)["interfaces"]?.array?.first?["bytes_in"]?.integer(as: Int.self) == 5_001_700)
+  }
+
   @Test func `reports an interval after the first sample if that only began the deltas`() throws {
     var stage = try Stage(["DEFENDER_JITTER": "0"], beginsWithBaseline: true)
     let start = stage.time.bootTime

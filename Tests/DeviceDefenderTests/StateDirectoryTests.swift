@@ -134,11 +134,42 @@ import Testing
     #expect(try load(directory.path, log) == SavedState())
     #expect(unsafe mkfifo("\(directory.path)/state.json", 0o600) == 0)
     #expect(try load(directory.path, log) == SavedState())
-    #expect(log.lines.count == 2)
+    #expect(unsafe mknod("\(directory.path)/state.json", S_IFSOCK | 0o600, 0) == 0)
+    #expect(try load(directory.path, log) == SavedState())
+    #expect(log.lines.count == 3)
     #expect(log.lines.first?.contains("it is a symbolic link") == true)
     #expect(log.lines.last?.contains("it isn't a regular file") == true)
     try open(directory.path, log).save(SavedState())
     #expect(try readFile(target, limit: 1 << 20) == Self.state.encoded(origin))
+  }
+
+  @Test(arguments: [
+    (EPERM, true), (ELOOP, true), (EINVAL, true), (EFBIG, true), (EIO, false), (EMFILE, false),
+    (ENFILE, false),
+    (ENOMEM, false), (EACCES, false), (ESTALE, false),
+  ])
+  func `sets a file aside only for what no later attempt can change`(code: Int32, isSetAside: Bool) {
+    #expect((StateDirectory.reasonToSetAside(Errno(rawValue: code)) != nil) == isSetAside)
+  }
+
+  @Test func `keeps a good file that can't be read at the moment`() throws {
+    let directory = try TemporaryDirectory()
+    let log = RecordedLog()
+    let opened = try open(directory.path, log)
+    try opened.save(Self.state)
+    #expect(unsafe chmod("\(directory.path)/state.json", 0) == 0)
+    // Root may read everything, unless this thread accesses files as somebody else (setfsuid(2)).
+    guard let symbol = unsafe dlsym(nil, "setfsuid") else { throw Errno(rawValue: ENOSYS) }
+    let setUser = unsafe unsafeBitCast(symbol, to: (@convention(c) (UInt32) -> Int32).self)
+    var failure: Errno?
+    _ = setUser(65_534)
+    do throws(Errno) { _ = try opened.load(at: now) } catch { failure = error }
+    _ = setUser(geteuid())
+    #expect(failure == Errno(rawValue: EACCES))
+    #expect(files(directory.path) == ["state.json"])
+    #expect(unsafe chmod("\(directory.path)/state.json", 0o600) == 0)
+    #expect(try opened.load(at: now) == Self.state)
+    #expect(log.lines == [])
   }
 
   @Test func `survives seeded damage to its file`() {
@@ -173,20 +204,29 @@ import Testing
     #expect(try CounterOrigin.current(ProcRoot()) == origin)
   }
 
-  // Ten years are 315,576,000 s. A clock before 2026 counts as 2026 (1,767,225,600).
+  // Ten years are 315,576,000 s. A clock before 2026 counts as 2026 (1,767,225,600), and one before the file was written
+  // as that time.
   @Test(
     arguments: [
-      (1_800_000_100, 1_800_000_100 + 315_576_000, true), (1_800_000_100, 1_800_000_100 + 315_576_001, false),
-      (1_800_000_100, .max, false), (1_800_000_100, .max - 1, false), (1_800_000_100, 1 << 63, false),
-      (1_800_000_100, 1_800_000_100_000, false), (0, 1_767_225_600 + 315_576_000, true),
-      (0, 1_767_225_600 + 315_576_001, false), (-5, 1_800_000_000, true),
-    ] as [(Int64, UInt64, Bool)])
+      (1_800_000_100, 0, 1_800_000_100 + 315_576_000, true),
+      (1_800_000_100, 0, 1_800_000_100 + 315_576_001, false),
+      (1_800_000_100, 0, .max, false), (1_800_000_100, 0, .max - 1, false),
+      (1_800_000_100, 0, 1 << 63, false),
+      (1_800_000_100, 0, 1_800_000_100_000, false), (0, 0, 1_767_225_600 + 315_576_000, true),
+      (0, 0, 1_767_225_600 + 315_576_001, false), (-5, 0, 1_800_000_000, true),
+      (0, 2_114_380_800, 2_114_380_800, true),
+      (1_800_000_100, 2_114_380_800, 2_114_380_800 + 315_576_000, true),
+      (0, 2_114_380_800, 2_114_380_800 + 315_576_001, false),
+    ] as [(Int64, Int, UInt64, Bool)])
   func `rejects a last id further ahead of the clock than ten years, and sets the file aside`(
-    now: Int64, id: UInt64, isAccepted: Bool
+    now: Int64, written: Int, id: UInt64, isAccepted: Bool
   ) throws {
     let directory = try TemporaryDirectory()
     let log = RecordedLog()
     try open(directory.path, log).save(SavedState(lastReportID: id, baseline: Self.state.baseline))
+    let times = [timespec(tv_sec: written, tv_nsec: 0), timespec(tv_sec: written, tv_nsec: 0)]
+    let isDated = unsafe utimensat(AT_FDCWD, "\(directory.path)/state.json", times, 0) == 0
+    #expect(isDated)
     let loaded = try open(directory.path, log).load(at: WallTime(secondsSinceEpoch: now))
     #expect(loaded.lastReportID == (isAccepted ? id : 0))
     #expect((loaded.baseline == nil) == !isAccepted)

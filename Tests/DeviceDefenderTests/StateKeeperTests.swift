@@ -66,6 +66,10 @@ import Testing
     #expect(log.lines.count == 1)
     #expect(log.lines.first?.contains("[WARN]") == true)
     #expect(log.lines.first?.contains("is in use by another process") == true)
+    #expect(log.lines.first?.contains("may use the same report ids") == true)
+    let start = BootTime.now
+    let late = second.open(at: time, patience: .milliseconds(100))
+    #expect(late == nil && start.duration(to: .now) >= .milliseconds(100))
     first.save(SavedState(lastReportID: 8), at: time)
     _ = consume first
     let taken = second.open(at: time)
@@ -126,6 +130,32 @@ import Testing
     let opened = keeper.open(at: time)
     #expect(opened == SavedState())
     #expect(log.lines.count == 2)
+  }
+
+  @Test(arguments: [true, false])
+  func `follows its path to a directory that has taken the place of the first`(isSavedBetween: Bool) throws {
+    let parent = try TemporaryDirectory()
+    let log = RecordedLog()
+    var keeper = keeper(in: parent, log)
+    _ = keeper.open(at: time)
+    keeper.save(SavedState(lastReportID: 1), at: time)
+    var other = StateKeeper(path: "\(parent.path)/other", procfs: ProcRoot(), log: log.log(level: .info))
+    _ = other.open(at: time)
+    other.save(SavedState(lastReportID: 7), at: time)
+    _ = consume other
+    #expect(unsafe rename("\(parent.path)/state", "\(parent.path)/moved") == 0)
+    #expect(unsafe rename("\(parent.path)/other", "\(parent.path)/state") == 0)
+    let moved = try readFile("\(parent.path)/moved/state.json", limit: 4_096)
+    if isSavedBetween { keeper.save(SavedState(lastReportID: 2), at: time) }
+    let opened = [keeper.open(at: time), keeper.open(at: time)]
+    #expect(opened == [SavedState(lastReportID: 7), nil])
+    // The same state as before, and yet it isn't in this directory.
+    keeper.save(SavedState(lastReportID: 1), at: time)
+    #expect(try readFile("\(parent.path)/state/state.json", limit: 4_096) == moved)
+    #expect(try readFile("\(parent.path)/moved/state.json", limit: 4_096) == moved)
+    #expect(log.lines.count == 2)
+    #expect(log.lines.first?.contains("was moved, replaced or removed") == true)
+    #expect(log.lines.last?.contains("is in use now") == true)
   }
 
   @Test func `creates a directory again that was removed`() throws {

@@ -21,6 +21,8 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
   private let log: Log
   private var collector: Collector
   private var baseline: Baseline?
+  /// Whether the baseline includes a report of this process that was acknowledged.
+  private var isBaselineAcknowledged = false
   private var policy = BaselinePolicy()
   private var sequence = ReportSequence()
   /// Where in the interval a thing goes whose report was throttled.
@@ -49,7 +51,8 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     self.log = log
     collector = configuration.collector(log: log, or: time.shutdownSignal)
     state = configuration.stateKeeper(log: log)
-    openState()
+    // At a restart, the process before may still be stopping.
+    openState(patience: .seconds(2))
   }
 
   /// Has the next loop go on with another configuration: an interval after the last report, with the same baseline.
@@ -61,6 +64,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     // The counters of another network say nothing about what this one has counted since.
     if isOtherNetwork {
       baseline = nil
+      isBaselineAcknowledged = false
       policy.forgetUnanswered()
     }
     self.configuration = configuration
@@ -74,12 +78,27 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     isResumed = true
   }
 
-  /// Continues from the saved state once it can be opened; this process's own ids and baseline have precedence.
-  private mutating func openState() {
-    guard let saved = state.open(at: time) else { return }
+  /// Continues from the saved state once it can be opened.
+  ///
+  /// What this process acknowledged has precedence. A baseline that is only its first sample has not: the traffic before
+  /// that sample is in no report yet.
+  private mutating func openState(patience: Duration = .zero) {
+    guard let saved = state.open(at: time, patience: patience) else { return }
     sequence = ReportSequence(last: max(sequence.last, saved.lastReportID))
-    baseline = baseline ?? saved.baseline
+    adopt(saved.baseline)
     policy.answeredThing = policy.answeredThing ?? saved.answeredThing
+  }
+
+  private mutating func adopt(_ saved: Baseline?) {
+    guard let saved else { return }
+    guard let baseline else { return self.baseline = saved }
+    if isBaselineAcknowledged {
+      self.baseline = baseline.completed(by: saved)
+    } else {
+      self.baseline = saved.completed(by: baseline)
+      // The unanswered report counted from this process's own sample, so its answer doesn't cover the traffic before that.
+      policy.forgetUnanswered()
+    }
   }
 
   /// Saves what the next process continues from.
@@ -295,6 +314,7 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     if policy.movesBaseline(confirmation, context) {
       policy.forgetUnanswered()
       acknowledge(snapshot)
+      isBaselineAcknowledged = true
     } else if confirmation?.isRejection != true {
       var later = baseline ?? Baseline()
       later.advance(to: snapshot)
@@ -311,7 +331,10 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
     else { return }
     let context = BaselinePolicy.Context(
       acknowledgement: configuration.acknowledgement, provesDelivery: true, thing: configuration.thingName)
-    if policy.movesBaseline(confirmation, context) { baseline = unanswered.baseline }
+    if policy.movesBaseline(confirmation, context) {
+      baseline = unanswered.baseline
+      isBaselineAcknowledged = true
+    }
     guard summary.confirmations.unanswered > 0 else {
       // The report was made by an earlier invocation, whose summary has been sent.
       var earlier = summary

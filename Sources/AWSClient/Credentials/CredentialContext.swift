@@ -103,7 +103,7 @@ struct CredentialFailure: Error {
     let secrets = request.secrets + secrets
     let error = ServiceError(response, hiding: secrets)
     var reason = "\(error)"
-    // Some answer in plain text. Hidden before it is cut, so that no beginning of a secret stays.
+    // Some answer in plain text. Redact before truncating; otherwise the start of a secret could remain.
     if error.message == nil, let text = String(validating: response.body, as: UTF8.self), !text.isEmpty {
       reason += ": " + escapingControlCharacters(ServerText(hiding: secrets).shown(text, limit: 200))
     }

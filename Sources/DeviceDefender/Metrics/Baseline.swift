@@ -24,6 +24,22 @@ package struct Baseline: Equatable, Sendable {
     }
     networkCounters = counters
   }
+
+  /// Returns this baseline, with the blocks and interfaces that it lacks taken from `other`.
+  package func completed(by other: Baseline) -> Baseline {
+    var result = self
+    result.processorTimes = processorTimes ?? other.processorTimes
+    guard var counters = networkCounters, let others = other.networkCounters else {
+      result.networkCounters = networkCounters ?? other.networkCounters
+      return result
+    }
+    guard counters.isPartial else { return result }
+    let index = InterfaceIndex(counters)
+    counters.interfaces += others.interfaces.filter { index.counterpart(of: $0) == nil }
+    counters.isPartial = others.isPartial
+    result.networkCounters = counters
+    return result
+  }
 }
 
 extension NetworkCounters {

@@ -6,9 +6,8 @@ package import Platform
 package struct ReportSequence: Equatable, Sendable {
   /// How far a saved id may be ahead of the clock, in seconds: ten years.
   ///
-  /// Wide, because the clock may be the one that is wrong: a device without a battery starts where its image left off. Ids
-  /// get there neither by restarts, which are one id each at most, nor by a clock that is wrong by hours; a damaged
-  /// file, and ids in milliseconds, are far beyond it.
+  /// The bound is wide because the clock may be wrong. Restarts add at most one id each, so they never reach it; damaged
+  /// files and ids in milliseconds exceed it.
   package static let maximumLead: UInt64 = 315_576_000
   /// The beginning of 2026, in seconds since the epoch: an earlier clock hasn't been set yet.
   private static let earliestSecond: Int64 = 1_767_225_600
@@ -28,8 +27,10 @@ package struct ReportSequence: Equatable, Sendable {
     return last
   }
 
-  /// Returns the largest id that a state may have at `now`.
-  package static func largestPlausibleID(at now: WallTime) -> UInt64 {
-    UInt64(max(earliestSecond, now.secondsSinceEpoch)) + maximumLead
+  /// Returns the largest id that a state may have at `now` if its file was last written at `written`.
+  ///
+  /// The file is younger than the clock on a device without a battery, which starts with an old date.
+  package static func largestPlausibleID(at now: WallTime, written: WallTime) -> UInt64 {
+    UInt64(max(earliestSecond, now.secondsSinceEpoch, written.secondsSinceEpoch)) + maximumLead
   }
 }

@@ -41,7 +41,7 @@ package enum SavedStateError: Error, Equatable, Sendable, CustomStringConvertibl
   package var description: String {
     switch self {
     case .notJSON(let error): "\(error)"
-    case .member(let name): "the member '\(name)' is missing or odd"
+    case .member(let name): "the member '\(name)' is missing or malformed"
     case .version(let text): "it is of version \(text), and this program knows version \(SavedState.version)"
     case .reportID(let id, let largest):
       "its last_report_id is \(id), more than ten years ahead of the clock; allowed now is up to \(largest)"

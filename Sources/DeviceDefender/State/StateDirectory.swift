@@ -18,10 +18,12 @@ package struct StateDirectory: ~Copyable {
 
   /// Opens the directory at `path`, and creates it if it is missing; its parent has to exist.
   ///
-  /// Throws `EAGAIN` if another process holds it.
-  package init(path: String, origin: CounterOrigin, log: Log) throws(Errno) {
+  /// Throws `EAGAIN` if another process holds it for longer than `patience`.
+  package init(
+    path: String, origin: CounterOrigin, log: Log, patience: Duration = .zero
+  ) throws(Errno) {
     if unsafe mkdir(path, 0o700) != 0, errno != EEXIST { throw .current }
-    let opened = try PrivateDirectory(path)
+    let opened = try PrivateDirectory(path, patience: patience)
     let (owner, permissions) = try opened.access()
     directory = opened
     self.path = path
@@ -41,30 +43,38 @@ package struct StateDirectory: ~Copyable {
     }
     guard permissions & 0o022 != 0 else { return nil }
     return
-      "is writable by others than its owner (mode \(String(permissions, radix: 8))), who can change what is "
+      "is writable by group or others (mode \(String(permissions, radix: 8))), who can change what is "
       + "reported. Set its mode to 700."
   }
 
   /// Returns the state that was saved last; an empty one if there is none, or none that can be used.
   ///
   /// The baseline counts only on the machine as it was: same boot, same network namespace, same procfs. The id of the
-  /// last report counts in any case, unless it is implausibly far ahead of the clock.
-  package borrowing func load(at now: WallTime) -> SavedState {
-    let bytes: [UInt8]?
+  /// last report counts in any case, unless it is implausibly far ahead of the clock. Throws why the file can't be read if
+  /// a later attempt may succeed.
+  package borrowing func load(at now: WallTime) throws(Errno) -> SavedState {
+    let bytes: [UInt8]
+    let written: WallTime
     do throws(Errno) {
-      bytes = try directory.read(Self.fileName, limit: Self.maximumSize)
+      guard let contents = try directory.read(Self.fileName, limit: Self.maximumSize) else {
+        return SavedState()
+      }
+      bytes = contents
+      written = try directory.modificationTime(of: Self.fileName)
     } catch {
-      setAside(Self.reason(error), at: now)
+      guard let reason = Self.reasonToSetAside(error) else { throw error }
+      setAside(reason, at: now)
       return SavedState()
     }
-    guard let bytes else { return SavedState() }
     do throws(SavedStateError) {
       var (state, origin) = try SavedState.decode(bytes)
-      let largest = ReportSequence.largestPlausibleID(at: now)
+      let largest = ReportSequence.largestPlausibleID(at: now, written: written)
       guard state.lastReportID <= largest else { throw .reportID(state.lastReportID, largest: largest) }
       if origin != self.origin {
         state.baseline = nil
-        log.info("\(path)/\(Self.fileName): of another boot, network namespace or procfs; deltas begin anew")
+        log.info(
+          "\(path)/\(Self.fileName): of another boot, network namespace or procfs; deltas restart from the next snapshot"
+        )
       }
       return state
     } catch {
@@ -78,20 +88,32 @@ package struct StateDirectory: ~Copyable {
     try directory.replace(Self.fileName, with: state.encoded(origin))
   }
 
-  /// Returns why a file can't be read, in words.
-  private static func reason(_ error: Errno) -> String {
+  /// Whether the path still leads to this directory, and not to another one or to nothing.
+  ///
+  /// A path that can't be examined counts as in place: the open directory may work all the same.
+  package var isInPlace: Bool {
+    do throws(Errno) {
+      return try directory.isAt(path)
+    } catch {
+      return error != .noSuchFile
+    }
+  }
+
+  /// Returns why a file can never be read, in words; nil if the failure may be over at the next attempt.
+  static func reasonToSetAside(_ error: Errno) -> String? {
     switch error {
     case .notPermitted: "it belongs to another user"
     case .tooManyLinks: "it is a symbolic link"
     case .invalidArgument: "it isn't a regular file"
-    default: "\(error)"
+    case .fileTooLarge: "it has more than \(maximumSize) bytes"
+    default: nil
     }
   }
 
   private borrowing func setAside(_ reason: String, at now: WallTime) {
     let file = "\(path)/\(Self.fileName)"
     let place = "\(Self.fileName).\(now.secondsSinceEpoch).unusable"
-    let consequence = "Deltas begin anew, and report ids follow the clock."
+    let consequence = "Deltas restart from the next snapshot, and report ids follow the clock."
     do throws(Errno) {
       try directory.rename(Self.fileName, to: place)
       log.warn("\(file) can't be used: \(reason). It was moved to \(path)/\(place). \(consequence)")

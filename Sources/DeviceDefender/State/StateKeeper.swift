@@ -27,21 +27,25 @@ package struct StateKeeper: ~Copyable {
   }
 
   /// Opens the directory, and returns the state that was saved there; nil if it is open already, or can't be opened.
-  package mutating func open(at time: any TimeKeeper) -> SavedState? {
+  ///
+  /// Waits up to `patience` for another process to release it.
+  package mutating func open(at time: any TimeKeeper, patience: Duration = .zero) -> SavedState? {
+    leaveMovedDirectory(at: time.bootTime)
     guard let path, directory == nil else { return nil }
     do {
       let origin = try CounterOrigin.current(procfs)
-      let opened = try StateDirectory(path: path, origin: origin, log: log)
-      let state = opened.load(at: time.wallTime)
+      let opened = try StateDirectory(path: path, origin: origin, log: log, patience: patience)
+      let state = try opened.load(at: time.wallTime)
       directory = consume opened
       noteSuccess("is in use now")
       return state
     } catch let error as Errno where error == .wouldBlock {
       noteFailure(
-        "is in use by another process. This one reports without a state until that one ends; give each its own directory.",
+        "is in use by another process. This agent reports without state until the other process ends, and the two may "
+          + "use the same report ids. Give each agent its own directory.",
         isError: false, at: time.bootTime)
     } catch {
-      // Reports are worth more than what they are remembered by.
+      // Reporting without state is better than not reporting.
       noteFailure("can't be used: \(error). Reports go on without a state.", at: time.bootTime)
     }
     return nil
@@ -49,6 +53,7 @@ package struct StateKeeper: ~Copyable {
 
   /// Saves `state`, unless that is on disk already.
   package mutating func save(_ state: SavedState, at time: any TimeKeeper) {
+    leaveMovedDirectory(at: time.bootTime)
     guard directory != nil, state != saved else { return }
     do throws(Errno) {
       try directory?.save(state)
@@ -61,6 +66,16 @@ package struct StateKeeper: ~Copyable {
       // The directory was removed: the next report creates it again.
       if error == .noSuchFile { directory = nil }
     }
+  }
+
+  /// Closes a directory that the path no longer leads to; what is saved there, no restart would find.
+  private mutating func leaveMovedDirectory(at now: BootTime) {
+    guard directory?.isInPlace == false else { return }
+    directory = nil
+    saved = nil
+    noteFailure(
+      "was moved, replaced or removed. The next report opens the directory that is there, or creates it.",
+      isError: false, at: now)
   }
 
   private mutating func noteFailure(_ text: String, isError: Bool = true, at now: BootTime) {

@@ -22,8 +22,8 @@ struct TraceVariable {
   /// Where the value begins, after the name and the equals sign.
   private static let start = name.utf8.count + 1
 
-  /// Takes the variable's place in the environment, without a value: what the process was started with belongs to no
-  /// invocation of ours.
+  /// Takes the variable's place in the environment, without a value. A value inherited at start belongs to no invocation
+  /// and is dropped.
   init() {
     unsafe buffer.initialize(repeating: 0, count: Self.capacity)
     for (index, byte) in "\(Self.name)=".utf8.enumerated() {
@@ -51,7 +51,7 @@ struct TraceVariable {
     if unsafe getenv(Self.name) != nil { unsafe unsetenv(Self.name) }
   }
 
-  /// Writes the bytes one by one: a thread that reads meanwhile finds a mixture of two values, but always an end.
+  /// Writes the bytes one by one. A concurrent reader may see a mix of two values, but always a terminating NUL.
   private func write(_ value: ArraySlice<UInt8>) {
     var index = Self.start
     for byte in value {

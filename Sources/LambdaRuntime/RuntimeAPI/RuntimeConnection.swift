@@ -95,8 +95,7 @@ final class RuntimeConnection {
 
   /// Reads the answer to what was sent on `connection`, and keeps the connection where the other side does.
   ///
-  /// A 408 on a connection that had served before answers the silence on it, not what was sent meanwhile: it is thrown,
-  /// and counts as a sign of a stale connection.
+  /// On a reused connection, 408 reports the idle time-out, not the request. It is thrown as a stale connection.
   func answer(on connection: Open, limit: Int) throws(ExchangeError) -> Answer {
     let head = try connection.reader.head()
     let body = try connection.reader.body(after: head, limit: limit)
