@@ -7,7 +7,7 @@ import WireFormats
 package struct ServerText: Sendable {
   /// How much of a text is kept, in characters.
   package static let limit = 500
-  /// Bytes that a text must have in common with a secret to be a part of it.
+  /// The shortest part of a secret that is hidden.
   private static let partLength = 12
   /// Bytes of a text that are looked at; the rest is cut.
   private static let readLimit = 65_536
@@ -91,25 +91,29 @@ package struct ServerText: Sendable {
     let quote = index < bytes.count && "\"'".utf8.contains(bytes[index]) ? bytes[index] : nil
     if quote != nil { index += 1 }
     let start = index
-    while index < bytes.count {
-      let byte = bytes[index]
-      if byte == 0x0A || byte == 0x0D { break }
-      if let quote {
-        if byte == quote { break }
-      } else if ",;&<>{}()[]\"'".utf8.contains(byte) {
-        break
-      } else if byte == 0x20 || byte == 0x09, !isScheme(bytes[start..<index]) {
-        break
-      }
-      index += 1
+    func skipWord() {
+      while index < bytes.count, !isEnd(bytes[index], ofValueIn: quote) { index += 1 }
+    }
+    skipWord()
+    // Only the first word can be a scheme. To check it once keeps the cost linear, however many blanks follow.
+    if quote == nil, isScheme(bytes[start..<index]) {
+      skip(" \t")
+      skipWord()
     }
     return index > start ? start..<index : nil
   }
 
+  /// Whether `byte` ends a value that is enclosed in `quote`; nil stands for no quotes.
+  private func isEnd(_ byte: UInt8, ofValueIn quote: UInt8?) -> Bool {
+    if byte == 0x0A || byte == 0x0D { return true }
+    return quote.map { byte == $0 } ?? " \t,;&<>{}()[]\"'".utf8.contains(byte)
+  }
+
   /// Whether `word` comes before the secret itself, as in `Authorization: Bearer …`.
   private func isScheme(_ word: ArraySlice<UInt8>) -> Bool {
-    let scheme = trimmingBlanks(String(decoding: word.map(lowerCased), as: UTF8.self))
-    return scheme == "bearer" || scheme == "basic"
+    guard word.count <= 6 else { return false }
+    let scheme = word.map(lowerCased)
+    return scheme == Array("bearer".utf8) || scheme == Array("basic".utf8)
   }
 
   /// Marks long texts that look random, such as keys, tokens and signatures.

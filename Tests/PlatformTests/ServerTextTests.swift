@@ -28,6 +28,9 @@ struct `What a server said` {
     ),
     ("Authorization: Bearer hunter2", "Authorization: •••"),
     ("Authorization: Basic  hunter2, x", "Authorization: •••, x"),
+    ("authorization:bearer \t hunter2 x", "authorization:••• x"),
+    ("Authorization: Bearer", "Authorization: •••"),
+    ("Authorization: a Bearer b", "Authorization: ••• Bearer b"),
     ("aws_secret_access_key = hunter2", "aws_secret_access_key = •••"),
     ("password='hunter 2'", "password='•••'"),
     ("token:", nil), ("token=\"", nil), ("token", nil),
@@ -74,6 +77,26 @@ struct `What a server said` {
     #expect(texts.shown(String(repeating: "é", count: 501)) == String(repeating: "é", count: 500) + "…")
     #expect(texts.shown(String(repeating: "é", count: 500)) == String(repeating: "é", count: 500))
     #expect(texts.shown(String(repeating: " ", count: 70_000) + key, limit: 70_000).hasSuffix(" …"))
+  }
+
+  /// What comes first, and what fills the text behind it.
+  private static let fillings: [(start: String, filler: String)] =
+    [
+      "token", "secret", "SecretAccessKey", "secret_key", "signature", "password", "authorization",
+      "credential",
+      "private-key",
+    ].map { ("\($0): bearer", " ") } + [
+      ("token:basic", "\t"), ("token", " "), ("token=", " "), ("token", #"\""#), ("", "token: bearer "),
+      ("", "token "), ("", "token=\""), ("", "token"), ("", "wJalrXUtnFE"), ("", "wJalrXUtnFEMI"),
+      ("", "Aa0"),
+      ("", "Aa0/"), ("", "a=b&"), ("x", "\u{301}"),
+    ]
+
+  /// Quadratic cost is that of more than ten minutes in a debug build; linear cost, of less than a second.
+  @Test(.serialized, .timeLimit(.minutes(5)), arguments: fillings)
+  func `of 64 KiB is shown at a linear cost`(start: String, filler: String) {
+    let text = start + String(repeating: filler, count: (65_536 - start.utf8.count) / filler.utf8.count)
+    #expect(ServerText(hiding: [key, "hunter2"]).shown(text).count <= ServerText.limit + 1)
   }
 
   @Test func `that is damaged is shown all the same`() {
