@@ -1,7 +1,6 @@
 import Glibc
 
-/// Why the kernel can't start the script at `path`, which asks for an interpreter that doesn't exist; nil if it can, or if it is no
-/// script.
+/// Why the first line of the script at `path` doesn't lead to an interpreter; nil if it does, or if the file isn't a script.
 ///
 /// execve(2) fails with ENOENT then, which reads as if the script itself were missing. A script that was saved with Windows line
 /// ends asks for an interpreter whose name ends with a carriage return.
@@ -13,10 +12,22 @@ package func missingInterpreter(of path: String) -> String? {
   guard (try? file.read(into: &bytes, limit: 256)) != nil, bytes.starts(with: "#!".utf8) else { return nil }
   let line = bytes.dropFirst(2).prefix { $0 != 0x0A }.drop { $0 == 0x20 || $0 == 0x09 }
   let name = String(decoding: line.prefix { $0 != 0x20 && $0 != 0x09 }, as: UTF8.self)
-  guard unsafe access(name, F_OK) != 0 else { return nil }
+  guard !name.isEmpty else { return "its first line '#!' names no interpreter. Add one, such as #!/bin/sh" }
+  guard unsafe access(name, F_OK) != 0 else {
+    return missingProgram(ofEnv: name, line.dropFirst(name.utf8.count))
+  }
   let reason = "its interpreter '\(escapingControlCharacters(name))' doesn't exist"
   guard name.utf8.last == 0x0D else { return "\(reason). Install it, or correct the first line" }
   return "\(reason): the first line ends with a carriage return. Save the file with Unix line ends (LF)"
+}
+
+/// Why env(1), the interpreter `name`, can't find the program in `argument`: its name ends with a carriage return.
+private func missingProgram(ofEnv name: String, _ argument: ArraySlice<UInt8>) -> String? {
+  let program = argument.drop { $0 == 0x20 || $0 == 0x09 }
+  guard name.hasSuffix("/env"), program.last == 0x0D, program.first != UInt8(ascii: "-") else { return nil }
+  let shown = escapingControlCharacters(String(decoding: program, as: UTF8.self))
+  return
+    "env looks for '\(shown)': the first line ends with a carriage return. Save the file with Unix line ends (LF)"
 }
 
 /// Why execve(2) failed with ENOENT for the program at `path`; nil if the program itself doesn't exist.

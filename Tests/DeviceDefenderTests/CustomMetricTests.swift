@@ -296,7 +296,12 @@ import WireFormats
     ),
     ("#!/no/such/python3 -u\n", "its interpreter '/no/such/python3' doesn't exist. Install it"),
     ("#! /no/such/python3", "its interpreter '/no/such/python3' doesn't exist"),
-    ("#!/bin/sh\necho '{}'\n", nil), ("#!/bin/sh", nil),
+    ("#!\necho '{}'\n", "its first line '#!' names no interpreter"),
+    (
+      "#!/usr/bin/env python3\r\nprint('{}')\r\n",
+      #"env looks for 'python3\r': the first line ends with a carriage return"#
+    ),
+    ("#!/bin/sh\necho '{}'\n", nil), ("#!/bin/sh", nil), ("#!/usr/bin/env sh\n", nil),
   ])
   func `names an interpreter that is missing`(contents: String, reason: String?) throws {
     let directory = try TemporaryDirectory()

@@ -59,8 +59,7 @@ package struct MetricsCommand: Equatable, Sendable {
             + "without its metrics. Make the program faster, or give the function a longer timeout.")
         return []
       }
-      let reason = error == .notStarted(.noSuchFile) ? reasonNotFound(path) : nil
-      log.warn("\(path): \(reason ?? "\(error)"); the report does without its metrics")
+      log.warn("\(path): \(reason(of: error) ?? "\(error)"); the report does without its metrics")
       return []
     }
     let parsed: [Result<CustomMetric, CustomMetricError>]
@@ -77,6 +76,16 @@ package struct MetricsCommand: Equatable, Sendable {
         log.warn("\(path): \(error); the report does without that metric")
         return nil
       }
+    }
+  }
+
+  /// What the first line of the file, or the file's format, has to do with `error`; nil if nothing.
+  private func reason(of error: ProgramError) -> String? {
+    switch error {
+    case .notStarted(.noSuchFile): reasonNotFound(path)
+    // A shell and env(1) end with status 127 if a command doesn't exist.
+    case .notStarted, .exited(status: 127): missingInterpreter(of: path)
+    default: nil
     }
   }
 }
