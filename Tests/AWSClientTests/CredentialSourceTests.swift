@@ -374,6 +374,15 @@ struct `Credentials of a profile` {
     ("aws_security_token = hunter2", "has aws_security_token, but neither aws_access_key_id"),
     ("aws_secret_access_key = hunter2", "has no aws_access_key_id"),
     ("credential_process = exit 3", "credential_process"),
+    ("credential_process =", "credential_process is empty"),
+    ("credential_process:\t", "credential_process is empty"),
+    ("credential_process: echo --profile=x", "credential_process: the output is not JSON"),
+    ("sso_start_url: https://example.test/?a=b", "(sso_start_url)"),
+    ("aws_access_key_id:AKIA=", "has no aws_secret_access_key"),
+    ("login_session\u{a0}=\u{2003}l", "(login_session)"),
+    ("\u{a0}login_session = l\nlogin_session = l", "(login_session)"),
+    ("login_session\u{200b} = l", "line 3"),
+    ("\u{feff}login_session = l", "line 3"), ("login session = l", "line 3"),
     ("role_arn = r", "neither source_profile nor credential_source"),
   ])
   func `that are configured and can't be had end the chain, which asks no container`(

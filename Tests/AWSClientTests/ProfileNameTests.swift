@@ -9,6 +9,40 @@ private func value(_ key: String = "k", of name: String, config: String = "", cr
   try ProfileSet(config: config, credentials: credentials).profiles[name]?[key]
 }
 
+struct `A property of a profile` {
+  @Test(arguments: [
+    ("k=v", "v"), ("k:v", "v"), ("k : v", "v"), ("k: a=b", "a=b"), ("k = a:b", "a:b"), ("K\t=\tv", "v"),
+    ("k\u{a0}=\u{a0}v\u{3000}", "v"), ("k\u{1f}=\u{1c}v", "v"), ("k = v\n  # comment\n\t; comment", "v"),
+    ("k = v\n\u{a0}w", "v\nw"), ("k = v\n  # comment\n  w", "v\nw"), ("j =\n  # comment\nk = v", "v"),
+    ("  # comment\nk = v", "v"), ("k =\u{301}v", "\u{301}v"),
+  ])
+  func `is read as botocore reads it`(lines: String, expected: String) throws {
+    #expect(try value(of: "default", config: "[default]\n\(lines)\n") == expected)
+    #expect(try value(of: "default", credentials: "\u{a0}[default]\u{a0}\n\(lines)\n") == expected)
+  }
+
+  @Test(arguments: [
+    "k v = v", "k\u{200b} = v", "\u{feff}k = v", "\u{212a} = v", "k", "= v", ": v", " k = v", "\u{a0}k = v",
+  ])
+  func `has a name that every SDK could read, or is an error that names the line`(line: String) throws {
+    for header in ["default", "DEFAULT"] {
+      let error = #expect(throws: ProfileError.self) {
+        try ProfileSet(config: "[default]\nj = v\n[\(header)]\n\(line)\n", credentials: "")
+      }
+      #expect(error?.line == 4)
+    }
+  }
+
+  @Test func `may have any name in a section that is no profile`() throws {
+    #expect(try value(of: "default", config: "[services x]\na b = c\n[default]\nk = v\n") == "v")
+  }
+
+  @Test func `must follow a section`() {
+    let error = #expect(throws: ProfileError.self) { try ProfileSet(config: "k = v\n", credentials: "") }
+    #expect(error?.reason == "this line must follow a section header such as [default]")
+  }
+}
+
 struct `The name of a profile` {
   @Test(arguments: [
     ("[default]", "default"), ("[default  ]", "default"), ("[ default\t]", "default"),
@@ -20,6 +54,7 @@ struct `The name of a profile` {
     ("[profile \"a\\b\"]", "a\\b"), ("[profile 'a\\'b]", "a\\b"),
     ("[profile prod-é]", "prod-é"), ("[profile 開発]", "開発"), ("[profile a#b]", "a#b"),
     ("[profile a;b]", "a;b"),
+    ("[default\u{a0}]", "default"), ("[\u{2003}profile x\u{a0}]", "x"), ("\u{a0}[default]\u{a0}", "default"),
     ("[profile a]b]", "a]b"), ("[profile x!]", "x!"), ("[profiles x]", "x"), ("[ profile x ]", "x"),
   ])
   func `in the config file is the one that botocore finds, or would without the blanks`(

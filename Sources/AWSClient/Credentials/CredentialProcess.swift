@@ -15,6 +15,10 @@ struct CredentialProcess {
   var longestTime: Duration = .seconds(60)
 
   func credentials(until deadline: BootTime) throws(CredentialFailure) -> Credentials {
+    guard !trimmingBlanks(command).isEmpty else {
+      throw CredentialFailure(
+        "credential_process is empty. Name a command that prints credentials, or remove the line")
+    }
     var shell = Program("/bin/sh", outputLimit: Self.outputLimit)
     shell.arguments = ["-c", command]
     shell.environment = environment.all

@@ -100,7 +100,7 @@ package final class InstanceMetadataCredentials: CredentialSource {
     } catch .stopped {
       throw CredentialFailure(.stopped)
     } catch .withoutTLS(let reason) {
-      // A service was named and may not be asked; that isn't a machine without one.
+      // An endpoint is configured but not allowed: report it, don't skip the source.
       throw CredentialFailure(.withoutTLS(reason))
     } catch {
       return nil

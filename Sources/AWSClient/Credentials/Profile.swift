@@ -70,8 +70,8 @@ private struct Section {
 
   enum Spelling {
     case proper
-    /// With blanks around the name, which the SDKs but for botocore ignore; or `[default]` beside `[profile default]`, of
-    /// which the SDKs but for botocore read the latter only.
+    /// With blanks around the name, which every SDK except botocore ignores; or `[default]` beside `[profile default]`, of
+    /// which every SDK except botocore reads the latter only.
     case doubtful
   }
 }
@@ -79,8 +79,8 @@ private struct Section {
 extension Section {
   /// The profile that the text between the brackets names; nil if it names none, as `[sso-session x]` does.
   init?(title: String, _ file: SharedFile, properties: Profile) {
-    let trimmed = trimmingBlanks(title)
-    let isPrefixed = file == .config && title.hasPrefix("profile")
+    let trimmed = trimmingWhitespace(title)
+    let isPrefixed = file == .config && title.hasPrefix("profile") && trimmed == trimmingBlanks(title)
     spelling = trimmed == title || isPrefixed ? .proper : .doubtful
     self.properties = properties
     if file == .credentials || trimmed == "default" {
@@ -141,19 +141,23 @@ private func popQuoted(_ scalars: inout Substring.UnicodeScalarView) -> String? 
   return nil
 }
 
-/// The profiles of a shared file in their order, without properties that no program could ask for.
+/// The profiles of a shared file in their order.
 ///
-/// As in botocore, the properties of `[DEFAULT]`, in capitals, are in every section that doesn't have its own.
+/// Properties and comments are read as botocore's `configparser` reads them, so that no SDK finds credentials that this
+/// program overlooks. As in botocore, the properties of `[DEFAULT]`, in capitals, are in every section that doesn't have its own.
 private func sections(of text: String, _ file: SharedFile) throws(ProfileError) -> [Section] {
-  var sections: [(title: String, properties: [(key: String, value: String)])] = []
+  var sections: [(title: String, properties: [Property])] = []
   var number = 0
   for line in text.split(omittingEmptySubsequences: false, whereSeparator: isLineEnd) {
     number += 1
     func error(_ reason: String) -> ProfileError {
       ProfileError(file: file.rawValue, line: number, reason: reason)
     }
-    let trimmed = trimmingBlanks(line)
-    guard let first = line.first, !trimmed.isEmpty, first != "#", first != ";" else { continue }
+    let trimmed = trimmingWhitespace(line)
+    // A comment may be indented. It neither continues nor ends a property.
+    guard let first = line.first, let start = trimmed.unicodeScalars.first, start != "#", start != ";" else {
+      continue
+    }
     let property = sections.last?.properties.indices.last
     // Indented, and after a property, it continues that.
     if trimmed.hasPrefix("["), first == "[" || property == nil {
@@ -161,20 +165,22 @@ private func sections(of text: String, _ file: SharedFile) throws(ProfileError) 
       continue
     }
     guard let last = sections.indices.last else {
-      throw error("there has to be a profile definition before this")
+      throw error("this line must follow a section header such as [default]")
     }
     if isBlank(first) {
       guard let property else { throw error("a continuation needs a property before it") }
       // What continues nothing is a property of a property.
-      if sections[last].properties[property].value.isEmpty { _ = try parsedProperty(trimmed[...], error) }
+      if sections[last].properties[property].value.isEmpty { _ = try Property(trimmed[...], number, error) }
       sections[last].properties[property].value += "\n" + trimmed
       continue
     }
-    sections[last].properties.append(try parsedProperty(withoutComment(line), error))
+    sections[last].properties.append(try Property(withoutComment(line), number, error))
   }
-  let profiles = sections.map { section in
-    let properties = section.properties.filter { isIdentifier($0.key) }
-    return (section.title, Profile(properties.map { ($0.key.lowercased(), $0.value) }) { $1 })
+  var profiles: [(String, Profile)] = []
+  // A section that isn't a profile may hold anything.
+  for (title, properties) in sections
+  where title == "DEFAULT" || Section(title: title, file, properties: [:]) != nil {
+    profiles.append((title, try profile(of: properties, file)))
   }
   let inherited = profiles.filter { $0.0 == "DEFAULT" }.reduce(into: Profile()) { $0.merge($1.1) { $1 } }
   let hasPrefixedDefault = profiles.contains { title, _ in
@@ -204,14 +210,35 @@ private func title(of line: String, _ error: (String) -> ProfileError) throws(Pr
   return title
 }
 
-/// The key and the value of `key = value`.
-private func parsedProperty(
-  _ line: Substring, _ error: (String) -> ProfileError
-) throws(ProfileError) -> (key: String, value: String) {
-  guard let equals = line.firstIndex(of: "=") else { throw error("a property has to have an '='") }
-  let key = trimmingBlanks(line[..<equals])
-  guard !key.isEmpty else { throw error("a property has to have a name before its '='") }
-  return (key, trimmingBlanks(line[line.index(after: equals)...]))
+/// `properties` by name, in lower case; the last one of a name counts.
+private func profile(of properties: [Property], _ file: SharedFile) throws(ProfileError) -> Profile {
+  // A malformed name may be that of a credential, misspelled. To ignore it could sign requests as somebody else.
+  if let line = properties.first(where: { !isIdentifier($0.key) })?.line {
+    throw ProfileError(
+      file: file.rawValue, line: line,
+      reason:
+        "a property's name may have letters, digits and _-/.%@+ only. Correct the name, or remove the line")
+  }
+  return Profile(properties.map { ($0.key.lowercased(), $0.value) }) { $1 }
+}
+
+/// A `key = value` or `key: value` of a shared file.
+private struct Property {
+  let key: String
+  var value: String
+  let line: Int
+
+  init(_ text: Substring, _ line: Int, _ error: (String) -> ProfileError) throws(ProfileError) {
+    let parts = text.unicodeScalars.split(
+      maxSplits: 1, omittingEmptySubsequences: false, whereSeparator: { $0 == "=" || $0 == ":" })
+    guard parts.count == 2 else {
+      throw error("a property must have a '=' or ':' between its name and value")
+    }
+    key = trimmingWhitespace(Substring(parts[0]))
+    guard !key.isEmpty else { throw error("a property must have a name before its '=' or ':'") }
+    value = trimmingWhitespace(Substring(parts[1]))
+    self.line = line
+  }
 }
 
 /// `line` up to a `#` or `;` that follows a blank.
@@ -225,7 +252,23 @@ private func withoutComment(_ line: Substring) -> Substring {
   return line
 }
 
-private func isBlank(_ character: Character) -> Bool { character == " " || character == "\t" }
+private func isBlank(_ character: Character) -> Bool {
+  character.unicodeScalars.first.map(isWhitespace) ?? false
+}
+
+/// Whether Python strips `scalar`: `str.isspace` includes four control characters that Unicode doesn't call white space.
+private func isWhitespace(_ scalar: Unicode.Scalar) -> Bool {
+  scalar.properties.isWhitespace || (0x1C...0x1F).contains(scalar.value)
+}
+
+/// `text` without the white space of any script around it, such as a no-break space from a web page.
+private func trimmingWhitespace(_ text: some StringProtocol) -> String {
+  let scalars = Array(text.unicodeScalars)
+  guard let first = scalars.firstIndex(where: { !isWhitespace($0) }),
+    let last = scalars.lastIndex(where: { !isWhitespace($0) })
+  else { return "" }
+  return String(String.UnicodeScalarView(scalars[first...last]))
+}
 
 /// Whether a text file of any system ends a line here.
 private func isLineEnd(_ character: Character) -> Bool {
@@ -233,5 +276,5 @@ private func isLineEnd(_ character: Character) -> Bool {
 }
 
 private func isIdentifier(_ text: String) -> Bool {
-  !text.isEmpty && text.utf8.allSatisfy { isLetterOrDigit($0) || "_-/.%@:+".utf8.contains($0) }
+  !text.isEmpty && text.utf8.allSatisfy { isLetterOrDigit($0) || "_-/.%@+".utf8.contains($0) }
 }

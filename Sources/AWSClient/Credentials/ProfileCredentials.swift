@@ -105,7 +105,7 @@ package final class ProfileCredentials: CredentialSource {
     }
     guard profile["mfa_serial"] == nil else {
       throw CredentialFailure(
-        "the profile '\(name)' wants a code of a device (mfa_serial), and nobody is here to type one")
+        "the profile '\(name)' needs an MFA code (mfa_serial), which an agent can't enter")
     }
     let own: Credentials
     switch (profile["source_profile"], profile["credential_source"]) {

@@ -127,7 +127,7 @@ extension HTTPError {
     switch self {
     case .invalidRequest: "Check AWS_ENDPOINT_URL_IOT_DATA_PLANE and the certificate settings."
     case .withoutTLS:
-      "Use an https:// endpoint, or set DEFENDER_ALLOW_PLAIN_HTTP=1 if you trust every machine on the way there."
+      "Use an https:// endpoint, or set DEFENDER_ALLOW_PLAIN_HTTP=1 if you trust the whole network path."
     case .notResolved: "Check the endpoint's name, the region and the resolver (/etc/resolv.conf)."
     case .notConnected, .timedOut(.connecting, _):
       "Check the endpoint, the route and the firewall; HTTPS_PROXY names a proxy where one is needed."

@@ -27,9 +27,14 @@ ERROR = "error"
 NAMES = ["default", "dev", "my dev", "prod-é", "開発", "a#b", "x!", "it's"]
 # How a name may be spelled between the brackets of the config file; {} is the name.
 CONFIG_HEADERS = ["{}", "profile {}", "profile '{}'", 'profile "{}"', "profile  {}", "profile\t{}", "profiles {}",
-                  "{} ", " {}", "profile {} ", " profile {}", "profile\\ {}", "sso-session {}", "Profile {}", "profile{}"]
-CREDENTIALS_HEADERS = ["{}", "{}", "{}", "{} ", " {}", "\t{}", "'{}'", "profile {}"]
+                  "{} ", " {}", "profile {} ", " profile {}", "profile\\ {}", "sso-session {}", "Profile {}", "profile{}",
+                  "{}\u00a0"]
+CREDENTIALS_HEADERS = ["{}", "{}", "{}", "{} ", " {}", "\t{}", "\u00a0{}", "'{}'", "profile {}"]
 ENDS = ["", "", "", " ", " # comment", " ; comment", "\t"]
+DELIMITERS = [" = ", " = ", "=", ":", ": ", " : ", "\t=\t", "\u00a0=\u00a0", "\u3000: "]
+# What may come before a property. Blanks make it a continuation, or an error.
+INDENTATIONS = [""] * 24 + [" ", "\t", "\u00a0"]
+COMMENTS = ["# comment", "; comment", "  # indented = comment", "\u00a0; comment: indented"]
 LINE_ENDS = ["\n", "\n", "\r\n", "\r"]
 
 
@@ -70,13 +75,27 @@ class Files:
             self.count += 1
             # Most are about the default profile: that is the one a chain may pass over in silence.
             name = random.choice(NAMES + ["default"] * len(NAMES))
-            keys = [f"aws_access_key_id = AKIA{self.count}", "aws_secret_access_key = s"]
-            lines = ["region = eu-west-1"] + (keys if random.random() < 0.9 else [])
+            keys = [("aws_access_key_id", f"AKIA{self.count}"), ("aws_secret_access_key", random.choice(["s", "s=", "s:=s"]))]
+            lines = self.lines(random, [("region", "eu-west-1")] + (keys if random.random() < 0.9 else []))
             header = random.choice(headers).format(name)
             # botocore refuses a file that has a section twice; blanks are taken away for one of the comparisons.
             if header.strip() not in {other.strip() for other, _, _ in sections}:
                 sections.append((header, random.choice(ENDS), lines))
         return sections
+
+    def lines(self, random, properties):
+        lines = []
+        for key, value in properties:
+            if random.random() < 0.2:
+                lines.append(random.choice(COMMENTS))
+            lines.append(random.choice(INDENTATIONS) + key + random.choice(DELIMITERS) + value)
+        return lines
+
+    @property
+    def has_indented_property(self):
+        """Whether the SDKs differ: botocore reads a first property that is indented, to others it is an error."""
+        lines = [line for _, _, lines in self.config + self.credentials for line in lines]
+        return any(line[0].isspace() and "comment" not in line for line in lines)
 
     def text(self, sections, trimmed):
         lines = []
@@ -141,7 +160,7 @@ class Profiles(unittest.TestCase):
 
     def test_signs_with_the_section_that_botocore_finds(self):
         generator = random.Random(SEED)
-        outcomes = {"a section": 0, "only without its blanks": 0, "the container": 0, "an error": 0}
+        outcomes = {"indentation": 0, "a section": 0, "only without its blanks": 0, "the container": 0, "an error": 0}
         for number in range(FILES):
             with tempfile.TemporaryDirectory() as folder:
                 files = Files(generator, folder)
@@ -159,6 +178,9 @@ class Profiles(unittest.TestCase):
         files.write()
         expected = files.of_botocore(profile)
         actual, message = files.of_defender(profile, self.server.server_port)
+        if files.has_indented_property and actual == ERROR:
+            outcomes["indentation"] += 1
+            return
         # botocore has an error for a profile that doesn't exist.
         if expected not in (None, ERROR):
             outcomes["a section"] += 1
@@ -182,11 +204,11 @@ class Profiles(unittest.TestCase):
         if not any(header == "default" for header, _ in sections):
             return set()
         return {
-            line.split(" = ")[1]
+            re.split(r"\s*[=:]\s*", line)[1]
             for header, lines in sections
             if re.fullmatch(r"profiles?\s+(['\"]?)default\1", header)
             for line in lines
-            if line.startswith("aws_access_key_id")
+            if line.strip().startswith("aws_access_key_id")
         }
 
 
