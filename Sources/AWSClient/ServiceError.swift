@@ -57,9 +57,10 @@ package struct ServiceError: Error, Equatable, Sendable, CustomStringConvertible
     return words.includes("security token") || words.includes("expired") ? .badCredentials : nil
   }
 
-  /// Whether the answer has marks of an AWS service, rather than of something on the way there.
+  /// Whether the answer has marks of an AWS service, rather than of something on the way there. A message alone is none:
+  /// any proxy that answers in JSON has one.
   var isOfAWS: Bool {
-    code != nil || message != nil || requestID != nil || traceID != nil
+    code != nil || requestID != nil || traceID != nil
   }
 
   package var description: String {

@@ -151,6 +151,15 @@ struct `A failed publish` {
     #expect(error.advice.contains("proxy"))
   }
 
+  @Test(arguments: ["Access denied by policy", "Your session expired"])
+  func `names both causes for a message that anybody can have sent`(message: String) throws {
+    let body = Array(#"{"message":"\#(message)"}"#.utf8)
+    let exchange = ScriptedExchange([.success(HTTPResponse(status: 403, body: body))])
+    let error = try #require(throws: PublishError.self) { try testPublish(with: testPublisher(exchange)) }
+    #expect(error.advice.hasPrefix("The answer has neither a code nor a request id of AWS: check the "))
+    #expect(error.advice.contains("If AWS IoT did answer: "))
+  }
+
   @Test(arguments: [
     ("https://abc-ats.iot.eu-west-1.amazonaws.com", "arn:aws:iot:eu-west-1:<account>:topic/a/b c"),
     ("https://data.ats.iot.cn-north-1.amazonaws.com.cn", "arn:aws-cn:iot:cn-north-1:<account>:topic/a/b c"),

@@ -103,15 +103,16 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     switch error.status {
     case 400: return "AWS IoT doesn't take this topic or these parameters."
     case 401, 403:
-      // AWS IoT names its refusals; a proxy or the login page of a network doesn't.
-      guard error.isOfAWS else {
-        return
-          "The answer has neither a code nor a request id of AWS: check the endpoint, and what is in between "
-          + "(a proxy, the login page of a network)."
-      }
-      return error.identityProblem?.advice
+      let advice =
+        error.identityProblem?.advice
         ?? "The role lacks iot:Publish on arn:\(resource):topic/\(topic): allow it in the IAM policy of "
         + "whoever signs, or in the AWS IoT policy of the certificate."
+      // AWS IoT names its refusals; a proxy or the login page of a network doesn't.
+      if error.isOfAWS { return advice }
+      let doubt =
+        "The answer has neither a code nor a request id of AWS: check the endpoint, and what is in between "
+        + "(a proxy, the login page of a network)."
+      return error.message == nil ? doubt : "\(doubt) If AWS IoT did answer: \(advice)"
     case 404, 405: return "Check that the endpoint is AWS IoT's data plane."
     case 413: return "Send less at once; AWS IoT takes at most \(HTTPSPublisher.maximumPayloadBytes) bytes."
     case 429: return "AWS IoT throttles; publish less often or have the account's quota raised."
