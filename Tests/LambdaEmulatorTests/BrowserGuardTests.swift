@@ -32,7 +32,8 @@ import WireFormats
       "127.0.0.1:80@evil.example", "127.evil.0.1", "127.0.0.256", "127.0.0.0001", "127.0.0", "127.1",
       "127.0.0.1.",
       "0.0.0.0", "10.0.0.1", "[::]", "[::2]", "[::1", "[::1].evil.example", "::1", "localhost:port",
-      "localhost:99999", "localhost:", "localhos", "", " ", "2130706433",
+      "localhost:99999", "localhos", ".localhost", "a..localhost", "a@b.localhost", "notlocalhost", "", " ",
+      "2130706433",
     ])
   func `serves nothing under another name than this machine's`(host: String) async throws {
     try await withEmulator { client in
@@ -47,7 +48,8 @@ import WireFormats
   }
 
   @Test(arguments: [
-    "localhost", "LocalHost:9000", "localhost.", "127.0.0.1", "127.0.0.1:1", "127.255.255.255:65535", "[::1]",
+    "localhost", "LocalHost:9000", "localhost.", "localhost:", "foo.localhost", "A.b-1.localhost.:80",
+    "[::1]:", "127.0.0.1", "127.0.0.1:1", "127.255.255.255:65535", "[::1]",
     "[::1]:80",
   ])
   func `is served under each name of this machine`(host: String) async throws {
@@ -56,6 +58,21 @@ import WireFormats
       client.host = host
       let answer = try await client.get("/2018-06-01/ping")
       #expect(answer.status == 200)
+    }
+  }
+
+  @Test(arguments: [
+    ("http://127.0.0.1/2018-06-01/ping", 200), ("HTTP://LOCALHOST:9000/2018-06-01/ping?a=http://b/", 200),
+    ("http://[::1]:1/2018-06-01/ping", 200), ("http://localhost", 404), ("http://localhost?a", 404),
+    ("http://evil.example/2018-06-01/ping", 403), ("http://evil.example:80?127.0.0.1/2018-06-01/ping", 403),
+    ("http://127.0.0.1@evil.example/2018-06-01/ping", 403), ("http:///2018-06-01/ping", 403),
+  ])
+  func `reads a target in absolute form, and its host like a Host header`(target: String, status: Int)
+    async throws
+  {
+    try await withEmulator { client in
+      let answer = try await client.get(target)
+      #expect(answer.status == status, "\(answer.text)")
     }
   }
 

@@ -3,9 +3,9 @@ import WireFormats
 /// Keeps web pages away from a server on this machine.
 ///
 /// A page that somebody looks at can have their browser send requests to 127.0.0.1. With a name of its own that leads there
-/// (DNS rebinding) it even gets to read the answers: invoke the function, read events and reports. A browser can't send the
-/// request without saying whom it speaks for: in `Host` the name that it looked up, in `Origin` the page (RFC 6454), and
-/// in `Sec-Fetch-Site` how the two relate (Fetch Metadata), also if there is no `Origin`. AWS's CLI and SDKs, runtimes and
+/// (DNS rebinding) it even gets to read the answers: invoke the function, read events and reports. A browser always
+/// sends headers that identify the page: in `Host` the name that it looked up, in `Origin` the page (RFC 6454), and in
+/// `Sec-Fetch-Site` how the two relate (Fetch Metadata), also if there is no `Origin`. AWS's CLI and SDKs, runtimes and
 /// curl send a `Host` of the endpoint that they were given, and neither of the others.
 struct BrowserGuard {
   /// The answer to a request that isn't served; nil for one that is.
@@ -25,11 +25,16 @@ struct BrowserGuard {
     guard isLoopback(host) else {
       return "The Host header '\(excerpt(host))' isn't localhost, an address of 127.0.0.0/8 or [::1]"
     }
+    // It counts in place of Host (RFC 9112, section 3.2.2). A program sends the same in both.
+    if let authority = request.authority, !isLoopback(authority) {
+      return
+        "The host '\(excerpt(authority))' of the request target isn't localhost, an address of 127.0.0.0/8 or [::1]"
+    }
     for origin in request.values(of: "origin") where origin.lowercased() != "http://\(host.lowercased())" {
-      return "The Origin header '\(excerpt(origin))' is that of a web page"
+      return "The request has the Origin '\(excerpt(origin))', so a web page sent it"
     }
     for site in request.values(of: "sec-fetch-site") where site != "same-origin" && site != "none" {
-      return "The Sec-Fetch-Site header '\(excerpt(site))' is that of a web page"
+      return "The request has the Sec-Fetch-Site '\(excerpt(site))', so a web page sent it"
     }
     return nil
   }
@@ -41,10 +46,20 @@ struct BrowserGuard {
       host.hasPrefix("[") ? host.firstIndex(of: "]").map { host.index(after: $0) } : host.firstIndex(of: ":")
     let name = host[..<(end ?? host.endIndex)].lowercased()
     let port = host[(end ?? host.endIndex)...]
-    guard port.isEmpty || port.first == ":" && UInt16(port.dropFirst()) != nil else { return false }
-    if ["localhost", "localhost.", "[::1]"].contains(name) { return true }
+    // The digits of a port may be missing (RFC 3986, section 3.2.3).
+    guard port.isEmpty || port.first == ":" else { return false }
+    guard port.count < 2 || UInt16(port.dropFirst()) != nil else { return false }
+    if name == "[::1]" { return true }
+    // No other machine can have a name below `localhost` (RFC 6761, section 6.3).
+    let labels = (name.hasSuffix(".") ? name.dropLast() : name[...]).split(
+      separator: ".", omittingEmptySubsequences: false)
+    if labels.last == "localhost", labels.allSatisfy(isLabel) { return true }
     let parts = name.split(separator: ".", omittingEmptySubsequences: false)
     return parts.count == 4 && parts[0] == "127" && parts.allSatisfy(isOctet)
+  }
+
+  private static func isLabel(_ text: Substring) -> Bool {
+    !text.isEmpty && text.utf8.allSatisfy { isLetterOrDigit($0) || "-_".utf8.contains($0) }
   }
 
   private static func isOctet(_ text: Substring) -> Bool {

@@ -6,11 +6,24 @@ package struct ReceivedRequest: Sendable {
   package let method: String
   /// The request target in origin form, such as `/topics/a%2Fb?qos=1`.
   package let target: String
+  /// The host and port of a target that came in absolute form (RFC 9112, section 3.2.2); nil for another form.
+  package let authority: String?
   package let headers: [HeaderField]
 
+  /// A request whose target is in origin form or, as for a proxy, in absolute form.
   package init(method: String, target: String, headers: [HeaderField]) {
     self.method = method
-    self.target = target
+    let scheme = "http://"
+    if target.prefix(scheme.utf8.count).lowercased() == scheme {
+      let rest = target.dropFirst(scheme.utf8.count)
+      let authority = rest.prefix { $0 != "/" && $0 != "?" }
+      let path = rest.dropFirst(authority.count)
+      self.authority = String(authority)
+      self.target = path.first == "/" ? String(path) : "/\(path)"
+    } else {
+      authority = nil
+      self.target = target
+    }
     self.headers = headers
   }
 
