@@ -10,7 +10,7 @@ package enum AddressRule: Sendable {
   /// Loopback, and the link-local addresses at which Amazon ECS and EKS hand out credentials: the only ones that may
   /// see a token without TLS.
   case credentialHosts
-  /// None: for a connection that is only to tell where it would go.
+  /// None: for a trial that must not connect.
   case nothing
 
   func allows(_ address: UnsafePointer<sockaddr>, size: Int) -> Bool {
@@ -67,7 +67,10 @@ private func isMetadataHost(_ address: [UInt8]) -> Bool {
 final class AddressGate {
   private var rule: AddressRule
   private let limits: ConnectionLimits?
-  private(set) var refused = false
+  /// Whether it refused every address that libcurl asked for, so nothing else can have kept a connection from being made.
+  var refused: Bool { hasRefused && !hasAllowed }
+  private var hasRefused = false
+  private var hasAllowed = false
   /// That address as text, such as `192.0.2.1`.
   private(set) var refusedAddress = ""
   /// The port of that address; 0 where it has none.
@@ -81,7 +84,8 @@ final class AddressGate {
 
   /// Begins with another connection, for which `rule` holds.
   func begin(_ rule: AddressRule) {
-    refused = false
+    hasRefused = false
+    hasAllowed = false
     self.rule = rule
   }
 
@@ -92,18 +96,19 @@ final class AddressGate {
     guard let offset = MemoryLayout<curl_sockaddr>.offset(of: \.addr) else { return CURL_SOCKET_BAD }
     let generic = unsafe UnsafeRawPointer(address).advanced(by: offset).assumingMemoryBound(to: sockaddr.self)
     guard unsafe rule.allows(generic, size: size) else {
-      refused = true
+      hasRefused = true
       refusedPort = unsafe port(of: generic, size: size)
       refusedAddress = unsafe text(of: generic, size: size)
       return CURL_SOCKET_BAD
     }
+    hasAllowed = true
     let type = unsafe address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue)
     return unsafe socket(address.pointee.family, type, address.pointee.protocol)
   }
 }
 
 extension CurlExchange.Configuration {
-  /// Why `gate` kept a connection, whose TLS is `isSecure`, from being made; nil if it didn't.
+  /// Why `gate` kept a connection, whose TLS is `isSecure`, from being made; nil if it let libcurl try an address.
   func refusal(_ gate: AddressGate, secure isSecure: Bool) -> HTTPError? {
     guard gate.refused else { return nil }
     guard case .hostsWithoutTLS = addressRule(secure: isSecure) else {
@@ -112,7 +117,7 @@ extension CurlExchange.Configuration {
           + "allowed are loopback, 169.254.170.2, 169.254.170.23 and fd00:ec2::23")
     }
     return .withoutTLS(
-      "http:// would send the request, and any session token in it, to \(gate.refusedAddress) in clear text. "
+      "refused to connect to \(gate.refusedAddress) over http://: the request, session token included, would be unencrypted. "
         + "Without TLS only this machine (127.0.0.0/8, ::1) and AWS's link-local addresses are allowed")
   }
 }

@@ -11,7 +11,7 @@ final class ConnectionLimits {
     case resolving
     /// Has an address; TCP, the proxy's answer and TLS are under way.
     case connecting
-    /// The connection is there.
+    /// The connection is established.
     case connected
   }
 

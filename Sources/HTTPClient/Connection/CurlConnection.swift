@@ -51,7 +51,7 @@ package final class CurlConnection {
       failure =
         configuration.refusal(gate, secure: isSecure(url))
         ?? handle.failureToConnect(code, limits, to: url, configuration)
-      // Nobody asks any more once the connection is there, and then the gate is gone.
+      // Nobody asks any more once the connection is established, and then the gate is gone.
       try handle.set(CURLOPT_NOPROGRESS, to: true)
       guard !stop.hasStopped else { throw .stopped }
       guard let failure, failure.isAboutTheirCertificate else { break }
@@ -153,7 +153,7 @@ extension EasyHandle {
       // The proxy's name is the only one that is looked up if there is a proxy.
       let proxy = configuration.proxyInUse(for: url)
       let name = proxy.map { host(of: $0.url) } ?? host(of: url)
-      let reason = "no name server told the address of '\(name)' within \(time)"
+      let reason = "no name server answered for '\(name)' within \(time)"
       return proxy == nil ? .notResolved(reason) : .proxyNotResolved(reason)
     case .connecting:
       let error = HTTPError.timedOut(.connecting, "the connection wasn't made within \(time)")

@@ -3,7 +3,7 @@ import Glibc
 /// Which version of the resolver's configuration is in place (resolv.conf(5)).
 ///
 /// c-ares reads `/etc/resolv.conf` once for each easy handle. An agent that started before DHCP, or that has roamed, would
-/// ask the old name servers forever, so whoever keeps a handle compares this before it uses it again.
+/// ask the old name servers forever. Compare this before you reuse a handle.
 struct ResolverConfiguration: Equatable {
   private var device: dev_t = 0
   private var inode: ino_t = 0

@@ -1,8 +1,8 @@
 import CCurl
 import Platform
 
-/// Ends a transfer a second after the process was asked to stop (an answer on its way is worth that, and no more), and
-/// one whose name isn't resolved, or whose connection isn't made, in the time for that.
+/// Ends a transfer a second after the process was asked to stop, and one whose name isn't resolved, or whose connection
+/// isn't made, in the time for that. An answer under way gets one more second.
 final class StopGate {
   private let patience: Duration
   private let isRequested: () -> Bool

@@ -62,18 +62,26 @@ class PlainHTTP(unittest.TestCase):
         return server
 
     def publish(self, **variables):
+        return self.run_defender(["publish", "--topic", "t", "--timeout", "20"], **variables)
+
+    def run_defender(self, arguments, hosts=None, **variables):
+        """Runs defender; with `hosts`, in a mount namespace in which /etc/hosts has that text."""
         with tempfile.TemporaryDirectory() as home:
             environment = {"PATH": os.environ["PATH"], "HOME": home, "AWS_REGION": "eu-west-1",
                            "AWS_EC2_METADATA_DISABLED": "true"} | variables
-            return subprocess.run(
-                [DEFENDER, "publish", "--topic", "t", "--timeout", "20"], env=environment, capture_output=True, text=True,
-                timeout=60)
+            command = [DEFENDER, *arguments]
+            if hosts is not None:
+                file = os.path.join(home, "hosts")
+                with open(file, "w") as stream:
+                    stream.write(hosts)
+                command = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', file, *command]
+            return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 
     KEYS = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": TOKEN}
 
     def assert_refused(self, result, server, status=2):
         self.assertEqual(result.returncode, status, result.stderr)
-        self.assertIn("in clear text", result.stderr)
+        self.assertIn("over http://", result.stderr)
         self.assertIn(server.server_address[0], result.stderr)
         self.assertNotIn(TOKEN, result.stderr)
         self.assertEqual((server.requests, server.connections), ([], 0))
@@ -99,6 +107,27 @@ class PlainHTTP(unittest.TestCase):
                 server = self.serve(address)
                 result = self.publish(**self.KEYS, AWS_ENDPOINT_URL=server.url)
                 self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_a_name_with_allowed_and_refused_addresses_has_the_outcome_of_the_allowed_one(self):
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            closed = unused.getsockname()[1]
+            for other in ["2001:db8::1", "203.0.113.5"]:
+                for hosts in [f"{other} x.test\n127.0.0.1 x.test\n", f"127.0.0.1 x.test\n{other} x.test\n"]:
+                    with self.subTest(hosts=hosts):
+                        server = self.serve("127.0.0.1")
+                        variables = self.KEYS | {"AWS_ENDPOINT_URL": f"http://x.test:{server.server_port}"}
+                        publish = ["publish", "--topic", "t", "--timeout", "20"]
+                        result = self.run_defender(publish, hosts, **variables)
+                        self.assertEqual(result.returncode, 0, result.stderr)
+                        result = self.run_defender(["doctor"], hosts, DEFENDER_TRANSPORT="https", DEFENDER_TOPIC="t", AWS_IOT_THING_NAME="t", **variables)
+                        self.assertNotIn("over http://", result.stdout + result.stderr)
+                        self.assertRegex(result.stdout, r"(?m)^ok +TCP ")
+                        variables["AWS_ENDPOINT_URL"] = f"http://x.test:{closed}"
+                        result = self.run_defender(publish, hosts, **variables)
+                        self.assertEqual(result.returncode, 3, result.stderr)
+                        self.assertNotIn("over http://", result.stderr)
+                        self.assertNotIn("DEFENDER_ALLOW_PLAIN_HTTP", result.stderr)
 
     def test_security_tokens_are_not_fetched_from_another_machine(self):
         data_plane = self.serve("127.0.0.1")

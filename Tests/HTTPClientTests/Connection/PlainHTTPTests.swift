@@ -1,3 +1,4 @@
+import CCurl
 import Glibc
 import Platform
 import TestSupport
@@ -34,7 +35,7 @@ struct `A request without TLS` {
       Issue.record("\(error)")
       return
     }
-    #expect(reason.contains(" to \(address) in clear text"))
+    #expect(reason.hasPrefix("refused to connect to \(address) over http://: "))
     #expect(!error.isTransient)
     #expect(!"\(error)".contains("hunter2"))
   }
@@ -98,6 +99,34 @@ struct `A request without TLS` {
     let trial = ConnectionTrial(to: "http://192.0.2.1", configuration, timeout: .seconds(5))
     #expect(trial.failure?.step == .connecting)
     #expect(trial.failure?.error == error)
+  }
+
+  /// A name can have addresses of both kinds: what came of the allowed one is the outcome.
+  @Test(arguments: [
+    (["192.0.2.1"], true), (["192.0.2.1", "198.51.100.1"], true), (["192.0.2.1", "127.0.0.1"], false),
+    (["127.0.0.1", "192.0.2.1"], false), (["127.0.0.1"], false), ([], false),
+  ])
+  func `is refused only if each address is`(addresses: [String], isRefused: Bool) throws {
+    let gate = AddressGate(.hostsWithoutTLS)
+    for _ in 1...2 {
+      gate.begin(.hostsWithoutTLS)
+      for address in addresses {
+        var socketAddress = sockaddr_in()
+        socketAddress.sin_family = sa_family_t(AF_INET)
+        try #require(unsafe inet_pton(AF_INET, address, &socketAddress.sin_addr) == 1)
+        var asked = curl_sockaddr()
+        asked.family = AF_INET
+        asked.socktype = Int32(SOCK_STREAM.rawValue)
+        asked.addrlen = UInt32(MemoryLayout<sockaddr_in>.size)
+        unsafe withUnsafeMutableBytes(of: &asked.addr) { bytes in
+          unsafe withUnsafeBytes(of: socketAddress) { unsafe bytes.copyMemory(from: $0) }
+        }
+        let socket = unsafe gate.open(&asked)
+        #expect((socket >= 0) == (address == "127.0.0.1"))
+        if socket >= 0 { close(socket) }
+      }
+      #expect(gate.refused == isRefused)
+    }
   }
 
   @Test(arguments: [
