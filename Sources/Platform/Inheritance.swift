@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// Undoes what a program inherits over execve(2) and can't work with; call it at the beginning of `main`.
+/// Resets inherited process state that would break the program; call it at the beginning of `main`.
 ///
 /// docs/agent.md lists what is reset and what stays. Call ``becomeDaemon(stoppedBy:)`` as well in a program that runs
 /// until it is stopped.

@@ -7,7 +7,7 @@ import WireFormats
 package struct ServerText: Sendable {
   /// How much of a text is kept, in characters.
   package static let limit = 500
-  /// The shortest part of a secret that is hidden.
+  /// The shortest part of a secret that is hidden, in bytes.
   private static let partLength = 12
   /// Bytes of a text that are looked at; the rest is cut.
   private static let readLimit = 65_536

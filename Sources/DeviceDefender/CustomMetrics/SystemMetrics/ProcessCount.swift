@@ -27,7 +27,8 @@ private func countOfProcesses(in procfs: ProcRoot) throws(CollectionError) -> Do
     throw .notMeasured(
       path: procfs.path,
       reason:
-        "processes of other users are hidden (mount option hidepid); its option gid= names the group that sees them"
+        "processes of other users are hidden (mount option hidepid); add the agent's user to the group of the mount "
+        + "option gid="
     )
   }
   return Double(count)
