@@ -14,7 +14,7 @@ package struct Transport: Sendable, Equatable {
   /// Whether Device Defender's own topics take what goes this way; what they answer is heard then.
   package let takesReservedTopics: Bool
   /// How long one publish may take at most, with everything that is tried again.
-  let publishTimeout: Duration
+  package let publishTimeout: Duration
   /// Reads what the environment says about this transport, noting mistakes; nil where that is nothing that a publisher
   /// can be made of.
   let configuration: @Sendable (inout ConfigurationReader, Configuration) -> (any TransportConfiguration)?

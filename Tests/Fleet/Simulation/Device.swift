@@ -24,8 +24,9 @@ package struct Device: Sendable {
 
     package init() {}
 
-    /// How long a report is tried for: `Configuration.publishTimeout`.
-    var publishTimeout: Duration { transport == .mqtt ? .seconds(30) : .seconds(10) }
+    /// The longest time spent on one report, retries included. An attempt is answered at once here, so that
+    /// `HTTPSPublisher.standardAttemptTimeout` never ends one.
+    var publishTimeout: Duration { transport.publishTimeout }
   }
 
   /// What the service noticed of a device's wake-up.
