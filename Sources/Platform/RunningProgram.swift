@@ -25,43 +25,63 @@ package enum ProgramError: Error, Equatable, Sendable, CustomStringConvertible {
 
 /// A program to run for what it writes to its standard output.
 ///
-/// It has an empty standard input, no other descriptor of ours but perhaps our standard error, and of the environment
-/// what it is given here. It has no terminal. No shell is in between, unless it is the program.
+/// It has an empty standard input, no other descriptor of ours, and of the environment what it is given here. It has no
+/// terminal. No shell is in between, unless it is the program.
 package struct Program: Sendable {
   package let path: String
   package var arguments: [String] = []
   package var environment: [String: String] = [:]
   /// How much it may write, in bytes.
   package let outputLimit: Int
-  /// Whether what it writes to its standard error is for our log; otherwise nobody sees it.
-  package var sharesStandardError = true
+  /// The number of bytes of its standard error to keep; the program may write any number. If 0, standard error is
+  /// `/dev/null`.
+  package var errorLimit = 0
 
   package init(_ path: String, outputLimit: Int) {
     self.path = path
     self.outputLimit = outputLimit
   }
 
+  /// What a program wrote to its standard error.
+  package struct Errors: Equatable, Sendable {
+    /// The first bytes, at most ``Program/errorLimit``.
+    package fileprivate(set) var kept: [UInt8] = []
+    /// The number of all bytes.
+    package fileprivate(set) var count = 0
+
+    package init() {}
+  }
+
   /// What it wrote, if it ended well and in time.
+  package func output(
+    until deadline: BootTime, or shutdown: ShutdownSignal? = nil
+  ) throws(ProgramError) -> [UInt8] {
+    var errors = Errors()
+    return try output(until: deadline, or: shutdown, errors: &errors)
+  }
+
+  /// What it wrote, if it ended well and in time; `errors` gets its standard error however the program ended.
   ///
   /// It runs in a process group of its own. When it has ended, or when `deadline` or `shutdown` comes, the program and what
   /// is left of the group are killed. What it started outside of the group is not: no call of Linux finds that.
   package func output(
-    until deadline: BootTime, or shutdown: ShutdownSignal? = nil
+    until deadline: BootTime, or shutdown: ShutdownSignal?, errors: inout Errors
   ) throws(ProgramError) -> [UInt8] {
     let running = try RunningProgram(self)
     var output: [UInt8] = []
-    var hasOutput = true
+    var (hasOutput, hasErrors) = (true, true)
     while true {
-      if hasOutput { hasOutput = try running.read(into: &output, limit: outputLimit) }
+      running.waitForBytes(output: hasOutput, errors: hasErrors)
+      if hasErrors { hasErrors = running.readErrors(into: &errors, limit: errorLimit) != .end }
+      if hasOutput { hasOutput = try running.readOutput(into: &output, limit: outputLimit) != .end }
       if try running.hasEnded() {
-        // What it wrote before it ended is in the pipe by now.
-        while hasOutput {
-          hasOutput = try running.read(into: &output, limit: outputLimit, patience: .zero)
-        }
+        // What it wrote before it ended is in the pipes by now. Its standard error is read once, because a process that it
+        // left behind may write to that forever.
+        if hasErrors { _ = running.readErrors(into: &errors, limit: errorLimit) }
+        while hasOutput { hasOutput = try running.readOutput(into: &output, limit: outputLimit) == .bytes }
         break
       }
       if BootTime.now >= deadline || shutdown?.isRequested == true { throw .timedOut }
-      if !hasOutput { _ = poll(nil, 0, 1) }
     }
     try running.checkStatus()
     return output
@@ -70,18 +90,29 @@ package struct Program: Sendable {
 
 /// A program that was started and is not yet waited for.
 private struct RunningProgram: ~Copyable {
+  /// What there was to read from a pipe.
+  enum Reading {
+    case bytes, nothing, end
+  }
+
   private let processID: Int32
   private let output: FileDescriptor
+  /// Nil if nobody wants the program's standard error.
+  private let errors: FileDescriptor?
 
   init(_ program: Program) throws(ProgramError) {
     do throws(Errno) {
-      var ends: [Int32] = [-1, -1]
-      _ = try retryingOnInterrupt { unsafe clinux_pipe(&ends, O_CLOEXEC) }
-      let reading = FileDescriptor(owning: ends[0])
-      let writing = FileDescriptor(owning: ends[1])
-      _ = try retryingOnInterrupt { clinux_set_nonblocking(reading.rawValue) }
-      processID = try spawn(program, output: writing.rawValue)
-      output = reading
+      let outputPipe = try Pipe()
+      if program.errorLimit > 0 {
+        let errorPipe = try Pipe()
+        processID = try spawn(
+          program, output: outputPipe.writing.rawValue, errors: errorPipe.writing.rawValue)
+        errors = consume errorPipe.reading
+      } else {
+        processID = try spawn(program, output: outputPipe.writing.rawValue, errors: nil)
+        errors = nil
+      }
+      output = outputPipe.reading
       Orphans.programStarts()
     } catch {
       throw .notStarted(error)
@@ -101,20 +132,51 @@ private struct RunningProgram: ~Copyable {
     Orphans.programHasEnded()
   }
 
-  /// Reads what there is, or waits a little for it; returns whether there can be more.
-  borrowing func read(
-    into buffer: inout [UInt8], limit: Int, patience: Duration = .milliseconds(20)
-  ) throws(ProgramError) -> Bool {
-    var wait = pollfd(fd: output.rawValue, events: Int16(POLLIN), revents: 0)
-    guard unsafe poll(&wait, 1, patience.millisecondsForTimeout) > 0 else { return patience > .zero }
+  /// Waits until one of the pipes that are still open has bytes, but only briefly: that the program ends wakes nobody.
+  borrowing func waitForBytes(output isOutputOpen: Bool, errors isErrorOpen: Bool) {
+    let errorNumber: Int32
+    switch errors {
+    case .some(let errors) where isErrorOpen: errorNumber = errors.rawValue
+    default: errorNumber = -1
+    }
+    // poll(2) ignores negative descriptors.
+    var waits = [
+      pollfd(fd: isOutputOpen ? output.rawValue : -1, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: errorNumber, events: Int16(POLLIN), revents: 0),
+    ]
+    // A program that has closed its output usually ends at once.
+    _ = unsafe poll(&waits, nfds_t(waits.count), isOutputOpen ? 20 : 1)
+  }
+
+  /// Reads what the program wrote to its standard output, without waiting for it.
+  borrowing func readOutput(into buffer: inout [UInt8], limit: Int) throws(ProgramError) -> Reading {
     do throws(Errno) {
-      guard try output.read(into: &buffer, limit: 4_096) > 0 else { return false }
+      guard try output.read(into: &buffer, limit: 4_096) > 0 else { return .end }
     } catch {
-      if error == .wouldBlock { return patience > .zero }
+      if error == .wouldBlock { return .nothing }
       throw .unreadable(error)
     }
     if buffer.count > limit { throw .tooMuchOutput(limit: limit) }
-    return true
+    return .bytes
+  }
+
+  /// Reads what the program wrote to its standard error, without waiting for it: as much as a pipe holds (pipe(7)).
+  ///
+  /// An error ends only the reading; the program's output is still good.
+  borrowing func readErrors(into result: inout Program.Errors, limit: Int) -> Reading {
+    switch errors {
+    case .none: return .end
+    case .some(let errors):
+      var bytes: [UInt8] = []
+      do throws(Errno) {
+        guard try errors.read(into: &bytes, limit: 65_536) > 0 else { return .end }
+      } catch {
+        return error == .wouldBlock ? .nothing : .end
+      }
+      result.kept += bytes.prefix(max(0, limit - result.kept.count))
+      result.count += bytes.count
+      return .bytes
+    }
   }
 
   /// Whether the program has ended; it stays to be waited for.
@@ -138,7 +200,24 @@ private struct RunningProgram: ~Copyable {
   }
 }
 
-private func spawn(_ program: Program, output: Int32) throws(Errno) -> Int32 {
+/// A pipe whose reading end doesn't block; the program that inherits the writing end isn't affected.
+private struct Pipe: ~Copyable {
+  let reading: FileDescriptor
+  let writing: FileDescriptor
+
+  init() throws(Errno) {
+    var ends: [Int32] = [-1, -1]
+    _ = try retryingOnInterrupt { unsafe clinux_pipe(&ends, O_CLOEXEC) }
+    let reading = FileDescriptor(owning: ends[0])
+    let writing = FileDescriptor(owning: ends[1])
+    _ = try retryingOnInterrupt { clinux_set_nonblocking(reading.rawValue) }
+    self.reading = reading
+    self.writing = writing
+  }
+}
+
+/// Starts `program` with descriptors for its standard output and its standard error, and returns its process id.
+private func spawn(_ program: Program, output: Int32, errors: Int32?) throws(Errno) -> Int32 {
   var actions = unsafe posix_spawn_file_actions_t()
   var attributes = posix_spawnattr_t()
   try check(unsafe posix_spawn_file_actions_init(&actions))
@@ -147,7 +226,9 @@ private func spawn(_ program: Program, output: Int32) throws(Errno) -> Int32 {
   defer { unsafe posix_spawnattr_destroy(&attributes) }
   try check(unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0))
   try check(unsafe posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO))
-  if !program.sharesStandardError {
+  if let errors {
+    try check(unsafe posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO))
+  } else {
     try check(
       unsafe posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0))
   }

@@ -29,16 +29,66 @@ import Testing
     #expect(lines.allSatisfy { ["A", "PWD", "OLDPWD", "SHLVL", "_"].contains($0.prefix { $0 != "=" }) })
   }
 
-  @Test(arguments: [true, false])
-  func `shares its standard error or drops it`(isShared: Bool) throws {
+  private func shell(_ script: String, errorLimit: Int) -> Program {
     var program = Program("/bin/sh", outputLimit: 1_000)
-    program.arguments = ["-c", "readlink /proc/self/fd/2"]
-    program.sharesStandardError = isShared
-    let output = String(decoding: try program.output(until: .now.advanced(by: .seconds(20))), as: UTF8.self)
-    var path = [CChar](repeating: 0, count: 4_096)
-    let count = unsafe readlink("/proc/self/fd/2", &path, path.count)
-    let own = String(decoding: path.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    #expect(output == (isShared ? own : "/dev/null") + "\n")
+    program.arguments = ["-c", script]
+    program.environment = ["PATH": "/usr/bin:/bin"]
+    program.errorLimit = errorLimit
+    return program
+  }
+
+  @Test(arguments: [
+    ("echo why >&2; echo done", "why\n", 4),
+    ("head -c 1048576 /dev/zero | tr '\\0' e >&2; echo done", "eeeee", 1_048_576),
+    ("echo done; exec >&-; head -c 1048576 /dev/zero | tr '\\0' e >&2", "eeeee", 1_048_576),
+    ("exec 2>&-; echo done", "", 0), ("printf a >&2; exec 2>&-; sleep 0.1; echo done", "a", 1),
+  ])
+  func `keeps the beginning of standard error, whatever its length, and the whole output`(
+    script: String, kept: String, count: Int
+  ) throws {
+    var errors = Program.Errors()
+    let output = try shell(script, errorLimit: 5).output(
+      until: .now.advanced(by: .seconds(60)), or: nil, errors: &errors)
+    #expect(String(decoding: output, as: UTF8.self) == "done\n")
+    #expect(String(decoding: errors.kept, as: UTF8.self) == kept)
+    #expect(errors.count == count)
+  }
+
+  @Test(arguments: [
+    ("echo why >&2; exit 3", ProgramError.exited(status: 3)),
+    ("echo why >&2; kill -9 $$", .killed(signal: 9)),
+    ("echo why >&2; head -c 1001 /dev/zero", .tooMuchOutput(limit: 1_000)),
+  ])
+  func `keeps the standard error of a program that failed`(script: String, error: ProgramError) {
+    var errors = Program.Errors()
+    #expect(throws: error) {
+      try shell(script, errorLimit: 100).output(
+        until: .now.advanced(by: .seconds(60)), or: nil, errors: &errors)
+    }
+    #expect(String(decoding: errors.kept, as: UTF8.self) == "why\n")
+  }
+
+  @Test func `stops a program that writes to its standard error without an end`() {
+    var errors = Program.Errors()
+    #expect(throws: ProgramError.timedOut) {
+      try shell("exec cat /dev/zero >&2", errorLimit: 5).output(
+        until: .now.advanced(by: .milliseconds(200)), or: nil, errors: &errors)
+    }
+    #expect(errors.kept == [0, 0, 0, 0, 0])
+  }
+
+  @Test(arguments: ["sleep 600 & echo done", "exec 3>&2; (exec cat /dev/zero >&3 2>&3) & echo done"])
+  func `doesn't wait for a process that keeps standard error open`(script: String) throws {
+    var errors = Program.Errors()
+    let output = try shell(script, errorLimit: 5).output(
+      until: .now.advanced(by: .seconds(60)), or: nil, errors: &errors)
+    #expect(String(decoding: output, as: UTF8.self) == "done\n")
+  }
+
+  @Test func `drops the standard error of a program if none of it is kept`() throws {
+    let program = shell("readlink /proc/self/fd/2", errorLimit: 0)
+    let output = try program.output(until: .now.advanced(by: .seconds(20)))
+    #expect(String(decoding: output, as: UTF8.self) == "/dev/null\n")
   }
 
   @Test(

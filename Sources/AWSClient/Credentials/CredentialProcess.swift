@@ -4,7 +4,8 @@ import WireFormats
 /// A command that prints credentials ("Process credential provider", AWS SDKs and Tools Reference Guide).
 ///
 /// Run by `/bin/sh`, as most of the AWS SDKs do. What it writes to its standard error may hold a secret, and so may the
-/// command itself: neither gets into a log or an error.
+/// command itself: neither gets into a log or an error. Its standard error is `/dev/null`, although it often has a hint
+/// to log in: a password or a one-time code among words doesn't look like a secret, so masking can't be relied on.
 struct CredentialProcess {
   private static let outputLimit = 65_536
 
@@ -22,7 +23,6 @@ struct CredentialProcess {
     var shell = Program("/bin/sh", outputLimit: Self.outputLimit)
     shell.arguments = ["-c", command]
     shell.environment = environment.all
-    shell.sharesStandardError = false
     let output: [UInt8]
     do throws(ProgramError) {
       output = try shell.output(

@@ -9,6 +9,10 @@ package struct MetricsCommand: Equatable, Sendable {
   package static let defaultTimeout = Duration.seconds(10)
   /// How much it may write, in bytes.
   package static let outputLimit = 65_536
+  /// How much of its standard error is logged for each report, in bytes.
+  private static let errorLimit = 4_096
+  /// The characters before the cut that aren't logged: the beginning of a secret may be too short to be recognized.
+  private static let cutMargin = 64
   /// What it gets of the environment, where that is set: nothing with a secret in it.
   private static let inheritedVariables = [
     "PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "AWS_IOT_THING_NAME", "PROCFS_PATH",
@@ -48,9 +52,7 @@ package struct MetricsCommand: Equatable, Sendable {
     }
     let output: [UInt8]
     do throws(ProgramError) {
-      var program = Program(path, outputLimit: Self.outputLimit)
-      program.environment = environment
-      output = try program.output(until: end, or: shutdown)
+      output = try self.output(log: log, until: end, or: shutdown)
     } catch {
       if shutdown?.isRequested == true { return [] }
       if error == .timedOut, end == deadline {
@@ -62,6 +64,34 @@ package struct MetricsCommand: Equatable, Sendable {
       log.warn("\(path): \(reason(of: error) ?? "\(error)"); the report does without its metrics")
       return []
     }
+    return metrics(in: output, log: log)
+  }
+
+  /// Runs the program and returns what it wrote; what it wrote to its standard error is logged however it ended.
+  private func output(
+    log: Log, until end: BootTime, or shutdown: ShutdownSignal?
+  ) throws(ProgramError) -> [UInt8] {
+    var program = Program(path, outputLimit: Self.outputLimit)
+    program.environment = environment
+    program.errorLimit = Self.errorLimit + Self.cutMargin
+    var errors = Program.Errors()
+    defer { logErrors(errors, log) }
+    return try program.output(until: end, or: shutdown, errors: &errors)
+  }
+
+  /// Logs the beginning of what the program wrote to its standard error, as one line without secrets.
+  private func logErrors(_ errors: Program.Errors, _ log: Log) {
+    guard errors.count > 0 else { return }
+    var text = String(decoding: errors.kept, as: UTF8.self)
+    while text.last?.isNewline == true { text.removeLast() }
+    var shown = ServerText().shown(text, limit: .max)
+    if errors.count > errors.kept.count { shown = shown.dropLast(Self.cutMargin) + "…" }
+    log.warn(
+      "\(path) wrote \(errors.count) byte\(errors.count == 1 ? "" : "s") to its standard error: \(shown)")
+  }
+
+  /// Returns the metrics in what the program wrote; what is wrong with that is logged.
+  private func metrics(in output: [UInt8], log: Log) -> [CustomMetric] {
     let parsed: [Result<CustomMetric, CustomMetricError>]
     do {
       parsed = try CustomMetric.parse(try JSONValue(parsing: output))
