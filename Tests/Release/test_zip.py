@@ -28,7 +28,8 @@ CONTENTS = {
     "lambda-function-component.json": 0o644,
     "THIRD-PARTY-NOTICES.txt": 0o644,
 }
-LARGEST_ZIP, LARGEST_FILE = 5_000_000, 12_000_000
+# 5.04 MB since libcurl has IPv6, state is locked and verified, and server texts are masked; the limit was 5.0 MB before.
+LARGEST_ZIP, LARGEST_FILE = 5_200_000, 12_000_000
 
 
 class ZipTests(unittest.TestCase):
