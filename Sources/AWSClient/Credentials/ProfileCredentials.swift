@@ -153,7 +153,7 @@ package final class ProfileCredentials: CredentialSource {
   }
 }
 
-/// Why `profile`, which has neither keys nor a `credential_process` nor a `role_arn` of its own, yields no credentials.
+/// Returns why `profile` yields no credentials; it has no keys, no `credential_process` and no `role_arn`.
 private func reasonForNoCredentials(_ profile: Profile, _ name: String) -> String {
   guard let key = profile.credentialKey else { return "the profile '\(name)' has no credentials" }
   switch key {

@@ -69,8 +69,8 @@ package struct Collector: ~Copyable {
 
   /// Returns what the machine is doing now. A block that can't be read is logged, and missing.
   ///
-  /// Every wait in it ends at `deadline`, by the system's clock: for the kernel's answer over netlink, for the rest of a
-  /// long file, and for the program that reports metrics of its own. What was not read by then is missing.
+  /// Waiting for netlink, for a long file and for the metrics command ends at `deadline`, measured by the system's clock.
+  /// The snapshot lacks the blocks that weren't complete by then.
   package mutating func snapshot(until deadline: BootTime = .distantFuture) -> MetricsSnapshot {
     kernel.deadline = deadline
     reader.deadline = deadline

@@ -36,7 +36,7 @@ struct NetlinkSocket: ~Copyable {
   /// Sends a request, a message type and its payload, for a dump, and hands the payload of each message of type
   /// `answer` to `body`; returns whether the dump was all of one moment, as far as the kernel knows.
   ///
-  /// The datagrams are read into `buffer`, which is made where it is empty. Fails with `ETIMEDOUT` at `deadline`, or if
+  /// Reads the datagrams into `buffer`, and allocates it if it is empty. Fails with `ETIMEDOUT` at `deadline`, or if
   /// the kernel is silent for 5 s.
   @inline(__always)
   mutating func dump(

@@ -2,9 +2,9 @@ import Platform
 
 /// The time that resolving a name and connecting may each take, and how far the current transfer is.
 ///
-/// libcurl has one limit for both (`CURLOPT_CONNECTTIMEOUT_MS`). With one limit of 5 s, a silent first name server ended
-/// every attempt before the resolver asked the second one: glibc asks it after 5 s. So each phase has a limit of its own,
-/// and libcurl's is their sum.
+/// libcurl has one limit for both (`CURLOPT_CONNECTTIMEOUT_MS`). glibc asks the second name server after 5 s, so if the
+/// first one was silent, a limit of 5 s ended every attempt too early. Here each phase has its own limit, and libcurl's
+/// limit is their sum.
 final class ConnectionLimits {
   enum Phase {
     /// Waits for the address of the host, or of the proxy.

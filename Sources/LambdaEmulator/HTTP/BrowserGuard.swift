@@ -2,8 +2,8 @@ import WireFormats
 
 /// Keeps web pages away from a server on this machine.
 ///
-/// A page that somebody looks at can have their browser send requests to 127.0.0.1. With a name of its own that leads there
-/// (DNS rebinding) it even gets to read the answers: invoke the function, read events and reports. A browser always
+/// A web page can make the visitor's browser send requests to 127.0.0.1. If the page's own host name resolves to that
+/// address (DNS rebinding), the page can read the responses too: it could invoke the function and read events and reports. A browser always
 /// sends headers that identify the page: in `Host` the name that it looked up, in `Origin` the page (RFC 6454), and in
 /// `Sec-Fetch-Site` how the two relate (Fetch Metadata), also if there is no `Origin`. AWS's CLI and SDKs, runtimes and
 /// curl send a `Host` of the endpoint that they were given, and neither of the others.
