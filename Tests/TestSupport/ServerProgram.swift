@@ -54,6 +54,14 @@ package final class ServerProgram {
     return false
   }
 
+  /// Returns what a descriptor of the program leads to, such as `/dev/null`; nil if it is closed (proc_pid_fd(5)).
+  package func target(ofDescriptor descriptor: Int32) -> String? {
+    var target = [CChar](repeating: 0, count: 4_096)
+    let count = unsafe readlink("/proc/\(processID)/fd/\(descriptor)", &target, target.count)
+    return count < 0
+      ? nil : String(decoding: target.prefix(count).map(UInt8.init(bitPattern:)), as: UTF8.self)
+  }
+
   /// Sends it a signal.
   package func send(_ signal: Int32) {
     if processID > 0 { Glibc.kill(processID, signal) }
