@@ -110,12 +110,14 @@ private final class RecordingEndpoint: Sendable {
     let begin = BootTime.now
     let (first, agent) = try start()
     agent.wait { endpoint.count(of: first) >= 2 }
-    let usual = begin.duration(to: .now).inSeconds * 1_000
+    var usual = begin.duration(to: .now).inSeconds * 1_000
     agent.kill()
     for _ in 0..<Self.kills {
       let (life, agent) = try start()
       if timing == .anytime {
-        poll(nil, 0, Int32(Double.random(in: 0..<min(usual * 1.5, 5_000), using: &random)))
+        poll(nil, 0, Int32(Double.random(in: 0..<usual * 1.5, using: &random)))
+        // A start takes more or less time as the machine has more or less to do.
+        usual = min(endpoint.count(of: life) == 0 ? usual * 1.25 : usual * 0.8, 20_000)
       } else {
         let number = Int.random(in: 1...3, using: &random)
         agent.wait { endpoint.count(of: life) >= number }

@@ -104,26 +104,14 @@ import Testing
   }
 
   @Test func `SIGHUP doesn't end the component`() throws {
-    let nucleus = try FakeNucleus(
-      .lite,
-      configuration: #"""
-        {"SampleIntervalSeconds": 0.1, "MinimumIntervalSeconds": 0.1, "accessControl": {
-          "aws.greengrass.ipc.mqttproxy": {"policy": {"operations": ["*"], "resources": ["*"]}}}}
-        """#, arguments: ["--confirm", "accepted"])
-    let component = try ServerProgram(
-      try BuiltProgram("bootstrap").path, [],
-      environment: [
-        "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": nucleus.socketPath,
-        "SVCUID": FakeNucleus.token, "AWS_IOT_THING_NAME": "t1", "AWS_REGION": "eu-central-1",
-      ], log: logFile)
-    // The nucleus ends when nobody is connected.
-    defer { component.stop() }
+    let component = try BuiltComponent(log: logFile)
+    let nucleus = component.nucleus
     _ = try nucleus.next("publish")
-    component.send(SIGHUP)
+    component.program.send(SIGHUP)
     wait { logLines(with: "Received SIGHUP. It changes nothing here") == 1 }
     for _ in 1...3 { _ = try nucleus.next("publish") }
     #expect(nucleus.count("connect") == 1)
-    end(component)
+    end(component.program)
   }
 
   @Test(arguments: ["bootstrap", "defender"])
@@ -133,10 +121,10 @@ import Testing
     try terminal.start(program, ["agent"], environment: environment())
     expectMoreReports()
     terminal.send(SIGHUP)
-    try await terminal.read { $0.contains("Received SIGHUP") }
+    try terminal.read { $0.contains("Received SIGHUP") }
     expectMoreReports()
     try terminal.hangUp()
-    #expect(try await terminal.wait() == 0)
+    #expect(try terminal.wait() == 0)
   }
 
   @Test func `a closed terminal doesn't end the agent that ignores SIGHUP`() async throws {
@@ -151,7 +139,7 @@ import Testing
     wait { log.contains("Received SIGHUP") }
     expectMoreReports()
     terminal.send(SIGTERM)
-    #expect(try await terminal.wait() == 0)
+    #expect(try terminal.wait() == 0)
   }
 
   @Test(arguments: ["bootstrap", "defender"])

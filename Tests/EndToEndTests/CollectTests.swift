@@ -108,15 +108,15 @@ import WireFormats
     let terminal = try PseudoTerminal()
     try terminal.start(
       defender(), ["collect", "-s", "0.05", "--compact", "--procfs", "\(directory.path)/link"])
-    try await terminal.read(until: { $0.contains("\"header\"") })
+    try terminal.read(until: { $0.contains("\"header\"") })
     let expected = try JSONValue(parsing: fixture("proc/wrap/expected.json"))
     let bytes = try #require(expected["network_stats"]?["bytes_in"]?.integer(as: UInt64.self))
     try link(to: "wrap/t1")
-    try await terminal.read(until: { $0.contains("\"bytes_in\":\(bytes),") })
+    try terminal.read(until: { $0.contains("\"bytes_in\":\(bytes),") })
     try link(to: "garbage/t1")
-    try await terminal.read(until: { $0.contains("net/tcp: line 3 left out (and 5 more)") })
+    try terminal.read(until: { $0.contains("net/tcp: line 3 left out (and 5 more)") })
     try terminal.type("\u{3}")
-    #expect(try await terminal.wait() == 0)
+    #expect(try terminal.wait() == 0)
   }
 
   @Test func `plain lines are what watching shows where there is no terminal`() async throws {
@@ -164,7 +164,7 @@ import WireFormats
   @Test func `refuses CBOR on a terminal, and says what to do`() async throws {
     let terminal = try PseudoTerminal()
     try terminal.start(defender(), ["collect", "--format", "cbor"])
-    #expect(try await terminal.wait() == 2)
+    #expect(try terminal.wait() == 2)
     #expect(terminal.output.contains("--output FILE"))
   }
 
@@ -172,7 +172,7 @@ import WireFormats
     let terminal = try PseudoTerminal()
     try terminal.start(
       defender(), ["collect", "-n", "2", "-s", "2.5", "--procfs", fixturePath("proc/basic/t1")])
-    #expect(try await terminal.wait() == 0)
+    #expect(try terminal.wait() == 0)
     let wipe = "\r\u{1B}[K"
     let pieces = terminal.output.split(separator: wipe, omittingEmptySubsequences: true).map(String.init)
     let status = pieces.filter { $0.hasPrefix("sample 1 of 2, next in ") }
@@ -188,15 +188,15 @@ import WireFormats
     try #require(terminal.showsKeys)
     try terminal.start(
       defender(), ["collect", "--watch", "-s", "0.05", "--procfs", fixturePath("proc/basic/t1")])
-    try await terminal.read(until: { $0.contains("CONNECTIONS") && $0.contains("packets/s") })
+    try terminal.read(until: { $0.contains("CONNECTIONS") && $0.contains("packets/s") })
     #expect(!terminal.showsKeys)
     #expect(terminal.output.contains("\u{1B}[?1049h") && !terminal.output.contains("\u{1B}[?1049l"))
     // No key of its own.
     try terminal.type("x")
     let drawn = terminal.output.count
-    try await terminal.read(until: { $0.count > drawn })
+    try terminal.read(until: { $0.count > drawn })
     try terminal.type(key)
-    #expect(try await terminal.wait() == status)
+    #expect(try terminal.wait() == status)
     #expect(terminal.output.hasSuffix("\u{1B}[?25h\u{1B}[?1049l"))
     #expect(terminal.modes == modes)
   }
@@ -207,10 +207,10 @@ import WireFormats
     let modes = terminal.modes
     try terminal.start(
       defender(), ["collect", "--watch", "-s", "600", "--procfs", fixturePath("proc/basic/t1")])
-    try await terminal.read(until: { $0.contains("CONNECTIONS") })
+    try terminal.read(until: { $0.contains("CONNECTIONS") })
     try #require(!terminal.showsKeys)
     terminal.send(signal)
-    #expect(try await terminal.wait() == 0)
+    #expect(try terminal.wait() == 0)
     #expect(terminal.output.hasSuffix("\u{1B}[?25h\u{1B}[?1049l"))
     #expect(terminal.modes == modes)
   }
@@ -222,18 +222,18 @@ import WireFormats
     let terminal = try PseudoTerminal(rows: 20, columns: 100)
     // A shell that has jobs, and no keys of its own.
     try terminal.start(BuiltProgram(path: "/bin/dash"), ["-i"], environment: ["PS1": "prompt> "])
-    try await terminal.read(until: { $0.hasSuffix("prompt> ") })
+    try terminal.read(until: { $0.hasSuffix("prompt> ") })
     let modes = terminal.modes
     try terminal.type(
       "\(defender().path) collect --watch -s 600 --procfs \(fixturePath("proc/basic/t1"))\n")
     for (index, key) in ["\u{1A}", "\u{1A}", "q"].enumerated() {
-      try await terminal.read(until: { output in
+      try terminal.read(until: { output in
         let frames = output.split(separator: take, omittingEmptySubsequences: false)
         return frames.count == index + 2 && frames.last?.contains("CONNECTIONS") == true
       })
       #expect(!terminal.showsKeys)
       try terminal.type(key)
-      try await terminal.read(until: { output in
+      try terminal.read(until: { output in
         let pieces = output.split(separator: giveBack, omittingEmptySubsequences: false)
         return pieces.count == index + 2 && pieces.last?.hasSuffix("prompt> ") == true
       })
@@ -242,7 +242,7 @@ import WireFormats
       if key != "q" { try terminal.type("fg\n") }
     }
     try terminal.type("exit\n")
-    #expect(try await terminal.wait() == 0)
+    #expect(try terminal.wait() == 0)
   }
 
   @Test func `watching waits in the background for the terminal, and can be ended there`() async throws {
@@ -252,7 +252,7 @@ import WireFormats
       kill $!; kill -CONT $!; while [ -e /proc/$! ]; do :; done; wait $!; echo status=$?
       """
     try terminal.start(BuiltProgram(path: "/bin/bash"), ["--norc", "-c", script, defender().path])
-    #expect(try await terminal.wait() == 0)
+    #expect(try terminal.wait() == 0)
     #expect(terminal.output.hasSuffix("status=0\r\n"), "\(terminal.output)")
     #expect(!terminal.output.contains("\u{1B}[?1049h") && !terminal.output.contains("defender:"))
   }
@@ -270,24 +270,24 @@ import WireFormats
         "\r", with: "")
       return text.split(separator: "\r\n", omittingEmptySubsequences: false).map { String($0) }
     }
-    try await terminal.read(until: { frame($0).count == 30 })
+    try terminal.read(until: { frame($0).count == 30 })
     // stty sets the one and then the other.
     try terminal.resize(rows: 9, columns: 40)
-    try await terminal.read(until: { output in
+    try terminal.read(until: { output in
       let lines = frame(output)
       return lines.count == 9 && lines.allSatisfy { $0.count <= 40 }
     })
     let lines = frame(terminal.output)
     #expect(lines.last?.hasPrefix("and ") == true)
     try terminal.type("q")
-    #expect(try await terminal.wait() == 0)
+    #expect(try terminal.wait() == 0)
   }
 
   @Test func `a terminal that only knows lines gets lines`() async throws {
     let terminal = try PseudoTerminal()
     try terminal.start(
       defender(), ["collect", "--watch", "-n", "2", "-s", "0.01"], environment: ["TERM": "dumb"])
-    #expect(try await terminal.wait() == 0)
+    #expect(try terminal.wait() == 0)
     #expect(!terminal.output.contains("\u{1B}"))
     #expect(terminal.output.split(separator: "\r\n").count == 2)
   }

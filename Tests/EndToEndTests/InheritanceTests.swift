@@ -212,12 +212,12 @@ private final class StartedAgent {
     let words = try StartedAgent.words("os.setpgid(0, 0)")
     let start = "stty tostop; env \"$@\"; echo ended with $?"
     try terminal.start(BuiltProgram(path: "/bin/sh"), ["-c", start, "sh"] + words, environment: environment)
-    try await terminal.read(until: { $0.contains("127.0.0.1:1") })
+    try terminal.read(until: { $0.contains("127.0.0.1:1") })
     #expect(String(decoding: try fileContents("\(directory.path)/terminal"), as: UTF8.self) == "none\n")
     let status = String(decoding: try fileContents("\(directory.path)/status"), as: UTF8.self)
     let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("Pid:") })
     kill(try #require(pid_t(line.dropFirst(5))), SIGTERM)
-    #expect(try await terminal.wait() == 0)
+    #expect(try terminal.wait() == 0)
     #expect(terminal.output.contains("ended with 0"), "\(terminal.output)")
   }
 }

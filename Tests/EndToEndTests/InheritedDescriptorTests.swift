@@ -15,7 +15,7 @@ import Testing
     while program.isRunning, BootTime.now < end { poll(nil, 0, 5) }
     let terminal = try PseudoTerminal()
     try terminal.start(BuiltProgram(path: "/bin/sh"), list)
-    #expect(try await terminal.wait() == 0)
+    #expect(try terminal.wait() == 0)
     for text in [String(decoding: try fileContents("\(directory.path)/log"), as: UTF8.self), terminal.output]
     {
       #expect(text.contains("listed") && !text.contains("\(open.rawValue)"), "\(text)")

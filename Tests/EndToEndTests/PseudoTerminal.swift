@@ -5,6 +5,9 @@ import TestSupport
 import Testing
 
 /// A terminal that a test sits at: what a program draws on it, and what is typed.
+///
+/// `read` and `wait` keep their thread (see `ownThreads`): a program that draws without end would fill the terminal while other
+/// tests have their turns, and then not get as far as to read a key.
 final class PseudoTerminal {
   private let master: FileDescriptor
   private let slave: FileDescriptor
@@ -81,23 +84,21 @@ final class PseudoTerminal {
   }
 
   /// Reads what is written until `isEnough` says so of all there is.
-  func read(until isEnough: (String) -> Bool, limit: Duration = .seconds(60)) async throws {
+  func read(until isEnough: (String) -> Bool, limit: Duration = .seconds(60)) throws {
     let deadline = BootTime.now.advanced(by: limit)
     while !isEnough(output) {
       try #require(BootTime.now < deadline, "the terminal only shows: \(output)")
       _ = readOnce()
-      await Task.yield()
     }
   }
 
   /// Waits for the program to end; returns its exit status, or the signal and 128.
-  func wait(limit: Duration = .seconds(60)) async throws -> Int32 {
+  func wait(limit: Duration = .seconds(60)) throws -> Int32 {
     let deadline = BootTime.now.advanced(by: limit)
     var status: Int32 = 0
     while unsafe waitpid(processID, &status, WNOHANG) == 0 {
       try #require(BootTime.now < deadline, "the program doesn't end: \(output)")
       _ = readOnce()
-      await Task.yield()
     }
     processID = 0
     while readOnce() {}

@@ -48,25 +48,13 @@ import WireFormats
   }
 
   @Test func `stops neither the component's reports nor its end, and is counted when it is read`() throws {
-    let nucleus = try FakeNucleus(
-      .lite,
-      configuration: #"""
-        {"SampleIntervalSeconds": 0.1, "MinimumIntervalSeconds": 0.1, "accessControl": {
-          "aws.greengrass.ipc.mqttproxy": {"policy": {"operations": ["*"], "resources": ["*"]}}}}
-        """#, arguments: ["--confirm", "accepted"])
-    let component = try ServerProgram(
-      try BuiltProgram("bootstrap").path, [],
-      environment: [
-        "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": nucleus.socketPath,
-        "SVCUID": FakeNucleus.token, "AWS_IOT_THING_NAME": "t1", "AWS_REGION": "eu-central-1",
-      ], log: pipe.path)
-    // The nucleus ends when nobody is connected.
-    defer { component.stop() }
+    let component = try BuiltComponent(log: pipe.path)
+    let nucleus = component.nucleus
     for _ in 1...3 { _ = try nucleus.next("publish") }
     try expectCount()
     pipe.fill()
     for _ in 1...3 { _ = try nucleus.next("publish") }
-    end(component)
+    end(component.program)
   }
 
   @Test(arguments: ["bootstrap", "echo-function"])
