@@ -86,26 +86,6 @@ package struct Endpoint: Equatable, Sendable, CustomStringConvertible {
   }
 }
 
-/// A part of AWS with domain names of its own.
-struct Partition {
-  let suffix: String
-  /// Nil where there is none.
-  let dualStackSuffix: String?
-
-  init(ofRegion region: String) {
-    (suffix, dualStackSuffix) =
-      switch region {
-      case _ where region.hasPrefix("cn-"): ("amazonaws.com.cn", "api.amazonwebservices.com.cn")
-      case _ where region.hasPrefix("eusc-"): ("amazonaws.eu", "api.amazonwebservices.eu")
-      case _ where region.hasPrefix("us-isob-"): ("sc2s.sgov.gov", "api.aws")
-      case _ where region.hasPrefix("us-isof-"): ("csp.hci.ic.gov", nil)
-      case _ where region.hasPrefix("eu-isoe-"): ("cloud.adc-e.uk", nil)
-      case _ where region.hasPrefix("us-iso-"): ("c2s.ic.gov", "api.aws")
-      default: ("amazonaws.com", "api.aws")
-      }
-  }
-}
-
 private let regionsWithShortFIPSName: Set<String> = [
   "ca-central-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2", "us-gov-east-1", "us-gov-west-1",
 ]
