@@ -15,7 +15,8 @@ import WireFormats
           // Not in the order of their numbers.
           EstablishedConnection(
             localInterface: "eth0", localPort: UInt16(40_000 + index),
-            remoteAddress: Endpoint(address: IPAddress(v4: 0xC000_0200 + UInt32(index * 37 % 100)), port: 443)
+            remoteAddress: IPEndpoint(
+              address: IPAddress(v4: 0xC000_0200 + UInt32(index * 37 % 100)), port: 443)
           )
         }))
     snapshot.listeningTCPPorts = .success(

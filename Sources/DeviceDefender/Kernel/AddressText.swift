@@ -3,7 +3,7 @@ import WireFormats
 extension ByteBuffer {
   /// Appends `192.0.2.1:443` or `[2001:db8::1]:443`: 53 characters at most.
   @inline(__always)
-  mutating func append(_ endpoint: Endpoint) {
+  mutating func append(_ endpoint: IPEndpoint) {
     switch endpoint.address.family {
     case .v4:
       append(dotted: endpoint.address, then: ":")

@@ -177,6 +177,13 @@ func begins(_ line: Span<UInt8>, with prefix: StaticString, at start: Int = 0) -
   }
 }
 
+/// Whether the line has nothing but blanks.
+func isBlank(_ line: Span<UInt8>) -> Bool {
+  var columns = ColumnReader()
+  columns.skipBlanks(in: line)
+  return columns.isAtEnd(of: line)
+}
+
 /// The value of eight hexadecimal digits of either case, the first of them in the lowest byte; nil where one isn't.
 ///
 /// All eight at once, in one register: a file of sockets is digits for the most part.

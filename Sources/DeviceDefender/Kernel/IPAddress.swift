@@ -54,39 +54,13 @@ package struct IPAddress: Hashable, Sendable {
   }
 }
 
-/// One end of a connection.
-package struct Endpoint: Hashable, Sendable {
-  package var address: IPAddress
-  package var port: UInt16
-
-  package init(address: IPAddress, port: UInt16) {
-    self.address = address
-    self.port = port
-  }
-}
-
 extension IPAddress: Comparable {
   package static func < (left: IPAddress, right: IPAddress) -> Bool {
     (left.family.rawValue, left.high, left.low) < (right.family.rawValue, right.high, right.low)
   }
 }
 
-extension Endpoint: Comparable {
-  package static func < (left: Endpoint, right: Endpoint) -> Bool {
-    (left.address, left.port) < (right.address, right.port)
-  }
-}
-
 extension IPAddress: CustomStringConvertible {
-  package var description: String {
-    var text = ByteBuffer(capacity: 64)
-    text.append(self)
-    return String(decoding: text.bytes, as: UTF8.self)
-  }
-}
-
-extension Endpoint: CustomStringConvertible {
-  /// `192.0.2.1:443` or `[2001:db8::1]:443`.
   package var description: String {
     var text = ByteBuffer(capacity: 64)
     text.append(self)

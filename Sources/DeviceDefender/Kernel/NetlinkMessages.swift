@@ -2,35 +2,6 @@ import CLinux
 import Glibc
 import Platform
 
-/// Why netlink didn't answer.
-enum NetlinkError: Error, Equatable {
-  /// The kernel, or a filter before it, doesn't do this here.
-  case refused(Errno)
-  /// The conversation broke.
-  case failed(Errno)
-  /// The answer isn't what netlink(7) says.
-  case malformed(String)
-
-  /// Whether asking again would be no use: no such family or handler, or not allowed.
-  var isLasting: Bool {
-    guard case .refused(let errno) = self else { return false }
-    let lasting = [
-      EACCES, EAFNOSUPPORT, ECONNREFUSED, EINVAL, ENOENT, ENOSYS, EOPNOTSUPP, EPERM, EPROTONOSUPPORT,
-      ESOCKTNOSUPPORT,
-    ]
-    return lasting.contains(errno.rawValue)
-  }
-}
-
-extension NetlinkError: CustomStringConvertible {
-  var description: String {
-    switch self {
-    case .refused(let errno), .failed(let errno): "\(errno)"
-    case .malformed(let reason): "malformed answer: \(reason)"
-    }
-  }
-}
-
 /// How far a dump has come.
 enum DumpProgress: Equatable {
   /// The next datagram goes on with it.
@@ -132,23 +103,5 @@ func forEachAttribute(in bytes: Span<UInt8>, _ body: (_ type: UInt16, _ payload:
     // The two highest bits say how the payload is made, not what it is (NLA_TYPE_MASK).
     body(type & 0x3FFF, bytes.extracting((offset + 4)..<(offset + Int(length))))
     offset += (Int(length) + 3) & ~3
-  }
-}
-
-extension Span<UInt8> {
-  /// The number at `offset`, in the host's byte order, of bytes that the caller knows to be there.
-  @inline(__always)
-  func number<Number: FixedWidthInteger & BitwiseCopyable>(at offset: Int, as type: Number.Type) -> Number {
-    // Any bytes are an integer; were they not there, this would stop rather than read beyond the end.
-    unsafe bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: type)
-  }
-
-  /// The number at `offset`, in the host's byte order; nil where it would reach beyond the end.
-  func integer<Number: FixedWidthInteger & BitwiseCopyable>(
-    at offset: Int, as type: Number.Type
-  ) -> Number? {
-    guard offset >= 0, count - offset >= MemoryLayout<Number>.size else { return nil }
-    // Any bytes are an integer, and they are all inside.
-    return unsafe bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: type)
   }
 }

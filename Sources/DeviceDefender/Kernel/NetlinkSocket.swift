@@ -121,8 +121,3 @@ struct NetlinkSocket: ~Copyable {
     }
   }
 }
-
-/// Appends the number as it is in memory, in the host's byte order, as netlink has all its numbers.
-func appendBytes(of number: some FixedWidthInteger, to bytes: inout [UInt8]) {
-  unsafe withUnsafeBytes(of: number) { unsafe bytes.append(contentsOf: $0) }
-}

@@ -218,14 +218,3 @@ extension Listing {
     Listing(total: total, sample: zip(sample, ranks).filter { $0.1 < count }.map(\.0))
   }
 }
-
-extension Traffic {
-  fileprivate func write(to document: inout some DocumentWriter & ~Copyable, _ keys: ReportKeys) {
-    document.beginMap(count: 4)
-    document.member(keys.bytesIn, bytesIn)
-    document.member(keys.bytesOut, bytesOut)
-    document.member(keys.packetsIn, packetsIn)
-    document.member(keys.packetsOut, packetsOut)
-    document.endMap()
-  }
-}

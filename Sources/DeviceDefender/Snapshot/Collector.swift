@@ -5,6 +5,9 @@ import WireFormats
 ///
 /// What it reads into is free between snapshots: that is minutes, and 32 KiB or 64 in a process of 1 MiB.
 package struct Collector: ~Copyable {
+  /// How many entries are kept of each list unless the caller asks for more or fewer.
+  package static let defaultListSize = 50
+
   private let configuredProcfs: ProcRoot
   /// Where that leads to, found anew for each snapshot.
   private var procfs: ProcRoot
@@ -37,7 +40,7 @@ package struct Collector: ~Copyable {
   ///   - interfaceNames: whose addresses are whose; nil asks the system at each snapshot.
   ///   - generator: chooses the samples.
   package init(
-    procfs: ProcRoot, log: Log, maximumListSize: Int = ReportLimits.defaultListSize,
+    procfs: ProcRoot, log: Log, maximumListSize: Int = defaultListSize,
     systemMetrics: [SystemMetric] = [], command: MetricsCommand? = nil,
     interfaceNames: InterfaceNames? = nil, generator: SeededGenerator = .seededBySystem()
   ) {
@@ -48,7 +51,7 @@ package struct Collector: ~Copyable {
 
   init(
     procfs: ProcRoot, kernel: consuming KernelTables, log: Log,
-    maximumListSize: Int = ReportLimits.defaultListSize, systemMetrics: [SystemMetric] = [],
+    maximumListSize: Int = defaultListSize, systemMetrics: [SystemMetric] = [],
     command: MetricsCommand? = nil, interfaceNames: InterfaceNames? = nil,
     thermalZones: String = SystemFiles.thermalZones, generator: SeededGenerator = .seededBySystem()
   ) {

@@ -64,3 +64,51 @@ package struct InterfaceNames: Equatable, Sendable {
     return interfaces.count == 1 ? interfaces.first : nil
   }
 }
+
+extension InterfaceNames {
+  /// The addresses of this network namespace without netlink: by SIOCGIFCONF the IPv4 ones, from `net/if_inet6` the others.
+  static func withoutNetlink(_ procfs: ProcRoot, log: Log) -> InterfaceNames {
+    var names = InterfaceNames()
+    do throws(Errno) {
+      try names.insertIPv4Addresses()
+    } catch {
+      log.warn("the IPv4 addresses of the interfaces can't be read: \(error); the report doesn't name them")
+    }
+    procfs.readIPv6Addresses(into: &names, directory: "net", log: log)
+    return names
+  }
+
+  /// The addresses of another network namespace, as far as its files tell.
+  ///
+  /// IPv6 addresses are in `if_inet6`. No file has the IPv4 ones with their interfaces; but each is in a network that
+  /// its interface is in, and `route` has those.
+  static func ofOtherNamespace(_ procfs: ProcRoot, directory: String, log: Log) -> InterfaceNames {
+    var names = InterfaceNames()
+    names.insert(IPAddress(v4: 0x7F00_0001), interface: "lo")
+    procfs.readIPv4Networks(into: &names, directory: directory, log: log)
+    procfs.readIPv6Addresses(into: &names, directory: directory, log: log)
+    return names
+  }
+}
+
+extension ProcRoot {
+  /// Hands each line of a small file to `read`, which returns whether the line was as it should be.
+  func forEachAddressLine(of path: String, _ log: Log, _ read: (Span<UInt8>) -> Bool) {
+    do throws(CollectionError) {
+      guard let file = try open(path) else { return }
+      var reader = LineReader()
+      var skipped = SkippedLines()
+      do throws(Errno) {
+        try reader.forEachLine(of: file) { line, number, flaw in
+          if isBlank(line) || (flaw == nil && read(line)) { return }
+          skipped.append(line: number, reason: .address, text: line)
+        }
+      } catch {
+        throw .unreadable(path: "\(self.path)/\(path)", error)
+      }
+      if let summary = skipped.summary(path: "\(self.path)/\(path)") { log.warn(summary) }
+    } catch {
+      log.warn("\(error); the report doesn't name the interfaces that it tells of")
+    }
+  }
+}

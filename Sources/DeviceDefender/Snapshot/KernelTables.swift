@@ -43,7 +43,7 @@ struct KernelTables: ~Copyable {
   mutating func readTCPSockets(into sockets: inout TCPSockets) -> Bool {
     ask(.tcpSockets) { (tables: inout KernelTables) throws(NetlinkError) -> Void in
       sockets.reset()
-      _ = try tables.dumpDiagnostics(SocketDiagnostics.tcpRequest) { payload throws(NetlinkError) in
+      _ = try tables.dumpDiagnostics(NetlinkSockDiag.tcpRequest) { payload throws(NetlinkError) in
         let message = try SocketMessage(payload)
         sockets.append(message.head, record: message.record(payload))
       }
@@ -55,7 +55,7 @@ struct KernelTables: ~Copyable {
     ask(.udpSockets) { (tables: inout KernelTables) throws(NetlinkError) -> Void in
       sockets.reset()
       for family in [IPAddress.Family.v4, .v6] {
-        _ = try tables.dumpDiagnostics(SocketDiagnostics.udpRequest(family)) { payload throws(NetlinkError) in
+        _ = try tables.dumpDiagnostics(NetlinkSockDiag.udpRequest(family)) { payload throws(NetlinkError) in
           let message = try SocketMessage(payload)
           sockets.append(message.head, record: message.record(payload))
         }
@@ -68,7 +68,7 @@ struct KernelTables: ~Copyable {
     ask(.counters) { tables throws(NetlinkError) in
       var found: [InterfaceStatistics] = []
       let progress = try tables.dumpRoute(
-        RouteMessages.statisticsRequest, answer: UInt16(RTM_NEWSTATS), restart: { found = [] },
+        NetlinkRoute.statisticsRequest, answer: UInt16(RTM_NEWSTATS), restart: { found = [] },
         { payload throws(NetlinkError) in
           if let statistics = try InterfaceStatistics(payload) { found.append(statistics) }
         })
@@ -90,7 +90,7 @@ struct KernelTables: ~Copyable {
     ask(.addresses) { tables throws(NetlinkError) in
       var found: [InterfaceAddress] = []
       _ = try tables.dumpRoute(
-        RouteMessages.addressRequest, answer: UInt16(RTM_NEWADDR), restart: { found = [] },
+        NetlinkRoute.addressRequest, answer: UInt16(RTM_NEWADDR), restart: { found = [] },
         { payload throws(NetlinkError) in
           if let address = try InterfaceAddress(payload) { found.append(address) }
         })

@@ -10,11 +10,4 @@ package struct ListeningPort: Equatable, Sendable {
     self.interface = interface
     self.port = port
   }
-
-  package func write(to document: inout some DocumentWriter & ~Copyable, _ keys: ReportKeys) {
-    document.beginMap(count: interface == nil ? 1 : 2)
-    if let interface { document.member(keys.interface, interface) }
-    document.member(keys.port, UInt64(port))
-    document.endMap()
-  }
 }

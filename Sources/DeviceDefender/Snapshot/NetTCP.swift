@@ -13,23 +13,11 @@ extension ProcRoot {
     }
   }
 
-  /// Reads the UDP sockets of a network namespace into `sockets`: `udp`, and `udp6` where there is one.
-  func readUDPSockets(
-    in directory: String, into sockets: inout UDPSockets, with reader: inout LineReader, log: Log
-  ) throws(CollectionError) {
-    let families: [(IPAddress.Family, String)] = [(.v4, "udp"), (.v6, "udp6")]
-    for (family, name) in families {
-      try readSockets(in: "\(directory)/\(name)", family, with: &reader, log) {
-        sockets.append($0.head, record: $0)
-      }
-    }
-  }
-
   /// Hands each socket in the file to `body`.
   ///
   /// A line that isn't a socket's is left out and logged, one log line a file. A file in which nothing is as it
   /// should be, not even the heading, is an error: none isn't the same as unknown.
-  private func readSockets(
+  func readSockets(
     in path: String, _ family: IPAddress.Family, with reader: inout LineReader, _ log: Log,
     _ body: (SocketRecord) -> Void
   ) throws(CollectionError) {
@@ -82,17 +70,63 @@ struct SocketFileParser {
   }
 }
 
-extension SkippedLines {
-  /// Logs the lines that were left out; throws where nothing else was in the file.
-  func report(path: String, isAllThereIs: Bool, to log: Log) throws(CollectionError) {
-    if isAllThereIs, let error = error(path: path) { throw error }
-    if let summary = summary(path: path) { log.warn(summary) }
+extension SocketRecord {
+  /// Reads a line of `net/tcp`, `net/tcp6`, `net/udp` or `net/udp6` (proc_pid_net(5)).
+  ///
+  /// The columns are slot, local address, remote address, state and, six columns on, the inode number. A line that
+  /// ends after the state is taken as it is, without an inode number.
+  init(line: Span<UInt8>, family: IPAddress.Family) throws(LineError) {
+    var columns = ColumnReader()
+    columns.skipBlanks(in: line)
+    guard columns.skipDigits(in: line), columns.consume(UInt8(ascii: ":"), in: line),
+      columns.endColumn(in: line)
+    else { throw .slot }
+    guard let localAddress = IPAddress(hexadecimal: &columns, in: line, family) else { throw .localAddress }
+    guard let localPort = columns.fourHexadecimalDigits(in: line), columns.endColumn(in: line)
+    else { throw .localPort }
+    guard let remoteAddress = IPAddress(hexadecimal: &columns, in: line, family) else { throw .remoteAddress }
+    guard let remotePort = columns.fourHexadecimalDigits(in: line), columns.endColumn(in: line)
+    else { throw .remotePort }
+    guard let state = columns.twoHexadecimalDigits(in: line), columns.endColumn(in: line)
+    else { throw .state }
+    local = IPEndpoint(address: localAddress, port: localPort)
+    remote = IPEndpoint(address: remoteAddress, port: remotePort)
+    self.state = state
+    // Queues, timer, retransmissions, user and timeout stand before the inode number.
+    if !columns.skipQueuesAndTimer(in: line) { for _ in 0..<3 { columns.skipColumn(in: line) } }
+    for _ in 0..<2 { columns.skipColumn(in: line) }
+    if let inode = columns.decimal(in: line), columns.endColumn(in: line) { identity = inode }
+  }
+
+  /// Whether `line` is the heading of one of these files.
+  static func isHeading(_ line: Span<UInt8>) -> Bool {
+    var columns = ColumnReader()
+    columns.skipBlanks(in: line)
+    return begins(line, with: "sl ", at: columns.position)
   }
 }
 
-/// Whether the line has nothing but blanks.
-func isBlank(_ line: Span<UInt8>) -> Bool {
-  var columns = ColumnReader()
-  columns.skipBlanks(in: line)
-  return columns.isAtEnd(of: line)
+extension IPAddress {
+  /// Reads an address of `net/tcp` and the like, and the ':' after it.
+  ///
+  /// The kernel prints each 32-bit word of the address, which is in network order in memory, as a number of the
+  /// host's order (net/ipv4/tcp_ipv4.c, get_tcp4_sock): 127.0.0.1 is `0100007F` on a little-endian host.
+  @inline(__always)
+  fileprivate init?(hexadecimal columns: inout ColumnReader, in line: Span<UInt8>, _ family: Family) {
+    guard let first = columns.eightHexadecimalDigits(in: line) else { return nil }
+    switch family {
+    case .v4:
+      self.init(v4: UInt32(bigEndian: first))
+    case .v6:
+      guard
+        let second = columns.eightHexadecimalDigits(in: line),
+        let third = columns.eightHexadecimalDigits(in: line),
+        let fourth = columns.eightHexadecimalDigits(in: line)
+      else { return nil }
+      self.init(
+        v6Words: UInt32(bigEndian: first), UInt32(bigEndian: second), UInt32(bigEndian: third),
+        UInt32(bigEndian: fourth))
+    }
+    guard columns.consume(UInt8(ascii: ":"), in: line) else { return nil }
+  }
 }

@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 
 /// Requests and answers of rtnetlink(7) for counters and addresses of interfaces.
-enum RouteMessages {
+enum NetlinkRoute {
   /// Asks for the 64-bit counters of all interfaces (`RTM_GETSTATS`, Linux 4.7): a tenth of what `RTM_GETLINK` costs.
   static var statisticsRequest: (type: UInt16, payload: [UInt8]) {
     var payload: [UInt8] = [UInt8(AF_UNSPEC), 0, 0, 0]

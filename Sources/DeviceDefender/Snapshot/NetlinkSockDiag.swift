@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 
 /// Requests and answers of sock_diag(7) for TCP and UDP sockets.
-enum SocketDiagnostics {
+enum NetlinkSockDiag {
   /// Asks for the TCP sockets of both families in one dump, established and listening ones only.
   ///
   /// The first form of the request, `TCPDIAG_GETSOCK`, is the one that knows no family (net/ipv4/inet_diag.c,
@@ -59,8 +59,8 @@ struct SocketMessage {
   /// The whole socket; only those that get into the sample need it.
   func record(_ bytes: Span<UInt8>) -> SocketRecord {
     SocketRecord(
-      local: Endpoint(address: address(bytes, at: 8), port: head.localPort),
-      remote: Endpoint(address: address(bytes, at: 24), port: head.remotePort), state: head.state,
+      local: IPEndpoint(address: address(bytes, at: 8), port: head.localPort),
+      remote: IPEndpoint(address: address(bytes, at: 24), port: head.remotePort), state: head.state,
       interfaceIndex: bytes.integer(at: 40, as: UInt32.self) ?? 0, identity: head.identity)
   }
 

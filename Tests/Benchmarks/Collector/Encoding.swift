@@ -19,7 +19,7 @@ func sampleReport() -> Report {
       sample: (0..<50).map { index in
         EstablishedConnection(
           localInterface: "eth0", localPort: UInt16(1_000 + index * 977),
-          remoteAddress: Endpoint(address: IPAddress(v4: addresses[index]), port: UInt16(443 + index)))
+          remoteAddress: IPEndpoint(address: IPAddress(v4: addresses[index]), port: UInt16(443 + index)))
       }))
   let traffic = Traffic(bytesIn: 123_456_789, bytesOut: 98_765_432, packetsIn: 1_234_567, packetsOut: 765_432)
   snapshot.networkCounters = .success(

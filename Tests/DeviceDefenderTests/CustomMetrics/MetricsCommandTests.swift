@@ -6,7 +6,7 @@ import WireFormats
 
 @testable import DeviceDefender
 
-@Suite struct MetricsCommandTests {
+@Suite struct `A metrics command` {
   private func snapshot(_ script: String, choices: String = "", _ log: RecordedLog) throws -> MetricsSnapshot
   {
     let directory = try TemporaryDirectory()

@@ -60,7 +60,7 @@ private func with(_ address: inout sockaddr_un, _ body: (UnsafePointer<sockaddr>
   }
 }
 
-struct `The deadline of a snapshot` {
+@Suite struct `The deadline of a snapshot` {
   private let log = RecordedLog()
 
   private func command(_ script: String, in directory: TemporaryDirectory) throws -> MetricsCommand {

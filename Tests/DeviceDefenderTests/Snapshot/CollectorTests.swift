@@ -6,7 +6,7 @@ import WireFormats
 
 @testable import DeviceDefender
 
-@Suite struct CollectorTests {
+@Suite struct `A collector` {
   /// How an entry is compared: the order of a list says nothing.
   private func sorted(_ entries: [JSONValue]?) -> [String] {
     (entries ?? []).map { $0.prettyPrinted() }.sorted()

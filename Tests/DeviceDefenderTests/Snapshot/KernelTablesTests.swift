@@ -7,166 +7,6 @@ import WireFormats
 
 @testable import DeviceDefender
 
-/// A netlink message in bytes.
-func netlinkMessage(_ type: Int32, _ payload: [UInt8], sequence: UInt32 = 1, flags: UInt16 = 0) -> [UInt8] {
-  var bytes: [UInt8] = []
-  appendBytes(of: UInt32(16 + payload.count), to: &bytes)
-  appendBytes(of: UInt16(type), to: &bytes)
-  appendBytes(of: flags, to: &bytes)
-  appendBytes(of: sequence, to: &bytes)
-  appendBytes(of: UInt32(0), to: &bytes)
-  bytes += payload
-  return bytes + [UInt8](repeating: 0, count: -bytes.count & 3)
-}
-
-func status(_ value: Int32) -> [UInt8] {
-  var bytes: [UInt8] = []
-  appendBytes(of: value, to: &bytes)
-  return bytes
-}
-
-/// A socket as sock_diag tells of it.
-func diagnosedSocket(
-  _ family: Int32, state: UInt8, _ local: [UInt8], _ localPort: UInt16, _ remote: [UInt8] = [],
-  _ remotePort: UInt16 = 0, interface: UInt32 = 0, cookie: UInt64
-) -> [UInt8] {
-  var bytes: [UInt8] = [UInt8(family), state, 0, 0]
-  appendBytes(of: localPort.bigEndian, to: &bytes)
-  appendBytes(of: remotePort.bigEndian, to: &bytes)
-  bytes += local + [UInt8](repeating: 0, count: 16 - local.count)
-  bytes += remote + [UInt8](repeating: 0, count: 16 - remote.count)
-  appendBytes(of: interface, to: &bytes)
-  appendBytes(of: cookie, to: &bytes)
-  return bytes + [UInt8](repeating: 0, count: 20)
-}
-
-func attribute(_ type: UInt16, _ payload: [UInt8]) -> [UInt8] {
-  var bytes: [UInt8] = []
-  appendBytes(of: UInt16(4 + payload.count), to: &bytes)
-  appendBytes(of: type, to: &bytes)
-  bytes += payload
-  return bytes + [UInt8](repeating: 0, count: -bytes.count & 3)
-}
-
-@Suite struct NetlinkTests {
-  private func read(_ datagram: [UInt8]) throws(NetlinkError) -> (DumpProgress, payloads: Int) {
-    var reader = DumpReader(sequence: 1)
-    var payloads = 0
-    let progress = try reader.read(datagram.span, type: 20) { _ throws(NetlinkError) in payloads += 1 }
-    return (progress, payloads)
-  }
-
-  @Test(
-    arguments: [
-      [0], [UInt8](repeating: 0, count: 15), [UInt8](repeating: 0, count: 16),
-      [15, 0, 0, 0] + [UInt8](repeating: 0, count: 12), [17, 0, 0, 0] + [UInt8](repeating: 0, count: 12),
-      [255, 255, 255, 255] + [UInt8](repeating: 0, count: 12), netlinkMessage(2, []),
-      netlinkMessage(2, [0, 0, 0]),
-      netlinkMessage(20, [1, 2, 3, 4]) + [1],
-    ])
-  func `refuses a datagram with a message cut off or of a wrong length`(datagram: [UInt8]) throws {
-    let error = try #require(throws: NetlinkError.self) { _ = try read(datagram) }
-    guard case .malformed = error else {
-      Issue.record("\(error)")
-      return
-    }
-  }
-
-  @Test(
-    arguments: [
-      (netlinkMessage(2, status(-ENOENT)), ENOENT), (netlinkMessage(2, status(.min)), EINVAL),
-      (netlinkMessage(3, status(-ENOENT)), ENOENT),
-      (netlinkMessage(20, []) + netlinkMessage(3, status(-EOPNOTSUPP)), EOPNOTSUPP),
-    ])
-  func `takes an error for one, in a final message as well`(datagram: [UInt8], errno: Int32) {
-    #expect(throws: NetlinkError.refused(Errno(rawValue: errno))) { _ = try read(datagram) }
-  }
-
-  @Test(
-    arguments: [
-      ([], .unfinished, 0), (netlinkMessage(20, []), .unfinished, 1),
-      (netlinkMessage(21, []), .unfinished, 0),
-      (netlinkMessage(3, []), .finished, 0), (netlinkMessage(3, status(0)), .finished, 0),
-      (netlinkMessage(2, status(0)), .unfinished, 0),
-      (netlinkMessage(20, [1]) + netlinkMessage(3, status(0)), .finished, 1),
-      (netlinkMessage(20, [], flags: 0x10) + netlinkMessage(3, status(0)), .finishedInconsistent, 1),
-      (netlinkMessage(3, status(-1), sequence: 7) + netlinkMessage(20, []), .unfinished, 1),
-    ] as [([UInt8], DumpProgress, Int)])
-  func `goes through a dump to its end`(datagram: [UInt8], progress: DumpProgress, payloads: Int) throws {
-    let result = try read(datagram)
-    #expect(result.0 == progress)
-    #expect(result.payloads == payloads)
-  }
-
-  @Test func `takes lost messages for a failure, not for the end of the dump`() {
-    let datagram = netlinkMessage(20, [1]) + netlinkMessage(NLMSG_OVERRUN, [])
-    #expect(throws: NetlinkError.failed(Errno(rawValue: ENOBUFS))) { _ = try read(datagram) }
-  }
-
-  @Test func `reads a socket`() throws {
-    let v6 = diagnosedSocket(
-      AF_INET6, state: 1, [0xFE, 0x80] + [UInt8](repeating: 0, count: 13) + [1], 8_883,
-      [UInt8](repeating: 0, count: 10) + [0xFF, 0xFF, 192, 0, 2, 1], 65_535, interface: 3, cookie: 9)
-    let message = try SocketMessage(v6.span)
-    let record = message.record(v6.span)
-    #expect(record.local.description == "[fe80::1]:8883")
-    #expect(record.remote.description == "[::ffff:192.0.2.1]:65535")
-    #expect(record.interfaceIndex == 3)
-    #expect(record.identity == 9)
-    #expect(record.state == 1)
-  }
-
-  @Test(arguments: [[], [2], [UInt8](repeating: 2, count: 71), [UInt8](repeating: 1, count: 72)])
-  func `refuses a socket that is cut off or of another family`(bytes: [UInt8]) {
-    #expect(throws: NetlinkError.self) { _ = try SocketMessage(bytes.span) }
-  }
-
-  @Test func `reads the address of our end, and its label`() throws {
-    let head: [UInt8] = [UInt8(AF_INET), 32, 0, 0] + [7, 0, 0, 0]
-    // With NLA_F_NET_BYTEORDER in its type, which says nothing about what it is.
-    let local = attribute(UInt16(IFA_LOCAL) | 0x4000, [10, 0, 0, 1])
-    let message =
-      head + attribute(UInt16(IFA_ADDRESS), [10, 0, 0, 2]) + local
-      + attribute(UInt16(IFA_LABEL), Array("tun0:1\0".utf8))
-    let address = try #require(try InterfaceAddress(message.span))
-    #expect(address.address.description == "10.0.0.1")
-    #expect(address.label == "tun0:1")
-    #expect(address.interfaceIndex == UInt32(littleEndian: 7) || address.interfaceIndex == 0x0700_0000)
-  }
-
-  @Test(
-    arguments: [
-      [], [2, 0, 0, 0, 1, 0, 0], [2, 0, 0, 0, 1, 0, 0, 0],
-      [2, 0, 0, 0, 1, 0, 0, 0] + attribute(1, [1, 2, 3]),
-      [10, 0, 0, 0, 1, 0, 0, 0] + attribute(1, [1, 2, 3, 4]),
-    ])
-  func `refuses an address message without an address`(bytes: [UInt8]) {
-    #expect(throws: NetlinkError.self) { _ = try InterfaceAddress(bytes.span) }
-  }
-
-  @Test func `survives seeded damage to every message`() {
-    var random = SeededRandom(seed: 11)
-    let socket = diagnosedSocket(AF_INET6, state: 10, [1], 22, cookie: 5)
-    let statistics =
-      [0, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0]
-      + attribute(UInt16(IFLA_STATS_LINK_64), [UInt8](repeating: 7, count: 200))
-    let address: [UInt8] =
-      [2, 8, 0, 0, 1, 0, 0, 0] + attribute(1, [127, 0, 0, 1]) + attribute(2, [127, 0, 0, 1])
-      + attribute(3, [108, 0])
-    let datagram =
-      [socket, statistics, address].reduce([]) { $0 + netlinkMessage(20, $1) } + netlinkMessage(3, status(0))
-    for _ in 0..<20_000 {
-      var reader = DumpReader(sequence: 1)
-      let bytes = damaged(datagram, using: &random)
-      _ = try? reader.read(bytes.span, type: 20) { payload throws(NetlinkError) in
-        if let message = try? SocketMessage(payload) { _ = message.record(payload) }
-        _ = try? InterfaceStatistics(payload)
-        _ = try? InterfaceAddress(payload)
-      }
-    }
-  }
-}
-
 /// The far ends of the netlink sockets that a test answers.
 private final class ScriptedKernel {
   private var ends: [Int32] = []
@@ -193,7 +33,7 @@ private final class ScriptedKernel {
   }
 }
 
-@Suite struct KernelTablesTests {
+@Suite struct `A collector over netlink` {
   private func collector(_ kernel: ScriptedKernel, _ log: RecordedLog, root: String = "/proc") -> Collector {
     let log = log.log()
     let tables = KernelTables(log: log) { number throws(Errno) in try kernel.open(number) }
@@ -448,82 +288,26 @@ private final class ScriptedKernel {
     }
     #expect(log.lines == [])
   }
-}
 
-@Suite struct InterfaceNamesTests {
-  private func names() -> InterfaceNames {
-    var names = InterfaceNames()
-    for (address, interface) in [
-      ("127.0.0.1", "lo"), ("::1", "lo"), ("192.0.2.10", "eth0"), ("192.0.2.11", "eth0:1"),
-      ("fe80::1", "eth0"),
-      ("fe80::1", "eth1"), ("fe80::2", "eth0"),
-    ] {
-      if let address = IPAddress(parsing: address) { names.insert(address, interface: interface) }
+  @Test func `survives seeded damage to every message`() {
+    var random = SeededRandom(seed: 11)
+    let socket = diagnosedSocket(AF_INET6, state: 10, [1], 22, cookie: 5)
+    let statistics =
+      [0, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0]
+      + attribute(UInt16(IFLA_STATS_LINK_64), [UInt8](repeating: 7, count: 200))
+    let address: [UInt8] =
+      [2, 8, 0, 0, 1, 0, 0, 0] + attribute(1, [127, 0, 0, 1]) + attribute(2, [127, 0, 0, 1])
+      + attribute(3, [108, 0])
+    let datagram =
+      [socket, statistics, address].reduce([]) { $0 + netlinkMessage(20, $1) } + netlinkMessage(3, status(0))
+    for _ in 0..<20_000 {
+      var reader = DumpReader(sequence: 1)
+      let bytes = damaged(datagram, using: &random)
+      _ = try? reader.read(bytes.span, type: 20) { payload throws(NetlinkError) in
+        if let message = try? SocketMessage(payload) { _ = message.record(payload) }
+        _ = try? InterfaceStatistics(payload)
+        _ = try? InterfaceAddress(payload)
+      }
     }
-    names.insert(index: 3, interface: "eth1")
-    names.insert(network: 0x0A00_0000, mask: 0xFF00_0000, interface: "wan")
-    names.insert(network: 0x0A01_0000, mask: 0xFFFF_0000, interface: "lan")
-    names.insert(network: 0x0A02_0000, mask: 0xFFFF_0000, interface: "a")
-    names.insert(network: 0x0A02_0000, mask: 0xFFFF_0000, interface: "b")
-    return names
-  }
-
-  @Test(
-    arguments: [
-      ("0.0.0.0", 0, "0.0.0.0"), ("::", 3, "::"), ("::ffff:0.0.0.0", 0, "0.0.0.0"), ("127.0.0.1", 0, "lo"),
-      ("127.255.255.254", 0, "lo"), ("::1", 0, "lo"), ("192.0.2.10", 0, "eth0"),
-      ("::ffff:192.0.2.11", 0, "eth0:1"),
-      ("192.0.2.12", 0, nil), ("2001:db8::1", 0, nil), ("fe80::1", 0, nil), ("fe80::1", 3, "eth1"),
-      ("fe80::1", 9, nil), ("fe80::2", 0, "eth0"), ("fe80::3", 3, "eth1"), ("10.9.9.9", 0, "wan"),
-      ("10.1.9.9", 0, "lan"), ("10.2.9.9", 0, nil), ("224.0.0.251", 0, nil),
-    ] as [(String, UInt32, String?)])
-  func `tells the interface of an address, or nothing`(text: String, index: UInt32, interface: String?) throws
-  {
-    let address = try #require(IPAddress(parsing: text))
-    #expect(names().interface(of: address, index: index) == interface)
-  }
-
-  @Test func `reads the addresses of another namespace from its files`() throws {
-    let tree = try TemporaryDirectory()
-    try tree.write(
-      "1/net/route",
-      """
-      Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
-      eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0
-      eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
-      down\t000300C0\t00000000\t0000\t0\t0\t0\t00FFFFFF\t0\t0\t0
-      eth0\t000400C0\t010200C0\t0003\t0\t0\t0\t00FFFFFF\t0\t0\t0
-      eth0\t000500C0\t010200C0\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
-      eth0\t000600C0\t00000000\t0003\t0\t0\t0\t00FFFFFF\t0\t0\t0
-      ppp0\t00000000\t00000000\t0001\t0\t0\t0\t00000000\t0\t0\t0
-      cut\t0003
-      """)
-    try tree.write(
-      "1/net/if_inet6",
-      """
-      fe8000000000000000fc00fffe000001 04 40 20 80     eth0
-      00000000000000000000000000000001 01 80 10 80       lo
-      0000000000000000000000000000000x 01 80 10 80       lo
-      """)
-    try tree.write("1/net/dev", "")
-    let root = ProcRoot(tree.path)
-    #expect(root.networkDirectory == "1/net")
-    let log = RecordedLog()
-    let names = InterfaceNames.ofOtherNamespace(root, directory: "1/net", log: log.log())
-    for (text, interface) in [
-      ("192.0.2.77", "eth0"), ("192.0.3.1", nil), ("192.0.4.1", nil), ("192.0.5.1", nil), ("192.0.6.1", nil),
-      ("127.0.0.9", "lo"), ("::1", "lo"),
-      ("fe80::fc:ff:fe00:1", "eth0"), ("198.51.100.1", nil),
-    ] {
-      let address = try #require(IPAddress(parsing: text))
-      #expect(names.interface(of: address) == interface, "\(text)")
-    }
-    #expect(log.lines.count == 2)
-  }
-
-  @Test func `reads our own namespace under any mount of our own procfs`() {
-    #expect(ProcRoot("/proc/").networkDirectory == "net")
-    #expect(ProcRoot("/proc/self/root/proc").networkDirectory == "net")
-    #expect(ProcRoot(fixturePath("proc/basic/t1")).networkDirectory == "net")
   }
 }

@@ -2,7 +2,7 @@ import Testing
 
 @testable import DeviceDefender
 
-@Suite struct ProcessorTimesTests {
+@Suite struct `A reader of processor times` {
   @Test(
     arguments: [
       "", "cpu", "cpu ", "cpu0 1 2 3 4", "intr 1 2 3 4", "cpu 1 2 3", "cpu 1 2 3 x", "cpu 1 2 3 -4",

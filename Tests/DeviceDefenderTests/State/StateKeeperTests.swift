@@ -6,7 +6,7 @@ import Testing
 
 @testable import DeviceDefender
 
-@Suite struct StateKeeperTests {
+@Suite struct `A keeper of state` {
   private let time = ManualTime(wallTime: WallTime(secondsSinceEpoch: 1_800_000_000))
 
   /// A keeper of the directory called `state` in `parent`.

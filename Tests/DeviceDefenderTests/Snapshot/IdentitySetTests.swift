@@ -1,0 +1,32 @@
+import Testing
+
+@testable import DeviceDefender
+
+@Suite struct `A set of identities` {
+  @Test func `keeps its memory from one dump to the next, and needs no more`() {
+    var seen = IdentitySet()
+    for _ in 0..<100 {
+      seen.removeAll()
+      var count = 0
+      for number in UInt64(1)...500 where seen.insert(number) { count += 1 }
+      #expect(count == 500)
+    }
+    let capacity = seen.capacity
+    #expect(capacity == 1_024)
+  }
+
+  @Test func `knows each number once, and none of 0`() {
+    var seen = IdentitySet()
+    func new(_ numbers: some Sequence<UInt64>) -> Int {
+      var count = 0
+      for number in numbers where seen.insert(number) { count += 1 }
+      return count
+    }
+    let numbers = UInt64(1)...5_000
+    #expect(new([0, 0]) == 2)
+    #expect(new(numbers) == 5_000)
+    #expect(new(numbers) == 0)
+    seen.removeAll()
+    #expect(new([1, .max, .max]) == 2)
+  }
+}
