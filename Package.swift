@@ -61,22 +61,25 @@ let package = Package(
       ],
       swiftSettings: strict),
     .target(
-      name: "DefenderFunction",
+      name: "DefenderAgent",
       dependencies: [
-        "AWSClient", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaRuntime", "MQTT", "Platform",
-        "WireFormats",
+        "AWSClient", "DeviceDefender", "GreengrassIPC", "HTTPClient", "MQTT", "Platform", "WireFormats",
       ],
+      swiftSettings: strict),
+    .target(
+      name: "DefenderFunction",
+      dependencies: ["DefenderAgent", "DeviceDefender", "LambdaRuntime", "Platform", "WireFormats"],
       path: "lambda/Function", swiftSettings: strict),
 
     // Programs.
     .executableTarget(
       name: "bootstrap",
-      dependencies: ["DefenderFunction", "GreengrassIPC", "LambdaRuntime", "Platform"],
+      dependencies: ["DefenderAgent", "DefenderFunction", "GreengrassIPC", "LambdaRuntime", "Platform"],
       path: "bootstrap", swiftSettings: strict),
     .executableTarget(
       name: "defender",
       dependencies: [
-        "AWSClient", "CLinux", "DefenderFunction", "DeviceDefender", "GreengrassIPC", "HTTPClient",
+        "AWSClient", "CLinux", "DefenderAgent", "DeviceDefender", "GreengrassIPC", "HTTPClient",
         "LambdaEmulator", "Platform", "WireFormats",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
@@ -109,7 +112,10 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "AWSClientTests",
-      dependencies: ["AWSClient", "HTTPClient", "LambdaEmulator", "Platform", "TestSupport", "WireFormats"],
+      dependencies: [
+        "AWSClient", "DefenderAgent", "HTTPClient", "LambdaEmulator", "Platform", "TestSupport",
+        "WireFormats",
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "DeviceDefenderTests",
@@ -132,16 +138,26 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(
+      name: "DefenderAgentTests",
+      dependencies: [
+        "AWSClient", "DefenderAgent", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaEmulator",
+        "MQTT",
+        "Platform", "TestSupport", "WireFormats",
+      ],
+      swiftSettings: strict),
+    .testTarget(
       name: "DefenderFunctionTests",
       dependencies: [
-        "AWSClient", "DefenderFunction", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaEmulator",
-        "LambdaRuntime", "MQTT", "Platform", "TestSupport", "WireFormats",
+        "AWSClient", "DefenderAgent", "DefenderFunction", "DeviceDefender", "HTTPClient", "LambdaRuntime",
+        "Platform", "TestSupport", "WireFormats",
       ],
       swiftSettings: strict),
     .testTarget(
       name: "DefenderTests",
       dependencies: [
-        "AWSClient", "defender", "DeviceDefender", "LambdaEmulator", "Platform", "TestSupport", "WireFormats",
+        "AWSClient", "defender", "DefenderAgent", "DeviceDefender", "LambdaEmulator", "Platform",
+        "TestSupport",
+        "WireFormats",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -153,19 +169,19 @@ let package = Package(
     .testTarget(
       name: "FuzzTests",
       dependencies: [
-        "AWSClient", "DefenderFunction", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaRuntime",
-        "MQTT", "Platform", "TestSupport", "WireFormats",
+        "AWSClient", "DefenderAgent", "DefenderFunction", "DeviceDefender", "GreengrassIPC", "HTTPClient",
+        "LambdaRuntime", "MQTT", "Platform", "TestSupport", "WireFormats",
       ],
       swiftSettings: strict),
     .executableTarget(
       name: "fleet-simulation",
-      dependencies: ["AWSClient", "DefenderFunction", "DeviceDefender", "Platform"],
+      dependencies: ["AWSClient", "DefenderAgent", "DeviceDefender", "Platform"],
       path: "Tests/Fleet/Simulation", swiftSettings: strict),
     .testTarget(
       name: "FleetTests",
       dependencies: [
-        "AWSClient", "DefenderFunction", "DeviceDefender", "HTTPClient", "LambdaRuntime", "MQTT", "Platform",
-        "TestSupport", "fleet-simulation",
+        "AWSClient", "DefenderAgent", "DeviceDefender", "HTTPClient", "MQTT", "Platform", "TestSupport",
+        "fleet-simulation",
       ],
       path: "Tests/Fleet/Tests", swiftSettings: strict),
 
@@ -177,10 +193,10 @@ let package = Package(
     .target(name: "CollectorReference", path: "Tests/Benchmarks/CollectorReference"),
     .executableTarget(name: "socket-load", path: "Tests/Benchmarks/SocketLoad"),
     .executableTarget(
-      name: "signing-benchmark", dependencies: ["AWSClient", "HTTPClient", "Platform"],
+      name: "signing-benchmark", dependencies: ["AWSClient", "DefenderAgent", "HTTPClient", "Platform"],
       path: "Tests/Benchmarks/Signing", swiftSettings: strict),
     .executableTarget(
-      name: "publishing-benchmark", dependencies: ["AWSClient", "HTTPClient", "Platform"],
+      name: "publishing-benchmark", dependencies: ["AWSClient", "DefenderAgent", "HTTPClient", "Platform"],
       path: "Tests/Benchmarks/Publishing", swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

@@ -1,3 +1,4 @@
+import DefenderAgent
 import DefenderFunction
 import Glibc
 import GreengrassIPC

@@ -75,7 +75,8 @@ package struct WatchedTime: TimeKeeper {
       manager.alive()
       let next = time.bootTime.advanced(by: interval)
       if next >= instant { return time.sleep(until: instant) }
-      if time.sleep(until: next) == .shutdown { return .shutdown }
+      let wake = time.sleep(until: next)
+      guard wake == .onTime else { return wake }
     }
   }
 }

@@ -6,7 +6,7 @@ package protocol TimeKeeper {
   var wallTime: WallTime { get }
   var bootTime: BootTime { get }
 
-  /// Waits until `instant`, or less where the process is asked to stop.
+  /// Waits until `instant`, or less if the process is asked to stop or the caller is needed for something else.
   func sleep(until instant: BootTime) -> Wake
 
   /// What ends a sleep early; a wait for a descriptor polls it beside its own. Nil where nothing does.
@@ -17,6 +17,8 @@ package protocol TimeKeeper {
 package enum Wake: Sendable {
   case onTime
   case shutdown
+  /// Something else needs the caller before the instant has come, such as a changed configuration.
+  case interrupted
 }
 
 /// The system's clocks.

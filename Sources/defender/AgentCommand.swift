@@ -1,5 +1,5 @@
 import ArgumentParser
-import DefenderFunction
+import DefenderAgent
 import Glibc
 import Platform
 

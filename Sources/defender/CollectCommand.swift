@@ -1,5 +1,5 @@
 import ArgumentParser
-import DefenderFunction
+import DefenderAgent
 import DeviceDefender
 import Glibc
 import Platform
@@ -212,7 +212,7 @@ struct CollectCommand: ParsableCommand {
         guard destination.write(Array("\(escapingControlCharacters(line))\n".utf8)) else { return }
         if number == sampleCount { return }
         schedule.advance(past: time.bootTime)
-        if time.sleep(until: schedule.next) == .shutdown { return }
+        if time.sleep(until: schedule.next) != .onTime { return }
       }
       return
     }

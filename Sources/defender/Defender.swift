@@ -1,5 +1,5 @@
 import ArgumentParser
-import DefenderFunction
+import DefenderAgent
 
 /// The command-line tool.
 struct Defender: AsyncParsableCommand {

@@ -1,5 +1,6 @@
 import AWSClient
 import ArgumentParser
+import DefenderAgent
 import Glibc
 import Platform
 import WireFormats

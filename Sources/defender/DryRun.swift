@@ -1,4 +1,4 @@
-import DefenderFunction
+import DefenderAgent
 import DeviceDefender
 import Glibc
 import Platform

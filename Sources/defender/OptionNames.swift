@@ -1,4 +1,4 @@
-import DefenderFunction
+import DefenderAgent
 
 extension ConfigurationError {
   /// Its mistakes with the option beside each variable that an option sets: who typed one may never have seen the other.

@@ -1,4 +1,5 @@
 import AWSClient
+import DefenderAgent
 import Glibc
 import HTTPClient
 import Platform

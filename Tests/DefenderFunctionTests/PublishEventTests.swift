@@ -1,3 +1,4 @@
+import DefenderAgent
 import DefenderFunction
 import DeviceDefender
 import LambdaRuntime
@@ -8,12 +9,12 @@ import Testing
 @Suite struct PublishEventTests {
   @Test(arguments: ["", "{}", " {\n} "])
   func `an empty event means the defaults`(text: String) throws {
-    #expect(try PublishEvent(parsing: Array(text.utf8)) == PublishEvent())
+    #expect(try ReportPlan(event: Array(text.utf8)) == ReportPlan())
   }
 
   @Test func `reads every key`() throws {
     let text = #"{"reports":2,"interval_seconds":0.5,"format":"cbor","names":"short","dry_run":true}"#
-    let event = try PublishEvent(parsing: Array(text.utf8))
+    let event = try ReportPlan(event: Array(text.utf8))
     #expect(event.reports == 2)
     #expect(event.interval == .milliseconds(500))
     #expect(event.format == .cbor)
@@ -37,27 +38,27 @@ import Testing
   ])
   func `refuses what it doesn't understand, and says what`(text: String, part: String) throws {
     let failure = try #require(
-      #expect(throws: InvocationFailure.self) { try PublishEvent(parsing: Array(text.utf8)) })
+      #expect(throws: InvocationFailure.self) { try ReportPlan(event: Array(text.utf8)) })
     #expect(failure.type == "Function.InvalidEvent")
     #expect(failure.message.contains(part))
   }
 
   @Test(arguments: [("0.001", 1), ("0.0011", 2), ("604800", 604_800_000)])
   func `rounds an interval up to whole milliseconds`(text: String, milliseconds: Int64) throws {
-    let event = try PublishEvent(parsing: Array("{\"interval_seconds\":\(text)}".utf8))
+    let event = try ReportPlan(event: Array("{\"interval_seconds\":\(text)}".utf8))
     #expect(event.interval == .milliseconds(milliseconds))
   }
 
   @Test(arguments: ["two-reports", "cbor-short-names", "dry-run"])
   func `understands the sample events`(name: String) throws {
     let bytes = try readFile(fixturePath("../../lambda/events/\(name).json"), limit: 1_000)
-    #expect(try PublishEvent(parsing: bytes) != PublishEvent())
+    #expect(try ReportPlan(event: bytes) != ReportPlan())
   }
 
   @Test func `quotes no more than the beginning of a long value`() throws {
     let text = "{\"format\":\"\(String(repeating: "x", count: 100_000))\"}"
     let failure = try #require(
-      #expect(throws: InvocationFailure.self) { try PublishEvent(parsing: Array(text.utf8)) })
+      #expect(throws: InvocationFailure.self) { try ReportPlan(event: Array(text.utf8)) })
     #expect(failure.message.utf8.count < 300)
   }
 }

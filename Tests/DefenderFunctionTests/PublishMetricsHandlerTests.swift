@@ -1,4 +1,5 @@
 import AWSClient
+import DefenderAgent
 import DefenderFunction
 import Glibc
 import HTTPClient
@@ -112,7 +113,8 @@ private struct Stage: ~Copyable {
     let log = Log { _, line in lines.text += String(decoding: line, as: UTF8.self) }
     self.procfs = procfs
     publisher = ScriptedPublisher(time: time)
-    handler = PublishMetricsHandler(configuration, publisher: publisher, time: time, log: log)
+    handler = PublishMetricsHandler(
+      ReportLoop(configuration, publisher: publisher, time: time, log: log), time: time)
   }
 
   /// Fills `procfs`, and returns a configuration that has it read.
@@ -196,7 +198,7 @@ private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
           "AWS_REGION": "eu-central-1", "AWS_IOT_THING_NAME": "thing", "PROCFS_PATH": path,
           "DEFENDER_TOPIC": "defender/{thing}/{format}",
         ]))
-      stage.handler.resume(with: configuration, publisher: stage.publisher, time: stage.time)
+      stage.handler.loop.resume(with: configuration, publisher: stage.publisher, time: stage.time)
       _ = try stage.invoke(#"{"reports":1}"#)
     }
     let bytes = stage.publisher.payloads.map {
@@ -425,9 +427,10 @@ private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
       "DEFENDER_CUSTOM_METRICS_COMMAND": command,
     ])
     let publisher = TimedPublisher()
-    var handler = PublishMetricsHandler(
-      try Configuration(environment), publisher: publisher, time: SystemTime(shutdown: nil),
-      log: Log { _, _ in })
+    let time = SystemTime(shutdown: nil)
+    let loop = ReportLoop(
+      try Configuration(environment), publisher: publisher, time: time, log: Log { _, _ in })
+    var handler = PublishMetricsHandler(loop, time: time)
     let context = try Context(requestID: "id", deadline: WallTime.now.advanced(by: .seconds(10)))
     _ = try handler.handle(Event(Array(#"{"reports":1}"#.utf8)), context)
     // The command gets half of 9.5 s; a busy machine may need some of the other half.
@@ -595,10 +598,10 @@ private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
     var stage = try Stage(variables, over: trees[0])
     _ = try stage.invoke(#"{"reports":1}"#)
     let configuration = try Stage.configuration(variables, over: trees[1])
-    stage.handler.resume(with: configuration, publisher: stage.publisher, time: stage.time)
+    stage.handler.loop.resume(with: configuration, publisher: stage.publisher, time: stage.time)
     _ = try stage.invoke(#"{"reports":1}"#)
     // With the same network and state it goes on as it was.
-    stage.handler.resume(with: configuration, publisher: stage.publisher, time: stage.time)
+    stage.handler.loop.resume(with: configuration, publisher: stage.publisher, time: stage.time)
     try setBytesIn(1_300, in: trees[1])
     _ = try stage.invoke(#"{"reports":1}"#)
     #expect(stage.publisher.bytesIn == [nil, nil, 300])
@@ -700,7 +703,7 @@ private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
     let start = stage.time.bootTime
     _ = try stage.invoke(#"{"reports":1}"#)
     let configuration = try Stage.configuration(["SAMPLE_INTERVAL_SECONDS": "400"], over: stage.procfs)
-    stage.handler.resume(with: configuration, publisher: stage.publisher, time: stage.time)
+    stage.handler.loop.resume(with: configuration, publisher: stage.publisher, time: stage.time)
     _ = try stage.invoke(#"{"reports":1}"#)
     #expect(stage.time.wakeUps == [start, start.advanced(by: .seconds(400))])
   }

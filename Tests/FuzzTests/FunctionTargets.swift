@@ -1,4 +1,5 @@
-@testable import DefenderFunction
+import DefenderAgent
+import DefenderFunction
 @testable import DeviceDefender
 @testable import LambdaRuntime
 @testable import Platform
@@ -7,7 +8,7 @@
 /// The event of an invocation.
 let events = FuzzTarget("events") { input in
   do {
-    let event = try PublishEvent(parsing: input)
+    let event = try ReportPlan(event: input)
     try require((1...1_000_000).contains(event.reports ?? 1), "a number of reports out of range")
     try require(event.interval.map { $0 > .zero && $0 <= .seconds(604_800) } ?? true, "an odd interval")
   } catch let error as InvocationFailure {

@@ -1,4 +1,4 @@
-@testable import DefenderFunction
+@testable import DefenderAgent
 @testable import GreengrassIPC
 @testable import MQTT
 

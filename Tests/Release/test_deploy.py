@@ -166,7 +166,7 @@ class TemplateTests(unittest.TestCase):
 
     def test_variables_are_those_that_the_function_knows(self):
         variables = yaml_parse(TEMPLATE.read_text())["Resources"]["Function"]["Properties"]["Environment"]["Variables"]
-        sources = "".join(path.read_text() for path in (PROJECT / "lambda/Function").glob("*.swift"))
+        sources = "".join(path.read_text() for path in (PROJECT / "Sources/DefenderAgent").rglob("*.swift"))
         for name in variables:
             self.assertIn(f'"{name}"', sources)
 

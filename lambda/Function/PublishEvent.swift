@@ -1,26 +1,18 @@
-package import DeviceDefender
+package import DefenderAgent
+import DeviceDefender
 package import LambdaRuntime
 import WireFormats
 
-/// What one invocation of `function_handler` is asked to do; what the event leaves out, the configuration says.
+/// The event of `function_handler`.
 ///
 ///     {"reports": 2, "interval_seconds": 300, "format": "json", "names": "long", "dry_run": false}
-package struct PublishEvent: Equatable, Sendable {
-  /// How many reports to make; nil: as many as the time until the deadline carries.
-  package var reports: Int?
-  package var interval: Duration?
-  package var format: ReportFormat?
-  package var names: ReportNames?
-  /// Makes reports and publishes none.
-  package var isDryRun = false
-
-  package init() {}
-
-  /// Reads an event: a JSON object of which every key is optional, or nothing at all.
+extension ReportPlan {
+  /// Parses an event: a JSON object of which every key is optional, or no bytes at all.
   ///
   /// Throws an ``InvocationFailure`` of type `Function.InvalidEvent` that names the key, its value and what is allowed;
   /// a key it doesn't know is an error too, since it would be a wish not heard.
-  package init(parsing bytes: [UInt8]) throws(InvocationFailure) {
+  package init(event bytes: [UInt8]) throws(InvocationFailure) {
+    self.init()
     guard !bytes.isEmpty else { return }
     let document: JSONValue
     do throws(JSONError) {

@@ -77,7 +77,7 @@ package struct CredentialContext {
         guard error.isTransient, attempt < 3, delay < timeLeft(until: deadline) else {
           throw error
         }
-        if time.sleep(until: time.bootTime.advanced(by: delay)) == .shutdown { throw error }
+        if time.sleep(until: time.bootTime.advanced(by: delay)) != .onTime { throw error }
         attempt += 1
       }
     }

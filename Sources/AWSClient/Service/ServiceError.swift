@@ -59,7 +59,7 @@ package struct ServiceError: Error, Equatable, Sendable, CustomStringConvertible
 
   /// Whether the answer has marks of an AWS service, rather than of something on the way there. A message alone is none:
   /// any proxy that answers in JSON has one.
-  var isOfAWS: Bool {
+  package var isOfAWS: Bool {
     code != nil || requestID != nil || traceID != nil
   }
 

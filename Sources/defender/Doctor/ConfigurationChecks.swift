@@ -1,5 +1,5 @@
 import AWSClient
-import DefenderFunction
+import DefenderAgent
 import DeviceDefender
 import GreengrassIPC
 import Platform

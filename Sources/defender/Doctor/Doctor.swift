@@ -1,5 +1,5 @@
 import AWSClient
-import DefenderFunction
+import DefenderAgent
 import Glibc
 import GreengrassIPC
 import HTTPClient

@@ -1,5 +1,5 @@
 import AWSClient
-import DefenderFunction
+import DefenderAgent
 import HTTPClient
 import Platform
 

@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 
 @testable import AWSClient
+import DefenderAgent
 
 private let now = WallTime(secondsSinceEpoch: 1_767_225_600)  // 2026-01-01T00:00:00Z
 

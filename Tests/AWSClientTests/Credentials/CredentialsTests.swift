@@ -1,4 +1,5 @@
 import AWSClient
+import DefenderAgent
 import Platform
 import Testing
 

@@ -1,6 +1,7 @@
 import Testing
 
 @testable import AWSClient
+import DefenderAgent
 
 /// The value of `key` in the profile `name`; nil if the files don't have it.
 private func value(_ key: String = "k", of name: String, config: String = "", credentials: String = "") throws

@@ -1,4 +1,5 @@
 import AWSClient
+import DefenderAgent
 import HTTPClient
 import Platform
 import TestSupport

@@ -8,6 +8,7 @@
 // much of it has come since the first publish.
 
 import AWSClient
+import DefenderAgent
 import Glibc
 import HTTPClient
 import Platform

@@ -4,6 +4,7 @@
 //   signing-benchmark repeat COUNT       only signs, to be counted by valgrind
 
 import AWSClient
+import DefenderAgent
 import Glibc
 import HTTPClient
 import Platform

@@ -1,5 +1,5 @@
 import AWSClient
-package import DefenderFunction
+package import DefenderAgent
 import DeviceDefender
 package import Platform
 

@@ -1,4 +1,4 @@
-import DefenderFunction
+import DefenderAgent
 package import Platform
 
 /// What happens to a fleet, and when.

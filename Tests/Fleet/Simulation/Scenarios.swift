@@ -1,4 +1,4 @@
-import DefenderFunction
+import DefenderAgent
 import Platform
 
 /// What `docs/fleet.md` shows, and what each has to hold.

@@ -1,4 +1,4 @@
-import DefenderFunction
+import DefenderAgent
 import Platform
 import TestSupport
 import Testing

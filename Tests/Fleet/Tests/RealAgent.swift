@@ -1,8 +1,7 @@
 import AWSClient
-import DefenderFunction
+import DefenderAgent
 import DeviceDefender
 import HTTPClient
-import LambdaRuntime
 import MQTT
 import Platform
 import TestSupport
@@ -100,14 +99,9 @@ final class RealAgent {
   /// Runs a process until `end`; a second one goes on from there.
   func run(until end: BootTime) throws {
     clock.end = end
-    var handler = PublishMetricsHandler(
+    var loop = ReportLoop(
       configuration, publisher: try publisher(), time: clock, log: Log { _, _ in }, random: random)
-    let context = try Context(requestID: "agent", deadline: WallTime(nanosecondsSinceEpoch: .max))
-    do {
-      _ = try handler.handle(Event(Array("{}".utf8)), context)
-    } catch let failure as InvocationFailure where failure.type == "Function.PublishFailed" {
-      // Nothing was published in all of its time: the service was down.
-    }
+    _ = try loop.run(ReportPlan(), until: .distantFuture)
   }
 
   var lines: [String] { book.lines }

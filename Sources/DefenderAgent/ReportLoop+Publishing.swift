@@ -1,0 +1,145 @@
+import DeviceDefender
+import Platform
+
+extension ReportLoop {
+  /// Makes a report and publishes it; returns whether it was throttled.
+  mutating func publish(
+    _ work: ReportWork, before end: BootTime, into outcome: inout ReportOutcome
+  ) -> Bool {
+    openState()
+    let confirmer = publisher as? any ReportConfirmer
+    takeLateConfirmation(confirmer, into: &outcome)
+    let snapshot = sample(before: end)
+    let id = sequence.next(at: time.wallTime)
+    let report = Report(id: id, snapshot: snapshot, baseline: baseline, limits: configuration.limits)
+    guard !report.isEmpty else {
+      // Counters alone make no first report, and yet they are what the next one counts from.
+      if baseline == nil { acknowledge(snapshot) }
+      outcome.failed += 1
+      outcome.lastError = "no metric could be read; the log says why"
+      return false
+    }
+    let payload = report.encoded(as: work.format, names: work.names)
+    // Reserves the id: however this process ends, the next one gives it to no other report.
+    saveState()
+    let limit = min(end, time.bootTime.advanced(by: configuration.publishTimeout))
+    confirmer?.announce(reportID: id)
+    do throws(PublishError) {
+      let receipt = try publisher.publish(payload, to: work.topic, qos: .atLeastOnce, until: limit)
+      hasPublished = true
+      outcome.published += 1
+      outcome.lastReportID = id
+      log.info("Published report \(id), \(payload.count) bytes, to \(work.topic.name): \(receipt).")
+      let confirmationLimit = min(end, time.bootTime.advanced(by: configuration.confirmationTime))
+      let confirmation = confirmer?.confirmation(of: id, until: confirmationLimit)
+      settle(id, snapshot, confirmation, provesDelivery: confirmer?.provesDelivery ?? true)
+      if let confirmation { note(confirmation, of: id, in: &outcome) }
+      return confirmation?.isThrottling ?? false
+    } catch {
+      outcome.failed += 1
+      outcome.lastError = "\(error)"
+      note(error, of: id)
+      return error.isThrottling
+    }
+  }
+
+  private mutating func note(_ error: PublishError, of id: UInt64) {
+    let text = "Report \(id) was not published: \(error)"
+    if error.isOfStop {
+      // Nothing that an operator could mend, and nothing is lost: the next report tells it.
+      log.info(text)
+    } else if failures.allows("\(error)", at: time.bootTime) {
+      log.error(text)
+    } else {
+      log.debug(text)
+    }
+  }
+
+  private mutating func note(
+    _ confirmation: ReportConfirmation, of id: UInt64, in outcome: inout ReportOutcome
+  ) {
+    switch confirmation {
+    case .accepted:
+      outcome.confirmations.accepted += 1
+      log.info("Device Defender accepted report \(id).")
+    case .rejected(let code, let message):
+      outcome.confirmations.rejected += 1
+      outcome.lastError = "Device Defender rejected report \(id): \(code): \(message)"
+      log.error("Device Defender rejected report \(id): \(code): \(message).")
+    case .unanswered:
+      outcome.confirmations.unanswered += 1
+      log.warn(
+        "Device Defender didn't answer report \(id) within \(configuration.confirmationTime.inWords).")
+    case .unavailable(let reason):
+      outcome.confirmations.unanswered += 1
+      let text = "Device Defender's answers can't be received: \(sentence(reason))"
+      // The transport has logged it, too, with what to do.
+      if failures.allows(text, at: time.bootTime) { log.info(text) }
+    case .stopped:
+      outcome.confirmations.unanswered += 1
+      log.info("Asked to stop before Device Defender answered report \(id).")
+    }
+  }
+
+  /// Moves the baseline on for report `id`, or keeps it until Device Defender answers.
+  private mutating func settle(
+    _ id: UInt64, _ snapshot: MetricsSnapshot, _ confirmation: ReportConfirmation?, provesDelivery: Bool
+  ) {
+    let context = BaselinePolicy.Context(
+      acknowledgement: configuration.acknowledgement, provesDelivery: provesDelivery,
+      thing: configuration.thingName)
+    if policy.movesBaseline(confirmation, context) {
+      policy.forgetUnanswered()
+      acknowledge(snapshot)
+      isBaselineAcknowledged = true
+    } else if confirmation?.isRejection != true {
+      var later = baseline ?? Baseline()
+      later.advance(to: snapshot)
+      if policy.hold(id, later) { warnOfRepetition(confirmation) }
+    }
+  }
+
+  /// Moves the baseline on for a report that Device Defender accepted after the wait for its answer had ended.
+  private mutating func takeLateConfirmation(
+    _ confirmer: (any ReportConfirmer)?, into outcome: inout ReportOutcome
+  ) {
+    guard let unanswered = policy.unanswered,
+      let confirmation = confirmer?.lateConfirmation(of: unanswered.id)
+    else { return }
+    let context = BaselinePolicy.Context(
+      acknowledgement: configuration.acknowledgement, provesDelivery: true, thing: configuration.thingName)
+    if policy.movesBaseline(confirmation, context) {
+      baseline = unanswered.baseline
+      isBaselineAcknowledged = true
+    }
+    guard outcome.confirmations.unanswered > 0 else {
+      // The report was made by an earlier invocation, whose summary has been sent.
+      var earlier = outcome
+      note(confirmation, of: unanswered.id, in: &earlier)
+      return
+    }
+    outcome.confirmations.unanswered -= 1
+    note(confirmation, of: unanswered.id, in: &outcome)
+  }
+
+  private func warnOfRepetition(_ confirmation: ReportConfirmation?) {
+    let cause =
+      if case .unavailable(let reason) = confirmation {
+        "answers can't be received: \(reason)"
+      } else {
+        "the device is offline, or its policy lacks iot:Publish, iot:Subscribe or iot:Receive on Device Defender's topics"
+      }
+    log.warn(
+      "Device Defender hasn't answered the last reports, so each one repeats the traffic that those before it "
+        + "reported. The likely cause: \(sentence(cause))")
+  }
+
+  /// Moves the baseline on: what `snapshot` counted has been told.
+  private mutating func acknowledge(_ snapshot: MetricsSnapshot) {
+    guard baseline != nil else {
+      baseline = Baseline(snapshot)
+      return
+    }
+    baseline?.advance(to: snapshot)
+  }
+}

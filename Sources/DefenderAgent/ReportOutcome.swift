@@ -1,0 +1,65 @@
+package import DeviceDefender
+
+/// The result of one run of a ``ReportLoop``.
+package struct ReportOutcome: Equatable, Sendable, CustomStringConvertible {
+  /// Why the run ended.
+  package enum End: String, Sendable {
+    /// The plan's number of reports was made.
+    case reports
+    /// The time until the deadline doesn't allow another report.
+    case deadline
+    /// The process received a signal to stop.
+    case signal
+    /// The configuration in use is out of date.
+    case configurationChanged = "configuration"
+  }
+
+  /// The number of reports for each answer of Device Defender.
+  package struct Confirmations: Equatable, Sendable {
+    package var accepted: UInt64 = 0
+    package var rejected: UInt64 = 0
+    package var unanswered: UInt64 = 0
+
+    package init() {}
+  }
+
+  /// An encoded report.
+  package struct Document: Equatable, Sendable {
+    package let bytes: [UInt8]
+    package let format: ReportFormat
+  }
+
+  package var published: UInt64 = 0
+  package var confirmations = Confirmations()
+  package var failed: UInt64 = 0
+  package var lastReportID: UInt64?
+  package let topic: String
+  package let transport: String
+  package var ended = End.reports
+  /// Why the last report that failed did so.
+  package var lastError: String?
+  /// The last report of a dry run.
+  package var dryRunReport: Document?
+
+  package init(topic: String, transport: String) {
+    self.topic = topic
+    self.transport = transport
+  }
+
+  /// Why the run counts as failed: nothing was published, and something went wrong. Nil if it succeeded.
+  package var failure: String? {
+    guard published == 0, let lastError else { return nil }
+    return "no report was published (\(failed) failed): \(lastError)"
+  }
+
+  /// The counts for a log, such as `3 reports published, 1 failed; 2 accepted, 0 rejected, 1 unanswered`.
+  package var description: String {
+    var text = "\(published) reports published, \(failed) failed"
+    if confirmations != Confirmations() {
+      text +=
+        "; \(confirmations.accepted) accepted, \(confirmations.rejected) rejected, "
+        + "\(confirmations.unanswered) unanswered"
+    }
+    return lastError.map { "\(text); the last error: \($0)" } ?? text
+  }
+}

@@ -1,0 +1,39 @@
+package import DeviceDefender
+
+/// What one run of a ``ReportLoop`` should do. The configuration says what a nil property leaves open.
+package struct ReportPlan: Equatable, Sendable {
+  /// The number of reports to make; nil for as many as the time until the deadline allows.
+  package var reports: Int?
+  /// The wanted time between two reports; raised to the configuration's minimum.
+  package var interval: Duration?
+  package var format: ReportFormat?
+  package var names: ReportNames?
+  /// Whether reports are made and none is published.
+  package var isDryRun = false
+
+  package init(reports: Int? = nil) {
+    self.reports = reports
+  }
+}
+
+/// A plan, completed by the configuration.
+struct ReportWork {
+  let reports: Int?
+  let interval: Duration
+  let wantedInterval: Duration
+  let format: ReportFormat
+  let names: ReportNames
+  let isDryRun: Bool
+  let topic: Topic
+
+  /// Throws if the configured topic can't be published to.
+  init(_ plan: ReportPlan, _ configuration: Configuration) throws(TopicError) {
+    reports = plan.reports
+    wantedInterval = plan.interval ?? configuration.interval
+    interval = max(wantedInterval, configuration.minimumInterval)
+    format = plan.format ?? configuration.format
+    names = plan.names ?? configuration.names
+    isDryRun = plan.isDryRun
+    topic = try configuration.topic(for: format)
+  }
+}

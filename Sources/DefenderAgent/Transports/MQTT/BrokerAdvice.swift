@@ -1,0 +1,94 @@
+package import MQTT
+
+/// What to do about a broker that ended a connection, as far as the connection showed why.
+///
+/// AWS IoT closes the connection, without a reason, for anything that a policy doesn't allow, and so does everything else
+/// that goes wrong. An advice therefore names a cause as the likely one only if the connection showed the control: that it
+/// held until just that packet was sent. docs/agent.md has the table ("What an advice is based on").
+package struct BrokerAdvice {
+  let clientID: String
+  /// Whether the connection takes a client certificate, rather than AWS credentials or nothing.
+  let showsCertificate: Bool
+
+  package init(clientID: String, showsCertificate: Bool) {
+    self.clientID = clientID
+    self.showsCertificate = showsCertificate
+  }
+
+  /// How far a connection came before it ended.
+  package enum Stage {
+    /// The server hadn't accepted it yet.
+    case connecting
+    /// The server had accepted it, and sent nothing since.
+    case accepted
+    /// The server had sent something since, so that the connection as such was allowed.
+    case held
+  }
+
+  private var policy: String {
+    showsCertificate ? "the certificate's policy" : "the policy of the role or user"
+  }
+
+  /// What to report of `error`, which ended a connection at `stage`; `topic` is what the report goes to.
+  package func failure(
+    _ error: MQTTError, at stage: Stage, topic: String, isPublishing: Bool, isUnderWay: Bool
+  ) -> TransportFailure {
+    let advice: String
+    var isTransient = true
+    switch error {
+    case .invalid:
+      (advice, isTransient) = ("Check the topic, the thing name and the client id.", false)
+    case .refused(let code):
+      (advice, isTransient) = refusal(code)
+    case .closedByServer, .connectionLost:
+      advice = loss(at: stage, topic: topic, isPublishing: isPublishing)
+    case .subscriptionRefused, .timedOut:
+      advice = "Check the network; the report is sent again with the same report id."
+    case .stopped(let what):
+      return .stopped(before: what, isUnderWay: isUnderWay)
+    case .malformed, .unexpected:
+      (advice, isTransient) = ("Check that the endpoint is AWS IoT's MQTT broker.", false)
+    }
+    return TransportFailure(reason: "\(error)", advice: advice, isTransient: isTransient)
+  }
+
+  /// What a CONNACK's return code calls for, and whether another attempt may succeed.
+  private func refusal(_ code: UInt8) -> (advice: String, isTransient: Bool) {
+    switch code {
+    case 1: ("Check that the endpoint is AWS IoT's MQTT broker; it has to support MQTT 3.1.1.", false)
+    case 2: ("Choose another DEFENDER_CLIENT_ID.", false)
+    case 3: ("The broker has a problem of its own.", true)
+    default: ("Allow iot:Connect on client/\(clientID) in \(policy).", false)
+    }
+  }
+
+  private func loss(at stage: Stage, topic: String, isPublishing: Bool) -> String {
+    switch (stage, isPublishing) {
+    case (.connecting, _):
+      let certificate =
+        showsCertificate
+        ? "if the certificate is missing, isn't active in this account or has no policy, " : ""
+      return "Nothing was published. AWS IoT closes a connection \(certificate)"
+        + "if \(policy) doesn't allow iot:Connect on client/\(clientID); so does whatever isn't an MQTT broker."
+    case (.accepted, true):
+      return
+        "Nothing was acknowledged on this connection. Another client that connects as '\(clientID)' ends it, "
+        + "and so does AWS IoT if \(policy) doesn't allow iot:Publish on topic/\(topic)."
+    case (.held, true):
+      return "The connection held until the report was sent. AWS IoT closes it if \(policy) doesn't allow "
+        + "iot:Publish on topic/\(topic), and if another client connects as '\(clientID)'."
+    case (.accepted, false):
+      return
+        "The broker accepted the connection and closed it before anything was published. Another client that "
+        + "connects as '\(clientID)' does that; otherwise look for the reason in the broker's log."
+    case (.held, false):
+      return "Another client that connects as '\(clientID)' would end the connection, too."
+    }
+  }
+
+  /// What to allow after the server didn't take a subscription, as `problem` says, and took a report without it.
+  func warning(ofSubscription problem: String) -> String {
+    "Reports are published, but what Device Defender says about them won't be heard: \(problem). Allow "
+      + "iot:Subscribe and iot:Receive on its topics /accepted and /rejected; it is tried again every hour."
+  }
+}

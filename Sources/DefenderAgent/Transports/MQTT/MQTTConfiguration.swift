@@ -1,0 +1,113 @@
+import AWSClient
+package import HTTPClient
+package import Platform
+
+extension Transport {
+  // Connecting anew is part of a publish: name, TLS, WebSocket, MQTT, each a round trip or two.
+  package static let mqtt = Transport(
+    name: "mqtt", takesReservedTopics: true, publishTimeout: .seconds(30),
+    configuration: { reader, configuration in
+      reader.mqtt(
+        thing: configuration.thingName, interval: max(configuration.interval, configuration.minimumInterval))
+    })
+}
+
+/// What the environment says about the transport `mqtt`.
+package struct MQTTConfiguration: TransportConfiguration {
+  package var broker: BrokerEndpoint
+  /// The device's certificate; nil with a WebSocket, and with a broker on this machine that wants none.
+  package var identity: ClientIdentity?
+  /// To sign a WebSocket for; nil with another connection, or where a mistake was noted.
+  package var region: String?
+  package var settings: MQTTPublisher.Settings
+
+  package func publisher(_ environment: Environment, time: any TimeKeeper, log: Log) throws -> any Publisher {
+    var connection = CurlExchange.Configuration(environment)
+    connection.identity = identity
+    if let warning = identity?.warning { log.warn(warning) }
+    let connector: any BrokerConnector
+    if broker.scheme == .wss, let region {
+      connector = try WebSocketConnector(
+        broker, connection, region: region,
+        credentials: try CredentialChain(environment, time: time, log: log), time: time, log: log)
+    } else {
+      connector = TLSConnector(broker, connection, time: time)
+    }
+    return MQTTPublisher(connector, settings, time: time, log: log)
+  }
+}
+
+extension Configuration {
+  /// What was read for `mqtt`; nil with another transport.
+  package var mqtt: MQTTConfiguration? {
+    get { transportConfiguration as? MQTTConfiguration }
+    set { transportConfiguration = newValue }
+  }
+}
+
+extension ConfigurationReader {
+  fileprivate mutating func mqtt(thing: String?, interval: Duration) -> MQTTConfiguration? {
+    let identity = identity()
+    let broker = broker()
+    let clientID = clientID(thing: thing)
+    let keepAlive = wholeNumber("DEFENDER_KEEP_ALIVE_SECONDS", 30...1_200)
+    let connection = choice("DEFENDER_CONNECTION", byRawValue: ConnectionMode.self)
+    guard let broker, let clientID else { return nil }
+    if broker.scheme == .mqtts, identity == nil {
+      if environment.value("DEFENDER_CERTIFICATE_FILE", "DEFENDER_PRIVATE_KEY_FILE") == nil {
+        note(
+          "DEFENDER_CERTIFICATE_FILE",
+          "isn't set; mutual TLS needs it and DEFENDER_PRIVATE_KEY_FILE, and wss:// in DEFENDER_MQTT_ENDPOINT neither"
+        )
+      }
+      return nil
+    }
+    let settings = MQTTPublisher.Settings(
+      clientID: clientID, keepAliveSeconds: UInt16(keepAlive ?? Self.keepAlive(interval: interval)),
+      connection: connection ?? defaultConnection)
+    let region = broker.scheme == .wss ? region() : nil
+    return MQTTConfiguration(broker: broker, identity: identity, region: region, settings: settings)
+  }
+
+  /// A keep-alive that the reports themselves keep, where AWS IoT allows one that long: no ping wakes the device then.
+  private static func keepAlive(interval: Duration) -> Int {
+    min(1_200, max(30, Int(min(interval, .seconds(1_200)).components.seconds) + 60))
+  }
+
+  private mutating func broker() -> BrokerEndpoint? {
+    let variable = "DEFENDER_MQTT_ENDPOINT"
+    guard let text = environment.value(variable) else {
+      note(
+        variable,
+        "isn't set; set it to the account's endpoint, such as abc-ats.iot.eu-central-1.amazonaws.com, or with wss:// "
+          + "before it for a WebSocket")
+      return nil
+    }
+    do throws(BrokerEndpointError) {
+      return try BrokerEndpoint(text, usesWebSocket: false)
+    } catch {
+      note(variable, "can't be used: \(error)")
+      return nil
+    }
+  }
+
+  /// The thing's name with a suffix: the thing's own client keeps the name itself, which a second connection of the same
+  /// name would push out.
+  private mutating func clientID(thing: String?) -> String? {
+    let variable = "DEFENDER_CLIENT_ID"
+    guard let text = environment.value(variable) ?? thing.map({ "\($0)-defender" }) else {
+      note(variable, "isn't set, and there is no thing name to make one of")
+      return nil
+    }
+    guard text.utf8.count <= 128, !text.unicodeScalars.contains(where: { $0.value < 0x20 }) else {
+      note(variable, "is '\(text)'; allowed are up to 128 bytes without control characters")
+      return nil
+    }
+    return text
+  }
+
+  /// Lambda freezes a function between invocations, and with it whatever would keep a connection alive.
+  private var defaultConnection: ConnectionMode {
+    environment.value("AWS_LAMBDA_RUNTIME_API") == nil ? .persistent : .perReport
+  }
+}

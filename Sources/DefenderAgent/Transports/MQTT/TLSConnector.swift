@@ -1,0 +1,76 @@
+package import HTTPClient
+package import MQTT
+package import Platform
+
+/// MQTT over TLS with a client certificate: on port 8883, and on 443 with the protocol name that AWS IoT wants there.
+///
+/// Plain MQTT to a broker on this machine goes the same way, without TLS.
+package final class TLSConnector: BrokerConnector {
+  /// "Device communication protocols", AWS IoT developer guide.
+  static let applicationProtocol = "x-amzn-mqtt-ca"
+
+  private let broker: BrokerEndpoint
+  private let configuration: CurlExchange.Configuration
+  private let time: any TimeKeeper
+
+  /// `configuration` holds the certificate, the authorities and the proxy.
+  package init(
+    _ broker: BrokerEndpoint, _ configuration: CurlExchange.Configuration, time: any TimeKeeper
+  ) {
+    self.broker = broker
+    self.configuration = connectionConfiguration(configuration, for: broker)
+    self.time = time
+  }
+
+  package var endpoint: String { broker.description }
+  package var showsCertificate: Bool { broker.scheme == .mqtts }
+
+  package func connect(until deadline: BootTime) throws(TransportFailure) -> any ByteStream {
+    try openStream(to: broker, configuration, time, until: deadline)
+  }
+}
+
+/// `configuration` as connections to `broker` need it.
+package func connectionConfiguration(
+  _ configuration: CurlExchange.Configuration, for broker: BrokerEndpoint
+) -> CurlExchange.Configuration {
+  var configuration = configuration
+  configuration.connectTimeout = MQTTPublisher.Settings.connectTimeout
+  configuration.applicationProtocol =
+    broker.scheme == .mqtts && broker.port == 443 ? TLSConnector.applicationProtocol : nil
+  return configuration
+}
+
+/// A connection to `broker` that libcurl opened.
+func openStream(
+  to broker: BrokerEndpoint, _ configuration: CurlExchange.Configuration, _ time: any TimeKeeper,
+  until deadline: BootTime
+) throws(TransportFailure) -> CurlStream {
+  do throws(HTTPError) {
+    return CurlStream(
+      try CurlConnection(to: broker.connectionURL, configuration, time: time, until: deadline))
+  } catch .stopped {
+    throw .stopped(before: "there was a connection to \(broker)")
+  } catch {
+    throw TransportFailure(
+      reason: "\(error)", advice: adviceOnConnecting(error), isTransient: error.isTransient)
+  }
+}
+
+private func adviceOnConnecting(_ error: HTTPError) -> String {
+  switch error {
+  case .notResolved: "Check the endpoint's name and the resolver (/etc/resolv.conf)."
+  case .notConnected, .timedOut:
+    "Check the endpoint, the route and the firewall (8883 and 443 are AWS IoT's ports); a proxy can be named."
+  case .notTrusted:
+    "Check the certificate and its key, and the file of the authorities to trust (AWS_CA_BUNDLE)."
+  case .handshakeFailed, .connectionLost:
+    "The broker may want a client certificate that it knows: is the certificate active?"
+  case .proxyFailed, .proxyNotResolved, .unusableFile, .withoutTLS: error.advice
+  case .invalidProxy: "Correct the proxy's URL, or name the endpoint in NO_PROXY."
+  case .proxyRefused(407, _): "The proxy wants a user name and a password in its URL."
+  case .proxyRefused: "Let the proxy connect to the endpoint."
+  case .invalidRequest: "Check the endpoint."
+  default: "Check the network."
+  }
+}

@@ -1,0 +1,228 @@
+import AWSClient
+import DefenderAgent
+import DeviceDefender
+import Glibc
+import Platform
+import TestSupport
+import Testing
+
+@Suite struct ConfigurationTests {
+  private static let complete = [
+    "AWS_IOT_THING_NAME": "thing-1", "AWS_REGION": "eu-central-1",
+  ]
+
+  private func configuration(_ variables: [String: String]) throws(ConfigurationError) -> Configuration {
+    try Configuration(Environment(Self.complete.merging(variables) { _, given in given }))
+  }
+
+  @Test func `needs a thing and a region, and says so of both at once`() throws {
+    let error = try #require(
+      #expect(throws: ConfigurationError.self) { try Configuration(Environment([:])) })
+    #expect(error.mistakes.map(\.variable) == ["AWS_IOT_THING_NAME", "AWS_REGION"])
+    #expect(error.description.contains("AWS_REGION isn't set"))
+    #expect(error.description.contains("AWS_IOT_THING_NAME isn't set"))
+  }
+
+  @Test func `has the defaults that the pages tell`() throws {
+    let configuration = try configuration([:])
+    #expect(configuration.interval == .seconds(300))
+    #expect(configuration.minimumInterval == .seconds(300))
+    #expect(configuration.format == .json)
+    #expect(configuration.names == .long)
+    #expect(configuration.procfsPath == "/proc")
+    #expect(configuration.isSpread)
+    #expect(configuration.limits.maximumListSize == 50)
+    #expect(configuration.limits.maximumReportBytes == 131_072)
+    #expect(try configuration.topic(for: .cbor).name == "$aws/things/thing-1/defender/metrics/cbor")
+  }
+
+  @Test func `reads every variable`() throws {
+    let configuration = try configuration([
+      "DEFENDER_THING_NAME": "other:thing_2", "SAMPLE_INTERVAL_SECONDS": "600", "PROCFS_PATH": "/host-proc",
+      "DEFENDER_TRANSPORT": "https", "DEFENDER_TOPIC": "fleet/{thing}/{format}/{thing}",
+      "DEFENDER_FORMAT": "cbor",
+      "DEFENDER_NAMES": "short", "DEFENDER_MAX_LIST_SIZE": "0", "DEFENDER_MAX_REPORT_BYTES": "7000",
+      "DEFENDER_MINIMUM_INTERVAL_SECONDS": "0.5", "DEFENDER_JITTER": "0",
+    ])
+    #expect(configuration.interval == .seconds(600))
+    #expect(configuration.minimumInterval == .milliseconds(500))
+    #expect(configuration.format == .cbor)
+    #expect(configuration.names == .short)
+    #expect(configuration.procfsPath == "/host-proc")
+    #expect(!configuration.isSpread)
+    #expect(configuration.limits.maximumListSize == 0)
+    #expect(configuration.limits.maximumReportBytes == 7_000)
+    #expect(try configuration.topic(for: .cbor).name == "fleet/other:thing_2/cbor/other:thing_2")
+  }
+
+  @Test(arguments: ["state", "state/", "state//"])
+  func `takes a state directory that is still to be made, however its path ends`(name: String) throws {
+    let directory = try TemporaryDirectory()
+    let path = "\(directory.path)/\(name)"
+    #expect(try configuration(["DEFENDER_STATE_DIRECTORY": path]).stateDirectory == path)
+  }
+
+  @Test(arguments: ["file", "file/state", "link"])
+  func `rejects a state directory that is something else, or below something else`(name: String) throws {
+    let directory = try TemporaryDirectory()
+    try directory.write("file", "")
+    #expect(unsafe symlink("file", "\(directory.path)/link") == 0)
+    let error = try #require(
+      #expect(throws: ConfigurationError.self) {
+        try configuration(["DEFENDER_STATE_DIRECTORY": "\(directory.path)/\(name)"])
+      })
+    #expect(error.mistakes.map(\.variable) == ["DEFENDER_STATE_DIRECTORY"])
+    #expect(error.description.contains("Not a directory"))
+  }
+
+  @Test func `accepts a state directory behind a link, as systemd makes them`() throws {
+    let directory = try TemporaryDirectory()
+    #expect(unsafe symlink(".", "\(directory.path)/link") == 0)
+    let path = "\(directory.path)/link"
+    #expect(try configuration(["DEFENDER_STATE_DIRECTORY": path]).stateDirectory == path)
+  }
+
+  // Rounded down, the shortest ones would be none at all.
+  @Test(arguments: [("0.001", 1), ("0.0011", 2), ("0.0019", 2), ("300", 300_000), ("604800", 604_800_000)])
+  func `rounds a time up to whole milliseconds`(text: String, milliseconds: Int64) throws {
+    let configuration = try configuration([
+      "SAMPLE_INTERVAL_SECONDS": text, "DEFENDER_MINIMUM_INTERVAL_SECONDS": text,
+    ])
+    #expect(configuration.interval == .milliseconds(milliseconds))
+    #expect(configuration.minimumInterval == .milliseconds(milliseconds))
+  }
+
+  @Test(arguments: [("0", 0), ("0.0001", 1), ("0.0011", 2), ("300", 300_000)])
+  func `rounds the time for an answer up to whole milliseconds`(text: String, milliseconds: Int64) throws {
+    let configuration = try configuration([
+      "DEFENDER_TRANSPORT": "mqtt", "DEFENDER_MQTT_ENDPOINT": "mqtt://127.0.0.1:1",
+      "DEFENDER_CONFIRMATION_SECONDS": text,
+    ])
+    #expect(configuration.confirmationTime == .milliseconds(milliseconds))
+  }
+
+  @Test func `takes AWS_DEFAULT_REGION where AWS_REGION is empty`() throws {
+    let configuration = try configuration(["AWS_REGION": "", "AWS_DEFAULT_REGION": "us-west-2"])
+    #expect(configuration.https?.region == "us-west-2")
+  }
+
+  @Test func `says which of the two region variables is wrong`() throws {
+    let error = try #require(
+      #expect(throws: ConfigurationError.self) {
+        try configuration(["AWS_REGION": "", "AWS_DEFAULT_REGION": "EU"])
+      })
+    #expect(error.mistakes.map(\.variable) == ["AWS_DEFAULT_REGION"])
+  }
+
+  @Test(arguments: [
+    ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
+  ])
+  func `names the half of a key pair that is missing, and not the other's value`(
+    given: String, missing: String
+  ) throws {
+    let error = try #require(
+      #expect(throws: ConfigurationError.self) { try configuration([given: "half-of-a-pair"]) })
+    #expect(error.mistakes.map(\.variable) == [missing])
+    #expect(!error.description.contains("half-of-a-pair"))
+  }
+
+  @Test func `says at the start that the device's certificate and key aren't there`() throws {
+    let error = try #require(
+      #expect(throws: ConfigurationError.self) {
+        try configuration([
+          "DEFENDER_TRANSPORT": "mqtt", "DEFENDER_MQTT_ENDPOINT": "localhost",
+          "DEFENDER_CERTIFICATE_FILE": "/nonexistent/c.pem",
+          "DEFENDER_PRIVATE_KEY_FILE": "/nonexistent/k.pem",
+        ])
+      })
+    #expect(error.mistakes.map(\.variable) == ["DEFENDER_CERTIFICATE_FILE", "DEFENDER_PRIVATE_KEY_FILE"])
+    #expect(error.description.contains("'/nonexistent/c.pem', which can't be read: No such file"))
+  }
+
+  @Test func `needs no thing for a topic that names none`() throws {
+    let environment = Environment(["AWS_REGION": "eu-central-1", "DEFENDER_TOPIC": "all/{format}"])
+    #expect(try Configuration(environment).topic(for: .json).name == "all/json")
+  }
+
+  @Test(arguments: [
+    ("AWS_REGION", "EU Central"), ("AWS_REGION", "eu-central-1/x"), ("AWS_IOT_THING_NAME", "a b"),
+    ("AWS_IOT_THING_NAME", "ding/1"), ("AWS_IOT_THING_NAME", "é"),
+    ("DEFENDER_THING_NAME", String(repeating: "x", count: 129)), ("SAMPLE_INTERVAL_SECONDS", "0"),
+    ("SAMPLE_INTERVAL_SECONDS", "-1"), ("SAMPLE_INTERVAL_SECONDS", "5m"), ("SAMPLE_INTERVAL_SECONDS", "nan"),
+    ("SAMPLE_INTERVAL_SECONDS", "1e9"), ("SAMPLE_INTERVAL_SECONDS", "inf"), ("PROCFS_PATH", "proc"),
+    ("DEFENDER_TRANSPORT", "carrier-pigeon"), ("DEFENDER_TOPIC", "a/{Thing}"), ("DEFENDER_TOPIC", "a/{thing"),
+    ("DEFENDER_TOPIC", "a/thing}"), ("DEFENDER_TOPIC", "a/+/b"), ("DEFENDER_TOPIC", "#"),
+    ("DEFENDER_FORMAT", "JSON"), ("DEFENDER_NAMES", "medium"), ("DEFENDER_MAX_LIST_SIZE", "-1"),
+    ("DEFENDER_MAX_LIST_SIZE", "many"), ("DEFENDER_MAX_LIST_SIZE", "100001"),
+    ("DEFENDER_CONFIRMATION_SECONDS", "301"), ("DEFENDER_CONFIRMATION_SECONDS", "-1"),
+    ("DEFENDER_ACKNOWLEDGE", "accepted"), ("DEFENDER_MAX_REPORT_BYTES", "511"),
+    ("DEFENDER_MAX_REPORT_BYTES", "131073"), ("DEFENDER_JITTER", "yes"),
+    ("DEFENDER_MINIMUM_INTERVAL_SECONDS", "0"), ("AWS_ENDPOINT_URL_IOT_DATA_PLANE", "localhost:8883"),
+    ("AWS_ENDPOINT_URL", "ftp://localhost"), ("DEFENDER_CUSTOM_METRICS", "cpu_usage,nonsense"),
+    ("DEFENDER_CUSTOM_METRICS_COMMAND", "metrics.sh"),
+    ("DEFENDER_CUSTOM_METRICS_COMMAND", "/nonexistent/metrics"), ("DEFENDER_STATE_DIRECTORY", "state"),
+    ("DEFENDER_STATE_DIRECTORY", "/nonexistent/parent/state"), ("AWS_REGION", "-"),
+    ("AWS_REGION", "eu-west-1-"),
+    ("AWS_REGION", String(repeating: "a", count: 64)), ("AWS_CA_BUNDLE", "/nonexistent/ca.pem"),
+    ("SSL_CERT_FILE", "/dev/null"), ("DEFENDER_ALLOW_PLAIN_HTTP", "true"),
+    ("DEFENDER_TOPIC", String(repeating: "x", count: 250) + "/{thing}"),
+  ])
+  func `names the variable of a mistake`(variable: String, value: String) throws {
+    let error = try #require(
+      #expect(throws: ConfigurationError.self) { try configuration([variable: value]) })
+    #expect(error.mistakes.map(\.variable) == [variable])
+  }
+
+  @Test func `names the missing interpreter of a metrics command`() throws {
+    let directory = try TemporaryDirectory()
+    let path = try directory.write("metrics", "#!/bin/sh\r\n")
+    #expect(unsafe chmod(path, 0o700) == 0)
+    let error = try #require(throws: ConfigurationError.self) {
+      try configuration(["DEFENDER_CUSTOM_METRICS_COMMAND": path])
+    }
+    #expect(error.mistakes.map(\.variable) == ["DEFENDER_CUSTOM_METRICS_COMMAND"])
+    #expect("\(error)".contains("interpreter '/bin/sh"))
+  }
+
+  /// How the password file ends, what the key is encrypted with, and what is wrong with that.
+  @Test(
+    arguments: [
+      ("pass", "pass", nil), ("pass\n", "pass", nil), ("pass\r\n", "pass", nil), ("pa ss \n", "pa ss ", nil),
+      ("\tpass", "\tpass", nil), (" pass\n", "pass", "is wrong"), ("pass \n", "pass", "is wrong"),
+      ("pass\n\n", "pass", "is wrong"), ("other", "pass", "is wrong"), ("", "pass", "is encrypted"),
+      ("\n", "pass", "is encrypted"), (nil, "pass", "is encrypted"), ("pass", nil, nil), (nil, nil, nil),
+    ] as [(String?, String?, String?)])
+  func `says that the password of the key is wrong, for whatever the key is`(
+    contents: String?, password: String?, complaint: String?
+  ) throws {
+    let authority = try ThrowawayAuthority()
+    let device = try authority.issue("device", names: "DNS:device", keyPassword: password)
+    let directory = try TemporaryDirectory()
+    var variables = [
+      "DEFENDER_CERTIFICATE_FILE": device.certificateFile, "DEFENDER_PRIVATE_KEY_FILE": device.keyFile,
+      "AWS_ENDPOINT_URL_IOT_DATA_PLANE": "https://localhost",
+    ]
+    if let contents {
+      variables["DEFENDER_PRIVATE_KEY_PASSWORD_FILE"] = try directory.write("password", contents)
+    }
+    let uses: [[String: String]] = [
+      ["DEFENDER_TRANSPORT": "https"],
+      [
+        "DEFENDER_TRANSPORT": "https", "DEFENDER_ROLE_ALIAS": "a",
+        "DEFENDER_CREDENTIALS_ENDPOINT": "localhost",
+      ],
+      ["DEFENDER_TRANSPORT": "mqtt", "DEFENDER_MQTT_ENDPOINT": "localhost"],
+    ]
+    for use in uses {
+      let result = Result { try configuration(variables.merging(use) { $1 }) }
+      guard let complaint else {
+        #expect(throws: Never.self) { try result.get() }
+        continue
+      }
+      let error = try #require(throws: ConfigurationError.self) { try result.get() }
+      #expect(error.mistakes.map(\.variable) == ["DEFENDER_PRIVATE_KEY_FILE"])
+      #expect("\(error)".contains(complaint) && "\(error)".contains(device.keyFile), "\(error)")
+      #expect(!"\(error)".contains("pass\n") && !"\(error)".contains("other "))
+    }
+  }
+}

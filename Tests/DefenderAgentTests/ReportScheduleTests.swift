@@ -1,0 +1,90 @@
+import DefenderAgent
+import Platform
+import Testing
+
+@Suite struct ReportScheduleTests {
+  private func second(_ seconds: Double) -> BootTime {
+    BootTime(nanosecondsSinceBoot: Int64(seconds * 1e9))
+  }
+
+  @Test(arguments: [
+    // Where the clock stands after a report that was due at 10, with an interval of 5; when the next one is due.
+    (10.0, 15.0), (10.001, 15), (14.999, 15), (15, 20), (15.1, 20), (37, 40), (1_000_000, 1_000_005),
+  ])
+  func `keeps to its beat and makes up for nothing`(now: Double, next: Double) {
+    var schedule = ReportSchedule(interval: .seconds(5), first: second(10))
+    schedule.advance(past: second(now))
+    #expect(schedule.next == second(next))
+  }
+
+  @Test func `moves on by less than an interval, and never back`() {
+    var generator = SystemRandomNumberGenerator()
+    var moves: Set<Duration> = []
+    for _ in 0..<100 {
+      var schedule = ReportSchedule(interval: .seconds(300), first: second(10))
+      schedule.moveOn(using: &generator)
+      let move = second(10).duration(to: schedule.next)
+      #expect(move >= .zero && move < .seconds(300))
+      moves.insert(move)
+    }
+    #expect(moves.count > 90)
+  }
+
+  @Test(arguments: [
+    // The number of the last report, and whether the next one waits an interval more than its share.
+    (UInt64(0), false), (1_000, false), (999_990, true), (1_000_000, true), (1_000_001, false), (.max, false),
+    (999_699, false),
+  ])
+  func `counts a last report only where it can be one`(lastReportID: UInt64, waits: Bool) {
+    let first = FirstReport(
+      interval: .seconds(300), lastReportID: lastReportID, now: WallTime(secondsSinceEpoch: 1_000_000))
+    let share = shareOfInterval(.seconds(300), thing: "thing")
+    #expect(
+      first.due(from: second(5), thing: "thing")
+        == second(5).advanced(by: waits ? share + .seconds(300) : share))
+    #expect((first.dueUnspread(from: second(5)) > second(5)) == waits)
+  }
+
+  @Test func `keeps an interval's distance to the last report, and no more than it has to`() {
+    let share = shareOfInterval(.seconds(300), thing: "thing")
+    // Begun at the end of its second, the last report was made this long ago at least.
+    let enough = Int(300 - share.inSeconds) + 2
+    for (age, late) in [(enough - 2, true), (enough, false)] {
+      let first = FirstReport(
+        interval: .seconds(300), lastReportID: UInt64(1_000_000 - age),
+        now: WallTime(secondsSinceEpoch: 1_000_000))
+      #expect(
+        first.due(from: second(5), thing: "thing")
+          == second(5).advanced(by: late ? share + .seconds(300) : share), "\(age)")
+      #expect(first.dueUnspread(from: second(5)) == second(5 + 300 - Double(age) + 1))
+    }
+    let now = FirstReport(
+      interval: .seconds(300), lastReportID: 1_000_000, now: WallTime(secondsSinceEpoch: 1_000_000))
+    #expect(now.dueUnspread(from: second(5)) == second(305))
+  }
+
+  @Test func `is always ahead of the clock, however far it leapt`() {
+    for now in [Int64.max / 2, Int64.max - 1_000_000_000_000] {
+      var schedule = ReportSchedule(interval: .milliseconds(1), first: second(1))
+      schedule.advance(past: BootTime(nanosecondsSinceBoot: now))
+      #expect(schedule.next > BootTime(nanosecondsSinceBoot: now))
+    }
+  }
+
+  @Test func `spreads things with similar names evenly`() {
+    var counts = [Int](repeating: 0, count: 10)
+    for number in 0..<10_000 {
+      let share = shareOfInterval(.seconds(300), thing: "device-\(number)").inSeconds
+      #expect((0..<300).contains(share))
+      counts[min(9, Int(share / 30))] += 1
+    }
+    // 1,000 in each tenth; five standard deviations of a fair spread are 150.
+    #expect(counts.allSatisfy { (850...1_150).contains($0) })
+  }
+
+  @Test func `gives a thing the same share each time`() {
+    let share = shareOfInterval(.seconds(300), thing: "a")
+    #expect(share == shareOfInterval(.seconds(300), thing: "a"))
+    #expect(share != shareOfInterval(.seconds(300), thing: "b"))
+  }
+}

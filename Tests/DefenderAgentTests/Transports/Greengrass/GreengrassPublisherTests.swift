@@ -1,0 +1,210 @@
+import AWSClient
+import DefenderAgent
+import GreengrassIPC
+import Platform
+import TestSupport
+import Testing
+import WireFormats
+
+private let access = """
+  {"accessControl": {"aws.greengrass.ipc.mqttproxy": {"policy": {"operations": ["*"],
+    "resources": ["$aws/things/*/defender/metrics/*", "own/*"]}}}}
+  """
+
+private func topic(_ name: String = "$aws/things/t1/defender/metrics/json") throws -> Topic {
+  try Topic(validating: name)
+}
+
+private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now.advanced(by: timeout) }
+
+private func publisher(_ nucleus: FakeNucleus, _ log: Log = Log { _, _ in }) -> GreengrassPublisher {
+  let client = IPCClient(socketPath: nucleus.socketPath, token: FakeNucleus.token, log: log, shutdown: nil)
+  let publisher = GreengrassPublisher(client, time: SystemTime(shutdown: nil), log: log)
+  publisher.retries.firstDelay = .milliseconds(10)
+  return publisher
+}
+
+private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#(id)}}"#.utf8) }
+
+@Suite(.ownThreads) struct `Publishing through the nucleus` {
+  @Test(arguments: FakeNucleus.Manner.allCases)
+  func `tells what Device Defender accepted and what it rejected`(manner: FakeNucleus.Manner) throws {
+    let nucleus = try FakeNucleus(manner, configuration: access, arguments: ["--confirm", "accepted"])
+    let publisher = publisher(nucleus)
+    publisher.announce(reportID: 7)
+    let receipt = try publisher.publish(report(7), to: topic(), qos: .atLeastOnce, until: soon())
+    #expect(receipt.description == "handed to the nucleus")
+    #expect(publisher.confirmation(of: 7, until: soon()) == .accepted)
+    try nucleus.do(#"{"do": "confirm", "mode": "rejected"}"#)
+    publisher.announce(reportID: 8)
+    _ = try publisher.publish(report(8), to: topic(), qos: .atLeastOnce, until: soon())
+    #expect(
+      publisher.confirmation(of: 8, until: soon())
+        == .rejected(code: "InvalidPayload", message: "Malformed metrics report"))
+  }
+
+  @Test func `takes no answer to another report, and waits no longer than it should`() throws {
+    let nucleus = try FakeNucleus(.lite, configuration: access, arguments: ["--confirm", "accepted"])
+    let publisher = publisher(nucleus)
+    _ = try publisher.publish(report(7), to: topic(), qos: .atLeastOnce, until: soon())
+    #expect(publisher.confirmation(of: 9, until: soon(.milliseconds(300))) == .unanswered)
+  }
+
+  @Test func `expects no answer where there will be none`() throws {
+    let nucleus = try FakeNucleus(.classic, configuration: access)
+    let publisher = publisher(nucleus)
+    _ = try publisher.publish(report(7), to: topic("own/topic"), qos: .atLeastOnce, until: soon())
+    #expect(publisher.confirmation(of: 7, until: soon()) == nil)
+    try nucleus.catchUp()
+    #expect(nucleus.count("subscribe") == 0)
+  }
+
+  @Test func `reports that answers can't be received if both subscriptions were refused`() throws {
+    let onlyPublish = """
+      {"accessControl": {"aws.greengrass.ipc.mqttproxy": {"policy": {
+        "operations": ["aws.greengrass#PublishToIoTCore"], "resources": ["*"]}}}}
+      """
+    let nucleus = try FakeNucleus(.lite, configuration: onlyPublish)
+    let publisher = publisher(nucleus)
+    _ = try publisher.publish(report(7), to: topic(), qos: .atLeastOnce, until: soon())
+    guard case .unavailable(let reason)? = publisher.confirmation(of: 7, until: soon()) else {
+      Issue.record("answers were expected")
+      return
+    }
+    #expect(reason.contains("with UnauthorizedError: IPC Operation not authorized. Allow it in"))
+    #expect(reason.contains("aws.greengrass#SubscribeToIoTCore"))
+  }
+
+  @Test func `subscribes again after a report that nobody answered`() throws {
+    let nucleus = try FakeNucleus(.lite, configuration: access, arguments: ["--confirm", "accepted"])
+    let publisher = publisher(nucleus)
+    publisher.announce(reportID: 7)
+    _ = try publisher.publish(report(7), to: topic(), qos: .atLeastOnce, until: soon())
+    #expect(publisher.confirmation(of: 7, until: soon()) == .accepted)
+    try nucleus.do(#"{"do": "kill-subscriptions", "operations": ["SubscribeToIoTCore"]}"#)
+    publisher.announce(reportID: 8)
+    _ = try publisher.publish(report(8), to: topic(), qos: .atLeastOnce, until: soon())
+    #expect(publisher.confirmation(of: 8, until: soon(.milliseconds(300))) == .unanswered)
+    publisher.announce(reportID: 9)
+    _ = try publisher.publish(report(9), to: topic(), qos: .atLeastOnce, until: soon())
+    #expect(publisher.confirmation(of: 9, until: soon()) == .accepted)
+    #expect(nucleus.count("connect") == 1)
+  }
+
+  @Test func `subscribes again once the core is online`() throws {
+    let nucleus = try FakeNucleus(.lite, configuration: access, arguments: ["--confirm", "accepted"])
+    let publisher = publisher(nucleus)
+    publisher.retries.count = 0
+    try nucleus.do(#"{"do": "offline"}"#)
+    let error = try #require(throws: PublishError.self) {
+      try publisher.publish(report(7), to: topic(), qos: .atLeastOnce, until: soon())
+    }
+    #expect(error.reason.hasSuffix("with ServiceError: Failed to publish the message"))
+    #expect(!error.description.contains(".."))
+    try nucleus.do(#"{"do": "online"}"#)
+    publisher.announce(reportID: 8)
+    _ = try publisher.publish(report(8), to: topic(), qos: .atLeastOnce, until: soon())
+    #expect(publisher.confirmation(of: 8, until: soon()) == .accepted)
+  }
+
+  @Test func `knows a late answer, and waits for none`() throws {
+    let nucleus = try FakeNucleus(.lite, configuration: access, arguments: ["--confirm", "accepted"])
+    let client = IPCClient(
+      socketPath: nucleus.socketPath, token: FakeNucleus.token, log: Log { _, _ in }, shutdown: nil)
+    let publisher = GreengrassPublisher(client, time: SystemTime(shutdown: nil), log: Log { _, _ in })
+    try nucleus.do(#"{"do": "fault", "operation": "confirm", "fault": "late", "seconds": 1}"#)
+    publisher.announce(reportID: 7)
+    _ = try publisher.publish(report(7), to: topic(), qos: .atLeastOnce, until: soon())
+    #expect(publisher.confirmation(of: 7, until: soon(.milliseconds(100))) == .unanswered)
+    #expect(publisher.lateConfirmation(of: 7) == nil)
+    while nucleus.count("answer") == 0 {
+      _ = client.serve(until: soon(.milliseconds(100)))
+      try nucleus.catchUp()
+    }
+    _ = client.serve(until: soon(.milliseconds(200)))
+    #expect(publisher.lateConfirmation(of: 7) == .accepted)
+  }
+
+  @Test func `tries again what was allowed before and isn't for a while`() throws {
+    let nucleus = try FakeNucleus(.lite, configuration: access)
+    let publisher = publisher(nucleus)
+    _ = try publisher.publish(report(7), to: topic(), qos: .atLeastOnce, until: soon())
+    let refusal = #""fault": "refuse", "error": "UnauthorizedError""#
+    try nucleus.do(#"{"do": "fault", "operation": "PublishToIoTCore", \#(refusal), "count": 2}"#)
+    let receipt = try publisher.publish(report(8), to: topic(), qos: .atLeastOnce, until: soon())
+    #expect(receipt.attempts == 3)
+    try nucleus.do(#"{"do": "fault", "operation": "PublishToIoTCore", \#(refusal), "count": 10}"#)
+    let error = try #require(throws: PublishError.self) {
+      try publisher.publish(report(9), to: topic(), qos: .atLeastOnce, until: soon())
+    }
+    #expect(error.advice.contains("ggconfigd"))
+    // Another topic was never allowed.
+    let other = try #require(throws: PublishError.self) {
+      try publisher.publish(report(9), to: topic("elsewhere"), qos: .atLeastOnce, until: soon())
+    }
+    #expect(other.attempts == 1)
+  }
+
+  @Test(arguments: ["drop-before", "drop-after", "refuse", "text-error", "garbage", "restart"])
+  func `is tried again, as often as configured`(fault: String) throws {
+    let nucleus = try FakeNucleus(.lite, configuration: access)
+    let publisher = publisher(nucleus)
+    publisher.retries.count = 2
+    try nucleus.do(
+      #"{"do": "fault", "operation": "PublishToIoTCore", "fault": "\#(fault)", "count": 2, "seconds": 0.1}"#)
+    let receipt = try publisher.publish(report(7), to: topic(), qos: .atLeastOnce, until: soon())
+    #expect(receipt.attempts == 3)
+    try nucleus.do(
+      #"{"do": "fault", "operation": "PublishToIoTCore", "fault": "\#(fault)", "count": 3, "seconds": 0.1}"#)
+    let error = try #require(throws: PublishError.self) {
+      try publisher.publish(report(8), to: topic(), qos: .atLeastOnce, until: soon())
+    }
+    #expect(error.attempts == 3)
+  }
+
+  @Test(arguments: FakeNucleus.Manner.allCases)
+  func `isn't tried again where it isn't allowed, and says what to allow`(manner: FakeNucleus.Manner) throws {
+    let nucleus = try FakeNucleus(manner)
+    let error = try #require(throws: PublishError.self) {
+      try publisher(nucleus).publish(report(7), to: topic(), qos: .atLeastOnce, until: soon())
+    }
+    #expect(error.attempts == 1)
+    #expect(error.advice.hasPrefix("Allow it in the component's configuration: accessControl"))
+  }
+
+  @Test func `says that lite takes no longer messages`() throws {
+    let nucleus = try FakeNucleus(.lite, configuration: access)
+    let publisher = publisher(nucleus)
+    let long = [UInt8](repeating: 0x20, count: 7_294)
+    let error = try #require(throws: PublishError.self) {
+      try publisher.publish(long, to: topic(), qos: .atLeastOnce, until: soon())
+    }
+    #expect(error.advice.hasPrefix("Greengrass nucleus lite takes at most 7293 bytes on this topic"))
+    // It was sent once: lite hangs up each time.
+    #expect(error.attempts == 1)
+    try nucleus.catchUp()
+    #expect(nucleus.count("too-long") == 1)
+    // A nucleus that is known to be lite isn't even asked.
+    _ = try publisher.publish(report(7), to: topic(), qos: .atLeastOnce, until: soon())
+    publisher.retries.count = 5
+    let second = try #require(throws: PublishError.self) {
+      try publisher.publish(long, to: topic(), qos: .atLeastOnce, until: soon())
+    }
+    #expect(second.attempts == 0)
+    #expect(second.advice.hasPrefix("Greengrass nucleus lite takes at most 7293 bytes on this topic"))
+    try nucleus.catchUp()
+    #expect(nucleus.count("too-long") == 1)
+    let tooLong = [UInt8](repeating: 0x20, count: 131_073)
+    #expect(throws: PublishError.self) {
+      try publisher.publish(tooLong, to: topic(), qos: .atLeastOnce, until: soon())
+    }
+  }
+
+  @Test func `waits longer from attempt to attempt, up to ten minutes`() {
+    var policy = GreengrassPublisher.RetryPolicy()
+    policy.firstDelay = .seconds(5)
+    #expect((.milliseconds(2_500)...Duration.seconds(5)).contains(policy.delay(afterAttempt: 1)))
+    #expect((.seconds(5)...Duration.seconds(10)).contains(policy.delay(afterAttempt: 2)))
+    #expect((.seconds(300)...Duration.seconds(600)).contains(policy.delay(afterAttempt: 72)))
+  }
+}

@@ -1,0 +1,129 @@
+import AWSClient
+import DefenderAgent
+import HTTPClient
+import MQTT
+import Platform
+import TestSupport
+import Testing
+
+/// A way to the broker on which everything fails as a script says.
+private final class ScriptedConnector: BrokerConnector {
+  let endpoint = "mqtts://broker:8883"
+  private(set) var attempts = 0
+  private let attempt: (Int) -> TransportFailure
+
+  /// `attempt` is told how many there were, from 1.
+  init(_ attempt: @escaping (Int) -> TransportFailure) {
+    self.attempt = attempt
+  }
+
+  func connect(until deadline: BootTime) throws(TransportFailure) -> any ByteStream {
+    attempts += 1
+    throw attempt(attempts)
+  }
+}
+
+/// A broker that takes the connection and pings, and ends it as AWS IoT does if a policy doesn't allow what was sent.
+private final class HangingUp: BrokerConnector, ByteStream {
+  let endpoint = "mqtts://broker:8883"
+  private let loss: StreamError?
+  private var incoming: [UInt8] = []
+
+  /// `loss` is how the end shows; nil for a connection that is closed in order.
+  init(_ loss: StreamError?) {
+    self.loss = loss
+  }
+
+  func connect(until deadline: BootTime) throws(TransportFailure) -> any ByteStream {
+    incoming = []
+    return self
+  }
+
+  func read(into buffer: inout [UInt8], limit: Int, until deadline: BootTime) throws(StreamError) -> Int {
+    if incoming.isEmpty {
+      if let loss { throw loss }
+      return 0
+    }
+    buffer += incoming
+    defer { incoming = [] }
+    return incoming.count
+  }
+
+  func write(_ bytes: [UInt8], until deadline: BootTime) throws(StreamError) {
+    switch bytes[0] >> 4 {
+    case 1: incoming = [0x20, 2, 0, 0]
+    case 12: incoming = [0xD0, 0]
+    default: break
+    }
+  }
+  func close() {}
+}
+
+@Suite struct `A publisher that can't connect` {
+  private let time = ManualTime()
+
+  private func publisher(_ connector: any BrokerConnector, _ delay: ReconnectDelay) -> MQTTPublisher {
+    var settings = MQTTPublisher.Settings(clientID: "c", keepAliveSeconds: 60, connection: .persistent)
+    settings.delay = delay
+    return MQTTPublisher(connector, settings, time: time, log: RecordedLog().log())
+  }
+
+  private func failure(of publisher: MQTTPublisher, within duration: Duration) throws -> TransportFailure {
+    let topic = try Topic(validating: "own/topic")
+    do throws(PublishError) {
+      _ = try publisher.publish(
+        [1], to: topic, qos: .atLeastOnce, until: time.bootTime.advanced(by: duration))
+    } catch {
+      if case .transport(let failure) = error.cause { return failure }
+    }
+    throw PublishError(.noTimeLeft, topic: topic, endpoint: "", attempts: 0)
+  }
+
+  @Test func `tells the failure that had a reason of its own, not the one that the deadline made`() throws {
+    let connector = ScriptedConnector { [time] number in
+      if number == 1 {
+        return TransportFailure(reason: "the certificate is revoked", advice: "", isTransient: true)
+      }
+      time.advance(by: .seconds(20))
+      return TransportFailure(reason: "no answer in time", advice: "", isTransient: true)
+    }
+    let publisher = publisher(connector, ReconnectDelay())
+    #expect(try failure(of: publisher, within: .seconds(10)).reason == "the certificate is revoked")
+    #expect(connector.attempts == 2)
+  }
+
+  @Test func `sends a report four times at most`() throws {
+    let publisher = publisher(HangingUp(nil), ReconnectDelay())
+    let topic = try Topic(validating: "own/topic")
+    let deadline = time.bootTime.advanced(by: .seconds(3_600))
+    let error = #expect(throws: PublishError.self) {
+      try publisher.publish([1], to: topic, qos: .atLeastOnce, until: deadline)
+    }
+    #expect(error?.attempts == 4)
+  }
+
+  @Test(arguments: [nil, .lost("recv: connection reset")] as [StreamError?])
+  func `says what to allow where the broker hangs up on a report`(loss: StreamError?) throws {
+    let failure = try failure(of: publisher(HangingUp(loss), ReconnectDelay()), within: .seconds(60))
+    #expect(failure.advice.contains("iot:Publish on topic/own/topic"), "\(failure)")
+    #expect(failure.reason.contains(loss == nil ? "before its PUBACK" : "connection reset"))
+  }
+
+  @Test func `waits twice as long after each attempt, and no longer for having been asked`() throws {
+    let connector = ScriptedConnector { _ in
+      TransportFailure(reason: "no route", advice: "", isTransient: false)
+    }
+    let publisher = publisher(connector, ReconnectDelay(first: .seconds(60), longest: .seconds(60)))
+    let begin = time.bootTime
+    #expect(try failure(of: publisher, within: .seconds(1)).reason == "no route")
+    // Asked every second, it says each time that the next attempt isn't due, and then makes it.
+    while connector.attempts == 1 {
+      time.advance(by: .seconds(1))
+      let reason = try failure(of: publisher, within: .seconds(1)).reason
+      #expect(reason == "no route" || reason.hasPrefix("the next attempt to connect is due in "))
+      guard begin.duration(to: time.bootTime) < .seconds(300) else { break }
+    }
+    #expect(connector.attempts == 2)
+    #expect((.seconds(30)..<(.seconds(64))).contains(begin.duration(to: time.bootTime)))
+  }
+}
