@@ -102,7 +102,8 @@ let package = Package(
       name: "PlatformTests", dependencies: ["Platform", "TestSupport", "WireFormats"],
       swiftSettings: strict),
     .testTarget(
-      name: "HTTPClientTests", dependencies: ["COpenSSL", "HTTPClient", "Platform", "TestSupport"],
+      name: "HTTPClientTests",
+      dependencies: ["COpenSSL", "HTTPClient", "Platform", "TestSupport", "WireFormats"],
       swiftSettings: strict),
     .testTarget(
       name: "GreengrassIPCTests",
@@ -193,7 +194,8 @@ let package = Package(
     .target(name: "CollectorReference", path: "Tests/Benchmarks/CollectorReference"),
     .executableTarget(name: "socket-load", path: "Tests/Benchmarks/SocketLoad"),
     .executableTarget(
-      name: "signing-benchmark", dependencies: ["AWSClient", "DefenderAgent", "HTTPClient", "Platform"],
+      name: "signing-benchmark",
+      dependencies: ["AWSClient", "DefenderAgent", "HTTPClient", "Platform", "WireFormats"],
       path: "Tests/Benchmarks/Signing", swiftSettings: strict),
     .executableTarget(
       name: "publishing-benchmark", dependencies: ["AWSClient", "DefenderAgent", "HTTPClient", "Platform"],

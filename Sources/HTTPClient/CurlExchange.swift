@@ -174,16 +174,17 @@ private final class CurlSession {
   private func headerFields(of request: HTTPRequest) throws(HTTPError) -> StringList {
     guard isToken(request.method) else { throw .invalidRequest("the method is '\(request.method)'") }
     var fields = try StringList()
-    for (name, value) in request.headers {
+    for field in request.headers {
+      let (name, value) = (field.name.text, field.value)
       guard isToken(name) else { throw .invalidRequest("the header name is '\(name)'") }
       guard isFieldValue(value) else {
         throw .invalidRequest("a control character in the value of the header \(name)")
       }
       try fields.append(name, value.isEmpty ? ";" : ": ", value)
     }
-    for implicit in ["Accept", "Expect", "Content-Type"]
-    where !request.headers.contains(where: { isSameHeaderName($0.name, implicit) }) {
-      try fields.append(implicit, ":", "")
+    for implicit in [HeaderName.accept, .expect, .contentType]
+    where !request.headers.contains(where: { $0.name == implicit }) {
+      try fields.append(implicit.text, ":", "")
     }
     return fields
   }

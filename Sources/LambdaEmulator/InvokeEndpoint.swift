@@ -27,7 +27,7 @@ struct InvokeEndpoint: Sendable {
         "Request must be smaller than \(Self.eventLimit) bytes for the InvokeFunction operation")
     }
     var invocation = InvocationRequest(event: event.bytes)
-    invocation.contentType = request.value(of: "content-type").flatMap { contentType in
+    invocation.contentType = request.value(of: .contentType).flatMap { contentType in
       // What curl says of any data: the event is JSON all the same.
       contentType == "application/x-www-form-urlencoded" ? nil : contentType
     }
@@ -49,7 +49,7 @@ struct InvokeEndpoint: Sendable {
     }
     let result = await environment.invoke(invocation)
     var headers = [
-      HeaderField("Content-Type", result.contentType ?? "application/json"),
+      HeaderField(.contentType, result.contentType ?? "application/json"),
       HeaderField("X-Amzn-RequestId", result.requestID),
       HeaderField("X-Amz-Executed-Version", "$LATEST"),
     ]
@@ -59,7 +59,7 @@ struct InvokeEndpoint: Sendable {
 
   private func refusal(_ status: Int, _ type: String, _ message: String) -> Answer {
     Answer(
-      status: status, headers: [HeaderField("x-amzn-ErrorType", type)],
+      status: status, headers: [HeaderField(.amznErrorType, type)],
       object: ["Type": "User", "Message": message])
   }
 }

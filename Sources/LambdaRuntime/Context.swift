@@ -1,4 +1,5 @@
 public import Platform
+public import WireFormats
 
 /// What Lambda tells about an invocation and about the function.
 public struct Context: Sendable {
@@ -54,7 +55,7 @@ extension Context {
   ///
   /// Throws where HTTP can't carry a header.
   public init(
-    requestID: String, deadline: WallTime, headers: [(name: String, value: String)] = [],
+    requestID: String, deadline: WallTime, headers: [HeaderField] = [],
     environment: Environment = Environment([:])
   ) throws {
     let head = try ResponseHead(fields: headers)

@@ -1,4 +1,4 @@
-import WireFormats
+public import WireFormats
 
 /// The body of a response, on its way to the caller while it is made.
 ///
@@ -22,11 +22,11 @@ public struct ResponseStream: ~Copyable {
 /// function URLs").
 public struct HTTPPrelude: Sendable {
   public var statusCode: Int
-  public var headers: [(name: String, value: String)]
+  public var headers: [HeaderField]
   /// Values of `Set-Cookie` headers.
   public var cookies: [String]
 
-  public init(statusCode: Int = 200, headers: [(name: String, value: String)] = [], cookies: [String] = []) {
+  public init(statusCode: Int = 200, headers: [HeaderField] = [], cookies: [String] = []) {
     self.statusCode = statusCode
     self.headers = headers
     self.cookies = cookies
@@ -39,7 +39,7 @@ public struct HTTPPrelude: Sendable {
     document.member("statusCode", UInt64(clamping: statusCode))
     document.key("headers")
     document.beginMap(count: headers.count)
-    for header in headers { document.member(header.name, header.value) }
+    for header in headers { document.member(header.name.text, header.value) }
     document.endMap()
     document.key("cookies")
     document.beginList(count: cookies.count)

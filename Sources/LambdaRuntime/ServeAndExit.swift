@@ -2,6 +2,8 @@ import CLinux
 import Glibc
 // The types of this module's API are to be had with this module, whatever `MemberImportVisibility` says.
 @_exported public import Platform
+@_exported public import struct WireFormats.HeaderField
+@_exported public import struct WireFormats.HeaderName
 
 /// What a function is given to start with.
 public struct Startup {

@@ -1,4 +1,6 @@
+package import HTTPClient
 package import Platform
+import WireFormats
 
 /// A WebSocket as a stream of bytes (RFC 6455), with MQTT in binary messages.
 ///
@@ -29,12 +31,11 @@ package final class WebSocketStream: ByteStream {
     } catch {
       throw .stream(error)
     }
-    let (answer, rest) = try Self.answer(from: stream, until: deadline)
+    let (head, rest) = try Self.answer(from: stream, to: upgrade, until: deadline)
     do throws(WebSocketError) {
-      try upgrade.check(answer)
+      try upgrade.check(head)
     } catch {
-      throw .refused(
-        answer.showing(upgrade.shown), error, body: upgrade.shown(String(decoding: rest, as: UTF8.self)))
+      throw .refused(upgrade.shown(head, rest), error)
     }
     frames.append(rest)
   }
@@ -103,15 +104,16 @@ package final class WebSocketStream: ByteStream {
 
   /// The head of the server's answer, and what came behind it.
   private static func answer(
-    from stream: any ByteStream, until deadline: BootTime
-  ) throws(WebSocketFailure) -> (WebSocketAnswer, rest: [UInt8]) {
+    from stream: any ByteStream, to upgrade: WebSocketUpgrade, until deadline: BootTime
+  ) throws(WebSocketFailure) -> (ResponseHead, rest: [UInt8]) {
     var bytes: [UInt8] = []
     do throws(StreamError) {
       while true {
         if let end = endOfHead(bytes) {
           let head = Array(bytes.prefix(end))
-          let answer = try malformed { () throws(WebSocketError) in try WebSocketAnswer(parsing: head) }
-          return (answer, Array(bytes.dropFirst(end + 4)))
+          return (
+            try malformed { () throws(WebSocketError) in try upgrade.answer(head) }, Array(bytes[end...])
+          )
         }
         guard bytes.count < headLimit else {
           throw .malformed("the answer to the WebSocket upgrade has more than \(headLimit) bytes")
@@ -129,25 +131,29 @@ package final class WebSocketStream: ByteStream {
 /// Why a connection didn't become a WebSocket.
 package enum WebSocketFailure: Error, Equatable, Sendable, CustomStringConvertible {
   case stream(StreamError)
-  /// The server answered, but not with an upgrade; `body` is the beginning of what it said.
-  case refused(WebSocketAnswer, WebSocketError, body: String)
+  /// The server answered, but not with an upgrade. The response holds the beginning of the body, and no secrets.
+  case refused(HTTPResponse, WebSocketError)
 
   package var description: String {
     switch self {
     case .stream(let error):
       return "WebSocket: \(error)"
-    case .refused(let answer, let error, let body):
-      let type = answer.value(of: "x-amzn-errortype").map { ", \($0)" } ?? ""
+    case .refused(let response, let error):
+      let type = response.header(.amznErrorType).map { ", \($0)" } ?? ""
+      let body = String(decoding: response.body, as: UTF8.self)
       return "\(error)\(type)\(body.isEmpty ? "" : ": \(body)")"
     }
   }
 }
 
-/// How many bytes come before the empty line that ends a head; nil where it hasn't arrived.
+/// Where the empty line ends that ends a head; nil if it hasn't arrived.
 private func endOfHead(_ bytes: [UInt8]) -> Int? {
   let ending: [UInt8] = [0x0D, 0x0A, 0x0D, 0x0A]
   guard bytes.count >= ending.count else { return nil }
-  return (0...(bytes.count - ending.count)).first { bytes[$0..<($0 + ending.count)].elementsEqual(ending) }
+  let start = (0...(bytes.count - ending.count)).first {
+    bytes[$0..<($0 + ending.count)].elementsEqual(ending)
+  }
+  return start.map { $0 + ending.count }
 }
 
 /// What `call` returned; its complaint about the frames as one about the stream.

@@ -30,6 +30,26 @@ package struct WebSocketUpgrade {
     return ServerText(hiding: secrets + querySecrets(query)).shown(text)
   }
 
+  /// The response to show: `head` and the beginning of its body, without secrets.
+  func shown(_ head: ResponseHead, _ body: [UInt8]) -> HTTPResponse {
+    HTTPResponse(
+      status: head.status, headers: head.fields.all.map { HeaderField($0.name, shown($0.value)) },
+      body: Array(shown(String(decoding: body, as: UTF8.self)).utf8))
+  }
+
+  /// Parses the server's answer, from its status line to its empty line.
+  func answer(_ head: [UInt8]) throws(WebSocketError) -> ResponseHead {
+    do throws(ResponseHeadError) {
+      return try ResponseHead(parsing: head)
+    } catch .statusLine {
+      throw WebSocketError("the server's answer doesn't begin with an HTTP status line")
+    } catch .fields(let reason) {
+      throw WebSocketError("the server's answer has a line that is no header field: \(reason)")
+    } catch {
+      throw WebSocketError("the server's answer isn't HTTP: \(shown("\(error)"))")
+    }
+  }
+
   /// The request's bytes; an error where host or target would break out of their line.
   func request() throws(WebSocketError) -> [UInt8] {
     for text in [host, target] {
@@ -45,18 +65,19 @@ package struct WebSocketUpgrade {
   }
 
   /// Checks the server's answer, from its status line to its last header field.
-  func check(_ head: WebSocketAnswer) throws(WebSocketError) {
+  func check(_ head: ResponseHead) throws(WebSocketError) {
+    let fields = head.fields
     guard head.status == 101 else { throw WebSocketError("the server answered with status \(head.status)") }
-    guard head.hasToken("websocket", in: "upgrade"), head.hasToken("upgrade", in: "connection") else {
+    guard fields.hasToken("websocket", in: .upgrade), fields.hasToken("upgrade", in: .connection) else {
       throw WebSocketError("the server's answer doesn't upgrade to WebSocket")
     }
-    guard head.value(of: "sec-websocket-accept") == acceptance else {
+    guard fields["Sec-WebSocket-Accept"] == acceptance else {
       throw WebSocketError("the server's Sec-WebSocket-Accept isn't the answer to our key")
     }
-    guard head.value(of: "sec-websocket-protocol")?.lowercased() == "mqtt" else {
+    guard fields["Sec-WebSocket-Protocol"]?.lowercased() == "mqtt" else {
       throw WebSocketError("the server doesn't speak MQTT over WebSocket")
     }
-    guard head.value(of: "sec-websocket-extensions") == nil else {
+    guard fields["Sec-WebSocket-Extensions"] == nil else {
       throw WebSocketError("the server chose an extension that wasn't offered")
     }
   }

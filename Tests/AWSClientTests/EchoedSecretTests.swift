@@ -2,6 +2,7 @@ import HTTPClient
 import Platform
 import TestSupport
 import Testing
+import WireFormats
 
 @testable import AWSClient
 import DefenderAgent
@@ -35,14 +36,14 @@ private final class EchoingExchange: HTTPExchange {
     let all =
       "\(request.url) \(fields) \(String(decoding: request.body, as: UTF8.self)) \(secretKey) \(sessionToken)"
     let body: String
-    var headers: [HTTPHeader] = []
+    var headers: [HeaderField] = []
     switch shape {
     case .message: body = #"{"message":"\#(all)"}"#
     case .text: body = all
     case .code: body = #"{"code":"\#(all.replacing(":", with: "=").replacing("#", with: "="))"}"#
     case .requestID:
       body = ""
-      headers = [("x-amzn-requestid", all)]
+      headers = [HeaderField("x-amzn-requestid", all)]
     case .xml: body = "<Error><Code>\(all)</Code><Message>\(all)</Message></Error>"
     case .credentials:
       body =

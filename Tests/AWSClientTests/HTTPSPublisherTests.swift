@@ -5,12 +5,13 @@ import HTTPClient
 import Platform
 import TestSupport
 import Testing
+import WireFormats
 
 struct `Publishing over HTTPS` {
   @Test func `sends one signed request and tells what the answer said`() throws {
     let body = Array(#"{"message":"OK","traceId":"t-1"}"#.utf8)
     let exchange = ScriptedExchange([
-      .success(HTTPResponse(status: 200, headers: [("x-amzn-RequestId", "r-1")], body: body))
+      .success(HTTPResponse(status: 200, headers: [HeaderField("x-amzn-RequestId", "r-1")], body: body))
     ])
     let receipt = try testPublish([0, 255], with: testPublisher(exchange))
     #expect(receipt.status == 200)
@@ -111,7 +112,7 @@ struct `A failed publish` {
   func `carries status and code, whatever the shape of the answer`(
     status: Int, type: String, body: String, code: String?
   ) throws {
-    let headers = [("X-Amzn-ErrorType", type), ("x-amzn-requestid", "r-2")]
+    let headers = [HeaderField("X-Amzn-ErrorType", type), HeaderField("x-amzn-requestid", "r-2")]
     let response = HTTPResponse(status: status, headers: headers, body: Array(body.utf8))
     let exchange = ScriptedExchange(Array(repeating: .success(response), count: 3))
     let error = try #require(throws: PublishError.self) { try testPublish(with: testPublisher(exchange)) }
@@ -248,7 +249,7 @@ struct `Publishing again` {
 
   @Test func `waits as long as the service asks`() throws {
     let time = ManualTime()
-    let busy = HTTPResponse(status: 429, headers: [("X-Amz-Retry-After", "3000")])
+    let busy = HTTPResponse(status: 429, headers: [HeaderField("X-Amz-Retry-After", "3000")])
     _ = try testPublish(
       with: testPublisher(ScriptedExchange([.success(busy), .success(fine)]), time: time), time: time)
     #expect(time.sleeps == [.seconds(3)])
@@ -274,7 +275,7 @@ struct `Publishing again` {
 
   @Test func `follows a refused token once, with new credentials`() throws {
     let refusal = HTTPResponse(
-      status: 403, headers: [("x-amzn-errortype", "ForbiddenException")],
+      status: 403, headers: [HeaderField("x-amzn-errortype", "ForbiddenException")],
       body: Array(#"{"message":"The security token included in the request is expired"}"#.utf8))
     for (answers, attempts) in [([refusal, fine], 2), ([refusal, refusal, fine], 2)] {
       let source = RotatingCredentials()
@@ -291,7 +292,7 @@ struct `Publishing again` {
 
   @Test func `does not follow a refused key that is no temporary one`() throws {
     let refusal = HTTPResponse(
-      status: 403, headers: [("x-amzn-errortype", "UnrecognizedClientException")],
+      status: 403, headers: [HeaderField("x-amzn-errortype", "UnrecognizedClientException")],
       body: Array(#"{"message":"The security token included in the request is invalid"}"#.utf8))
     let exchange = ScriptedExchange([.success(refusal)])
     let source = RotatingCredentials(areTemporary: false)
@@ -304,7 +305,10 @@ struct `Publishing again` {
       .success(
         HTTPResponse(
           status: 403,
-          headers: [("x-amzn-errortype", "ForbiddenException"), ("Date", "Wed, 01 May 2024 12:34:56 GMT")],
+          headers: [
+            HeaderField("x-amzn-errortype", "ForbiddenException"),
+            HeaderField("Date", "Wed, 01 May 2024 12:34:56 GMT"),
+          ],
           body: Array(#"{"message":"Forbidden"}"#.utf8)))
     ])
     #expect(throws: PublishError.self) {
@@ -321,9 +325,10 @@ struct `Publishing again` {
     let exchange = ScriptedExchange([])
     let time = ManualTime()
     let publisher = try testPublisher(exchange, time: time, log: log)
-    let date = ("Date", "Wed, 01 May 2024 15:34:56 GMT")
+    let date = HeaderField("Date", "Wed, 01 May 2024 15:34:56 GMT")
     exchange.answers = [
-      .success(HTTPResponse(status: 403, headers: [("x-amzn-errortype", "ForbiddenException"), date])),
+      .success(
+        HTTPResponse(status: 403, headers: [HeaderField("x-amzn-errortype", "ForbiddenException"), date])),
       .success(HTTPResponse(status: 200, headers: [date])),
       .success(HTTPResponse(status: 200, headers: [date])),
     ]
@@ -332,7 +337,7 @@ struct `Publishing again` {
     #expect(warnings.count == 1)
     #expect(warnings.first?.contains("3 h 0 min 0 s behind") == true)
     // Set right, and wrong once more.
-    let right = ("Date", "Wed, 01 May 2024 12:34:56 GMT")
+    let right = HeaderField("Date", "Wed, 01 May 2024 12:34:56 GMT")
     exchange.answers = [right, date].map { .success(HTTPResponse(status: 200, headers: [$0])) }
     for _ in 0..<2 { _ = try testPublish(with: publisher, time: time) }
     #expect(warnings.count == 2)
@@ -352,9 +357,10 @@ struct `Publishing again` {
       CredentialContext(
         Environment(["AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://localhost/"]), exchange: host, time: time,
         log: log.log()))
-    let date = ("Date", "Wed, 01 May 2024 10:34:56 GMT")
+    let date = HeaderField("Date", "Wed, 01 May 2024 10:34:56 GMT")
     let exchange = ScriptedExchange([
-      .success(HTTPResponse(status: 403, headers: [("x-amzn-errortype", "ForbiddenException"), date])),
+      .success(
+        HTTPResponse(status: 403, headers: [HeaderField("x-amzn-errortype", "ForbiddenException"), date])),
       .success(HTTPResponse(status: 200, headers: [date])),
     ])
     let publisher = try testPublisher(exchange, source, time: time, log: log.log())

@@ -2,6 +2,7 @@
 @testable import HTTPClient
 @testable import LambdaRuntime
 @testable import Platform
+@testable import WireFormats
 
 /// The reader of the Runtime API's HTTP/1.1 responses: in any packets the same messages, or the same complaint.
 let http = FuzzTarget("http") { input in

@@ -1,6 +1,7 @@
 @testable import DefenderAgent
 @testable import GreengrassIPC
 @testable import MQTT
+@testable import WireFormats
 
 /// The event stream reader: in any pieces the same messages, or the same complaint, and what is read is written as it
 /// came. A second time with the input as the headers of a frame whose checksums are right.
@@ -66,12 +67,14 @@ private func packets(in pieces: [ArraySlice<UInt8>]) throws -> ([IncomingPacket]
 /// The reader of the answer to a WebSocket upgrade.
 let webSocketAnswer = FuzzTarget("websocket-answer") { input in
   do {
-    let answer = try WebSocketAnswer(parsing: input)
+    let upgrade = WebSocketUpgrade(host: "h", target: "/mqtt?X-Amz-Signature=secret")
+    let answer = try upgrade.answer(input + Array("\r\n\r\n".utf8))
     try require((100...999).contains(answer.status), "a status that is none")
     try require(
-      answer.fields.allSatisfy { !$0.value.hasPrefix(" ") && !$0.value.hasSuffix(" ") },
+      answer.fields.all.allSatisfy { !$0.value.hasPrefix(" ") && !$0.value.hasSuffix(" ") },
       "blanks around a field's value")
-    _ = answer.hasToken("websocket", in: "upgrade")
+    _ = answer.fields.hasToken("websocket", in: .upgrade)
+    try? upgrade.check(answer)
   } catch let error as WebSocketError {
     try require(!error.reason.isEmpty, "a complaint without words")
   }

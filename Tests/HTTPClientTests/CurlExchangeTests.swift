@@ -2,6 +2,7 @@ import HTTPClient
 import Platform
 import TestSupport
 import Testing
+import WireFormats
 
 private func exchange() throws -> CurlExchange {
   try CurlExchange(CurlExchange.Configuration(Environment([:])))
@@ -31,7 +32,7 @@ struct `An exchange` {
     defer { server.stop() }
     let request = HTTPRequest(
       method: "POST", url: server.url + "/topics/..?q=%2F&r=a%20b",
-      headers: [("X-One", "1"), ("X-Empty", "")],
+      headers: [HeaderField("X-One", "1"), HeaderField("X-Empty", "")],
       body: [0, 13, 10, 255])
     _ = try exchange().exchange(request, timeout: .seconds(5))
     let received = try #require(server.received.first)
@@ -59,7 +60,7 @@ struct `An exchange` {
     #expect(response.status == 503)
     #expect(!response.isSuccess)
     #expect(response.header("x-amzn-errortype") == "Some:thing")
-    #expect(response.headers.filter { $0.name.lowercased() == "set-cookie" }.map(\.value) == ["a", "b"])
+    #expect(response.headers.filter { $0.name == "Set-Cookie" }.map(\.value) == ["a", "b"])
     #expect(response.header("x-nothing") == "")
     #expect(response.header("absent") == nil)
     #expect(response.body == Array("late".utf8))
@@ -137,7 +138,7 @@ struct `An exchange` {
     for step in plan {
       let response = try exchange.exchange(
         HTTPRequest(
-          method: step.method, url: server.url + step.path, headers: [("X-Step", step.header)],
+          method: step.method, url: server.url + step.path, headers: [HeaderField("X-Step", step.header)],
           body: step.body),
         timeout: .seconds(5))
       #expect(response.headers.filter { $0.name == "X-Path" }.map(\.value) == [step.path])
@@ -254,10 +255,10 @@ struct `A failed exchange` {
     HTTPRequest(method: "GET", url: "http://\u{0}/"),
     HTTPRequest(method: "GET /x HTTP/1.1\r\nA: b", url: "http://127.0.0.1/"),
     HTTPRequest(method: "", url: "http://127.0.0.1/"),
-    HTTPRequest(method: "GET", url: "http://127.0.0.1/", headers: [("A", "b\r\nC: d")]),
-    HTTPRequest(method: "GET", url: "http://127.0.0.1/", headers: [("A", "b\u{0}")]),
-    HTTPRequest(method: "GET", url: "http://127.0.0.1/", headers: [("A: b\r\nC", "d")]),
-    HTTPRequest(method: "GET", url: "http://127.0.0.1/", headers: [("", "d")]),
+    HTTPRequest(method: "GET", url: "http://127.0.0.1/", headers: [HeaderField("A", "b\r\nC: d")]),
+    HTTPRequest(method: "GET", url: "http://127.0.0.1/", headers: [HeaderField("A", "b\u{0}")]),
+    HTTPRequest(method: "GET", url: "http://127.0.0.1/", headers: [HeaderField("A: b\r\nC", "d")]),
+    HTTPRequest(method: "GET", url: "http://127.0.0.1/", headers: [HeaderField("", "d")]),
   ])
   func `says that the request can't be sent`(request: HTTPRequest) throws {
     #expect {

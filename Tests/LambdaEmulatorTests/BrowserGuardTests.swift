@@ -86,7 +86,7 @@ import WireFormats
     try await withEmulator { client in
       for (method, target) in Self.entrances {
         let answer = try await client.send(
-          .init(rawValue: method), target, headers: [HeaderField(name, value)], body: nil)
+          .init(rawValue: method), target, headers: [HeaderField(HeaderName(name), value)], body: nil)
         #expect(answer.status == 403, "\(method) \(target)")
         #expect(answer.text.contains(name), "\(answer.text)")
         #expect(answer.header("Access-Control-Allow-Origin") == nil)
@@ -150,7 +150,8 @@ import WireFormats
       var caller = client
       caller.host = "localhost:9000"
       let calling = caller
-      async let answer = calling.post(Self.invoke, "{}", headers: headers.map { HeaderField($0, $1) })
+      async let answer = calling.post(
+        Self.invoke, "{}", headers: headers.map { HeaderField(HeaderName($0), $1) })
       let event = try await client.get(Self.next)
       let id = try #require(event.header("Lambda-Runtime-Aws-Request-Id"))
       #expect(try await client.post("/2018-06-01/runtime/invocation/\(id)/response", "3").status == 202)

@@ -2,6 +2,8 @@ import LambdaEmulator
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import struct WireFormats.HeaderField
+import struct WireFormats.HeaderName
 
 /// A plain HTTP client for the tests, one connection a request.
 struct HTTPTestClient: Sendable {
@@ -13,8 +15,8 @@ struct HTTPTestClient: Sendable {
 
     var text: String { String(decoding: body, as: UTF8.self) }
 
-    func header(_ name: String) -> String? {
-      headers.first { $0.name.lowercased() == name.lowercased() }?.value
+    func header(_ name: HeaderName) -> String? {
+      headers.first { $0.name == name }?.value
     }
   }
 
@@ -72,7 +74,7 @@ struct HTTPTestClient: Sendable {
     return try await connection.executeThenClose { inbound, outbound in
       var head = HTTPRequestHead(version: .http1_1, method: method, uri: target)
       head.headers.add(name: "Host", value: host ?? "127.0.0.1:\(port)")
-      for field in headers { head.headers.add(name: field.name, value: field.value) }
+      for field in headers { head.headers.add(name: field.name.text, value: field.value) }
       try await outbound.write(.head(head))
       try await body(outbound)
       var answer: HTTPResponseHead?
@@ -84,8 +86,10 @@ struct HTTPTestClient: Sendable {
         case .end(let trailers):
           guard let answer else { throw NoAnswer() }
           return Response(
-            status: Int(answer.status.code), headers: answer.headers.map { HeaderField($0.name, $0.value) },
-            trailers: trailers.map { $0.map { HeaderField($0.name, $0.value) } } ?? [], body: bytes)
+            status: Int(answer.status.code),
+            headers: answer.headers.map { HeaderField(HeaderName($0.name), $0.value) },
+            trailers: trailers.map { $0.map { HeaderField(HeaderName($0.name), $0.value) } } ?? [],
+            body: bytes)
         }
       }
       throw NoAnswer()

@@ -83,5 +83,5 @@ extension Answer {
     }
   }
 
-  func header(_ name: String) -> String? { headers.first { $0.name == name }?.value }
+  func header(_ name: HeaderName) -> String? { headers.first { $0.name == name }?.value }
 }

@@ -1,4 +1,5 @@
 package import LambdaEmulator
+import WireFormats
 
 extension ScriptedServer.Received {
   /// What `endpoint` says to this request: the status, and the whole answer as it goes over the wire.
@@ -6,7 +7,8 @@ extension ScriptedServer.Received {
     let words = requestLine.split(separator: " ")
     let headers = headerLines.map { line in
       let parts = line.split(separator: ":", maxSplits: 1)
-      return HeaderField(String(parts[0]), parts.count > 1 ? String(parts[1].drop { $0 == " " }) : "")
+      return HeaderField(
+        HeaderName(String(parts[0])), parts.count > 1 ? String(parts[1].drop { $0 == " " }) : "")
     }
     let request = ReceivedRequest(
       method: String(words.first ?? ""), target: words.count > 1 ? String(words[1]) : "", headers: headers)

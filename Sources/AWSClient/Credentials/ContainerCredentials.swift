@@ -1,6 +1,7 @@
 import Glibc
 import HTTPClient
 package import Platform
+import WireFormats
 
 /// Credentials from the endpoint that a container finds in its environment.
 ///
@@ -60,8 +61,8 @@ package final class ContainerCredentials: CredentialSource {
   }
 
   private func fetch(_ url: String, until deadline: BootTime) throws(CredentialFailure) -> Credentials {
-    var request = HTTPRequest(method: "GET", url: url, headers: [("Accept", "application/json")])
-    if let token = try token(until: deadline) { request.headers.append(("Authorization", token)) }
+    var request = HTTPRequest(method: "GET", url: url, headers: [HeaderField(.accept, "application/json")])
+    if let token = try token(until: deadline) { request.headers.append(HeaderField(.authorization, token)) }
     let exchange = isSecure(url) ? context.directExchange : context.credentialHostExchange
     let response: HTTPResponse
     do throws(HTTPError) {

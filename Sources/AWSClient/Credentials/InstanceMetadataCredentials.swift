@@ -83,7 +83,7 @@ package final class InstanceMetadataCredentials: CredentialSource {
   /// A session token; nil where nobody listens, as on any machine outside EC2.
   private func token(_ endpoint: Endpoint, until deadline: BootTime) throws(CredentialFailure) -> String? {
     var request = HTTPRequest(method: "PUT", url: endpoint.url("/latest/api/token"))
-    request.headers = [("x-aws-ec2-metadata-token-ttl-seconds", "21600")]
+    request.headers = [HeaderField("x-aws-ec2-metadata-token-ttl-seconds", "21600")]
     // Without time to ask, nobody can say that this isn't EC2.
     guard context.timeLeft(until: deadline) > .zero else {
       throw CredentialFailure("no time was left to ask for a session token")
@@ -126,7 +126,7 @@ package final class InstanceMetadataCredentials: CredentialSource {
   private func get(_ url: String, _ token: String, until deadline: BootTime) throws(CredentialFailure)
     -> [UInt8]
   {
-    let request = HTTPRequest(method: "GET", url: url, headers: [("x-aws-ec2-metadata-token", token)])
+    let request = HTTPRequest(method: "GET", url: url, headers: [HeaderField(.ec2MetadataToken, token)])
     return try context.retrying(until: deadline) { () throws(CredentialFailure) in
       let response: HTTPResponse
       do throws(HTTPError) {

@@ -57,7 +57,7 @@ package final class IoTRoleAliasCredentials: CredentialSource {
       let path = "/role-aliases/\(percentEncoding(alias.utf8))/credentials"
       var request = HTTPRequest(method: "GET", url: endpoint.url(path))
       if let thing = context.environment.value("DEFENDER_THING_NAME", "AWS_IOT_THING_NAME") {
-        request.headers.append(("x-amzn-iot-thingname", thing))
+        request.headers.append(HeaderField("x-amzn-iot-thingname", thing))
       }
       return request
     } catch {

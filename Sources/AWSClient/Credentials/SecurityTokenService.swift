@@ -34,7 +34,7 @@ struct SecurityTokenService {
     let body = form.map { "\($0)=\(percentEncoding($1.utf8))" }.joined(separator: "&")
     var request = HTTPRequest(
       method: "POST", url: endpoint.url("/"),
-      headers: [("Content-Type", "application/x-www-form-urlencoded")], body: Array(body.utf8))
+      headers: [HeaderField(.contentType, "application/x-www-form-urlencoded")], body: Array(body.utf8))
     if let credentials { try sign(&request, credentials, at: now) }
     let response: HTTPResponse
     do throws(HTTPError) {

@@ -1,5 +1,6 @@
 package import HTTPClient
 package import Platform
+import WireFormats
 
 /// By how much this machine's clock differs from the service's, learnt from the `Date` of its answers.
 ///
@@ -14,7 +15,7 @@ package struct ClockSkew: Sendable {
   /// Learns from an answer to a request sent at `sent` that took `duration`.
   package mutating func observe(_ response: HTTPResponse, sent: WallTime, duration: Duration) {
     guard
-      let date = response.header("date").flatMap({ WallTime(httpDate: $0) }), response.header("age") == nil,
+      let date = response.header(.date).flatMap({ WallTime(httpDate: $0) }), response.header(.age) == nil,
       duration >= .zero, duration <= .seconds(900)
     else { return }
     offset = sent.advanced(by: duration / 2).duration(to: date)
@@ -25,7 +26,7 @@ package struct ClockSkew: Sendable {
   /// `used` is the offset that the refused request was signed with. AWS IoT gives one code to every refusal, so with
   /// most codes it depends on whether the offset has turned out to be another one by 4 min or more; services allow 5.
   package func explains(_ error: ServiceError, _ response: HTTPResponse, used: Duration) -> Bool {
-    guard let code = error.code, response.header("date") != nil, response.header("age") == nil else {
+    guard let code = error.code, response.header(.date) != nil, response.header(.age) == nil else {
       return false
     }
     if definiteCodes.contains(code) { return true }

@@ -20,11 +20,11 @@ package struct ServiceError: Error, Equatable, Sendable, CustomStringConvertible
     let body = try? JSONValue(parsing: response.body)
     status = response.status
     code =
-      response.header("x-amzn-errortype").flatMap(shortCode)
+      response.header(.amznErrorType).flatMap(shortCode)
       ?? ["code", "Code", "__type"].lazy.compactMap { body?[$0]?.string.flatMap(shortCode) }.first
     message = ["message", "Message", "errorMessage"].lazy.compactMap { body?[$0]?.string }.first.map(
       shortened)
-    requestID = (response.header("x-amzn-requestid") ?? response.header("x-amz-request-id")).map(shortened)
+    requestID = (response.header(.amznRequestID) ?? response.header(.amzRequestID)).map(shortened)
     traceID = (body?["traceId"]?.string).map(shortened)
   }
 

@@ -1,5 +1,4 @@
-package import HTTPClient
-import WireFormats
+package import WireFormats
 
 /// What of a request is signed, in the one spelling that both sides agree on.
 ///
@@ -17,7 +16,7 @@ package struct CanonicalRequest {
   /// `path` and `query` are as on the wire; `headers` are those to sign, `Host` among them, in their order;
   /// `normalizingPath` takes dot segments and empty segments out, as all AWS services but S3 do.
   package init(
-    method: String, path: some StringProtocol, query: some StringProtocol, headers: [HTTPHeader],
+    method: String, path: some StringProtocol, query: some StringProtocol, headers: [HeaderField],
     payloadHash: Digest, normalizingPath: Bool = true
   ) {
     var bytes: [UInt8] = []
@@ -115,7 +114,7 @@ private func reencoded(_ text: ArraySlice<UInt8>) -> [UInt8] {
 /// Appends a line for each header name; returns the names, with semicolons between, and where the value of the last of
 /// `headers` ends.
 private func appendCanonicalHeaders(
-  _ headers: [HTTPHeader], to bytes: inout [UInt8]
+  _ headers: [HeaderField], to bytes: inout [UInt8]
 ) -> (names: [UInt8], endOfLastValue: Int) {
   let order = orderByName(headers)
   var names: [UInt8] = []
@@ -123,19 +122,19 @@ private func appendCanonicalHeaders(
   var previous: Int?
   var endOfLastValue = bytes.count
   for index in order {
-    let (name, value) = headers[index]
-    if let previous, isSameHeaderName(headers[previous].name, name) {
+    let field = headers[index]
+    if let previous, headers[previous].name == field.name {
       // Another value of the same name: instead of the line's end.
       bytes.removeLast()
       bytes.append(UInt8(ascii: ","))
     } else {
       if previous != nil { names.append(UInt8(ascii: ";")) }
       let start = names.count
-      for byte in name.utf8 { names.append(lowerCased(byte)) }
+      for byte in field.name.text.utf8 { names.append(lowerCased(byte)) }
       bytes.append(contentsOf: names[start...])
       bytes.append(UInt8(ascii: ":"))
     }
-    appendTrimmed(value, to: &bytes)
+    appendTrimmed(field.value, to: &bytes)
     if index == headers.count - 1 { endOfLastValue = bytes.count }
     bytes.append(lineFeed)
     previous = index
@@ -146,7 +145,7 @@ private func appendCanonicalHeaders(
 /// The indices of `headers` in the order of their names, those of one name in their own order.
 ///
 /// The standard library's sort doesn't promise the latter, and a handful of headers is no case for more than this.
-private func orderByName(_ headers: [HTTPHeader]) -> [Int] {
+private func orderByName(_ headers: [HeaderField]) -> [Int] {
   var order = Array(headers.indices)
   for start in order.indices.dropFirst() {
     var position = start
@@ -159,9 +158,9 @@ private func orderByName(_ headers: [HTTPHeader]) -> [Int] {
 }
 
 /// Whether one header name is before another, their case aside.
-private func precedes(_ left: String, _ right: String) -> Bool {
-  var leftBytes = left.utf8.makeIterator()
-  var rightBytes = right.utf8.makeIterator()
+private func precedes(_ left: HeaderName, _ right: HeaderName) -> Bool {
+  var leftBytes = left.text.utf8.makeIterator()
+  var rightBytes = right.text.utf8.makeIterator()
   while let rightByte = rightBytes.next() {
     guard let leftByte = leftBytes.next() else { return true }
     let (lowerLeft, lowerRight) = (lowerCased(leftByte), lowerCased(rightByte))

@@ -1,4 +1,5 @@
 package import Platform
+import WireFormats
 
 extension RequestSigner {
   /// The path and query that open a WebSocket for MQTT at `host`, signed in the query; the service is
@@ -11,7 +12,8 @@ extension RequestSigner {
     host: String, with credentials: Credentials, at time: WallTime
   ) throws(CryptographyError) -> String {
     let request = PresignableRequest(
-      method: "GET", path: "/mqtt", query: "", headers: [("host", host)], payloadHash: try Digest(of: []))
+      method: "GET", path: "/mqtt", query: "", headers: [HeaderField(.host, host)],
+      payloadHash: try Digest(of: []))
     let terms = PresigningTerms(at: time, lifetime: nil, signsSessionToken: false)
     return try presign(request, with: credentials, terms).target
   }

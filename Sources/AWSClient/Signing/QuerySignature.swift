@@ -1,6 +1,5 @@
-package import HTTPClient
 package import Platform
-import WireFormats
+package import WireFormats
 
 /// What of a request a signature in the query is about.
 package struct PresignableRequest {
@@ -9,12 +8,12 @@ package struct PresignableRequest {
   package let path: String
   package let query: String
   /// Those to sign; `Host` has to be among them.
-  package let headers: [HTTPHeader]
+  package let headers: [HeaderField]
   package let payloadHash: Digest
   package let normalizingPath: Bool
 
   package init(
-    method: String, path: String, query: String, headers: [HTTPHeader], payloadHash: Digest,
+    method: String, path: String, query: String, headers: [HeaderField], payloadHash: Digest,
     normalizingPath: Bool = true
   ) {
     self.method = method

@@ -1,5 +1,6 @@
 package import HTTPClient
 package import Platform
+import WireFormats
 
 /// Why a request couldn't be signed.
 package enum SigningError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -81,11 +82,11 @@ package struct RequestSigner: ~Copyable {
       let hash = if let payloadHash { payloadHash } else { try digests.digest(of: request.body) }
       let authorization = try lastForm?.authorization(at: moment.timestamp, hash, digests, &key)
       request.headers.reserveCapacity(request.headers.count + 4)
-      request.headers.append(("X-Amz-Date", moment.timestamp))
+      request.headers.append(HeaderField(.amzDate, moment.timestamp))
       if let token = credentials.sessionToken {
-        request.headers.append(("X-Amz-Security-Token", token.revealed))
+        request.headers.append(HeaderField(.amzSecurityToken, token.revealed))
       }
-      if let authorization { request.headers.append(("Authorization", authorization)) }
+      if let authorization { request.headers.append(HeaderField(.authorization, authorization)) }
     } catch {
       throw .cryptography(error)
     }
@@ -163,11 +164,9 @@ struct SigningKey: ~Copyable {
 }
 
 /// Whether a header may change between here and the service, which is why the AWS SDKs leave it out.
-func isNeverSigned(_ name: String) -> Bool {
-  neverSigned.contains { $0.utf8.count == name.utf8.count && isSameHeaderName($0, name) }
-}
+func isNeverSigned(_ name: HeaderName) -> Bool { neverSigned.contains(name) }
 
-private let neverSigned = [
+private let neverSigned: [HeaderName] = [
   "connection", "expect", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer",
   "transfer-encoding", "upgrade", "user-agent", "x-amzn-trace-id", "authorization",
 ]

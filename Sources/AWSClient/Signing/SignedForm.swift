@@ -1,4 +1,5 @@
 import HTTPClient
+import WireFormats
 
 /// The texts that a signature is made of, written once for all requests that differ in their time and body only.
 ///
@@ -7,7 +8,7 @@ import HTTPClient
 struct SignedForm {
   private let method: String
   private let url: String
-  private let headers: [HTTPHeader]
+  private let headers: [HeaderField]
   private let credentials: Credentials
   private let scope: SigningScope
   private var canonicalRequest: [UInt8]
@@ -27,11 +28,11 @@ struct SignedForm {
     scope = moment.scope
     let target = try RequestTarget(request.url)
     var signed = request.headers.filter { !isNeverSigned($0.name) }
-    if !signed.contains(where: { isSameHeaderName($0.name, "host") }) {
-      signed.append(("host", target.hostHeader))
+    if !signed.contains(where: { $0.name == .host }) {
+      signed.append(HeaderField(.host, target.hostHeader))
     }
-    if let token = credentials.sessionToken { signed.append(("x-amz-security-token", token.revealed)) }
-    signed.append(("x-amz-date", moment.timestamp))
+    if let token = credentials.sessionToken { signed.append(HeaderField(.amzSecurityToken, token.revealed)) }
+    signed.append(HeaderField(.amzDate, moment.timestamp))
     // A digest and a code of zeros stand where the right ones are going to.
     let zeros = InlineArray<32, UInt8>(repeating: 0)
     let form = CanonicalRequest(

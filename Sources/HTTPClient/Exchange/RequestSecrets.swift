@@ -5,12 +5,13 @@ extension HTTPRequest {
   package var secrets: [String] {
     var secrets =
       url.utf8.firstIndex(of: UInt8(ascii: "?")).map { querySecrets(url[$0...].dropFirst()) } ?? []
-    for (name, value) in headers where secretFields.contains(where: { isSameHeaderName($0, name) }) {
+    for field in headers where secretFields.contains(field.name) {
       // A signature is the end of its field; the scope and the names of fields before it are no secret.
       let signature = Array("Signature=".utf8)
-      let bytes = Array(value.utf8)
+      let bytes = Array(field.value.utf8)
       let start = bytes.indices.first { bytes[$0...].starts(with: signature) }
-      secrets.append(start.map { String(decoding: bytes[($0 + signature.count)...], as: UTF8.self) } ?? value)
+      secrets.append(
+        start.map { String(decoding: bytes[($0 + signature.count)...], as: UTF8.self) } ?? field.value)
     }
     return secrets
   }
@@ -28,5 +29,5 @@ package func querySecrets(_ query: some StringProtocol) -> [String] {
   }
 }
 
-private let secretFields = ["Authorization", "X-Amz-Security-Token", "x-aws-ec2-metadata-token"]
+private let secretFields: [HeaderName] = [.authorization, .amzSecurityToken, .ec2MetadataToken]
 private let secretParameters: Set<String> = ["x-amz-security-token", "x-amz-signature"]

@@ -1,3 +1,5 @@
+import WireFormats
+
 /// What has arrived of a response, and the bounds it has to keep.
 ///
 /// A class, because libcurl's callbacks find it through a pointer.
@@ -42,7 +44,7 @@ final class ResponseSink {
       return true
     }
     if !line.isEmpty, line[0] == 0x0D || line[0] == 0x0A { isHeadComplete = true }
-    fields.append(line)
+    fields.append(line: line)
     return true
   }
 

@@ -1,4 +1,4 @@
-import WireFormats
+package import WireFormats
 
 /// An HTTP response to be sent.
 package struct Answer: Sendable {
@@ -28,7 +28,7 @@ package struct Answer: Sendable {
   /// An answer whose body is a JSON object of text members.
   package init(status: Int, headers: [HeaderField] = [], object: KeyValuePairs<String, String>) {
     self.init(
-      status: status, headers: [HeaderField("Content-Type", "application/json")] + headers,
+      status: status, headers: [HeaderField(.contentType, "application/json")] + headers,
       body: .bytes(jsonObject(object)))
   }
 }

@@ -12,13 +12,13 @@ struct BrowserGuard {
   static func refusal(of request: ReceivedRequest) -> Answer? {
     complaint(about: request).map { complaint in
       Answer(
-        status: 403, headers: [HeaderField("x-amzn-ErrorType", "ForbiddenException")],
+        status: 403, headers: [HeaderField(.amznErrorType, "ForbiddenException")],
         object: ["message": "\(complaint). The emulator serves programs on this machine, not web pages."])
     }
   }
 
   private static func complaint(about request: ReceivedRequest) -> String? {
-    let hosts = request.values(of: "host")
+    let hosts = request.values(of: .host)
     guard hosts.count == 1, let host = hosts.first else {
       return "The request has \(hosts.count) Host headers instead of one"
     }

@@ -2,6 +2,8 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 import Platform
+import struct WireFormats.HeaderField
+import struct WireFormats.HeaderName
 
 /// What can go wrong with a server or one of its connections.
 package enum ServerError: Error, CustomStringConvertible {
@@ -68,7 +70,7 @@ struct LoopbackServer: Sendable {
           }
           let request = ReceivedRequest(
             method: head.method.rawValue, target: head.uri,
-            headers: head.headers.map { HeaderField($0.name, $0.value) })
+            headers: head.headers.map { HeaderField(HeaderName($0.name), $0.value) })
           var body = RequestBody(parts)
           guard let answer = try await handler(request, &body) else { return }
           let isReusable = try await body.discardRest(limit: Self.discardLimit) && head.isKeepAlive
@@ -88,7 +90,7 @@ struct LoopbackServer: Sendable {
     version: HTTPVersion, keepsAlive: Bool
   ) async throws {
     var head = HTTPResponseHead(version: version, status: HTTPResponseStatus(statusCode: answer.status))
-    for field in answer.headers { head.headers.add(name: field.name, value: field.value) }
+    for field in answer.headers { head.headers.add(name: field.name.text, value: field.value) }
     if !keepsAlive { head.headers.replaceOrAdd(name: "Connection", value: "close") }
     switch answer.body {
     case .bytes(let bytes):
@@ -102,7 +104,7 @@ struct LoopbackServer: Sendable {
       for try await piece in pieces {
         switch piece {
         case .bytes(let bytes): try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: bytes))))
-        case .trailers(let fields): trailers = HTTPHeaders(fields.map { ($0.name, $0.value) })
+        case .trailers(let fields): trailers = HTTPHeaders(fields.map { ($0.name.text, $0.value) })
         }
       }
       try await outbound.write(.end(trailers))

@@ -1,3 +1,5 @@
+package import WireFormats
+
 /// The head of an HTTP request as it came over the wire: nothing decoded, folded or sorted.
 ///
 /// A signature is over these bytes, so the request target keeps its percent-encoding and the header fields their
@@ -33,23 +35,11 @@ package struct ReceivedRequest: Sendable {
   /// The target after the first `?`; empty where there is none.
   package var query: Substring { target.dropFirst(path.count + 1) }
 
-  /// The values of all header fields called `name`, in their order; names are compared without regard to case.
-  package func values(of name: String) -> [String] {
-    let name = name.lowercased()
-    return headers.filter { $0.name.lowercased() == name }.map(\.value)
+  /// The values of all header fields called `name`, in order.
+  package func values(of name: HeaderName) -> [String] {
+    headers.filter { $0.name == name }.map(\.value)
   }
 
-  /// The value of the first header field called `name`.
-  package func value(of name: String) -> String? { values(of: name).first }
-}
-
-/// One header field or trailer.
-package struct HeaderField: Sendable, Equatable {
-  package let name: String
-  package let value: String
-
-  package init(_ name: String, _ value: String) {
-    self.name = name
-    self.value = value
-  }
+  /// The value of the first header field called `name`; nil if there is none.
+  package func value(of name: HeaderName) -> String? { headers.first { $0.name == name }?.value }
 }

@@ -1,5 +1,6 @@
 import NIOCore
 import NIOHTTP1
+import WireFormats
 
 /// The body of one request, read as it arrives.
 struct RequestBody {
@@ -30,7 +31,7 @@ struct RequestBody {
     case .body(let buffer): return Array(buffer.readableBytesView)
     case .end(let fields):
       isAtEnd = true
-      trailers = fields.map { fields in fields.map { HeaderField($0.name, $0.value) } } ?? []
+      trailers = fields.map { fields in fields.map { HeaderField(HeaderName($0.name), $0.value) } } ?? []
       return nil
     case .head, nil: throw ServerError.requestCutShort
     }

@@ -74,7 +74,7 @@ package final class PublishEndpoint: Sendable {
   package func answer(_ request: ReceivedRequest, body: [UInt8]) -> Answer {
     let traceID = randomUUID()
     let headers = [
-      HeaderField("x-amzn-RequestId", traceID), HeaderField("Date", httpDate(now())),
+      HeaderField(.amznRequestID, traceID), HeaderField(.date, httpDate(now())),
     ]
     var refusal: Refusal?
     if Self.isForShadow(request) {
@@ -87,7 +87,7 @@ package final class PublishEndpoint: Sendable {
       refusal = error
     }
     let publish = ReceivedPublish(
-      topic: topic(of: request), qos: qos, payload: body, contentType: request.value(of: "content-type"),
+      topic: topic(of: request), qos: qos, payload: body, contentType: request.value(of: .contentType),
       verdict: refusal.map {
         .refused(status: $0.status, message: $0.message, explanation: $0.explanation)
       } ?? .accepted)
@@ -115,7 +115,7 @@ package final class PublishEndpoint: Sendable {
 
   private func answer(to refusal: Refusal, _ headers: [HeaderField], _ traceID: String) -> Answer {
     Answer(
-      status: refusal.status, headers: headers + [HeaderField("x-amzn-ErrorType", refusal.errorType)],
+      status: refusal.status, headers: headers + [HeaderField(.amznErrorType, refusal.errorType)],
       object: ["message": refusal.message, "traceId": traceID])
   }
 

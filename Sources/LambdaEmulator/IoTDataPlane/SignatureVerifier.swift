@@ -71,7 +71,7 @@ package struct SignatureVerifier: Sendable {
       throw SignatureRefusal(
         invalid, because: "access key \(authorization.accessKeyID) isn't this emulator's")
     }
-    let tokens = request.values(of: "x-amz-security-token")
+    let tokens = request.values(of: .amzSecurityToken)
     let expected = sessionToken.map { [$0] } ?? []
     guard tokens.count == expected.count else {
       throw SignatureRefusal(
@@ -92,7 +92,7 @@ package struct SignatureVerifier: Sendable {
   private func checkDate(
     _ request: ReceivedRequest, _ authorization: Authorization, _ now: WallTime
   ) throws(SignatureRefusal) -> String {
-    let dates = request.values(of: "x-amz-date")
+    let dates = request.values(of: .amzDate)
     guard dates.count == 1, let date = dates.first, let time = wallTime(basicFormat: date) else {
       throw SignatureRefusal(
         "Date must be in ISO8601 'basic format'. Got '\(dates.joined(separator: ", "))'. See"
@@ -126,14 +126,14 @@ package struct SignatureVerifier: Sendable {
     guard signed == Set(signed).sorted() else {
       throw SignatureRefusal(Self.mismatch.message, because: "SignedHeaders aren't sorted, or name one twice")
     }
-    guard signed.contains("host"), request.values(of: "host").count == 1 else {
+    guard signed.contains("host"), request.values(of: .host).count == 1 else {
       throw SignatureRefusal("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
     }
-    for name in signed where request.value(of: name) == nil {
+    for name in signed where request.value(of: HeaderName(name)) == nil {
       throw SignatureRefusal(Self.mismatch.message, because: "the signed header \(name) isn't in the request")
     }
-    for field in request.headers where field.name.lowercased().hasPrefix("x-amz-") {
-      let name = field.name.lowercased()
+    for field in request.headers where field.name.lowerCased.hasPrefix("x-amz-") {
+      let name = field.name.lowerCased
       guard signed.contains(name) else {
         throw SignatureRefusal(
           "There were headers present in the request which were not signed: '\(name)'")
@@ -154,7 +154,7 @@ private struct Authorization {
   var scope: String { "\(date)/\(region)/\(service)/aws4_request" }
 
   init(_ request: ReceivedRequest) throws(SignatureRefusal) {
-    let fields = request.values(of: "authorization")
+    let fields = request.values(of: .authorization)
     guard let field = fields.first else { throw SignatureRefusal("Missing Authentication Token") }
     guard fields.count == 1 else {
       throw SignatureRefusal("Missing Authentication Token", because: "more than one Authorization header")
@@ -200,7 +200,7 @@ private func canonicalRequest(
   _ request: ReceivedRequest, _ signedHeaders: [String], bodyDigest: String
 ) -> String {
   let headers = signedHeaders.map { name in
-    "\(name):\(request.values(of: name).map(canonicalHeaderValue).joined(separator: ","))\n"
+    "\(name):\(request.values(of: HeaderName(name)).map(canonicalHeaderValue).joined(separator: ","))\n"
   }
   return [
     request.method, canonicalPath(request.path), canonicalQuery(request.query), headers.joined(),

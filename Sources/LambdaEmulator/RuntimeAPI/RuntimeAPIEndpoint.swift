@@ -64,15 +64,15 @@ struct RuntimeAPIEndpoint: Sendable {
   private func hand(_ invocation: Invocation) -> Answer {
     let request = invocation.request
     let deadline = invocation.deadline.nanosecondsSinceEpoch / 1_000_000
-    let fields: [(String, String?)] = [
-      ("Content-Type", request.contentType ?? "application/json"),
-      ("Lambda-Runtime-Aws-Request-Id", invocation.requestID),
-      ("Lambda-Runtime-Deadline-Ms", String(deadline)),
-      ("Lambda-Runtime-Invoked-Function-Arn", invocation.functionARN),
-      ("Lambda-Runtime-Trace-Id", request.traceID),
-      ("Lambda-Runtime-Client-Context", request.clientContext),
-      ("Lambda-Runtime-Cognito-Identity", request.cognitoIdentity),
-      ("Lambda-Runtime-Aws-Tenant-Id", request.tenantID),
+    let fields: KeyValuePairs<HeaderName, String?> = [
+      .contentType: request.contentType ?? "application/json",
+      "Lambda-Runtime-Aws-Request-Id": invocation.requestID,
+      "Lambda-Runtime-Deadline-Ms": String(deadline),
+      "Lambda-Runtime-Invoked-Function-Arn": invocation.functionARN,
+      "Lambda-Runtime-Trace-Id": request.traceID,
+      "Lambda-Runtime-Client-Context": request.clientContext,
+      "Lambda-Runtime-Cognito-Identity": request.cognitoIdentity,
+      "Lambda-Runtime-Aws-Tenant-Id": request.tenantID,
     ]
     return Answer(
       status: 200, headers: fields.compactMap { name, value in value.map { HeaderField(name, $0) } },
@@ -90,7 +90,7 @@ struct RuntimeAPIEndpoint: Sendable {
   ) async throws -> Answer {
     try await environment.checkAnswer(requestID, transition: "InvocationErrorResponse")
     let document = try await body.complete(limit: Self.responseLimit)
-    let contentType = request.value(of: "content-type")
+    let contentType = request.value(of: .contentType)
     try await environment.takeAnswer(
       .error(
         errorDocument(document.bytes, contentType), type: errorType(of: request), contentType: contentType),
@@ -103,7 +103,7 @@ struct RuntimeAPIEndpoint: Sendable {
   ) async throws -> Answer {
     let transition = "InvocationResponse"
     try await environment.checkAnswer(requestID, transition: transition)
-    let contentType = request.value(of: "content-type")
+    let contentType = request.value(of: .contentType)
     switch request.value(of: "lambda-runtime-function-response-mode") {
     case nil, "": break
     case "streaming": return try await takeStream(&body, to: requestID, contentType: contentType)
@@ -144,7 +144,7 @@ struct RuntimeAPIEndpoint: Sendable {
       await environment.endStream(to: requestID, .failure(.cutShort))
       throw error
     }
-    let errorType = body.trailers.first { $0.name.lowercased() == "lambda-runtime-function-error-type" }
+    let errorType = body.trailers.first { $0.name == "Lambda-Runtime-Function-Error-Type" }
     await environment.endStream(to: requestID, .success(errorType.map { keptErrorType($0.value) }))
     return .accepted
   }

@@ -1,4 +1,4 @@
-import WireFormats
+package import WireFormats
 
 /// Where the bytes of a response come from: a socket, or a test's script.
 package protocol ByteSource: ~Copyable {
@@ -34,7 +34,13 @@ package struct MessageReader<Source: ByteSource & ~Copyable>: ~Copyable {
   /// Reads the head of the next response; interim responses (1xx) before it are passed over.
   package mutating func head() throws(ExchangeError) -> ResponseHead {
     for _ in 0...Self.maximumInterimResponses {
-      let head = try ResponseHead(parsing: try headBytes())
+      let bytes = try headBytes()
+      let head: ResponseHead
+      do throws(ResponseHeadError) {
+        head = try ResponseHead(parsing: bytes)
+      } catch {
+        throw .malformed("\(error)")
+      }
       if head.status >= 200 { return head }
     }
     throw .malformed("more than \(Self.maximumInterimResponses) interim responses")

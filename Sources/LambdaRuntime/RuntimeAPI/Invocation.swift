@@ -1,4 +1,5 @@
 import Platform
+import WireFormats
 
 /// One event to answer. It can be answered once: answering uses it up.
 struct Invocation: ~Copyable {

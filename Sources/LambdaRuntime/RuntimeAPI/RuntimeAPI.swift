@@ -1,4 +1,5 @@
 import Platform
+import WireFormats
 
 /// The Lambda Runtime API: the next event, and the answer to it (Lambda developer guide, "Using the Lambda runtime API
 /// for custom runtimes").

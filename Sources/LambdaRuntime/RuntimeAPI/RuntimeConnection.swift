@@ -1,4 +1,5 @@
 import Platform
+import WireFormats
 
 /// A keep-alive connection to the Runtime API, and the exchange of one request for one answer on it.
 final class RuntimeConnection {

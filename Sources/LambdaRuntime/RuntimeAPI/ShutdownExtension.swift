@@ -1,4 +1,5 @@
 import Platform
+import WireFormats
 
 /// An extension that wants no events, registered so that Lambda sends SIGTERM before it ends the environment (Lambda
 /// developer guide, "Lambda Extensions API"; without extensions an environment is ended with SIGKILL).

@@ -70,7 +70,7 @@ extension Doctor {
   private mutating func noteClock(_ skew: ClockSkew, _ response: HTTPResponse) {
     if let warning = skew.warning {
       note("clock", .warning, warning)
-    } else if response.header("date") == nil {
+    } else if response.header(.date) == nil {
       note("clock", .skipped, "the answer has no Date")
     } else {
       let size = skew.offset < .zero ? .zero - skew.offset : skew.offset

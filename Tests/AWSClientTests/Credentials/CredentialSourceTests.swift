@@ -3,6 +3,7 @@ import HTTPClient
 import Platform
 import TestSupport
 import Testing
+import WireFormats
 
 @testable import AWSClient
 import DefenderAgent

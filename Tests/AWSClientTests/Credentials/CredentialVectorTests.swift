@@ -28,8 +28,8 @@ private final class ReplayedExchange: HTTPExchange {
     let sent = HTTPResponse(status: 0, headers: request.headers)
     for header in expected?["headers"]?.members ?? [] where !dependsOnTheClient.contains(header.name) {
       let value = header.value.array?.first?.string
-      if sent.header(header.name) != value {
-        mismatches.append("\(header.name): \(sent.header(header.name) ?? "")")
+      if sent.header(HeaderName(header.name)) != value {
+        mismatches.append("\(header.name): \(sent.header(HeaderName(header.name)) ?? "")")
       }
     }
     let response = step["response"]

@@ -2,6 +2,7 @@ import AWSClient
 import HTTPClient
 import Platform
 import Testing
+import WireFormats
 
 struct `The date of an answer` {
   @Test(
@@ -27,15 +28,15 @@ struct `The date of an answer` {
 
   @Test func `counts only where no cache gave it, and the answer came soon`() {
     let sent = WallTime(secondsSinceEpoch: 0)
-    func offset(_ headers: [HTTPHeader], after duration: Duration) -> Duration {
+    func offset(_ headers: [HeaderField], after duration: Duration) -> Duration {
       var skew = ClockSkew()
       skew.observe(HTTPResponse(status: 200, headers: headers), sent: sent, duration: duration)
       return skew.offset
     }
-    let date: HTTPHeader = ("Date", "Thu, 01 Jan 1970 01:00:00 GMT")
+    let date = HeaderField("Date", "Thu, 01 Jan 1970 01:00:00 GMT")
     #expect(offset([date], after: .zero) == .seconds(3_600))
     #expect(offset([date], after: .seconds(20)) == .seconds(3_590))
-    #expect(offset([date, ("Age", "0")], after: .zero) == .zero)
+    #expect(offset([date, HeaderField("Age", "0")], after: .zero) == .zero)
     #expect(offset([date], after: .seconds(900)) == .seconds(3_150))
     #expect(offset([date], after: .seconds(901)) == .zero)
     #expect(offset([date], after: .seconds(-1)) == .zero)
@@ -57,13 +58,14 @@ struct `The date of an answer` {
     let day = seconds < 0 ? "Thu, 01" : "Fri, 02"
     let text = "\(day) Jan 1970 \(two(hour)):\(two(minute)):\(two(second)) GMT"
     let response = HTTPResponse(
-      status: 403, headers: [("Date", text), ("x-amzn-errortype", "ForbiddenException")])
+      status: 403,
+      headers: [HeaderField("Date", text), HeaderField("x-amzn-errortype", "ForbiddenException")])
     var skew = ClockSkew()
     skew.observe(response, sent: sent, duration: .zero)
     #expect(skew.offset == .seconds(seconds))
     #expect(skew.explains(ServiceError(response), response, used: .seconds(used)) == explains)
     #expect((skew.warning != nil) == (abs(seconds) >= 240))
-    let undated = HTTPResponse(status: 403, headers: [("x-amzn-errortype", "RequestExpired")])
+    let undated = HTTPResponse(status: 403, headers: [HeaderField("x-amzn-errortype", "RequestExpired")])
     #expect(!skew.explains(ServiceError(undated), undated, used: .zero))
   }
 
@@ -75,7 +77,7 @@ struct `The date of an answer` {
   func `changes nothing where it can't be read`(date: String) {
     var skew = ClockSkew()
     skew.observe(
-      HTTPResponse(status: 200, headers: [("Date", date)]), sent: WallTime(secondsSinceEpoch: 0),
+      HTTPResponse(status: 200, headers: [HeaderField("Date", date)]), sent: WallTime(secondsSinceEpoch: 0),
       duration: .zero)
     #expect(skew.offset == .zero)
     #expect(skew.warning == nil)

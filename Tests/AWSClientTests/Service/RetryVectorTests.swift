@@ -25,7 +25,9 @@ struct `Retry vectors` {
       #expect(HTTPError.timedOut(.answering, "").isTransient == isRetryable)
       return
     }
-    let headers = (vector["headers"]?.members ?? []).map { ($0.name, $0.value.string ?? "") }
+    let headers = (vector["headers"]?.members ?? []).map {
+      HeaderField(HeaderName($0.name), $0.value.string ?? "")
+    }
     let error = ServiceError(
       HTTPResponse(
         status: try #require(vector["status"]?.integer()), headers: headers,
@@ -136,8 +138,12 @@ private final class SkewedService: HTTPExchange {
     if let received = attempt["clientTimeAtReceive"]?.string.flatMap({ WallTime(iso8601: $0) }) {
       time.advance(by: time.wallTime.duration(to: received))
     }
-    var headers = (attempt["response"]?["headers"]?.members ?? []).map { ($0.name, $0.value.string ?? "") }
-    if let code = attempt["response"]?["errorCode"]?.string { headers.append(("x-amzn-errortype", code)) }
+    var headers = (attempt["response"]?["headers"]?.members ?? []).map {
+      HeaderField(HeaderName($0.name), $0.value.string ?? "")
+    }
+    if let code = attempt["response"]?["errorCode"]?.string {
+      headers.append(HeaderField("x-amzn-errortype", code))
+    }
     return HTTPResponse(status: attempt["response"]?["statusCode"]?.integer() ?? 0, headers: headers)
   }
 }

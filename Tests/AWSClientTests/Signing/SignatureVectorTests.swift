@@ -24,12 +24,12 @@ struct Vector: CustomTestStringConvertible, Sendable {
   }
 
   /// A list of pairs of texts.
-  func pairs(_ path: String...) throws -> [HTTPHeader] {
+  func pairs(_ path: String...) throws -> [HeaderField] {
     let pairs = try #require(path.reduce(row) { $0?[$1] }?.array, "\(path)")
     return try pairs.map { pair in
       let texts = (pair.array ?? []).compactMap(\.string)
       try #require(texts.count == 2)
-      return (texts[0], texts[1])
+      return HeaderField(HeaderName(texts[0]), texts[1])
     }
   }
 
@@ -50,7 +50,9 @@ struct `Signature vectors` {
     let body = try #require(base64Decoding(encodedBody))
     let payloadHash = try Digest(of: body)
     func add(_ name: String, _ value: String) {
-      if !headers.contains(where: { isSameHeaderName($0.name, name) }) { headers.append((name, value)) }
+      if !headers.contains(where: { $0.name == HeaderName(name) }) {
+        headers.append(HeaderField(HeaderName(name), value))
+      }
     }
     add("X-Amz-Date", timestamp)
     if vector["context", "sign_body_header"]?.boolean == true { add("X-Amz-Content-Sha256", payloadHash.hex) }

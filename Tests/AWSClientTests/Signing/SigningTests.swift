@@ -2,6 +2,7 @@ import HTTPClient
 import Platform
 import TestSupport
 import Testing
+import WireFormats
 
 @testable import AWSClient
 
@@ -73,7 +74,8 @@ struct `A signature in the query` {
   @Test func `leaves out the session token where it is to come after`() throws {
     var signer = try RequestSigner(region: "eu-west-1", service: "iotdevicegateway")
     let request = PresignableRequest(
-      method: "GET", path: "/mqtt", query: "", headers: [("host", "x")], payloadHash: try Digest(of: []))
+      method: "GET", path: "/mqtt", query: "", headers: [HeaderField("host", "x")],
+      payloadHash: try Digest(of: []))
     let credentials = Credentials(accessKeyID: "A", secretAccessKey: example, sessionToken: Secret("t/="))
     let time = WallTime(secondsSinceEpoch: 0)
     let (target, signature) = try signer.presign(
@@ -89,7 +91,8 @@ struct `A signed request` {
   @Test func `leaves out of the signature what may change on the way`() throws {
     var signer = try RequestSigner(region: "us-east-1", service: "iotdata")
     var request = HTTPRequest(
-      method: "POST", url: "https://x:8443/a", headers: [("User-Agent", "u"), ("X-Custom", "1"), ("TE", "t")])
+      method: "POST", url: "https://x:8443/a",
+      headers: [HeaderField("User-Agent", "u"), HeaderField("X-Custom", "1"), HeaderField("TE", "t")])
     let credentials = Credentials(accessKeyID: "A", secretAccessKey: example)
     try signer.sign(&request, with: credentials, at: WallTime(secondsSinceEpoch: 0))
     let authorization = HTTPResponse(status: 0, headers: request.headers).header("authorization") ?? ""
@@ -110,11 +113,13 @@ struct `A signed request` {
   @Test func `is signed step by step as by a signer that signed others before`() throws {
     // Each request differs from the one before in one thing or two, the rest of what a signature is made of stays.
     let urls = ["https://x/a%2Fb?qos=1", "https://x/a%2Fc?qos=1", "https://x:8443/a%2Fb?qos=1"]
-    let headers: [[HTTPHeader]] = [
-      [], [("X-Amz-Date", "mine")], [("x-custom", " a  b "), ("Zebra", "z")],
+    let headers: [[HeaderField]] = [
+      [], [HeaderField("X-Amz-Date", "mine")],
+      [HeaderField("x-custom", " a  b "), HeaderField("Zebra", "z")],
       // In its value only, in its name only, and in the number of those with the same beginning.
-      [("x-name", "\u{E9}")], [("x-name", "e\u{301}")], [("host", "y")], [("host", "z")], [("accept", "z")],
-      [("accept", "z"), ("TE", "t")], [("TE", "t")],
+      [HeaderField("x-name", "\u{E9}")], [HeaderField("x-name", "e\u{301}")], [HeaderField("host", "y")],
+      [HeaderField("host", "z")], [HeaderField("accept", "z")],
+      [HeaderField("accept", "z"), HeaderField("TE", "t")], [HeaderField("TE", "t")],
     ]
     let triples = [("A", "s", nil), ("B", "s", nil), ("A", "r", nil), ("A", "s", "t"), ("A", "s", "t/u")]
     let credentials = triples.map { id, secret, token in
@@ -148,7 +153,9 @@ struct `A signed request` {
   ) throws -> String {
     let target = try RequestTarget(request.url)
     var headers = request.headers.filter { !["TE", "Authorization"].contains($0.name) }
-    if !headers.contains(where: { $0.name == "host" }) { headers.append(("Host", target.hostHeader)) }
+    if !headers.contains(where: { $0.name == "host" }) {
+      headers.append(HeaderField("Host", target.hostHeader))
+    }
     let canonicalRequest = CanonicalRequest(
       method: request.method, path: target.path, query: target.query, headers: headers,
       payloadHash: try Digest(of: request.body))

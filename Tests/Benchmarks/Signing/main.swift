@@ -8,6 +8,7 @@ import DefenderAgent
 import Glibc
 import HTTPClient
 import Platform
+import WireFormats
 
 let body = (0..<5_120).map { UInt8($0 % 251) }
 let credentials = Credentials(

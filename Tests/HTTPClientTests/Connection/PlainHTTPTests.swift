@@ -3,6 +3,7 @@ import Glibc
 import Platform
 import TestSupport
 import Testing
+import WireFormats
 
 @testable import HTTPClient
 
@@ -15,7 +16,7 @@ struct `A request without TLS` {
     let exchange = try CurlExchange(configuration)
     return try #require(throws: HTTPError.self) {
       try exchange.exchange(
-        HTTPRequest(method: "POST", url: url, headers: [("X-Amz-Security-Token", "hunter2")]),
+        HTTPRequest(method: "POST", url: url, headers: [HeaderField("X-Amz-Security-Token", "hunter2")]),
         timeout: .seconds(5))
     }
   }

@@ -89,28 +89,6 @@ struct MessageLimitTests {
     #expect(error.description.contains(message.reason), "\(error)")
   }
 
-  @Test func `accepts 128 header fields, and no more`() throws {
-    func head(_ count: Int) -> [UInt8] {
-      Array(("HTTP/1.1 200 OK\r\n" + String(repeating: "a: b\r\n", count: count) + "\r\n").utf8)
-    }
-    #expect(try ResponseHead(parsing: head(128)).values("a").count == 128)
-    #expect(throws: ExchangeError.malformed("more than 128 header fields")) {
-      try ResponseHead(parsing: head(129))
-    }
-  }
-
-  @Test(arguments: [
-    ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", true),
-    ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: Close\r\n\r\n", false),
-    ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", false),
-    ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: Keep-Alive\r\n\r\n", true),
-    ("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\n", false), ("HTTP/1.1 204 None\r\n\r\n", true),
-    ("HTTP/1.1 304 Same\r\n\r\n", true),
-  ])
-  func `knows whether a connection serves another request`(text: String, keeps: Bool) throws {
-    #expect(try ResponseHead(parsing: Array(text.utf8)).keepsConnection == keeps)
-  }
-
   @Test(arguments: [(256, true), (257, false)])
   func `serves an event whose id is as long as it may be, and no longer`(length: Int, isServed: Bool) throws {
     let odd = event("odd", id: String(repeating: "a", count: length))

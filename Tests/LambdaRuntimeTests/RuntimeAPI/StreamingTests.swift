@@ -37,7 +37,8 @@ struct StreamingTests {
   }
 
   @Test func `begins an HTTP response with its prelude`() throws {
-    let prelude = HTTPPrelude(statusCode: 418, headers: [("X-Pot", "\"tea\"")], cookies: ["a=b", "c=d"])
+    let prelude = HTTPPrelude(
+      statusCode: 418, headers: [HeaderField("X-Pot", "\"tea\"")], cookies: ["a=b", "c=d"])
     let run = try ServedRuntime(
       script: [event(), accepted],
       handler: TestHandler { _, _ in

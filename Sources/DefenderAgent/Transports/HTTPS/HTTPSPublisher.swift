@@ -1,6 +1,7 @@
 package import AWSClient
 package import HTTPClient
 package import Platform
+import WireFormats
 
 /// Publishes over HTTPS: `POST /topics/<topic>?qos=<n>` of the IoT data plane.
 ///
@@ -81,7 +82,7 @@ package final class HTTPSPublisher: Publisher {
       case .success(let response):
         quota.giveBack(call.lastCost)
         return PublishReceipt(
-          status: response.status, requestID: response.header("x-amzn-requestid"), body: response.body,
+          status: response.status, requestID: response.header(.amznRequestID), body: response.body,
           attempts: call.attempts)
       case .failure(let failure):
         let error = error(failure.cause, topic, attempts: call.attempts)
@@ -171,7 +172,7 @@ package final class HTTPSPublisher: Publisher {
         throw error(.signing(failure), call.topic, attempts: call.attempts)
       }
     }
-    request.headers.append(("User-Agent", userAgent))
+    request.headers.append(HeaderField(.userAgent, userAgent))
     return request
   }
 
@@ -211,7 +212,7 @@ package final class HTTPSPublisher: Publisher {
     guard let reason = failure.retryReason else { return nil }
     let delay = StandardRetry.delay(
       afterAttempt: call.attempts, reason, random: jitter(),
-      retryAfter: failure.response?.header("x-amz-retry-after"))
+      retryAfter: failure.response?.header(.amzRetryAfter))
     guard delay + Self.shortestRetry <= left, let cost = quota.take(for: reason) else { return nil }
     call.lastCost = cost
     return delay

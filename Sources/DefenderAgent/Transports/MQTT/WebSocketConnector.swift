@@ -66,7 +66,7 @@ package final class WebSocketConnector: BrokerConnector {
 
   private func failure(_ error: WebSocketFailure) -> TransportFailure {
     if case .stream(.stopped) = error { return .stopped(before: "there was a WebSocket to \(broker)") }
-    guard case .refused(let answer, _, _) = error else {
+    guard case .refused(let answer, _) = error else {
       return TransportFailure(reason: "\(error)", advice: "Check the network.", isTransient: true)
     }
     let isRefusal = [400, 401, 403].contains(answer.status)
@@ -92,10 +92,9 @@ package final class WebSocketConnector: BrokerConnector {
   }
 
   /// Takes the clock of the answer where ours is off by minutes; false where that changes nothing.
-  private func learnsOfClock(from answer: WebSocketAnswer) -> Bool {
+  private func learnsOfClock(from answer: HTTPResponse) -> Bool {
     let used = clockSkew.offset
-    let response = HTTPResponse(status: answer.status, headers: answer.fields)
-    clockSkew.observe(response, sent: time.wallTime, duration: .zero)
+    clockSkew.observe(answer, sent: time.wallTime, duration: .zero)
     let change = clockSkew.offset - used
     guard change >= ClockSkew.threshold || change <= .zero - ClockSkew.threshold else { return false }
     if let warning = clockSkew.warning { log.warn(warning) }

@@ -4,7 +4,7 @@ import Glibc
 // index for each byte, this was a third of the instructions that an invocation takes.
 
 /// The position of the first `byte` at or after `start`.
-func firstPosition(of byte: UInt8, in bytes: [UInt8], from start: Int) -> Int? {
+package func firstPosition(of byte: UInt8, in bytes: [UInt8], from start: Int) -> Int? {
   unsafe bytes.withUnsafeBytes { all in
     guard let base = all.baseAddress, start >= 0, start < all.count,
       let found = unsafe memchr(base + start, Int32(byte), all.count - start)

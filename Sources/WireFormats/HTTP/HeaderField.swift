@@ -1,0 +1,82 @@
+/// A header field or trailer of an HTTP message (RFC 9110, section 5).
+public struct HeaderField: Hashable, Sendable {
+  public var name: HeaderName
+  public var value: String
+
+  public init(_ name: HeaderName, _ value: String) {
+    self.name = name
+    self.value = value
+  }
+}
+
+/// The name of a header field.
+///
+/// Two names are equal if they differ only in the case of ASCII letters (RFC 9110, section 5.1).
+public struct HeaderName: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
+  /// The name with the letters as they go on the wire.
+  public let text: String
+
+  @inlinable
+  public init(_ text: String) {
+    self.text = text
+  }
+
+  @inlinable
+  public init(stringLiteral text: String) {
+    self.text = text
+  }
+
+  public var description: String { text }
+
+  /// The name in lower case, as signatures and HTTP/2 spell it.
+  package var lowerCased: String { text.lowercased() }
+
+  public static func == (left: HeaderName, right: HeaderName) -> Bool {
+    // By spans: a zipped pair of views took ten times as long, and a publish compares twenty names.
+    let (left, right) = (left.text.utf8.span, right.text.utf8.span)
+    guard left.count == right.count else { return false }
+    for index in left.indices
+    where WireFormats.lowerCased(left[index]) != WireFormats.lowerCased(right[index]) {
+      return false
+    }
+    return true
+  }
+
+  public func hash(into hasher: inout Hasher) {
+    for byte in text.utf8 { hasher.combine(WireFormats.lowerCased(byte)) }
+    // Separates the name from what is hashed next, as String does.
+    hasher.combine(0xFF as UInt8)
+  }
+}
+
+// Computed, because a stored global of another module is reached through a lazy initializer at each use.
+
+extension HeaderName {
+  package static var accept: HeaderName { "Accept" }
+  package static var age: HeaderName { "Age" }
+  package static var authorization: HeaderName { "Authorization" }
+  package static var connection: HeaderName { "Connection" }
+  package static var contentLength: HeaderName { "Content-Length" }
+  package static var contentType: HeaderName { "Content-Type" }
+  package static var date: HeaderName { "Date" }
+  package static var expect: HeaderName { "Expect" }
+  package static var host: HeaderName { "Host" }
+  package static var upgrade: HeaderName { "Upgrade" }
+  package static var userAgent: HeaderName { "User-Agent" }
+}
+
+/// Names that AWS services share.
+extension HeaderName {
+  /// When a request was signed.
+  package static var amzDate: HeaderName { "X-Amz-Date" }
+  /// The session token of temporary credentials.
+  package static var amzSecurityToken: HeaderName { "X-Amz-Security-Token" }
+  /// The code of an error, such as `ForbiddenException`.
+  package static var amznErrorType: HeaderName { "x-amzn-ErrorType" }
+  package static var amznRequestID: HeaderName { "x-amzn-RequestId" }
+  package static var amzRequestID: HeaderName { "x-amz-request-id" }
+  /// The delay before a retry that a service asks for, in milliseconds.
+  package static var amzRetryAfter: HeaderName { "x-amz-retry-after" }
+  /// The session token of the EC2 instance metadata service, version 2.
+  package static var ec2MetadataToken: HeaderName { "x-aws-ec2-metadata-token" }
+}
