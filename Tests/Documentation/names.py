@@ -1,8 +1,8 @@
-"""Checks what the pages name: tests that are cited, files, and links.
+"""Checks that the tests, files and links in the documentation exist, and that README.md keeps to its length.
 
-A test is cited after the word "test" or "tests", or in the last column of a table that is headed "shown by". A file is
-named in docs/architecture.md. A link is any relative one. The changelog has a section for the version of this package, or one
-for what isn't released yet, and then those of older versions with their dates.
+A citation of a test follows the word "test" or "tests", or is in the last column of a table headed "shown by". Files and folders
+are checked in docs/architecture.md, relative links in every page. The changelog must begin with a section for the version of this
+package or with [Unreleased]; sections of older versions follow, with their dates.
 """
 import pathlib
 import re
@@ -11,6 +11,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("lambda/**/*.md"), ROOT / "Tests/Fixtures/README.md"])
+README_WORDS = 900
 SPAN = re.compile(r"`([^`]+)`")
 
 
@@ -61,6 +62,9 @@ def changelog_problems():
 
 def problems():
     yield from changelog_problems()
+    words = len((ROOT / "README.md").read_text().split())
+    if words > README_WORDS:
+        yield f"README.md has {words} words, more than {README_WORDS}: move details to docs/"
     tests, cited = known_tests(), 0
     for page in PAGES:
         text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.S | re.M)
@@ -75,12 +79,12 @@ def problems():
                 yield f"{page.relative_to(ROOT)}: the link {target} leads nowhere"
         if page.name == "architecture.md":
             for name in SPAN.findall(text):
-                if "/" in name and not name.startswith("/") and not (ROOT / name).is_file():
-                    yield f"{page.relative_to(ROOT)}: there is no file {name}"
+                if "/" in name and not name.startswith("/") and not (ROOT / name).exists():
+                    yield f"{page.relative_to(ROOT)}: there is no file or folder {name}"
     if cited < 30:
         yield f"only {cited} citations were found; the pages have more"
 
 
 found = list(problems())
-print("\n".join(found) or "every test, file and link that the pages name is there")
+print("\n".join(found) or "every test, file and link that the pages name exists")
 sys.exit(1 if found else 0)
