@@ -4,7 +4,7 @@ package import MQTT
 ///
 /// AWS IoT closes the connection, without a reason, for anything that a policy doesn't allow, and so does everything else
 /// that goes wrong. An advice therefore names a cause as the likely one only if the connection showed the control: that it
-/// held until just that packet was sent. docs/agent.md has the table ("What an advice is based on").
+/// held until just that packet was sent. docs/agent.md has the table ("What advice is based on").
 package struct BrokerAdvice {
   let clientID: String
   /// Whether the connection takes a client certificate, rather than AWS credentials or nothing.
