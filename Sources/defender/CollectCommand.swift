@@ -159,7 +159,7 @@ struct CollectCommand: ParsableCommand {
     if Environment.ofThisProcess.value("DEFENDER_MAX_REPORT_BYTES") == nil {
       limits.maximumReportBytes = .max
     }
-    return Sampler(collector: configuration.collector(log: log, or: shutdown), limits: limits)
+    return Sampler(Reporter(collector: configuration.collector(log: log, or: shutdown), limits: limits))
   }
 
   /// Makes and writes the reports; returns whether each one could be made.

@@ -44,13 +44,13 @@ struct DryRun {
         "--interval is \(interval); allowed is from 0.001 to 604800.", status: .notRun)
     }
     let console = Console()
-    var collector = Collector(procfs: ProcRoot(procfs), log: log, systemMetrics: customMetrics)
+    var reporter = Reporter(
+      collector: Collector(procfs: ProcRoot(procfs), log: log, systemMetrics: customMetrics))
     var schedule = ReportSchedule(interval: .seconds(interval), first: time.bootTime)
-    var baseline: Baseline?
     while time.sleep(until: schedule.next) == .onTime {
-      let snapshot = collector.snapshot()
-      let id = UInt64(max(1, time.wallTime.secondsSinceEpoch))
-      let report = Report(id: id, snapshot: snapshot, baseline: baseline)
+      let snapshot = reporter.snapshot()
+      let draft = reporter.draft(of: snapshot, at: time.wallTime)
+      let report = draft.report
       if report.isEmpty {
         log.error("nothing could be read, so that there is no report")
       } else {
@@ -60,7 +60,7 @@ struct DryRun {
           guard try write(bytes, stoppedBy: time.shutdownSignal) else { return true }
         }
       }
-      baseline = Baseline(snapshot)
+      reporter.acknowledge(draft.nextBaseline)
       if once { return !report.isEmpty }
       schedule.advance(past: time.bootTime)
     }

@@ -3,26 +3,21 @@ import Platform
 
 /// Takes samples one after the other; each one's report counts from the sample before.
 struct Sampler: ~Copyable {
-  private var collector: Collector
-  private let limits: ReportLimits
-  private var sequence = ReportSequence()
-  private var baseline: Baseline?
+  private var reporter: Reporter
   private var last: BootTime?
 
-  init(collector: consuming Collector, limits: ReportLimits) {
-    self.collector = collector
-    self.limits = limits
+  init(_ reporter: consuming Reporter) {
+    self.reporter = reporter
   }
 
   mutating func sample(at time: some TimeKeeper) -> Sample {
-    let snapshot = collector.snapshot()
+    let snapshot = reporter.snapshot()
     let now = time.bootTime
-    let report = Report(
-      id: sequence.next(at: time.wallTime), snapshot: snapshot, baseline: baseline, limits: limits)
-    if baseline == nil { baseline = Baseline() }
-    baseline?.advance(to: snapshot)
+    let draft = reporter.draft(of: snapshot, at: time.wallTime)
+    // Each sample is shown, and nothing is lost on the way to whoever looks at it.
+    reporter.acknowledge(draft.nextBaseline)
     defer { last = now }
-    return Sample(report: report, seconds: last.map { $0.duration(to: now).inSeconds })
+    return Sample(report: draft.report, seconds: last.map { $0.duration(to: now).inSeconds })
   }
 }
 
