@@ -6,10 +6,9 @@ extension HTTPError {
   ///
   /// `wasSent` tells whether any of the request had gone out.
   init(code: CURLcode, reason: String, wasSent: Bool, trust: TrustStore) {
-    // Under one of several codes: from TLS 1.3 on, what the other side thinks of our certificate comes when the
-    // handshake is done.
+    // With TLS 1.3 the peer rejects our certificate after the handshake, so libcurl reports it under several codes.
     if isAlertAboutCertificate(reason) {
-      self = .notTrusted("our certificate was refused: \(reason)")
+      self = .ownCertificateRejected("our certificate was refused: \(reason)")
       return
     }
     switch code {
@@ -32,7 +31,7 @@ extension HTTPError {
     case CURLE_SSL_CACERT_BADFILE:
       self = .notTrusted("\(reason); it is \(trust.origin)")
     case CURLE_SSL_CERTPROBLEM:
-      self = .notTrusted("our certificate or key: \(reason)")
+      self = .ownCertificateRejected("our certificate or key: \(reason)")
     case CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CIPHER:
       self = .handshakeFailed(reason)
     case CURLE_OPERATION_TIMEDOUT:
@@ -53,11 +52,11 @@ extension HTTPError {
 }
 
 extension HTTPError {
-  /// The same; of a connection that broke it says that our certificate may be why.
+  /// The same error, noting for a lost connection that the server may have rejected our certificate.
   var withCertificateInDoubt: HTTPError {
     switch self {
     case .connectionLost(let reason), .emptyResponse(let reason):
-      .connectionLost(
+      .lostAfterCertificate(
         "it broke just after we had shown our certificate, which may have been refused: \(reason)")
     default: self
     }
@@ -73,18 +72,18 @@ extension HTTPError {
     }
   }
 
-  /// Whether the trouble is, or may be, that our certificate wasn't taken or can't be used.
+  /// Whether the server rejected our certificate, or may have done so, or TLS can't use it.
   package var isAboutOurCertificate: Bool {
     switch self {
-    case .notTrusted(let reason), .connectionLost(let reason): reason.includes("our certificate")
+    case .ownCertificateRejected, .lostAfterCertificate: true
     default: false
     }
   }
 
-  /// Whether nobody who was asked vouches for the other side, so that other authorities may.
+  /// Whether the server's certificate couldn't be verified: other certificate authorities may vouch for it.
   var isAboutTheirCertificate: Bool {
     guard case .notTrusted = self else { return false }
-    return !isAboutOurCertificate
+    return true
   }
 }
 

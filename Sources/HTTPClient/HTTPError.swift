@@ -17,8 +17,10 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The connection would have been to an address that may not be reached without TLS; nothing was sent.
   case withoutTLS(String)
   case notConnected(String)
-  /// The other side isn't who it should be, or we couldn't say who we are: asking again won't help.
+  /// The server's certificate can't be verified.
   case notTrusted(String)
+  /// The server rejected our certificate, or TLS can't use our certificate or key.
+  case ownCertificateRejected(String)
   /// The TLS handshake broke off for another reason.
   case handshakeFailed(String)
   /// The proxy refused to connect; 407 says that it wants other credentials.
@@ -27,6 +29,8 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
   case timedOut(Phase, String)
   /// The connection broke after the request had, or may have, gone out.
   case connectionLost(String)
+  /// The connection broke just after we presented our certificate: the server may have rejected it.
+  case lostAfterCertificate(String)
   case emptyResponse(String)
   case malformedResponse(String)
   case responseTooLarge(Part, limit: Int)
@@ -53,12 +57,14 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
     case .unusableFile(let reason): reason
     case .withoutTLS(let reason): "nothing was sent: \(reason)"
     case .notConnected(let reason): "no connection: \(reason)"
-    case .notTrusted(let reason): "TLS: the connection isn't trusted: \(reason)"
+    case .notTrusted(let reason), .ownCertificateRejected(let reason):
+      "TLS: the connection isn't trusted: \(reason)"
     case .handshakeFailed(let reason): "TLS: the handshake failed: \(reason)"
     case .proxyRefused(let status, let reason): "the proxy refused with status \(status): \(reason)"
     case .timedOut(.connecting, let reason): "no connection in time: \(reason)"
     case .timedOut(.answering, let reason): "no answer in time: \(reason)"
-    case .connectionLost(let reason): "the connection was lost: \(reason)"
+    case .connectionLost(let reason), .lostAfterCertificate(let reason):
+      "the connection was lost: \(reason)"
     case .emptyResponse(let reason): "the answer was empty: \(reason)"
     case .malformedResponse(let reason): "the answer wasn't HTTP: \(reason)"
     case .responseTooLarge(let part, let limit):
@@ -73,11 +79,10 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
   package var isTransient: Bool {
     switch self {
     case .notResolved, .proxyNotResolved, .proxyFailed, .notConnected, .handshakeFailed, .timedOut,
-      .connectionLost, .emptyResponse, .malformedResponse:
+      .connectionLost, .lostAfterCertificate, .emptyResponse, .malformedResponse:
       true
-    case .invalidRequest, .invalidProxy, .withoutTLS, .unusableFile, .notTrusted, .proxyRefused,
-      .responseTooLarge,
-      .stopped, .outOfMemory, .other:
+    case .invalidRequest, .invalidProxy, .withoutTLS, .unusableFile, .notTrusted, .ownCertificateRejected,
+      .proxyRefused, .responseTooLarge, .stopped, .outOfMemory, .other:
       false
     }
   }

@@ -38,7 +38,8 @@ extension StreamError {
     switch error {
     case .timedOut: self = .timedOut
     case .stopped: self = .stopped
-    case .connectionLost(let reason), .other(_, let reason): self = .lost(reason)
+    case .connectionLost(let reason), .lostAfterCertificate(let reason), .other(_, let reason):
+      self = .lost(reason)
     default: self = .lost("\(error)")
     }
   }

@@ -88,15 +88,12 @@ package final class InstanceMetadataCredentials: CredentialSource {
     guard context.timeLeft(until: deadline) > .zero else {
       throw CredentialFailure("no time was left to ask for a session token")
     }
+    let response: HTTPResponse
     do throws(HTTPError) {
-      let response = try context.response(
+      response = try context.response(
         to: request, over: context.directExchange, until: deadline, limit: timeout)
-      guard response.status == 200 else {
-        throw .malformedResponse("\(CredentialFailure(response, to: request).reason)")
-      }
-      return String(decoding: response.body, as: UTF8.self)
     } catch .malformedResponse(let reason) {
-      throw CredentialFailure("no session token: \(reason)", isTransient: reason.hasPrefix("status 5"))
+      throw CredentialFailure("no session token: \(reason)")
     } catch .stopped {
       throw CredentialFailure(.stopped)
     } catch .withoutTLS(let reason) {
@@ -105,6 +102,11 @@ package final class InstanceMetadataCredentials: CredentialSource {
     } catch {
       return nil
     }
+    guard response.status == 200 else {
+      let reason = CredentialFailure(response, to: request).reason
+      throw CredentialFailure("no session token: \(reason)", isTransient: response.status >= 500)
+    }
+    return String(decoding: response.body, as: UTF8.self)
   }
 
   private func fetch(

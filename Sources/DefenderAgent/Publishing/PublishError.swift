@@ -133,7 +133,7 @@ extension HTTPError {
     case .notResolved: "Check the endpoint's name, the region and the resolver (/etc/resolv.conf)."
     case .notConnected, .timedOut(.connecting, _):
       "Check the endpoint, the route and the firewall; HTTPS_PROXY names a proxy where one is needed."
-    case _ where isAboutOurCertificate:
+    case .ownCertificateRejected, .lostAfterCertificate:
       "The certificate has to be registered and active in AWS IoT, and the key has to be its own."
     case .notTrusted: "AWS_CA_BUNDLE names a file with the certificate authorities to trust."
     case .handshakeFailed: "The other side may want a client certificate, or no TLS at all."

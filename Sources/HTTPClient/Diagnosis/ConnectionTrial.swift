@@ -21,7 +21,7 @@ package struct ConnectionTrial: Sendable {
   /// The certificates that the other side showed, its own first; empty without TLS.
   package private(set) var chain: [CertificateSummary] = []
   /// What is wrong with them; nil where nothing.
-  package private(set) var complaint: String?
+  package private(set) var rejection: CertificateRejection?
   /// Whether the shipped certificate authorities vouched for the other side, or nobody had to.
   package private(set) var usedAmazonRoots = false
   /// Which step failed, and how; nil where the connection was made.
@@ -67,7 +67,7 @@ package struct ConnectionTrial: Sendable {
         ?? handle.failureToConnect(code, limits, to: url, configuration)
       note(handle)
       chain = recorder.chain
-      complaint = recorder.complaint
+      rejection = recorder.rejection
       usedAmazonRoots = amazonRoots && error == nil
       failure = error.map { (failedStep($0), $0) }
       guard let error, error.isAboutTheirCertificate else { return }

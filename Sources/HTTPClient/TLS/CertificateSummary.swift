@@ -62,8 +62,8 @@ private func time(_ time: UnsafePointer<ASN1_TIME>?) -> WallTime? {
 final class CertificateRecorder {
   /// The other side's own certificate first.
   private(set) var chain: [CertificateSummary] = []
-  /// What OpenSSL has against them; nil where nothing.
-  private(set) var complaint: String?
+  /// Why OpenSSL rejected them; nil if it didn't.
+  private(set) var rejection: CertificateRejection?
   private let negotiation: ProtocolNegotiation?
 
   init(_ negotiation: ProtocolNegotiation?) {
@@ -76,7 +76,7 @@ final class CertificateRecorder {
     return unsafe negotiation?.apply(to: context) ?? true
   }
 
-  /// Verifies as OpenSSL would without us; 1 where the other side is trusted (X509_verify_cert(3)).
+  /// Verifies as OpenSSL does by default; returns 1 if the other side is trusted (X509_verify_cert(3)).
   func verify(_ context: OpaquePointer) -> Int32 {
     let result = unsafe X509_verify_cert(context)
     let found = unsafe copenssl_chain(context)
@@ -87,8 +87,21 @@ final class CertificateRecorder {
       }
     }
     let code = unsafe X509_STORE_CTX_get_error(context)
-    complaint = result == 1 ? nil : unsafe String(cString: X509_verify_cert_error_string(Int(code)))
+    rejection = result == 1 ? nil : CertificateRejection(code: code)
     return result
+  }
+}
+
+/// Why OpenSSL rejected a certificate chain (X509_STORE_CTX_get_error(3)).
+package struct CertificateRejection: Equatable, Sendable, CustomStringConvertible {
+  /// OpenSSL's words, such as `certificate has expired`.
+  package let description: String
+  /// Whether a certificate isn't valid at this time: it expired, or isn't valid yet. A wrong clock looks the same.
+  package let isAboutTime: Bool
+
+  init(code: Int32) {
+    description = unsafe String(cString: X509_verify_cert_error_string(Int(code)))
+    isAboutTime = code == X509_V_ERR_CERT_HAS_EXPIRED || code == X509_V_ERR_CERT_NOT_YET_VALID
   }
 }
 

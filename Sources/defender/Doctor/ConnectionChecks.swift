@@ -146,15 +146,14 @@ extension Doctor {
         "; the certificate is \(certificate.subject) (\(certificate.names)), issued by \(certificate.issuer)"
       if let end = certificate.notAfter { text += ", until \(moment(end, from: time.wallTime))" }
     }
-    let complaint = trial.complaint ?? text
     let advice =
-      if complaint.contains("expired") || complaint.contains("not yet valid") {
+      if trial.rejection?.isAboutTime == true {
         "The certificate of the endpoint has to be renewed, or this machine's clock is wrong: it says "
           + "\(CivilTime(time.wallTime).extendedFormat)."
-      } else if trial.complaint != nil {
+      } else if trial.rejection != nil {
         "AWS_CA_BUNDLE names a file with the certificate authorities to trust; a proxy that opens TLS shows "
           + "certificates of its own."
-      } else if text.contains("our certificate") {
+      } else if error.isAboutOurCertificate {
         "The certificate has to be registered and active in AWS IoT, and the key has to be its own."
       } else if case .notTrusted = error {
         "The certificate has to be for this host name, and the bundle of authorities one that can be read: check the "

@@ -62,9 +62,9 @@ private func adviceOnConnecting(_ error: HTTPError) -> String {
   case .notResolved: "Check the endpoint's name and the resolver (/etc/resolv.conf)."
   case .notConnected, .timedOut:
     "Check the endpoint, the route and the firewall (8883 and 443 are AWS IoT's ports); a proxy can be named."
-  case .notTrusted:
+  case .notTrusted, .ownCertificateRejected:
     "Check the certificate and its key, and the file of the authorities to trust (AWS_CA_BUNDLE)."
-  case .handshakeFailed, .connectionLost:
+  case .handshakeFailed, .connectionLost, .lostAfterCertificate:
     "The broker may want a client certificate that it knows: is the certificate active?"
   case .proxyFailed, .proxyNotResolved, .unusableFile, .withoutTLS: error.advice
   case .invalidProxy: "Correct the proxy's URL, or name the endpoint in NO_PROXY."
