@@ -1,14 +1,6 @@
 package import DeviceDefender
 package import Platform
 
-/// What moves the baseline of the deltas.
-package enum Acknowledgement: String, CaseIterable, Sendable {
-  /// The broker or the service has taken the report.
-  case publish
-  /// Device Defender has accepted it. What it didn't answer is told again in the next report.
-  case accepted
-}
-
 /// What the environment says about this function, read once and checked whole.
 package struct Configuration: Sendable {
   /// The name of the thing that reports are about; nil where the topic doesn't ask for one.
@@ -24,6 +16,8 @@ package struct Configuration: Sendable {
   package var format = ReportFormat.json
   package var names = ReportNames.long
   package var limits = ReportLimits()
+  /// `DEFENDER_MAX_REPORT_BYTES`; nil if the environment leaves the limit to the transport.
+  package var givenMaximumReportBytes: Int?
   package var procfsPath = "/proc"
   /// Custom metrics to add to each report.
   package var customMetrics: [SystemMetric] = []
@@ -57,28 +51,15 @@ package struct Configuration: Sendable {
     transport = reader.transport() ?? transport
     topicTemplate = reader.topicTemplate()
     thingName = reader.thingName(isRequired: topicTemplate.namesThing)
-    minimumInterval = reader.seconds("DEFENDER_MINIMUM_INTERVAL_SECONDS") ?? minimumInterval
-    interval = reader.seconds("SAMPLE_INTERVAL_SECONDS") ?? interval
-    isSpread = reader.choice("DEFENDER_JITTER", [("0", false), ("1", true)]) ?? isSpread
-    format = reader.choice("DEFENDER_FORMAT", byRawValue: ReportFormat.self) ?? format
-    names = reader.choice("DEFENDER_NAMES", byRawValue: ReportNames.self) ?? names
-    limits = reader.limits()
-    procfsPath = reader.absolutePath("PROCFS_PATH") ?? procfsPath
+    reader.readSchedule(into: &self)
+    reader.readReports(into: &self)
+    reader.readCollection(into: &self)
     stateDirectory = reader.stateDirectory()
-    customMetrics = reader.customMetrics()
-    metricsCommand = reader.metricsCommand()
     reader.checkAccess()
-    acknowledgement =
-      reader.choice("DEFENDER_ACKNOWLEDGE", byRawValue: Acknowledgement.self) ?? acknowledgement
-    confirmationTime = reader.confirmationTime() ?? confirmationTime
+    reader.readAcknowledgement(into: &self)
     publishTimeout = transport.publishTimeout
     transportConfiguration = transport.configuration(&reader, self)
-    if acknowledgement == .accepted, !transport.takesReservedTopics {
-      let others = Transport.all.filter(\.takesReservedTopics).map(\.name).joined(separator: " and ")
-      reader.note(
-        "DEFENDER_ACKNOWLEDGE",
-        "is 'accepted', which is heard over \(others) only; DEFENDER_TRANSPORT is \(transport.name)")
-    }
+    reader.checkAcknowledgement(self)
     mistakes += reader.mistakes
   }
 

@@ -153,7 +153,7 @@ package struct Component: ~Copyable {
       return Plan(configuration: configuration, publisher: publisher, time: pacing)
     }
     configuration.publishTimeout = max(Self.leastPublishTime, configuration.interval)
-    if variables.value("DEFENDER_MAX_REPORT_BYTES") == nil {
+    if configuration.givenMaximumReportBytes == nil {
       configuration.limits.maximumReportBytes = IPCRequest.maximumPublishPayload(
         topic: try configuration.topic(for: configuration.format).name,
         messageLimit: IPCRequest.messageLimitOfLite)

@@ -1,0 +1,39 @@
+/// What moves the baseline of the deltas.
+package enum Acknowledgement: String, CaseIterable, Sendable {
+  /// The broker or the service acknowledged the report.
+  case publish
+  /// Device Defender accepted the report. The next report repeats what it didn't answer.
+  case accepted
+}
+
+extension ConfigurationReader {
+  /// Reads what moves the baseline, and how long a report waits for that; the transport has to be known.
+  mutating func readAcknowledgement(into configuration: inout Configuration) {
+    if let acknowledgement = choice("DEFENDER_ACKNOWLEDGE", byRawValue: Acknowledgement.self) {
+      configuration.acknowledgement = acknowledgement
+    }
+    if let time = confirmationTime() { configuration.confirmationTime = time }
+  }
+
+  /// Notes an acknowledgement that the transport can't receive.
+  mutating func checkAcknowledgement(_ configuration: Configuration) {
+    guard configuration.acknowledgement == .accepted, !configuration.transport.takesReservedTopics else {
+      return
+    }
+    let others = Transport.all.filter(\.takesReservedTopics).map(\.name).joined(separator: " and ")
+    note(
+      "DEFENDER_ACKNOWLEDGE",
+      "is 'accepted', which is heard over \(others) only; DEFENDER_TRANSPORT is \(configuration.transport.name)"
+    )
+  }
+
+  private mutating func confirmationTime() -> Duration? {
+    let variable = "DEFENDER_CONFIRMATION_SECONDS"
+    guard let text = environment.value(variable) else { return nil }
+    guard let seconds = Double(text), (0...300).contains(seconds) else {
+      note(variable, "is '\(text)'; allowed is a number of seconds from 0 to 300")
+      return nil
+    }
+    return .milliseconds(Int64((seconds * 1_000).rounded(.up)))
+  }
+}

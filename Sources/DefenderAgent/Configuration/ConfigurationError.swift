@@ -1,0 +1,28 @@
+/// All mistakes in the environment, so that an operator can correct them at once.
+package struct ConfigurationError: Error, Equatable, Sendable, CustomStringConvertible {
+  package struct Mistake: Equatable, Sendable {
+    package let variable: String
+    /// The rest of a sentence that begins with the variable: its value, what is wrong, and what is allowed.
+    package let problem: String
+
+    package init(variable: String, problem: String) {
+      self.variable = variable
+      self.problem = problem
+    }
+  }
+
+  package let mistakes: [Mistake]
+
+  init(mistakes: [Mistake]) {
+    self.mistakes = mistakes
+  }
+
+  /// One mistake.
+  init(of variable: String, _ problem: String) {
+    mistakes = [Mistake(variable: variable, problem: problem)]
+  }
+
+  package var description: String {
+    mistakes.map { "\($0.variable) \($0.problem)" }.joined(separator: "; ")
+  }
+}
