@@ -30,7 +30,7 @@ struct ReportWork {
   init(_ plan: ReportPlan, _ configuration: Configuration) throws(TopicError) {
     reports = plan.reports
     wantedInterval = plan.interval ?? configuration.interval
-    interval = max(wantedInterval, configuration.minimumInterval)
+    interval = configuration.effectiveInterval(wanted: plan.interval)
     format = plan.format ?? configuration.format
     names = plan.names ?? configuration.names
     isDryRun = plan.isDryRun

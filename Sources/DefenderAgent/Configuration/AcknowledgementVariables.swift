@@ -1,3 +1,5 @@
+import Platform
+
 /// What moves the baseline of the deltas.
 package enum Acknowledgement: String, CaseIterable, Sendable {
   /// The broker or the service acknowledged the report.

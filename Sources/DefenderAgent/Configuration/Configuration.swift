@@ -63,6 +63,11 @@ package struct Configuration: Sendable {
     mistakes += reader.mistakes
   }
 
+  /// The interval that reports are made in: that of the environment, or `wanted`, but no shorter than the minimum.
+  package func effectiveInterval(wanted: Duration? = nil) -> Duration {
+    max(wanted ?? interval, minimumInterval)
+  }
+
   /// The topic that reports of `format` go to.
   package func topic(for format: ReportFormat) throws(TopicError) -> Topic {
     try topicTemplate.topic(thing: thingName ?? "", format: format)

@@ -11,7 +11,9 @@ extension ConfigurationReader {
       return .deviceDefender
     }
     do throws(TopicError) {
-      for format in ReportFormat.allCases { _ = try template.topic(thing: givenThingName ?? "t", format: format) }
+      for format in ReportFormat.allCases {
+        _ = try template.topic(thing: givenThingName ?? "t", format: format)
+      }
     } catch {
       note("DEFENDER_TOPIC", "is '\(text)': \(error)")
     }

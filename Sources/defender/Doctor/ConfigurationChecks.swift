@@ -39,7 +39,7 @@ extension Doctor {
     let topic = (try? configuration.topic(for: configuration.format))?.name ?? ""
     note(
       "configuration", .ok,
-      "\(configuration.format.rawValue) reports, every \(span(configuration.effectiveInterval)), over "
+      "\(configuration.format.rawValue) reports, every \(span(configuration.effectiveInterval())), over "
         + "\(configuration.transport.name) to '\(topic)'")
   }
 
@@ -86,7 +86,7 @@ extension Doctor {
 
   mutating func checkInterval() {
     let wanted = configuration.interval
-    let interval = configuration.effectiveInterval
+    let interval = configuration.effectiveInterval()
     let isOwn = (try? configuration.topic(for: configuration.format))?.isDeviceDefenders == true
     if wanted < interval {
       note(
@@ -139,9 +139,4 @@ extension Doctor {
       note("collection", .ok, found)
     }
   }
-}
-
-extension Configuration {
-  /// The interval that reports go out in.
-  var effectiveInterval: Duration { max(interval, minimumInterval) }
 }

@@ -92,6 +92,14 @@ import Testing
     #expect(configuration.minimumInterval == .milliseconds(milliseconds))
   }
 
+  @Test(arguments: [("600", nil, 600), ("60", nil, 300), ("600", 60, 300), ("600", 900, 900)])
+  func `raises an interval to the minimum, whoever asks for it`(text: String, wanted: Int?, seconds: Int)
+    throws
+  {
+    let configuration = try configuration(["SAMPLE_INTERVAL_SECONDS": text])
+    #expect(configuration.effectiveInterval(wanted: wanted.map { .seconds($0) }) == .seconds(seconds))
+  }
+
   @Test(arguments: [("0", 0), ("0.0001", 1), ("0.0011", 2), ("300", 300_000)])
   func `rounds the time for an answer up to whole milliseconds`(text: String, milliseconds: Int64) throws {
     let configuration = try configuration([

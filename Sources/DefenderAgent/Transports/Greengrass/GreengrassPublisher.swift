@@ -2,13 +2,6 @@ package import GreengrassIPC
 package import Platform
 import WireFormats
 
-extension Transport {
-  /// The nucleus has the connection, and ``Component`` the publisher.
-  package static let greengrass = Transport(
-    name: "greengrass", takesReservedTopics: true, publishTimeout: .seconds(10),
-    configuration: { _, _ in nil })
-}
-
 /// Publishes through the Greengrass nucleus, and hears what Device Defender makes of the reports.
 ///
 /// A publish that succeeded proves little. The classic nucleus keeps a message while its MQTT connection is down; lite has

@@ -7,8 +7,7 @@ extension Transport {
   package static let mqtt = Transport(
     name: "mqtt", takesReservedTopics: true, publishTimeout: .seconds(30),
     configuration: { reader, configuration in
-      reader.mqtt(
-        thing: configuration.thingName, interval: max(configuration.interval, configuration.minimumInterval))
+      reader.mqtt(thing: configuration.thingName, interval: configuration.effectiveInterval())
     })
 }
 
