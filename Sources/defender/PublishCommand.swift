@@ -94,12 +94,12 @@ struct PublishCommand: ParsableCommand {
   private func publisher(in environment: Environment) throws(CommandFailure) -> HTTPSPublisher {
     let region = environment.value("AWS_REGION", "AWS_DEFAULT_REGION")
     do {
-      guard let region else { throw EndpointError.noRegion }
+      guard let region else { throw ServiceEndpointError.noRegion }
       let endpoint =
         if let endpoint {
-          try Endpoint(url: endpoint, namedBy: "--endpoint")
+          try ServiceEndpoint(url: endpoint, namedBy: "--endpoint")
         } else {
-          try Endpoint(environment, region: region)
+          try ServiceEndpoint(environment, region: region)
         }
       let log = Log(environment)
       let time = SystemTime(shutdown: nil)

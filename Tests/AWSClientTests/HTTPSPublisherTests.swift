@@ -45,7 +45,7 @@ struct `Publishing over HTTPS` {
   @Test func `gives an attempt as much as it is told to`() throws {
     let exchange = ScriptedExchange([])
     let publisher = try HTTPSPublisher(
-      endpoint: Endpoint(url: "https://x"), region: "r",
+      endpoint: ServiceEndpoint(url: "https://x"), region: "r",
       credentials: EnvironmentCredentials(
         Environment(["AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s"])),
       exchange: exchange, time: ManualTime(), log: Log { _, _ in }, attemptTimeout: .seconds(40))
@@ -372,7 +372,7 @@ struct `Publishing again` {
   @Test func `is not signed where a certificate speaks`() throws {
     let exchange = ScriptedExchange([])
     let publisher = try HTTPSPublisher(
-      endpoint: Endpoint(url: "https://x:8443"), exchangeWithCertificate: exchange, time: ManualTime(),
+      endpoint: ServiceEndpoint(url: "https://x:8443"), exchangeWithCertificate: exchange, time: ManualTime(),
       log: Log { _, _ in })
     _ = try testPublish(with: publisher)
     #expect(exchange.requests.first?.headers.map(\.name) == ["User-Agent"])
@@ -417,7 +417,7 @@ struct `Publishing with a certificate` {
     let time = SystemTime(shutdown: nil)
     let identity = ClientIdentity(certificateFile: device.certificateFile, keyFile: device.keyFile)
     let publisher = try HTTPSPublisher(
-      endpoint: Endpoint(url: "https://localhost:\(server.port)"), identity: identity,
+      endpoint: ServiceEndpoint(url: "https://localhost:\(server.port)"), identity: identity,
       environment: Environment(["AWS_CA_BUNDLE": authority.certificateFile]), time: time, log: log)
     _ = try testPublish(with: publisher, time: time)
     #expect(warnings == 1)
@@ -431,7 +431,7 @@ struct `Publishing with a certificate` {
   @Test func `needs TLS`() throws {
     #expect(throws: HTTPError.self) {
       try HTTPSPublisher(
-        endpoint: Endpoint(url: "http://localhost"),
+        endpoint: ServiceEndpoint(url: "http://localhost"),
         identity: ClientIdentity(certificateFile: "c", keyFile: "k"),
         environment: Environment([:]), time: ManualTime(), log: Log { _, _ in })
     }

@@ -43,7 +43,7 @@ func testPublisher(
   time: any TimeKeeper = ManualTime(), log: Log = Log { _, _ in }
 ) throws -> HTTPSPublisher {
   try HTTPSPublisher(
-    Endpoint(url: url), (region: "us-east-1", credentials: source), exchange, time, log, jitter: { 1 })
+    ServiceEndpoint(url: url), (region: "us-east-1", credentials: source), exchange, time, log, jitter: { 1 })
 }
 
 func testPublish(

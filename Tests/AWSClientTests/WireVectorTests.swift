@@ -15,7 +15,7 @@ struct `Vectors on the wire` {
     let payload = try payload(vector)
     let topic = try vector.text("input", "topic")
     let region = try vector.text("input", "region")
-    let endpoint = try Endpoint(url: vector.text("input", "endpoint"))
+    let endpoint = try ServiceEndpoint(url: vector.text("input", "endpoint"))
     let timestamp = try vector.text("input", "timestamp")
     let time = ManualTime(wallTime: try #require(WallTime(iso8601: timestamp)))
     let credentials = TemporaryCredentials(

@@ -42,9 +42,9 @@ package final class ContainerCredentials: CredentialSource {
       return "http://169.254.170.2\(path)"
     }
     guard let url = environment.value("AWS_CONTAINER_CREDENTIALS_FULL_URI") else { return nil }
-    let target: RequestTarget
+    let target: HTTPURL
     do throws(URLError) {
-      target = try RequestTarget(url)
+      target = try HTTPURL(url)
     } catch {
       throw failed("AWS_CONTAINER_CREDENTIALS_FULL_URI: \(error)")
     }

@@ -50,12 +50,12 @@ package final class InstanceMetadataCredentials: CredentialSource {
   /// says, else the address of the mode (IPv4 or IPv6) of the same names with `_MODE`.
   package static func endpoint(
     _ environment: Environment, profile: Profile? = nil, mode: String? = nil
-  ) throws(CredentialError) -> Endpoint {
+  ) throws(CredentialError) -> ServiceEndpoint {
     let variable = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
     let failed = { CredentialError.sourceFailed(source: "EC2 instance metadata", reason: $0) }
     if let url = environment.value(variable) ?? profile?["ec2_metadata_service_endpoint"] {
-      do throws(EndpointError) {
-        return try Endpoint(url: url, namedBy: variable)
+      do throws(ServiceEndpointError) {
+        return try ServiceEndpoint(url: url, namedBy: variable)
       } catch {
         throw failed("\(error)")
       }
@@ -67,8 +67,8 @@ package final class InstanceMetadataCredentials: CredentialSource {
     case "ipv6": url = "http://[fd00:ec2::254]"
     default: throw failed("\(variable)_MODE is '\(mode ?? "")'; allowed are IPv4 and IPv6")
     }
-    do throws(EndpointError) {
-      return try Endpoint(url: url)
+    do throws(ServiceEndpointError) {
+      return try ServiceEndpoint(url: url)
     } catch {
       throw failed("\(error)")
     }
@@ -81,7 +81,9 @@ package final class InstanceMetadataCredentials: CredentialSource {
   }
 
   /// A session token; nil where nobody listens, as on any machine outside EC2.
-  private func token(_ endpoint: Endpoint, until deadline: BootTime) throws(CredentialFailure) -> String? {
+  private func token(_ endpoint: ServiceEndpoint, until deadline: BootTime) throws(CredentialFailure)
+    -> String?
+  {
     var request = HTTPRequest(method: "PUT", url: endpoint.url("/latest/api/token"))
     request.headers = [HeaderField("x-aws-ec2-metadata-token-ttl-seconds", "21600")]
     // Without time to ask, nobody can say that this isn't EC2.
@@ -110,7 +112,7 @@ package final class InstanceMetadataCredentials: CredentialSource {
   }
 
   private func fetch(
-    _ endpoint: Endpoint, _ token: String, until deadline: BootTime
+    _ endpoint: ServiceEndpoint, _ token: String, until deadline: BootTime
   ) throws(CredentialFailure) -> Credentials {
     let path = "/latest/meta-data/iam/security-credentials/"
     let roles = try get(endpoint.url(path), token, until: deadline)

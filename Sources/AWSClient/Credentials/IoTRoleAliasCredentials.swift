@@ -49,8 +49,9 @@ package final class IoTRoleAliasCredentials: CredentialSource {
       throw failed(
         "\(variable) isn't set; `aws iot describe-endpoint --endpoint-type iot:CredentialProvider` tells it")
     }
-    do throws(EndpointError) {
-      let endpoint = try Endpoint(url: host.includes("://") ? host : "https://\(host)", namedBy: variable)
+    do throws(ServiceEndpointError) {
+      let endpoint = try ServiceEndpoint(
+        url: host.includes("://") ? host : "https://\(host)", namedBy: variable)
       guard endpoint.isSecure else {
         throw .malformedURL(variable: variable, URLError(url: host, reason: "it isn't https"))
       }

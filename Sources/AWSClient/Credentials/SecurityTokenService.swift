@@ -4,22 +4,22 @@ import WireFormats
 
 /// The two calls of the AWS Security Token Service that give credentials.
 struct SecurityTokenService {
-  private let endpoint: Endpoint
+  private let endpoint: ServiceEndpoint
   private let region: String
 
   /// The service of `region`; without one the endpoint that all regions share.
   init(_ environment: Environment, region: String?) throws(CredentialFailure) {
     self.region = region ?? "us-east-1"
-    do throws(EndpointError) {
+    do throws(ServiceEndpointError) {
       for variable in ["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"] {
         if let url = environment.value(variable) {
-          endpoint = try Endpoint(url: url, namedBy: variable)
+          endpoint = try ServiceEndpoint(url: url, namedBy: variable)
           return
         }
       }
       if let region, !isHostLabel(region) { throw .malformedRegion(region) }
       let host = region.map { "sts.\($0).\(Partition(ofRegion: $0).suffix)" } ?? "sts.amazonaws.com"
-      endpoint = try Endpoint(url: "https://\(host)")
+      endpoint = try ServiceEndpoint(url: "https://\(host)")
     } catch {
       throw CredentialFailure("\(error)")
     }

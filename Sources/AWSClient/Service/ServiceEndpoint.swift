@@ -1,8 +1,8 @@
 package import Platform
-import WireFormats
+package import WireFormats
 
 /// Why it isn't known where to publish.
-package enum EndpointError: Error, Equatable, Sendable, CustomStringConvertible {
+package enum ServiceEndpointError: Error, Equatable, Sendable, CustomStringConvertible {
   case noRegion
   case malformedRegion(String)
   case malformedURL(variable: String, URLError)
@@ -22,15 +22,15 @@ package enum EndpointError: Error, Equatable, Sendable, CustomStringConvertible 
 }
 
 /// Where an AWS service takes requests: scheme, host, port, and a path that goes before every other.
-package struct Endpoint: Equatable, Sendable, CustomStringConvertible {
-  private let target: RequestTarget
+package struct ServiceEndpoint: Equatable, Sendable, CustomStringConvertible {
+  private let target: HTTPURL
   /// Scheme, host and path, without a slash at the end.
   private let base: String
 
   /// The endpoint at `url`; `variable` is who named it.
-  package init(url: String, namedBy variable: String = "the endpoint") throws(EndpointError) {
+  package init(url: String, namedBy variable: String = "the endpoint") throws(ServiceEndpointError) {
     do throws(URLError) {
-      target = try RequestTarget(url)
+      target = try HTTPURL(url)
     } catch {
       throw .malformedURL(variable: variable, error)
     }
@@ -42,24 +42,24 @@ package struct Endpoint: Equatable, Sendable, CustomStringConvertible {
   ///
   /// `AWS_ENDPOINT_URL_IOT_DATA_PLANE`, `AWS_ENDPOINT_URL` (neither where `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` is
   /// true), else the region's own, as `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` choose it.
-  package init(_ environment: Environment, region: String?) throws(EndpointError) {
+  package init(_ environment: Environment, region: String?) throws(ServiceEndpointError) {
     if try !flag("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", in: environment) {
       for variable in ["AWS_ENDPOINT_URL_IOT_DATA_PLANE", "AWS_ENDPOINT_URL"] {
         if let url = environment.value(variable) {
-          self = try Endpoint(url: url, namedBy: variable)
+          self = try ServiceEndpoint(url: url, namedBy: variable)
           return
         }
       }
     }
     guard let region else { throw .noRegion }
-    self = try Endpoint(
+    self = try ServiceEndpoint(
       iotDataPlaneOf: region, fips: try flag("AWS_USE_FIPS_ENDPOINT", in: environment),
       dualStack: try flag("AWS_USE_DUALSTACK_ENDPOINT", in: environment))
   }
 
   /// The endpoint that every account in a region shares (endpoint rules of the AWS SDKs' `iot-data` model).
   package init(iotDataPlaneOf region: String, fips: Bool = false, dualStack: Bool = false)
-    throws(EndpointError)
+    throws(ServiceEndpointError)
   {
     let partition = Partition(ofRegion: region)
     let suffix = dualStack ? partition.dualStackSuffix ?? partition.suffix : partition.suffix
@@ -90,7 +90,7 @@ private let regionsWithShortFIPSName: Set<String> = [
   "ca-central-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2", "us-gov-east-1", "us-gov-west-1",
 ]
 
-private func flag(_ variable: String, in environment: Environment) throws(EndpointError) -> Bool {
+private func flag(_ variable: String, in environment: Environment) throws(ServiceEndpointError) -> Bool {
   guard let value = environment.value(variable) else { return false }
   switch value.lowercased() {
   case "true": return true

@@ -1,6 +1,6 @@
 package import HTTPClient
 package import Platform
-import WireFormats
+package import WireFormats
 
 /// Why a request couldn't be signed.
 package enum SigningError: Error, Equatable, Sendable, CustomStringConvertible {

@@ -26,7 +26,7 @@ struct SignedForm {
     headers = request.headers
     self.credentials = credentials
     scope = moment.scope
-    let target = try RequestTarget(request.url)
+    let target = try HTTPURL(request.url)
     var signed = request.headers.filter { !isNeverSigned($0.name) }
     if !signed.contains(where: { $0.name == .host }) {
       signed.append(HeaderField(.host, target.hostHeader))

@@ -12,7 +12,7 @@ extension ConfigurationReader {
       return nil
     }
     // Upper case would do for a host name, and not for the scope of a signature.
-    guard region == region.lowercased(), (try? AWSClient.Endpoint(iotDataPlaneOf: region)) != nil else {
+    guard region == region.lowercased(), (try? ServiceEndpoint(iotDataPlaneOf: region)) != nil else {
       note(variable, "is '\(region)'; allowed are lower-case letters, digits and '-', as in eu-central-1")
       return nil
     }

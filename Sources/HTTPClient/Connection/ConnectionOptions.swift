@@ -1,5 +1,6 @@
 import CCurl
 import Platform
+import WireFormats
 
 extension EasyHandle {
   /// Sets where a connection goes, and the time that it may take; the other options stay as they are.
@@ -102,19 +103,10 @@ extension CurlExchange.Configuration {
 }
 
 /// Whether a URL's scheme is `https`.
-package func isSecure(_ url: String) -> Bool { url.prefix(6).lowercased() == "https:" }
+package func isSecure(_ url: String) -> Bool { URLParts(url).scheme?.lowercased() == "https" }
 
-/// The host of a URL, lower case; empty where it has none.
-func host(of url: String) -> String {
-  let bytes = url.utf8
-  guard let colon = bytes.firstIndex(of: UInt8(ascii: ":")) else { return "" }
-  let rest = bytes[colon...].dropFirst().drop { $0 == UInt8(ascii: "/") }
-  let host = rest.prefix { byte in
-    byte != UInt8(ascii: "/") && byte != UInt8(ascii: "?") && byte != UInt8(ascii: "#")
-      && byte != UInt8(ascii: ":")
-  }
-  return String(Substring(host)).lowercased()
-}
+/// The host of a URL, in lower case; empty if it has none.
+func host(of url: String) -> String { URLParts(url).host.lowercased() }
 
 private func isAmazonHost(_ host: String) -> Bool {
   [".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".amazonaws.eu"].contains { host.hasSuffix($0) }

@@ -1,5 +1,6 @@
 import CCurl
 import Platform
+import WireFormats
 
 extension CurlExchange.Configuration {
   /// The proxy that a connection to `url` goes through; nil where it goes straight to its host.
@@ -35,13 +36,9 @@ extension CurlExchange.Configuration {
 extension Proxy {
   /// Where it is, such as `proxy:3128 (HTTPS_PROXY)`, with the port that libcurl takes where the variable names none.
   var name: String {
-    let bytes = Array(url.utf8)
-    let scheme = bytes.prefix { $0 != UInt8(ascii: ":") }
-    let authority = bytes.dropFirst(scheme.count + 3).prefix { !"/?#".utf8.contains($0) }
-    // An IPv6 address has its colons in brackets.
-    let hasPort = authority.reversed().prefix { $0 != UInt8(ascii: "]") }.contains(UInt8(ascii: ":"))
-    let port = hasPort ? "" : isSecure(url) ? ":443" : ":1080"
-    return "\(String(decoding: authority, as: UTF8.self))\(port) (\(variable))"
+    let parts = URLParts(url)
+    let port = parts.port != nil ? "" : isSecure(url) ? ":443" : ":1080"
+    return "\(parts.authority)\(port) (\(variable))"
   }
 
   /// Whether it speaks HTTP, and so answers whether it has connected.

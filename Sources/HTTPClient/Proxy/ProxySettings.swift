@@ -1,4 +1,5 @@
 package import Platform
+import WireFormats
 
 /// Which proxy requests go through, and which hosts they reach without.
 ///
@@ -50,25 +51,12 @@ struct Proxy {
     variable = ""
   }
 
-  /// Nil where it isn't clear which part of `text` is the password.
+  /// Nil if it isn't clear which part of `text` is the password.
   init?(_ text: String, namedBy variable: String) {
+    let parts = URLParts(text)
+    guard !parts.host.isEmpty, !parts.target.utf8.contains(UInt8(ascii: "@")) else { return nil }
     self.variable = variable
-    let bytes = Array(text.utf8)
-    let colon = bytes.firstIndex(of: UInt8(ascii: ":")) ?? bytes.endIndex
-    let hasScheme = bytes[colon...].starts(with: "://".utf8)
-    let rest = hasScheme ? bytes[(colon + 3)...] : bytes[...]
-    let end = rest.firstIndex { "/?#".utf8.contains($0) } ?? rest.endIndex
-    let host: ArraySlice<UInt8>
-    if let at = rest.lastIndex(of: UInt8(ascii: "@")) {
-      guard at < end else { return nil }
-      userInformation = String(decoding: rest[..<at], as: UTF8.self)
-      host = rest[(at + 1)...]
-    } else {
-      userInformation = nil
-      host = rest
-    }
-    guard let first = host.first, host.startIndex < end, first != UInt8(ascii: ":") else { return nil }
-    let scheme = hasScheme ? String(decoding: bytes[..<colon], as: UTF8.self) : "http"
-    url = "\(scheme)://\(String(decoding: host, as: UTF8.self))"
+    userInformation = parts.userInformation
+    url = "\(parts.scheme ?? "http")://\(parts.authority)\(parts.target)"
   }
 }

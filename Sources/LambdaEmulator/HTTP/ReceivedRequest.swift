@@ -15,13 +15,10 @@ package struct ReceivedRequest: Sendable {
   /// A request whose target is in origin form or, as for a proxy, in absolute form.
   package init(method: String, target: String, headers: [HeaderField]) {
     self.method = method
-    let scheme = "http://"
-    if target.prefix(scheme.utf8.count).lowercased() == scheme {
-      let rest = target.dropFirst(scheme.utf8.count)
-      let authority = rest.prefix { $0 != "/" && $0 != "?" }
-      let path = rest.dropFirst(authority.count)
-      self.authority = String(authority)
-      self.target = path.first == "/" ? String(path) : "/\(path)"
+    let url = URLParts(target)
+    if url.scheme?.lowercased() == "http" {
+      authority = url.userInformation.map { "\($0)@\(url.authority)" } ?? url.authority
+      self.target = url.target.first == "/" ? url.target : "/\(url.target)"
     } else {
       authority = nil
       self.target = target

@@ -1,5 +1,4 @@
 import Glibc
-import WireFormats
 
 /// The host of a URL in the one spelling that is signed, sent in `Host` and connected to.
 ///

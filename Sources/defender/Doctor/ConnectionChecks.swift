@@ -12,7 +12,7 @@ private struct Destination {
   let isSecure: Bool
   let configuration: CurlExchange.Configuration
 
-  init(_ endpoint: Endpoint, _ identity: ClientIdentity?, _ environment: Environment) {
+  init(_ endpoint: ServiceEndpoint, _ identity: ClientIdentity?, _ environment: Environment) {
     url = endpoint.description
     host = endpoint.host
     port = endpoint.port

@@ -605,7 +605,8 @@ struct `Credentials of a role alias` {
     let time = SystemTime(shutdown: nil)
     let chain = try CredentialChain(environment, time: time, log: log)
     let publisher = try HTTPSPublisher(
-      endpoint: Endpoint(url: "https://localhost", namedBy: "url"), region: "eu-west-1", credentials: chain,
+      endpoint: ServiceEndpoint(url: "https://localhost", namedBy: "url"), region: "eu-west-1",
+      credentials: chain,
       exchange: ScriptedExchange([]), time: time, log: log)
     #expect(try chain.credentials(at: .now)?.accessKeyID == "A")
     #expect(try chain.credentials(at: .now)?.accessKeyID == "A")

@@ -2,6 +2,7 @@ import AWSClient
 import DefenderAgent
 import Platform
 import Testing
+import WireFormats
 
 struct `The endpoint` {
   @Test(arguments: [
@@ -24,8 +25,8 @@ struct `The endpoint` {
     ("https://me:secret@x/", URLError(url: "(not shown)", reason: "it has a user name")),
   ])
   func `is refused where its URL is none, with the variable's name`(url: String, reason: URLError) {
-    #expect(throws: EndpointError.malformedURL(variable: "AWS_ENDPOINT_URL", reason)) {
-      try Endpoint(url: url, namedBy: "AWS_ENDPOINT_URL")
+    #expect(throws: ServiceEndpointError.malformedURL(variable: "AWS_ENDPOINT_URL", reason)) {
+      try ServiceEndpoint(url: url, namedBy: "AWS_ENDPOINT_URL")
     }
   }
 
@@ -40,7 +41,7 @@ struct `The endpoint` {
     ("https://[::FFFF:7F00:1]", "https://[::ffff:127.0.0.1]/t?qos=1"),
   ])
   func `is written as it goes into a signature`(url: String, expected: String) throws {
-    #expect(try Endpoint(url: url).url("/t", query: "qos=1") == expected)
+    #expect(try ServiceEndpoint(url: url).url("/t", query: "qos=1") == expected)
   }
 
   @Test(arguments: [
@@ -68,8 +69,9 @@ struct `The endpoint` {
     ),
   ])
   func `of a region is that of its partition`(region: String, host: String, fipsHost: String) throws {
-    #expect(try Endpoint(Environment([:]), region: region).host == host)
-    #expect(try Endpoint(Environment(["AWS_USE_FIPS_ENDPOINT": "true"]), region: region).host == fipsHost)
+    #expect(try ServiceEndpoint(Environment([:]), region: region).host == host)
+    #expect(
+      try ServiceEndpoint(Environment(["AWS_USE_FIPS_ENDPOINT": "true"]), region: region).host == fipsHost)
   }
 
   @Test(arguments: [
@@ -80,7 +82,7 @@ struct `The endpoint` {
   ])
   func `has a dual-stack form`(region: String, fips: String, host: String) throws {
     let environment = Environment(["AWS_USE_DUALSTACK_ENDPOINT": "true", "AWS_USE_FIPS_ENDPOINT": fips])
-    #expect(try Endpoint(environment, region: region).host == host)
+    #expect(try ServiceEndpoint(environment, region: region).host == host)
   }
 
   @Test(arguments: [
@@ -92,12 +94,12 @@ struct `The endpoint` {
     ),
   ])
   func `is the one that the environment names`(variables: [String: String], expected: String) throws {
-    #expect(try Endpoint(Environment(variables), region: "eu-west-1").description == expected)
+    #expect(try ServiceEndpoint(Environment(variables), region: "eu-west-1").description == expected)
   }
 
   @Test(
     arguments: [
-      ([:], nil, EndpointError.noRegion),
+      ([:], nil, ServiceEndpointError.noRegion),
       ([:], "", .malformedRegion("")), ([:], "a.b", .malformedRegion("a.b")),
       ([:], "a/b", .malformedRegion("a/b")),
       ([:], "-a", .malformedRegion("-a")), ([:], "é", .malformedRegion("é")),
@@ -106,8 +108,10 @@ struct `The endpoint` {
         .malformedFlag(variable: "AWS_USE_FIPS_ENDPOINT", value: "1")
       ),
       (["AWS_ENDPOINT_URL": "http://x/?a"], "eu-west-1", .hasQuery(variable: "AWS_ENDPOINT_URL")),
-    ] as [([String: String], String?, EndpointError)])
-  func `is unknown with a reason`(variables: [String: String], region: String?, expected: EndpointError) {
-    #expect(throws: expected) { try Endpoint(Environment(variables), region: region) }
+    ] as [([String: String], String?, ServiceEndpointError)])
+  func `is unknown with a reason`(
+    variables: [String: String], region: String?, expected: ServiceEndpointError
+  ) {
+    #expect(throws: expected) { try ServiceEndpoint(Environment(variables), region: region) }
   }
 }

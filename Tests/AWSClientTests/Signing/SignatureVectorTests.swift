@@ -82,10 +82,10 @@ struct `Signature vectors` {
 
   @Test(arguments: Vector.all("sigv4/iotdata.jsonl").filter { $0["mode"]?.string == "client" })
   func `of the IoT data plane go from a topic to a signed request`(vector: Vector) throws {
-    let endpoint = try Endpoint(url: vector.text("input", "endpoint"))
+    let endpoint = try ServiceEndpoint(url: vector.text("input", "endpoint"))
     let isDefault = vector["input", "endpoint_is_default"]?.boolean == true
     if isDefault {
-      #expect(try Endpoint(iotDataPlaneOf: vector.text("input", "region")) == endpoint)
+      #expect(try ServiceEndpoint(iotDataPlaneOf: vector.text("input", "region")) == endpoint)
     }
     // A publisher only sends `qos`; other parameters are taken from the row.
     let query = try vector.text("expected", "url").split(separator: "?", maxSplits: 1).dropFirst().first ?? ""

@@ -151,7 +151,7 @@ struct `A signed request` {
   private func authorization(
     of request: HTTPRequest, _ credentials: Credentials, at time: WallTime
   ) throws -> String {
-    let target = try RequestTarget(request.url)
+    let target = try HTTPURL(request.url)
     var headers = request.headers.filter { !["TE", "Authorization"].contains($0.name) }
     if !headers.contains(where: { $0.name == "host" }) {
       headers.append(HeaderField("Host", target.hostHeader))

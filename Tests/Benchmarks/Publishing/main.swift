@@ -34,7 +34,7 @@ let log = Log(environment)
 let region = environment.value("AWS_REGION") ?? "us-east-1"
 let time = SystemTime(shutdown: nil)
 let publisher = try HTTPSPublisher(
-  endpoint: Endpoint(environment, region: region), region: region,
+  endpoint: ServiceEndpoint(environment, region: region), region: region,
   credentials: CredentialChain(environment, time: time, log: log),
   exchange: CurlExchange(CurlExchange.Configuration(environment)), time: time, log: log)
 let topic = try Topic(validating: "$aws/things/benchmark/defender/metrics/json")

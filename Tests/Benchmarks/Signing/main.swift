@@ -15,7 +15,7 @@ let credentials = Credentials(
   accessKeyID: "AKIDEXAMPLE", secretAccessKey: Secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
   sessionToken: Secret("IQoJb3JpZ2luX2VjEXAMPLE//////////wEaCXVzLWVhc3QtMSJHMEUCIQ+/abc+def=="))
 let topic = try Topic(validating: "$aws/things/My Thing:1/defender/metrics/json")
-let endpoint = try Endpoint(iotDataPlaneOf: "us-east-1")
+let endpoint = try ServiceEndpoint(iotDataPlaneOf: "us-east-1")
 // The date of the example whose signature is known.
 let example = WallTime(iso8601: "2024-05-01T12:34:56Z") ?? WallTime(secondsSinceEpoch: 0)
 let expected = "f5451ce1c81428a5174d243b8da51b3bf79981be4b08199e9dc1b4b770e6d58c"

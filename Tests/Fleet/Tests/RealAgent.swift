@@ -116,7 +116,7 @@ final class RealAgent {
       Environment(["AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "none"]))
     var random = random
     return try HTTPSPublisher(
-      Endpoint(url: "https://iot.example.com"), (region: "eu-central-1", credentials: credentials),
+      ServiceEndpoint(url: "https://iot.example.com"), (region: "eu-central-1", credentials: credentials),
       SimulatedEndpoint(clock, book), clock, Log { _, _ in }, jitter: { .random(in: 0..<1, using: &random) })
   }
 }

@@ -2,6 +2,7 @@ import HTTPClient
 import Platform
 import TestSupport
 import Testing
+import WireFormats
 
 struct `The host of a URL` {
   @Test(arguments: [

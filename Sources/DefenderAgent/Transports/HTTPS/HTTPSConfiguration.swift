@@ -11,7 +11,7 @@ extension Transport {
 /// What the environment says about the transport `https`.
 package struct HTTPSConfiguration: TransportConfiguration {
   /// Nil where a mistake was noted.
-  package let endpoint: AWSClient.Endpoint?
+  package let endpoint: ServiceEndpoint?
   /// To sign for; nil where a certificate speaks for the device, or a mistake was noted.
   package let region: String?
   /// The certificate that speaks for the device; nil where requests are signed.
@@ -62,9 +62,9 @@ extension ConfigurationReader {
   }
 
   /// The endpoint to publish to; nil where a mistake was noted.
-  private mutating func endpoint(region: String?) -> AWSClient.Endpoint? {
-    do throws(EndpointError) {
-      return try AWSClient.Endpoint(environment, region: region)
+  private mutating func endpoint(region: String?) -> ServiceEndpoint? {
+    do throws(ServiceEndpointError) {
+      return try ServiceEndpoint(environment, region: region)
     } catch {
       switch error {
       case .noRegion, .malformedRegion: break  // `region()` has noted it, with the variable.

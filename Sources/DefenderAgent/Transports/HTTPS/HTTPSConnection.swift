@@ -7,7 +7,8 @@ extension HTTPSPublisher {
   ///
   /// A key that others may read is a warning.
   package convenience init(
-    endpoint: Endpoint, identity: ClientIdentity, environment: Environment, time: any TimeKeeper, log: Log
+    endpoint: ServiceEndpoint, identity: ClientIdentity, environment: Environment, time: any TimeKeeper,
+    log: Log
   ) throws(HTTPError) {
     guard endpoint.isSecure else {
       throw .invalidRequest("\(endpoint) isn't https, and a client certificate needs TLS")
@@ -29,7 +30,7 @@ extension CurlExchange.Configuration {
   ///
   /// Port 8443 takes certificates as it is; on port 443 the TLS handshake has to ask for `x-amzn-http-ca` ("Protocols,
   /// port mappings, and authentication", AWS IoT Core developer guide).
-  package init(_ environment: Environment, endpoint: Endpoint, identity: ClientIdentity?) {
+  package init(_ environment: Environment, endpoint: ServiceEndpoint, identity: ClientIdentity?) {
     self.init(environment)
     self.identity = identity
     if identity != nil, endpoint.port == 443 { applicationProtocol = "x-amzn-http-ca" }

@@ -17,7 +17,7 @@ package final class HTTPSPublisher: Publisher {
   /// The least time for which another attempt is worth its while: a connection and an answer over a slow network.
   package static let shortestRetry: Duration = .milliseconds(500)
 
-  private let endpoint: Endpoint
+  private let endpoint: ServiceEndpoint
   /// Nil where a client certificate speaks for us.
   private let credentials: (any CredentialSource)?
   private let exchange: any HTTPExchange
@@ -35,7 +35,7 @@ package final class HTTPSPublisher: Publisher {
 
   /// A publisher that signs with what `credentials` gives; an attempt takes at most `attemptTimeout`.
   package convenience init(
-    endpoint: Endpoint, region: String, credentials: any CredentialSource, exchange: any HTTPExchange,
+    endpoint: ServiceEndpoint, region: String, credentials: any CredentialSource, exchange: any HTTPExchange,
     time: any TimeKeeper, log: Log, attemptTimeout: Duration = standardAttemptTimeout
   ) throws(CryptographyError) {
     try self.init(endpoint, (region, credentials), exchange, time, log, attemptTimeout: attemptTimeout)
@@ -43,13 +43,14 @@ package final class HTTPSPublisher: Publisher {
 
   /// A publisher that doesn't sign: `exchange` shows a client certificate, which an AWS IoT policy speaks about.
   package convenience init(
-    endpoint: Endpoint, exchangeWithCertificate exchange: any HTTPExchange, time: any TimeKeeper, log: Log
+    endpoint: ServiceEndpoint, exchangeWithCertificate exchange: any HTTPExchange, time: any TimeKeeper,
+    log: Log
   ) throws(CryptographyError) {
     try self.init(endpoint, nil, exchange, time, log)
   }
 
   package init(
-    _ endpoint: Endpoint, _ signing: (region: String, credentials: any CredentialSource)?,
+    _ endpoint: ServiceEndpoint, _ signing: (region: String, credentials: any CredentialSource)?,
     _ exchange: any HTTPExchange, _ time: any TimeKeeper, _ log: Log,
     attemptTimeout: Duration = standardAttemptTimeout, jitter: @escaping () -> Double = { .random(in: 0..<1) }
   ) throws(CryptographyError) {

@@ -1,5 +1,6 @@
 import HTTPClient
 import Platform
+import WireFormats
 
 /// Where the MQTT broker is, and over what it is spoken to.
 package struct BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
@@ -21,37 +22,30 @@ package struct BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
   ///
   /// Without a scheme it is `wss` where `usesWebSocket`, and else `mqtts`. Throws what is wrong with the text.
   package init(_ text: String, usesWebSocket: Bool) throws(BrokerEndpointError) {
-    var rest = text[...]
-    var scheme: Scheme = usesWebSocket ? .wss : .mqtts
-    if let colon = text.firstIndex(of: ":"), text[colon...].hasPrefix("://") {
-      guard let named = Scheme(rawValue: text[..<colon].lowercased()) else {
+    let parts = URLParts(text)
+    if let named = parts.scheme {
+      guard let scheme = Scheme(rawValue: named.lowercased()) else {
         throw BrokerEndpointError(text, "the scheme has to be mqtts, wss or mqtt")
       }
-      scheme = named
-      rest = text[colon...].dropFirst(3)
-      if rest.hasSuffix("/") { rest = rest.dropLast() }
-    }
-    let hostEnd: String.Index
-    if rest.hasPrefix("["), let bracket = rest.firstIndex(of: "]") {
-      hostEnd = rest.index(after: bracket)
+      self.scheme = scheme
     } else {
-      hostEnd = rest.firstIndex(of: ":") ?? rest.endIndex
+      scheme = usesWebSocket ? .wss : .mqtts
     }
     do throws(HostNameError) {
-      host = try HostName(rest[..<hostEnd]).text
+      host = try HostName(parts.host).text
+      guard parts.userInformation == nil else { throw .character("@") }
+      // A scheme makes a URL of the text, and a URL may end in a slash.
+      let first = parts.target == "/" && parts.scheme != nil ? nil : parts.target.unicodeScalars.first
+      if let first { throw .character(first) }
     } catch {
       throw BrokerEndpointError(text, "\(error)")
     }
-    self.scheme = scheme
-    switch (rest[hostEnd...], scheme) {
-    case ("", .mqtts): port = 8_883
-    case ("", .wss): port = 443
-    case ("", .mqtt): port = 1_883
-    case (let suffix, _):
-      guard suffix.hasPrefix(":"), let number = UInt16(suffix.dropFirst()), number > 0 else {
-        throw BrokerEndpointError(text, "the port isn't a number from 1 to 65535")
-      }
-      port = number
+    switch (parts.port, scheme) {
+    case (.number(let number), _): port = number
+    case (.malformed, _): throw BrokerEndpointError(text, "the port isn't a number from 1 to 65535")
+    case (nil, .mqtts): port = 8_883
+    case (nil, .wss): port = 443
+    case (nil, .mqtt): port = 1_883
     }
     guard scheme != .mqtt || ["localhost", "127.0.0.1", "[::1]"].contains(host) else {
       throw BrokerEndpointError(text, "without TLS only a broker on this machine is spoken to, at 127.0.0.1")

@@ -1,0 +1,67 @@
+/// The parts of a URL, or of a host with an optional port, as they are written (RFC 3986, section 3).
+///
+/// Splits and decides nothing: whether a scheme, a host or a user name is allowed is for the caller to say, who knows
+/// what the text is for.
+package struct URLParts: Equatable, Sendable {
+  package enum Port: Equatable, Sendable {
+    case number(UInt16)
+    /// Not a number from 1 to 65535, or not separated from the host by a colon.
+    case malformed
+  }
+
+  /// The text before `://`; nil if there is none.
+  package let scheme: String?
+  /// User name and password, up to the last `@` before the path; nil if there is none.
+  package let userInformation: String?
+  /// The host, an IPv6 address in its brackets.
+  package let host: String
+  /// Nil if the text names no port.
+  package let port: Port?
+  /// Host and port.
+  package let authority: String
+  /// Path, query and fragment: everything after the port.
+  package let target: String
+
+  package init(_ text: some StringProtocol) {
+    let bytes = Array(text.utf8)
+    var rest = bytes[...]
+    if let colon = bytes.firstIndex(of: UInt8(ascii: ":")), bytes[colon...].starts(with: "://".utf8) {
+      scheme = String(decoding: bytes[..<colon], as: UTF8.self)
+      rest = bytes[(colon + 3)...]
+    } else {
+      scheme = nil
+    }
+    let end = rest.firstIndex { "/?#".utf8.contains($0) } ?? rest.endIndex
+    target = String(decoding: rest[end...], as: UTF8.self)
+    rest = rest[..<end]
+    if let at = rest.lastIndex(of: UInt8(ascii: "@")) {
+      userInformation = String(decoding: rest[..<at], as: UTF8.self)
+      rest = rest[(at + 1)...]
+    } else {
+      userInformation = nil
+    }
+    authority = String(decoding: rest, as: UTF8.self)
+    let hostEnd: Int
+    if rest.first == UInt8(ascii: "["), let bracket = rest.firstIndex(of: UInt8(ascii: "]")) {
+      hostEnd = bracket + 1
+    } else {
+      hostEnd = rest.firstIndex(of: UInt8(ascii: ":")) ?? rest.endIndex
+    }
+    host = String(decoding: rest[..<hostEnd], as: UTF8.self)
+    port = hostEnd == rest.endIndex ? nil : Port(rest[hostEnd...])
+  }
+}
+
+extension URLParts.Port {
+  /// Reads a colon and digits.
+  fileprivate init(_ text: ArraySlice<UInt8>) {
+    let digits = text.dropFirst()
+    guard text.first == UInt8(ascii: ":"), digits.allSatisfy({ (0x30...0x39).contains($0) }),
+      let number = UInt16(String(decoding: digits, as: UTF8.self)), number > 0
+    else {
+      self = .malformed
+      return
+    }
+    self = .number(number)
+  }
+}
