@@ -10,16 +10,16 @@ extension ReportLoop {
     let confirmer = publisher as? any ReportConfirmer
     takeLateConfirmation(confirmer, into: &outcome)
     let snapshot = sample(before: end)
-    let id = sequence.next(at: time.wallTime)
-    let report = Report(id: id, snapshot: snapshot, baseline: baseline, limits: configuration.limits)
-    guard !report.isEmpty else {
+    let draft = reporter.draft(of: snapshot, at: time.wallTime)
+    let id = draft.report.id
+    guard !draft.report.isEmpty else {
       // Counters alone make no first report, and yet they are what the next one counts from.
-      if baseline == nil { acknowledge(snapshot) }
+      reporter.begin(with: snapshot)
       outcome.failed += 1
       outcome.lastError = "no metric could be read; the log says why"
       return false
     }
-    let payload = report.encoded(as: work.format, names: work.names)
+    let payload = draft.report.encoded(as: work.format, names: work.names)
     // Reserves the id: however this process ends, the next one gives it to no other report.
     saveState()
     let limit = min(end, time.bootTime.advanced(by: configuration.publishTimeout))
@@ -32,7 +32,7 @@ extension ReportLoop {
       log.info("Published report \(id), \(payload.count) bytes, to \(work.topic.name): \(receipt).")
       let confirmationLimit = min(end, time.bootTime.advanced(by: configuration.confirmationTime))
       let confirmation = confirmer?.confirmation(of: id, until: confirmationLimit)
-      settle(id, snapshot, confirmation, provesDelivery: confirmer?.provesDelivery ?? true)
+      settle(draft, confirmation, provesDelivery: confirmer?.provesDelivery ?? true)
       if let confirmation { note(confirmation, of: id, in: &outcome) }
       return confirmation?.isThrottling ?? false
     } catch {
@@ -81,21 +81,18 @@ extension ReportLoop {
     }
   }
 
-  /// Moves the baseline on for report `id`, or keeps it until Device Defender answers.
+  /// Moves the baseline for a published report, or keeps it until Device Defender answers.
   private mutating func settle(
-    _ id: UInt64, _ snapshot: MetricsSnapshot, _ confirmation: ReportConfirmation?, provesDelivery: Bool
+    _ draft: Reporter.Draft, _ confirmation: ReportConfirmation?, provesDelivery: Bool
   ) {
     let context = BaselinePolicy.Context(
       acknowledgement: configuration.acknowledgement, provesDelivery: provesDelivery,
       thing: configuration.thingName)
     if policy.movesBaseline(confirmation, context) {
       policy.forgetUnanswered()
-      acknowledge(snapshot)
-      isBaselineAcknowledged = true
+      reporter.acknowledge(draft.nextBaseline)
     } else if confirmation?.isRejection != true {
-      var later = baseline ?? Baseline()
-      later.advance(to: snapshot)
-      if policy.hold(id, later) { warnOfRepetition(confirmation) }
+      if policy.hold(draft.report.id, draft.nextBaseline) { warnOfRepetition(confirmation) }
     }
   }
 
@@ -109,8 +106,7 @@ extension ReportLoop {
     let context = BaselinePolicy.Context(
       acknowledgement: configuration.acknowledgement, provesDelivery: true, thing: configuration.thingName)
     if policy.movesBaseline(confirmation, context) {
-      baseline = unanswered.baseline
-      isBaselineAcknowledged = true
+      reporter.acknowledge(unanswered.baseline)
     }
     guard outcome.confirmations.unanswered > 0 else {
       // The report was made by an earlier invocation, whose summary has been sent.
@@ -132,14 +128,5 @@ extension ReportLoop {
     log.warn(
       "Device Defender hasn't answered the last reports, so each one repeats the traffic that those before it "
         + "reported. The likely cause: \(sentence(cause))")
-  }
-
-  /// Moves the baseline on: what `snapshot` counted has been told.
-  private mutating func acknowledge(_ snapshot: MetricsSnapshot) {
-    guard baseline != nil else {
-      baseline = Baseline(snapshot)
-      return
-    }
-    baseline?.advance(to: snapshot)
   }
 }

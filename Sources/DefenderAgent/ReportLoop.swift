@@ -13,12 +13,8 @@ package struct ReportLoop: ~Copyable {
   var publisher: any Publisher
   var time: any TimeKeeper
   let log: Log
-  private var collector: Collector
-  var baseline: Baseline?
-  /// Whether the baseline includes a report of this process that was acknowledged.
-  var isBaselineAcknowledged = false
+  var reporter: Reporter
   var policy = BaselinePolicy()
-  var sequence = ReportSequence()
   /// Where in the interval a thing goes whose report was throttled.
   private var random: any RandomNumberGenerator
   /// Keeps the baseline and the last report id across restarts.
@@ -43,7 +39,8 @@ package struct ReportLoop: ~Copyable {
     self.publisher = publisher
     self.time = time
     self.log = log
-    collector = configuration.collector(log: log, or: time.shutdownSignal)
+    reporter = Reporter(
+      collector: configuration.collector(log: log, or: time.shutdownSignal), limits: configuration.limits)
     state = configuration.stateKeeper(log: log)
     // At a restart, the process before may still be stopping.
     openState(patience: .seconds(2))
@@ -55,16 +52,13 @@ package struct ReportLoop: ~Copyable {
   ) {
     let isOtherNetwork = configuration.procfsPath != self.configuration.procfsPath
     let isOtherState = isOtherNetwork || configuration.stateDirectory != self.configuration.stateDirectory
-    // The counters of another network say nothing about what this one has counted since.
-    if isOtherNetwork {
-      baseline = nil
-      isBaselineAcknowledged = false
-      policy.forgetUnanswered()
-    }
+    if isOtherNetwork { policy.forgetUnanswered() }
     self.configuration = configuration
     self.publisher = publisher
     self.time = time
-    collector = configuration.collector(log: log, or: time.shutdownSignal)
+    reporter.resume(
+      with: configuration.collector(log: log, or: time.shutdownSignal), limits: configuration.limits,
+      keepsBaseline: !isOtherNetwork)
     if isOtherState {
       state = configuration.stateKeeper(log: log)
       openState()
@@ -73,32 +67,20 @@ package struct ReportLoop: ~Copyable {
   }
 
   /// Continues from the saved state once it can be opened.
-  ///
-  /// What this process acknowledged has precedence. A baseline that is only its first sample has not: the traffic before
-  /// that sample is in no report yet.
   mutating func openState(patience: Duration = .zero) {
     guard let saved = state.open(at: time, patience: patience) else { return }
-    sequence = ReportSequence(last: max(sequence.last, saved.lastReportID))
-    adopt(saved.baseline)
-    policy.answeredThing = policy.answeredThing ?? saved.answeredThing
-  }
-
-  private mutating func adopt(_ saved: Baseline?) {
-    guard let saved else { return }
-    guard let baseline else { return self.baseline = saved }
-    if isBaselineAcknowledged {
-      self.baseline = baseline.completed(by: saved)
-    } else {
-      self.baseline = saved.completed(by: baseline)
-      // The unanswered report counted from this process's own sample, so its answer doesn't cover the traffic before that.
+    if reporter.adopt(saved.baseline, lastReportID: saved.lastReportID) {
+      // The unanswered report didn't count from the saved baseline, so its answer doesn't cover all traffic since that.
       policy.forgetUnanswered()
     }
+    policy.answeredThing = policy.answeredThing ?? saved.answeredThing
   }
 
   /// Saves what the next process continues from.
   mutating func saveState() {
     state.save(
-      SavedState(lastReportID: sequence.last, baseline: baseline, answeredThing: policy.answeredThing),
+      SavedState(
+        lastReportID: reporter.lastReportID, baseline: reporter.baseline, answeredThing: policy.answeredThing),
       at: time)
   }
 
@@ -108,9 +90,10 @@ package struct ReportLoop: ~Copyable {
   package mutating func run(_ plan: ReportPlan, until end: BootTime) throws(TopicError) -> ReportOutcome {
     let work = try ReportWork(plan, configuration)
     warn(about: work)
-    let isFirstSampleKept = configuration.beginsWithBaseline && baseline == nil && !work.isDryRun
+    let isFirstSampleKept = configuration.beginsWithBaseline && reporter.baseline == nil && !work.isDryRun
     if isFirstSampleKept {
-      baseline = Baseline(sample(before: end))
+      let first = sample(before: end)
+      reporter.begin(with: first)
       // Restarts within the first interval would each lose what was counted before them.
       saveState()
     }
@@ -170,7 +153,7 @@ package struct ReportLoop: ~Copyable {
     // Where the deadline comes first, the share is taken of the time that there is: no invocation without a report.
     let isRoomy = room >= work.interval * 2
     let firstReport = FirstReport(
-      interval: max(.zero, min(work.interval, room)), lastReportID: isRoomy ? sequence.last : 0,
+      interval: max(.zero, min(work.interval, room)), lastReportID: isRoomy ? reporter.lastReportID : 0,
       now: time.wallTime)
     guard configuration.isSpread, let thing = configuration.thingName else {
       return max(unspread, firstReport.dueUnspread(from: now))
@@ -190,21 +173,21 @@ package struct ReportLoop: ~Copyable {
   /// Takes a snapshot for at most half of the time that is left before `end`: the report still has to be published.
   mutating func sample(before end: BootTime) -> MetricsSnapshot {
     // The collector waits for the kernel and for programs, by the system's clock.
-    collector.snapshot(until: .now.advanced(by: time.bootTime.duration(to: end) / 2))
+    reporter.snapshot(until: .now.advanced(by: time.bootTime.duration(to: end) / 2))
   }
 
-  /// Makes a report that is only shown. Its baseline is its own: what nobody was told still has to be told.
+  /// Makes a report that is only shown, and returns the baseline of the next one.
+  ///
+  /// A dry run has a baseline of its own, because what is only shown has yet to be published.
   private mutating func makeDryRun(
     _ work: ReportWork, before end: BootTime, since baseline: Baseline?, into outcome: inout ReportOutcome
   ) -> Baseline {
     let snapshot = sample(before: end)
-    let id = sequence.next(at: time.wallTime)
-    let report = Report(
-      id: id, snapshot: snapshot, baseline: baseline ?? self.baseline, limits: configuration.limits)
-    let payload = report.encoded(as: work.format, names: work.names)
+    let draft = reporter.draft(of: snapshot, at: time.wallTime, since: baseline)
+    let payload = draft.report.encoded(as: work.format, names: work.names)
     outcome.dryRunReport = ReportOutcome.Document(bytes: payload, format: work.format)
-    outcome.lastReportID = id
-    return Baseline(snapshot)
+    outcome.lastReportID = draft.report.id
+    return draft.nextBaseline
   }
 
   private mutating func warn(about work: ReportWork) {

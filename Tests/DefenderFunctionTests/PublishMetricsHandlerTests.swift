@@ -690,6 +690,29 @@ private func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
     #expect(savedState(in: tree)["interfaces"]?.array?.first?["bytes_in"]?.integer(as: Int.self) == 5_001_700)
   }
 
+  @Test func `counts from the saved baseline, whatever is answered late about a report without deltas`()
+    throws
+  {
+    let tree = try TemporaryDirectory()
+    let variables = try variables(ofStateIn: tree).merging([
+      "DEFENDER_ACKNOWLEDGE": "accepted", "DEFENDER_TRANSPORT": "greengrass",
+      "DEFENDER_TOPIC": "$aws/things/{thing}/defender/metrics/{format}",
+    ]) { $1 }
+    var first = try Stage(variables, over: tree)
+    first.publisher.confirmations = [.accepted]
+    _ = try first.invoke(#"{"reports":1}"#)
+    var second = try Stage(variables, over: tree)
+    try setBytesIn(5_001_000, in: tree)
+    second.publisher.confirmations = [.unanswered, .accepted]
+    _ = try second.invoke(#"{"reports":1}"#)
+    _ = consume first
+    // The traffic up to 5,001,000 is in no report.
+    second.publisher.lateConfirmations = [.accepted]
+    try setBytesIn(5_001_500, in: tree)
+    _ = try second.invoke(#"{"reports":1}"#)
+    #expect(second.publisher.bytesIn == [nil, 5_000_500])
+  }
+
   @Test func `reports an interval after the first sample if that only began the deltas`() throws {
     var stage = try Stage(["DEFENDER_JITTER": "0"], beginsWithBaseline: true)
     let start = stage.time.bootTime

@@ -75,6 +75,19 @@ import Testing
     #expect(try draft(&reporter, 1_100).report.networkStatistics?.bytesIn == 100)
   }
 
+  @Test func `counts from the last readable counters, also in a series that nobody acknowledges`() throws {
+    var reporter = Reporter(collector: collector())
+    reporter.acknowledge(try draft(&reporter, 1_000).nextBaseline)
+    try tree.write("net/dev", "garbage\n")
+    let snapshot = reporter.snapshot()
+    let unreadable = reporter.draft(of: snapshot, at: now)
+    #expect(unreadable.report.networkStatistics == nil)
+    let dry = try draft(&reporter, 1_300, since: unreadable.nextBaseline)
+    #expect(dry.report.networkStatistics?.bytesIn == 300)
+    reporter.acknowledge(unreadable.nextBaseline)
+    #expect(try draft(&reporter, 1_400).report.networkStatistics?.bytesIn == 400)
+  }
+
   @Test func `gives no two reports the same id, acknowledged or not`() throws {
     var reporter = Reporter(collector: collector())
     var last = reporter.lastReportID
