@@ -33,7 +33,7 @@ static struct clinux_crash_note clinux_note = {-1, 0, 0, NULL};
 
 static const int clinux_crash_signals[] = {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV};
 static const char *const clinux_crash_names[] = {
-    "SIGILL, a trap", "SIGTRAP, a trap", "SIGABRT", "SIGBUS", "SIGFPE", "SIGSEGV"};
+    "SIGILL (a trap)", "SIGTRAP (a trap)", "SIGABRT", "SIGBUS", "SIGFPE", "SIGSEGV"};
 #define CLINUX_CRASH_SIGNALS 6
 // What the signals did before.
 static struct sigaction clinux_crash_previous[CLINUX_CRASH_SIGNALS] = {{{0}}};
@@ -134,7 +134,7 @@ static void clinux_handle_crash(int signal) {
   while (index < CLINUX_CRASH_SIGNALS - 1 && clinux_crash_signals[index] != signal) index++;
   int is_serving = clinux_note.request_id != NULL && *clinux_note.request_id != 0;
   clinux_write_line(
-      1, is_serving ? "the handler ended the process with " : "the process ends outside of an invocation with ",
+      1, is_serving ? "The handler crashed with " : "The process crashed outside of an invocation with ",
       clinux_crash_names[index]);
   sigaction(signal, &clinux_crash_previous[index], NULL);
   // Held back until the handler returns; a fault would come again by itself, but a kill(2) wouldn't.

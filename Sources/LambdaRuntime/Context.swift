@@ -1,11 +1,13 @@
 public import Platform
 public import WireFormats
 
-/// What Lambda tells about an invocation and about the function.
+/// The metadata of one invocation and the configuration of the function.
+///
+/// An optional property is nil if the Runtime API didn't send its header or if its environment variable isn't set.
 public struct Context: Sendable {
-  /// The id of the invocation, as it stands in Lambda's own log lines.
+  /// The request ID of the invocation, as it appears in Lambda's own log lines.
   public let requestID: String
-  /// When Lambda ends the invocation; the last moment that can be told where the Runtime API gave none.
+  /// When the invocation times out. The latest representable time if the Runtime API sent no valid deadline.
   public let deadline: WallTime
   private let head: ResponseHead
   private let function: FunctionDescription
@@ -17,43 +19,44 @@ public struct Context: Sendable {
     self.function = function
   }
 
-  /// The ARN by which the function was invoked: with the version or the alias, where the caller named one.
+  /// The ARN that the caller invoked, including the version or alias if the caller specified one.
   public var invokedFunctionARN: String? { head["Lambda-Runtime-Invoked-Function-Arn"] }
   /// The X-Ray trace header, such as `Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1`.
   public var traceID: String? { head["Lambda-Runtime-Trace-Id"] }
-  /// The bytes of the trace header; no field of a head holds a control character.
+  /// The bytes of the trace header. ``ResponseHead`` has rejected control characters, so they contain no NUL.
   var traceBytes: ArraySlice<UInt8>? { head.value("Lambda-Runtime-Trace-Id") }
-  /// What a mobile SDK told about its application and device, as JSON.
+  /// The client application and device, as the AWS Mobile SDK describes them in JSON.
   public var clientContext: String? { head["Lambda-Runtime-Client-Context"] }
-  /// The Amazon Cognito identity that invoked the function, as JSON.
+  /// The Amazon Cognito identity of the caller, as JSON.
   public var cognitoIdentity: String? { head["Lambda-Runtime-Cognito-Identity"] }
-  /// Whose invocation it is, for a function with tenant isolation.
+  /// The tenant's ID, if the function uses tenant isolation.
   public var tenantID: String? { head["Lambda-Runtime-Aws-Tenant-Id"] }
 
-  /// `AWS_LAMBDA_FUNCTION_NAME`
+  /// The function's name (`AWS_LAMBDA_FUNCTION_NAME`).
   public var functionName: String? { function.name }
-  /// `AWS_LAMBDA_FUNCTION_VERSION`
+  /// The function's version (`AWS_LAMBDA_FUNCTION_VERSION`).
   public var functionVersion: String? { function.version }
-  /// `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`, in megabytes.
+  /// The memory configured for the function, in megabytes (`AWS_LAMBDA_FUNCTION_MEMORY_SIZE`).
   public var memoryLimitInMegabytes: Int? { function.memoryLimitInMegabytes }
-  /// `AWS_LAMBDA_LOG_GROUP_NAME`
+  /// The name of the CloudWatch Logs group (`AWS_LAMBDA_LOG_GROUP_NAME`).
   public var logGroupName: String? { function.logGroupName }
-  /// `AWS_LAMBDA_LOG_STREAM_NAME`
+  /// The name of the CloudWatch Logs stream (`AWS_LAMBDA_LOG_STREAM_NAME`).
   public var logStreamName: String? { function.logStreamName }
 
-  /// The time until Lambda ends the invocation; zero where that moment has passed.
+  /// The time from now until the deadline; zero if the deadline has passed.
   public var remainingTime: Duration { remainingTime(at: .now) }
 
-  /// The time from `now` until Lambda ends the invocation; zero where that moment has passed.
+  /// Returns the time from `now` until the deadline; zero if the deadline has passed.
   public func remainingTime(at now: WallTime) -> Duration {
     max(.zero, now.duration(to: deadline))
   }
 }
 
 extension Context {
-  /// A context for a test of a handler, with `headers` as the Runtime API would have sent them.
+  /// Creates a context for a unit test of a handler.
   ///
-  /// Throws where HTTP can't carry a header.
+  /// `headers` stands in for the headers of the Runtime API's reply, such as `Lambda-Runtime-Trace-Id`. Throws if a name or a
+  /// value isn't valid in an HTTP header.
   public init(
     requestID: String, deadline: WallTime, headers: [HeaderField] = [],
     environment: Environment = Environment([:])
@@ -64,7 +67,8 @@ extension Context {
   }
 }
 
-/// What the environment says about the function: the same for all invocations, so contexts share it.
+/// The function's configuration, read from the environment. It is the same for all invocations, so their contexts share
+/// one instance.
 final class FunctionDescription: Sendable {
   let name: String?
   let version: String?

@@ -1,7 +1,8 @@
-/// What a function is invoked with.
+/// The payload of one invocation.
 public struct Event: Sendable {
-  /// The bytes as the caller sent them, JSON in nearly all cases.
+  /// The payload exactly as the caller sent it. Nearly always JSON.
   public let bytes: [UInt8]
+  /// The `Content-Type` that the Runtime API sent with the event; nil if it sent none.
   public let contentType: String?
 
   public init(_ bytes: [UInt8], contentType: String? = nil) {
@@ -10,31 +11,34 @@ public struct Event: Sendable {
   }
 }
 
-/// What a function answers: bytes, or a stream of them.
+/// A function's response: a buffer of bytes, or a closure that streams them.
 ///
-/// Not `Sendable`, for what writes a stream is called on the handler's own thread, and may use what the handler has.
+/// Not `Sendable`: the closure runs on the handler's thread and may capture the handler's state.
 public struct Response {
-  /// The bytes; none where the response is a stream.
+  /// The bytes of the response; empty if the response is streamed. Lambda accepts at most 6,291,556 bytes.
   public var body: [UInt8]
+  /// The MIME type of the response, such as `application/json`.
   public var contentType: String
-  /// What writes the body, where it is a stream.
+  /// The closure that writes the body; nil if the response isn't streamed.
   let stream: ((inout ResponseStream) throws -> Void)?
 
+  /// Creates a response with the given bytes and MIME type.
   public init(_ body: [UInt8], contentType: String) {
     self.body = body
     self.contentType = contentType
     stream = nil
   }
 
-  /// A response of bytes that are JSON already.
+  /// Creates a response from bytes that are already JSON.
   public init(json: [UInt8]) {
     self.init(json, contentType: "application/json")
   }
 
-  /// A response that is sent while `write` makes it, for functions whose callers take streams.
+  /// Creates a response that is sent while `write` produces it. The caller must have invoked the function with response
+  /// streaming.
   ///
-  /// What `write` throws before its first byte is an error as any other. Thrown later, it ends the stream with Lambda's
-  /// error trailers: the caller has the bytes so far, and learns that they aren't all.
+  /// If `write` throws before it writes anything, the invocation fails like any other. If it throws later, the stream ends with
+  /// Lambda's error trailers: the caller keeps the bytes received so far and learns that the response is incomplete.
   public init(
     streaming contentType: String, _ write: @escaping (inout ResponseStream) throws -> Void
   ) {
@@ -43,7 +47,7 @@ public struct Response {
     stream = write
   }
 
-  /// A streamed response to an HTTP request that came through a function URL, with a status and headers of its own.
+  /// Creates a streamed response to an HTTP request from a function URL. `prelude` sets its status, headers and cookies.
   public init(
     streaming prelude: HTTPPrelude, _ write: @escaping (inout ResponseStream) throws -> Void
   ) {

@@ -1,6 +1,6 @@
 import Platform
 
-/// The functions of a program that has more than one, by the names that `_HANDLER` chooses from.
+/// A set of functions in one executable. The `_HANDLER` environment variable selects the function to run.
 ///
 /// ```swift
 /// var functions = Functions()
@@ -9,14 +9,16 @@ import Platform
 /// serveAndExit(functions)
 /// ```
 ///
-/// Only the function that is chosen is made. Where only one is registered, it serves whatever `_HANDLER` says.
+/// Only the selected function is created. If a single function is registered, it runs whatever the value of `_HANDLER`. If no
+/// function matches, initialisation fails with `Runtime.UnknownHandler`.
 public struct Functions {
   private typealias Serving = (Server, Startup) throws(RuntimeAPIError) -> Void
   private var functions: [(name: String, serve: Serving)] = []
 
+  /// Creates an empty set.
   public init() {}
 
-  /// Adds a function under `name`, in place of one that had it before.
+  /// Registers a function under `name`. A later registration under the same name replaces an earlier one.
   public mutating func register<Function: Handler & ~Copyable>(
     _ name: String, _ makeHandler: @escaping (Startup) throws -> Function
   ) {
@@ -30,20 +32,21 @@ public struct Functions {
       ))
   }
 
-  /// Serves the function that the environment chooses; a choice in vain is a failed initialisation.
+  /// Runs the function that `_HANDLER` selects. Reports an initialisation failure if there is no such function.
   func serve(with server: Server, _ startup: Startup) throws(RuntimeAPIError) {
     let wanted = server.environment.value("_HANDLER")
     if functions.count == 1, let only = functions.first { return try only.serve(server, startup) }
     if let chosen = functions.first(where: { $0.name == wanted }) { return try chosen.serve(server, startup) }
     let names = functions.isEmpty ? "none" : functions.map { "'\($0.name)'" }.joined(separator: ", ")
-    let choice = wanted.map { "_HANDLER is '\($0)'" } ?? "_HANDLER is not set"
+    let choice = wanted.map { "_HANDLER is '\($0)'" } ?? "_HANDLER isn't set"
     let failure = InvocationFailure(
-      type: "Runtime.UnknownHandler", message: "\(choice); the functions of this program are: \(names)")
+      type: "Runtime.UnknownHandler",
+      message: "\(choice). Set the function's handler to one that this program registers: \(names).")
     try server.run { () throws -> NoFunction in throw failure }
   }
 }
 
-/// Stands where no function was chosen; there is none of it.
+/// An uninhabited handler type, needed to report that no function was selected.
 private enum NoFunction: Handler {
   func handle(_ event: Event, _ context: Context) throws -> Response { switch self {} }
 }

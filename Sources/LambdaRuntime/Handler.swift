@@ -1,29 +1,33 @@
-/// What answers invocations: bytes in, bytes out.
+/// A Lambda function that receives and returns bytes.
 ///
-/// One value serves all invocations of the process, one at a time and on one thread, so it may keep what is costly
-/// to make, and needs no locks. Whatever has to be there before the first invocation belongs in its initialiser, which
-/// runs before the first event is asked for; what that throws is reported to Lambda as a failed initialisation.
+/// One value handles all invocations of the process, one at a time and on one thread. It can keep expensive resources between
+/// invocations and needs no locks. Create them in the initialiser: it runs before the runtime requests the first event, and an
+/// error that it throws is reported to Lambda as an initialisation failure.
 public protocol Handler: ~Copyable {
-  /// Answers one invocation.
+  /// Handles one invocation and returns the response.
   ///
-  /// An ``InvocationFailure`` reaches the caller as it is; any other error does so with the name of its type.
+  /// If this method throws an ``InvocationFailure``, the caller receives its type and message unchanged. Any other error is
+  /// reported with its type's name, prefixed with `Function.`, and its description.
   mutating func handle(_ event: Event, _ context: Context) throws -> Response
 
-  /// Is called once, after the last invocation, when the process was asked to stop. Does nothing by default.
+  /// Releases resources before the process exits. The runtime calls it once, after the last invocation, when the process is
+  /// asked to stop. The default implementation does nothing.
   ///
-  /// Lambda waits for at most two seconds, and only where an extension is registered
-  /// (``ServeOptions/registersExtension``); without one it ends the process without a word.
+  /// Lambda sends that request only if an extension is registered (``ServeOptions/registersExtension``), and kills the process
+  /// two seconds later. Without an extension it kills the process without notice.
   mutating func shutDown()
 
-  /// Is called once before Lambda SnapStart freezes the process. Does nothing by default.
+  /// Prepares for a SnapStart snapshot. The runtime calls it once, before Lambda freezes the process. The default
+  /// implementation does nothing.
   ///
-  /// Connections and whatever else doesn't outlive a move to another machine are given up here. An error ends the
-  /// process, and is reported as a failed initialisation.
+  /// Close connections and anything else that doesn't survive a move to another machine. If this method throws, the process
+  /// exits and Lambda receives an initialisation failure.
   mutating func prepareForSnapshot() throws
 
-  /// Is called in each copy of the process that Lambda SnapStart restores. Does nothing by default.
+  /// Resumes from a SnapStart snapshot. The runtime calls it in each restored copy of the process. The default implementation
+  /// does nothing.
   ///
-  /// An error ends the process, and is reported as a failed restore.
+  /// If this method throws, the process exits and Lambda receives a restore failure.
   mutating func resumeFromSnapshot() throws
 }
 

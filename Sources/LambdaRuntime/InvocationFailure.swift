@@ -1,19 +1,21 @@
 import WireFormats
 
-/// A failure that is told to the caller of a function in just these words.
+/// An error that the caller of the function receives exactly as written.
 public struct InvocationFailure: Error, Equatable, Sendable {
-  /// A name of the form `Function.BadEvent`: letters only after the point, the first of them upper case.
+  /// The error type, such as `Function.BadEvent`: the prefix `Function.` or `Runtime.`, then letters, the first in upper case.
   ///
-  /// Lambda keeps nothing else. A type of another form is changed into this one where it is sent.
+  /// Lambda replaces a type in any other form, so the runtime converts it to this form before sending it.
   public var type: String
+  /// The error message. Lambda's caller and the function's log both receive it, so don't put secrets in it.
   public var message: String
 
+  /// Creates a failure with the given type and message.
   public init(type: String, message: String) {
     self.type = type
     self.message = message
   }
 
-  /// The failure that stands for any error: itself, or the error's type and description.
+  /// Converts any error: an `InvocationFailure` stays unchanged, another error contributes its type's name and description.
   init(_ error: any Error) {
     if let failure = error as? InvocationFailure {
       self = failure
@@ -22,7 +24,7 @@ public struct InvocationFailure: Error, Equatable, Sendable {
     }
   }
 
-  /// The type in the form `(Runtime|Function)\.[A-Z][a-zA-Z]+`, which is the only one that Lambda doesn't replace.
+  /// The type in the form `(Runtime|Function)\.[A-Z][a-zA-Z]+`, the only form that Lambda doesn't replace.
   var keptType: String {
     let name = type.utf8
     let isOfRuntime = type.hasPrefix("Runtime.")
@@ -49,7 +51,7 @@ public struct InvocationFailure: Error, Equatable, Sendable {
     return document.bytes
   }
 
-  /// This failure with so much of its message that its document has at most `limit` bytes, escapes included.
+  /// Returns this failure with its message shortened until its document has at most `limit` bytes, including escapes.
   func shortened(toDocumentOf limit: Int) -> InvocationFailure {
     var shorter = self
     var length = message.utf8.count
@@ -60,9 +62,9 @@ public struct InvocationFailure: Error, Equatable, Sendable {
     return shorter
   }
 
-  /// The failure as X-Ray's cause, in ASCII on one line, as a header field takes it.
+  /// The failure as an X-Ray cause: one line of ASCII, so that it fits in a header field.
   ///
-  /// Lambda cuts it above 64 KiB; the message is cut here so that it never comes to that.
+  /// Lambda truncates a cause above 64 KiB. The message is truncated here to stay below that.
   var xRayCause: String {
     var cause = JSONWriter()
     cause.beginMap(count: 3)
@@ -85,14 +87,14 @@ public struct InvocationFailure: Error, Equatable, Sendable {
   }
 }
 
-/// `text`, cut where it is longer than anybody reads.
+/// Returns `text`, truncated if it has more than `limit` bytes.
 private func bounded(_ text: String, to limit: Int) -> String {
   let length = text.utf8.count
   guard length > limit else { return text }
   return String(decoding: text.utf8.prefix(limit), as: UTF8.self) + "… (\(length) bytes)"
 }
 
-/// JSON text with its characters beyond ASCII written as `\uXXXX`, in surrogate pairs where it takes two.
+/// Returns JSON text with each non-ASCII UTF-16 code unit written as `\uXXXX`.
 private func escapingNonASCII(_ json: String) -> String {
   guard json.utf8.contains(where: { $0 >= 0x80 }) else { return json }
   var escaped: [UInt8] = []

@@ -1,6 +1,6 @@
 import Platform
 
-/// Takes one event after another and answers it.
+/// Polls for events and answers them, one after another.
 struct InvocationLoop<Function: Handler & ~Copyable>: ~Copyable {
   private var function: Function
   private let api: RuntimeAPI
@@ -8,7 +8,7 @@ struct InvocationLoop<Function: Handler & ~Copyable>: ~Copyable {
   private let trace: TraceVariable
   private let mark: InvocationMark?
 
-  /// `mark` is where the id of the invocation under way is kept.
+  /// `mark` receives the ID of the current invocation.
   init(
     function: consuming Function, api: RuntimeAPI, log: Log, trace: TraceVariable = TraceVariable(),
     mark: InvocationMark?
@@ -20,7 +20,7 @@ struct InvocationLoop<Function: Handler & ~Copyable>: ~Copyable {
     self.mark = mark
   }
 
-  /// Returns when the process was asked to stop, after the invocation that was under way; `limit` bounds that.
+  /// Serves until the process is asked to stop. Finishes the current invocation first, for at most as long as `limit` allows.
   mutating func run(within limit: StopLimit?) throws(RuntimeAPIError) {
     while let invocation = try api.nextInvocation() {
       limit?.start(log)
@@ -37,7 +37,7 @@ struct InvocationLoop<Function: Handler & ~Copyable>: ~Copyable {
     function.shutDown()
   }
 
-  /// Lets SnapStart take its snapshot here; returns in a restored copy, false where it was asked to stop instead.
+  /// Lets SnapStart take its snapshot, and returns true in each restored copy. Returns false if the process was asked to stop.
   mutating func passSnapshot() throws(RuntimeAPIError) -> Bool {
     do {
       try function.prepareForSnapshot()

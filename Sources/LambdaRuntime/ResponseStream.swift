@@ -1,8 +1,8 @@
 public import WireFormats
 
-/// The body of a response, on its way to the caller while it is made.
+/// Sends the body of a streamed response.
 ///
-/// Each write leaves at once, as one chunk, so a few large writes are cheaper than many small ones.
+/// Each write is sent immediately as one chunk, so a few large writes are cheaper than many small ones.
 public struct ResponseStream: ~Copyable {
   private let sender: StreamSender
 
@@ -10,29 +10,33 @@ public struct ResponseStream: ~Copyable {
     self.sender = sender
   }
 
-  /// Sends `bytes`; waits where the caller takes them slowly, at most as long as the invocation had left when the stream began.
+  /// Sends `bytes` as one chunk. If `bytes` is empty, sends nothing.
   ///
-  /// After an error the caller can't be reached any more, and every further write throws it again.
+  /// Blocks while the caller reads slowly, for at most the time that the invocation had left when the stream began.
+  ///
+  /// An error means that the stream is broken: every further call throws the same error.
   public mutating func write(_ bytes: [UInt8]) throws {
     try sender.send(bytes)
   }
 }
 
-/// The status, the headers and the cookies of a streamed HTTP response (Lambda developer guide, "Response streaming for
-/// function URLs").
+/// The status, headers and cookies of a streamed HTTP response (Lambda developer guide, "Response streaming for function URLs").
 public struct HTTPPrelude: Sendable {
+  /// The HTTP status code, such as 200.
   public var statusCode: Int
+  /// The response's headers, except `Set-Cookie`.
   public var headers: [HeaderField]
-  /// Values of `Set-Cookie` headers.
+  /// The values of the `Set-Cookie` headers, such as `theme=dark; Secure`.
   public var cookies: [String]
 
+  /// Creates a prelude.
   public init(statusCode: Int = 200, headers: [HeaderField] = [], cookies: [String] = []) {
     self.statusCode = statusCode
     self.headers = headers
     self.cookies = cookies
   }
 
-  /// The prelude as it goes before the body: a JSON object and eight NUL bytes.
+  /// The prelude as it is sent before the body: a JSON object followed by eight NUL bytes.
   var bytes: [UInt8] {
     var document = JSONWriter()
     document.beginMap(count: 3)

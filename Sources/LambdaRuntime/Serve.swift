@@ -1,10 +1,10 @@
 package import Platform
 
-/// Makes the function and serves its invocations until the process is asked to stop.
+/// Creates the function and handles invocations until the process is asked to stop.
 ///
-/// A function that can't be made is reported to Lambda (`/runtime/init/error`) and then thrown, so that `main` ends the
-/// process with a status that says so. Everything that fails later is told to the caller of the invocation, or is in
-/// the log; only a Runtime API that stays away ends this function with an error.
+/// If `makeHandler` throws, the error is reported to Lambda (`/runtime/init/error`) and thrown, so that `main` can exit with
+/// status 1. Later failures are reported to the caller of the invocation or logged. After that, this function throws only if the
+/// Runtime API becomes unreachable, a SnapStart hook fails, or the worker processes can't continue.
 package func serve<Function: Handler & ~Copyable>(
   in environment: Environment, log: Log, until shutdown: ShutdownSignal,
   options: ServeOptions = ServeOptions(),
@@ -14,7 +14,7 @@ package func serve<Function: Handler & ~Copyable>(
   try server.run(makeHandler)
 }
 
-/// One process's way from its environment to its end.
+/// Runs a function from process start to shutdown.
 struct Server {
   let environment: Environment
   let log: Log
@@ -42,7 +42,7 @@ struct Server {
     _ makeHandler: () throws -> Function, _ api: RuntimeAPI, _ mark: InvocationMark?
   ) throws(RuntimeAPIError) {
     if let mark { CrashNote.activate(for: log, mark) }
-    // Before the function can have started threads that read the environment.
+    // This must precede the function's initialiser, which may start threads that read the environment.
     let trace = TraceVariable()
     let function: Function
     do {
@@ -58,12 +58,12 @@ struct Server {
     try loop.run(within: options.ownsProcess ? StopLimit(shutdown) : nil)
   }
 
-  /// How many invocations are served at once: one, but on Lambda Managed Instances.
+  /// Returns how many invocations to handle at once. It is one, except on Lambda Managed Instances.
   private func concurrency(_ api: RuntimeAPI) throws(RuntimeAPIError) -> Int {
     guard let text = environment.value("AWS_LAMBDA_MAX_CONCURRENCY") else { return 1 }
     if let count = Int(text), (1...WorkerPool.maximum).contains(count) { return count }
     let message =
-      "AWS_LAMBDA_MAX_CONCURRENCY is '\(text)'; a number from 1 to \(WorkerPool.maximum) is needed"
+      "AWS_LAMBDA_MAX_CONCURRENCY is '\(text)'. Set it to a number from 1 to \(WorkerPool.maximum)."
     throw reportedInitialisationFailure(
       InvocationFailure(type: "Runtime.BadConfiguration", message: message), to: api)
   }
@@ -72,12 +72,12 @@ struct Server {
     do throws(Errno) {
       return try InvocationMark()
     } catch {
-      log.warn("a crash won't tell which invocation it ended: \(error)")
+      log.warn("Can't allocate the memory for crash reports, so a crash won't name the invocation: \(error).")
       return nil
     }
   }
 
-  /// Tells Lambda and the log that the function can't start.
+  /// Reports an initialisation failure to Lambda, and returns it as the error to throw.
   func reportedInitialisationFailure(_ error: any Error, to api: RuntimeAPI) -> RuntimeAPIError {
     let failure = InvocationFailure(error)
     api.reportInitialisationFailure(failure)
@@ -89,8 +89,8 @@ struct Server {
     do throws(ExchangeError) {
       return try ShutdownExtension("lambda-runtime-shutdown", at: endpoint)
     } catch {
-      // An emulator may have no extensions; then there is no SIGTERM, and nothing else is lost.
-      log.warn("the extension that has Lambda send SIGTERM could not be registered: \(error)")
+      // Emulators may not support extensions. The function then gets no SIGTERM, but works otherwise.
+      log.warn("Can't register the extension that makes Lambda send SIGTERM before shutdown: \(error).")
       return nil
     }
   }

@@ -1,20 +1,21 @@
 import CLinux
 import Glibc
-// The types of this module's API are to be had with this module, whatever `MemberImportVisibility` says.
+// Exported because this module's API uses types such as `Environment`: with `MemberImportVisibility`, clients would otherwise
+// have to import `Platform` themselves.
 @_exported public import Platform
 @_exported public import struct WireFormats.HeaderField
 @_exported public import struct WireFormats.HeaderName
 
-/// What a function is given to start with.
+/// The environment and the log with which a function starts.
 public struct Startup {
   /// The environment of the process.
   public let environment: Environment
-  /// The log of the process; what is written to it during an invocation bears the invocation's id.
+  /// The log of the process. Lines written during an invocation contain its request ID.
   public let log: Log
-  /// Nil where nobody asks: in a test.
+  /// The stop request; nil in tests.
   let shutdown: ShutdownSignal?
 
-  /// Whether the process was asked to stop: what a function that works for long asks now and then.
+  /// Whether the process has been asked to stop. A function that runs for a long time should check this regularly.
   public var isShutdownRequested: Bool { shutdown?.isRequested ?? false }
 
   init(environment: Environment, log: Log, shutdown: ShutdownSignal) {
@@ -23,7 +24,7 @@ public struct Startup {
     self.shutdown = shutdown
   }
 
-  /// What a function is given in a test of its own: `environment`, and a log on standard error.
+  /// Creates a value for a unit test of a function. Its log writes to standard error.
   public init(environment: Environment) {
     self.environment = environment
     log = Log(environment)
@@ -31,10 +32,10 @@ public struct Startup {
   }
 }
 
-/// Makes the function, serves its invocations, and ends the process: with status 0 when it was asked to stop, with 1
-/// when the function could not start or the Runtime API stayed away.
+/// Creates the function, handles its invocations, and exits the process.
 ///
-/// This is all that the `main.swift` of a function needs:
+/// The exit status is 0 after a stop request (SIGTERM or SIGINT), and 1 if the function can't start or the Runtime API becomes
+/// unreachable. A function's `main.swift` needs a single statement:
 ///
 /// ```swift
 /// serveAndExit { startup in try MyFunction(startup.environment) }
@@ -48,8 +49,8 @@ public func serveAndExit<Function: Handler & ~Copyable>(
   }
 }
 
-/// Serves the function that `_HANDLER` chooses among `functions`, and ends the process as the other
-/// ``serveAndExit(in:options:_:)`` does.
+/// Handles invocations of the function in `functions` that `_HANDLER` selects. Otherwise the same as
+/// ``serveAndExit(in:options:_:)``.
 public func serveAndExit(
   _ functions: Functions, in environment: Environment = .ofThisProcess, options: ServeOptions = ServeOptions()
 ) -> Never {
@@ -60,9 +61,9 @@ private func serveAndExit(
   in environment: Environment, _ options: ServeOptions,
   _ serve: (Server, Startup) throws(RuntimeAPIError) -> Void
 ) -> Never {
-  // Before anything is opened: a socket that became descriptor 1 would carry what the handler prints.
+  // This must come before anything is opened: a handler's output would go to a socket that became descriptor 1.
   occupyStandardDescriptors()
-  // In a pipe, lines would wait until some kilobytes have come together, and end with a process that is killed or traps.
+  // Output to a pipe is fully buffered by default, so lines would arrive late, and be lost if the process is killed or traps.
   clinux_flush_output_by_line()
   surviveFailedWrites()
   let log = Log(environment)

@@ -1,13 +1,14 @@
-/// What a process that serves invocations does beyond serving them.
+/// Options of the process that handles invocations.
 public struct ServeOptions: Sendable {
-  /// Whether an extension that wants no events is registered.
+  /// Whether to register an extension that subscribes to no events, so that ``Handler/shutDown()`` runs on Lambda.
   ///
-  /// Lambda ends an environment without extensions with SIGKILL. With one, it sends SIGTERM first, and
-  /// ``Handler/shutDown()`` has a chance to run. The price is a request at start and a connection that stays open.
+  /// Lambda shuts down an environment without extensions by SIGKILL. If an extension is registered, it sends SIGTERM first.
+  /// This costs one request at start and a connection that stays open.
   public var registersExtension = false
-  /// Whether the process is ended under a function that doesn't come to an end after a request to stop (``StopLimit``).
+  /// Whether to end the process if the function is still running some time after a stop request (``StopLimit``).
   package var ownsProcess = false
 
+  /// Creates the options.
   public init(registersExtension: Bool = false) {
     self.registersExtension = registersExtension
   }

@@ -1,25 +1,27 @@
 public import FoundationEssentials
 public import LambdaRuntime
 
-/// What answers invocations with values instead of bytes: a `Decodable` in, an `Encodable` out, JSON on the wire.
+/// A Lambda function that receives a `Decodable` value and returns an `Encodable` one. Events and responses are JSON.
 ///
-/// Handed to Lambda inside a ``JSONHandler``:
+/// Wrap it in a ``JSONHandler`` to serve it:
 ///
 /// ```swift
 /// serveAndExit { startup in JSONHandler(Resize(startup.environment)) }
 /// ```
 public protocol TypedHandler: ~Copyable {
+  /// The type of the event.
   associatedtype Input: Decodable
+  /// The type of the response.
   associatedtype Output: Encodable
 
-  /// Answers one invocation; errors are told to the caller as those of a `Handler` are.
+  /// Handles one invocation and returns the response. Errors are reported to the caller as those of a `Handler` are.
   mutating func handle(_ input: Input, _ context: Context) throws -> Output
 
-  /// Is called once, after the last invocation, when the process was asked to stop. Does nothing by default.
+  /// Releases resources before the process exits, as `Handler.shutDown()` does. The default implementation does nothing.
   mutating func shutDown()
-  /// Is called once before Lambda SnapStart freezes the process. Does nothing by default.
+  /// Prepares for a SnapStart snapshot, as `Handler.prepareForSnapshot()` does. The default implementation does nothing.
   mutating func prepareForSnapshot() throws
-  /// Is called in each copy of the process that Lambda SnapStart restores. Does nothing by default.
+  /// Resumes from a SnapStart snapshot, as `Handler.resumeFromSnapshot()` does. The default implementation does nothing.
   mutating func resumeFromSnapshot() throws
 }
 
@@ -29,16 +31,19 @@ extension TypedHandler where Self: ~Copyable {
   public mutating func resumeFromSnapshot() throws {}
 }
 
-/// A handler that decodes the event, has a function answer it, and encodes what that returns.
+/// A handler that decodes the event, passes it to a ``TypedHandler``, and encodes the result.
 ///
-/// An event that isn't what the function takes is answered with `Function.BadEvent`, and the place that is wrong. The core
-/// of the runtime needs no Foundation; this part brings FoundationEssentials' JSON, and its size.
+/// If the event can't be decoded, the invocation fails with `Function.BadEvent` and a message that names the faulty key, such as
+/// "'user.age' is missing". If the result can't be encoded, it fails with `Function.BadResponse`.
+///
+/// `LambdaRuntime` itself links no Foundation. This module adds FoundationEssentials for its JSON coders, which makes the
+/// executable larger.
 public struct JSONHandler<Function: TypedHandler & ~Copyable>: Handler, ~Copyable {
   private var function: Function
   private let decoder: JSONDecoder
   private let encoder: JSONEncoder
 
-  /// A handler for `function`; a decoder and an encoder of one's own say how dates and keys are written.
+  /// Creates a handler for `function`. Pass your own decoder and encoder to choose how dates and keys are represented.
   public init(
     _ function: consuming Function, decoder: JSONDecoder = JSONDecoder(), encoder: JSONEncoder = JSONEncoder()
   ) {
@@ -55,9 +60,12 @@ public struct JSONHandler<Function: TypedHandler & ~Copyable>: Handler, ~Copyabl
     } catch EncodingError.invalidValue(_, let context) {
       throw InvocationFailure(
         type: "Function.BadResponse",
-        message: "the response can't be JSON: \(located("its value isn't accepted", at: context.codingPath))")
+        message:
+          "Can't encode the response as JSON: \(located("has a value that JSON can't represent", at: context.codingPath))."
+      )
     } catch {
-      throw InvocationFailure(type: "Function.BadResponse", message: "the response can't be JSON: \(error)")
+      throw InvocationFailure(
+        type: "Function.BadResponse", message: "Can't encode the response as JSON: \(error)")
     }
   }
 
@@ -70,29 +78,32 @@ public struct JSONHandler<Function: TypedHandler & ~Copyable>: Handler, ~Copyabl
       return try decoder.decode(Function.Input.self, from: Data(event.bytes))
     } catch let error as DecodingError {
       throw InvocationFailure(
-        type: "Function.BadEvent", message: "the event is not what is taken: \(words(for: error))")
+        type: "Function.BadEvent",
+        message: "The event doesn't match the expected input: \(words(for: error)).")
     } catch {
-      throw InvocationFailure(type: "Function.BadEvent", message: "the event is not what is taken: \(error)")
+      throw InvocationFailure(
+        type: "Function.BadEvent", message: "The event doesn't match the expected input: \(error)")
     }
   }
 }
 
-/// What is wrong with an event, and where; never its values, which belong to the caller and not into a log.
+/// Describes a decoding error and its location, such as "'age' is missing". Never includes values from the event: they are the
+/// caller's data and must not end up in a log.
 private func words(for error: DecodingError) -> String {
   let (context, problem): (DecodingError.Context, String) =
     switch error {
-    case .typeMismatch(let type, let context): (context, "it is no \(type)")
-    case .valueNotFound(let type, let context): (context, "it is null, and should be a \(type)")
+    case .typeMismatch(let type, let context): (context, "must be of type \(type)")
+    case .valueNotFound(let type, let context): (context, "is null, but must be of type \(type)")
     case .keyNotFound(let key, let context):
-      (DecodingError.Context(codingPath: context.codingPath + [key], debugDescription: ""), "it is missing")
+      (DecodingError.Context(codingPath: context.codingPath + [key], debugDescription: ""), "is missing")
     case .dataCorrupted(let context):
-      (context, context.codingPath.isEmpty ? "it isn't JSON" : "its value isn't accepted")
-    @unknown default: (DecodingError.Context(codingPath: [], debugDescription: ""), "it can't be decoded")
+      (context, context.codingPath.isEmpty ? "is not valid JSON" : "has an invalid value")
+    @unknown default: (DecodingError.Context(codingPath: [], debugDescription: ""), "can't be decoded")
     }
   return located(problem, at: context.codingPath)
 }
 
 private func located(_ problem: String, at path: [any CodingKey]) -> String {
   let path = path.map(\.stringValue).joined(separator: ".")
-  return path.isEmpty ? problem : "'\(path)': \(problem)"
+  return path.isEmpty ? "it \(problem)" : "'\(path)' \(problem)"
 }

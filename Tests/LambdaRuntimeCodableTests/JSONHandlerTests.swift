@@ -5,13 +5,13 @@ import Testing
 
 @testable import LambdaRuntimeCodable
 
-struct JSONHandlerTests {
+@Suite struct `A JSON handler` {
   struct Person: Codable {
     var name: String
     var age: Int
   }
 
-  /// Counts its calls, so that it can be seen that it is one and the same.
+  /// Counts its calls, which shows that one value handles all invocations.
   struct Birthday: TypedHandler {
     var count = 0
 
@@ -30,7 +30,7 @@ struct JSONHandlerTests {
     try Context(requestID: "the-id", deadline: WallTime(millisecondsSinceEpoch: .max))
   }
 
-  @Test func `decodes, calls and encodes with one value for all invocations`() throws {
+  @Test func `uses one function value for all invocations`() throws {
     var handler = JSONHandler(Birthday())
     for count in 1...2 {
       let response = try handler.handle(Event(Array(#"{"name":"Ü","age":40}"#.utf8)), context())
@@ -41,19 +41,20 @@ struct JSONHandlerTests {
   }
 
   @Test(arguments: [
-    ("", ""), ("{", ""), ("[]", ""), (#"{"name":"x"}"#, "'age': it is missing"),
-    (#"{"name":"x","age":"old"}"#, "'age': "), (#"{"name":null,"age":1}"#, "'name': "),
+    ("", "JSON"), ("{", "JSON"), ("[]", "must be"), (#"{"name":"x"}"#, "'age' is missing"),
+    (#"{"name":"x","age":"old"}"#, "'age' must be"), (#"{"name":null,"age":1}"#, "'name' "),
   ])
-  func `says what is wrong with an event, and where`(event: String, words: String) throws {
+  func `names the faulty key of an event`(event: String, words: String) throws {
     var handler = JSONHandler(Birthday())
     let failure = #expect(throws: InvocationFailure.self) {
       try handler.handle(Event(Array(event.utf8)), context())
     }
     #expect(failure?.type == "Function.BadEvent")
-    #expect(failure?.message.hasPrefix("the event is not what is taken: \(words)") == true)
+    #expect(failure?.message.contains(words) == true, "\(failure?.message ?? "")")
+    #expect(failure?.message.contains("old") == false)
   }
 
-  @Test func `lets the function's own errors through`() throws {
+  @Test func `passes the function's errors through`() throws {
     var handler = JSONHandler(Birthday())
     #expect(throws: InvocationFailure(type: "Function.Unborn", message: "the-id")) {
       try handler.handle(Event(Array(#"{"name":"x","age":-1}"#.utf8)), context())
@@ -64,7 +65,7 @@ struct JSONHandlerTests {
     func handle(_ input: [Date], _ context: Context) -> [Date] { input.map { $0 + 86_400 } }
   }
 
-  @Test func `takes and writes dates as its decoder and its encoder do`() throws {
+  @Test func `uses the given decoder and encoder`() throws {
     let decoder = JSONDecoder()
     decoder.dateDecodingStrategy = .iso8601
     let encoder = JSONEncoder()
@@ -89,7 +90,7 @@ struct JSONHandlerTests {
     func handle(_ input: Int, _ context: Context) -> Reading { Reading() }
   }
 
-  @Test func `says where a response can't be JSON, and nothing of what it is`() throws {
+  @Test func `names the key of a response that can't be encoded, but not its value`() throws {
     var infinite = JSONHandler(Infinite())
     var reading = JSONHandler(Measure())
     let failures = [
@@ -97,10 +98,7 @@ struct JSONHandlerTests {
       #expect(throws: InvocationFailure.self) { try reading.handle(Event([0x31]), context()) },
     ]
     #expect(failures.map { $0?.type } == ["Function.BadResponse", "Function.BadResponse"])
-    #expect(
-      failures.map { $0?.message } == [
-        "the response can't be JSON: its value isn't accepted",
-        "the response can't be JSON: 'rate': its value isn't accepted",
-      ])
+    #expect(failures[1]?.message.contains("'rate'") == true)
+    #expect(failures.allSatisfy { $0?.message.contains("s3cr3t") == false })
   }
 }

@@ -5,14 +5,14 @@ import Platform
 import TestSupport
 import Testing
 
-/// The built echo function, running against a Runtime API of the test.
+/// The echo function as a child process that uses the test's Runtime API.
 final class EchoFunction {
   private let process = Process()
   private let output: URL
-  /// Signalled when the process has ended.
+  /// Signalled when the process ends.
   private let ended = DispatchSemaphore(value: 0)
 
-  /// Starts it; `ignoresChildren` for a starter that ignores SIGCHLD, which a program inherits.
+  /// Starts the function. If `ignoresChildren` is true, it inherits an ignored SIGCHLD.
   init(_ authority: String, _ variables: [String: String] = [:], ignoresChildren: Bool = false) throws {
     let program = try builtProduct("echo-function")
     process.executableURL = ignoresChildren ? URL(filePath: "/usr/bin/env") : program
@@ -29,30 +29,30 @@ final class EchoFunction {
 
   deinit {
     if process.isRunning { kill(process.processIdentifier, SIGKILL) }
-    // What is left behind in the temporary directory harms nobody.
+    // A file left in the temporary directory does no harm.
     try? FileManager.default.removeItem(at: output)
   }
 
   var processID: Int32 { process.processIdentifier }
   var isRunning: Bool { process.isRunning }
-  /// What it has written so far.
+  /// Its standard output and standard error so far.
   var log: String { String(decoding: logBytes, as: UTF8.self) }
   var logBytes: [UInt8] { (try? Array(Data(contentsOf: output))) ?? [] }
 
   func terminate() { kill(process.processIdentifier, SIGTERM) }
 
-  /// Waits for its end; returns `exit N` or `signal N`, or says that it has not ended within a minute.
+  /// Waits up to a minute for the process to end. Returns `exit N`, `signal N` or `still running`.
   func end() -> String {
     guard ended.wait(timeout: .now() + 60) == .success else { return "still running" }
     ended.signal()
     return "\(process.terminationReason == .exit ? "exit" : "signal") \(process.terminationStatus)"
   }
 
-  /// Waits until `count` lines of its log have `words` in them; false where they hadn't within a minute.
-  func says(_ words: String, inLines count: Int = 1) throws -> Bool {
+  /// Waits until `count` lines of its log contain `words`. Returns false if that takes longer than a minute.
+  func logs(_ words: String, inLines count: Int = 1) throws -> Bool {
     let flags = Int32(O_CLOEXEC | O_NONBLOCK)
     let changes = FileDescriptor(owning: try retryingOnInterrupt { inotify_init1(flags) })
-    // Before the first look, so that no line falls between the two.
+    // Start watching before the first check, so that no line is missed.
     _ = try retryingOnInterrupt { unsafe inotify_add_watch(changes.rawValue, output.path, UInt32(IN_MODIFY)) }
     let deadline = BootTime.now.advanced(by: .seconds(60))
     while log.split(separator: "\n").count(where: { $0.contains(words) }) < count {
@@ -67,7 +67,7 @@ final class EchoFunction {
   }
 }
 
-/// The executable that was built beside the tests, or the one in `DEFENDER_BINARY_DIRECTORY`.
+/// Returns the executable in `DEFENDER_BINARY_DIRECTORY` or, if that isn't set, the one built beside the tests.
 func builtProduct(_ name: String) throws -> URL {
   if let directory = ProcessInfo.processInfo.environment["DEFENDER_BINARY_DIRECTORY"] {
     return URL(filePath: directory).appending(path: name)

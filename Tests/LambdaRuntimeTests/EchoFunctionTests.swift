@@ -6,24 +6,24 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// The echo function as a process of its own: what can be seen from outside only.
+/// Tests of the echo function as a separate process.
 struct EchoFunctionTests {
-  @Test func `ends with status 0 when it is asked to while it waits for an event`() throws {
+  @Test func `exits with status 0 if it is stopped while it waits for an event`() throws {
     let server = try LoopbackServer(script: [event("1"), accepted])
     let function = try EchoFunction(server.authority)
-    // The third request is the poll that is held.
+    // The third request is the poll that the server doesn't answer.
     #expect(server.requests(atLeast: 3).map(\.text) == ["", "1", ""])
     function.terminate()
     #expect(function.end() == "exit 0")
     #expect(function.log.contains("shutting down"))
   }
 
-  @Test func `finishes what it is at when it is asked to end, then ends with status 0`() throws {
+  @Test func `finishes the current invocation after a stop request, then exits with status 0`() throws {
     let working = Barrier(2)
     let asked = Barrier(2)
     let server = try LoopbackServer { request in
       guard request.method == "POST" else { return event("1") }
-      // The answer to the response waits until the process was asked to end.
+      // The server replies to the response only after the process has been asked to stop.
       _ = working.arrive()
       return asked.arrive() == nil ? .sendAndClose([]) : accepted
     }
@@ -37,15 +37,12 @@ struct EchoFunctionTests {
   }
 
   @Test(arguments: ["Text", "JSON"])
-  func `names the invocation in its last line when the handler traps, and starts clean after`(format: String)
-    throws
-  {
+  func `names the invocation in its last log line when the handler traps`(format: String) throws {
     let server = try LoopbackServer(script: [event(#"{"crash":1}"#, id: "the-crash"), event("2"), accepted])
     let first = try EchoFunction(server.authority, ["AWS_LAMBDA_LOG_FORMAT": format])
     #expect(first.end() == "signal \(SIGILL)")
     let line = try #require(first.log.split(separator: "\n").last)
-    #expect(line.contains("the-crash"))
-    #expect(line.contains("the handler ended the process with SIGILL"))
+    #expect(line.contains("the-crash") && line.contains("SIGILL"))
     if format == "JSON" {
       let document = try JSONValue(parsing: Array(line.utf8))
       #expect(document["requestId"]?.string == "the-crash")
@@ -59,13 +56,15 @@ struct EchoFunctionTests {
   }
 
   @Test(arguments: [("Text", 0xA55A_001B), ("JSON", 0xA55A_001A)] as [(String, UInt32)])
-  func `frames its last line, too, where Lambda takes frames`(format: String, word: UInt32) throws {
+  func `frames its last log line if Lambda provides a telemetry descriptor`(format: String, word: UInt32)
+    throws
+  {
     let server = try LoopbackServer(script: [event(#"{"crash":1}"#, id: "the-crash")])
-    // Standard error stands for the descriptor that Lambda hands over.
+    // Standard error takes the role of the descriptor that Lambda provides.
     let function = try EchoFunction(
       server.authority, ["AWS_LAMBDA_LOG_FORMAT": format, "_LAMBDA_TELEMETRY_LOG_FD": "2"])
     #expect(function.end() == "signal \(SIGILL)")
-    // Swift's own words about a trap may come before it, unframed.
+    // Swift's own message about a trap may come first, without a frame.
     let start = (0..<4).map { UInt8(truncatingIfNeeded: word >> (24 - 8 * $0)) }
     let bytes = function.logBytes
     let position = try #require(bytes.indices.last { bytes[$0...].starts(with: start) })
@@ -75,7 +74,7 @@ struct EchoFunctionTests {
     #expect(String(decoding: frame.dropFirst(16), as: UTF8.self).contains("the-crash"))
   }
 
-  @Test func `reports that it can't start, and ends with status 1`() throws {
+  @Test func `reports an initialisation failure and exits with status 1`() throws {
     let server = try LoopbackServer(script: [accepted])
     let function = try EchoFunction(server.authority, ["BENCH_INIT_FAIL": "1"])
     #expect(function.end() == "exit 1")
@@ -83,17 +82,17 @@ struct EchoFunctionTests {
   }
 
   @Test(arguments: ["", "nowhere", "http://127.0.0.1:1"])
-  func `ends with status 1 and a reason where the Runtime API has no usable address`(value: String) throws {
+  func `exits with status 1 if the address of the Runtime API is invalid`(value: String) throws {
     let function = try EchoFunction(value)
     #expect(function.end() == "exit 1")
     #expect(function.log.contains("AWS_LAMBDA_RUNTIME_API is '\(value)'"))
   }
 
-  @Test func `serves as many invocations at once as it is told to, in processes that share nothing`() throws {
+  @Test func `handles concurrent invocations in separate processes`() throws {
     let barrier = Barrier(3)
     let server = try LoopbackServer { request in
       guard request.method == "GET" else { return accepted }
-      // No event before three polls are open.
+      // Send no event until three polls are open.
       guard let number = barrier.arrive() else { return .hold }
       return event(#"{"ctx":1}"#, id: "id-\(number)")
     }
@@ -104,15 +103,14 @@ struct EchoFunctionTests {
     #expect(Set(answers.map(\.connection)).count == 3)
     #expect(answers.allSatisfy { $0.text.contains($0.path.split(separator: "/")[3]) })
     for worker in try childProcesses(of: function.processID) {
-      #expect(try processDescriptors(of: worker).isEmpty, "what the parent knows its workers by")
+      #expect(try processDescriptors(of: worker).isEmpty, "a worker inherited the parent's pidfds")
     }
     function.terminate()
     #expect(function.end() == "exit 0")
   }
 
   @Test(arguments: [false, true])
-  func `puts a new worker in the place of one that trapped, and answers for it`(ignoresChildren: Bool) throws
-  {
+  func `replaces a worker that traps, and reports its invocation`(ignoresChildren: Bool) throws {
     let barrier = Barrier(1)
     let server = try LoopbackServer { request in
       guard request.method == "GET" else { return accepted }
@@ -121,7 +119,7 @@ struct EchoFunctionTests {
     }
     let function = try EchoFunction(
       server.authority, ["AWS_LAMBDA_MAX_CONCURRENCY": "2"], ignoresChildren: ignoresChildren)
-    // Three events and their answers, and two polls that wait.
+    // Three events, their answers, and two pending polls.
     let requests = server.requests(atLeast: 8)
     let errors = requests.filter { $0.path.hasSuffix("/error") }
     #expect(errors.map(\.path) == ["/2018-06-01/runtime/invocation/the-crash/error"])
@@ -130,7 +128,7 @@ struct EchoFunctionTests {
     #expect(function.log.contains("the-crash"))
     let workers = try childProcesses(of: function.processID)
     #expect(try workers.map { try processDescriptors(of: $0).count } == [0, 0])
-    // The new worker may poll before its parent has the processor again, and opens what it knows it by.
+    // The new worker may poll before its parent has opened a pidfd for it.
     let end = BootTime.now.advanced(by: .seconds(60))
     while try processDescriptors(of: function.processID).count < 2, BootTime.now < end { poll(nil, 0, 5) }
     #expect(try processDescriptors(of: function.processID).count == 2)
@@ -138,7 +136,7 @@ struct EchoFunctionTests {
     #expect(function.end() == "exit 0")
   }
 
-  @Test func `gives a new worker a connection of its own, not the one that its parent answered on`() throws {
+  @Test func `gives a new worker its own connection, not its parent's`() throws {
     let barrier = Barrier(1)
     let server = try LoopbackServer { request in
       guard request.method == "GET" else { return accepted }
@@ -155,7 +153,7 @@ struct EchoFunctionTests {
     #expect(function.end() == "exit 0")
   }
 
-  @Test func `ends with all its workers where one can't start`() throws {
+  @Test func `stops all workers and exits if one can't start`() throws {
     let server = try LoopbackServer { _ in accepted }
     let function = try EchoFunction(
       server.authority, ["AWS_LAMBDA_MAX_CONCURRENCY": "3", "BENCH_INIT_FAIL": "1"])
@@ -163,35 +161,35 @@ struct EchoFunctionTests {
     #expect(server.requests.allSatisfy { $0.path == "/2018-06-01/runtime/init/error" })
   }
 
-  @Test func `ends with status 0 and a reason under a handler that goes on after a request to stop`() throws {
+  @Test func `ends a handler that keeps running after a stop request`() throws {
     let server = try LoopbackServer { _ in event(#"{"sleep":600000}"#, id: "the-sleep") }
     let function = try EchoFunction(server.authority)
-    // That the event was asked for doesn't say that it has come.
-    #expect(try function.says("sleeping"))
+    // A poll alone doesn't prove that the event has arrived.
+    #expect(try function.logs("sleeping"))
     function.terminate()
     #expect(function.end() == "exit 0")
     let line = try #require(function.log.split(separator: "\n").last)
     #expect(line.contains("[ERROR]") && line.contains("the-sleep"))
-    #expect(line.contains("asked to stop 8 seconds ago"))
+    #expect(line.contains("8 seconds"))
   }
 
   @Test(arguments: [SIGTERM, SIGINT])
-  func `ends with status 0 and a reason under an initialiser that goes on regardless`(signal: Int32)
+  func `ends an initialiser that keeps running after a stop request`(signal: Int32)
     throws
   {
     let server = try LoopbackServer { _ in accepted }
     let function = try EchoFunction(server.authority, ["BENCH_INIT_HANG": "1"])
-    #expect(try function.says("hanging"))
+    #expect(try function.logs("hanging"))
     kill(function.processID, signal)
     #expect(function.end() == "exit 0")
-    #expect(function.log.split(separator: "\n").last?.contains("asked to stop 8 seconds ago") == true)
+    #expect(function.log.split(separator: "\n").last?.contains("8 seconds") == true)
     #expect(server.requests.isEmpty)
   }
 
-  @Test func `has what a handler prints in the log before the answer`() throws {
+  @Test func `writes a handler's output to the log before it sends the response`() throws {
     let server = try LoopbackServer(script: [event(#"{"print":1}"#), accepted])
     let function = try EchoFunction(server.authority)
-    // The answer, and the poll after it: the process lives.
+    // Wait for the response and the next poll, which shows that the process is still alive.
     _ = server.requests(atLeast: 3)
     #expect(function.isRunning)
     #expect(function.log.contains("one line, printed\n"))
@@ -199,8 +197,7 @@ struct EchoFunctionTests {
     #expect(function.end() == "exit 0")
   }
 
-  @Test func `keeps what a handler prints out of the Runtime API where no standard descriptor is open`()
-    throws
+  @Test func `keeps a handler's output out of the connection if all standard descriptors are closed`() throws
   {
     let print = #"{"print":1}"#
     let server = try LoopbackServer(script: [event(print), accepted, event(print), accepted])
@@ -211,7 +208,7 @@ struct EchoFunctionTests {
     let requests = server.requests(atLeast: 5)
     #expect(requests.map(\.text) == ["", print, "", print, ""])
     #expect(Set(requests.map(\.connection)).count == 1)
-    // Which number the socket would get depends on what is opened before it.
+    // Check all three: the number that the socket would get depends on what is opened before it.
     #expect((0...2).map { function.target(ofDescriptor: $0) } == ["/dev/null", "/dev/null", "/dev/null"])
     function.terminate()
     let end = BootTime.now.advanced(by: .seconds(60))
@@ -219,7 +216,7 @@ struct EchoFunctionTests {
     #expect(function.waitStatus == 0)
   }
 
-  @Test func `keeps the frames of workers apart that write long lines at the same time`() throws {
+  @Test func `never mixes the log frames of workers that write long lines at the same time`() throws {
     let number = Mutex(0)
     let server = try LoopbackServer { request in
       guard request.method == "GET" else { return accepted }
@@ -240,7 +237,7 @@ struct EchoFunctionTests {
       ], log: pipe.path)
     var bytes: [UInt8] = []
     let end = BootTime.now.advanced(by: .seconds(60))
-    // All events, their answers, and the polls of four workers after that.
+    // Wait for all events, their answers, and a last poll from each of four workers.
     while server.requests.count < 404, BootTime.now < end {
       bytes += try pipe.drainBytes()
       poll(nil, 0, 1)
@@ -263,10 +260,10 @@ struct EchoFunctionTests {
     #expect(frames > 500)
   }
 
-  @Test func `ends the workers, too, whose handlers go on after a request to stop`() throws {
+  @Test func `ends workers whose handlers keep running after a stop request`() throws {
     let server = try LoopbackServer { _ in event(#"{"sleep":600000}"#) }
     let function = try EchoFunction(server.authority, ["AWS_LAMBDA_MAX_CONCURRENCY": "2"])
-    #expect(try function.says("sleeping", inLines: 2))
+    #expect(try function.logs("sleeping", inLines: 2))
     let workers = try childProcesses(of: function.processID)
     #expect(workers.count == 2)
     function.terminate()
@@ -274,7 +271,7 @@ struct EchoFunctionTests {
     #expect(workers.allSatisfy { kill($0, 0) != 0 && errno == ESRCH })
   }
 
-  @Test func `has the trace of an invocation, whatever the handler did to the variable before`() throws {
+  @Test func `restores the trace variable after a handler has changed it`() throws {
     let server = try LoopbackServer(script: [
       event(#"{"ctx":1}"#), accepted, event(#"{"setenv":1}"#), accepted,
       event(#"{"ctx":1}"#, without: ["Lambda-Runtime-Trace-Id"], [("Lambda-Runtime-Trace-Id", "Root=2")]),
@@ -289,7 +286,7 @@ struct EchoFunctionTests {
     #expect(function.end() == "exit 0")
   }
 
-  @Test func `has the trace of each invocation in its environment, and none where there is none`() throws {
+  @Test func `sets the trace variable for each invocation that has a trace`() throws {
     let server = try LoopbackServer(script: [
       event(#"{"ctx":1}"#), accepted, event(#"{"ctx":1}"#, without: ["Lambda-Runtime-Trace-Id"]), accepted,
       event(#"{"ctx":1}"#, without: ["Lambda-Runtime-Trace-Id"], [("Lambda-Runtime-Trace-Id", "Root=2")]),
@@ -304,7 +301,7 @@ struct EchoFunctionTests {
   }
 
   @Test(arguments: [[:], ["_X_AMZN_TRACE_ID": "left over"]])
-  func `sets the trace without moving a variable that a thread of the handler may be reading`(
+  func `sets the trace without moving other environment variables`(
     inherited: [String: String]
   ) throws {
     let places = #"{"places":1}"#
@@ -321,7 +318,7 @@ struct EchoFunctionTests {
     #expect(function.end() == "exit 0")
   }
 
-  @Test func `does not grow with the events it has echoed`() throws {
+  @Test func `doesn't need more memory after more events`() throws {
     let body = [UInt8](repeating: UInt8(ascii: "x"), count: 1_048_576)
     let answer = LoopbackServer.Reply.response(200, [("Lambda-Runtime-Aws-Request-Id", "a")], body: body)
     let server = try LoopbackServer { $0.method == "GET" ? .send(answer) : accepted }
@@ -337,17 +334,17 @@ struct EchoFunctionTests {
     return try String(contentsOfFile: path, encoding: .utf8).split(separator: " ").compactMap { Int32($0) }
   }
 
-  /// The open descriptors of a process that stand for processes (pidfd_open(2)).
+  /// The open pidfds of a process (pidfd_open(2)).
   private func processDescriptors(of process: Int32) throws -> [String] {
     let folder = "/proc/\(process)/fd"
     return try FileManager.default.contentsOfDirectory(atPath: folder).filter { name in
-      // One that was closed since is none.
+      // Skips a descriptor that has been closed in the meantime.
       (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\(name)"))?.contains("[pidfd]")
         == true
     }
   }
 
-  /// The most kilobytes of memory that a process has had.
+  /// The peak resident memory of a process, in kilobytes.
   private func peakMemory(of process: Int32) throws -> Int {
     let status = try String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)
     let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") })
@@ -355,7 +352,7 @@ struct EchoFunctionTests {
   }
 }
 
-/// Lets nobody pass before a number of callers have arrived.
+/// Blocks callers until a number of them have arrived.
 private final class Barrier: @unchecked Sendable {
   private let changed = NSCondition()
   private let needed: Int
@@ -363,7 +360,7 @@ private final class Barrier: @unchecked Sendable {
 
   init(_ needed: Int) { self.needed = needed }
 
-  /// The caller's number; nil where the others didn't come, or all have passed.
+  /// Returns the caller's number; nil if the others don't arrive within a minute or have already passed.
   func arrive() -> Int? {
     changed.withLock {
       arrived += 1

@@ -4,17 +4,17 @@ import TestSupport
 
 @testable import LambdaRuntime
 
-/// What a runtime did against a scripted Runtime API.
+/// The result of running the runtime against a scripted Runtime API.
 struct ServedRuntime {
   let requests: [LoopbackServer.Request]
   let log: [String]
   let error: RuntimeAPIError?
 
-  /// The requests but the polls.
+  /// The requests other than polls.
   var answers: [LoopbackServer.Request] { requests.filter { $0.method == "POST" } }
   var polls: Int { requests.count { $0.path == "/2018-06-01/runtime/invocation/next" } }
 
-  /// Serves until the script is used up and the runtime polls, or posts, once more.
+  /// Runs until the script is used up and the runtime has sent one more request.
   init(
     ipv6: Bool = false, variables: [String: String] = [:], options: ServeOptions = ServeOptions(),
     script: [LoopbackServer.Reply], handler: some Handler
@@ -84,7 +84,7 @@ private final class Lines: @unchecked Sendable {
   var all: [String] { lock.withLock { lines } }
 }
 
-/// A function from events to responses, as a handler.
+/// A handler that calls a closure.
 struct TestHandler: Handler {
   let body: (Event, Context) throws -> Response
 
@@ -92,11 +92,11 @@ struct TestHandler: Handler {
 
   func handle(_ event: Event, _ context: Context) throws -> Response { try body(event, context) }
 
-  /// Answers each event with itself.
+  /// Returns each event unchanged.
   static var echo: TestHandler { TestHandler { event, _ in Response(json: event.bytes) } }
 }
 
-/// The answer to a poll, with an event and the headers that Lambda sends.
+/// Returns a reply to a poll, with an event and the headers that Lambda sends.
 func event(
   _ body: String = "{}", id: String = "5f3a1c9e-7b2d-4e8f-a1b0-000000000001",
   without missing: Set<String> = [], _ more: [(name: String, value: String)] = []
@@ -110,5 +110,5 @@ func event(
   return .response(200, fields.map { (name: $0.0, value: $0.1) } + more, body: body)
 }
 
-/// What the Runtime API says to an answer that it takes.
+/// The Runtime API's reply to an accepted answer.
 let accepted = LoopbackServer.Reply.response(202, body: #"{"status":"OK"}"#)

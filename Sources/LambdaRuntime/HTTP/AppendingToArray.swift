@@ -1,7 +1,7 @@
-// The release for arm64 that is cross-built (lambda/packaging/arm64-sdk) has the standard library of Swift 6.2.
+// The cross-built release for arm64 (lambda/packaging/arm64-sdk) uses the standard library of Swift 6.2.
 #if STANDARD_LIBRARY_6_2
   extension Array {
-    /// Appends what `initializer` writes; the standard library's own from Swift 6.3 on (SE-0485), and slower.
+    /// Appends the elements that `initializer` writes. A slower version of the method that Swift 6.3 adds (SE-0485).
     mutating func append<Failure>(
       addingCapacity capacity: Int,
       initializingWith initializer: (inout OutputSpan<Element>) throws(Failure) -> Void

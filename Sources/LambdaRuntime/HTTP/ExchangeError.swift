@@ -1,28 +1,28 @@
 package import Platform
 
-/// Why a request to the Runtime API got no answer that can be used.
+/// Why a request to the Runtime API got no usable reply.
 package enum ExchangeError: Error, Equatable, Sendable {
-  /// The host name could not be turned into an address.
+  /// The resolver returned no address for the host name.
   case unresolvable(host: String, reason: String)
-  /// Nobody took the connection.
+  /// connect(2) failed.
   case unreachable(Errno)
-  /// The connection failed while the request went out, or while the answer came in.
+  /// The connection failed while sending the request or receiving the reply.
   case broken(Errno)
-  /// The connection ended before the first byte of an answer.
+  /// The server closed the connection before the first byte of a reply.
   case closed
-  /// The connection ended inside an answer; says what was missing.
+  /// The server closed the connection within a reply. The text names the missing part.
   case cutOff(String)
-  /// The time for this step was used up; says which.
+  /// The named step exceeded its time limit.
   case timedOut(String)
-  /// The answer isn't HTTP/1.1; says where it departs from it.
+  /// The reply isn't valid HTTP/1.1. The text says why.
   case malformed(String)
-  /// The answer is no invocation; says what it lacks.
+  /// The reply to a poll doesn't contain a usable event. The text says why.
   case noInvocation(String)
-  /// A part of the answer is larger than is ever accepted.
+  /// A part of the reply exceeds its size limit, in bytes.
   case tooLarge(part: String, limit: Int)
-  /// The answer came, and is a refusal.
+  /// The Runtime API replied with an error status.
   case refused(status: Int, reason: String)
-  /// The process was asked to stop while it waited.
+  /// The process was asked to stop while waiting.
   case shutdown
 }
 
@@ -30,20 +30,20 @@ extension ExchangeError: CustomStringConvertible {
   package var description: String {
     switch self {
     case .unresolvable(let host, let reason): "the host name '\(host)' has no address: \(reason)"
-    case .unreachable(let errno): "no connection: \(errno)"
+    case .unreachable(let errno): "can't connect: \(errno)"
     case .broken(let errno): "the connection failed: \(errno)"
-    case .closed: "the connection was closed without an answer"
-    case .cutOff(let missing): "the answer was cut off: \(missing)"
-    case .timedOut(let step): "time ran out while \(step)"
-    case .malformed(let what): "the answer is not HTTP/1.1: \(what)"
-    case .noInvocation(let what): "the answer is no invocation: \(what)"
+    case .closed: "the server closed the connection without a reply"
+    case .cutOff(let missing): "the reply is truncated: \(missing)"
+    case .timedOut(let step): "timed out while \(step)"
+    case .malformed(let what): "the reply is not valid HTTP/1.1: \(what)"
+    case .noInvocation(let what): "the reply contains no event: \(what)"
     case .tooLarge(let part, let limit): "\(part) is larger than \(limit) bytes"
-    case .refused(let status, let reason): "the answer has status \(status): \(reason)"
+    case .refused(let status, let reason): "the Runtime API replied with status \(status): \(reason)"
     case .shutdown: "the process was asked to stop"
     }
   }
 
-  /// Whether a reused connection fails like this if the other side gave it up while nobody used it.
+  /// Whether this is how a reused connection fails if the server closed it while it was idle.
   var isOfStaleConnection: Bool {
     switch self {
     case .closed, .broken, .refused(status: 408, _): true

@@ -2,17 +2,17 @@ import CLinux
 import Glibc
 package import Platform
 
-/// A connected TCP socket on which no wait is without an end, but the one for the next event.
+/// A connected TCP socket. Every wait is bounded, except the wait for the next event.
 ///
-/// The socket blocks, for at most one second a call (`SO_RCVTIMEO`, `SO_SNDTIMEO`), and the deadline is looked at
-/// between the calls: so an answer costs one recv(2), and with `MSG_WAITALL` a body does too, however large it is. The
-/// clock isn't asked before the second call of an exchange, and whether to stop not before a call has taken its time.
+/// The socket is blocking, but each call returns within one second (`SO_RCVTIMEO`, `SO_SNDTIMEO`). The deadline is checked
+/// between calls, so a reply costs one recv(2). With `MSG_WAITALL` a body of any size costs one more. To save system calls, an
+/// exchange reads the clock only from its second call on, and checks for a stop request only every 50 ms after that.
 package struct LoopbackSocket: ByteSource, ~Copyable {
   private let socket: FileDescriptor
-  /// How long the exchange may take, from its second call on.
+  /// The time limit of the exchange, counted from its second call.
   private var allowance = Duration.zero
   private var deadline: BootTime?
-  /// When to look again whether the process was asked to stop, which costs a system call.
+  /// When to check next for a stop request, which costs a system call.
   private var nextLook = BootTime(nanosecondsSinceBoot: 0)
   private var hasCalled = false
   private var shutdown: ShutdownSignal?
@@ -20,18 +20,19 @@ package struct LoopbackSocket: ByteSource, ~Copyable {
   private var isHurried = false
   private static let lookInterval = Duration.milliseconds(50)
 
-  /// What a request to stop means for an exchange that takes longer than a call.
+  /// What a stop request does to an exchange that needs more than one call.
   package enum AtShutdown {
-    /// Nothing is lost with it: it ends.
+    /// The exchange ends: nothing is lost.
     case end
-    /// Somebody waits for what is sent: with the call under way two seconds are left, which is what Lambda leaves the process.
+    /// The exchange gets one more second, because a caller is waiting for the result. Together with the call in progress that
+    /// makes two seconds, after which Lambda kills the process.
     case hurry
   }
 
-  /// Connects to the first of the endpoint's addresses that answers.
+  /// Connects to the endpoint's addresses in turn and returns the first connection that succeeds.
   ///
-  /// `timeout` begins when there are addresses: the resolver asks a second name server after 5 s, and if that came too
-  /// late, no attempt would ever connect.
+  /// `timeout` starts after name resolution: the resolver needs 5 s to fall back to a second name server. If that counted against
+  /// the time limit, no attempt would ever connect.
   package static func connected(
     to endpoint: RuntimeEndpoint, within timeout: Duration
   ) throws(ExchangeError) -> LoopbackSocket {
@@ -52,7 +53,7 @@ package struct LoopbackSocket: ByteSource, ~Copyable {
     self.socket = socket
   }
 
-  /// Begins an exchange, whose reads and writes give up when `allowance` is used up.
+  /// Starts an exchange, whose reads and writes fail with `timedOut` once they have used up `allowance`.
   package mutating func begin(
     allowing allowance: Duration, until shutdown: ShutdownSignal? = nil, _ atShutdown: AtShutdown = .end
   ) {
@@ -64,7 +65,8 @@ package struct LoopbackSocket: ByteSource, ~Copyable {
     isHurried = false
   }
 
-  /// Looks, from the second call on, whether there is time for one more: also where the peer drips, and no call waits.
+  /// Throws if the exchange has no time left for another call. Checks from the second call on, so it also stops a peer that sends
+  /// byte by byte and never makes a call wait.
   private mutating func checkTime(_ step: String) throws(ExchangeError) {
     guard hasCalled else {
       hasCalled = true
@@ -92,7 +94,7 @@ package struct LoopbackSocket: ByteSource, ~Copyable {
     let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
     let descriptor = FileDescriptor(owning: try retryingOnInterrupt { Glibc.socket(address.family, kind, 0) })
     try set(SOL_SOCKET, SO_RCVTIMEO, to: timeval(tv_sec: 1, tv_usec: 0), on: descriptor)
-    // Bounds connect(2) too.
+    // Also bounds connect(2).
     try set(SOL_SOCKET, SO_SNDTIMEO, to: timeval(tv_sec: 1, tv_usec: 0), on: descriptor)
     try set(Int32(IPPROTO_TCP), TCP_NODELAY, to: Int32(1), on: descriptor)
     let rawSocket = descriptor.rawValue
@@ -109,7 +111,7 @@ package struct LoopbackSocket: ByteSource, ~Copyable {
     _ = try retryingOnInterrupt { unsafe setsockopt(socket, level, option, &value, size) }
   }
 
-  /// Waits, without a deadline, for the first byte of an answer; throws `shutdown` if `signals` speaks up before.
+  /// Waits, without a deadline, for the first byte of a reply. Throws `shutdown` if `signals` becomes readable first.
   package borrowing func waitForAnswer(or signals: Int32) throws(ExchangeError) {
     var waits = (
       pollfd(fd: socket.rawValue, events: Int16(POLLIN), revents: 0),
@@ -127,7 +129,7 @@ package struct LoopbackSocket: ByteSource, ~Copyable {
     if waits.0.revents == 0, waits.1.revents != 0 { throw .shutdown }
   }
 
-  /// Whether the connection is open and silent, as it should be between two exchanges.
+  /// Whether the connection is open and has no unread bytes, as it should be between two exchanges.
   package var isIdle: Bool {
     var waits = pollfd(fd: socket.rawValue, events: Int16(POLLIN), revents: 0)
     return unsafe poll(&waits, 1, 0) == 0
@@ -153,7 +155,7 @@ package struct LoopbackSocket: ByteSource, ~Copyable {
     }
   }
 
-  /// Writes the three parts of a request, or of a chunk, with as few calls as the socket allows.
+  /// Writes the three parts of a request, or of a chunk, in as few system calls as the socket allows.
   package mutating func send(_ head: [UInt8], _ body: [UInt8], _ tail: [UInt8] = []) throws(ExchangeError) {
     let total = head.count + body.count + tail.count
     var sent = 0
@@ -168,7 +170,7 @@ package struct LoopbackSocket: ByteSource, ~Copyable {
     }
   }
 
-  /// sendmsg(2) rather than writev(2): the same gathering, without a SIGPIPE where the other side is gone.
+  /// Makes one call. Uses sendmsg(2) rather than writev(2), because it can suppress SIGPIPE.
   private borrowing func sendOnce(
     _ head: [UInt8], _ body: [UInt8], _ tail: [UInt8], from start: Int
   ) throws(Errno) -> Int {
@@ -196,7 +198,7 @@ package struct LoopbackSocket: ByteSource, ~Copyable {
   }
 }
 
-/// What is left of `bytes` after `skipped` of them, which are taken off `skipped`.
+/// Returns the rest of `bytes` after the first `skipped` of them, and subtracts the number skipped here from `skipped`.
 private func vector(_ bytes: UnsafeRawBufferPointer, after skipped: inout Int) -> iovec {
   let start = min(skipped, bytes.count)
   skipped -= start

@@ -1,21 +1,21 @@
 package import WireFormats
 
-/// Where the bytes of a response come from: a socket, or a test's script.
+/// A source of response bytes: a socket, or a script in tests.
 package protocol ByteSource: ~Copyable {
-  /// Waits for bytes and appends them to `output`, which has room: at least one, or none at the end of the stream.
+  /// Waits for bytes and appends at least one to `output`, or none at the end of the stream. `output` must have free capacity.
   ///
-  /// `filling` says that as many bytes as `output` has room for are expected, so that one read may wait for them.
+  /// If `filling` is true, the caller needs as many bytes as `output` has room for, so one read may wait for all of them.
   mutating func read(into output: inout OutputSpan<UInt8>, filling: Bool) throws(ExchangeError)
 }
 
 /// Reads HTTP/1.1 responses, one after another, from a connection (RFC 9112, sections 6 and 7).
 ///
-/// Every size is bounded. A body is read straight into the one buffer that is handed to the caller; only what came
-/// in the same packet as the head is copied.
+/// Every size is bounded. A body is read directly into the buffer that is returned to the caller. Only the bytes that arrived
+/// together with the head are copied.
 package struct MessageReader<Source: ByteSource & ~Copyable>: ~Copyable {
   package var source: Source
   private var buffer: [UInt8] = []
-  /// Where in `buffer` the bytes begin that nobody has read yet.
+  /// The index in `buffer` of the first unread byte.
   private var position = 0
 
   private static var readSize: Int { 8_192 }
@@ -28,10 +28,10 @@ package struct MessageReader<Source: ByteSource & ~Copyable>: ~Copyable {
     buffer.reserveCapacity(Self.readSize)
   }
 
-  /// Whether there are bytes that no response has claimed.
+  /// Whether the buffer holds bytes that belong to no response read so far.
   package var hasUnreadBytes: Bool { position < buffer.count }
 
-  /// Reads the head of the next response; interim responses (1xx) before it are passed over.
+  /// Reads the head of the next response. Skips interim responses (1xx).
   package mutating func head() throws(ExchangeError) -> ResponseHead {
     for _ in 0...Self.maximumInterimResponses {
       let bytes = try headBytes()
@@ -46,7 +46,7 @@ package struct MessageReader<Source: ByteSource & ~Copyable>: ~Copyable {
     throw .malformed("more than \(Self.maximumInterimResponses) interim responses")
   }
 
-  /// Reads the body that follows `head`; refuses one of more than `limit` bytes.
+  /// Reads the body that follows `head`. Fails with `tooLarge` if it has more than `limit` bytes.
   package mutating func body(after head: ResponseHead, limit: Int) throws(ExchangeError) -> [UInt8] {
     switch head.framing {
     case .none: return []
@@ -72,13 +72,13 @@ package struct MessageReader<Source: ByteSource & ~Copyable>: ~Copyable {
         throw .tooLarge(part: "the head", limit: Self.maximumHeadBytes)
       }
       let held = buffer.count - position
-      guard try fill() else { throw held == 0 ? .closed : .cutOff("the head has no end") }
-      // Three of the end's four bytes may have been there before.
+      guard try fill() else { throw held == 0 ? .closed : .cutOff("the end of the head is missing") }
+      // Up to three of the terminator's four bytes may already have been in the buffer.
       searched = position + max(0, held - 3)
     }
   }
 
-  /// The position after the first CRLF CRLF at or after `start`.
+  /// Returns the position after the first CRLF CRLF at or after `start`; nil if there is none.
   private func endOfHead(from start: Int) -> Int? {
     var start = start
     while let first = firstPosition(of: 0x0D, in: buffer, from: start), first + 3 < buffer.count {
@@ -108,7 +108,7 @@ package struct MessageReader<Source: ByteSource & ~Copyable>: ~Copyable {
     }
   }
 
-  /// Reads a line such as `1a;extension`.
+  /// Reads a chunk's size line, such as `1a;extension`.
   private mutating func chunkSize() throws(ExchangeError) -> Int {
     let line = try line()
     var size = 0
@@ -121,12 +121,12 @@ package struct MessageReader<Source: ByteSource & ~Copyable>: ~Copyable {
     }
     let rest = line.dropFirst(digits).first { $0 != 0x20 && $0 != 0x09 }
     guard (1...12).contains(digits), rest == nil || rest == UInt8(ascii: ";") else {
-      throw .malformed("a chunk's size is '\(String(decoding: line.prefix(40), as: UTF8.self))'")
+      throw .malformed("invalid chunk size '\(String(decoding: line.prefix(40), as: UTF8.self))'")
     }
     return size
   }
 
-  /// Reads a line and its CRLF; returns it without.
+  /// Reads a line and returns it without its CRLF.
   private mutating func line() throws(ExchangeError) -> [UInt8] {
     var length = 0
     while true {
@@ -158,7 +158,7 @@ package struct MessageReader<Source: ByteSource & ~Copyable>: ~Copyable {
     }
   }
 
-  /// Moves `count` bytes to the end of `body`: first what the buffer holds, then straight from the source.
+  /// Appends `count` bytes to `body`: first those in the buffer, then directly from the source.
   private mutating func append(_ count: Int, to body: inout [UInt8]) throws(ExchangeError) {
     let end = body.count + count
     if body.capacity < end { body.reserveCapacity(max(end, 2 * body.count)) }
@@ -174,7 +174,7 @@ package struct MessageReader<Source: ByteSource & ~Copyable>: ~Copyable {
     }
   }
 
-  /// Reads what there is into the buffer; false at the end of the stream.
+  /// Reads the available bytes into the buffer. Returns false at the end of the stream.
   private mutating func fill() throws(ExchangeError) -> Bool {
     if position > 0 {
       buffer.removeSubrange(..<position)

@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// An IPv4 or IPv6 address with its port, as connect(2) takes it.
+/// An IPv4 or IPv6 address with its port, in the form that connect(2) expects.
 struct SocketAddress {
   private var storage = sockaddr_storage()
   private var length: socklen_t = 0
@@ -43,11 +43,10 @@ struct SocketAddress {
   }
 }
 
-/// The addresses of an endpoint, the likeliest first.
+/// Returns the addresses of an endpoint, the most likely first.
 ///
-/// Addresses and `localhost` are read here. Only another name asks the resolver, and that one asks files and DNS and
-/// nothing else: in a static executable the other services would be loaded from the host's C library, which aborts
-/// where that is of another version.
+/// Numeric addresses and `localhost` are handled here. Other names go to the resolver, restricted to files and DNS: in a static
+/// executable, glibc would load any other service from the host's C library, and abort if the versions differ.
 func addresses(of endpoint: RuntimeEndpoint) throws(ExchangeError) -> [SocketAddress] {
   if let address = SocketAddress(ipv4: endpoint.host, port: endpoint.port) { return [address] }
   if let address = SocketAddress(ipv6: endpoint.host, port: endpoint.port) { return [address] }

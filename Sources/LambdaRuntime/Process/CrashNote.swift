@@ -2,16 +2,16 @@ import CLinux
 import Glibc
 import Platform
 
-/// A last line of log when the process dies of a trap: which invocation it was serving.
+/// Writes a last log line that names the current invocation when the process traps.
 ///
-/// A Swift trap (an index out of range, an overflow, `fatalError`) ends the process with a signal, and Lambda then knows
-/// no more than "exited". The handler writes one line and lets the signal do what it would have done: end the process, or
-/// have Swift's backtracer come. What runs in signal handlers is `crash_note.h`, which says why it is C.
+/// A Swift trap (an index out of range, an overflow, `fatalError`) ends the process with a signal, and Lambda reports no more
+/// than "exited". The signal handler writes one line and then lets the signal take its usual course: end the process or start
+/// Swift's backtracer. The code that runs in signal handlers is in `crash_note.h`, which explains why it is C.
 enum CrashNote {
-  /// The mark that the handlers read; it has to stay.
+  /// The mark that the signal handlers read. Never released.
   private nonisolated(unsafe) static var mark: InvocationMark?
 
-  /// Notes crashes in `log`, if that writes to a descriptor. A process has one note, made by the first caller.
+  /// Starts reporting crashes to `log`, if it writes to a descriptor. Only the first call in a process has an effect.
   static func activate(for log: Log, _ mark: InvocationMark) {
     guard let descriptor = log.descriptor, unsafe self.mark == nil else { return }
     unsafe self.mark = mark
@@ -19,19 +19,19 @@ enum CrashNote {
       descriptor, log.format == .json ? 1 : 0, log.isFramed ? 1 : 0, mark.pointer)
   }
 
-  /// Writes an error about the invocation under way, from any thread; nothing if no note was made.
+  /// Logs an error about the current invocation, from any thread. Does nothing unless `activate` was called.
   static func write(_ words: StaticString) {
     unsafe words.withCString { unsafe clinux_note_error($0) }
   }
 
-  /// Has a request to stop, if it is not blocked, end the process after `seconds`, with `words` as the last line of log.
+  /// Makes an unblocked stop signal end the process after `seconds`, with `words` as its last log line.
   static func limitStop(seconds: UInt32, _ words: StaticString) {
     unsafe words.withCString { unsafe clinux_limit_stop(seconds, $0) }
   }
 }
 
 extension StaticString {
-  /// Lends the text, which has a NUL after its end, as a C string that stays valid.
+  /// Passes the text to `body` as a C string. The pointer stays valid: a static string is NUL-terminated and never freed.
   fileprivate func withCString(_ body: (UnsafePointer<CChar>) -> Void) {
     guard hasPointerRepresentation else { return }
     unsafe utf8Start.withMemoryRebound(to: CChar.self, capacity: utf8CodeUnitCount + 1) { unsafe body($0) }

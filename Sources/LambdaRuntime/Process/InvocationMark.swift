@@ -2,16 +2,16 @@ import CLinux
 import Glibc
 import Platform
 
-/// The id of the invocation that is being served, where a signal handler and a parent process can read it.
+/// The ID of the current invocation, in memory that a signal handler and a parent process can read.
 @safe
 final class InvocationMark {
-  /// Enough for every id that an ``Invocation`` takes.
+  /// The maximum length of an ID in bytes; ``Invocation`` rejects longer ones.
   static let capacity = 256
 
-  /// The id's bytes, and a NUL after the last of them; valid as long as the mark is.
+  /// The NUL-terminated bytes of the ID. Valid for the lifetime of the mark.
   let pointer: UnsafeMutablePointer<UInt8>
 
-  /// A mark in memory that child processes share, so that it outlives the one that wrote it.
+  /// Creates a mark in memory shared with child processes, so that it survives the process that wrote it.
   init() throws(Errno) {
     let size = Self.capacity + 1
     let pages = unsafe mmap(nil, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)
@@ -23,7 +23,7 @@ final class InvocationMark {
     unsafe munmap(pointer, Self.capacity + 1)
   }
 
-  /// The invocation that is under way, or that was when the process died.
+  /// The ID of the current invocation, or of the one during which the process died; nil if there is none.
   var requestID: String? {
     get {
       var id: [UInt8] = []

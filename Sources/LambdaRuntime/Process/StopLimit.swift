@@ -2,17 +2,18 @@ import CLinux
 import Glibc
 import Platform
 
-/// Ends the process, with status 0, where it was asked to stop and its handler doesn't come to an end.
+/// Ends the process with status 0 if its handler is still running 8 seconds after a stop request.
 ///
-/// The runtime's one thread is the handler's while it works, so this takes a second one, which waits in poll(2) and touches
-/// nothing that the first one uses. It is started with the first invocation, or the end: until then it would only cost time.
-/// Lambda leaves a process two seconds and then kills it; the limit is for all others, and below the ten seconds after
-/// which container engines do.
+/// The handler occupies the runtime's only thread, so a second thread waits for the request in poll(2). It shares nothing
+/// with the first thread. It starts with the first invocation, or at shutdown, to keep its cost out of the start-up time.
+/// Lambda kills a process two seconds after the request. The limit is for other environments, and is below the ten seconds that
+/// container engines wait.
 ///
-/// While the function is made there is no second thread, whose start takes 40 microseconds: see ``boundingInitialisation(_:)``.
+/// Initialisation has no second thread, because starting one takes 40 microseconds: see ``boundingInitialisation(_:)``.
 final class StopLimit {
   static let limit = Duration.seconds(8)
-  fileprivate static let words: StaticString = "asked to stop 8 seconds ago, the process ends unfinished"
+  fileprivate static let words: StaticString =
+    "Ending the process: the function is still running 8 seconds after a stop request."
 
   private let shutdown: ShutdownSignal
   private var isStarted = false
@@ -21,26 +22,26 @@ final class StopLimit {
     self.shutdown = shutdown
   }
 
-  /// Begins to watch, in the first call; a watch that can't begin is a warning in `log`.
+  /// Starts the thread on the first call. Logs a warning if the thread can't be started.
   func start(_ log: Log) {
     guard !isStarted else { return }
     isStarted = true
     do throws(Errno) {
       try startThread()
     } catch {
-      log.warn("a handler that goes on after a request to stop will not be ended: \(error)")
+      log.warn("Can't limit how long the handler runs after a stop request: \(error).")
     }
   }
 
   private func startThread() throws(Errno) {
     let noted = try retryingOnInterrupt { eventfd(0, Int32(EFD_CLOEXEC)) }
-    // Who reads the signal first takes it from the other; so the first thread passes on that it has.
+    // Only one of the threads can read the signal. If the first thread reads it, it notifies the second.
     let pass = {
       var one: UInt64 = 1
       _ = unsafe write(noted, &one, MemoryLayout<UInt64>.size)
     }
     if shutdown.isRequested { pass() } else { shutdown.whenReceived = pass }
-    // Both live as long as the process, and so does what the thread is given.
+    // The two descriptors live as long as the process, and so does the thread's argument.
     let descriptors = UnsafeMutablePointer<(signals: Int32, noted: Int32)>.allocate(capacity: 1)
     unsafe descriptors.initialize(to: (shutdown.descriptor, noted))
     var attributes = pthread_attr_t()
@@ -48,7 +49,7 @@ final class StopLimit {
     defer { unsafe pthread_attr_destroy(&attributes) }
     unsafe pthread_attr_setstacksize(&attributes, 65_536)
     unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-    // A signal handler of the function's has no business on this small stack.
+    // Block all signals: this stack is too small for a signal handler that the function installs.
     var all = sigset_t()
     var before = sigset_t()
     unsafe sigfillset(&all)
@@ -59,12 +60,11 @@ final class StopLimit {
     if code != 0 { throw Errno(rawValue: code) }
   }
 
-  /// Makes the function, with the signals that ask to stop let through to this thread: an initialiser that hangs would
-  /// else be deaf to them, for they are blocked.
+  /// Creates the function with SIGTERM and SIGINT unblocked in this thread, so that they can end an initialiser that hangs.
   ///
-  /// The handler (`crash_note.h`) blocks them again in the thread that it interrupted, and sends the signal again: there it
-  /// waits, pending, for the ``ShutdownSignal``. That holds for threads, too, that an initialiser started and that therefore
-  /// don't block them.
+  /// The signal handler (`crash_note.h`) starts the time limit, blocks both signals again in the thread that it interrupted, and
+  /// re-sends the signal, which stays pending for the ``ShutdownSignal``. The same applies to threads that the initialiser starts:
+  /// they inherit the unblocked signals.
   static func boundingInitialisation<Function: ~Copyable>(_ make: () throws -> Function) rethrows -> Function
   {
     CrashNote.limitStop(seconds: UInt32(limit.components.seconds), words)
@@ -76,7 +76,7 @@ final class StopLimit {
     return try make()
   }
 
-  /// Ends the process after the limit, without what exit(3) would run beside the handler.
+  /// Ends the process after the limit. Uses _exit(2), because exit(3) would run exit handlers while the handler is still running.
   fileprivate static func endProcess() -> Never {
     _ = poll(nil, 0, limit.millisecondsForTimeout)
     CrashNote.write(words)

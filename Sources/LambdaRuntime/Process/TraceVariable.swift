@@ -1,29 +1,28 @@
 import Glibc
 
-/// `_X_AMZN_TRACE_ID`, where the X-Ray SDKs look for the trace of the invocation that is being answered.
+/// The environment variable `_X_AMZN_TRACE_ID`, in which the X-Ray SDKs expect the trace of the current invocation.
 ///
-/// Threads of a handler, or of a library's resolver, may call getenv(3) at any time, and in glibc before 2.41 that is not
-/// safe beside setenv(3) or unsetenv(3): these move the entries of `environ` and free the array that held them. So the
-/// variable gets its place in the array once, before the function is made, and from then on only the bytes of its entry
-/// change. The entry is a buffer that stays for as long as the process; setenv(3) would also keep a copy of each value.
+/// A handler's threads, or a library's resolver, may call getenv(3) at any time. Before glibc 2.41 that is unsafe while another
+/// thread calls setenv(3) or unsetenv(3), because these move the entries of `environ` and free the old array. The variable is
+/// therefore added to the array once, before the function is created. After that only the bytes of its entry change. The entry
+/// is a buffer that is never freed; setenv(3) would also leak a copy of each value.
 ///
-/// An invocation without a trace leaves the entry an empty string, which is no variable: getenv(3) compares
-/// names, and programs that list the environment ignore entries without `=`.
+/// If an invocation has no trace, the entry becomes an empty string. That hides the variable: getenv(3) compares names, and
+/// programs that list the environment ignore entries without `=`.
 ///
-/// A handler that sets or unsets the variable itself changes the array, beside its own threads. The next invocation puts
-/// that right, the same way.
+/// A handler that sets or unsets the variable itself changes the array, at the risk of its own threads. The next invocation
+/// restores the entry.
 @safe
 struct TraceVariable {
   private static let name = "_X_AMZN_TRACE_ID"
-  /// No trace header comes near; a longer one is left out.
+  /// The size of the buffer in bytes, far more than any trace header needs. A header that doesn't fit is ignored.
   private static let capacity = 2_048
-  /// Never freed, because the environment refers to it. A process has one of these, but for tests.
+  /// Never freed, because the environment points to it. Outside of tests, a process has only one.
   private let buffer = UnsafeMutablePointer<CChar>.allocate(capacity: capacity)
-  /// Where the value begins, after the name and the equals sign.
+  /// The index of the value, after the name and the equals sign.
   private static let start = name.utf8.count + 1
 
-  /// Takes the variable's place in the environment, without a value. A value inherited at start belongs to no invocation
-  /// and is dropped.
+  /// Adds the variable to the environment and hides it. An inherited value is dropped, because it belongs to no invocation.
   init() {
     unsafe buffer.initialize(repeating: 0, count: Self.capacity)
     for (index, byte) in "\(Self.name)=".utf8.enumerated() {
@@ -32,7 +31,7 @@ struct TraceVariable {
     set(nil)
   }
 
-  /// Sets the variable to `value`, which holds no NUL; nil takes it out of the environment.
+  /// Sets the variable to `value`, which must not contain a NUL. Nil hides the variable.
   func set(_ value: ArraySlice<UInt8>?) {
     guard let value, value.count < Self.capacity - Self.start else {
       hide()
@@ -44,14 +43,14 @@ struct TraceVariable {
   }
 
   private func hide() {
-    // The first time, and after a handler that unset it, the entry takes its place before it is hidden.
+    // The first time, and after a handler has unset the variable, add the entry before hiding it.
     if !hasPlace { set([]) }
     unsafe buffer[0] = 0
-    // A handler that found no entry of that name may have added one.
+    // While the variable was hidden, a handler may have added an entry of the same name.
     if unsafe getenv(Self.name) != nil { unsafe unsetenv(Self.name) }
   }
 
-  /// Writes the bytes one by one. A concurrent reader may see a mix of two values, but always a terminating NUL.
+  /// Writes the bytes one by one. A concurrent reader may see a mix of two values, but always finds a terminating NUL.
   private func write(_ value: ArraySlice<UInt8>) {
     var index = Self.start
     for byte in value {

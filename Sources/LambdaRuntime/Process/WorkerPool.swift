@@ -2,14 +2,14 @@ import CLinux
 import Glibc
 import Platform
 
-/// The worker processes of an environment that serves several invocations at once (Lambda Managed Instances,
-/// `AWS_LAMBDA_MAX_CONCURRENCY`): each makes a function of its own and polls for itself.
+/// The worker processes of an environment that handles several invocations at once (Lambda Managed Instances,
+/// `AWS_LAMBDA_MAX_CONCURRENCY`). Each worker creates its own function and polls for its own events.
 ///
-/// Processes rather than threads, so that a handler is the same everywhere: one value, one invocation at a time, no locks,
-/// an environment variable for the trace, a trap that ends one invocation and not its neighbours. The price is the
-/// memory that each worker doesn't share, and a handler that can't share what it keeps between invocations.
+/// Processes rather than threads, so that a handler works the same everywhere: one value, one invocation at a time, no locks,
+/// the trace in an environment variable, and a trap that ends a single invocation. The price is more memory, and that handlers
+/// can't share state between workers.
 struct WorkerPool {
-  /// More than any instance has room for, fewer than would bring one down.
+  /// The maximum number of workers: more than any instance has memory for, but not enough to exhaust its process table.
   static let maximum = 1_024
 
   private let count: Int
@@ -24,18 +24,18 @@ struct WorkerPool {
     self.shutdown = shutdown
   }
 
-  /// Runs `work` in each worker, and puts a new worker in the place of one that trapped while it served.
+  /// Runs `work` in each worker, and replaces a worker that traps during an invocation.
   ///
-  /// Returns when the process was asked to stop and all workers have ended.
+  /// Returns when the process has been asked to stop and all workers have ended.
   func run(_ work: (InvocationMark) throws(RuntimeAPIError) -> Void) throws(RuntimeAPIError) {
-    // Otherwise nobody would learn how a worker ended.
+    // If SIGCHLD were ignored, waitpid(2) could not report how a worker ended.
     stopIgnoringChildren()
     var workers: [Worker] = []
     log.sharesPipe = true
     do throws(RuntimeAPIError) {
       for _ in 0..<count { try startWorker(beside: &workers, work) }
       while let ended = wait(for: workers) {
-        // Let go of before the fork, for the next worker is a copy of this process.
+        // Removed before the fork, so that the next worker doesn't inherit its descriptor.
         try see(workers.remove(at: ended))
         try startWorker(beside: &workers, work)
       }
@@ -49,7 +49,7 @@ struct WorkerPool {
   /// One child process.
   private final class Worker {
     let process: pid_t
-    /// Readable when the process has ended.
+    /// A pidfd, which becomes readable when the process ends.
     let descriptor: FileDescriptor
     let mark: InvocationMark
 
@@ -68,25 +68,25 @@ struct WorkerPool {
       let mark = try InvocationMark()
       let process = try retryingOnInterrupt { clinux_fork() }
       if process == 0 {
-        // What the parent knows its workers by is the parent's: descriptors, and the marks.
+        // Release the parent's pidfds and marks.
         workers.removeAll()
         serveAsWorker(of: parent, mark, work)
       }
       let descriptor = try retryingOnInterrupt { clinux_pidfd_open(process, 0) }
       workers.append(Worker(process: process, descriptor: FileDescriptor(owning: descriptor), mark: mark))
     } catch {
-      throw .workersLost(reason: "a process could not be started: \(error)")
+      throw .workersLost(reason: "can't start a worker: \(error)")
     }
   }
 
-  /// What a worker does from its first moment to its last.
+  /// The main function of a worker process.
   private func serveAsWorker(
     of parent: pid_t, _ mark: InvocationMark, _ work: (InvocationMark) throws(RuntimeAPIError) -> Void
   ) -> Never {
-    // A parent that is killed can't end its workers any more.
+    // If the parent is killed, it can't stop its workers; the kernel does so instead.
     _ = clinux_set_parent_death_signal(SIGTERM)
     if getppid() != parent { exit(0) }
-    // What the parent had open is the parent's.
+    // The inherited connection belongs to the parent.
     api.connection.close()
     do throws(RuntimeAPIError) {
       try work(mark)
@@ -96,33 +96,33 @@ struct WorkerPool {
     exit(0)
   }
 
-  /// The index of the worker that ended; nil where the process was asked to stop before.
+  /// Waits until a worker ends and returns its index; nil if the process was asked to stop first.
   private func wait(for workers: [Worker]) -> Int? {
     var waits = [pollfd(fd: shutdown.descriptor, events: Int16(POLLIN), revents: 0)]
     waits += workers.map { pollfd(fd: $0.descriptor.rawValue, events: Int16(POLLIN), revents: 0) }
     while true {
-      // Interrupted or out of memory, there is nothing to do but to ask again.
+      // The only possible errors are EINTR and ENOMEM, and for both the remedy is to call again.
       _ = unsafe poll(&waits, nfds_t(waits.count), 1_000)
       if shutdown.isRequested { return nil }
       if let index = waits.dropFirst().firstIndex(where: { $0.revents != 0 }) { return index - 1 }
     }
   }
 
-  /// Finds out how a worker ended, and throws where that is the end of all.
+  /// Reports the invocation of a worker that was killed by a signal. Throws if the pool can't continue.
   private func see(_ worker: Worker) throws(RuntimeAPIError) {
     let status = waitForStatus(of: worker)
     let signal = status & 0x7F
     guard signal != 0 else {
-      throw .workersLost(reason: "one exited with status \(status >> 8 & 0xFF)")
+      throw .workersLost(reason: "a worker exited with status \(status >> 8 & 0xFF)")
     }
-    let words = "a worker was ended by signal \(signal)"
+    let words = "signal \(signal) ended a worker"
     guard let requestID = worker.mark.requestID else {
-      // Before its first invocation, or between two: the next one would fare no better.
-      throw .workersLost(reason: words)
+      // The worker died during initialisation or between two invocations. A replacement would die in the same way.
+      throw .workersLost(reason: "\(words) outside of an invocation")
     }
     log.requestID = requestID
-    log.error("\(words) while it served this invocation; another one takes its place")
-    // Lambda doesn't see that the process behind a connection has gone, and would wait for the answer until its deadline.
+    log.error("Signal \(signal) ended the worker that handled this invocation. Starting another worker.")
+    // Lambda doesn't notice that the worker is gone and would wait for the response until the deadline.
     api.reportLostInvocation(
       requestID,
       InvocationFailure(type: "Runtime.ExitError", message: "RequestId: \(requestID) Error: \(words)"))
@@ -131,12 +131,12 @@ struct WorkerPool {
 
   private func waitForStatus(of worker: Worker) -> Int32 {
     var status: Int32 = 0
-    // A child of ours that has not been waited for: the call has no way to fail.
+    // This can only fail with EINTR, because the child exists and nothing else waits for it.
     while unsafe waitpid(worker.process, &status, 0) < 0, errno == EINTR {}
     return status
   }
 
-  /// Asks the workers to stop; they have the time that a process has by itself, and a second more.
+  /// Asks the workers to stop, and kills those that exceed the time limit of a single process by one second.
   private func end(_ workers: [Worker]) {
     for worker in workers { _ = kill(worker.process, SIGTERM) }
     let deadline = BootTime.now.advanced(by: StopLimit.limit + .seconds(1))

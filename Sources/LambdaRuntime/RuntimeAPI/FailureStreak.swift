@@ -1,11 +1,11 @@
 import Platform
 
-/// Failures in an unbroken row: how long to wait after each, and when to give up.
+/// The retry policy for consecutive failures: how long to wait after each, and when to give up.
 ///
-/// Waits double from 50 ms to 2 s, each cut by a random part of up to a half, so that many environments that lost one
-/// server don't come back at once. A server that isn't there at all is given up after 1.5 s: under Lambda it is there
-/// before the runtime is, and elsewhere it has gone for good. One that answers, but badly, is never given up, and its
-/// answer ends an absence.
+/// The delay doubles from 50 ms to 2 s. A random amount of up to one half is subtracted, so that many environments that lost the
+/// same server don't reconnect at once. If the server is unreachable for 1.5 s, the policy gives up: on Lambda the server starts
+/// before the runtime does, and elsewhere it won't come back. A server that replies, even with an error, is retried for ever,
+/// and its reply resets the 1.5 s.
 struct FailureStreak {
   private static let shortest = Duration.milliseconds(50)
   private static let longest = Duration.seconds(2)
@@ -13,7 +13,7 @@ struct FailureStreak {
   private static let patienceWithAbsence = Duration.milliseconds(1_500)
 
   private let time: any TimeKeeper
-  /// When the server was first found not to be there, since it last was.
+  /// The first of the current series of failed attempts to reach the server; nil if the last attempt reached it.
   private var absentSince: BootTime?
   private var failures = 0
 
@@ -21,13 +21,13 @@ struct FailureStreak {
     self.time = time
   }
 
-  /// Whether nothing has failed yet.
+  /// Whether no failure has been counted yet.
   var isNew: Bool { failures == 0 }
 
-  /// How long the server has not been there.
+  /// How long the server has been unreachable.
   var absence: Duration { absentSince?.duration(to: time.bootTime) ?? .zero }
 
-  /// Counts a failure; returns how long to wait now, nil where it is time to give up.
+  /// Counts a failure. Returns how long to wait before the next attempt; nil to give up.
   mutating func pause(after error: ExchangeError) -> Duration? {
     let longest: Duration
     switch error {

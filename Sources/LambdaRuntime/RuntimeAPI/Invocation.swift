@@ -1,27 +1,32 @@
 import Platform
 import WireFormats
 
-/// One event to answer. It can be answered once: answering uses it up.
+/// An event that awaits a response. It can be answered only once, because `RuntimeAPI.answer` consumes it.
 struct Invocation: ~Copyable {
   let event: Event
   let context: Context
 
-  /// Reads what `GET /runtime/invocation/next` answered; only the request id has to be there.
+  /// Parses the reply to `GET /runtime/invocation/next`. Only the request ID is mandatory.
   init(
     head: ResponseHead, body: [UInt8], function: FunctionDescription, log: Log
   ) throws(ExchangeError) {
     guard let requestID = head.value("Lambda-Runtime-Aws-Request-Id") else {
-      throw .noInvocation("it has no Lambda-Runtime-Aws-Request-Id")
+      throw .noInvocation("the header Lambda-Runtime-Aws-Request-Id is missing")
     }
     guard isUsable(requestID) else {
-      throw .noInvocation("the Lambda-Runtime-Aws-Request-Id has \(requestID.count) bytes, or odd ones")
+      let text = String(decoding: requestID.prefix(40), as: UTF8.self)
+      throw .noInvocation(
+        "Lambda-Runtime-Aws-Request-Id is '\(text)' (\(requestID.count) bytes), not 1 to 256 letters, digits or -_.~:"
+      )
     }
     event = Event(body, contentType: head["Content-Type"])
     let deadline = head.value("Lambda-Runtime-Deadline-Ms")
     let milliseconds = deadline.flatMap(decimal)
     if let deadline, milliseconds == nil {
       let text = String(decoding: deadline.prefix(40), as: UTF8.self)
-      log.warn("Lambda-Runtime-Deadline-Ms is '\(text)', not milliseconds; going on without one")
+      log.warn(
+        "Ignored Lambda-Runtime-Deadline-Ms '\(text)': not a number of milliseconds. The event has no deadline."
+      )
     }
     context = Context(
       requestID: String(decoding: requestID, as: UTF8.self),
@@ -30,7 +35,7 @@ struct Invocation: ~Copyable {
   }
 }
 
-/// Whether an id can stand in the path of a request as it is.
+/// Returns whether an ID has an allowed length and can be inserted into a request path without escaping.
 private func isUsable(_ requestID: ArraySlice<UInt8>) -> Bool {
   (1...256).contains(requestID.count)
     && requestID.allSatisfy { byte in

@@ -2,12 +2,12 @@ import Platform
 import WireFormats
 
 extension RuntimeAPI {
-  /// What RAPID, the Runtime API's server, takes: 6 MiB and 100 bytes.
+  /// The maximum size of a response: 6 MiB and 100 bytes, the limit of RAPID, the Runtime API's server.
   static var maximumResponseBytes: Int { 6_291_556 }
-  /// How often an answer is sent before it is given up.
+  /// The maximum number of times that an answer is sent.
   private static var answerAttempts: Int { 4 }
 
-  /// Answers an invocation, with an error in place of a response that Lambda would not take.
+  /// Answers an invocation. Replaces a response that exceeds Lambda's size limit with an error.
   func answer(_ invocation: consuming Invocation, with outcome: Result<Response, InvocationFailure>) {
     let id = invocation.context.requestID
     switch outcome {
@@ -16,7 +16,10 @@ extension RuntimeAPI {
         stream(response.contentType, to: id, until: invocation.context.deadline, writer)
       } else if response.body.count > Self.maximumResponseBytes {
         let message =
-          "the response has \(response.body.count) bytes; Lambda takes \(Self.maximumResponseBytes) at most"
+          """
+          The response has \(response.body.count) bytes, but Lambda accepts at most \(Self.maximumResponseBytes). \
+          Return less data or stream the response.
+          """
         log.error(message)
         post(InvocationFailure(type: "Function.ResponseSizeTooLarge", message: message), to: .error(id))
       } else {
@@ -30,24 +33,24 @@ extension RuntimeAPI {
     }
   }
 
-  /// Tells Lambda that the function can't start.
+  /// Reports to Lambda that the function can't start.
   func reportInitialisationFailure(_ failure: InvocationFailure) {
     post(failure, to: .initialisationError)
   }
 
-  /// Tells Lambda that the function can't go on after a snapshot.
+  /// Reports to Lambda that the function can't resume from a snapshot.
   func reportRestoreFailure(_ failure: InvocationFailure) {
     post(failure, to: .restoreError)
   }
 
-  /// Answers an invocation in the place of a worker that died of it.
+  /// Answers an invocation on behalf of the worker that died during it.
   func reportLostInvocation(_ requestID: String, _ failure: InvocationFailure) {
     post(failure, to: .error(requestID))
-    // The next worker is a copy of this process: a connection kept here would be its connection, too.
+    // The next worker is a fork of this process and would inherit an open connection.
     connection.close()
   }
 
-  /// Sends a failure; `mayHaveArrived` says that what it stands for may have been taken before.
+  /// Sends a failure. `mayHaveArrived` means that Lambda may already have accepted the response that the failure replaces.
   private func post(_ failure: InvocationFailure, to destination: Destination, mayHaveArrived: Bool = false) {
     let fields = """
       Content-Type: application/vnd.aws.lambda.error+json\r
@@ -59,9 +62,9 @@ extension RuntimeAPI {
     deliver(document, to: destination, mayHaveArrived)
   }
 
-  /// Sends an answer, whose head is ready, until it is taken or refused; what came of it other than success is in the log.
+  /// Sends an answer, whose head is in `head`, until the Runtime API accepts or rejects it. Logs every outcome but success.
   ///
-  /// Once the process was asked to stop, it is sent once.
+  /// After a stop request it is not retried, unless the failed attempt used a stale connection.
   private func deliver(_ body: [UInt8], to destination: Destination, _ mayHaveArrivedBefore: Bool = false) {
     var mayHaveArrived = mayHaveArrivedBefore
     var streak = FailureStreak(time)
@@ -75,10 +78,10 @@ extension RuntimeAPI {
         let wasStale = connection.wasReused && error.isOfStaleConnection
         let isLast = attempt == Self.answerAttempts || (shutdown?.isRequested == true && !wasStale)
         guard let pause = streak.pause(after: error), !isLast else {
-          log.error("\(destination) could not be delivered: \(error)")
+          log.error("Could not deliver \(destination): \(error).")
           return
         }
-        if attempt == 1 { log.warn("\(destination) got no answer, sending it again: \(error)") }
+        if attempt == 1 { log.warn("No reply to \(destination), sending it again: \(error).") }
         if !wasStale { _ = time.sleep(until: time.bootTime.advanced(by: pause)) }
       }
     }
@@ -90,27 +93,30 @@ extension RuntimeAPI {
     switch answer.head.status {
     case 200..<300: break
     case 403 where mayHaveArrived:
-      log.info("\(name()) had arrived the first time")
+      log.info("The Runtime API had already received \(name()).")
     case 413:
       log.error(
-        "\(name()) was refused for its size: it has \(bytes) bytes, Lambda takes \(Self.maximumResponseBytes); "
-          + reason(in: answer.body))
+        """
+        The Runtime API rejected \(name()) as too large (status 413): it has \(bytes) bytes, and the limit is \
+        \(Self.maximumResponseBytes). Reply: \(reason(in: answer.body))
+        """)
     default:
-      log.error("\(name()) was refused with status \(answer.head.status): \(reason(in: answer.body))")
+      log.error(
+        "The Runtime API rejected \(name()) with status \(answer.head.status): \(reason(in: answer.body))")
     }
   }
 }
 
-/// Where an answer goes.
+/// The Runtime API resource to which an answer is posted.
 enum Destination: CustomStringConvertible {
-  /// The response to the invocation with this id.
+  /// The response to the invocation with this ID.
   case response(String)
-  /// The error in its place.
+  /// The error report for the invocation with this ID.
   case error(String)
   case initialisationError
   case restoreError
 
-  /// Appends the path, after what all paths of the Runtime API begin with.
+  /// Appends the path, relative to the common prefix of the Runtime API.
   func append(to request: inout [UInt8]) {
     switch self {
     case .response(let id), .error(let id):
@@ -126,7 +132,7 @@ enum Destination: CustomStringConvertible {
     }
   }
 
-  /// What is sent there, in words for the log.
+  /// A name for the answer in log messages.
   var description: String {
     switch self {
     case .response: "the response"
@@ -138,10 +144,10 @@ enum Destination: CustomStringConvertible {
 }
 
 extension RuntimeAPI {
-  /// The longest that Lambda lets a function work.
+  /// Lambda's maximum function timeout.
   private static var longestInvocation: Duration { .seconds(900) }
 
-  /// Sends a response while `write` makes it.
+  /// Sends a response while `write` produces it.
   private func stream(
     _ contentType: String, to id: String, until deadline: WallTime,
     _ write: (inout ResponseStream) throws -> Void
@@ -174,16 +180,16 @@ extension RuntimeAPI {
       let answer = try sender.finish(trailerLines ?? "")
       logRefusal(of: "the streamed response", answer, bytes: sender.bytesSent, false)
     } catch {
-      let message = "the streamed response broke off: \(error)"
+      let message = "Sending the streamed response failed: \(error)."
       log.error(message)
-      // A stream can't be sent again, but an invocation whose stream was cut off is still open for an error.
+      // A stream can't be sent again, but Lambda still accepts an error for an invocation whose stream was cut off.
       let failure = InvocationFailure(type: "Runtime.StreamBroken", message: message)
       post(failure, to: .error(id), mayHaveArrived: sender.hasSentAll)
     }
   }
 }
 
-/// The server of the Runtime API takes trailers as one block of at most 4,096 bytes; Base64 makes four bytes of three.
+/// The Runtime API's server accepts at most 4,096 bytes of trailers in total, and Base64 turns three bytes into four.
 private let maximumTrailerDocumentBytes = 2_600
 
 private let errorTypeField = "Lambda-Runtime-Function-Error-Type"

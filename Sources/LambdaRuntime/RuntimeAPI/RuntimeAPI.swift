@@ -1,17 +1,17 @@
 import Platform
 import WireFormats
 
-/// The Lambda Runtime API: the next event, and the answer to it (Lambda developer guide, "Using the Lambda runtime API
-/// for custom runtimes").
+/// A client of the Lambda Runtime API, which hands out events and accepts responses (Lambda developer guide, "Using the Lambda
+/// runtime API for custom runtimes").
 ///
-/// What goes wrong here never ends the process by itself. A poll is repeated, which is safe: an event that is being
-/// answered is handed out again. A response that got no answer is sent again, and a refusal of the second one as
-/// out of turn means that the first one had arrived.
+/// A failed exchange alone never ends the process. A poll is retried, which is safe: until an event is answered, Lambda hands
+/// out the same one. A response without a reply is sent again. If Lambda then rejects it with status 403, the first
+/// one had arrived.
 final class RuntimeAPI {
   let connection: RuntimeConnection
   let log: Log
   let time: any TimeKeeper
-  /// The head of the answer that is being sent; kept, so that it is made room for once.
+  /// The head of the answer being sent. A property, so that its buffer is reused.
   var head: [UInt8] = []
   private let endpoint: RuntimeEndpoint
   private let function: FunctionDescription
@@ -33,7 +33,7 @@ final class RuntimeAPI {
     pollRequest = Array("GET \(apiPath)/invocation/next".utf8) + commonFields + Array("\r\n".utf8)
   }
 
-  /// Waits for the next event; nil where the process was asked to stop.
+  /// Waits for the next event. Returns nil if the process was asked to stop.
   func nextInvocation() throws(RuntimeAPIError) -> Invocation? {
     var streak = FailureStreak(time)
     while true {
@@ -47,7 +47,7 @@ final class RuntimeAPI {
     }
   }
 
-  /// Waits until SnapStart has restored this process; false where it was asked to stop.
+  /// Waits until SnapStart has restored this process. Returns false if the process was asked to stop.
   func waitForRestore() throws(RuntimeAPIError) -> Bool {
     let request = Array("GET \(apiPath)/restore/next".utf8) + commonFields + Array("\r\n".utf8)
     var streak = FailureStreak(time)
@@ -71,14 +71,14 @@ final class RuntimeAPI {
     return answer
   }
 
-  /// Lets the time pass that a failed poll asks for; false where the process was asked to stop.
+  /// Waits before a failed poll is retried. Returns false if the process was asked to stop; throws if it is time to give up.
   private func shouldPollAgain(
     after error: ExchangeError, _ streak: inout FailureStreak, for awaited: String
   ) throws(RuntimeAPIError) -> Bool {
     if error == .shutdown { return false }
     if connection.wasReused, error.isOfStaleConnection { return true }
     if streak.isNew {
-      log.warn("no \(awaited) from the Runtime API at \(endpoint.authority), trying again: \(error)")
+      log.warn("No \(awaited) from the Runtime API at \(endpoint.authority), trying again: \(error).")
     }
     guard let pause = streak.pause(after: error) else {
       throw .givingUp(endpoint: endpoint.authority, after: streak.absence, last: "\(error)")
@@ -86,7 +86,7 @@ final class RuntimeAPI {
     return time.sleep(until: time.bootTime.advanced(by: pause)) == .onTime
   }
 
-  /// Makes `head` the head of a POST to `destination`; `fields` end in CRLF, but for the last one.
+  /// Stores the head of a POST to `destination` in `head`. Every field except the last must end in CRLF.
   func setHead(_ destination: Destination, _ fields: String...) {
     head.removeAll(keepingCapacity: true)
     head.append(contentsOf: "POST ".utf8)
@@ -98,23 +98,23 @@ final class RuntimeAPI {
   }
 }
 
-/// The path that all requests of the Runtime API begin with.
+/// The common prefix of all Runtime API paths.
 private let apiPath = "/2018-06-01/runtime"
 
-/// The header fields of every request: `Host` and `User-Agent`.
+/// Returns the header fields that every request contains: `Host` and `User-Agent`.
 ///
-/// The first word of the user agent becomes the runtime's release in Lambda's logs.
+/// Lambda's logs show the first word of the user agent as the runtime's release.
 func requestFields(to endpoint: RuntimeEndpoint) -> String {
   "Host: \(endpoint.authority)\r\nUser-Agent: LambdaRuntime-Swift/\(packageVersion)\r\n"
 }
 
-/// The start of an answer's body, which says why a request was refused.
+/// Returns the first 300 bytes of a reply's body, which explains why a request was rejected.
 func reason(in body: [UInt8]) -> String {
   let text = body.prefix(300).reversed().drop { $0 <= 0x20 }.reversed()
-  return text.isEmpty ? "no reason given" : String(decoding: text, as: UTF8.self)
+  return text.isEmpty ? "(no reason given)" : String(decoding: text, as: UTF8.self)
 }
 
-/// `text` as a header field can carry it: without line breaks and other control characters.
+/// Returns `text` without control characters, such as line breaks, so that it is a valid header value.
 func headerValue(_ text: String) -> String {
   guard text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else { return text }
   return String(decoding: text.utf8.filter { $0 >= 0x20 && $0 != 0x7F }, as: UTF8.self)

@@ -1,16 +1,16 @@
-/// Why the process can't serve, or can't go on serving.
+/// Why the process can't start or continue to handle invocations.
 package enum RuntimeAPIError: Error, Equatable, Sendable {
   /// `AWS_LAMBDA_RUNTIME_API` isn't set.
   case notUnderLambda
-  /// `AWS_LAMBDA_RUNTIME_API` isn't a host and a port.
+  /// `AWS_LAMBDA_RUNTIME_API` isn't a valid host and port.
   case badEndpoint(value: String, reason: String)
-  /// The function could not be made; Lambda was told.
+  /// Creating the function failed. The failure has been reported to Lambda.
   case initialisationFailed(InvocationFailure)
-  /// A hook around a snapshot failed; Lambda was told.
+  /// A SnapStart hook failed. The failure has been reported to Lambda.
   case snapshotHookFailed(InvocationFailure)
-  /// A worker process could not be started, or one ended by itself and with it all of them.
+  /// A worker process could not be started, or ended unexpectedly, so all workers were stopped.
   case workersLost(reason: String)
-  /// The Runtime API was not there for so long that nothing is to be hoped for.
+  /// The Runtime API was unreachable for `after`.
   case givingUp(endpoint: String, after: Duration, last: String)
 }
 
@@ -19,17 +19,17 @@ extension RuntimeAPIError: CustomStringConvertible {
     switch self {
     case .notUnderLambda:
       """
-      AWS_LAMBDA_RUNTIME_API is not set. Lambda and its emulators set it to the host and port of the Runtime API, \
-      such as 127.0.0.1:9001
+      AWS_LAMBDA_RUNTIME_API isn't set. Lambda and its emulators set it to the host and port of the Runtime API, \
+      such as 127.0.0.1:9001. To run this program locally, start it with an emulator.
       """
     case .badEndpoint(let value, let reason):
-      "AWS_LAMBDA_RUNTIME_API is '\(value)': \(reason). A host and a port are needed, such as 127.0.0.1:9001"
+      "AWS_LAMBDA_RUNTIME_API is '\(value)': \(reason). Set it to a host and port, such as 127.0.0.1:9001."
     case .initialisationFailed(let failure):
-      "the function could not start: \(failure.type): \(failure.message)"
-    case .snapshotHookFailed(let failure): "a snapshot hook failed: \(failure.type): \(failure.message)"
-    case .workersLost(let reason): "the worker processes can't go on: \(reason)"
+      "The function could not start: \(failure.type): \(failure.message)"
+    case .snapshotHookFailed(let failure): "A SnapStart hook failed: \(failure.type): \(failure.message)"
+    case .workersLost(let reason): "Stopped all workers: \(reason)."
     case .givingUp(let endpoint, let duration, let last):
-      "the Runtime API at \(endpoint) has not been there for \(duration): \(last)"
+      "The Runtime API at \(endpoint) has been unreachable for \(duration): \(last). Check AWS_LAMBDA_RUNTIME_API."
     }
   }
 }

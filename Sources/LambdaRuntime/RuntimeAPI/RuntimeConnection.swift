@@ -1,31 +1,31 @@
 import Platform
 import WireFormats
 
-/// A keep-alive connection to the Runtime API, and the exchange of one request for one answer on it.
+/// A keep-alive connection to the Runtime API, which exchanges one request for one reply at a time.
 final class RuntimeConnection {
-  /// One answer, its body read to the end.
+  /// A reply with its complete body.
   struct Answer {
     let head: ResponseHead
     let body: [UInt8]
   }
 
-  /// How long the parts of an exchange may take. Nothing here goes over a network, so a second is long.
+  /// The time limits for connecting and for one exchange. The server is local, so a second is a long time.
   static let connectTimeout = Duration.seconds(2)
   static let exchangeTimeout = Duration.seconds(10)
-  /// Lambda's events have at most 6 MiB; the rest is for emulators that are not so strict.
+  /// The maximum size of an event: 64 MiB. Lambda's own limit is 6 MiB, but some emulators allow more.
   static let maximumEventBytes = 67_108_864
   static let maximumAnswerBytes = 65_536
 
   private let endpoint: RuntimeEndpoint
   private let shutdown: ShutdownSignal?
-  /// None before the first exchange, and after one that failed.
+  /// The open connection; nil before the first exchange and after one that failed.
   private var open: Open?
-  /// Whether the last exchange went out on a connection that had served before, and that the other side may have given up.
+  /// Whether the last exchange reused a connection, which the server may have closed in the meantime.
   private(set) var wasReused = false
-  /// Whether all of the last request went out, so that it may have arrived even where no answer came.
+  /// Whether the whole of the last request was sent, so that it may have arrived even if there was no reply.
   private(set) var hasSentAll = false
 
-  /// What an exchange works on; a class, so that it can be held across the failure of one.
+  /// An open connection. A class, so that the caller still holds it if an exchange throws.
   final class Open {
     var reader: MessageReader<LoopbackSocket>
 
@@ -39,17 +39,17 @@ final class RuntimeConnection {
     self.shutdown = shutdown
   }
 
-  /// Sends `request` and waits for an event as long as it takes, or until the process is asked to stop.
+  /// Sends `request` and waits for the reply without a time limit. Throws `shutdown` if the process is asked to stop.
   func poll(_ request: [UInt8]) throws(ExchangeError) -> Answer {
     let connection = try takeConnection()
     try connection.reader.source.send(request, [])
     try connection.reader.source.waitForAnswer(or: shutdown?.descriptor ?? -1)
-    // From the first byte on, the rest is under way.
+    // Once the first byte is here, the rest must follow within the time limit of an exchange.
     connection.reader.source.begin(allowing: Self.exchangeTimeout, until: shutdown, .end)
     return try answer(on: connection, limit: Self.maximumEventBytes)
   }
 
-  /// Takes a connection that the other side has not given up, for a request that can't be sent twice.
+  /// Takes a connection that the server hasn't closed, for a request that can't be sent twice.
   func takeLiveConnection(allowing allowance: Duration) throws(ExchangeError) -> Open {
     closeUnlessIdle()
     let connection = try takeConnection()
@@ -57,10 +57,10 @@ final class RuntimeConnection {
     return connection
   }
 
-  /// Gives up the connection, which doesn't outlive a snapshot.
+  /// Closes the connection.
   func close() { open = nil }
 
-  /// Sends a request in two parts and waits for its answer, for the time of an exchange at most.
+  /// Sends a request in two parts and waits for its reply, within the time limit of an exchange.
   func post(_ head: [UInt8], _ body: [UInt8]) throws(ExchangeError) -> Answer {
     hasSentAll = false
     closeUnlessIdle()
@@ -70,19 +70,19 @@ final class RuntimeConnection {
     return try answer(on: connection, limit: Self.maximumAnswerBytes)
   }
 
-  /// Closes a kept connection that has ended, or on which something has arrived since the last exchange.
+  /// Closes an idle connection that the server has closed, or on which data has arrived since the last exchange.
   ///
-  /// A server that gives up an idle connection may send a response first (408, RFC 9110, section 15.5.9). It would be
-  /// read as the answer to the next POST, and what that carries would be lost.
+  /// A server may send a response before it closes an idle connection (408, RFC 9110, section 15.5.9). That response would be
+  /// mistaken for the reply to the next POST, and the function's response would be lost.
   private func closeUnlessIdle() {
     if let open, !open.reader.source.isIdle { self.open = nil }
   }
 
-  /// Takes the open connection, or makes one; whoever brings the exchange to a good end puts it back.
+  /// Takes the open connection out of `open`, or opens a new one. After a successful exchange, `answer` puts it back.
   private func takeConnection() throws(ExchangeError) -> Open {
     let kept = open
     open = nil
-    // Bytes that nobody asked for would be taken for the next answer.
+    // Unsolicited bytes would be mistaken for the next reply.
     if let kept, !kept.reader.hasUnreadBytes {
       wasReused = true
       kept.reader.source.begin(allowing: Self.exchangeTimeout, until: shutdown, .hurry)
@@ -94,15 +94,16 @@ final class RuntimeConnection {
     return connection
   }
 
-  /// Reads the answer to what was sent on `connection`, and keeps the connection where the other side does.
+  /// Reads the reply to the request sent on `connection`. Keeps the connection if the server does.
   ///
-  /// On a reused connection, 408 reports the idle time-out, not the request. It is thrown as a stale connection.
+  /// On a reused connection, status 408 means that the server timed out the idle connection, not the request. It is thrown, so
+  /// that the caller treats the connection as stale.
   func answer(on connection: Open, limit: Int) throws(ExchangeError) -> Answer {
     let head = try connection.reader.head()
     let body = try connection.reader.body(after: head, limit: limit)
     if head.status == 408 {
       guard wasReused else { return Answer(head: head, body: body) }
-      // The other side gave up before it read the request.
+      // The server closed the connection before it read the request.
       hasSentAll = false
       throw .refused(status: 408, reason: reason(in: body))
     }

@@ -1,27 +1,28 @@
 package import Platform
 
 extension RuntimeEndpoint {
+  /// The name of the environment variable.
   package static let variable = "AWS_LAMBDA_RUNTIME_API"
 
-  /// Reads `AWS_LAMBDA_RUNTIME_API`.
+  /// Parses the value of `AWS_LAMBDA_RUNTIME_API`.
   package init(_ environment: Environment) throws(RuntimeAPIError) {
     guard let value = environment[Self.variable] else { throw .notUnderLambda }
     try self.init(parsing: value)
   }
 
-  /// Reads `host:port`, with an IPv6 address in brackets.
+  /// Parses `host:port`. An IPv6 address must be in brackets.
   package init(parsing value: String) throws(RuntimeAPIError) {
     func refusal(_ reason: String) -> RuntimeAPIError { .badEndpoint(value: value, reason: reason) }
     if value.isEmpty { throw refusal("it is empty") }
-    // Byte by byte: String.contains(String) would link all of the regular expression engine, 1.4 MB of it, and characters
-    // need Unicode's tables, which take time at start.
+    // This works on bytes: String.contains(String) would link the regular expression engine (1.4 MB), and Character needs the
+    // Unicode tables, which take time to load at start.
     let bytes = value.utf8
     if let slash = bytes.firstIndex(of: UInt8(ascii: "/")) {
       throw refusal(bytes[..<slash].last == UInt8(ascii: ":") ? "it has a scheme" : "it has a path")
     }
     guard bytes.count <= 260, bytes.allSatisfy({ (0x21...0x7E).contains($0) && $0 != UInt8(ascii: "@") })
     else {
-      throw refusal("it has a character that no host name has, or too many of them")
+      throw refusal("it must consist of at most 260 characters that are valid in a host name")
     }
     guard let colon = bytes.lastIndex(of: UInt8(ascii: ":")), bytes.last != UInt8(ascii: "]") else {
       throw refusal("it has no port")
@@ -34,7 +35,7 @@ extension RuntimeEndpoint {
     if host.first == UInt8(ascii: "["), host.last == UInt8(ascii: "]") {
       host = host.dropFirst().dropLast()
     } else if host.contains(UInt8(ascii: ":")) {
-      throw refusal("an IPv6 address stands in brackets")
+      throw refusal("an IPv6 address must be in brackets")
     }
     let brackets = [UInt8(ascii: "["), UInt8(ascii: "]")]
     guard !host.isEmpty, !host.contains(where: brackets.contains) else { throw refusal("it has no host") }

@@ -1,13 +1,13 @@
 import Platform
 import WireFormats
 
-/// An extension that wants no events, registered so that Lambda sends SIGTERM before it ends the environment (Lambda
-/// developer guide, "Lambda Extensions API"; without extensions an environment is ended with SIGKILL).
+/// An internal extension that subscribes to no events. If an extension is registered, Lambda sends SIGTERM before it shuts down
+/// the environment; without one it sends SIGKILL (Lambda developer guide, "Lambda Extensions API").
 final class ShutdownExtension {
-  /// The connection with the request for an event that never comes; the registration counts as long as it is open.
+  /// The connection on which the extension waits for an event that never comes. The registration lasts while it is open.
   private let waiting: MessageReader<LoopbackSocket>
 
-  /// Registers the extension under the name `name`, which has to be another one than any layer's.
+  /// Registers the extension as `name`, which must differ from the names of the extensions in the function's layers.
   init(_ name: String, at endpoint: RuntimeEndpoint) throws(ExchangeError) {
     var reader = MessageReader(
       try LoopbackSocket.connected(to: endpoint, within: RuntimeConnection.connectTimeout))

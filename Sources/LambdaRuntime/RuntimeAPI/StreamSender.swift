@@ -1,19 +1,19 @@
-/// Sends one streamed answer: its head with the first bytes, a chunk for each write, then its end.
+/// Sends one streamed response: the head together with the first write, a chunk for each write, and the end.
 final class StreamSender {
   private let connection: RuntimeConnection
   private let head: [UInt8]
   private let allowance: Duration
   private var open: RuntimeConnection.Open?
-  /// Why the stream can't be written any more.
+  /// The error that broke the stream; nil if it is intact.
   private(set) var failure: ExchangeError?
 
-  /// The bytes of the answer that were sent, without what frames them.
+  /// The number of body bytes sent so far, without chunk framing.
   private(set) var bytesSent = 0
 
-  /// Whether the stream went out to its end, so that it may have arrived even where no answer came.
+  /// Whether the whole stream was sent, so that it may have arrived even if there was no reply.
   private(set) var hasSentAll = false
 
-  /// Whether anything has gone out; before that, the answer can still be another one.
+  /// Whether anything has been sent. Until then, an error can be sent instead of the stream.
   var hasBegun: Bool { open != nil || failure != nil }
 
   init(on connection: RuntimeConnection, head: [UInt8], allowing allowance: Duration) {
@@ -23,13 +23,13 @@ final class StreamSender {
   }
 
   func send(_ bytes: [UInt8]) throws(ExchangeError) {
-    // A chunk without bytes would be the end of the stream.
+    // An empty chunk would end the stream.
     guard !bytes.isEmpty else { return }
     try write(Array("\(String(bytes.count, radix: 16))\r\n".utf8), bytes, Array("\r\n".utf8))
     bytesSent += bytes.count
   }
 
-  /// Sends the end, with the trailers given, and returns the Runtime API's answer.
+  /// Sends the last chunk with the given trailers. Returns the Runtime API's reply.
   func finish(_ trailers: String = "") throws(ExchangeError) -> RuntimeConnection.Answer {
     try write(Array("0\r\n\(trailers)\r\n".utf8), [], [])
     hasSentAll = true

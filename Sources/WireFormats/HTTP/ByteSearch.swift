@@ -1,9 +1,9 @@
 import Glibc
 
-// What is done with each byte of each head. Through pointers, and in memchr(3)'s or the vectoriser's steps: with a checked
-// index for each byte, this was a third of the instructions that an invocation takes.
+// Functions that look at every byte of every message head. They use pointers so that memchr(3) or the vectoriser can process
+// several bytes at a time: with bounds-checked indexing, they accounted for a third of the instructions of an invocation.
 
-/// The position of the first `byte` at or after `start`.
+/// Returns the position of the first `byte` at or after `start`; nil if there is none.
 package func firstPosition(of byte: UInt8, in bytes: [UInt8], from start: Int) -> Int? {
   unsafe bytes.withUnsafeBytes { all in
     guard let base = all.baseAddress, start >= 0, start < all.count,
@@ -13,7 +13,7 @@ package func firstPosition(of byte: UInt8, in bytes: [UInt8], from start: Int) -
   }
 }
 
-/// Whether one of the bytes at `range` is a control character other than the tab.
+/// Returns whether one of the bytes in `range` is a control character other than a tab, or `range` is out of bounds.
 func holdControlCharacter(_ bytes: [UInt8], at range: Range<Int>) -> Bool {
   unsafe bytes.withUnsafeBufferPointer { all in
     guard range.lowerBound >= 0, range.upperBound <= all.count else { return true }
@@ -28,7 +28,7 @@ func holdControlCharacter(_ bytes: [UInt8], at range: Range<Int>) -> Bool {
   }
 }
 
-/// Whether the bytes at `range` are exactly `text`.
+/// Returns whether the bytes in `range` equal `text`.
 func areEqual(_ bytes: [UInt8], at range: Range<Int>, to text: StaticString) -> Bool {
   unsafe bytes.withUnsafeBytes { all in
     guard range.count == text.utf8CodeUnitCount, range.lowerBound >= 0, range.upperBound <= all.count,

@@ -1,11 +1,11 @@
 /// The status line and the header fields of an HTTP/1.1 response (RFC 9112, sections 4 and 5).
 ///
-/// Stricter than the RFC if that is safer: lines end in CRLF, nothing is folded, and no field holds a control character
-/// other than the tab.
+/// Parsing is stricter than the RFC for safety: lines must end in CRLF, folded lines are rejected, and the only control character
+/// allowed in a field is the tab.
 package struct ResponseHead: Equatable, Sendable {
   private typealias Field = HeaderFields.Place
 
-  /// How the end of the body is found.
+  /// How the end of the body is determined.
   package enum Framing: Equatable, Sendable {
     case none
     case length(Int)
@@ -14,12 +14,12 @@ package struct ResponseHead: Equatable, Sendable {
   }
 
   package let status: Int
-  /// Whether the connection serves another request after this response.
+  /// Whether the connection can be used for another request after this response.
   package private(set) var keepsConnection: Bool
   package private(set) var framing: Framing
   package let fields: HeaderFields
 
-  /// Parses a head, which ends in an empty line.
+  /// Parses a head. `bytes` includes the empty line at the end.
   package init(parsing bytes: [UInt8]) throws(ResponseHeadError) {
     let end = lineEnd(in: bytes)
     let (status, minorVersion) = try statusLine(bytes, end: end)
@@ -39,25 +39,25 @@ package struct ResponseHead: Equatable, Sendable {
     try readFraming()
   }
 
-  /// A head with these fields, for tests of handlers and of what reads heads.
+  /// Creates a head with the given fields, for tests.
   package init(status: Int = 200, fields list: [HeaderField]) throws(ResponseHeadError) {
     var text = "HTTP/1.1 \(status) \r\n"
     for field in list { text += "\(field.name): \(field.value)\r\n" }
     try self.init(parsing: Array((text + "\r\n").utf8))
   }
 
-  /// The value of the first field called `name`; nil if there is none. Ill-formed UTF-8 in it is repaired.
+  /// The value of the first field called `name`, ignoring case; nil if there is none. Invalid UTF-8 is replaced.
   package subscript(_ name: StaticString) -> String? {
     value(name).map { String(decoding: $0, as: UTF8.self) }
   }
 
-  /// The bytes of what the subscript returns.
+  /// Returns the bytes of the first field called `name`, ignoring case; nil if there is none.
   package func value(_ name: StaticString) -> ArraySlice<UInt8>? { fields.value(name) }
 
-  /// The values of all fields called `name`, in order.
+  /// Returns the values of all fields called `name`, ignoring case, in the order received.
   package func values(_ name: StaticString) -> [String] { fields.values(name) }
 
-  /// Finds out how the body ends and whether the connection lasts (RFC 9112, sections 6.3 and 9.3).
+  /// Determines how the body ends and whether the connection persists (RFC 9112, sections 6.3 and 9.3).
   private mutating func readFraming() throws(ResponseHeadError) {
     var length: Field?
     var coding: Field?
@@ -69,11 +69,11 @@ package struct ResponseHead: Equatable, Sendable {
         if fields.equals(field.value, "keep-alive") { keepsConnection = true }
       case 14 where fields.equals(field.name, "Content-Length"):
         if let length, bytes[length.value] != bytes[field.value] {
-          throw .framing("two lengths of the body")
+          throw .framing("two different Content-Length fields")
         }
         length = field
       case 17 where fields.equals(field.name, "Transfer-Encoding"):
-        if coding != nil { throw .framing("two transfer codings") }
+        if coding != nil { throw .framing("two Transfer-Encoding fields") }
         coding = field
       default: break
       }
@@ -85,12 +85,12 @@ package struct ResponseHead: Equatable, Sendable {
       framing = .none
     } else if let coding {
       guard fields.equals(coding.value, "chunked") else {
-        throw .framing("Transfer-Encoding is '\(fields.text(coding.value))', not 'chunked'")
+        throw .framing("Transfer-Encoding is '\(fields.text(coding.value))'; only 'chunked' is supported")
       }
       framing = .chunked
     } else if let length {
       guard let count = decimal(bytes[length.value]) else {
-        throw .framing("Content-Length is '\(fields.text(length.value))'")
+        throw .framing("Content-Length is '\(fields.text(length.value))', not a number of bytes")
       }
       framing = .length(count)
     } else {
@@ -99,25 +99,25 @@ package struct ResponseHead: Equatable, Sendable {
     }
   }
 
-  /// Reads the line at `start`, and moves `start` to the next one.
+  /// Parses the field line at `start` and moves `start` to the next line.
   private static func field(
     _ bytes: [UInt8], _ start: inout Int, number: Int
   ) throws(ResponseHeadError) -> Field {
     var index = start
     while index < bytes.count, isTokenCharacter(bytes[index]) { index += 1 }
     guard index > start, index < bytes.count, bytes[index] == UInt8(ascii: ":") else {
-      throw .fields("header field \(number) has no name")
+      throw .fields("header field \(number) has no valid name")
     }
     let name = start..<index
     index += 1
     while index < bytes.count, isBlank(bytes[index]) { index += 1 }
     let end = firstPosition(of: 0x0D, in: bytes, from: index)
     guard !holdControlCharacter(bytes, at: index..<(end ?? bytes.count)) else {
-      throw .fields("header field \(number) holds a control character")
+      throw .fields("header field \(number) contains a control character")
     }
-    guard let end else { throw .fields("header field \(number) has no end") }
+    guard let end else { throw .fields("header field \(number) has no line end") }
     guard end + 1 < bytes.count, bytes[end + 1] == 0x0A else {
-      throw .fields("header field \(number) holds a control character")
+      throw .fields("header field \(number) contains a control character")
     }
     start = end + 2
     var valueEnd = end
@@ -126,26 +126,26 @@ package struct ResponseHead: Equatable, Sendable {
   }
 }
 
-/// The status and the minor version of a line such as `HTTP/1.1 200 OK`.
+/// Parses the status and the minor version in a line such as `HTTP/1.1 200 OK`.
 private func statusLine(_ bytes: [UInt8], end: Int) throws(ResponseHeadError) -> (
   status: Int, minorVersion: Int
 ) {
   guard end >= 12, bytes.starts(with: "HTTP/1.".utf8),
     bytes[7] == UInt8(ascii: "0") || bytes[7] == UInt8(ascii: "1"),
     bytes[8] == UInt8(ascii: " "), end == 12 || bytes[12] == UInt8(ascii: " ")
-  else { throw .statusLine("the status line is '\(excerpt(bytes, end: end))'") }
+  else { throw .statusLine("invalid status line '\(excerpt(bytes, end: end))'") }
   var status = 0
   for digit in bytes[9..<12] {
     guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit) else {
-      throw .statusLine("the status line is '\(excerpt(bytes, end: end))'")
+      throw .statusLine("invalid status line '\(excerpt(bytes, end: end))'")
     }
     status = status * 10 + Int(digit - UInt8(ascii: "0"))
   }
-  guard status >= 100 else { throw .statusLine("the status is \(status)") }
+  guard status >= 100 else { throw .statusLine("the status is \(status), which is less than 100") }
   return (status, Int(bytes[7] - UInt8(ascii: "0")))
 }
 
-/// The position of the first CRLF, or the end of the bytes.
+/// Returns the position of the first CRLF; the number of bytes if there is none.
 private func lineEnd(in bytes: [UInt8]) -> Int {
   var start = 0
   while let index = firstPosition(of: 0x0D, in: bytes, from: start) {
@@ -155,7 +155,7 @@ private func lineEnd(in bytes: [UInt8]) -> Int {
   return bytes.count
 }
 
-/// A number of decimal digits only; nil where there is another character, none, or more than fit.
+/// Parses decimal digits. Returns nil if there are none, if another character occurs, or if the number overflows.
 package func decimal(_ digits: ArraySlice<UInt8>) -> Int? {
   var value = 0
   for digit in digits {
@@ -173,9 +173,9 @@ private func excerpt(_ bytes: [UInt8], end: Int) -> String {
 
 private func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
 
-/// Whether a field name may hold `byte` (RFC 9110, section 5.6.2).
+/// Returns whether a field name may contain `byte` (RFC 9110, section 5.6.2).
 private func isTokenCharacter(_ byte: UInt8) -> Bool {
-  // One bit for each character of ASCII: ! # $ % & ' * + - . 0-9, then A-Z ^ _ ` a-z | ~.
+  // One bit for each ASCII character: ! # $ % & ' * + - . 0-9, then A-Z ^ _ ` a-z | ~.
   let bits: UInt64 = byte < 64 ? 0x03FF_6CFA_0000_0000 : 0x57FF_FFFF_C7FF_FFFE
   return byte < 128 && bits >> UInt64(byte & 63) & 1 == 1
 }

@@ -4,11 +4,11 @@ import Testing
 
 @testable import LambdaRuntime
 
-/// Messages exactly at each limit, and one byte, field or message beyond it.
-struct MessageLimitTests {
+/// Tests with messages exactly at each limit, and one byte, field or message beyond it.
+@Suite struct `An HTTP message` {
   private static let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-  /// A head of `count` bytes, including the empty line.
+  /// Returns a head of `count` bytes, including the empty line.
   private static func head(ofBytes count: Int) -> String {
     let start = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\na: "
     return start + String(repeating: "x", count: count - start.utf8.count - 4) + "\r\n\r\n"
@@ -16,7 +16,7 @@ struct MessageLimitTests {
 
   private static func text(_ count: Int) -> String { String(repeating: "x", count: count) }
 
-  /// A trailer whose lines have `count` bytes without their line ends.
+  /// Returns a chunked response with a trailer of `count` bytes, not counting line ends.
   private static func trailer(ofBytes count: Int) -> String {
     var lines = Array(repeating: "a: \(text(4_093))", count: count / 4_096)
     if count % 4_096 > 0 { lines.append(text(count % 4_096)) }
@@ -74,23 +74,23 @@ struct MessageLimitTests {
     Unacceptable(head(ofBytes: 65_537), "the head is larger than 65536"),
     Unacceptable(trailer(ofBytes: 65_537), "the trailer is larger than 65536"),
     Unacceptable(chunks("0;\(text(4_096))\r\n\r\n"), "a line of the body is larger than 4096"),
-    Unacceptable(chunks("0000000000001\r\nx\r\n0\r\n\r\n"), "a chunk's size is '0000000000001'"),
+    Unacceptable(chunks("0000000000001\r\nx\r\n0\r\n\r\n"), "invalid chunk size '0000000000001'"),
     Unacceptable(interim(9), "more than 8 interim responses"),
   ]
 
   @Test(arguments: acceptable, [1, 4_000])
-  func `accepts what is exactly at a limit`(message: Acceptable, packet: Int) throws {
+  func `is accepted exactly at a limit`(message: Acceptable, packet: Int) throws {
     #expect(try read(message.text, packet).get().count == message.size)
   }
 
   @Test(arguments: unacceptable)
-  func `rejects what is beyond a limit by one`(message: Unacceptable) throws {
+  func `is rejected if it exceeds a limit by one`(message: Unacceptable) throws {
     let error = try #require(throws: ExchangeError.self) { _ = try read(message.text, 1).get() }
     #expect(error.description.contains(message.reason), "\(error)")
   }
 
   @Test(arguments: [(256, true), (257, false)])
-  func `serves an event whose id is as long as it may be, and no longer`(length: Int, isServed: Bool) throws {
+  func `may have a request ID of 256 bytes but not 257`(length: Int, isServed: Bool) throws {
     let odd = event("odd", id: String(repeating: "a", count: length))
     let script = isServed ? [odd, accepted] : [odd, event("next"), accepted]
     let run = try ServedRuntime(script: script, handler: TestHandler.echo)
@@ -108,14 +108,14 @@ struct MessageLimitTests {
   }
 }
 
-struct LoopbackSocketTests {
+@Suite struct `A loopback socket` {
   private func read(_ socket: inout LoopbackSocket) throws(ExchangeError) -> [UInt8] {
     try [UInt8](capacity: 1) { output throws(ExchangeError) in
       try socket.read(into: &output, filling: true)
     }
   }
 
-  /// A socket that has sent a request to `server`.
+  /// Returns a socket that has sent a request to `server`.
   private func socket(_ server: LoopbackServer) throws -> LoopbackSocket {
     let endpoint = try RuntimeEndpoint(parsing: server.authority)
     var socket = try LoopbackSocket.connected(to: endpoint, within: .seconds(60))
@@ -123,7 +123,7 @@ struct LoopbackSocketTests {
     return socket
   }
 
-  @Test func `gives each exchange its own time`() throws {
+  @Test func `gives each exchange its own time limit`() throws {
     let server = try LoopbackServer { _ in .send(Array(repeating: 0x20, count: 100)) }
     var socket = try socket(server)
     socket.begin(allowing: .zero)
@@ -141,15 +141,15 @@ struct LoopbackSocketTests {
     }
   }
 
-  @Test func `prefers an event that has arrived to a request to stop`() throws {
+  @Test func `returns an event that has arrived even after a stop request`() throws {
     let stop = try StopSwitch()
     let server = try LoopbackServer { _ in .send([0x20]) }
     let socket = try socket(server)
     let signals = try stop.signal()
-    // The first byte is there: only then is there a choice.
+    // Wait until the first byte is here, so that both are pending below.
     try socket.waitForAnswer(or: signals.descriptor)
     stop.stop()
-    // Throws if the request to stop goes first.
+    // Would throw if the stop request took precedence.
     try socket.waitForAnswer(or: signals.descriptor)
   }
 }

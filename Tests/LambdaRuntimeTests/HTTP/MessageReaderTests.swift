@@ -3,7 +3,7 @@ import Testing
 
 @testable import LambdaRuntime
 
-struct MessageReaderTests {
+@Suite struct `A message reader` {
   struct Message: Sendable, CustomTestStringConvertible {
     let text: String
     let body: String
@@ -30,7 +30,7 @@ struct MessageReaderTests {
   ]
 
   @Test(arguments: messages, [1, 2, 3, 7, 100_000])
-  func `reads a message however it is cut into packets`(message: Message, packet: Int) throws {
+  func `reads a message regardless of how it is split into packets`(message: Message, packet: Int) throws {
     var reader = MessageReader(PacketSource(Array(message.text.utf8), packetSize: packet))
     let head = try reader.head()
     let body = try reader.body(after: head, limit: 1_000)
@@ -40,12 +40,12 @@ struct MessageReaderTests {
   }
 
   @Test(arguments: messages.dropLast())
-  func `says that a message was cut off, wherever that is`(message: Message) throws {
+  func `recognises a message truncated at any byte`(message: Message) throws {
     let bytes = Array(message.text.utf8)
     for end in 0..<bytes.count {
       let result = read(Array(bytes[..<end]), packetSize: 5)
       guard case .failure(let error) = result else {
-        Issue.record("\(end) bytes were taken for a message")
+        Issue.record("accepted a message truncated to \(end) bytes")
         continue
       }
       switch error {
@@ -57,14 +57,14 @@ struct MessageReaderTests {
   }
 
   @Test(arguments: [
-    ("Transfer-Encoding: chunked\r\n\r\n\r\n", "a chunk's size is ''"),
-    ("Transfer-Encoding: chunked\r\n\r\n-1\r\n", "a chunk's size is '-1'"),
-    ("Transfer-Encoding: chunked\r\n\r\n5 5\r\n", "a chunk's size is '5 5'"),
-    ("Transfer-Encoding: chunked\r\n\r\n0x5\r\n", "a chunk's size is '0x5'"),
-    ("Transfer-Encoding: chunked\r\n\r\nfffffffffffff\r\n", "a chunk's size is 'fffffffffffff'"),
+    ("Transfer-Encoding: chunked\r\n\r\n\r\n", "invalid chunk size ''"),
+    ("Transfer-Encoding: chunked\r\n\r\n-1\r\n", "invalid chunk size '-1'"),
+    ("Transfer-Encoding: chunked\r\n\r\n5 5\r\n", "invalid chunk size '5 5'"),
+    ("Transfer-Encoding: chunked\r\n\r\n0x5\r\n", "invalid chunk size '0x5'"),
+    ("Transfer-Encoding: chunked\r\n\r\nfffffffffffff\r\n", "invalid chunk size 'fffffffffffff'"),
     ("Transfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n", "a chunk is longer than its size"),
   ])
-  func `refuses chunks that are none`(text: String, reason: String) {
+  func `rejects malformed chunks`(text: String, reason: String) {
     #expect(read("HTTP/1.1 200 OK\r\n" + text) == .failure(.malformed(reason)))
   }
 
@@ -74,12 +74,12 @@ struct MessageReaderTests {
     "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n3e8\r\n",
     "Connection: close\r\n\r\n" + String(repeating: "x", count: 1_001),
   ])
-  func `refuses a body above the limit before it is there`(text: String) {
+  func `rejects a body above the limit before reading it`(text: String) {
     #expect(
       read("HTTP/1.1 200 OK\r\n" + text) == .failure(.tooLarge(part: "the body", limit: 1_000)))
   }
 
-  @Test func `bounds the head, the lines, the trailer and the interim responses`() {
+  @Test func `bounds the head, chunk lines, the trailer and the number of interim responses`() {
     let endless = String(repeating: "x", count: 200_000)
     #expect(read("HTTP/1.1 200 OK\r\na: " + endless) == .failure(.tooLarge(part: "the head", limit: 65_536)))
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -92,7 +92,7 @@ struct MessageReaderTests {
     #expect(read(interim) == .failure(.malformed("more than 8 interim responses")))
   }
 
-  @Test func `keeps what follows a message for the next one`() throws {
+  @Test func `keeps the bytes after a message for the next one`() throws {
     let two =
       "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1HTTP/1.1 202 Accepted\r\nContent-Length: 1\r\n\r\n2"
     var reader = MessageReader(PacketSource(Array(two.utf8), packetSize: 1_000))
@@ -106,12 +106,12 @@ struct MessageReaderTests {
   }
 
   @Test(arguments: messages)
-  func `bears any damage to a message`(message: Message) {
+  func `gives the same result for a damaged message regardless of packets`(message: Message) {
     var random = SeededRandom(seed: 7)
     for _ in 0..<3_000 {
       let bytes = damaged(Array(message.text.utf8), using: &random)
       let whole = read(bytes, packetSize: 100_000)
-      // However it is cut, the outcome is the same.
+      // The result must not depend on how the bytes are split into packets.
       #expect(read(bytes, packetSize: Int.random(in: 1...9, using: &random)) == whole)
       if case .success(let body) = whole { #expect(body.count <= 1_000) }
     }
@@ -132,7 +132,7 @@ struct MessageReaderTests {
   }
 }
 
-/// A stream that hands out its bytes a few at a time.
+/// A source that returns at most `packetSize` bytes per read.
 struct PacketSource: ByteSource, ~Copyable {
   private let bytes: [UInt8]
   private let packetSize: Int

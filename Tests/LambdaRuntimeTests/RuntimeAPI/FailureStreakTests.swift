@@ -5,11 +5,11 @@ import Testing
 
 @testable import LambdaRuntime
 
-struct FailureStreakTests {
+@Suite struct `A failure streak` {
   private let absent = ExchangeError.unreachable(Errno(rawValue: ECONNREFUSED))
   private let refused = ExchangeError.refused(status: 500, reason: "")
 
-  @Test func `gives up a server that has not been there for a second and a half`() {
+  @Test func `gives up if the server is unreachable for a second and a half`() {
     let time = ManualTime()
     var streak = FailureStreak(time)
     var failures = 0
@@ -21,10 +21,10 @@ struct FailureStreakTests {
     #expect(streak.absence == .milliseconds(1_500))
   }
 
-  @Test func `counts the absence anew after any other failure`() {
+  @Test func `restarts the count of unreachable time after any other failure`() {
     let time = ManualTime()
     var streak = FailureStreak(time)
-    for other in [refused, .closed, .cutOff("the head has no end"), .timedOut("connecting")] {
+    for other in [refused, .closed, .cutOff("the body"), .timedOut("connecting")] {
       for error in [absent, other] {
         let pause = streak.pause(after: error)
         #expect(pause != nil, "\(error)")
@@ -38,7 +38,7 @@ struct FailureStreakTests {
     #expect(second == nil)
   }
 
-  @Test func `cuts each wait by a random part of up to a half`() throws {
+  @Test func `subtracts a random amount of up to one half from each delay`() throws {
     let waits = try (0..<500).map { _ in
       var streak = FailureStreak(ManualTime())
       let pause = streak.pause(after: refused)
@@ -48,7 +48,7 @@ struct FailureStreakTests {
     #expect(waits.contains { $0 < .milliseconds(30) } && waits.contains { $0 > .milliseconds(45) })
   }
 
-  @Test func `never gives up a server that answers, and waits two seconds at most`() throws {
+  @Test func `never gives up if the server replies, and waits at most two seconds`() throws {
     let time = ManualTime()
     var streak = FailureStreak(time)
     var shortest = Duration.milliseconds(25)

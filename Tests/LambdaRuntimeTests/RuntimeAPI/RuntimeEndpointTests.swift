@@ -3,12 +3,14 @@ import Testing
 
 @testable import LambdaRuntime
 
-struct RuntimeEndpointTests {
+@Suite struct `The endpoint of the Runtime API` {
+  private static let notAHost = "it must consist of at most 260 characters that are valid in a host name"
+
   @Test(arguments: [
     ("127.0.0.1:9001", "127.0.0.1", 9001), ("localhost:80", "localhost", 80), ("[::1]:65535", "::1", 65535),
     ("runtime.internal:1", "runtime.internal", 1),
   ])
-  func `reads a host and a port`(value: String, host: String, port: UInt16) throws {
+  func `has a host and a port`(value: String, host: String, port: UInt16) throws {
     let endpoint = try RuntimeEndpoint(parsing: value)
     #expect(endpoint.host == host)
     #expect(endpoint.port == port)
@@ -25,25 +27,20 @@ struct RuntimeEndpointTests {
     ("127.0.0.1:0", "the port is '0', not a number from 1 to 65535"),
     ("127.0.0.1:65536", "the port is '65536', not a number from 1 to 65535"),
     ("127.0.0.1:+80", "the port is '+80', not a number from 1 to 65535"),
-    ("127.0.0.1:9001 ", "it has a character that no host name has, or too many of them"),
-    ("a\r\nX: y:80", "it has a character that no host name has, or too many of them"),
-    ("user@host:80", "it has a character that no host name has, or too many of them"),
-    ("höst:80", "it has a character that no host name has, or too many of them"),
-    (
-      String(repeating: "a", count: 300) + ":80",
-      "it has a character that no host name has, or too many of them"
-    ),
+    ("127.0.0.1:9001 ", Self.notAHost), ("a\r\nX: y:80", Self.notAHost), ("user@host:80", Self.notAHost),
+    ("höst:80", Self.notAHost),
+    (String(repeating: "a", count: 300) + ":80", Self.notAHost),
     (":9001", "it has no host"),
     ("[]:9001", "it has no host"),
-    ("::1:9001", "an IPv6 address stands in brackets"),
+    ("::1:9001", "an IPv6 address must be in brackets"),
   ])
-  func `refuses what is no host and port, and says why`(value: String, reason: String) {
+  func `is rejected with the reason if it is invalid`(value: String, reason: String) {
     #expect(throws: RuntimeAPIError.badEndpoint(value: value, reason: reason)) {
       try RuntimeEndpoint(parsing: value)
     }
   }
 
-  @Test func `says what the variable is for where it is missing`() {
+  @Test func `is explained if the variable is missing`() {
     #expect(throws: RuntimeAPIError.notUnderLambda) { try RuntimeEndpoint(Environment([:])) }
     #expect("\(RuntimeAPIError.notUnderLambda)".contains("127.0.0.1:9001"))
   }

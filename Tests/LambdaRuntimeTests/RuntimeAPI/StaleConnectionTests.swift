@@ -5,8 +5,8 @@ import Testing
 
 @testable import LambdaRuntime
 
-/// What a server does with a connection that it gives up, and what a runtime makes of that.
-struct StaleConnectionTests {
+/// Tests of connections that the server closes while they are idle.
+@Suite struct `A stale connection` {
   private static func bytes(_ reply: LoopbackServer.Reply) -> [UInt8] {
     guard case .send(let bytes) = reply else { return [] }
     return bytes
@@ -16,7 +16,7 @@ struct StaleConnectionTests {
     408, [("Connection", "close")], body: [])
   private static let acceptedBytes: [UInt8] = LoopbackServer.Reply.response(202, body: [])
 
-  /// Serves one event, after which the server sends `unasked` and closes the connection while the handler works.
+  /// Handles one event. While the handler works, the server sends `unasked` and closes the connection.
   private func requests(unasked: [UInt8], answer: Response) throws -> [LoopbackServer.Request] {
     let stop = try StopSwitch()
     let handlerWorks = DispatchSemaphore(value: 0)
@@ -44,30 +44,27 @@ struct StaleConnectionTests {
   }
 
   @Test(arguments: [timeout, acceptedBytes, []])
-  func `sends a response on a new connection when something arrived on the idle one`(unasked: [UInt8]) throws
-  {
+  func `isn't used for a response`(unasked: [UInt8]) throws {
     let requests = try requests(unasked: unasked, answer: Response(json: Array("1".utf8)))
     #expect(requests.map(\.method) == ["GET", "POST"])
     #expect(requests.map(\.connection) == [1, 2])
   }
 
   @Test(arguments: [timeout, acceptedBytes, []])
-  func `streams a response on a new connection when something arrived on the idle one`(unasked: [UInt8])
-    throws
-  {
+  func `isn't used for a stream`(unasked: [UInt8]) throws {
     let answer = Response(streaming: "text/plain") { stream in try stream.write(Array("1".utf8)) }
     let requests = try requests(unasked: unasked, answer: answer)
     #expect(requests.map(\.connection) == [1, 2])
     #expect(requests.last?.text == "1")
   }
 
-  @Test func `doesn't take bytes behind an event for the answer to its response`() throws {
+  @Test func `is closed if bytes follow an event`() throws {
     let both = Self.bytes(event("1")) + Self.acceptedBytes
     let run = try ServedRuntime(script: [.send(both), accepted], handler: TestHandler.echo)
     #expect(run.answers.map(\.connection) == [2])
   }
 
-  @Test func `doesn't take bytes behind an answer for the next event`() throws {
+  @Test func `is closed if bytes follow a reply`() throws {
     let both = Self.acceptedBytes + Self.bytes(event("ghost", id: "ghost"))
     let run = try ServedRuntime(
       script: [event("1"), .send(both), event("2"), accepted], handler: TestHandler.echo)
@@ -75,7 +72,7 @@ struct StaleConnectionTests {
     #expect(run.requests.map(\.connection) == [1, 1, 2, 2, 2])
   }
 
-  @Test func `sends a response again that a reused connection answers with 408`() throws {
+  @Test func `makes the runtime resend a response that got status 408`() throws {
     let run = try ServedRuntime(
       script: [
         event("1"), .sendAndClose(Self.timeout), .response(403, body: "because"), event("2", id: "b"),
@@ -83,20 +80,20 @@ struct StaleConnectionTests {
       ], handler: TestHandler.echo)
     #expect(run.answers.map(\.text) == ["1", "1", "2"])
     #expect(run.answers.map(\.connection) == [1, 2, 2])
-    // It never arrived, so a refusal of the second one is a refusal.
-    #expect(run.log.contains { $0.contains("[ERROR]") && $0.contains("refused with status 403") })
+    // The first one never arrived, so status 403 for the second one means that it was rejected.
+    #expect(run.log.contains { $0.contains("[ERROR]") && $0.contains("status 403") })
   }
 
-  @Test func `takes a 408 on a new connection for a refusal, and gives the connection up`() throws {
+  @Test func `isn't the reason for status 408 on a new connection`() throws {
     let run = try ServedRuntime(
       script: [event("1", [("Connection", "close")]), .send(Self.timeout), event("2", id: "b"), accepted],
       handler: TestHandler.echo)
     #expect(run.answers.map(\.text) == ["1", "2"])
     #expect(run.requests.map(\.connection) == [1, 2, 3, 3, 3])
-    #expect(run.log.contains { $0.contains("[ERROR]") && $0.contains("refused with status 408") })
+    #expect(run.log.contains { $0.contains("[ERROR]") && $0.contains("status 408") })
   }
 
-  @Test func `polls again at once, and says nothing, when a reused connection answers with 408`() throws {
+  @Test func `makes the runtime poll again without a warning after status 408`() throws {
     let run = try ServedRuntime(
       script: [event("1"), accepted, .sendAndClose(Self.timeout), event("2"), accepted],
       handler: TestHandler.echo)
@@ -105,7 +102,7 @@ struct StaleConnectionTests {
   }
 
   @Test(arguments: [[], timeout])
-  func `sends a response again at shutdown if the connection was stale`(reply: [UInt8]) throws {
+  func `makes the runtime resend a response even after a stop request`(reply: [UInt8]) throws {
     let stop = try StopSwitch()
     let server = try LoopbackServer { request in
       if request.method == "GET" { return event("1") }

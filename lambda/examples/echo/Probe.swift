@@ -3,19 +3,19 @@ import LambdaRuntime
 import Platform
 import WireFormats
 
-/// Has Lambda send SIGTERM before it ends the environment, where `BENCH_EXTENSION` is set.
+/// Registers the extension that makes Lambda send SIGTERM before shutdown, if `BENCH_EXTENSION` is set.
 func probeOptions(_ environment: Environment) -> ServeOptions {
   ServeOptions(registersExtension: environment["BENCH_EXTENSION"] != nil)
 }
 
-/// Shows, on request, what a runtime has to live through: an event such as `{"fail":1}` has the handler fail.
+/// A test function whose behaviour the event selects: `{"fail":1}` makes the handler throw, `{"crash":1}` makes it trap.
 ///
-/// Only the first key of an event is looked at. What asks for nothing is echoed.
+/// Only the first key of an event counts. An event without a known key is echoed.
 struct Probe: Handler {
   private let echo = Echo()
   private let startup: Startup
 
-  /// Fails where `BENCH_INIT_FAIL` is set, and never ends where `BENCH_INIT_HANG` is.
+  /// Throws if `BENCH_INIT_FAIL` is set. Hangs if `BENCH_INIT_HANG` is set.
   init(_ startup: Startup) throws {
     if startup.environment["BENCH_INIT_FAIL"] != nil {
       throw InvocationFailure(type: "Function.InitFailed", message: "BENCH_INIT_FAIL is set")
@@ -39,7 +39,7 @@ struct Probe: Handler {
     case "ctx": return Response(json: description(of: context))
     case "log": startup.log.info("one line, \"quoted\",\nwith a break")
     case "fill":
-      // The size is of a few lines at most; the letter tells the invocations apart.
+      // Limits the size to a few lines. The letter identifies the invocation.
       let letter = context.requestID.last ?? "x"
       startup.log.info(String(repeating: letter, count: min(max(request.number ?? 0, 0), 100_000)))
     case "print": print("one line, printed")
@@ -86,7 +86,7 @@ struct Probe: Handler {
     return document.bytes
   }
 
-  /// The addresses of the array of environment variables and of all that is in it.
+  /// The addresses of the environment array and of its entries, as a JSON list.
   private func placesOfVariables() -> [UInt8] {
     var entry = unsafe environ
     var places = ["\(UInt(bitPattern: entry))"]
@@ -97,10 +97,10 @@ struct Probe: Handler {
     return Array("[\(places.joined(separator: ","))]".utf8)
   }
 
-  /// A JSON string that takes up `bytes` bytes with its quotes.
+  /// Returns a JSON string of `bytes` bytes, including its quotes.
   private func quoted(bytes: Int) -> [UInt8] {
     let quote = [UInt8(ascii: "\"")]
-    // A hundred megabytes is more than any test of a limit needs.
+    // At most 100 MB, which is more than any test of a limit needs.
     return quote + [UInt8](repeating: UInt8(ascii: "x"), count: min(max(bytes, 2), 100_000_000) - 2) + quote
   }
 }
@@ -109,7 +109,7 @@ private struct BenchFailure: Error, CustomStringConvertible {
   let description = "asked to fail: line one\nline \"two\""
 }
 
-/// The first key of an event and, where it is one, the number behind it: `{"sleep":100}`.
+/// The first key of an event such as `{"sleep":100}`, and its value if that is a number.
 private struct Request {
   let name: String
   let number: Int?
