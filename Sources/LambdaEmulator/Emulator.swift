@@ -1,17 +1,17 @@
 package import Platform
 
-/// A Lambda function and the AWS that it needs, on this machine and for this machine only.
+/// A local emulation of Lambda and of the AWS services that the function uses. Only programs on this machine can reach it.
 ///
-/// One server on 127.0.0.1 is the Runtime API that the function polls, the URL at which callers invoke it, and the
+/// A single server on 127.0.0.1 provides the Runtime API that the function polls, the URL at which callers invoke it, and the
 /// AWS IoT data plane to which it publishes.
 package struct Emulator: Sendable {
   package struct Configuration: Sendable {
     package var function: FunctionConfiguration
-    /// 0 leaves the choice to the system.
+    /// The TCP port to listen on; 0 lets the system choose one.
     package var port = 0
-    /// Whom the function signs as; the data plane knows nobody else.
+    /// The function's credentials, the only ones that the data plane accepts.
     package var credentials = TemporaryCredentials.random()
-    /// How long the function's process has from SIGTERM to SIGKILL when the emulator stops.
+    /// The time between SIGTERM and SIGKILL for the function's process when the emulator stops.
     package var grace = Duration.seconds(2)
     /// The clock of the data plane.
     package var now: @Sendable () -> WallTime = { .now }
@@ -25,14 +25,14 @@ package struct Emulator: Sendable {
   private let environment: ExecutionEnvironment
   private let publishEndpoint: PublishEndpoint
 
-  /// Runs an emulator for as long as `body` takes; afterwards its server is closed and no process is left.
+  /// Runs an emulator until `body` returns, then closes its server and ends the function's process.
   ///
   /// - Parameters:
-  ///   - configuration: Which function, and on which port.
-  ///   - report: Is told what happens, from any thread.
-  ///   - body: What to do with the emulator.
-  /// - Returns: What `body` returns.
-  /// - Throws: ``ServerError`` where the port can't be had, and whatever `body` throws.
+  ///   - configuration: The function, the port and the credentials.
+  ///   - report: Receives events as they happen, on any thread.
+  ///   - body: Uses the emulator.
+  /// - Returns: The result of `body`.
+  /// - Throws: ``ServerError`` if the emulator can't listen on the port, or the error of `body`.
   package static func run<Result: Sendable>(
     _ configuration: Configuration, report: @escaping @Sendable (EmulatorEvent) -> Void,
     _ body: @Sendable (Emulator) async throws -> Result
@@ -70,20 +70,20 @@ package struct Emulator: Sendable {
   /// The URL at which callers invoke the function.
   package var invokeURL: String { "http://127.0.0.1:\(port)\(InvokeEndpoint.path)" }
 
-  /// The newest publishes that reached the data plane, 256 at most.
+  /// The most recent publishes that reached the data plane, at most 256.
   package var publishes: [ReceivedPublish] { publishEndpoint.received }
 
-  /// How many publishes the data plane has accepted and refused.
+  /// The number of publishes that the data plane has accepted and rejected.
   package var publishCounts: (accepted: Int, refused: Int) { publishEndpoint.counts }
 
-  /// Invokes the function, after those who asked before.
+  /// Invokes the function. Waits until earlier invocations have finished.
   package func invoke(_ request: InvocationRequest) async -> InvocationResult {
     await environment.invoke(request)
   }
 
-  /// Ends the function's process; callers who wait are told, and so is everybody who comes later.
+  /// Ends the function's process. Pending and later invocations fail with `stopped`.
   package func stop() async {
-    // A task of its own: that the caller was cancelled mustn't cut the end of the process short.
+    // In a separate task, so that cancelling the caller doesn't interrupt the shutdown.
     await Task { await environment.stop() }.value
   }
 
@@ -102,12 +102,12 @@ package struct Emulator: Sendable {
       status: 404,
       object: [
         "message":
-          "nothing is served at \(request.path); callers invoke the function at \(InvokeEndpoint.path)"
+          "Nothing is served at \(request.path). To invoke the function, use \(InvokeEndpoint.path)."
       ])
   }
 }
 
-/// `2026/01/02/[$LATEST]` and 32 random digits, as Lambda names log streams.
+/// Returns a log stream name in Lambda's form: `2026/01/02/[$LATEST]` and 32 random hexadecimal digits.
 private func logStreamName(at time: WallTime) -> String {
   let date = CivilTime(time).extendedFormat.prefix(10).map { $0 == "-" ? "/" : String($0) }.joined()
   return "\(date)/[$LATEST]\(randomUUID().filter { $0 != "-" })"

@@ -1,10 +1,11 @@
-/// Something that the person at the emulator may want to know.
+/// An event that the emulator reports to its user.
 package enum EmulatorEvent: Sendable {
-  /// A line that Lambda writes to a function's log: START, END, REPORT.
+  /// A line that Lambda would write to the function's log, such as START, END or REPORT.
   case platform(String)
-  /// A line that the function wrote, to standard output or standard error.
+  /// A line that the function wrote to standard output or standard error.
   case output(String)
-  /// What the emulator itself did.
+  /// A message about the emulator itself.
   case notice(String)
+  /// A publish that reached the data plane.
   case publish(ReceivedPublish)
 }

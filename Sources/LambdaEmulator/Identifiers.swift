@@ -1,11 +1,11 @@
 import WireFormats
 
-/// `count` bytes from the system's random number generator.
+/// Returns `count` bytes from the system's random number generator.
 func randomBytes(_ count: Int) -> [UInt8] {
   (0..<count).map { _ in UInt8.random(in: 0...255) }
 }
 
-/// A random UUID (RFC 9562, version 4): what AWS names requests with.
+/// Returns a random UUID (RFC 9562, version 4), the form of AWS request IDs.
 func randomUUID() -> String {
   var bytes = randomBytes(16)
   bytes[6] = bytes[6] & 0x0F | 0x40

@@ -1,12 +1,13 @@
 import WireFormats
 
-/// The URL at which callers invoke the function: that of AWS's runtime interface emulator, for POST only.
+/// The endpoint at which callers invoke the function. It has the same path as AWS's Runtime Interface Emulator and accepts only
+/// POST.
 ///
-/// Other than there, a failed invocation is marked as Lambda's own Invoke API marks it, and callers who come while
-/// an invocation runs wait for their turn.
+/// It differs from AWS's emulator in two ways: a failed invocation is marked as in Lambda's Invoke API, and concurrent
+/// invocations wait for each other.
 struct InvokeEndpoint: Sendable {
   static let path = "/2015-03-31/functions/function/invocations"
-  /// The largest event of a synchronous invocation ("Lambda quotas": 6 MB), and RAPID's allowance of 100 bytes.
+  /// The maximum size of a synchronous invocation's event: 6 MB ("Lambda quotas"), and the 100 bytes that RAPID adds.
   private static let eventLimit = RuntimeAPIEndpoint.responseLimit
 
   let environment: ExecutionEnvironment
@@ -14,11 +15,11 @@ struct InvokeEndpoint: Sendable {
   static func isResponsible(for request: ReceivedRequest) -> Bool { request.path == path }
 
   func answer(_ request: ReceivedRequest, _ body: inout RequestBody) async throws -> Answer {
-    // A link or a picture on a web page is a GET.
+    // A link or an image on a web page would send GET.
     guard request.method == "POST" else {
       return Answer(
         status: 405, headers: [HeaderField("Allow", "POST")],
-        object: ["Type": "User", "Message": "The function is invoked with POST, not \(request.method)"])
+        object: ["Type": "User", "Message": "Can't invoke the function with \(request.method). Use POST."])
     }
     let event = try await body.complete(limit: Self.eventLimit)
     guard !event.isCut else {
@@ -28,7 +29,7 @@ struct InvokeEndpoint: Sendable {
     }
     var invocation = InvocationRequest(event: event.bytes)
     invocation.contentType = request.value(of: .contentType).flatMap { contentType in
-      // What curl says of any data: the event is JSON all the same.
+      // curl's default for any data. The event is JSON nevertheless.
       contentType == "application/x-www-form-urlencoded" ? nil : contentType
     }
     invocation.traceID = request.value(of: "x-amzn-trace-id") ?? invocation.traceID
@@ -40,9 +41,9 @@ struct InvokeEndpoint: Sendable {
       else {
         return refusal(
           400, "InvalidRequestContentException",
-          "Could not parse client context: X-Amz-Client-Context has to be the Base64 of a JSON object")
+          "Could not parse client context: X-Amz-Client-Context must be a JSON object encoded in Base64")
       }
-      // Through the writer: a header field has no place for line breaks.
+      // Write the JSON again to remove line breaks, which a header field can't contain.
       var document = JSONWriter()
       context.write(to: &document)
       invocation.clientContext = String(decoding: document.bytes, as: UTF8.self)

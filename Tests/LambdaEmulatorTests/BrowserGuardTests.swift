@@ -5,12 +5,12 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// What a web page could have the browser of somebody who runs the emulator send to it.
-@Suite(.ownThreads, .timeLimit(.minutes(20))) struct BrowserGuardTests {
+/// Tests with requests that a web page could make the browser of the emulator's user send.
+@Suite(.ownThreads, .timeLimit(.minutes(20))) struct `The emulator's browser guard` {
   private static let invoke = "/2015-03-31/functions/function/invocations"
   private static let next = "/2018-06-01/runtime/invocation/next"
 
-  /// Each way into the emulator.
+  /// A request to each endpoint of the emulator.
   private static let entrances = [
     ("POST", invoke), ("GET", next), ("POST", "/2018-06-01/runtime/init/error"), ("POST", "/topics/a?qos=1"),
     ("GET", "/things/a/shadow"), ("GET", "/"), ("OPTIONS", invoke),
@@ -35,7 +35,7 @@ import WireFormats
       "localhost:99999", "localhos", ".localhost", "a..localhost", "a@b.localhost", "notlocalhost", "", " ",
       "2130706433",
     ])
-  func `serves nothing under another name than this machine's`(host: String) async throws {
+  func `rejects a Host that doesn't name this machine`(host: String) async throws {
     try await withEmulator { client in
       var client = client
       client.host = host
@@ -52,7 +52,7 @@ import WireFormats
     "[::1]:", "127.0.0.1", "127.0.0.1:1", "127.255.255.255:65535", "[::1]",
     "[::1]:80",
   ])
-  func `is served under each name of this machine`(host: String) async throws {
+  func `accepts every name of this machine`(host: String) async throws {
     try await withEmulator { client in
       var client = client
       client.host = host
@@ -67,9 +67,7 @@ import WireFormats
     ("http://evil.example/2018-06-01/ping", 403), ("http://evil.example:80?127.0.0.1/2018-06-01/ping", 403),
     ("http://127.0.0.1@evil.example/2018-06-01/ping", 403), ("http:///2018-06-01/ping", 403),
   ])
-  func `reads a target in absolute form, and its host like a Host header`(target: String, status: Int)
-    async throws
-  {
+  func `checks the host of a target in absolute form`(target: String, status: Int) async throws {
     try await withEmulator { client in
       let answer = try await client.get(target)
       #expect(answer.status == status, "\(answer.text)")
@@ -82,7 +80,7 @@ import WireFormats
       ("Origin", "https://127.0.0.1"), ("Origin", ""), ("Sec-Fetch-Site", "cross-site"),
       ("Sec-Fetch-Site", "same-site"), ("Host", "127.0.0.1"),
     ])
-  func `serves no page of another origin, however it asks`(name: String, value: String) async throws {
+  func `rejects pages of another origin`(name: String, value: String) async throws {
     try await withEmulator { client in
       for (method, target) in Self.entrances {
         let answer = try await client.send(
@@ -95,11 +93,11 @@ import WireFormats
   }
 
   @Test(arguments: ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
-  func `invokes the function for POST only`(method: String) async throws {
+  func `rejects invocations by any method but POST`(method: String) async throws {
     try await withEmulator { client in
       let answer = try await client.send(.init(rawValue: method), Self.invoke, body: nil)
       #expect(answer.status == 405 && answer.header("Allow") == "POST")
-      // Nobody waits for an event that nobody asked for: the first one to come is the first one posted.
+      // The rejected request created no event: the first event is the one posted here.
       async let posted = client.post(Self.invoke, "1")
       let event = try await client.get(Self.next)
       #expect(event.text == "1")
@@ -109,7 +107,7 @@ import WireFormats
     }
   }
 
-  /// The headers that these programs send; values that nothing depends on are shortened.
+  /// The headers that these programs send, with irrelevant values shortened.
   private static let programs: [(String, [(String, String)])] = [
     (
       "curl 7.88.1",
@@ -138,13 +136,13 @@ import WireFormats
       "Python urllib",
       [("User-Agent", "Python-urllib/3.11"), ("Content-Type", "application/json"), ("Connection", "close")]
     ),
-    // A page that is shown by the emulator itself would be its own; there is none so far.
+    // A page that the emulator itself would serve. There is none so far.
     ("same origin", [("Origin", "http://localhost:9000"), ("Sec-Fetch-Site", "same-origin")]),
     ("typed", [("Sec-Fetch-Site", "none")]),
   ]
 
   @Test(arguments: programs.indices)
-  func `serves the programs that it is for`(index: Int) async throws {
+  func `accepts requests of AWS clients, curl and Python`(index: Int) async throws {
     let (name, headers) = Self.programs[index]
     try await withEmulator { client in
       var caller = client

@@ -7,7 +7,7 @@ import Testing
 @testable import LambdaEmulator
 
 @Suite(.ownThreads, .timeLimit(.minutes(20))) struct ChildProcessTests {
-  /// Runs a shell script to its end.
+  /// Runs a shell script until it exits.
   private func run(
     _ script: String, environment: [String: String] = [:]
   ) async throws -> (status: ProcessStatus, lines: [String]) {
@@ -17,7 +17,7 @@ import Testing
     let status = await process.wait { line in lines.withLock { $0.append(line) } }
     #expect(process.hasEnded)
     #expect(process.peakMemory == nil)
-    // A signal to a process that is gone is nobody's.
+    // Has no effect, because the process has ended.
     process.send(SIGKILL)
     return (status, lines.withLock { $0 })
   }
@@ -27,21 +27,21 @@ import Testing
       ("exit 0", .code(0)), ("exit 255", .code(255)), ("kill -KILL $$", .signal(SIGKILL)),
       ("kill -TERM $$", .signal(SIGTERM)),
     ] as [(String, ProcessStatus)])
-  func `tells how a process ended`(script: String, status: ProcessStatus) async throws {
+  func `reports how the process ended`(script: String, status: ProcessStatus) async throws {
     #expect(try await run(script).status == status)
   }
 
-  @Test func `starts it with no descriptor, signal or variable of ours`() async throws {
-    // Blocked and ignored signals are inherited, unless somebody sees to it.
+  @Test func `doesn't leak descriptors, signal masks or variables to the process`() async throws {
+    // Blocked and ignored signals would be inherited by default.
     let (status, lines) = try await run(
       "ls /proc/self/fd; grep -E 'Sig(Blk|Ign)' /proc/self/status; env | grep -v PWD= ; read x; echo end $?",
       environment: ["A": "b c", "PATH": "/bin:/usr/bin"])
     #expect(status == .code(0))
     let plain = lines.filter { !$0.contains("=") }
-    // 3 is the directory that ls reads.
+    // Descriptor 3 is the directory that ls reads.
     #expect(plain.prefix(4) == ["0", "1", "2", "3"])
     for mask in plain.dropFirst(4).dropLast() {
-      // Signals 32 and 33 belong to the C library, which lets nobody change them.
+      // Signals 32 and 33 are reserved by the C library, which doesn't let a program change them.
       let signals = UInt64(mask.suffix(16), radix: 16).map { $0 & ~(3 << 31) }
       #expect(signals == 0, "\(mask)")
     }
@@ -50,7 +50,7 @@ import Testing
     #expect(Set(lines.filter { $0.contains("=") && !$0.hasPrefix("_=") }) == ["A=b c", "PATH=/bin:/usr/bin"])
   }
 
-  @Test func `hands over lines of any length, and a last one without an end`() async throws {
+  @Test func `passes on lines of any length, and a last line without a line feed`() async throws {
     let (_, lines) = try await run(
       "echo; echo a; echo b >&2; head -c 300000 /dev/zero | tr '\\\\0' x; echo; printf end",
       environment: ["PATH": "/bin:/usr/bin"])
@@ -59,7 +59,7 @@ import Testing
     #expect(lines.last == "end")
   }
 
-  @Test func `hands over what was written so far when it is asked to`() async throws {
+  @Test func `passes on the output so far on request`() async throws {
     let process = try await ChildProcess.start(
       "/bin/sh", arguments: ["-c", "kill -STOP $$; echo never"], environment: [:])
     let lines = Mutex<[String]>([])
@@ -73,7 +73,7 @@ import Testing
     await process.outputSoFar()
   }
 
-  @Test func `ends a process, too, that has left its process group`() async throws {
+  @Test func `ends a process that has left its process group`() async throws {
     let script = """
       import os, signal
       os.setpgid(0, os.getpgid(os.getppid()))
@@ -88,7 +88,7 @@ import Testing
     #expect(status == .signal(SIGTERM))
   }
 
-  @Test func `sees the end of a process that never stopped writing`() async throws {
+  @Test func `notices the end of a process that writes constantly`() async throws {
     let process = try await ChildProcess.start("/usr/bin/yes", environment: [:])
     let count = Mutex(0)
     async let status = process.wait { _ in count.withLock { $0 += 1 } }
@@ -98,7 +98,7 @@ import Testing
   }
 
   @Test(arguments: [("/nowhere", ENOENT), ("/etc/passwd", EACCES), ("/", EACCES)])
-  func `says why a program can't be started`(program: String, code: Int32) async throws {
+  func `reports why a program can't be started`(program: String, code: Int32) async throws {
     let error = await #expect(throws: LaunchError.self) {
       try await ChildProcess.start(program, environment: [:])
     }
@@ -111,7 +111,7 @@ import Testing
       (["a", "b\nc", "", "\n"], ["ab", "c"]),
       (["\r\n"], ["\r"]), (["\u{0}\n"], ["\u{0}"]),
     ] as [([String], [String])])
-  func `cuts pieces into lines`(pieces: [String], lines: [String]) {
+  func `splits the output into lines`(pieces: [String], lines: [String]) {
     var handed: [String] = []
     withoutActuallyEscaping({ (line: String) in handed.append(line) }) { onLine in
       var splitter = LineSplitter(onLine)

@@ -8,11 +8,11 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// The emulator with the test itself as the function's runtime: the process that the emulator starts only sleeps.
+/// Tests of the emulator in which the test itself uses the Runtime API. The process that the emulator starts only sleeps.
 @Suite(.ownThreads, .timeLimit(.minutes(20))) struct EmulatorTests {
   private let next = "/2018-06-01/runtime/invocation/next"
 
-  @Test func `hands out an event and its context, and returns the answer`() async throws {
+  @Test func `hands out an event with its context, and returns the response`() async throws {
     try await withEmulator { emulator, client in
       let asked = WallTime.now
       async let answer = client.post(
@@ -33,7 +33,7 @@ import WireFormats
         event.header("Lambda-Runtime-Invoked-Function-Arn")
           == "arn:aws:lambda:us-east-1:012345678912:function:device-defender")
       let deadline = try #require(event.header("Lambda-Runtime-Deadline-Ms").flatMap { Int64($0) })
-      // The timeout is counted from a moment between the call and now, and told in whole milliseconds.
+      // The timeout started at some time between the call and now, and the deadline is in whole milliseconds.
       let end = WallTime(millisecondsSinceEpoch: deadline)
       #expect(asked.duration(to: end) > .milliseconds(59_999))
       #expect(WallTime.now.duration(to: end) <= .seconds(60))
@@ -50,7 +50,7 @@ import WireFormats
     }
   }
 
-  @Test func `makes up a trace where the caller has none, and passes an identity on`() async throws {
+  @Test func `passes on an identity, and creates a trace if the caller sends none`() async throws {
     try await withEmulator { emulator, client in
       var request = InvocationRequest(event: [0, 0xFF])
       request.cognitoIdentity = #"{"cognitoIdentityId":"a"}"#
@@ -69,7 +69,7 @@ import WireFormats
     }
   }
 
-  @Test func `lets several callers wait for their turn`() async throws {
+  @Test func `handles concurrent invocations one after another`() async throws {
     try await withEmulator { emulator, client in
       let events = (1...5).map { #"{"n":\#($0)}"# }
       try await withThrowingTaskGroup { group in
@@ -78,7 +78,7 @@ import WireFormats
         }
         for _ in events {
           let event = try await client.get(next)
-          // Echo: each caller has to get its own event back.
+          // Echo the event. Each caller must get its own event back.
           #expect(try await client.post(event.responseTarget, event.text).status == 202)
         }
         var answered: Set<String> = []
@@ -91,7 +91,7 @@ import WireFormats
     }
   }
 
-  @Test func `marks a failed invocation as Lambda does`() async throws {
+  @Test func `marks a failed invocation like Lambda`() async throws {
     try await withEmulator { emulator, client in
       async let answer = client.post(invokeTarget)
       let event = try await client.get(next)
@@ -109,8 +109,7 @@ import WireFormats
     }
   }
 
-  @Test func `repeats an event whose poll was lost, and takes an answer that was cut off once more`()
-    async throws
+  @Test func `repeats an event after a lost poll, and accepts a response after a truncated one`() async throws
   {
     try await withEmulator { emulator, client in
       async let answer = client.post(invokeTarget, "event")
@@ -132,7 +131,7 @@ import WireFormats
     ("/2018-06-01/", 404, nil), ("/2018-06-01/runtime/invocation/next", 405, nil),
     ("/2015-03-31/functions/other/invocations", 404, nil),
   ])
-  func `refuses what isn't there`(target: String, status: Int, type: String?) async throws {
+  func `rejects unknown paths and request IDs`(target: String, status: Int, type: String?) async throws {
     try await withEmulator { emulator, client in
       let answer = try await client.post(target, "{}")
       #expect(answer.status == status)
@@ -141,7 +140,8 @@ import WireFormats
   }
 
   @Test(arguments: [(6_291_556, 202), (6_291_557, 413)])
-  func `takes a response of 6 MiB and 100 bytes and not a byte more`(size: Int, status: Int) async throws {
+  func `accepts a response of 6 MiB and 100 bytes, but not one byte more`(size: Int, status: Int) async throws
+  {
     try await withEmulator { emulator, client in
       async let answer = client.post(invokeTarget)
       let event = try await client.get(next)
@@ -158,7 +158,7 @@ import WireFormats
     }
   }
 
-  @Test func `refuses an event of more than 6 MiB, and a client context that isn't one`() async throws {
+  @Test func `rejects an event of more than 6 MiB, and a malformed client context`() async throws {
     try await withEmulator { emulator, client in
       let large = [UInt8](repeating: UInt8(ascii: "x"), count: 6_291_557)
       let answer = try await client.send(.POST, invokeTarget, body: large)
@@ -171,7 +171,7 @@ import WireFormats
   }
 
   @Test(arguments: [false, true])
-  func `passes a streamed response on as it comes, and tells of an error in it`(fails: Bool) async throws {
+  func `passes on a streamed response and an error in its trailers`(fails: Bool) async throws {
     try await withEmulator { emulator, client in
       async let answer = client.post(invokeTarget)
       let event = try await client.get(next)
@@ -195,7 +195,7 @@ import WireFormats
     }
   }
 
-  @Test func `breaks a stream off that the runtime breaks off`() async throws {
+  @Test func `interrupts a streamed response if the runtime does`() async throws {
     try await withEmulator { emulator, client in
       async let answer = client.post(invokeTarget)
       let event = try await client.get(next)
@@ -205,7 +205,7 @@ import WireFormats
       ]
       try await client.breakOff(event.responseTarget, headers, after: "one")
       let received = try? await answer
-      #expect(received == nil, "a complete answer, although the function's wasn't")
+      #expect(received == nil, "the caller got a complete response, but the function's was truncated")
       // The next invocation starts clean.
       async let second = client.post(invokeTarget, "second")
       let polled = try await client.get(next)
@@ -215,9 +215,7 @@ import WireFormats
     }
   }
 
-  @Test func `fails an invocation whose process ends in the middle of a stream, and not the one after it`()
-    async throws
-  {
+  @Test func `fails an invocation whose process ends during a stream, but not the next one`() async throws {
     let (pids, started) = AsyncStream.makeStream(of: Int32.self)
     let report: @Sendable (EmulatorEvent) -> Void = { event in
       if case .output(let line) = event, let process = Int32(line) { started.yield(process) }
@@ -231,10 +229,10 @@ import WireFormats
         HeaderField("Lambda-Runtime-Function-Response-Mode", "streaming"),
         HeaderField("Transfer-Encoding", "chunked"),
       ]
-      // The connection outlives the process, as one does that another process holds too.
+      // The connection outlives the process, as it does if another process shares it.
       _ = try await client.exchange(.POST, event.responseTarget, headers) { writer in
         try await writer.write(.body(.byteBuffer(ByteBuffer(string: "one"))))
-        // The caller has it when it begins.
+        // The caller receives the stream as soon as it begins.
         let stream = await answer.value
         kill(process, SIGKILL)
         #expect(await stream.complete().failure == .stream)
@@ -248,7 +246,7 @@ import WireFormats
     }
   }
 
-  @Test func `refuses an unknown response mode, and fails the invocation`() async throws {
+  @Test func `rejects an unknown response mode, and fails the invocation`() async throws {
     try await withEmulator { emulator, client in
       async let answer = client.post(invokeTarget)
       let event = try await client.get(next)
@@ -260,7 +258,7 @@ import WireFormats
     }
   }
 
-  @Test func `kills a function whose time is up, and starts it again for the next caller`() async throws {
+  @Test func `kills a function that times out, and restarts it for the next invocation`() async throws {
     let (starts, started) = AsyncStream.makeStream(of: Void.self)
     let report: @Sendable (EmulatorEvent) -> Void = { event in
       if case .output("started") = event { started.yield() }
@@ -288,7 +286,7 @@ import WireFormats
     ("exit 0", "Runtime exited without providing a reason"),
     ("kill -ABRT $$", "Runtime exited with error: signal: aborted"),
   ])
-  func `tells how a function's process ended`(script: String, message: String) async throws {
+  func `reports how the function's process ended`(script: String, message: String) async throws {
     try await withEmulator(script: script) { emulator, client in
       for _ in 1...2 {
         let answer = try await client.post(invokeTarget)
@@ -299,7 +297,7 @@ import WireFormats
     }
   }
 
-  @Test func `tells that a function can't be started`() async throws {
+  @Test func `reports that the function can't be started`() async throws {
     let directory = try TemporaryDirectory()
     let configuration = Emulator.Configuration(
       function: FunctionConfiguration(bootstrap: "\(directory.path)/none", timeout: .seconds(60)))
@@ -311,7 +309,7 @@ import WireFormats
     }
   }
 
-  @Test func `answers with the reason that a function gives for not starting`() async throws {
+  @Test func `returns the function's initialisation error to the caller`() async throws {
     let (starts, started) = AsyncStream.makeStream(of: Void.self)
     let report: @Sendable (EmulatorEvent) -> Void = { event in
       if case .output("started") = event { started.yield() }
@@ -326,7 +324,7 @@ import WireFormats
       let received = try await answer
       #expect(received.text == document)
       #expect(received.header("X-Amz-Function-Error") == "Unhandled")
-      // The next caller gets a new process, which does start.
+      // The next invocation gets a new process, which starts.
       async let second = client.post(invokeTarget)
       for await _ in starts { break }
       let polled = try await client.get(next)
@@ -336,7 +334,7 @@ import WireFormats
     }
   }
 
-  @Test func `starts the process with a clean environment, and shows what it writes`() async throws {
+  @Test func `starts the process with a clean environment, and reports its output`() async throws {
     let lines = Lines()
     let directory = try TemporaryDirectory()
     let path = directory.path
@@ -367,10 +365,10 @@ import WireFormats
     }
   }
 
-  @Test func `leaves no process behind, nor what it started`() async throws {
+  @Test func `leaves neither the process nor its children behind`() async throws {
     let directory = try TemporaryDirectory()
     let pids = "\(directory.path)/pids"
-    // Ignores SIGTERM, so that only SIGKILL ends it, and has a child that does so too.
+    // The script and its child ignore SIGTERM, so that only SIGKILL ends them.
     let script =
       "trap '' TERM; sh -c 'trap \"\" TERM; while :; do sleep 1; done' & echo $! $$ > \(pids); wait"
     try await withEmulator(script: script, grace: .milliseconds(200)) { emulator, client in
@@ -385,12 +383,12 @@ import WireFormats
     #expect(processes.count == 2)
     for process in processes {
       let path = "/proc/\(process)/stat"
-      // Killed with its group a moment ago: gone, or about to be collected by its new parent.
+      // It has just been killed with its group. It is gone, or its new parent is about to reap it.
       while let stat = try? readFile(path, limit: 1 << 12), !isZombie(stat) { await Task.yield() }
     }
   }
 
-  @Test func `tells callers who wait that it stops`() async throws {
+  @Test func `fails pending and later invocations when it stops`() async throws {
     try await withEmulator { emulator, client in
       async let first = emulator.invoke(InvocationRequest(event: []))
       _ = try await client.get(next)
@@ -402,7 +400,7 @@ import WireFormats
     }
   }
 
-  @Test func `says which port can't be had`() async throws {
+  @Test func `reports a port that is in use`() async throws {
     try await withEmulator { emulator, _ in
       var second = Emulator.Configuration(
         function: FunctionConfiguration(bootstrap: "/bin/true", timeout: .seconds(1)))
@@ -410,16 +408,18 @@ import WireFormats
       let error = await #expect(throws: ServerError.self) {
         try await Emulator.run(second, report: { _ in }) { _ in }
       }
-      #expect(
-        error?.description
-          == "can't listen on 127.0.0.1:\(emulator.port): Address already in use (errno 98)")
+      guard case .cannotListen(emulator.port, let reason)? = error else {
+        Issue.record("\(String(describing: error))")
+        return
+      }
+      #expect(reason == "\(Errno(rawValue: EADDRINUSE))")
     }
   }
 }
 
 private let invokeTarget = "/2015-03-31/functions/function/invocations"
 
-/// Runs `body` against an emulator whose function is a shell script: by default one that only waits.
+/// Runs `body` with an emulator whose function is a shell script, which by default only sleeps.
 private func withEmulator(
   script: String = "exec sleep 600", timeout: Duration = .seconds(60), grace: Duration = .seconds(2),
   report: @escaping @Sendable (EmulatorEvent) -> Void = { _ in },
@@ -436,7 +436,7 @@ private func withEmulator(
 
 private func isZombie(_ stat: [UInt8]) -> Bool { String(decoding: stat, as: UTF8.self).contains(") Z ") }
 
-/// What an emulator reported.
+/// The events that an emulator reported.
 private final class Lines: Sendable {
   private let events = Mutex<[EmulatorEvent]>([])
 

@@ -3,7 +3,7 @@ import Platform
 import TestSupport
 
 extension TemporaryDirectory {
-  /// Writes a shell script that can be run; returns its path.
+  /// Writes an executable shell script and returns its path.
   func executable(_ script: String) throws -> String {
     let path = try write("bootstrap", "#!/bin/sh\n\(script)\n")
     guard unsafe chmod(path, 0o700) == 0 else { throw Errno.current }

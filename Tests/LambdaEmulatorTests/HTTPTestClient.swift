@@ -5,7 +5,7 @@ import NIOPosix
 import struct WireFormats.HeaderField
 import struct WireFormats.HeaderName
 
-/// A plain HTTP client for the tests, one connection a request.
+/// An HTTP client for the tests, which opens a connection for each request.
 struct HTTPTestClient: Sendable {
   struct Response: Sendable {
     let status: Int
@@ -20,11 +20,11 @@ struct HTTPTestClient: Sendable {
     }
   }
 
-  /// The connection was closed before the answer was complete.
+  /// The server closed the connection before the response was complete.
   struct NoAnswer: Error {}
 
   let port: Int
-  /// The Host header; nil for the server's address.
+  /// The value of the Host header; nil for the server's address.
   var host: String?
 
   func get(_ target: String) async throws -> Response {
@@ -46,7 +46,7 @@ struct HTTPTestClient: Sendable {
     }
   }
 
-  /// Sends the beginning of a POST and closes the connection.
+  /// Sends the beginning of a POST request and closes the connection.
   func breakOff(_ target: String, _ headers: [HeaderField], after piece: String) async throws {
     do {
       _ = try await exchange(.POST, target, headers) { writer in
@@ -58,7 +58,7 @@ struct HTTPTestClient: Sendable {
 
   typealias Writer = NIOAsyncChannelOutboundWriter<HTTPClientRequestPart>
 
-  /// Sends a head, lets `body` send the rest, and reads the answer; where `body` sends no end, the connection is cut.
+  /// Sends a head, calls `body` to send the rest, and reads the response. If `body` throws, the connection is closed.
   func exchange(
     _ method: HTTPMethod, _ target: String, _ headers: [HeaderField],
     _ body: @Sendable (Writer) async throws -> Void

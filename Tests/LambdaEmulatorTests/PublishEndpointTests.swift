@@ -4,8 +4,8 @@ import WireFormats
 
 @testable import LambdaEmulator
 
-@Suite struct PublishEndpointTests {
-  /// An endpoint that accepts the signature of the row called `id`, and that row's request.
+@Suite struct `The publish endpoint` {
+  /// Returns an endpoint that accepts the signature of the row called `id`, and that row's request.
   private func endpoint(for id: String) throws -> (PublishEndpoint, SignedRequest) {
     let row = try #require(try SignedRequest.all().first { $0.id == id })
     let verifier = SignatureVerifier(credentials: row.credentials, region: row.region)
@@ -26,7 +26,7 @@ import WireFormats
     #expect(publish.verdict == .accepted)
   }
 
-  @Test func `refuses a forged one as AWS does, and keeps that too`() throws {
+  @Test func `rejects a forged publish like AWS, and keeps it`() throws {
     let (endpoint, row) = try endpoint(for: "iotdata/topic-plain")
     let answer = endpoint.answer(row.request, body: row.body + [0])
     #expect(answer.status == 403)
@@ -38,7 +38,7 @@ import WireFormats
   }
 
   @Test(arguments: ["GET", "PUT", "DELETE", "HEAD"])
-  func `takes no other method`(method: String) throws {
+  func `rejects every method but POST`(method: String) throws {
     let (endpoint, row) = try endpoint(for: "iotdata/topic-plain")
     let request = ReceivedRequest(method: method, target: row.request.target, headers: row.request.headers)
     let answer = endpoint.answer(request, body: row.body)
@@ -50,15 +50,15 @@ import WireFormats
     ("iotdata/topic-plus", 400), ("iotdata/topic-gendelims", 400), ("iotdata/topic-subdelims", 400),
     ("iotdata/topic-max256", 200), ("iotdata/topic-emoji", 200), ("iotdata/qos-absent", 200),
   ])
-  func `holds topics to AWS's rules`(id: String, status: Int) throws {
+  func `enforces AWS's rules for topics`(id: String, status: Int) throws {
     let (endpoint, row) = try endpoint(for: id)
     #expect(endpoint.answer(row.request, body: row.body).status == status)
   }
 
-  @Test func `takes 128 KiB and not a byte more`() throws {
+  @Test func `accepts 128 KiB, but not one byte more`() throws {
     let (endpoint, row) = try endpoint(for: "iotdata/topic-plain")
     let most = [UInt8](repeating: 0, count: 131_072)
-    // Signed for another body: only what comes after the size is checked differs.
+    // The signature is for another body, so status 403 means that the size was accepted.
     #expect(endpoint.answer(row.request, body: most).status == 403)
     let answer = endpoint.answer(row.request, body: most + [0])
     #expect(answer.status == 413)
@@ -70,7 +70,7 @@ import WireFormats
       (0, "Thu, 01 Jan 1970 00:00:00 GMT"), (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
       (-1, "Wed, 31 Dec 1969 23:59:59 GMT"), (1_709_251_199, "Thu, 29 Feb 2024 23:59:59 GMT"),
     ] as [(Int64, String)])
-  func `dates its answers as HTTP does`(seconds: Int64, text: String) {
+  func `dates its responses in HTTP's format`(seconds: Int64, text: String) {
     #expect(httpDate(WallTime(secondsSinceEpoch: seconds)) == text)
   }
 }

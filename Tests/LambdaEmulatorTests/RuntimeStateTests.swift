@@ -2,8 +2,8 @@ import Testing
 
 @testable import LambdaEmulator
 
-@Suite struct RuntimeStateTests {
-  /// What a runtime says, and what happens to it.
+@Suite struct `The state of the Runtime API` {
+  /// A request of the runtime, or the emulator handing out an invocation.
   enum Step: Sendable {
     case poll
     case handOut(String)
@@ -12,7 +12,7 @@ import Testing
     case initError
   }
 
-  /// What the API makes of the last step: nil where it is accepted.
+  /// Steps, and how the API rejects the last one; nil if it is accepted.
   struct Case: Sendable, CustomTestStringConvertible {
     let steps: [Step]
     let refusal: String?
@@ -25,17 +25,17 @@ import Testing
   }
 
   @Test(arguments: [
-    // Nothing was handed out: no id is right.
+    // No invocation was handed out, so no request ID is valid.
     Case([.response(to: "a")], "InvalidRequestID"),
     Case([.error(to: "a")], "InvalidRequestID"),
     Case([.poll, .response(to: "a")], "InvalidRequestID"),
-    // A failed start is told once, before the first poll, and is final.
+    // An initialisation failure can be reported once, before the first poll, and is final.
     Case([.initError]),
     Case([.initError, .initError], "InvalidStateTransition"),
     Case([.initError, .poll], "InvalidStateTransition"),
     Case([.poll, .initError], "InvalidStateTransition"),
     Case([.poll, .handOut("a"), .initError], "InvalidStateTransition"),
-    // Each invocation is answered once, by its own id.
+    // Each invocation is answered once, under its own ID.
     Case([.poll, .handOut("a"), .response(to: "a")]),
     Case([.poll, .handOut("a"), .error(to: "a")]),
     Case([.poll, .handOut("a"), .response(to: "b")], "InvalidRequestID"),
@@ -45,16 +45,16 @@ import Testing
     Case([.poll, .handOut("a"), .error(to: "a"), .response(to: "a")], "InvalidStateTransition"),
     Case([.poll, .handOut("a"), .response(to: "a"), .response(to: "b")], "InvalidRequestID"),
     Case([.poll, .handOut("a"), .response(to: "a"), .poll, .response(to: "a")], "InvalidRequestID"),
-    // A refused answer changes nothing.
+    // A rejected answer doesn't change the state.
     Case([.poll, .handOut("a"), .response(to: "b"), .response(to: "a")]),
-    // A poll that was lost may be repeated, before an invocation, during one and after it.
+    // A lost poll may be repeated before, during and after an invocation.
     Case([.poll, .poll]),
     Case([.poll, .handOut("a"), .poll]),
     Case([.poll, .handOut("a"), .poll, .response(to: "a")]),
     Case([.poll, .handOut("a"), .response(to: "a"), .poll]),
     Case([.poll, .handOut("a"), .response(to: "a"), .poll, .handOut("b"), .response(to: "b")]),
   ])
-  func `takes and refuses what AWS's Runtime API does`(row: Case) {
+  func `accepts and rejects the same requests as AWS's Runtime API`(row: Case) {
     var state = RuntimeState()
     var refusal: String?
     for step in row.steps {
@@ -77,7 +77,7 @@ import Testing
     #expect(refusal == row.refusal)
   }
 
-  @Test func `repeats an open invocation, and only an open one`() throws {
+  @Test func `repeats an invocation only until it is answered`() throws {
     var state = RuntimeState()
     #expect(try state.poll() == nil)
     state.handOut("a")
@@ -95,7 +95,7 @@ import Testing
     ("Function.BadEvent", "Function.BadEvent"), ("Runtime.ExitError", "Runtime.ExitError"),
     ("Function.Xy", "Function.Xy"),
   ])
-  func `keeps only error types of the form that Lambda keeps`(sent: String?, kept: String) {
+  func `keeps the same error types as Lambda`(sent: String?, kept: String) {
     #expect(keptErrorType(sent) == kept)
   }
 }

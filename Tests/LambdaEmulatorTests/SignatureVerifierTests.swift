@@ -5,24 +5,24 @@ import WireFormats
 
 @testable import LambdaEmulator
 
-@Suite struct SignatureVerifierTests {
+@Suite struct `The signature verifier` {
   @Test(arguments: try SignedRequest.all())
-  func `accepts every published signature`(row: SignedRequest) {
+  func `accepts every known signature`(row: SignedRequest) {
     #expect(throws: Never.self) { try row.verify() }
   }
 
-  @Test func `has every row of the table`() throws {
+  @Test func `is tested with all rows of the table`() throws {
     #expect(try SignedRequest.all().count == 48)
   }
 
   @Test(arguments: try SignedRequest.all())
-  func `refuses the request with anything about it changed`(row: SignedRequest) throws {
+  func `rejects a request in which anything was changed`(row: SignedRequest) throws {
     for (change, changed) in try row.changes() {
       #expect(throws: SignatureRefusal.self, "\(row.id): \(change)") { try changed.verify() }
     }
   }
 
-  @Test func `holds a signature's date to five minutes`() throws {
+  @Test func `accepts a date within five minutes`() throws {
     let row = try #require(try SignedRequest.all().first)
     for seconds in [-300, -299, 0, 299, 300] {
       #expect(throws: Never.self, "\(seconds) s") { try row.verify(clockAhead: .seconds(seconds)) }
@@ -48,14 +48,14 @@ import WireFormats
     "AWS4-HMAC-SHA256 Credential=a/b/c/d/aws4_request,Credential=a/b/c/d/aws4_request,SignedHeaders=host,Signature=0",
     "AWS4-ECDSA-P256-SHA256 Credential=a/b/c/d/aws4_request,SignedHeaders=host,Signature=0",
   ])
-  func `refuses an Authorization header that isn't one`(value: String?) throws {
+  func `rejects a malformed Authorization header`(value: String?) throws {
     let row = try #require(try SignedRequest.all().first)
     let headers = row.request.headers.filter { $0.name != "Authorization" }
     let changed = row.with(headers: headers + (value.map { [HeaderField("Authorization", $0)] } ?? []))
     #expect(throws: SignatureRefusal.self) { try changed.verify() }
   }
 
-  @Test func `survives every kind of damage, and accepts none that matters`() throws {
+  @Test func `rejects damaged requests`() throws {
     var random = SeededRandom(seed: 4)
     for row in try SignedRequest.all() {
       let authorization = try #require(row.request.value(of: "authorization"))
@@ -63,7 +63,7 @@ import WireFormats
         let text = String(decoding: damaged(Array(authorization.utf8), using: &random), as: UTF8.self)
         let others = row.request.headers.filter { $0.name != "Authorization" }
         let accepted = row.with(headers: others + [HeaderField("Authorization", text)]).isAccepted
-        // Blanks and doubled commas between the parameters are no part of them.
+        // Extra spaces and commas between the parameters are harmless.
         if accepted { #expect(essence(text) == essence(authorization)) }
 
         let target = damaged(Array(row.request.target.utf8), using: &random)
@@ -78,7 +78,7 @@ import WireFormats
   private func essence(_ authorization: String) -> String { authorization.filter { $0 != " " && $0 != "," } }
 }
 
-/// A row of `sigv4/iotdata.jsonl` as a request on the wire.
+/// A row of `sigv4/iotdata.jsonl` as a received request.
 struct SignedRequest: Sendable, CustomTestStringConvertible {
   let id: String
   var request: ReceivedRequest
@@ -112,7 +112,7 @@ struct SignedRequest: Sendable, CustomTestStringConvertible {
     var headers = try pairs.map { pair in
       HeaderField(HeaderName(try #require(pair.array?.first?.string)), try #require(pair.array?.last?.string))
     }
-    // Beside the signed ones, those that any client sends.
+    // Add unsigned headers that any client sends.
     headers.insert(HeaderField("User-Agent", "curl/8"), at: 0)
     headers.append(HeaderField("Authorization", try #require(expected["authorization"]?.string)))
     headers.append(HeaderField("Accept", "*/*"))
@@ -143,7 +143,7 @@ struct SignedRequest: Sendable, CustomTestStringConvertible {
     return copy
   }
 
-  /// The request with each of its parts changed in turn: none of them may pass.
+  /// Returns variants of the request, each with one part changed. The verifier must reject all of them.
   func changes() throws -> [(String, SignedRequest)] {
     let target = request.target
     let headers = request.headers
@@ -154,7 +154,7 @@ struct SignedRequest: Sendable, CustomTestStringConvertible {
     func replacingInAuthorization(_ old: String, _ new: String) throws -> SignedRequest {
       let value = try #require(request.value(of: "authorization"))
       let parts = value.split(separator: old, maxSplits: 1, omittingEmptySubsequences: false)
-      try #require(parts.count == 2, "\(old) isn't in \(value)")
+      try #require(parts.count == 2, "\(value) doesn't contain \(old)")
       return replacing("authorization") { _ in parts.joined(separator: new) }
     }
     var changes = [
@@ -184,7 +184,7 @@ struct SignedRequest: Sendable, CustomTestStringConvertible {
       changes.append(("a shorter body", with(body: Array(body.dropLast()))))
     }
     if target.contains("%") {
-      // What a signer sends that doesn't encode the path a second time would pass here.
+      // A verifier that doesn't encode the path a second time would accept this.
       changes.append(("a decoded path", with(target: target.replacingFirst("%", with: "%25"))))
     }
     var other = self
@@ -210,7 +210,7 @@ struct SignedRequest: Sendable, CustomTestStringConvertible {
 }
 
 extension String {
-  /// The text with the first `old` replaced; the text itself where there is none.
+  /// Returns the text with the first `old` replaced, or unchanged if there is none.
   fileprivate func replacingFirst(_ old: Character, with new: String) -> String {
     guard let index = firstIndex(of: old) else { return self }
     return self[..<index] + new + self[self.index(after: index)...]

@@ -4,23 +4,22 @@ import NIOPosix
 import Platform
 import Synchronization
 
-/// A process that this one started, in a process group of its own.
+/// A child process in its own process group.
 ///
-/// It never outlives this one, not even where this one is killed: the kernel kills it when the thread that started it
-/// ends, and that thread does nothing but watch it. What it started itself is killed with its group. What is secret
-/// goes through the environment, which the kernel shows to this user only, and never through the arguments, which it
-/// shows to everybody.
+/// The child never outlives this process, even if this process is killed: the kernel kills the child when the thread that
+/// started it ends, and that thread does nothing but watch the child. The child's own children are killed with its group.
+/// Secrets are passed in the environment, which only this user can read, and never as arguments, which are visible to everybody.
 package final class ChildProcess: Sendable {
-  /// What a pipe holds (pipe(7)): so much, and no more, of what was written before a read is still in it.
+  /// The capacity of a pipe in bytes (pipe(7)). One read of this size returns everything written before it.
   private static let pipeCapacity = 65_536
 
   package let processID: Int32
   private let thread: NIOThreadPool
-  /// Standard output and standard error of the process, in one pipe, so that their order is kept.
+  /// Standard output and standard error of the process, in one pipe to preserve their order.
   private let output: FileDescriptor
-  /// Readable once the process has ended (pidfd_open(2)).
+  /// A pidfd, which becomes readable when the process ends (pidfd_open(2)).
   private let exitNotice: FileDescriptor
-  /// Readable when somebody waits for the output so far (eventfd(2)).
+  /// An eventfd, which is readable while a caller waits for the output so far (eventfd(2)).
   private let outputRequest: FileDescriptor
   private let state = Mutex(State())
 
@@ -30,9 +29,9 @@ package final class ChildProcess: Sendable {
     var waitingForOutput: [CheckedContinuation<Void, Never>] = []
   }
 
-  /// Starts `program` with exactly the variables of `environment`, no standard input, and this process's directory.
+  /// Starts `program` in the current directory, with only the variables in `environment` and with /dev/null as standard input.
   ///
-  /// ``wait(onLine:)`` has to follow: it is what reaps the process.
+  /// Call ``wait(onLine:)`` afterwards, because that reaps the process.
   package static func start(
     _ program: String, arguments: [String] = [], environment: [String: String]
   ) async throws(LaunchError) -> ChildProcess {
@@ -41,11 +40,11 @@ package final class ChildProcess: Sendable {
     let process = try? await thread.runIfActive {
       Result { () throws(Errno) in try ChildProcess(program, arguments, environment, on: thread) }
     }
-    // Nothing came of it where this task was cancelled first.
+    // There is no result if this task was cancelled first.
     switch process ?? .failure(Errno(rawValue: ECANCELED)) {
     case .success(let process): return process
     case .failure(let reason):
-      // A pool that is active can be shut down.
+      // Can't fail: the pool is active.
       try? await thread.shutdownGracefully()
       throw LaunchError(program: program, reason: reason)
     }
@@ -59,7 +58,7 @@ package final class ChildProcess: Sendable {
     _ = try retryingOnInterrupt { unsafe clinux_pipe(&ends, O_CLOEXEC) }
     output = FileDescriptor(owning: ends[0])
     let writing = FileDescriptor(owning: ends[1])
-    // O_NONBLOCK belongs to the open end, and the writing one is the program's.
+    // Set O_NONBLOCK only on the reading end, because the program inherits the writing end.
     let reading = ends[0]
     _ = try retryingOnInterrupt { clinux_set_nonblocking(reading) }
     outputRequest = FileDescriptor(
@@ -69,34 +68,33 @@ package final class ChildProcess: Sendable {
     do throws(Errno) {
       exitNotice = FileDescriptor(owning: try retryingOnInterrupt { clinux_pidfd_open(processID, 0) })
     } catch {
-      // Nobody could wait for it: better no process than one that is left behind.
+      // Without a pidfd the process can't be watched, so end it rather than leak it.
       Platform.send(SIGKILL, toGroupLedBy: processID)
       _ = waitpid(processID, nil, 0)
       throw error
     }
   }
 
-  /// Sends `signal` to the process and to all that it started; does nothing once it has ended.
+  /// Sends `signal` to the process group. Does nothing if the process has ended.
   package func send(_ signal: Int32) {
     state.withLock { state in
-      // Before the process is reaped its number can't have become another's.
+      // The process ID can't be reused before the process is reaped.
       if !state.isReaped { Platform.send(signal, toGroupLedBy: processID) }
     }
   }
 
-  /// Whether the process has ended, also where nobody was told yet.
+  /// Whether the process has ended, even if ``wait(onLine:)`` has not returned yet.
   package var hasEnded: Bool {
     var wait = pollfd(fd: exitNotice.rawValue, events: Int16(POLLIN), revents: 0)
     return unsafe poll(&wait, 1, 0) > 0
   }
 
-  /// The most memory that the process has had in use, in bytes; nil where it has ended.
+  /// The peak resident memory of the process, in bytes; nil if it has ended.
   ///
-  /// Reads `VmHWM` of `/proc/<pid>/status`. Not `ru_maxrss`, which would contain what this process had in use when
-  /// it started the other.
+  /// Reads `VmHWM` in `/proc/<pid>/status`. `ru_maxrss` would include the memory of this process at the time of the fork.
   package var peakMemory: Int? {
     guard let status = try? readFile("/proc/\(processID)/status", limit: 1 << 20) else {
-      // Ended, and reaped: no memory to tell of.
+      // The process has ended and been reaped.
       return nil
     }
     for line in String(decoding: status, as: UTF8.self).split(separator: "\n") where line.hasPrefix("VmHWM:")
@@ -108,20 +106,20 @@ package final class ChildProcess: Sendable {
     return nil
   }
 
-  /// Waits until the process ends; whatever it writes meanwhile is handed to `onLine`, line by line.
+  /// Waits until the process ends, and passes each line of its output to `onLine`.
   ///
-  /// Called once, right after the start.
+  /// Call this exactly once, directly after `start`.
   package func wait(onLine: @escaping @Sendable (String) -> Void) async -> ProcessStatus {
-    // Whatever becomes of the caller, the process is watched to its end.
+    // In a separate task, so that the process is watched to its end even if the caller is cancelled.
     await Task {
-      // The pool is active until here, and its work doesn't throw.
+      // Can't fail: the pool is active and the closure doesn't throw.
       let status = try? await thread.runIfActive { self.watch(LineSplitter(onLine)) }
       try? await thread.shutdownGracefully()
       return status ?? .code(-1)
     }.value
   }
 
-  /// Waits until all was handed over that the process has written up to now.
+  /// Waits until everything that the process has written so far has been passed to `onLine`.
   func outputSoFar() async {
     await withCheckedContinuation { continuation in
       let isOver = state.withLock { state in
@@ -130,7 +128,7 @@ package final class ChildProcess: Sendable {
       }
       if isOver { return continuation.resume() }
       var one: UInt64 = 1
-      // Fails only where as many requests wait as a counter can count.
+      // Fails only if the eventfd's 64-bit counter overflows.
       _ = unsafe write(outputRequest.rawValue, &one, MemoryLayout.size(ofValue: one))
     }
   }
@@ -146,17 +144,17 @@ package final class ChildProcess: Sendable {
         pollfd(fd: isOutputOpen ? output.rawValue : -1, events: Int16(POLLIN), revents: 0),
       ]
       let ready = unsafe poll(&waits, nfds_t(waits.count), -1)
-      // Nothing but a signal can interrupt a poll of three open descriptors.
+      // With valid descriptors and no timeout, poll fails only if a signal interrupts it.
       if ready <= 0 { continue }
       let isRequested = waits[1].revents != 0
       let waiting = isRequested ? takeRequests() : []
-      // One read a turn: who never stops writing would else keep the end of the process from being seen.
+      // Read only once per iteration, so that a process that writes constantly can't hide its own end.
       if isRequested || waits[2].revents != 0 { isOutputOpen = handOver(&lines) }
       for continuation in waiting { continuation.resume() }
       if waits[0].revents != 0 { break }
     }
     let status = reap()
-    // The group is dead, so there is at most what the pipe holds.
+    // The group is dead, so one read returns the rest of the output.
     if isOutputOpen { _ = handOver(&lines) }
     lines.finish()
     let waiting = state.withLock { state in
@@ -178,17 +176,17 @@ package final class ChildProcess: Sendable {
 
   private func reap() -> ProcessStatus {
     state.withLock { state in
-      // What it started and left behind goes too; the group's number is its own until it is reaped.
+      // Also end its surviving children. The group ID can't be reused before the process is reaped.
       Platform.send(SIGKILL, toGroupLedBy: processID)
       var status = Int32(0)
-      // Fails only where another part of this process reaped it, and there is none.
+      // Can't fail with ECHILD: no other code in this process reaps children.
       _ = try? retryingOnInterrupt { unsafe waitpid(processID, &status, 0) }
       state.isReaped = true
       return ProcessStatus(waitStatus: status)
     }
   }
 
-  /// Hands over what one read finds; false once the output is at its end.
+  /// Passes on the output that one read returns. Returns false at the end of the output.
   private func handOver(_ lines: inout LineSplitter) -> Bool {
     do throws(Errno) {
       var piece: [UInt8] = []
@@ -214,7 +212,7 @@ private func startProgram(
   }
 }
 
-/// Lends `texts` as the null-terminated array of C strings that exec(3) takes.
+/// Passes `texts` to `body` as a null-terminated array of C strings, as exec(3) expects.
 private func withCStrings<Result>(
   _ texts: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
 ) -> Result {

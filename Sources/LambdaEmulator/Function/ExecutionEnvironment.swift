@@ -2,10 +2,10 @@ import Glibc
 import Platform
 import WireFormats
 
-/// The one place in which the function runs: one process at a time, one invocation at a time, the others wait.
+/// The execution environment of the function: one process and one invocation at a time. Other invocations wait.
 ///
-/// Three parties meet here: callers, who want an invocation; the process, which speaks through the Runtime API; and
-/// the kernel, which says that the process has ended. An actor, so that none sees the others' half-done work.
+/// It coordinates three parties: callers that invoke the function, the process that uses the Runtime API, and the kernel, which
+/// reports that the process has ended. An actor, so that none of them observes a half-finished state change.
 actor ExecutionEnvironment {
   private struct Caller {
     let request: InvocationRequest
@@ -14,7 +14,7 @@ actor ExecutionEnvironment {
 
   private struct Running {
     let process: ChildProcess
-    /// Ends when the process has ended and everybody was told.
+    /// Finishes when the process has ended and its end has been handled.
     let end: Task<Void, Never>
   }
 
@@ -24,7 +24,7 @@ actor ExecutionEnvironment {
   private let report: @Sendable (EmulatorEvent) -> Void
 
   private var callers: [Caller] = []
-  /// Serves the callers, one after the other; nil while there is none.
+  /// Handles the callers' requests one after another; nil while there are none.
   private var service: Task<Void, Never>?
   private var isStopping = false
 
@@ -35,16 +35,16 @@ actor ExecutionEnvironment {
   private var initDuration: Duration?
   private var peakMemory: Int?
   private var initError: (document: [UInt8], type: String)?
-  /// The `/next` that waits for an invocation.
+  /// The pending `/next` request.
   private var poll: CheckedContinuation<Invocation?, Never>?
 
   private var current: Invocation?
-  /// The request id of an invocation whose time is up.
+  /// The request ID of an invocation that has exceeded its timeout.
   private var overdue: String?
-  /// Gets nil where the process ended before the invocation reached it.
+  /// Receives the outcome of the current invocation; nil if the process ended before it received the invocation.
   private var outcome: CheckedContinuation<Outcome?, Never>?
   private var caller: CheckedContinuation<InvocationResult, Never>?
-  /// The response that is on its way, where it is a stream.
+  /// The streamed response in progress; nil if there is none.
   private var stream: (requestID: String, pieces: AsyncThrowingStream<Answer.Piece, any Error>.Continuation)?
 
   init(
@@ -59,7 +59,7 @@ actor ExecutionEnvironment {
 
   // MARK: Callers
 
-  /// Invokes the function, after those who asked before.
+  /// Invokes the function. Waits until earlier invocations have finished.
   func invoke(_ request: InvocationRequest) async -> InvocationResult {
     await withCheckedContinuation { continuation in
       callers.append(Caller(request: request, answer: continuation))
@@ -88,7 +88,7 @@ actor ExecutionEnvironment {
     if let running {
       peakMemory = running.process.peakMemory ?? peakMemory
       if case .timedOut = outcome { running.process.send(SIGKILL) }
-      // What was written before the answer belongs before the END line.
+      // Output written before the response must appear before the END line.
       await running.process.outputSoFar()
     }
     switch outcome {
@@ -118,7 +118,7 @@ actor ExecutionEnvironment {
     caller = nil
   }
 
-  /// Runs the invocation until it is answered, its process ends or its time is up.
+  /// Runs the invocation until it is answered, its process ends or its timeout expires.
   private func outcome(of invocation: Invocation) async -> Outcome {
     let limit = Task { [timeout = function.timeout] in
       // Cancelled once there is an outcome.
@@ -126,7 +126,7 @@ actor ExecutionEnvironment {
     }
     defer { limit.cancel() }
     while true {
-      // A process that has died in the meantime mustn't get the invocation.
+      // Don't hand the invocation to a process that has died in the meantime.
       if let running, running.process.hasEnded { await running.end.value }
       do throws(LaunchError) {
         if running == nil, !isStopping { try await start() }
@@ -139,7 +139,7 @@ actor ExecutionEnvironment {
     }
   }
 
-  /// Hands the invocation out and waits for what comes of it; nil where the process ended before it had it.
+  /// Hands out the invocation and waits for its outcome. Returns nil if the process ended before it received the invocation.
   private func answer(to invocation: Invocation) async -> Outcome? {
     await withCheckedContinuation { continuation in
       outcome = continuation
@@ -168,7 +168,7 @@ actor ExecutionEnvironment {
   // MARK: The process
 
   private func start() async throws(LaunchError) {
-    // Before the start: the process may speak sooner than this function goes on.
+    // Reset this before the start, because the process may send a request before this function resumes.
     state = RuntimeState()
     hasPolled = false
     initError = nil
@@ -189,7 +189,7 @@ actor ExecutionEnvironment {
 
   private func processEnded(_ process: ChildProcess, _ status: ProcessStatus) {
     guard running?.process === process else { return }
-    // One that streams its response is answered for the Runtime API, and still under way.
+    // A streamed response counts as answered in `state` as soon as it begins, although it is still in progress.
     let isStreamed = stream != nil && stream?.requestID == current?.requestID
     let isHandedOut = if case .invoking = state.phase { true } else { isStreamed }
     let hadPolled = hasPolled
@@ -201,26 +201,26 @@ actor ExecutionEnvironment {
     if isStopping { return }
     guard outcome != nil else {
       if current == nil {
-        report(.notice("The function's process ended (\(status)); the next invocation starts it again."))
+        report(.notice("The function's process ended (\(status)). The next invocation will start it again."))
       }
       return
     }
     if let initError {
       finish(.initError(initError.document, type: initError.type))
     } else if hadPolled && !isHandedOut {
-      // It ended between two invocations: this one never reached it, and is for the next process.
+      // The process ended between two invocations and never received this one. Hand it to the next process.
       finish(nil)
     } else {
       finish(.exited(status))
     }
   }
 
-  /// Sees to it that the process is gone, with a moment's grace where it ends by itself.
+  /// Waits until the process has ended, and kills it after the grace period.
   private func endProcess() async {
     if let running { await end(running, within: grace) }
   }
 
-  /// Waits for the end of the process; after `grace` it is killed.
+  /// Waits until the process has ended, and kills it after `grace`.
   private func end(_ running: Running, within grace: Duration) async {
     let deadline = Task {
       if (try? await Task.sleep(for: grace)) != nil { running.process.send(SIGKILL) }
@@ -229,7 +229,7 @@ actor ExecutionEnvironment {
     deadline.cancel()
   }
 
-  /// Ends everything: the process gets SIGTERM, and SIGKILL after a grace; callers are told.
+  /// Fails all invocations with `stopped`, and ends the process with SIGTERM or, after the grace period, SIGKILL.
   func stop() async {
     isStopping = true
     finish(.stopped)
@@ -239,18 +239,18 @@ actor ExecutionEnvironment {
       running.process.send(SIGTERM)
       await end(running, within: grace)
     }
-    // A process that was about to start is ended there.
+    // If a process is just being started, `start` ends it.
     await service?.value
   }
 
   // MARK: The Runtime API
 
-  /// The invocation to work on, once there is one; nil where the connection is to be closed instead.
+  /// Waits for the next invocation. Returns nil to close the connection without a reply.
   func nextInvocation() async throws(RuntimeState.Refusal) -> Invocation? {
     if isStopping { return nil }
     let isRepeated = try state.poll() != nil
     noteFirstPoll()
-    // A runtime has one poll open: an older one is a connection that was lost.
+    // A runtime has only one open poll, so an older one belongs to a lost connection.
     poll?.resume(returning: nil)
     poll = nil
     if let current, isRepeated || outcome != nil {
@@ -283,7 +283,7 @@ actor ExecutionEnvironment {
     finish(.initError(document, type: type))
   }
 
-  /// Answers the caller with a body that is still to come.
+  /// Starts a streamed response to the caller, and returns the continuation that receives its body.
   func beginStream(
     to requestID: String, contentType: String?
   ) throws(RuntimeState.Refusal) -> AsyncThrowingStream<Answer.Piece, any Error>.Continuation {
@@ -296,9 +296,9 @@ actor ExecutionEnvironment {
     return continuation
   }
 
-  /// Ends the streamed response to `requestID`, with the error type that its trailers tell, or broken off.
+  /// Ends the streamed response to `requestID`. `end` is the error type from its trailers, or the reason why it was interrupted.
   func endStream(to requestID: String, _ end: Result<String?, StreamError>) {
-    // The connection of a process that has ended, or was out of time, may outlast its invocation.
+    // The connection of a process that has ended or timed out may outlast its invocation.
     guard let stream, stream.requestID == requestID else { return }
     self.stream = nil
     switch end {

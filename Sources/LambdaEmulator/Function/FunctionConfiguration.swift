@@ -1,16 +1,17 @@
 package import Platform
 
-/// The function that is emulated: which program, with which limits, under which name.
+/// The configuration of the emulated function: its program, limits and name.
 package struct FunctionConfiguration: Sendable {
-  /// The path of the program; Lambda calls it `bootstrap`.
+  /// The path of the program, which Lambda calls `bootstrap`.
   package var bootstrap: String
+  /// The maximum duration of an invocation.
   package var timeout: Duration
   package var name = "device-defender"
   package var version = "$LATEST"
   package var handler = "function_handler"
   package var memoryMegabytes = 128
   package var region = "us-east-1"
-  /// Variables of the function's own: they win over every other one.
+  /// The function's own environment variables. They override all others.
   package var environment: [String: String] = [:]
 
   package init(bootstrap: String, timeout: Duration) {
@@ -18,13 +19,13 @@ package struct FunctionConfiguration: Sendable {
     self.timeout = timeout
   }
 
-  /// The name by which callers invoke it; account 012345678912 is the one that AWS's emulator uses.
+  /// The function's ARN. AWS's own emulator uses the same account ID, 012345678912.
   package var arn: String { "arn:aws:lambda:\(region):012345678912:function:\(name)" }
 
-  /// Takes over what concerns the function from the environment of the person who starts the emulator.
+  /// Copies the variables that configure the function from the environment of the emulator's user.
   ///
-  /// Those are the function's own settings, the thing, the region and the log controls. Credentials and endpoints
-  /// aren't among them: a function under the emulator never signs as the person, and never reaches AWS.
+  /// These are the function's own settings, the thing name, the region and the log settings. Credentials and endpoints are not
+  /// copied: an emulated function never signs with the user's credentials and never reaches AWS.
   package mutating func inherit(from environment: Environment) {
     for (name, value) in environment.all where Self.isInherited(name) { self.environment[name] = value }
     region = environment.value("AWS_REGION", "AWS_DEFAULT_REGION") ?? region
@@ -38,9 +39,7 @@ package struct FunctionConfiguration: Sendable {
     return name.hasPrefix("DEFENDER_") || names.contains(name)
   }
 
-  /// The environment that the program is started with; nothing else is in it.
-  ///
-  /// See "Defined runtime environment variables" in the Lambda developer guide.
+  /// Returns the complete environment of the program ("Defined runtime environment variables" in the Lambda developer guide).
   func processEnvironment(
     runtimeAPI: String, publishEndpoint: String, credentials: TemporaryCredentials, logStream: String
   ) -> [String: String] {

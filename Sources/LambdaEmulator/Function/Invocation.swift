@@ -1,15 +1,15 @@
 import Platform
 import WireFormats
 
-/// What somebody wants the function to be invoked with.
+/// A request to invoke the function.
 package struct InvocationRequest: Sendable {
   package var event: [UInt8]
   package var contentType: String?
-  /// JSON, as `X-Amz-Client-Context` carries it in Base64.
+  /// The client context as JSON. `X-Amz-Client-Context` contains it in Base64.
   package var clientContext: String?
-  /// JSON with `cognitoIdentityId` and `cognitoIdentityPoolId`.
+  /// The caller's identity: JSON with `cognitoIdentityId` and `cognitoIdentityPoolId`.
   package var cognitoIdentity: String?
-  /// The X-Ray trace header: a new trace, which isn't sampled, where the caller has none.
+  /// The X-Ray trace header. By default a new trace that isn't sampled.
   package var traceID = newTraceID(at: .now)
   package var tenantID: String?
 
@@ -18,33 +18,33 @@ package struct InvocationRequest: Sendable {
   }
 }
 
-/// What came of an invocation, for its caller.
+/// The result of an invocation as its caller sees it.
 package struct InvocationResult: Sendable {
-  /// How the function failed.
+  /// How the invocation failed.
   package enum Failure: Equatable, Sendable {
-    /// It said so itself, through `/error`.
+    /// The function reported an error through `/invocation/…/error`.
     case reported(type: String)
-    /// It couldn't be started, or told of a failure before its first poll.
+    /// The function couldn't be started, or reported an error before its first poll.
     case initialization(type: String)
-    /// Its process ended.
+    /// The function's process ended.
     case exit
     case timeout
     case responseTooLarge
     case invalidResponseMode
-    /// It failed, or its process ended, after it had begun to answer.
+    /// The function reported an error, or its process ended, after a streamed response had begun.
     case stream
-    /// The emulator was stopped first.
+    /// The emulator was stopped before the invocation finished.
     case stopped
   }
 
   package let requestID: String
-  /// nil where the function answered.
+  /// Nil if the function succeeded.
   package let failure: Failure?
   package let contentType: String?
   /// The response, or the error document.
   package let body: Answer.Body
 
-  /// What came of the invocation once all of the body has come; a streamed one may fail on the way.
+  /// Waits for the complete body. Also returns the failure, because a streamed response may fail while it is being sent.
   package func complete() async -> (body: [UInt8], failure: Failure?) {
     switch body {
     case .bytes(let bytes): return (bytes, failure)
@@ -66,7 +66,7 @@ package struct InvocationResult: Sendable {
   }
 }
 
-/// One invocation on its way through the runtime.
+/// An invocation that is handed to the runtime.
 struct Invocation: Sendable {
   let requestID: String
   let functionARN: String
@@ -74,7 +74,8 @@ struct Invocation: Sendable {
   let deadline: WallTime
 }
 
-/// `Root=1-<8 digits of time>-<24 random digits>;Parent=<16 random digits>;Sampled=0` (X-Ray's tracing header).
+/// Returns an X-Ray tracing header, `Root=1-<time>-<24 random digits>;Parent=<16 random digits>;Sampled=0`. Time is in seconds
+/// since 1970, as 8 hexadecimal digits.
 private func newTraceID(at time: WallTime) -> String {
   let seconds = UInt32(truncatingIfNeeded: time.secondsSinceEpoch)
   let digits = hex((0..<4).map { UInt8(truncatingIfNeeded: seconds >> (24 - 8 * $0)) })

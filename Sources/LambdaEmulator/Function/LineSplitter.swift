@@ -1,12 +1,12 @@
-/// Cuts what a process writes into lines, in whatever pieces it comes.
+/// Splits the output of a process into lines, regardless of how it is split into reads.
 struct LineSplitter {
-  /// A line that doesn't end is handed over in pieces of about this many bytes.
+  /// The maximum number of bytes to buffer. A longer line is passed on in pieces of about this size.
   private static let longestLine = 256 * 1024
 
   private var pending: [UInt8] = []
   private let onLine: (String) -> Void
 
-  /// Hands each line, without its line feed, to `onLine`.
+  /// Creates a splitter that passes each line to `onLine`, without its line feed.
   init(_ onLine: @escaping (String) -> Void) {
     self.onLine = onLine
   }
@@ -22,7 +22,7 @@ struct LineSplitter {
     if pending.count >= Self.longestLine { handOver() }
   }
 
-  /// Hands over a last line that didn't end in a line feed.
+  /// Passes on a last line that doesn't end in a line feed.
   mutating func finish() {
     if !pending.isEmpty { handOver() }
   }

@@ -1,9 +1,9 @@
 import Platform
 
-/// How one invocation ended, as far as its process told.
+/// How an invocation ended from the point of view of the execution environment.
 enum Outcome: Sendable {
   case response([UInt8], contentType: String?)
-  /// A streamed response was sent to its end, or up to an error.
+  /// The streamed response has ended, with an error if `errorType` isn't nil.
   case streamed(errorType: String?)
   case error([UInt8], type: String, contentType: String?)
   case initError([UInt8], type: String)
@@ -14,7 +14,7 @@ enum Outcome: Sendable {
   case invalidResponseMode
   case stopped
 
-  /// What the caller is answered, in the words of Lambda.
+  /// Returns the result for the caller, with the same messages as Lambda.
   func result(of invocation: Invocation, _ function: FunctionConfiguration) -> InvocationResult {
     func failure(_ failure: InvocationResult.Failure, _ type: String, _ message: String) -> InvocationResult {
       InvocationResult(
@@ -53,8 +53,8 @@ enum Outcome: Sendable {
       return failure(
         .invalidResponseMode, "Runtime.InvalidResponseModeHeader", "\(prefix) Invalid function response mode")
     case .streamed, .stopped:
-      // A stream's caller has its answer already.
-      return failure(.stopped, "Runtime.Unknown", "\(prefix) The emulator was stopped")
+      // The caller of a streamed invocation already has its response, so this result is not used.
+      return failure(.stopped, "Runtime.Unknown", "\(prefix) The emulator was stopped.")
     }
   }
 }

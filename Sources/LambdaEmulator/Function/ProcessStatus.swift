@@ -6,13 +6,13 @@ package enum ProcessStatus: Equatable, Sendable, CustomStringConvertible {
   case code(Int32)
   case signal(Int32)
 
-  /// Reads the status that waitpid(2) gives.
+  /// Decodes a status from waitpid(2).
   init(waitStatus: Int32) {
     let signal = waitStatus & 0x7F
     self = signal == 0 ? .code(waitStatus >> 8 & 0xFF) : .signal(signal)
   }
 
-  /// `exit status 1`, `signal: aborted`: how Lambda words it.
+  /// The status in Lambda's wording, such as `exit status 1` or `signal: aborted`.
   package var description: String {
     switch self {
     case .code(let code): return "exit status \(code)"
@@ -23,7 +23,7 @@ package enum ProcessStatus: Equatable, Sendable, CustomStringConvertible {
   }
 }
 
-/// Why a program couldn't be started.
+/// The error if a program can't be started.
 package struct LaunchError: Error, Equatable, Sendable, CustomStringConvertible {
   package let program: String
   package let reason: Errno

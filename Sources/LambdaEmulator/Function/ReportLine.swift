@@ -1,6 +1,6 @@
 import Platform
 
-/// The line that closes an invocation in a function's log.
+/// The REPORT line at the end of an invocation's log.
 struct ReportLine {
   let requestID: String
   let duration: Duration
@@ -10,7 +10,7 @@ struct ReportLine {
   let peakMemory: Int?
   let outcome: Outcome
 
-  /// `REPORT RequestId: … Duration: 1.23 ms Billed Duration: 2 ms …`, separated by tabs as Lambda writes it.
+  /// The line in Lambda's format, separated by tabs: `REPORT RequestId: … Duration: 1.23 ms Billed Duration: 2 ms …`.
   var text: String {
     var fields = [
       "REPORT RequestId: \(requestID)",
@@ -49,7 +49,7 @@ struct ReportLine {
   private func milliseconds(_ duration: Duration) -> String { twoDecimals(duration.inSeconds * 1_000) }
 }
 
-/// `value` with two decimals, as Lambda writes durations.
+/// Returns `value` with two decimals, as Lambda formats durations. A negative value becomes 0.00.
 func twoDecimals(_ value: Double) -> String {
   let hundredths = Int((max(0, value) * 100).rounded())
   let rest = hundredths % 100

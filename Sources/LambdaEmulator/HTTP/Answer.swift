@@ -1,14 +1,14 @@
 package import WireFormats
 
-/// An HTTP response to be sent.
+/// An HTTP response to send.
 package struct Answer: Sendable {
   package enum Body: Sendable {
     case bytes([UInt8])
-    /// Sent in chunks as they come; the stream's end is the body's end, its failure breaks the connection off.
+    /// Each piece is sent immediately, as one chunk. If the stream throws, the connection is closed before the body ends.
     case stream(AsyncThrowingStream<Piece, any Error>)
   }
 
-  /// A part of a body that is sent as it comes.
+  /// A part of a streamed body.
   package enum Piece: Sendable {
     case bytes([UInt8])
     /// Sent after the body (RFC 9112, section 7.1.2).
@@ -25,7 +25,7 @@ package struct Answer: Sendable {
     self.body = body
   }
 
-  /// An answer whose body is a JSON object of text members.
+  /// Creates a response whose body is a JSON object with string members.
   package init(status: Int, headers: [HeaderField] = [], object: KeyValuePairs<String, String>) {
     self.init(
       status: status, headers: [HeaderField(.contentType, "application/json")] + headers,
@@ -33,7 +33,7 @@ package struct Answer: Sendable {
   }
 }
 
-/// A compact JSON object of text members.
+/// Returns a compact JSON object with string members.
 func jsonObject(_ members: KeyValuePairs<String, String>) -> [UInt8] {
   var document = JSONWriter()
   document.beginMap(count: members.count)

@@ -1,19 +1,19 @@
 import WireFormats
 
-/// Keeps web pages away from a server on this machine.
+/// Rejects requests from web pages.
 ///
-/// A web page can make the visitor's browser send requests to 127.0.0.1. If the page's own host name resolves to that
-/// address (DNS rebinding), the page can read the responses too: it could invoke the function and read events and reports. A browser always
-/// sends headers that identify the page: in `Host` the name that it looked up, in `Origin` the page (RFC 6454), and in
-/// `Sec-Fetch-Site` how the two relate (Fetch Metadata), also if there is no `Origin`. AWS's CLI and SDKs, runtimes and
-/// curl send a `Host` of the endpoint that they were given, and neither of the others.
+/// A web page can make the visitor's browser send requests to 127.0.0.1. If the page's own host name resolves to that address
+/// (DNS rebinding), the page can also read the responses: it could invoke the function and read events and reports. Browsers
+/// identify the page in headers: `Host` is the host name in the URL, `Origin` is the page's origin (RFC 6454), and
+/// `Sec-Fetch-Site` is the relation between the two (Fetch Metadata), which is present even if `Origin` isn't. AWS's CLI and SDKs,
+/// runtimes and curl send the configured endpoint in `Host`, and neither of the other two.
 struct BrowserGuard {
-  /// The answer to a request that isn't served; nil for one that is.
+  /// Returns the response to a request from a web page; nil if the request is allowed.
   static func refusal(of request: ReceivedRequest) -> Answer? {
     complaint(about: request).map { complaint in
       Answer(
         status: 403, headers: [HeaderField(.amznErrorType, "ForbiddenException")],
-        object: ["message": "\(complaint). The emulator serves programs on this machine, not web pages."])
+        object: ["message": "\(complaint). The emulator accepts requests only from programs on this machine."])
     }
   }
 
@@ -25,7 +25,7 @@ struct BrowserGuard {
     guard isLoopback(host) else {
       return "The Host header '\(excerpt(host))' isn't localhost, an address of 127.0.0.0/8 or [::1]"
     }
-    // It counts in place of Host (RFC 9112, section 3.2.2). A program sends the same in both.
+    // It takes precedence over Host (RFC 9112, section 3.2.2). Programs send the same value in both.
     if let authority = request.authority, !isLoopback(authority) {
       return
         "The host '\(excerpt(authority))' of the request target isn't localhost, an address of 127.0.0.0/8 or [::1]"
@@ -39,18 +39,18 @@ struct BrowserGuard {
     return nil
   }
 
-  /// Whether a Host header, with or without a port, names this machine.
+  /// Returns whether a Host header, with or without a port, names this machine.
   static func isLoopback(_ host: String) -> Bool {
-    // The address in brackets has colons of its own.
+    // An address in brackets contains colons too.
     let end =
       host.hasPrefix("[") ? host.firstIndex(of: "]").map { host.index(after: $0) } : host.firstIndex(of: ":")
     let name = host[..<(end ?? host.endIndex)].lowercased()
     let port = host[(end ?? host.endIndex)...]
-    // The digits of a port may be missing (RFC 3986, section 3.2.3).
+    // The port may be empty, as in "localhost:" (RFC 3986, section 3.2.3).
     guard port.isEmpty || port.first == ":" else { return false }
     guard port.count < 2 || UInt16(port.dropFirst()) != nil else { return false }
     if name == "[::1]" { return true }
-    // No other machine can have a name below `localhost` (RFC 6761, section 6.3).
+    // Names below `localhost` always resolve to this machine (RFC 6761, section 6.3).
     let labels = (name.hasSuffix(".") ? name.dropLast() : name[...]).split(
       separator: ".", omittingEmptySubsequences: false)
     if labels.last == "localhost", labels.allSatisfy(isLabel) { return true }

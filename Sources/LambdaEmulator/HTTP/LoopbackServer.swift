@@ -5,7 +5,7 @@ import Platform
 import struct WireFormats.HeaderField
 import struct WireFormats.HeaderName
 
-/// What can go wrong with a server or one of its connections.
+/// An error of the server or of one of its connections.
 package enum ServerError: Error, CustomStringConvertible {
   case cannotListen(port: Int, reason: String)
   case requestCutShort
@@ -13,24 +13,24 @@ package enum ServerError: Error, CustomStringConvertible {
   package var description: String {
     switch self {
     case .cannotListen(let port, let reason): "can't listen on 127.0.0.1:\(port): \(reason)"
-    case .requestCutShort: "the connection was closed in the middle of a request"
+    case .requestCutShort: "the client closed the connection before the end of its request"
     }
   }
 }
 
-/// An HTTP/1.1 server on 127.0.0.1, and on no other address.
+/// An HTTP/1.1 server that listens only on 127.0.0.1.
 struct LoopbackServer: Sendable {
-  /// Answers one request; nil closes the connection without an answer.
+  /// Handles one request. Returns nil to close the connection without a response.
   typealias Handler = @Sendable (ReceivedRequest, inout RequestBody) async throws -> Answer?
   typealias Connection = NIOAsyncChannel<HTTPServerRequestPart, HTTPServerResponsePart>
 
-  /// A body that nobody reads is read past up to this length; beyond it the connection is closed.
+  /// The maximum number of bytes to discard if a handler doesn't read the whole body. Beyond it, the connection is closed.
   private static let discardLimit = 64 * 1024 * 1024
 
   let port: Int
   private let listener: NIOAsyncChannel<Connection, Never>
 
-  /// Listens on `port`, or on one that the system chooses where it is 0.
+  /// Listens on `port`; 0 lets the system choose one.
   init(port: Int) async throws(ServerError) {
     do {
       listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
@@ -49,7 +49,7 @@ struct LoopbackServer: Sendable {
     self.port = listener.channel.localAddress?.port ?? port
   }
 
-  /// Serves connections, each in a task of its own, until the task is cancelled.
+  /// Serves each connection in its own task, until the current task is cancelled.
   func run(_ handler: @escaping Handler) async throws {
     try await withThrowingDiscardingTaskGroup { group in
       try await listener.executeThenClose { connections in
@@ -80,8 +80,7 @@ struct LoopbackServer: Sendable {
         }
       }
     } catch {
-      // The peer went away or spoke something else than HTTP (which NIO answers with 400): its connection is over,
-      // and there is nobody to tell.
+      // The client closed the connection or sent invalid HTTP, to which NIO replies with 400. There is nothing left to do.
     }
   }
 

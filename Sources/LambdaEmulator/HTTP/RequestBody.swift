@@ -2,13 +2,13 @@ import NIOCore
 import NIOHTTP1
 import WireFormats
 
-/// The body of one request, read as it arrives.
+/// The body of a request, which is read as it arrives.
 struct RequestBody {
   typealias Parts = NIOAsyncChannelInboundStream<HTTPServerRequestPart>.AsyncIterator
 
-  /// A body that was read to its end.
+  /// A complete body.
   struct Complete: Sendable {
-    /// The body, or its beginning where it was longer than the limit.
+    /// The body, truncated if it was longer than the limit.
     let bytes: [UInt8]
     let length: Int
     let trailers: [HeaderField]
@@ -24,7 +24,7 @@ struct RequestBody {
     self.parts = parts
   }
 
-  /// The next piece of the body; nil at its end. Throws where the connection ends before the body does.
+  /// Returns the next piece of the body; nil at its end. Throws if the connection ends before the body does.
   mutating func next() async throws -> [UInt8]? {
     if isAtEnd { return nil }
     switch try await parts.next() {
@@ -37,7 +37,7 @@ struct RequestBody {
     }
   }
 
-  /// The whole body; of one that is longer than `limit`, the first `limit` bytes are kept and the rest is counted.
+  /// Reads the whole body. Keeps at most `limit` bytes, but counts all of them.
   mutating func complete(limit: Int) async throws -> Complete {
     var bytes: [UInt8] = []
     var length = 0
@@ -48,7 +48,7 @@ struct RequestBody {
     return Complete(bytes: bytes, length: length, trailers: trailers)
   }
 
-  /// Reads past what nobody wanted; false where that is more than is worth reading.
+  /// Discards the rest of the body. Returns false if it is longer than `limit`.
   mutating func discardRest(limit: Int) async throws -> Bool {
     var length = 0
     while let piece = try await next() {

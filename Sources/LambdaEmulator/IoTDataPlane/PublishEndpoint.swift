@@ -2,16 +2,16 @@ package import Platform
 import Synchronization
 import WireFormats
 
-/// One publish that reached the emulator.
+/// A publish request that reached the emulator.
 package struct ReceivedPublish: Sendable {
   package enum Verdict: Equatable, Sendable {
-    /// The signature was verified, and the publish accepted.
+    /// The signature is valid and the publish was accepted.
     case accepted
-    /// The status and the words of the refusal, and, where they don't say it, what is wrong.
+    /// The status and AWS's message, and an explanation if that message is not specific.
     case refused(status: Int, message: String, explanation: String?)
   }
 
-  /// The topic; nil where the request target names none.
+  /// The topic; nil if the request target contains no valid topic.
   package let topic: String?
   package let qos: Int
   package let payload: [UInt8]
@@ -19,15 +19,15 @@ package struct ReceivedPublish: Sendable {
   package let verdict: Verdict
 }
 
-/// The HTTPS publish of the AWS IoT data plane: `POST /topics/{topic}?qos=…`, signed with Signature Version 4.
+/// The HTTPS publish operation of the AWS IoT data plane: `POST /topics/{topic}?qos=…`, signed with Signature Version 4.
 ///
-/// Answers as AWS does; the texts and limits are those of "HTTPS" and "AWS IoT Core message broker and protocol
-/// limits and quotas" in the AWS IoT Core developer guide.
+/// It responds like AWS. The messages and limits come from "HTTPS" and "AWS IoT Core message broker and protocol limits and
+/// quotas" in the AWS IoT Core developer guide.
 package final class PublishEndpoint: Sendable {
   private static let payloadLimit = 128 * 1024
   private static let topicLimit = 256
   private static let slashLimit = 7
-  /// An emulator may run for weeks: of what it got it keeps the newest.
+  /// The number of publishes to keep. Older ones are dropped, because an emulator may run for weeks.
   private static let keptLimit = 256
 
   private let verifier: SignatureVerifier
@@ -41,7 +41,7 @@ package final class PublishEndpoint: Sendable {
     var refused = 0
   }
 
-  /// Accepts what `verifier` does; `report` is told of each publish.
+  /// Creates an endpoint that accepts requests whose signature `verifier` accepts. It passes each publish to `report`.
   package init(
     verifier: SignatureVerifier, now: @escaping @Sendable () -> WallTime = { .now },
     report: @escaping @Sendable (ReceivedPublish) -> Void = { _ in }
@@ -51,10 +51,10 @@ package final class PublishEndpoint: Sendable {
     self.report = report
   }
 
-  /// The newest of what came, accepted or not, in the order of arrival.
+  /// The most recent publishes, whether accepted or rejected, in the order of arrival.
   package var received: [ReceivedPublish] { kept.withLock { $0.publishes } }
 
-  /// How many publishes were accepted and refused so far.
+  /// The number of publishes accepted and rejected so far.
   package var counts: (accepted: Int, refused: Int) { kept.withLock { ($0.accepted, $0.refused) } }
 
   static func isResponsible(for request: ReceivedRequest) -> Bool {
@@ -70,7 +70,7 @@ package final class PublishEndpoint: Sendable {
     return answer(request, body: body.bytes)
   }
 
-  /// The answer to a publish whose body is `body`, or begins with it where it is too long.
+  /// Returns the response to a publish. If the request's body exceeds the limit, `body` is its beginning.
   package func answer(_ request: ReceivedRequest, body: [UInt8]) -> Answer {
     let traceID = randomUUID()
     let headers = [
@@ -99,8 +99,8 @@ package final class PublishEndpoint: Sendable {
     return answer(to: refusal, headers, traceID)
   }
 
-  /// What is said to a request for the shadow of a thing, for which there is none here: `defender doctor` makes one to
-  /// see whether its signature is accepted.
+  /// Returns the response to a request for a thing's shadow. There are no shadows here, but `defender doctor` sends such a request
+  /// to test whether its signature is accepted.
   private func shadowRefusal(_ request: ReceivedRequest, body: [UInt8]) -> Refusal {
     do throws(SignatureRefusal) {
       try verifier.verify(request, body: body, at: now())
@@ -127,7 +127,7 @@ package final class PublishEndpoint: Sendable {
     }
   }
 
-  /// Checks what AWS checks; returns the quality of service.
+  /// Makes the same checks as AWS. Returns the quality of service.
   private func accept(_ request: ReceivedRequest, body: [UInt8]) throws(Refusal) -> Int {
     guard request.method == "POST" else {
       throw Refusal(405, "MethodNotAllowedException", "Method Not Allowed")
@@ -135,12 +135,12 @@ package final class PublishEndpoint: Sendable {
     guard body.count <= Self.payloadLimit else {
       throw Refusal(
         413, "RequestEntityTooLargeException", "The payload exceeds the maximum size allowed",
-        because: "AWS IoT takes up to \(Self.payloadLimit) bytes")
+        because: "AWS IoT accepts at most \(Self.payloadLimit) bytes")
     }
     do throws(SignatureRefusal) {
       try verifier.verify(request, body: body, at: now())
     } catch {
-      // The data plane has one code for every failed authentication.
+      // The data plane uses the same code for all authentication failures.
       throw Refusal(403, "ForbiddenException", error.message, because: error.explanation)
     }
     try checkTopic(request)
@@ -154,18 +154,20 @@ package final class PublishEndpoint: Sendable {
     let label = topicLabel(of: request)
     if label.contains("/") {
       throw Refusal(
-        403, "ForbiddenException", "Forbidden", because: "a '/' of the topic has to be sent as %2F")
+        403, "ForbiddenException", "Forbidden", because: "a '/' in the topic must be sent as %2F")
     }
     guard let topic = topic(of: request), !topic.isEmpty else {
-      throw invalid("there is no topic in the path")
+      throw invalid("the path contains no topic")
     }
-    if topic.utf8.count > Self.topicLimit { throw invalid("a topic has at most \(Self.topicLimit) bytes") }
-    // The slashes of a reserved prefix aren't counted; `$aws/rules/<rule>/` and its like aren't told apart here.
+    if topic.utf8.count > Self.topicLimit {
+      throw invalid("the topic is longer than \(Self.topicLimit) bytes")
+    }
+    // AWS doesn't count the slashes of a reserved prefix such as `$aws/rules/<rule>/`. Here, all `$aws/` topics are exempt.
     if !topic.hasPrefix("$aws/"), topic.filter({ $0 == "/" }).count > Self.slashLimit {
-      throw invalid("a topic has at most \(Self.slashLimit) slashes")
+      throw invalid("the topic has more than \(Self.slashLimit) slashes")
     }
     if topic.unicodeScalars.contains(where: { ["+", "#", "\0"].contains($0) }) {
-      throw invalid("'+', '#' and NUL can't be published to")
+      throw invalid("a topic to publish to can't contain '+', '#' or NUL")
     }
   }
 
@@ -175,13 +177,13 @@ package final class PublishEndpoint: Sendable {
       case "0": return 0
       case "1": return 1
       default:
-        throw Refusal(400, "InvalidRequestException", "Invalid QoS", because: "qos is 0 or 1")
+        throw Refusal(400, "InvalidRequestException", "Invalid QoS", because: "qos must be 0 or 1")
       }
     }
     return 0
   }
 
-  /// What stands for the topic in the path, as it was sent.
+  /// Returns the part of the path that contains the topic, still percent-encoded.
   private func topicLabel(of request: ReceivedRequest) -> Substring {
     request.path.hasPrefix("/topics/") ? request.path.dropFirst("/topics/".count) : ""
   }
@@ -191,7 +193,7 @@ package final class PublishEndpoint: Sendable {
   }
 }
 
-/// A refused publish: an error of the AWS IoT data plane.
+/// An error response of the AWS IoT data plane.
 private struct Refusal: Error {
   let status: Int
   let errorType: String
@@ -206,7 +208,7 @@ private struct Refusal: Error {
   }
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7).
+/// Returns a date in HTTP's format, such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7).
 func httpDate(_ time: WallTime) -> String {
   let civil = CivilTime(time)
   let days = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]

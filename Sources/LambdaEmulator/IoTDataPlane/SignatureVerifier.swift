@@ -2,11 +2,11 @@ import COpenSSL
 package import Platform
 import WireFormats
 
-/// Why a request's signature isn't accepted.
+/// Why a request's signature was rejected.
 package struct SignatureRefusal: Error, Equatable, Sendable {
-  /// What the client is told, in AWS's words.
+  /// AWS's message, which is sent to the client.
   package let message: String
-  /// What is wrong, for the person at the emulator, where AWS's words don't say it.
+  /// The actual problem, for the emulator's user; nil if AWS's message is specific enough.
   package let explanation: String?
 
   init(_ message: String, because explanation: String? = nil) {
@@ -15,16 +15,16 @@ package struct SignatureRefusal: Error, Equatable, Sendable {
   }
 }
 
-/// Checks signatures of AWS Signature Version 4, from the request as it came over the wire.
+/// Verifies AWS Signature Version 4 signatures of requests as received.
 ///
-/// Written from the specification ("Signature Version 4 for API requests" in the IAM user guide) and on purpose
-/// without a line of the code that signs in this package: what both got wrong alike, no test would find.
+/// Written from the specification ("Signature Version 4 for API requests" in the IAM user guide). It deliberately shares no code
+/// with this package's signer, because no test would find an error that both have in common.
 package struct SignatureVerifier: Sendable {
   private let credentials: TemporaryCredentials
   private let sessionToken: String?
   private let region: String
   private let service: String
-  /// How far a signature's date may lie from the verifier's: AWS says 5 minutes.
+  /// The maximum difference between a signature's date and the verifier's clock. AWS allows 5 minutes.
   private let allowedSkew = Duration.seconds(300)
 
   package init(credentials: TemporaryCredentials, region: String, service: String = "iotdata") {
@@ -35,7 +35,7 @@ package struct SignatureVerifier: Sendable {
     self.service = service
   }
 
-  /// Throws unless `request`, with `body`, was signed with the credentials, for the region and service, about `now`.
+  /// Throws unless `request` with `body` was signed with the credentials, for the region and service, within five minutes of `now`.
   package func verify(
     _ request: ReceivedRequest, body: [UInt8], at now: WallTime
   ) throws(SignatureRefusal) {
@@ -69,16 +69,18 @@ package struct SignatureVerifier: Sendable {
     let invalid = "The security token included in the request is invalid."
     guard authorization.accessKeyID == credentials.accessKeyID else {
       throw SignatureRefusal(
-        invalid, because: "access key \(authorization.accessKeyID) isn't this emulator's")
+        invalid, because: "the access key \(authorization.accessKeyID) is not the emulator's")
     }
     let tokens = request.values(of: .amzSecurityToken)
     let expected = sessionToken.map { [$0] } ?? []
     guard tokens.count == expected.count else {
       throw SignatureRefusal(
-        invalid, because: "\(tokens.count) X-Amz-Security-Token headers where \(expected.count) belong")
+        invalid,
+        because:
+          "the request has \(tokens.count) X-Amz-Security-Token headers, but \(expected.count) expected")
     }
     guard zip(tokens, expected).allSatisfy(isEqualInConstantTime) else {
-      throw SignatureRefusal(invalid, because: "the session token is another one")
+      throw SignatureRefusal(invalid, because: "the session token is not the emulator's")
     }
     guard authorization.region == region else {
       throw SignatureRefusal("Credential should be scoped to a valid region, not '\(authorization.region)'. ")
@@ -88,7 +90,7 @@ package struct SignatureVerifier: Sendable {
     }
   }
 
-  /// Returns the date of the signature, as it was sent.
+  /// Checks the date of the signature and returns it unchanged.
   private func checkDate(
     _ request: ReceivedRequest, _ authorization: Authorization, _ now: WallTime
   ) throws(SignatureRefusal) -> String {
@@ -124,13 +126,15 @@ package struct SignatureVerifier: Sendable {
   ) throws(SignatureRefusal) {
     let signed = authorization.signedHeaders
     guard signed == Set(signed).sorted() else {
-      throw SignatureRefusal(Self.mismatch.message, because: "SignedHeaders aren't sorted, or name one twice")
+      throw SignatureRefusal(
+        Self.mismatch.message, because: "SignedHeaders is not sorted or contains a duplicate")
     }
     guard signed.contains("host"), request.values(of: .host).count == 1 else {
       throw SignatureRefusal("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
     }
     for name in signed where request.value(of: HeaderName(name)) == nil {
-      throw SignatureRefusal(Self.mismatch.message, because: "the signed header \(name) isn't in the request")
+      throw SignatureRefusal(
+        Self.mismatch.message, because: "the signed header \(name) is missing from the request")
     }
     for field in request.headers where field.name.lowerCased.hasPrefix("x-amz-") {
       let name = field.name.lowerCased
@@ -157,7 +161,8 @@ private struct Authorization {
     let fields = request.values(of: .authorization)
     guard let field = fields.first else { throw SignatureRefusal("Missing Authentication Token") }
     guard fields.count == 1 else {
-      throw SignatureRefusal("Missing Authentication Token", because: "more than one Authorization header")
+      throw SignatureRefusal(
+        "Missing Authentication Token", because: "the request has more than one Authorization header")
     }
     let words = field.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: true)
     guard words.count == 2, words[0] == "AWS4-HMAC-SHA256" else {
@@ -168,7 +173,7 @@ private struct Authorization {
       let pair = parameter.drop { $0 == " " }.split(separator: "=", maxSplits: 1)
       guard pair.count == 2, parameters.updateValue(pair[1], forKey: pair[0]) == nil else {
         throw SignatureRefusal(
-          "Authorization header is malformed.", because: "'\(parameter)' isn't a parameter")
+          "Authorization header is malformed.", because: "'\(parameter)' is not a new NAME=VALUE parameter")
       }
     }
     func parameter(_ name: Substring) throws(SignatureRefusal) -> Substring {
@@ -195,7 +200,7 @@ private struct Authorization {
 
 // MARK: The canonical request
 
-/// Method, path, query, headers, names of the headers and digest of the body: what the signature is over.
+/// Returns the canonical request: method, path, query, headers, header names and body digest.
 private func canonicalRequest(
   _ request: ReceivedRequest, _ signedHeaders: [String], bodyDigest: String
 ) -> String {
@@ -208,7 +213,8 @@ private func canonicalRequest(
   ].joined(separator: "\n")
 }
 
-/// The path as it was sent, without empty and dot segments, encoded once more: AWS does so for all services but S3.
+/// Returns the path as received, without empty and dot segments, and percent-encoded once more. AWS does this for all services
+/// except S3.
 private func canonicalPath(_ path: Substring) -> String {
   var segments: [Substring] = []
   for segment in path.split(separator: "/") where segment != "." {
@@ -223,30 +229,30 @@ private func canonicalPath(_ path: Substring) -> String {
   return path.hasSuffix("/") ? encoded + "/" : encoded
 }
 
-/// The parameters, decoded and strictly encoded again, sorted by name and then by value.
+/// Returns the parameters decoded, strictly encoded again, and sorted by name and then by value.
 private func canonicalQuery(_ query: Substring) -> String {
   let parameters = query.split(separator: "&").map { parameter in
     let name = parameter.prefix { $0 != "=" }
     return (name: strictlyEncoded(name), value: strictlyEncoded(parameter.dropFirst(name.count + 1)))
   }
   let sorted = parameters.sorted { left, right in
-    // By bytes: Swift's own order of text is Unicode's, but encoded text is ASCII, where the two agree.
+    // AWS sorts by bytes and Swift by Unicode order. For encoded text, which is ASCII, the two are the same.
     left.name == right.name ? left.value < right.value : left.name < right.name
   }
   return sorted.map { "\($0.name)=\($0.value)" }.joined(separator: "&")
 }
 
 private func strictlyEncoded(_ text: Substring) -> String {
-  // A `%` that encodes nothing stands for itself, as for any receiver that is lenient.
+  // An invalid percent-encoding is taken literally, as lenient servers do.
   percentEncoding(percentDecoding(text.utf8) ?? Array(text.utf8))
 }
 
-/// Without blanks at the ends, and one space for each run of blanks in between.
+/// Returns the value trimmed, with each run of spaces and tabs replaced by one space.
 private func canonicalHeaderValue(_ value: String) -> String {
   value.split { $0 == " " || $0 == "\t" }.joined(separator: " ")
 }
 
-/// The moment that `20260102T030405Z` names.
+/// Parses a time such as `20260102T030405Z`; nil if it is malformed.
 private func wallTime(basicFormat text: String) -> WallTime? {
   let characters = Array(text.utf8)
   guard characters.count == 16 else { return nil }
@@ -271,7 +277,7 @@ private func authenticationCode(of text: String, key: [UInt8]) -> [UInt8] {
   return code
 }
 
-/// Compares without telling by the time it takes how much of a guess was right.
+/// Compares two strings of the same length in constant time, so that timing doesn't reveal how many characters match.
 private func isEqualInConstantTime(_ left: String, _ right: String) -> Bool {
   let left = Array(left.utf8)
   let right = Array(right.utf8)

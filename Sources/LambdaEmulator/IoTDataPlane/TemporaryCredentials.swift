@@ -1,6 +1,6 @@
-/// Credentials that are made up for one run, in the form that AWS gives temporary ones.
+/// Random credentials for one run, in the form of AWS's temporary credentials.
 ///
-/// They open nothing but the endpoint of the emulator that made them.
+/// Only the emulator that created them accepts them.
 package struct TemporaryCredentials: Sendable, CustomStringConvertible, CustomReflectable {
   package let accessKeyID: String
   package let secretAccessKey: String
@@ -12,7 +12,7 @@ package struct TemporaryCredentials: Sendable, CustomStringConvertible, CustomRe
     self.sessionToken = sessionToken
   }
 
-  /// New ones, from the system's random number generator.
+  /// Creates credentials from the system's random number generator.
   package static func random() -> TemporaryCredentials {
     let capitals = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")
     let all = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")

@@ -1,7 +1,7 @@
-/// The error type that Lambda keeps of what a runtime sent in `Lambda-Runtime-Function-Error-Type`.
+/// Returns the error type that Lambda reports if a runtime sends `sent` in `Lambda-Runtime-Function-Error-Type`.
 ///
-/// `Runtime.` or `Function.` and one word that begins with a capital is kept; anything else becomes
-/// `Function.Unknown` where it begins with `Function.`, else `Runtime.Unknown`.
+/// Lambda keeps a type that consists of `Runtime.` or `Function.` and at least two letters, the first in upper case. Any other
+/// type becomes `Function.Unknown` if it begins with `Function.`, and `Runtime.Unknown` otherwise.
 func keptErrorType(_ sent: String?) -> String {
   let sent = sent ?? ""
   let isFunction = sent.hasPrefix("Function.")

@@ -1,14 +1,14 @@
 import Platform
 import WireFormats
 
-/// The Runtime API (version 2018-06-01), as a custom runtime sees it.
+/// The Runtime API for custom runtimes, version 2018-06-01.
 ///
-/// Paths, states, statuses and error documents are those of the Lambda developer guide, "Using the Lambda runtime
-/// API for custom runtimes", and where it is silent, of AWS's runtime interface emulator.
+/// Paths, states, statuses and error documents follow the Lambda developer guide, "Using the Lambda runtime API for custom
+/// runtimes". Where it is silent, they follow AWS's Runtime Interface Emulator.
 struct RuntimeAPIEndpoint: Sendable {
-  /// 6 MiB and 100 bytes: the largest buffered response.
+  /// The maximum size of a buffered response in bytes: 6 MiB and 100 bytes.
   static let responseLimit = 6_291_556
-  /// The largest streamed response ("Lambda quotas": 200 MB).
+  /// The maximum size of a streamed response in bytes ("Lambda quotas": 200 MB).
   private static let streamLimit = 200 * 1024 * 1024
 
   let environment: ExecutionEnvironment
@@ -125,7 +125,7 @@ struct RuntimeAPIEndpoint: Sendable {
     return .accepted
   }
 
-  /// Passes a streamed response on piece by piece; the trailers tell whether the function failed on the way.
+  /// Passes on a streamed response piece by piece. The trailers contain an error type if the function failed.
   private func takeStream(
     _ body: inout RequestBody, to requestID: String, contentType: String?
   ) async throws -> Answer {
@@ -153,7 +153,7 @@ struct RuntimeAPIEndpoint: Sendable {
     keptErrorType(request.value(of: "lambda-runtime-function-error-type"))
   }
 
-  /// The error document for the caller; one that carries an X-Ray cause beside it is unwrapped.
+  /// Returns the error document for the caller. Removes the X-Ray cause if the document contains one.
   private func errorDocument(_ bytes: [UInt8], _ contentType: String?) -> [UInt8] {
     guard contentType == "application/vnd.aws.lambda.error.cause+json" else { return bytes }
     guard let members = try? JSONValue(parsing: bytes).members else {
@@ -166,7 +166,7 @@ struct RuntimeAPIEndpoint: Sendable {
   }
 }
 
-/// Why a streamed response broke off.
+/// Why a streamed response was interrupted.
 enum StreamError: Error {
   case tooLong, cutShort, stopped
 }

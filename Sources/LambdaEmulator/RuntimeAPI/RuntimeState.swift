@@ -1,23 +1,23 @@
-/// Where one runtime process stands with the Runtime API, and what it may therefore say next.
+/// The state of one runtime process in the Runtime API, which determines the requests it may send.
 ///
-/// The rules are those of AWS's own Runtime API server, as its runtime interface emulator shows them: a poll is
-/// allowed whenever the runtime isn't in the middle of a failed start, and repeats an invocation that is still
-/// open; an answer is allowed once, and only to the invocation that was handed out.
+/// The rules are those of AWS's Runtime API server, as observed in its Runtime Interface Emulator. A poll is always allowed,
+/// except after an initialisation failure, and returns the current invocation again if it has not been answered. An answer is
+/// allowed once, and only to the invocation that was handed out.
 struct RuntimeState: Equatable, Sendable {
   enum Phase: Equatable, Sendable {
-    /// Started, and neither polled nor failed yet.
+    /// The process has started, but neither polled nor failed.
     case starting
-    /// Told of a failed start; nothing is allowed any more.
+    /// The process has reported an initialisation failure. No further request is allowed.
     case failed
-    /// Waits for an invocation.
+    /// The process is waiting for an invocation.
     case polling
-    /// Works on the invocation.
+    /// The process is handling the invocation.
     case invoking(requestID: String)
-    /// Answered the invocation, and didn't poll again yet.
+    /// The process has answered the invocation, but not polled again.
     case answered(requestID: String)
   }
 
-  /// Why a request is refused.
+  /// Why a request is rejected.
   enum Refusal: Error, Equatable, Sendable {
     /// Status 403, InvalidStateTransition.
     case invalidStateTransition(from: String, to: String)
@@ -27,7 +27,7 @@ struct RuntimeState: Equatable, Sendable {
 
   private(set) var phase = Phase.starting
 
-  /// Takes a poll; returns the invocation to hand out again where one is open.
+  /// Handles a poll. Returns the request ID of an unanswered invocation, which must be handed out again; nil if there is none.
   mutating func poll() throws(Refusal) -> String? {
     switch phase {
     case .failed: throw refusal(of: "Ready")
@@ -38,18 +38,18 @@ struct RuntimeState: Equatable, Sendable {
     }
   }
 
-  /// Hands an invocation to the runtime that polls.
+  /// Records that the invocation was handed to the polling runtime.
   mutating func handOut(_ requestID: String) {
     phase = .invoking(requestID: requestID)
   }
 
-  /// Takes an answer, a response or an error (`transition` says which), to the invocation `requestID`.
+  /// Handles an answer to the invocation `requestID`. `transition` says whether it is a response or an error.
   mutating func answer(_ requestID: String, transition: String) throws(Refusal) {
     try checkAnswer(requestID, transition: transition)
     phase = .answered(requestID: requestID)
   }
 
-  /// Checks whether an answer to the invocation `requestID` would be taken.
+  /// Throws if an answer to the invocation `requestID` isn't allowed.
   func checkAnswer(_ requestID: String, transition: String) throws(Refusal) {
     switch phase {
     case .invoking(requestID): return
@@ -58,7 +58,7 @@ struct RuntimeState: Equatable, Sendable {
     }
   }
 
-  /// Takes the report of a failed start.
+  /// Handles the report of an initialisation failure.
   mutating func failToStart() throws(Refusal) {
     guard phase == .starting else { throw refusal(of: "InitError") }
     phase = .failed
@@ -70,7 +70,7 @@ struct RuntimeState: Equatable, Sendable {
 }
 
 extension RuntimeState.Phase {
-  /// The phase in the words of AWS's error messages.
+  /// The name of the phase in AWS's error messages.
   var name: String {
     switch self {
     case .starting: "Started"
