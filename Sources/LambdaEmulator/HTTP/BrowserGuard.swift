@@ -13,7 +13,8 @@ struct BrowserGuard {
     complaint(about: request).map { complaint in
       Answer(
         status: 403, headers: [HeaderField(.amznErrorType, "ForbiddenException")],
-        object: ["message": "\(complaint). The emulator accepts requests only from programs on this machine."])
+        object: ["message": "\(complaint). The emulator accepts requests only from programs on this machine."]
+      )
     }
   }
 

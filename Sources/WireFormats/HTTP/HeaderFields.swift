@@ -1,7 +1,6 @@
-/// The header fields of a message as they were received.
+/// The header fields of a message as received.
 ///
-/// Fields stay the bytes that came, because most of them are never asked for: a lookup makes a string of the one value
-/// that it returns.
+/// Fields are kept as bytes, because most of them are never used. A lookup converts only the value that it returns to a string.
 package struct HeaderFields: Equatable, Sendable {
   struct Place: Equatable, Sendable {
     let name: Range<Int>
@@ -13,7 +12,7 @@ package struct HeaderFields: Equatable, Sendable {
 
   package init() {}
 
-  /// Keeps `bytes`, a head whose fields ``append(_:)`` then names.
+  /// Creates a value for the fields in `bytes`. Call ``append(_:)`` with the position of each field.
   init(in bytes: [UInt8]) {
     self.bytes = bytes
     places.reserveCapacity(16)
@@ -21,7 +20,7 @@ package struct HeaderFields: Equatable, Sendable {
 
   mutating func append(_ place: Place) { places.append(place) }
 
-  /// Appends a line, with or without its end. A line without a colon is no field and is ignored.
+  /// Appends a header line, with or without its line end. Ignores a line without a colon.
   package mutating func append(line: Span<UInt8>) {
     guard let colon = line.indices.first(where: { line[$0] == UInt8(ascii: ":") }) else { return }
     let start = bytes.count
@@ -32,7 +31,7 @@ package struct HeaderFields: Equatable, Sendable {
     places.append(Place(name: start..<start + colon, value: valueStart..<valueEnd))
   }
 
-  /// Forgets all fields and keeps the memory for the next ones.
+  /// Removes all fields, and keeps the allocated memory.
   package mutating func removeAll() {
     bytes.removeAll(keepingCapacity: true)
     places.removeAll(keepingCapacity: true)
@@ -43,7 +42,7 @@ package struct HeaderFields: Equatable, Sendable {
     places.map { HeaderField(HeaderName(text($0.name)), text($0.value)) }
   }
 
-  /// The value of the first field called `name`; nil if there is none. Ill-formed UTF-8 in it is repaired.
+  /// The value of the first field called `name`; nil if there is none. Invalid UTF-8 is replaced.
   package subscript(_ name: HeaderName) -> String? {
     let wanted = name.text.utf8.span
     let place = places.first { place in
@@ -55,7 +54,7 @@ package struct HeaderFields: Equatable, Sendable {
     return place.map { text($0.value) }
   }
 
-  /// Whether a field called `name` lists `token`, which is in lower case (RFC 9110, section 5.6.1).
+  /// Returns whether a field called `name` contains `token` in its list (RFC 9110, section 5.6.1). `token` must be in lower case.
   package func hasToken(_ token: String, in name: HeaderName) -> Bool {
     all.contains { field in
       field.name == name
@@ -63,21 +62,21 @@ package struct HeaderFields: Equatable, Sendable {
     }
   }
 
-  /// The bytes of the value of the first field called `name`.
+  /// Returns the bytes of the first field called `name`; nil if there is none.
   func value(_ name: StaticString) -> ArraySlice<UInt8>? {
     for place in places where equals(place.name, name) { return bytes[place.value] }
     return nil
   }
 
-  /// The values of all fields called `name`, in order.
+  /// Returns the values of all fields called `name`, in the order received.
   func values(_ name: StaticString) -> [String] {
     places.filter { equals($0.name, name) }.map { text($0.value) }
   }
 
-  /// Whether the bytes at `range` are `text`, in whatever case.
+  /// Returns whether the bytes in `range` equal `text`, ignoring case.
   func equals(_ range: Range<Int>, _ text: StaticString) -> Bool {
     guard range.count == text.utf8CodeUnitCount else { return false }
-    // Lambda writes the names as its documentation does.
+    // Fast path: Lambda spells the names as its documentation does.
     if areEqual(bytes, at: range, to: text) { return true }
     return text.withUTF8Buffer { wanted in
       for (index, position) in range.enumerated() {
