@@ -1,17 +1,17 @@
-# Sourced by the shell scripts of lambda/, Tests/ and .ci/: `--help` and the checks of a command line.
+# Handles `--help` and checks the command line. Sourced by the shell scripts in lambda/, Tests/ and .ci/.
 #
-# A script's help is the comment at its beginning. A wrong command line ends it with status 64 (EX_USAGE of sysexits.h),
-# before it has done anything.
+# The help of a script is the comment at its top. If the command line is invalid, the script exits with status 64 (EX_USAGE in
+# sysexits.h) before it does anything.
 script=$0
 script_file=$(realpath "$0")
 
-# Ends the script with an error about its command line.
+# Prints an error about the command line and exits with status 64.
 wrong_arguments() {
   printf '%s: %s Try: %s --help\n' "$script" "$1" "$script" >&2
   exit 64
 }
 
-# answer_help ARGUMENT...: prints the help and ends the script if --help or -h is among the arguments.
+# answer_help ARGUMENT...: prints the help and exits if --help or -h is among the arguments.
 answer_help() {
   local argument
   for argument in "$@"; do
@@ -24,21 +24,21 @@ answer_help() {
   done
 }
 
-# refuse ARGUMENT: ends the script because it has no such option or argument.
+# refuse ARGUMENT: exits with an error because the script doesn't accept this option or argument.
 refuse() {
   case $1 in
-    -*) wrong_arguments "There is no option '$1'." ;;
-    *) wrong_arguments "'$1' is one argument too many." ;;
+    -*) wrong_arguments "Unknown option '$1'." ;;
+    *) wrong_arguments "Unexpected argument '$1'." ;;
   esac
 }
 
-# option_value OPTION [VALUE ...]: prints the value that follows an option.
+# option_value OPTION [VALUE ...]: prints the value of an option, and exits with an error if it is missing or empty.
 option_value() {
   [ $# -ge 2 ] && [ -n "$2" ] || wrong_arguments "$1 needs a value."
   printf '%s\n' "$2"
 }
 
-# expect_arguments LEAST MOST ARGUMENT...: for a script without options but --help.
+# expect_arguments LEAST MOST ARGUMENT...: checks the number of arguments of a script whose only option is --help.
 expect_arguments() {
   local least=$1 most=$2 argument
   shift 2
@@ -46,7 +46,7 @@ expect_arguments() {
   for argument in "$@"; do
     case $argument in -?*) refuse "$argument" ;; esac
   done
-  [ $# -ge "$least" ] || wrong_arguments "$((least - $#)) more of its arguments are needed."
+  [ $# -ge "$least" ] || wrong_arguments "Expected at least $least argument(s), got $#."
   if [ $# -gt "$most" ]; then
     shift "$most"
     refuse "$1"

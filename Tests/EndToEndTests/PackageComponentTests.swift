@@ -62,7 +62,7 @@ import Testing
       (#"archive.writestr("LICENSE", b""); archive.writestr("LICENSE", b"")"#, "more than once"),
       (
         #"i = zipfile.ZipInfo("x"); i.external_attr = (stat.S_IFLNK | 0o777) << 16; archive.writestr(i, b"/etc")"#,
-        "neither a file nor a folder"
+        "neither a file nor a directory"
       ),
     ])
   func `refuses a zip with an entry that leaves its folder`(lines: String, reason: String) async throws {
@@ -85,7 +85,7 @@ import Testing
       """)
     let run = try await package(zip, to: "\(directory.path)/out")
     #expect(run.status == .code(1) && run.errors.count == 1, "\(run.errorText)")
-    #expect(run.errorText.hasPrefix("package-component: \(zip) can't be read: "), "\(run.errorText)")
+    #expect(run.errorText.contains("Can't read \(zip)"), "\(run.errorText)")
   }
 
   @Test(arguments: ["link", "link/sub", "link/sub/more", "own/sub"])
@@ -155,7 +155,7 @@ import Testing
     try #require(unsafe symlink("\(directory.path)/victim", link) == 0)
     let run = try await package(try await makeZip(""), to: "\(directory.path)/out")
     #expect(run.status == .code(1) && run.errors.count == 1, "\(run.errorText)")
-    #expect(run.errorText.contains("\(link) can't be written"), "\(run.errorText)")
+    #expect(run.errorText.contains("Can't write \(link)"), "\(run.errorText)")
     let listing = try await BuiltProgram(path: "/bin/ls").run(["-A", "\(directory.path)/victim"])
     #expect(listing.output == "other\n")
   }

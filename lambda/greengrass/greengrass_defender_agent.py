@@ -1,7 +1,7 @@
-"""Starts the agent where Greengrass runs Python only: the handler of the Lambda import.
+"""The Python handler of the Lambda import, for Greengrass cores that run only Python functions. It starts the agent.
 
-The agent is the executable `bootstrap` beside this file. Greengrass unpacks artifacts without the execute bit, so it is
-started from a copy; it speaks to the nucleus by itself, and this module only keeps it running.
+The agent is the executable `bootstrap` in the directory of this file. Greengrass unpacks artifacts without the execute bit, so this
+module starts a copy and keeps it running. The agent communicates with the nucleus itself.
 """
 import atexit
 import contextlib
@@ -21,13 +21,13 @@ state = {"process": None, "starts": 0, "stopping": threading.Event()}
 
 
 def places():
-    """Where a copy of the agent may go, the likeliest first. Trying shows which lets a file be written and executed."""
+    """Returns directories in which a copy of the agent may be allowed to execute, the most likely first."""
     named = (os.environ.get("TMPDIR"), "/tmp", "/var/tmp", os.environ.get("HOME"), ".", "/dev/shm")
     return dict.fromkeys(filter(None, named))
 
 
 def start():
-    """Starts a copy of the agent, from the first directory that lets one be executed."""
+    """Starts a copy of the agent from the first directory that allows execution."""
     environment = {k: v for k, v in os.environ.items() if k != "AWS_LAMBDA_RUNTIME_API"}
     tried = []
     for place in places():
@@ -39,21 +39,21 @@ def start():
                 return subprocess.Popen(
                     [copy], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT, text=True, errors="replace",
-                    preexec_fn=lambda: LIBC.prctl(1, signal.SIGTERM))  # PR_SET_PDEATHSIG: never outlives this process
+                    preexec_fn=lambda: LIBC.prctl(1, signal.SIGTERM))  # PR_SET_PDEATHSIG: ends the agent with this process
             finally:
-                # Gone when it runs: nothing stays behind. Where it can't go, as on NFS, the agent runs all the same.
+                # The running agent doesn't need the file. If it can't be removed, as on NFS, the agent still runs.
                 shutil.rmtree(directory, ignore_errors=True)
         except OSError as error:
             tried.append(f"{place}: {error}")
-    raise OSError("the agent can't be started: " + "; ".join(tried))
+    raise OSError("Can't start the agent: " + "; ".join(tried))
 
 
 def say(text):
-    """Prints a line for the function's log. One that can't be written is lost: the agent goes on all the same."""
+    """Prints a line to the function's log. A line that can't be written is lost, but doesn't stop the agent."""
     with contextlib.suppress(OSError, ValueError):
         try:
             print(text, flush=True)
-        except UnicodeEncodeError:  # the log's encoding lacks a character of it
+        except UnicodeEncodeError:  # the log's encoding lacks one of the characters
             print(str(text).encode("ascii", "backslashreplace").decode(), flush=True)
 
 
@@ -74,8 +74,8 @@ def keep_running():
             reader = threading.Thread(target=forward, args=(process.stdout,), daemon=True)
             reader.start()
             status = process.wait()
-            reader.join(1)  # not to its end: a metrics program that outlives the agent holds the pipe, too
-            say(f"the agent ended with status {status}")
+            reader.join(1)  # wait only briefly: a metrics program that outlives the agent may keep the pipe open
+            say(f"The agent exited with status {status}.")
         except (OSError, subprocess.SubprocessError) as error:
             say(error)
         delay = 1 if time.monotonic() - began > 60 else min(2 * delay, 60)

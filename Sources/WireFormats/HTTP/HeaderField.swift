@@ -2,7 +2,7 @@
 public struct HeaderField: Hashable, Sendable {
   /// The name, which is compared without regard to case.
   public var name: HeaderName
-  /// The value, without surrounding whitespace.
+  /// The value, such as `text/plain`.
   public var value: String
 
   /// Creates a field. Doesn't check whether the name and the value are valid in HTTP.

@@ -128,13 +128,13 @@ class ComponentFiles(unittest.TestCase):
 
     def test_says_what_can_not_be_read_or_written(self):
         self.assertRegex(self.package("--amd64", self.amd64, output="/dev/null/out", fails=True),
-                         r"\Apackage-component: /dev/null/out\S* can't be written: Not a directory\n\Z")
+                         r"\Apackage-component: Can't write /dev/null/out\S*: Not a directory\.\n\Z")
         with zipfile.ZipFile(self.amd64, "w", zipfile.ZIP_DEFLATED) as release:
             release.writestr("bootstrap", binary(62))
         damaged = bytearray(self.amd64.read_bytes())
         damaged[40:50] = bytes(10)
         self.amd64.write_bytes(damaged)
-        self.assertRegex(self.package("--amd64", self.amd64, fails=True), r"\Apackage-component: \S+ can't be read: ")
+        self.assertRegex(self.package("--amd64", self.amd64, fails=True), r"\Apackage-component: Can't read \S+: ")
 
     def test_lambda_component_is_pinned_and_not_contained(self):
         output = self.package("--amd64", self.amd64, "--lambda-arn", LAMBDA_ARN)
@@ -251,7 +251,7 @@ class ComponentFiles(unittest.TestCase):
     def test_a_release_with_a_file_outside_of_its_folder_is_refused(self):
         with zipfile.ZipFile(self.amd64, "a") as release:
             release.writestr("../outside", "text")
-        self.assertIn("'../outside', which isn't allowed: its path contains '..'", self.package("--amd64", self.amd64, fails=True))
+        self.assertIn("'../outside': its path contains '..'", self.package("--amd64", self.amd64, fails=True))
 
     def test_a_release_with_two_names_for_a_file_or_none_is_refused(self):
         for name in ("./bootstrap", "a//b", "a/./b", ".", "./", "a//"):
@@ -270,7 +270,7 @@ class ComponentFiles(unittest.TestCase):
                 damaged = bytearray(self.amd64.read_bytes())
                 damaged[start + 4:start + 8] = b"\xff" * 4
                 self.amd64.write_bytes(damaged)
-                self.assertRegex(self.package("--amd64", self.amd64, fails=True), r"\Apackage-component: \S+ can't be read: ")
+                self.assertRegex(self.package("--amd64", self.amd64, fails=True), r"\Apackage-component: Can't read \S+: ")
 
     @unittest.skipIf(os.geteuid() != 0, "only root can make a link that belongs to another user")
     def test_no_link_of_another_user_leads_to_the_output(self):
@@ -289,9 +289,9 @@ class ComponentFiles(unittest.TestCase):
         with zipfile.ZipFile(nothing, "w") as archive:
             archive.writestr("readme", "")
         for arguments, text in (
-            ([], "give the release zip"), (["--amd64", self.aarch64], "no x86-64 executable"),
-            (["--aarch64", self.amd64], "no 64-bit ARM executable"), (["--amd64", nothing], "no file 'bootstrap'"),
-            (["--amd64", self.directory / "missing"], "can't be read"),
+            ([], "--amd64 FILE"), (["--amd64", self.aarch64], "not an x86-64 executable"),
+            (["--aarch64", self.amd64], "not an AArch64 executable"), (["--amd64", nothing], "no file 'bootstrap'"),
+            (["--amd64", self.directory / "missing"], "Can't read"),
             (["--amd64", self.amd64, "--version", "1.0"], "three numbers"),
             (["--amd64", self.amd64, "--account", "12"], "12 digits"),
             (["--amd64", self.amd64, "--bucket", "A_B"], "the name of an S3 bucket"),

@@ -176,7 +176,7 @@ class LambdaImport(unittest.TestCase):
         for _ in range(3):
             seen = len(function.lines)
             os.kill(self.agent(function), signal.SIGKILL)
-            function.line("the agent ended with status -9", after=seen)
+            function.line("The agent exited with status -9", after=seen)
             self.nucleus.next("closed")
             ends.append(time.monotonic())
         self.assertGreater(ends[2] - ends[1], ends[1] - ends[0])
@@ -196,7 +196,7 @@ class LambdaImport(unittest.TestCase):
         children = pathlib.Path(f"/proc/{function.process.pid}/task").glob("*/children")
         (pid,) = (int(pid) for file in children for pid in file.read_text().split())
         os.kill(pid, signal.SIGKILL)
-        function.line("the agent ended with status -9")
+        function.line("The agent exited with status -9")
 
     def test_goes_on_with_the_same_agent_where_nothing_can_be_printed(self):
         reader, writer = os.pipe()
@@ -237,7 +237,7 @@ class LambdaImport(unittest.TestCase):
 
     def test_says_what_is_wrong_with_an_agent_that_cannot_be_started(self):
         function = self.function(b"\x7fELF no program")
-        self.assertIn("Exec format error", function.line("the agent can't be started: "))
+        self.assertIn("Exec format error", function.line("Can't start the agent: "))
         self.assertEqual(function.api.invoke({}), {"running": False, "starts": 0})
 
 

@@ -80,7 +80,7 @@ class Troubleshooting(unittest.TestCase):
         self.see("the nucleus didn't announce it", manner="lite", configuration=FAST, meanwhile=change_silently)
         self.see("Device Defender rejected report", configuration=FAST, arguments=["--confirm", "rejected"])
         self.see("The configuration can't be used:", configuration={**FAST, "ReportNames": "tiny"})
-        self.see_the_shim("the agent can't be started:")
+        self.see_the_shim("Can't start the agent:")
         self.assertEqual(self.missing, [], "quoted in the table, and never logged here")
 
     def see_the_shim(self, start):
