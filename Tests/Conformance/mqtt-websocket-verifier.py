@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""A server for MQTT over WebSocket that checks the signature in the request's query, written from AWS's documentation
-with the standard library only, so that it shares no code and no mistake with the signer.
+"""A server for MQTT over WebSocket that verifies the signature in the request's query.
 
-Answers 101 and then CONNECT, SUBSCRIBE and PUBLISH where the signature is right, and 403 with AWS's headers where not.
-The session token, where there is one, has to follow the signature and isn't part of it. One line a connection goes to
-standard output: "accepted" or "refused" and why. --skew sets the server's clock ahead.
+It is written from AWS's documentation with only the standard library, so that it shares no code and no errors with the signer. If the
+signature is valid, it replies with 101 and then handles CONNECT, SUBSCRIBE and PUBLISH; otherwise it replies with 403 and AWS's
+headers. A session token must follow the signature and isn't signed. Prints one line for each connection: "accepted", or "refused" and
+the reason. --skew sets the server's clock ahead.
 """
 import argparse
 import base64
@@ -31,7 +31,7 @@ def signature(secret, region, date, timestamp, host, parameters):
 
 
 def complaint(head, access_key_id, secret, region, now):
-    """Why the request is refused; None where it isn't."""
+    """Returns why the request is rejected; None if it is accepted."""
     lines = head.split("\r\n")
     method, target, version = lines[0].split(" ")
     headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines[1:])}
@@ -45,7 +45,7 @@ def complaint(head, access_key_id, secret, region, now):
     if "X-Amz-Signature" not in names:
         return "no signature"
     position = names.index("X-Amz-Signature")
-    # The token is the one parameter that may follow.
+    # Only the token may follow the signature.
     if names[position + 1:] not in ([], ["X-Amz-Security-Token"]):
         return f"parameters after the signature: {names[position + 1:]}"
     signed = parameters[:position]
@@ -77,7 +77,7 @@ def read_exactly(stream, count):
 def read_frame(stream):
     first, second = read_exactly(stream, 2)
     if not second & 0x80:
-        raise ValueError("a client's frame without a mask")
+        raise ValueError("the client sent a frame without a mask")
     size = second & 0x7F
     if size > 125:
         size = int.from_bytes(read_exactly(stream, 2 if size == 126 else 8), "big")
@@ -115,7 +115,7 @@ def serve_mqtt(stream):
             elif packet >> 4 == 14:
                 return
             if answer:
-                # In two fragments, with a ping between them.
+                # Send it in two fragments, with a ping in between.
                 stream.sendall(b"\x02\x01" + answer[:1] + b"\x89\x00" + b"\x80" + bytes([len(answer) - 1]) + answer[1:])
 
 
@@ -158,7 +158,7 @@ def main():
                 connection.settimeout(30)
                 serve(connection, (options.access_key_id, options.secret, options.region), options.skew)
         except (OSError, EOFError):
-            # A client that goes away, as the one that only looks whether somebody listens.
+            # The client closed the connection, as a check whether the server listens does.
             pass
 
 

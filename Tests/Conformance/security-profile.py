@@ -17,7 +17,7 @@ DEVICE_METRICS = {
 
 
 def check_enums(shape, value):
-    """ParamValidator leaves enumerations to the service."""
+    """Checks enumerations, which ParamValidator leaves to the service."""
     if shape.type_name == "structure":
         for name, member in value.items():
             check_enums(shape.members[name], member)
@@ -32,7 +32,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("defender", metavar="DEFENDER", help="the program to check")
     defender = parser.parse_args().defender
-    # Imported here so that the help needs nothing.
+    # Imported here so that --help works without botocore.
     import botocore.session
     from botocore.validate import ParamValidator
     model = botocore.session.Session().get_service_model("iot")
@@ -58,7 +58,7 @@ def main():
                 metrics |= {metric["metric"] for metric in document["additionalMetricsToRetainV2"]}
         assert metrics == DEVICE_METRICS | created, metrics ^ (DEVICE_METRICS | created)
         assert len(created) == (2 if "--custom-metrics" in arguments else 0)
-    print(f"{len(variants)} security profiles are what botocore {botocore.__version__}'s model wants")
+    print(f"{len(variants)} security profiles match the model of botocore {botocore.__version__}")
 
 
 main()

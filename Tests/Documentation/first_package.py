@@ -9,7 +9,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CATALOG = ROOT / "Sources/LambdaRuntime/LambdaRuntime.docc"
-# Built in the same folder each time, so that the second time is short.
+# Built in the same directory each time, so that later builds are incremental.
 WORK = ROOT / ".build/first-package"
 
 
@@ -37,7 +37,7 @@ with tempfile.TemporaryDirectory() as directory:
     package = pathlib.Path(directory, "hello")
     (package / "Sources/hello").mkdir(parents=True)
     (package / "Package.swift").write_text(manifest)
-    # The page's name for the folder of this package, whatever this copy of it is called.
+    # The page's name for this package's directory, which may have a different name here.
     os.symlink(ROOT, pathlib.Path(directory, "device-defender-swift"))
     check("WritingAHandler.md", package, handler, [*program, *emulator[2].split()], '"hello number 1"')
     check("AsynchronousCode.md", package, snippets("AsynchronousCode.md")[0], program, '"looked up world"')

@@ -39,7 +39,7 @@ def cited_tests(text):
 
 
 def sections(page):
-    """What a page's headings are called in links."""
+    """Returns the anchors of a page's headings."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

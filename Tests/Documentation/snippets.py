@@ -1,6 +1,6 @@
-"""Type-checks the Swift in the documentation, with the command that is given: `snippets.py swiftc -typecheck …`.
+"""Type-checks the Swift snippets in the documentation with the given command: `snippets.py swiftc -typecheck …`.
 
-A snippet that imports nothing is taken to import LambdaRuntime; a package manifest is left to the reader.
+Adds `import LambdaRuntime` to a snippet without imports. Skips package manifests.
 """
 import pathlib
 import re

@@ -1,4 +1,4 @@
-"""A terminal with a program on it, and the picture of what it shows."""
+"""A terminal emulator that runs a program and draws its screen."""
 import fcntl
 import os
 import pty
@@ -17,7 +17,7 @@ CELL, LINE, MARGIN = 7.83, 18, 14
 
 
 def words(row):
-    """Each word of a row at its column: whatever font there is, what stands below each other does."""
+    """Returns each word of a row with its column, so that columns align regardless of the font."""
     line = "".join(character for character, _ in row)
     for word in re.finditer(r"\S+", line):
         color = row[word.start()][1]
@@ -26,7 +26,7 @@ def words(row):
 
 
 class Terminal:
-    """Knows the escape sequences that `defender` writes (ECMA-48); at any other it gives up."""
+    """Supports only the escape sequences that `defender` writes (ECMA-48), and fails on any other."""
 
     def __init__(self, rows, columns):
         self.rows, self.columns = rows, columns
@@ -38,7 +38,7 @@ class Terminal:
         self.cells = [[(" ", None)] * self.columns for _ in range(self.rows)]
 
     def run(self, command, environment, folder=".", quit_after=None):
-        """Runs the command in a folder to its end; presses q after so many seconds and keeps what was shown before."""
+        """Runs a command in a directory until it exits. Presses q after the given number of seconds, and keeps the screen before that."""
         child, master = pty.fork()
         if child == 0:
             os.chdir(folder)
@@ -103,7 +103,7 @@ class Terminal:
         self.column += 1
 
     def svg(self, prompt):
-        """The lines with something on them, below the command that wrote them."""
+        """Returns the command and the lines that aren't blank."""
         lines = ["".join(character for character, _ in row).rstrip() for row in self.cells]
         count = max((number + 1 for number, line in enumerate(lines) if line), default=0)
         width, height = round(self.columns * CELL + 2 * MARGIN), (count + 2) * LINE + MARGIN

@@ -1,6 +1,6 @@
-"""The bill of materials is one that CycloneDX's own schema takes.
+"""Tests that the bill of materials conforms to CycloneDX's schema.
 
-Environment: RELEASE_ZIP, beside which the bill is.
+Environment: RELEASE_ZIP. The bill is in the same directory.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""lambda/packaging/compare-configuration notices every name that a libcurl's configure decides otherwise than the list says."""
+"""Tests that lambda/packaging/compare-configuration reports every difference between curl_config.h and the list."""
 
 import pathlib
 import subprocess
@@ -10,7 +10,7 @@ LIST = PACKAGING / "libcurl.configuration"
 
 
 def entries():
-    """The names of the list, each with its value; None for one that isn't defined."""
+    """Returns the names in the list with their values; None for a name that isn't defined."""
     for line in LIST.read_text().splitlines()[1:]:
         if not line.startswith("cross:"):
             name, _, value = line.partition(" ")
@@ -18,7 +18,7 @@ def entries():
 
 
 def header(values):
-    """A curl_config.h as configure writes it."""
+    """Returns a curl_config.h as configure writes it."""
     return "".join(
         f"/* #undef {name} */\n" if value is None else f"#define {name} {value}\n" for name, value in values.items())
 

@@ -17,7 +17,7 @@ import botocore.validate
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
-# The machine's own AWS set-up stays out of this.
+# Ignore the machine's own AWS configuration.
 os.environ.update(AWS_DEFAULT_REGION="eu-west-1", AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
@@ -29,7 +29,7 @@ PARAMETERS = {"CodeBucket": "b", "CodeKey": "k", "ThingName": "one"}
 
 
 class NoManagedPolicies:
-    """The translator would ask IAM for its managed policies; the template names none."""
+    """Returns no managed policies. The template uses none, so the translator need not ask IAM for them."""
 
     def load(self):
         return {}
@@ -50,7 +50,7 @@ def blocks():
 
 
 def enumeration_problems(shape, value, path):
-    """What of `value` isn't among the values that the service model lists; botocore itself doesn't look."""
+    """Yields the parts of `value` that the service model doesn't list. botocore itself doesn't check enumerations."""
     if isinstance(shape, botocore.model.StructureShape):
         for name, member in value.items():
             yield from enumeration_problems(shape.members[name], member, f"{path}.{name}")
@@ -58,14 +58,14 @@ def enumeration_problems(shape, value, path):
         for member in value:
             yield from enumeration_problems(shape.member, member, f"{path}[]")
     elif isinstance(shape, botocore.model.StringShape) and shape.enum and value not in shape.enum:
-        yield f"{path} is {value!r}, allowed are {shape.enum}"
+        yield f"{path} is {value!r}, but must be one of {shape.enum}"
 
 
 class GuideTests(unittest.TestCase):
     def setUp(self):
         self.driver = awscli.clidriver.create_clidriver()
         self.called = []
-        # Answers in the place of the call: nothing leaves this machine, and no credentials are asked for.
+        # Replaces the API call, so that nothing leaves this machine and no credentials are needed.
         self.driver.session.register("calling-command.*", self.note_call)
 
     def note_call(self, event_name, call_parameters, **_):
@@ -114,8 +114,8 @@ class GuideTests(unittest.TestCase):
     def check_call(self, words):
         self.assertEqual(words[0], "aws")
         if "--cli-binary-format" in words:
-            # Version 2 of the CLI wants to be told that a payload is text. Version 1, which is the one on PyPI, always
-            # takes it so and doesn't know the option.
+            # Version 2 of the CLI needs an option for a payload in plain text. Version 1, the one on PyPI, always expects plain text
+            # and doesn't support the option.
             at = words.index("--cli-binary-format")
             self.assertEqual(words[at + 1], "raw-in-base64-out")
             del words[at : at + 2]
@@ -135,7 +135,7 @@ class GuideTests(unittest.TestCase):
 
 class TemplateTests(unittest.TestCase):
     def test_has_nothing_that_cfn_lint_finds_fault_with(self):
-        # No address that a rule might ask for is needed: the schemas are in the package.
+        # Needs no network access, because the package contains the schemas.
         lint = subprocess.run(
             [pathlib.Path(sys.executable).with_name("cfn-lint"), "--include-checks", "I", "--regions", "eu-west-1", "--", TEMPLATE],
             capture_output=True, text=True)

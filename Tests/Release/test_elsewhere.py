@@ -1,8 +1,7 @@
-"""The zip's bootstrap runs where nothing of the build machine is: an empty root, and the oldest Debian there is.
+"""Tests that the released bootstrap runs without any file of the build machine: in an empty root directory and in an old Debian.
 
-Needs root and a network namespace of its own (port 53 is served); Tests/Release/run sees to both. Its environment:
-RELEASE_ZIP, OLD_USERLAND (a Debian root with libnss-resolve and libnss-myhostname), and, to run another architecture,
-EMULATOR (a static qemu).
+Requires root and a separate network namespace, because it serves port 53; Tests/Release/run provides both. Environment: RELEASE_ZIP,
+OLD_USERLAND (a Debian root with libnss-resolve and libnss-myhostname), and EMULATOR (a static qemu, for a foreign architecture).
 """
 
 import contextlib
@@ -26,7 +25,7 @@ EMULATOR = os.environ.get("EMULATOR")
 API_NAME, IOT_NAME = "runtime-api.defender.test", "iot.defender.test"
 TOPIC = "devices/one/metrics"
 NOBODY = 65534
-# Far more than anything here takes; an emulated processor is slow.
+# Far more time than any step needs, even on an emulated processor.
 PATIENCE = 120 if EMULATOR else 30
 SILENT = "fd00:dd::9" if ":" in world.LOOPBACK else "127.0.0.9"
 
@@ -37,7 +36,7 @@ def setUpModule():
 
 
 class Place:
-    """A root directory, read-only while a program runs in it."""
+    """A root directory, which is read-only while a program runs in it."""
 
     def __init__(self, base, userland=None):
         self.root = base
@@ -51,7 +50,7 @@ class Place:
         subprocess.run(["mount", "--rbind", "/proc", base / "proc"], check=True)
         (base / "dev/null").touch()
         subprocess.run(["mount", "--bind", "/dev/null", base / "dev/null"], check=True)
-        # The clock of a container differs from the host's in nothing else that a resolver reads.
+        # In a container, the clock is the only other thing that a resolver reads and that may differ from the host.
         self.write("etc/resolv.conf", f"nameserver {world.LOOPBACK}\noptions timeout:2 attempts:1\n")
         self.write("etc/hosts", f"{world.LOOPBACK} localhost\n")
         with zipfile.ZipFile(ZIP) as archive:
@@ -96,7 +95,7 @@ class ElsewhereTests(unittest.TestCase):
         cls.places = {"empty": Place(cls.directory / "empty")}
         if OLD_USERLAND:
             cls.places["old"] = Place(cls.directory / "old", OLD_USERLAND)
-            # As systemd-resolved sets it up. glibc's resolver would load these modules, and with them another libc.
+            # The configuration of systemd-resolved. glibc's resolver would load these modules and a second libc with them.
             cls.places["old"].write("etc/nsswitch.conf", "hosts: files resolve [!UNAVAIL=return] dns myhostname\n")
         for place in cls.places.values():
             place.write("etc/known.pem", cls.authority.certificate.read_text())
@@ -112,7 +111,7 @@ class ElsewhereTests(unittest.TestCase):
 
     @contextlib.contextmanager
     def running(self, place, uid=0, host=world.HOST, trust="/etc/known.pem", **more):
-        """A Runtime API and the bootstrap that polls it, which ends with the block."""
+        """Runs a Runtime API and the bootstrap that polls it until the end of the block."""
         api = world.RuntimeAPI()
         self.addCleanup(api.close)
         variables = {
@@ -132,16 +131,16 @@ class ElsewhereTests(unittest.TestCase):
             process.communicate()
 
     def answer(self, api, process, event=b'{"reports":1}'):
-        """Hands out the event and returns what is answered: ("response" | "error" | "init", document)."""
+        """Hands out the event. Returns the answer as ("response" | "error" | "init", document)."""
         api.events.put((event, int(time.time() + PATIENCE) * 1000))
         try:
             return api.answers.get(timeout=PATIENCE)
         except queue.Empty:
             process.kill()
-            self.fail(f"no answer; status {process.wait()}, output: {process.stdout.read()}")
+            self.fail(f"no answer: exit status {process.wait()}, output: {process.stdout.read()}")
 
     def invoke(self, *where, **more):
-        """What `running` takes; returns what `answer` does."""
+        """Takes the arguments of `running` and returns the result of `answer`."""
         with self.running(*where, **more) as (api, process):
             return self.answer(api, process)
 
@@ -170,7 +169,7 @@ class ElsewhereTests(unittest.TestCase):
             with self.subTest(spelling=spelling):
                 url = f"https://{spelling}:{self.iot.port}"
                 kind, answer = self.invoke(self.places["empty"], NOBODY, AWS_ENDPOINT_URL_IOT_DATA_PLANE=url)
-                # The data plane computes the signature over the Host that it got.
+                # The data plane computes the signature over the Host that it received.
                 self.assertEqual((kind, answer.get("published")), ("response", 1), answer)
                 self.take_published()
 
@@ -186,7 +185,7 @@ class ElsewhereTests(unittest.TestCase):
                 kind, answer = self.invoke(self.places["empty"], NOBODY, trust=trust)
                 self.assertIn(kind, ("error", "init"), answer)
                 self.assertIn(sentence, answer["errorMessage"])
-                self.assertEqual(self.iot.requests, before, "a request went out to a server that isn't trusted")
+                self.assertEqual(self.iot.requests, before, "a request was sent to an untrusted server")
 
     def test_finds_the_bundle_where_amazon_linux_has_it(self):
         place = self.places["empty"]
@@ -204,7 +203,7 @@ class ElsewhereTests(unittest.TestCase):
         place = self.places["empty"]
         place.remount("rw")
         before = (place.root / "etc/resolv.conf").read_text()
-        # glibc waits 5 s for the first one, as without any options, and then asks the second.
+        # By default, glibc waits 5 s for the first server and then asks the second.
         place.write("etc/resolv.conf", f"nameserver {SILENT}\nnameserver {world.LOOPBACK}\n")
         try:
             kind, answer = self.invoke(place, NOBODY, API_NAME)
@@ -229,7 +228,7 @@ class ElsewhereTests(unittest.TestCase):
         place = self.places.get("old", self.places["empty"])
         place.remount("rw")
         place.write("usr/lib/ssl/openssl.cnf", configuration)
-        # A real shared object, so that there is something to load: it would bring another libc along.
+        # A real shared object, which would load a second libc.
         found = sorted((place.root / "lib").glob("*-linux-gnu*/libnss_resolve.so.2"))
         if found:
             shutil.copy(found[0], place.root / "etc/strange.so")
@@ -237,7 +236,7 @@ class ElsewhereTests(unittest.TestCase):
         self.assertEqual((kind, answer.get("published")), ("response", 1), answer)
         self.take_published()
 
-    # An emulator's memory isn't the program's.
+    # Under an emulator, the memory use would be the emulator's.
     if not EMULATOR:
         def test_takes_little_memory_between_reports(self):
             iot = world.IoTDataPlane(self.authority)
@@ -247,7 +246,7 @@ class ElsewhereTests(unittest.TestCase):
                 api.events.put((b'{"interval_seconds":2}', int(time.time() + 3600) * 1000))
                 for _ in range(3):
                     iot.published.get(timeout=PATIENCE)
-                # While it makes and sends a report, it has more.
+                # It uses more memory while it makes and sends a report.
                 samples, deadline = [], time.monotonic() + PATIENCE
                 while iot.published.qsize() < 2 and time.monotonic() < deadline:
                     samples.append(anonymous_kib(process.pid))

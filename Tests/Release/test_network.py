@@ -1,9 +1,9 @@
-"""How bootstrap finds and reaches its endpoints while the network misbehaves: silent name servers, other name servers, IPv6.
+"""Tests that bootstrap reaches its endpoints in a faulty network: silent name servers, changed name servers, only IPv6.
 
-The released bootstrap resolves with c-ares, one that `swift build` makes with glibc; both are tested. Needs root, and a
-network and a mount namespace of its own: port 53 is served and /etc/resolv.conf replaced. Tests/Release/run sees to that,
-once with IPv4 and once in a namespace that has IPv6 only (RELEASE_LOOPBACK=::1). Its environment: RELEASE_ZIP;
-DYNAMIC_BOOTSTRAP, the other build, if that is to be tested too; EMULATOR, a static qemu for another architecture.
+The released bootstrap resolves names with c-ares, and that of `swift build` with glibc. Both are tested. Requires root and separate
+network and mount namespaces, because it serves port 53 and replaces /etc/resolv.conf. Tests/Release/run provides them, once with
+IPv4 and once with only IPv6 (RELEASE_LOOPBACK=::1). Environment: RELEASE_ZIP; DYNAMIC_BOOTSTRAP, the optional second program to test;
+EMULATOR, a static qemu for a foreign architecture.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ import world
 EMULATOR = os.environ.get("EMULATOR")
 IOT_NAME = "iot.defender.test"
 TOPIC = "devices/one/metrics"
-# Far more than anything here takes if it works: it never happens if it doesn't.
+# Far more time than any step needs if it works.
 PATIENCE = 120 if EMULATOR else 60
 IS_IPV6 = ":" in world.LOOPBACK
 FIRST, SECOND, NOBODY = (f"fd00:dd::{n}" if IS_IPV6 else f"127.0.0.{n}" for n in (2, 3, 4))
@@ -36,7 +36,7 @@ def setUpModule():
 
 
 class Agent:
-    """A running `bootstrap agent` and what it logs."""
+    """A running `bootstrap agent` and its log."""
 
     def __init__(self, command, variables, log):
         self.log = log
@@ -49,14 +49,14 @@ class Agent:
         return self.log.read_text(errors="replace").splitlines()
 
     def line(self, words, patience=PATIENCE):
-        """The first line that has `words` in it."""
+        """Waits for the first log line that contains `words` and returns it."""
         end = time.monotonic() + patience
         while time.monotonic() < end and self.process.poll() is None:
             for line in self.lines:
                 if words in line:
                     return line
             time.sleep(0.05)
-        raise AssertionError(f"'{words}' wasn't logged within {patience} s; the log has: {self.lines[-20:]}")
+        raise AssertionError(f"'{words}' wasn't logged within {patience} s. Log: {self.lines[-20:]}")
 
 
 class NetworkTests(unittest.TestCase):
@@ -99,7 +99,7 @@ class NetworkTests(unittest.TestCase):
         self.addCleanup(self.iot.close)
 
     def ask(self, *servers):
-        """Makes `servers` the name servers of this machine, as DHCP does: in the file that is there."""
+        """Sets the name servers of this machine as DHCP does, by changing the existing file."""
         text = "".join(f"nameserver {server}\n" for server in servers)
         (self.directory / "resolv.conf").write_text(text)
 
@@ -128,7 +128,7 @@ class NetworkTests(unittest.TestCase):
             agent.process.wait()
 
     def mqtt(self, host=IOT_NAME):
-        # The broker asks for no certificate; the agent needs one for mutual TLS.
+        # The broker doesn't request a certificate, but the agent needs one for mutual TLS.
         return {
             "DEFENDER_TRANSPORT": "mqtt", "DEFENDER_MQTT_ENDPOINT": f"mqtts://{host}:{MQTT_PORT}",
             "DEFENDER_CERTIFICATE_FILE": str(self.authority.chain), "DEFENDER_PRIVATE_KEY_FILE": str(self.authority.key),
@@ -191,7 +191,7 @@ class NetworkTests(unittest.TestCase):
                     self.assertIn("/etc/resolv.conf", line)
                     self.assertNotIn("PROXY", line)
                     self.assertNotIn("proxy", line)
-                    # The next report waits for them, too.
+                    # The next report waits for the name servers, too.
                     agent.process.send_signal(signal.SIGTERM)
                     agent.process.wait(timeout=15)
 

@@ -1,7 +1,6 @@
-"""The release's zip and its bill of materials say what is in the file, and the file needs nothing.
+"""Tests the contents of the release's zip and its bill of materials, and that the binary depends on no other file.
 
-Environment: RELEASE_ZIP; RELEASE_ARCH (x86_64 or arm64); REBUILT_ZIP, the same made again elsewhere from the same source,
-where it was.
+Environment: RELEASE_ZIP; RELEASE_ARCH (x86_64 or arm64); REBUILT_ZIP, an optional second build of the same source.
 """
 
 import base64
@@ -103,7 +102,7 @@ class ZipTests(unittest.TestCase):
     def test_bill_of_materials_names_what_the_binary_and_the_notices_name(self):
         components = self.bill["components"]
         linked = ", ".join(f"{component['name']} {component['version']}" for component in components)
-        self.assertTrue(linked.encode() in self.binary, f"--version doesn't say {linked}")
+        self.assertTrue(linked.encode() in self.binary, f"--version doesn't print {linked}")
         notices = self.zip.read("THIRD-PARTY-NOTICES.txt").decode()
         names = [component["name"] for component in components]
         self.assertEqual([re.sub(r"-\d+$", "", name) for name in names], ["c-ares", "ca-certificates", "curl", "gcc", "glibc", "openssl", "swift"])
@@ -120,7 +119,7 @@ class ZipTests(unittest.TestCase):
         found = [hashlib.sha256(base64.b64decode(block)).hexdigest() for block in blocks]
         certificates = next(each for each in self.bill["components"] if each["name"] == "ca-certificates")
         self.assertEqual(sorted(each["value"] for each in certificates["properties"]), sorted(found))
-        # Amazon Root CA 1, as https://www.amazontrust.com/repository/ tells it: not just the same mistake twice.
+        # Amazon Root CA 1, from https://www.amazontrust.com/repository/ for independent confirmation.
         self.assertIn("8ecde6884f3d87b1125ba31ac3fcb13d7016de7f57cc904fe1cb97c6ae98196e", found)
 
     def test_changelog_names_the_version(self):

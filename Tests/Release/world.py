@@ -1,7 +1,6 @@
-"""What a released `bootstrap` meets: a Runtime API, an AWS IoT data plane over TLS and a DNS server, all on loopback.
+"""The servers that a released `bootstrap` uses: a Runtime API, an AWS IoT data plane over TLS and a DNS server, all on loopback.
 
-Everything here is the other side of the wire, written apart from the product's own emulator, so that the two can't
-agree on a mistake.
+They are written independently of the product's own emulator, so that the two can't share an error.
 """
 
 import contextlib
@@ -20,15 +19,15 @@ import sys
 import threading
 import urllib.parse
 
-# Where all of it listens. Tests/Release/run sets ::1 in a network namespace that has no IPv4.
+# The address of all servers. Tests/Release/run sets ::1 in a network namespace without IPv4.
 LOOPBACK = os.environ.get("RELEASE_LOOPBACK", "127.0.0.1")
 FAMILY = socket.AF_INET6 if ":" in LOOPBACK else socket.AF_INET
-# As it stands in a URL.
+# The address as written in a URL.
 HOST = f"[{LOOPBACK}]" if FAMILY == socket.AF_INET6 else LOOPBACK
 
 REGION = "eu-west-1"
 CREDENTIALS = {
-    # Made up for these tests, in the form of AWS's own examples.
+    # Invented for these tests, in the form of AWS's examples.
     "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
     "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
     "AWS_SESSION_TOKEN": "a-session/token+==",
@@ -36,7 +35,7 @@ CREDENTIALS = {
 
 
 class Authority:
-    """A throwaway certificate authority, and a server's certificate from it."""
+    """Creates a throwaway certificate authority, and a server certificate that it has signed."""
 
     def __init__(self, directory, host):
         self.directory = directory
@@ -79,7 +78,7 @@ class NameServer(threading.Thread):
         self.start()
 
     def close(self):
-        with contextlib.suppress(OSError):  # it has no peer, and wakes the thread all the same
+        with contextlib.suppress(OSError):  # fails because there is no peer, but wakes the thread
             self.socket.shutdown(socket.SHUT_RDWR)
         self.join()
         self.socket.close()
@@ -95,7 +94,7 @@ class NameServer(threading.Thread):
                 self.socket.sendto(answer, client)
 
     def answer(self, query):
-        """RFC 1035, section 4: a header of 12 bytes, then the question: labels, a zero, type and class."""
+        """Parses a query (RFC 1035, section 4): a header of 12 bytes, then labels, a zero, type and class."""
         labels, at = [], 12
         while at < len(query) and query[at]:
             labels.append(query[at + 1 : at + 1 + query[at]].decode("ascii", "replace"))
@@ -123,17 +122,18 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     address_family = FAMILY
 
     def server_bind(self):
-        # HTTPServer's looks its own name up, which a silent name server would hold up.
+        # HTTPServer's version looks up its own name, which a silent name server would delay.
         socketserver.TCPServer.server_bind(self)
 
     def handle_error(self, *arguments):
-        # Tests end the client while it polls, and a client that refuses a certificate ends the handshake.
+        # Ignore connections that clients close: tests stop a client while it polls, and a client that rejects the certificate aborts
+        # the handshake.
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(*arguments)
 
 
 class RuntimeAPI:
-    """The Runtime API: hands out one event, and tells what was answered to it."""
+    """A Runtime API that hands out one event and returns the answer to it."""
 
     def __init__(self):
         self.events = queue.Queue()
@@ -176,7 +176,7 @@ class RuntimeAPI:
 
 
 class IoTDataPlane:
-    """`POST /topics/...` over TLS, with the signature checked; what it accepted is in `published`."""
+    """A data plane that accepts `POST /topics/...` over TLS, and verifies signatures. `published` holds the accepted publishes."""
 
     def __init__(self, authority, port=0):
         self.published = queue.Queue()
@@ -219,7 +219,7 @@ class IoTDataPlane:
 
 
 def signature_problem(method, target, headers, body):
-    """None where the Authorization header is what Signature Version 4 asks for; otherwise what is wrong with it."""
+    """Returns the error in an Authorization header of Signature Version 4; None if the header is valid."""
     algorithm, _, rest = headers.get("Authorization", "").partition(" ")
     fields = dict(field.strip().split("=", 1) for field in rest.split(",") if "=" in field)
     if algorithm != "AWS4-HMAC-SHA256" or not {"Credential", "SignedHeaders", "Signature"} <= fields.keys():

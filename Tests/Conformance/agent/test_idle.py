@@ -1,4 +1,4 @@
-"""`bootstrap agent` between reports, against Debian's mosquitto over mutual TLS."""
+"""Tests the resource use of `bootstrap agent` between reports, with Debian's mosquitto over mutual TLS."""
 import os
 import pathlib
 import shutil
@@ -10,7 +10,7 @@ import time
 import unittest
 
 BOOTSTRAP = os.environ["BOOTSTRAP"]
-# Its share of an interval of 300 s is 0.1 s: the first report is due at once, and the next in five minutes.
+# This name's slot in an interval of 300 s is 0.1 s, so the first report is due immediately and the next in five minutes.
 THING = "pump-675"
 KEEP_ALIVE = 30
 
@@ -20,7 +20,7 @@ def openssl(directory, *arguments):
 
 
 def certificates(directory):
-    """A throwaway authority (ca), a server and a device."""
+    """Creates a throwaway certificate authority (ca), and certificates for a server and a device."""
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc", "-days", "2"]
     openssl(directory, "req", "-x509", *key, "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem")
     for name, host in (("server", "localhost"), ("device", "device")):
@@ -83,12 +83,12 @@ class Agent:
                 raise AssertionError(f"{self.published} reports of {count}")
 
     def memory_and_files(self, count):
-        """KiB of anonymous memory and open files, once it has published `count` reports."""
+        """Waits for `count` published reports. Returns anonymous memory in KiB and the number of open files."""
         self.wait_for_reports(count)
         return self.status("RssAnon"), len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def settle(self):
-        """Waits until it sleeps: no processor time in half a second."""
+        """Waits until the agent uses no processor time for half a second."""
         before = None
         while before != (before := self.ticks()):
             time.sleep(0.5)
@@ -106,7 +106,7 @@ class Agent:
 
     @property
     def sockets(self):
-        """Its internet sockets, as /proc/PID/net/tcp has them."""
+        """Returns the agent's internet sockets from /proc/PID/net/tcp."""
         links = [os.readlink(entry) for entry in pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir()]
         inodes = {link[len("socket:["):-1] for link in links if link.startswith("socket:[")}
         lines = [line.split() for name in ("tcp", "tcp6")
@@ -143,10 +143,10 @@ class Idle(unittest.TestCase):
         before = [agent.wake_ups for agent in agents]
         time.sleep(KEEP_ALIVE + 5)
         woken = [agent.wake_ups - count for agent, count in zip(agents, before)]
-        print(f"wake-ups in {KEEP_ALIVE + 5} s: {woken[0]} as it is by default, {woken[1]} with a keep-alive of {KEEP_ALIVE} s, "
+        print(f"wake-ups in {KEEP_ALIVE + 5} s: {woken[0]} by default, {woken[1]} with a keep-alive of {KEEP_ALIVE} s, "
               f"{woken[2]} per-report; anonymous memory {memory} KiB")
         self.assertEqual([woken[0], woken[2]], [0, 0])
-        # One to ping, two where both ends of the span have one.
+        # One ping is expected, and two if the period begins and ends with one.
         self.assertLessEqual(woken[1], 2)
         self.assertGreaterEqual(woken[1], 1)
         self.assertEqual([agent.sockets for agent in agents], [1, 1, 0])
@@ -167,7 +167,7 @@ class Idle(unittest.TestCase):
 
 
 def is_static(path):
-    """Whether no dynamic linker is asked for (PT_INTERP, elf(5))."""
+    """Returns whether the program is static, that is, names no dynamic linker (PT_INTERP, elf(5))."""
     data = pathlib.Path(path).read_bytes()
     start, size, count = (int.from_bytes(data[at:at + n], "little") for at, n in ((32, 8), (54, 2), (56, 2)))
     return all(int.from_bytes(data[start + i * size:start + i * size + 4], "little") != 3 for i in range(count))

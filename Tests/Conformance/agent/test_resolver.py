@@ -1,4 +1,4 @@
-"""`bootstrap agent` where no name server answers, in a network of its own: nobody waits for the resolver."""
+"""Tests that `bootstrap agent` doesn't wait for the resolver if no name server answers. Uses its own network namespace."""
 import fcntl
 import os
 import signal
@@ -11,7 +11,7 @@ import time
 import unittest
 
 BOOTSTRAP = os.environ["BOOTSTRAP"]
-# What glibc waits for one server: 5 s, twice.
+# The time that glibc waits for one server: 5 s, twice.
 RESOLVER_TIME = 10
 
 
@@ -22,7 +22,7 @@ class Resolver(unittest.TestCase):
                                 capture_output=True, text=True, env={**os.environ, "BOOTSTRAP": BOOTSTRAP})
         self.assertEqual(result.returncode, 0, result.stderr)
         took, *log = result.stdout.splitlines()
-        print(f"ended {took} s after SIGTERM, with the resolver under way")
+        print(f"stopped {took} s after SIGTERM, during name resolution")
         self.assertLess(float(took), RESOLVER_TIME / 2)
         self.assertTrue(any("asked to stop before there was a connection" in line for line in log), log)
 
@@ -47,7 +47,7 @@ def in_network_of_its_own():
              "AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "made-up",
              "AWS_IOT_THING_NAME": "pump-7", "SAMPLE_INTERVAL_SECONDS": "0.1",
              "DEFENDER_MINIMUM_INTERVAL_SECONDS": "0.1"})
-    server.recv(512)  # It asks, and nobody answers.
+    server.recv(512)  # a query, which is never answered
     begin = time.monotonic()
     agent.send_signal(signal.SIGTERM)
     _, log = agent.communicate()

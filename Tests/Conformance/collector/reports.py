@@ -1,4 +1,4 @@
-"""What `defender collect` says, held against the schema, and what psutil says of the same sockets."""
+"""Reads the reports of `defender collect`, validates them, and gets the same sockets from psutil."""
 
 import collections
 import ipaddress
@@ -25,18 +25,18 @@ LONG_NAMES = {
 
 
 def collect(*arguments):
-    """The standard output of a collection, in bytes."""
+    """Runs `defender collect` and returns its standard output as bytes."""
     command = [DEFENDER, "collect", *arguments]
     return subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=120).stdout
 
 
 def json_reports(*arguments):
-    """Reports as JSON, one a line."""
+    """Returns reports in JSON, one per line."""
     return [json.loads(line, object_pairs_hook=unique) for line in collect("--compact", *arguments).splitlines()]
 
 
 def cbor_reports(path, *arguments):
-    """Reports as CBOR, one after the other in a file (RFC 8742)."""
+    """Returns reports in a CBOR sequence (RFC 8742)."""
     collect("--format", "cbor", "--output", str(path), *arguments)
     reports = []
     with open(path, "rb") as file:
@@ -48,17 +48,17 @@ def cbor_reports(path, *arguments):
 
 def unique(pairs):
     document = dict(pairs)
-    assert len(document) == len(pairs), f"a name twice in {pairs}"
+    assert len(document) == len(pairs), f"duplicate name in {pairs}"
     return document
 
 
 def problems(report):
-    """What the schema has against a report."""
+    """Returns the schema's errors for a report."""
     return [f"{error.json_path}: {error.message}" for error in VALIDATOR.iter_errors(report)]
 
 
 def long(value):
-    """The same report with long names."""
+    """Returns the report with long names."""
     if isinstance(value, dict):
         return {LONG_NAMES.get(key, key): long(item) for key, item in value.items()}
     return [long(item) for item in value] if isinstance(value, list) else value
@@ -68,7 +68,7 @@ Sockets = collections.namedtuple("Sockets", "connections tcp_ports udp_ports")
 
 
 def reported(report):
-    """The sockets of a report with long names, counted."""
+    """Returns the number of each socket in a report with long names."""
     metrics = report["metrics"]
     established = metrics["tcp_connections"]["established_connections"]
     lists = [
@@ -78,12 +78,12 @@ def reported(report):
     for name in ("listening_tcp_ports", "listening_udp_ports"):
         lists.append([(item["port"], item.get("interface")) for item in metrics[name]["ports"]])
         totals.append(metrics[name]["total"])
-    assert totals == [len(items) for items in lists], f"totals {totals} of lists {[len(items) for items in lists]}"
+    assert totals == [len(items) for items in lists], f"the totals {totals} don't match the lists {[len(items) for items in lists]}"
     return Sockets(*map(collections.Counter, lists))
 
 
 def counted():
-    """The same sockets as psutil sees them."""
+    """Returns the sockets that psutil finds."""
     interfaces = Interfaces()
     connections, tcp_ports, udp_ports = [], [], []
     for item in psutil.net_connections("inet"):
@@ -99,7 +99,7 @@ def counted():
 
 
 class Interfaces:
-    """Names of interfaces by their addresses, with what psutil leaves unresolved: 127/8 and mapped addresses."""
+    """Returns interface names by address, including those that psutil doesn't resolve: 127/8 and mapped addresses."""
 
     def __init__(self):
         self.names = {}
@@ -109,7 +109,7 @@ class Interfaces:
                     self.names[ipaddress.ip_address(address.address.split("%")[0])] = name
 
     def listening(self, text):
-        """Wildcards stand for themselves, as with the Python agent."""
+        """Returns the interface of an address. A wildcard address is returned unchanged, as in the Python agent."""
         return text if text in ("0.0.0.0", "::") else self.name(text)
 
     def name(self, text):

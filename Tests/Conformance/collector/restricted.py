@@ -1,4 +1,4 @@
-"""A seccomp filter (seccomp(2)) that denies a process netlink sockets, as service managers, snaps and gVisor do."""
+"""A seccomp filter (seccomp(2)) that denies netlink sockets to a process, as service managers, snaps and gVisor do."""
 
 import ctypes
 import errno
@@ -10,7 +10,7 @@ NETLINK_ROUTE, NETLINK_SOCK_DIAG = 0, 4
 PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 22, 38, 2
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
 LOAD, EQUAL, RETURN = 0x20, 0x15, 0x06
-# AUDIT_ARCH_* and the number of socket(2).
+# AUDIT_ARCH_* and the system call number of socket(2), by machine.
 ARCHITECTURES = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}
 
 
@@ -19,9 +19,9 @@ class Program(ctypes.Structure):
 
 
 def without_netlink(protocol=None, error=errno.EAFNOSUPPORT):
-    """What a child calls before it becomes a program to which no netlink socket, or none of `protocol`, is given."""
+    """Returns a `preexec_fn` that denies a child all netlink sockets, or those of `protocol`."""
     architecture, socket_call = ARCHITECTURES[os.uname().machine]
-    # struct seccomp_data: the call, the architecture, and from 16 on the arguments, of which the lower halves are looked at.
+    # struct seccomp_data: the system call, the architecture, and from offset 16 the arguments. The filter checks their lower halves.
     wanted = [(4, architecture), (0, socket_call), (16, socket.AF_NETLINK)]
     if protocol is not None:
         wanted.append((32, protocol))

@@ -1,4 +1,4 @@
-"""On the live machine, whose sockets come and go."""
+"""Tests on the live machine, where sockets come and go."""
 
 import itertools
 import pathlib
@@ -24,9 +24,9 @@ class OnThisMachine(unittest.TestCase):
                     self.assertEqual(reports.problems(document), [])
                 first, second = map(reports.long, documents)
                 self.assertEqual("hed" in documents[0], bool(names))
-                self.assertNotIn("network_stats", first["metrics"], "a delta of nothing")
+                self.assertNotIn("network_stats", first["metrics"], "there is nothing to compute a delta from")
                 self.assertIn("network_stats", second["metrics"])
-                self.assertNotIn("cpu_usage", first["custom_metrics"], "a share of no time")
+                self.assertNotIn("cpu_usage", first["custom_metrics"], "there is no interval to compute a share of")
                 self.assertEqual(set(second["custom_metrics"]), set(CUSTOM.split(",")))
                 self.assertLess(first["header"]["report_id"], second["header"]["report_id"])
 
@@ -51,8 +51,8 @@ class OnThisMachine(unittest.TestCase):
                 self.assertNotEqual(reports.problems(damaged), [])
 
     def test_agrees_with_psutil(self):
-        # A socket that is there before and after has to be in the report, and one that is in it has to be there in one
-        # of the two. What lives for shorter than that is psutil's to miss: then the comparison is made again.
+        # A socket that exists before and after must be in the report, and one in the report must exist before or after.
+        # psutil may miss a shorter-lived socket, so a mismatch is checked again.
         for attempt in range(10):
             before = reports.counted()
             report = reports.reported(reports.json_reports("-n", "1", "-l", "100000")[0])
@@ -62,7 +62,7 @@ class OnThisMachine(unittest.TestCase):
                 wrong[name] = ((was & then) - said, said - (was | then))
             if not any(missing or made_up for missing, made_up in wrong.values()):
                 return
-        self.fail(f"missing, and made up: {wrong}")
+        self.fail(f"missing and extra sockets: {wrong}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""In a network namespace of its own, under socket-load: nothing comes or goes but what these tests do."""
+"""Tests in a separate network namespace with socket-load, where only these tests open and close sockets."""
 
 import collections
 import errno
@@ -18,7 +18,7 @@ EVERYTHING = ("-n", "1", "-l", "100000")
 
 
 def setUpModule():
-    """A listener on another address of the loopback interface, which has a name of its own."""
+    """A listener on a second, separately named address of the loopback interface."""
     listener = socket.socket()
     address = struct.pack("=HH4s8x", socket.AF_INET, 0, socket.inet_aton("192.0.2.7"))
     fcntl.ioctl(listener, SIOCSIFADDR, struct.pack("16s", b"lo:1") + address + bytes(8))
@@ -30,15 +30,15 @@ def setUpModule():
 class InANamespace(unittest.TestCase):
     def test_names_each_socket_as_psutil_does(self):
         expected = reports.counted()
-        self.assertGreater(sum(expected.connections.values()), 250, "socket-load didn't load")
-        self.assertGreater(max(expected.tcp_ports.values()), 1, "no port with several listeners")
+        self.assertGreater(sum(expected.connections.values()), 250, "socket-load opened too few connections")
+        self.assertGreater(max(expected.tcp_ports.values()), 1, "no port has several listeners")
         said = reports.reported(reports.json_reports(*EVERYTHING)[0])
         self.assertEqual(said, expected)
         self.assertEqual(said.tcp_ports[8_883, "lo:1"], 1)
 
     def test_says_the_same_from_files(self):
         said = reports.reported(reports.json_reports(*EVERYTHING)[0])
-        # Any root but /proc selects the files.
+        # Any root other than /proc makes the collector read files.
         from_files = reports.reported(
             reports.json_reports(*EVERYTHING, "--procfs", "/proc/.")[0])
         self.assertEqual(from_files, said)
@@ -60,7 +60,7 @@ class InANamespace(unittest.TestCase):
                 for line in done.stdout.splitlines():
                     self.assertEqual(reports.reported(json.loads(line)), said)
                 self.assertEqual(len(done.stdout.splitlines()), 2)
-                # Once for each table, not for each sample.
+                # Logged once for each table, not for each sample.
                 lines = done.stderr.splitlines()
                 self.assertEqual(len(lines), len(missing), done.stderr)
                 for table in missing:
@@ -69,7 +69,7 @@ class InANamespace(unittest.TestCase):
     def test_says_from_a_container_what_the_host_has(self):
         said = reports.reported(reports.json_reports(*EVERYTHING)[0])
         none = reports.Sockets(*(collections.Counter() for _ in said))
-        # No file tells which interface has an IPv4 address, only which networks are where.
+        # No file lists the IPv4 address of an interface, only networks and their interfaces.
         ports = collections.Counter({(8_883, None): 1}) + said.tcp_ports
         del ports[8_883, "lo:1"]
         from_outside = said._replace(tcp_ports=ports)
@@ -80,7 +80,7 @@ class InANamespace(unittest.TestCase):
             (container, [], none),
         ):
             with self.subTest(entering=entering, options=options), tempfile.TemporaryDirectory() as host:
-                # The host is this network namespace, with a shell for process 1; the container has another one.
+                # This network namespace acts as the host, with a shell as process 1. The container has a different one.
                 host_shell = 'mount --bind /proc "$0" && { "$@"; exit "$?"; }'
                 command = ["unshare", "--pid", "--mount", "--fork", "--mount-proc", "--", "sh", "-c", host_shell, host]
                 command += [*entering, reports.DEFENDER, "collect", "--compact", *EVERYTHING]
@@ -117,7 +117,7 @@ class InANamespace(unittest.TestCase):
             second = json.loads(process.stdout.readline())
         self.assertEqual(process.returncode, 0)
         self.assertNotIn("network_stats", first["metrics"])
-        # Each packet leaves and arrives on lo, which counts its data and the 28 bytes of UDP's and IPv4's headers.
+        # Each packet is sent and received on lo, which counts its data and 28 bytes of UDP and IPv4 headers.
         size = 50 * (1_000 + 28)
         self.assertEqual(
             second["metrics"]["network_stats"],

@@ -1,6 +1,6 @@
-"""Whether `defender publish` sends a session token without TLS, in a network namespace whose addresses are all its own.
+"""Tests that `defender publish` never sends a session token without TLS.
 
-`run` makes the namespace: 203.0.113.5 and 2001:db8::5 stand for another machine, and nobody else is there.
+Runs in a network namespace that `run` creates. In it, 203.0.113.5 and 2001:db8::5 represent another machine.
 """
 
 import http.server
@@ -40,7 +40,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
         super().__init__((address, 0), Recorder)
         self.requests = []
-        # Connections that ended without a request count, too.
+        # Also counts connections that end without a request.
         self.connections = 0
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -65,7 +65,7 @@ class PlainHTTP(unittest.TestCase):
         return self.run_defender(["publish", "--topic", "t", "--timeout", "20"], **variables)
 
     def run_defender(self, arguments, hosts=None, **variables):
-        """Runs defender; with `hosts`, in a mount namespace in which /etc/hosts has that text."""
+        """Runs defender. If `hosts` is given, runs it in a mount namespace in which /etc/hosts contains that text."""
         with tempfile.TemporaryDirectory() as home:
             environment = {"PATH": os.environ["PATH"], "HOME": home, "AWS_REGION": "eu-west-1",
                            "AWS_EC2_METADATA_DISABLED": "true"} | variables

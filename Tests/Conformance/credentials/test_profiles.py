@@ -1,7 +1,7 @@
-"""Which key `defender publish` signs with, against botocore, over generated config and credentials files.
+"""Tests with generated config and credentials files that `defender publish` signs with the same key as botocore.
 
-Each section of a file has an access key id of its own, so the signature that arrives shows which section was used. A container
-offers credentials, too: a section that one program finds and the other doesn't shows up as a signature of the container.
+Each section of a file has a different access key ID, so the received signature shows which section was used. A container also
+offers credentials, so a signature with those means that no section was found.
 """
 
 import http.server
@@ -25,14 +25,14 @@ CONTAINER = "CONTAINER"
 ERROR = "error"
 
 NAMES = ["default", "dev", "my dev", "prod-é", "開発", "a#b", "x!", "it's"]
-# How a name may be spelled between the brackets of the config file; {} is the name.
+# Spellings of a section name between brackets in the config file. {} is the name.
 CONFIG_HEADERS = ["{}", "profile {}", "profile '{}'", 'profile "{}"', "profile  {}", "profile\t{}", "profiles {}",
                   "{} ", " {}", "profile {} ", " profile {}", "profile\\ {}", "sso-session {}", "Profile {}", "profile{}",
                   "{}\u00a0"]
 CREDENTIALS_HEADERS = ["{}", "{}", "{}", "{} ", " {}", "\t{}", "\u00a0{}", "'{}'", "profile {}"]
 ENDS = ["", "", "", " ", " # comment", " ; comment", "\t"]
 DELIMITERS = [" = ", " = ", "=", ":", ": ", " : ", "\t=\t", "\u00a0=\u00a0", "\u3000: "]
-# What may come before a property. Blanks make it a continuation, or an error.
+# Text before a property. Whitespace makes the line a continuation or an error.
 INDENTATIONS = [""] * 24 + [" ", "\t", "\u00a0"]
 COMMENTS = ["# comment", "; comment", "  # indented = comment", "\u00a0; comment: indented"]
 LINE_ENDS = ["\n", "\n", "\r\n", "\r"]
@@ -60,7 +60,7 @@ class Endpoint(http.server.BaseHTTPRequestHandler):
 
 
 class Files:
-    """A config file and a credentials file, as sections of header, end of the header's line and properties."""
+    """Returns a config file and a credentials file, as sections of header, end of the header's line and properties."""
 
     def __init__(self, random, folder):
         self.folder = folder
@@ -73,12 +73,12 @@ class Files:
         sections = []
         for _ in range(random.randint(0, 3)):
             self.count += 1
-            # Most are about the default profile: that is the one a chain may pass over in silence.
+            # Mostly test the default profile, which is the only one that a provider chain may silently skip.
             name = random.choice(NAMES + ["default"] * len(NAMES))
             keys = [("aws_access_key_id", f"AKIA{self.count}"), ("aws_secret_access_key", random.choice(["s", "s=", "s:=s"]))]
             lines = self.lines(random, [("region", "eu-west-1")] + (keys if random.random() < 0.9 else []))
             header = random.choice(headers).format(name)
-            # botocore refuses a file that has a section twice; blanks are taken away for one of the comparisons.
+            # botocore rejects a file with a duplicate section. One of the comparisons ignores whitespace.
             if header.strip() not in {other.strip() for other, _, _ in sections}:
                 sections.append((header, random.choice(ENDS), lines))
         return sections
@@ -93,7 +93,7 @@ class Files:
 
     @property
     def has_indented_property(self):
-        """Whether the SDKs differ: botocore reads a first property that is indented, to others it is an error."""
+        """Returns whether the SDKs differ: botocore accepts an indented first property, which is an error in others."""
         lines = [line for _, _, lines in self.config + self.credentials for line in lines]
         return any(line[0].isspace() and "comment" not in line for line in lines)
 
@@ -119,7 +119,7 @@ class Files:
         return variables | ({"AWS_PROFILE": profile} if profile else {})
 
     def of_botocore(self, profile):
-        """The access key id that botocore finds in the files; None if it would go on to another source."""
+        """Returns the access key ID that botocore finds in the files; None if it would continue with another source."""
         with mock.patch.dict(os.environ, self.environment(profile), clear=True):
             try:
                 resolver = botocore.credentials.create_credential_resolver(botocore.session.Session())
@@ -168,7 +168,7 @@ class Profiles(unittest.TestCase):
                     with self.subTest(number=number, profile=profile, config=files.config, credentials=files.credentials):
                         self.compare(files, profile, outcomes)
         print(outcomes)
-        # Enough of each, or the files show nothing.
+        # Make sure that each outcome occurs often enough for the test to be meaningful.
         for outcome, count in outcomes.items():
             self.assertGreaterEqual(count, 10, outcome)
 
@@ -181,7 +181,7 @@ class Profiles(unittest.TestCase):
         if files.has_indented_property and actual == ERROR:
             outcomes["indentation"] += 1
             return
-        # botocore has an error for a profile that doesn't exist.
+        # botocore raises an error if a profile doesn't exist.
         if expected not in (None, ERROR):
             outcomes["a section"] += 1
             self.assertIn(actual, {expected, *self.preferred_defaults(files, profile)})
@@ -197,7 +197,7 @@ class Profiles(unittest.TestCase):
             self.assertEqual(actual, CONTAINER)
 
     def preferred_defaults(self, files, profile):
-        """The keys of `[profile default]`: the other SDKs prefer it to `[default]`, botocore takes the later one."""
+        """Returns the keys of `[profile default]`. The other SDKs prefer it to `[default]`; botocore uses the later section."""
         if profile not in (None, "default"):
             return set()
         sections = [(h.strip(), lines) for h, _, lines in files.config]
