@@ -1,4 +1,4 @@
-"""The results as a table for a terminal and as a chart."""
+"""Formats the results as a table for a terminal and as a chart."""
 from html import escape
 
 WIDTH, LEFT, BAR, MARGIN = 880, 254, 440, 30
@@ -6,13 +6,13 @@ OURS, OTHERS, TEXT, FAINT = "#e8590c", "#adb5bd", "#212529", "#6c757d"
 
 
 def ratio(group, row):
-    """How many times a row takes what this project takes, where that is more than nothing; of several rows of ours the first counts."""
+    """Returns the ratio of a row to this project's first row, if that isn't zero."""
     ours = next((other["value"] for other in group.rows if other["ours"]), None)
     return row["value"] / ours if ours else None
 
 
 def short(value):
-    """Three digits, or as many as stand before the point."""
+    """Formats a number with three significant digits, or all digits before the decimal point."""
     return f"{value:,.{2 if value < 10 else 1 if value < 100 else 0}f}"
 
 
@@ -30,7 +30,7 @@ def table(groups):
 
 
 def svg(groups, machine, command):
-    """Horizontal bars, each group to a scale of its own."""
+    """Draws horizontal bars. Each group has its own scale."""
     parts, y = [], 34
     parts.append(f'<text x="{MARGIN}" y="{y}" class="title">Costs, and those of others in the same run</text>')
     y += 20

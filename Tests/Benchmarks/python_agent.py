@@ -1,4 +1,4 @@
-"""CPU time of the Python agent's collect_metrics(), in microseconds: the median of some rounds, as a line of JSON."""
+"""Prints the median CPU time of the Python agent's collect_metrics(), in microseconds, as a line of JSON."""
 import json
 import sys
 import time

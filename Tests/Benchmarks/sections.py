@@ -1,4 +1,4 @@
-"""The benchmarks. Each returns groups: a title, a unit, and rows of a name, a value and whether it is this project's."""
+"""The benchmarks. Each returns groups: a title, a unit, and rows of a name, a value and whether the row is this project's."""
 import os
 import re
 import subprocess
@@ -20,7 +20,7 @@ GROWTH = "Anonymous memory that 100,000 publishes add"
 
 
 class Group:
-    """One thing measured. The chart leaves out what is a detail."""
+    """A group of measurements. The chart omits groups that are details."""
 
     def __init__(self, title, unit, is_detail=False):
         self.title, self.unit, self.is_detail, self.rows = title, unit, is_detail, []
@@ -37,7 +37,7 @@ class Group:
 
 
 class Programs:
-    """The echo functions, each built once."""
+    """Builds each of the echo functions once."""
 
     def __init__(self, peers):
         self.floor = tools.compile_c("Loopback/floor.c", "-static")
@@ -51,7 +51,7 @@ class Programs:
 
 
 def start(programs, rounds):
-    """Exec to first poll, and what a function holds in memory while it waits for its first event."""
+    """Measures the time from exec to the first poll, and the memory of a function that waits for its first event."""
     startup = tools.compile_c("Startup/startup.c")
     named = programs.named() | {"this agent, released": tools.released_bootstrap()}
     keys = {f"p{number}": name for number, name in enumerate(named)}
@@ -67,7 +67,7 @@ def start(programs, rounds):
 
 
 def invocations(programs, size, rounds, count):
-    """One warm invocation, function and Runtime API on one processor."""
+    """Measures one warm invocation, with the function and the Runtime API on the same processor."""
     named = programs.named()
     keys = {f"p{number}": name for number, name in enumerate(named)}
     words = [f"{key}={named[name]}" for key, name in keys.items()]
@@ -84,7 +84,7 @@ def invocations(programs, size, rounds, count):
 
 
 def collection(sockets, rounds, with_agent):
-    """One collection with real sockets, in CPU time, and the most memory that it takes."""
+    """Measures the CPU time and the peak memory of one collection with real sockets."""
     tools.swift_build("collector-benchmark", "socket-load")
 
     def measured(*command):
@@ -107,7 +107,7 @@ def collection(sockets, rounds, with_agent):
 
 
 def allocations():
-    """How often a collection, and the report of it, ask for memory."""
+    """Counts the memory allocations of a collection and of its report."""
     tools.swift_build("collector-benchmark", "socket-load")
     group = Group("Allocations of one", "", is_detail=True)
     for sockets in (1000, 10000):
@@ -119,7 +119,7 @@ def allocations():
 
 
 def _each(valgrind, what, sockets=None):
-    """What each repetition of the collector's benchmark adds to a count of valgrind's."""
+    """Returns the increase of a valgrind count per repetition of the collector's benchmark."""
     def count(times):
         command = [*valgrind, _stripped("collector-benchmark"), "repeat", what, times]
         return tools.counted(tools.under_sockets(command, sockets) if sockets else command)[0]
@@ -128,14 +128,14 @@ def _each(valgrind, what, sockets=None):
 
 
 def _stripped(program):
-    """A program without debug information, which valgrind 3.19 can't read."""
+    """Returns a copy of a program without its debug information, which valgrind 3.19 can't read."""
     stripped = os.path.join(WORK, program)
     tools.run(["strip", "-g", "-o", stripped, f"{RELEASE}/{program}"])
     return stripped
 
 
 def encoding(rounds, peers):
-    """A report of 50 + 50 + 50 entries."""
+    """Measures the encoding of a report with 50 + 50 + 50 entries."""
     tools.swift_build("collector-benchmark")
     python = tools.line([tools.python(), f"{PEERS}/encoders.py"]) if peers else None
     groups = []
@@ -150,7 +150,7 @@ def encoding(rounds, peers):
 
 
 def signing(seconds, peers):
-    """One Signature Version 4 of a publish of 5,120 bytes, in turns."""
+    """Measures one Signature Version 4 of a publish of 5,120 bytes. Alternates between the programs."""
     tools.swift_build("signing-benchmark")
     names = {"key cached": "this signer", "key and body hash cached": "this signer, a retry",
              "key derived each time": "this signer, each on another day"}
@@ -170,7 +170,7 @@ def signing(seconds, peers):
 
 
 class Endpoint:
-    """An HTTPS server on loopback that takes every publish, while the block lasts; gives what a client has to know."""
+    """Runs an HTTPS server on loopback that accepts every publish, until the end of the block. Yields the client's settings."""
 
     def __enter__(self):
         server = tools.compile_c("Loopback/endpoint.c", "-lssl", "-lcrypto")
@@ -180,7 +180,7 @@ class Endpoint:
         self.process = subprocess.Popen([server, certificate, key], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         url = f"https://127.0.0.1:{int(self.process.stdout.readline())}"
         self.environment = ENVIRONMENT | {"AWS_ENDPOINT_URL_IOT_DATA_PLANE": url, "AWS_CA_BUNDLE": certificate}
-        # What the Swift benchmark sends, signed with nothing.
+        # The request of the Swift benchmark, without a signature.
         self.request = os.path.join(WORK, "request")
         version = tools.run([os.path.join(tools.ROOT, "lambda", "packaging", "version")]).strip()
         lines = [f"{url}/topics/%24aws%2Fthings%2Fbenchmark%2Fdefender%2Fmetrics%2Fjson?qos=1", "X-Amz-Date: 20260101T000000Z",
@@ -197,7 +197,7 @@ class Endpoint:
 
 
 def publishing(count, peers):
-    """Publishes of 1,000 bytes over HTTPS to a server on loopback."""
+    """Measures publishes of 1,000 bytes over HTTPS to a server on loopback."""
     tools.swift_build("publishing-benchmark")
     own = f"{RELEASE}/publishing-benchmark"
     with Endpoint() as endpoint:
@@ -225,13 +225,13 @@ def publishing(count, peers):
 
 
 def middle(values):
-    """The median of an odd number of values."""
+    """Returns the median of an odd number of values."""
     values = sorted(values)
     return values[len(values) // 2]
 
 
 def instructions(programs):
-    """Instructions by name, counted by valgrind: the same on a busy machine as on a quiet one."""
+    """Returns instruction counts by name from valgrind. They don't depend on the load of the machine."""
     counts = {}
     for size in (128, 65536):
         few, many = (
@@ -245,7 +245,7 @@ def instructions(programs):
     counts["signature of 5,120 bytes"] = (many - few) / 100
     counts["report of 150 entries as JSON"] = _each(tools.CALLGRIND, "json")
     counts["report of 150 entries as CBOR"] = _each(tools.CALLGRIND, "cbor")
-    # 20 further sockets are there as well.
+    # There are 20 more sockets.
     counts["socket over netlink"] = _each(tools.CALLGRIND, "netlink", 10000) / 10020
     counts["socket in a file of /proc"] = _each(tools.CALLGRIND, "files", 10000) / 10020
     counts["publish of 1,000 bytes"] = _publish_instructions()
@@ -267,7 +267,7 @@ def _echo_instructions(programs, count, size):
 
 
 def machine():
-    """What the figures were measured on."""
+    """Returns a description of the machine and the software."""
     with open("/proc/cpuinfo") as file:
         model = re.search(r"model name\s*: (.*)", file.read())
     swift = re.search(r"Swift version (\S+)", tools.run(["swift", "--version"]))

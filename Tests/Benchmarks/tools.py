@@ -1,4 +1,4 @@
-"""What the benchmarks are built with and run by: programs, an environment with the peers, valgrind."""
+"""Builds and runs programs for the benchmarks, with valgrind and a Python environment for the peers."""
 import glob
 import json
 import os
@@ -19,7 +19,7 @@ def say(text):
 
 
 def run(command, **options):
-    """The standard output of a command; ends everything where it fails."""
+    """Returns the standard output of a command. Exits with an error if the command fails."""
     command = [str(word) for word in command]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
     if done.returncode:
@@ -28,7 +28,7 @@ def run(command, **options):
 
 
 def lines(command, **options):
-    """The lines of JSON that a command prints."""
+    """Returns the lines of JSON that a command prints."""
     return [json.loads(line) for line in run(command, **options).splitlines()]
 
 
@@ -43,7 +43,7 @@ def swift_build(*products):
 
 
 def static_echo():
-    """The example function as one static file, as a release is linked."""
+    """Builds the example function as a static executable, linked like a release."""
     scratch = os.path.join(ROOT, ".build", "benchmarks-static")
     run(["swift", "build", "-c", "release", "--product", "echo-function", "-Xswiftc", "-static-executable",
          "--scratch-path", scratch], cwd=ROOT)
@@ -53,7 +53,7 @@ def static_echo():
 
 
 def released_bootstrap():
-    """`bootstrap` out of the release's zip, which is packaged where it isn't there."""
+    """Returns `bootstrap` from the release's zip. Builds the zip if it doesn't exist."""
     found = glob.glob(os.path.join(ROOT, ".build", "package", f"device-defender-{os.uname().machine}.zip"))
     if not found:
         say("packaging the release (minutes)")
@@ -65,7 +65,7 @@ def released_bootstrap():
 
 
 def compile_c(source, *options):
-    """The program of `source`, a path below this folder."""
+    """Compiles `source`, a path below this directory."""
     target = os.path.join(WORK, source.replace("/", "-").removesuffix(".c"))
     information = json.loads(run(["swiftc", "-print-target-info"]))
     compiler = os.path.join(os.path.dirname(os.path.dirname(information["paths"]["runtimeResourcePath"])), "bin", "clang")
@@ -74,7 +74,7 @@ def compile_c(source, *options):
 
 
 def python():
-    """An interpreter that has the peers of PyPI, in an environment that is made once."""
+    """Returns a Python interpreter with the peers from PyPI, in an environment that is created once."""
     place = os.path.join(WORK, "python")
     with open(os.path.join(HERE, "requirements.txt")) as file:
         wanted = file.read()
@@ -85,7 +85,7 @@ def python():
         run([sys.executable, "-m", "venv", place])
         pip = [os.path.join(place, "bin", "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         run(pip + ["-r", os.path.join(HERE, "requirements.txt")])
-        # Its other requirements are for publishing.
+        # Its other dependencies are only for publishing.
         run(pip + ["--no-deps", "AWSIoTDeviceDefenderAgentSDK==2.0.0"])
         with open(stamp, "w") as file:
             file.write(wanted)
@@ -93,7 +93,7 @@ def python():
 
 
 def python_echo():
-    """A program that starts AWS's runtime client for Python with an echo function."""
+    """Returns a program that starts AWS's runtime client for Python with an echo function."""
     place = os.path.join(WORK, "awslambdaric")
     os.makedirs(place, exist_ok=True)
     shutil.copy(os.path.join(PEERS, "echo_function.py"), place)
@@ -105,7 +105,7 @@ def python_echo():
 
 
 def under_sockets(command, established):
-    """`command` in a network namespace of its own with that many established connections."""
+    """Runs `command` in a separate network namespace with the given number of established connections."""
     return [f"{RELEASE}/socket-load", "--established", str(established), "--listen", "10", "--udp", "10", "--", *command]
 
 
@@ -114,7 +114,7 @@ MEMCHECK = ["valgrind", "--tool=memcheck", "--leak-check=no", "--undef-value-err
 
 
 def counted(command, environment=None):
-    """What valgrind counts under a command: instructions (callgrind), or allocations (memcheck)."""
+    """Runs a command with valgrind. Returns its number of instructions (callgrind) or allocations (memcheck)."""
     command = [str(word) for word in command]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     found = re.findall(r"(?:Collected : |total heap usage: )([\d,]+)", done.stderr)

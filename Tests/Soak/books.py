@@ -1,11 +1,11 @@
-"""What has to hold, whatever happens: kept by the servers as they answer."""
+"""The invariants of the soak test, which the servers check when they answer."""
 import json
 import threading
 import time
 
 
 class Book:
-    """Log, reports and answers of everything that runs; every broken invariant is a breach."""
+    """Collects the logs, reports and answers of all programs. Each violation of an invariant is a breach."""
 
     def __init__(self, secrets):
         self.secrets, self.breaches, self.lock = secrets, [], threading.RLock()
@@ -31,7 +31,7 @@ class Book:
     def check_secrets(self, text, place):
         for kind, secret in self.secrets.items():
             if secret in text:
-                self.breach(f"{place} has the {kind}")
+                self.breach(f"{place} contains the {kind}")
 
 
 class Reports:
@@ -48,15 +48,15 @@ class Reports:
         self.earlier, self.acknowledged, self.may_lack, self.has_saved = 0, {None}, False, False
 
     def take(self, body, span):
-        """Checks a report that was made of a snapshot when the counter was within `span`; returns what to call when it
-        was answered."""
+        """Checks a report whose snapshot was taken while the counter was within `span`. Returns the function to call when it
+        has been answered."""
         text = body.decode()
         self.book.check_secrets(text, f"a report of {self.name}")
         report = json.loads(text)
         number = report["header"]["report_id"]
         if number in self.seen:
             if self.seen[number][0] != text:
-                self.breach(f"report {number} was sent again with other contents")
+                self.breach(f"report {number} was sent again with different contents")
             return self.seen[number][1]
         if number <= self.last_id:
             self.breach(f"report {number} came after {self.last_id}")
@@ -68,14 +68,14 @@ class Reports:
         else:
             base, now = self.with_stats(number, stats, span)
             answered = lambda heard: self.answered(heard, base, now)
-        # What is sent again comes soon.
+        # A report is resent soon or not at all.
         self.seen = dict(list(self.seen.items())[-20:]) | {number: (text, answered)}
         self.earlier = span[1]
         return answered
 
     def check_lack(self, number):
         if None not in self.bases and not self.may_lack:
-            self.breach(f"report {number} has no network_stats, and there was a baseline")
+            self.breach(f"report {number} has no network_stats, although there was a baseline")
 
     def with_stats(self, number, stats, span):
         delta = stats["bytes_in"]
@@ -84,11 +84,11 @@ class Reports:
             wanted = {"bytes_in": steps * self.scale, "bytes_out": 2 * steps * self.scale,
                       "packets_in": steps * 7, "packets_out": steps * 7}
             if stats != wanted:
-                self.breach(f"report {number}: {stats} isn't of one moment")
+                self.breach(f"report {number}: the counters {stats} are from different moments")
         met = [base for base in self.bases
                if base and base[0] + delta <= span[1] and span[0] <= base[1] + delta]
         if not met:
-            self.breach(f"report {number} tells {delta} bytes at {span}, counted from none of {self.bases}")
+            self.breach(f"report {number} has a delta of {delta} bytes at {span}, which matches none of the baselines {self.bases}")
             return span, span
         base = (min(base[0] for base in met), max(base[1] for base in met))
         now = (max(span[0], base[0] + delta), min(span[1], base[1] + delta))
@@ -106,7 +106,7 @@ class Reports:
             self.acknowledged.add(now)
 
     def answered_without_stats(self, heard, span):
-        """The first report of all begins the deltas, if the counters could be read."""
+        """Makes the first report the baseline, if the counters could be read."""
         was_lacking = self.note(heard)
         if heard == "unheard" or None not in self.bases:
             return
@@ -114,12 +114,12 @@ class Reports:
         self.acknowledged.add(span)
 
     def restarted(self, state, span):
-        """`state` is what the program that was ended had saved; it is what the next one goes on from."""
+        """Handles a restart. `state` is the state that the ended program has saved and with which the next one continues."""
         interfaces = (state or {}).get("interfaces")
         saved = sum(each["bytes_in"] for each in interfaces) if interfaces else None
-        # The id of the first report is saved before there is a baseline.
+        # The ID of the first report is saved before there is a baseline.
         if saved is None and self.has_saved and state is not None:
-            self.breach(f"the saved baseline has gone: {state}")
+            self.breach(f"the saved baseline is missing: {state}")
         self.has_saved |= saved is not None
         if saved is not None and self.scale > 1 and not any(
                 each and each[0] <= saved <= each[1] for each in self.acknowledged):
@@ -133,7 +133,7 @@ class Reports:
 
 
 class Invocations:
-    """The Runtime API: an event is handed out until it is answered, and answered once."""
+    """A Runtime API. Hands out an event until it is answered, and checks that it is answered once."""
 
     def __init__(self, plan, clock, book):
         self.plan, self.clock, self.book = plan, clock, book
@@ -162,12 +162,12 @@ class Invocations:
                 "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:eu-west-1:123456789012:function:soak"}
 
     def event(self):
-        # The same event each time that it is handed out.
+        # Hand out the same event until it is answered.
         kinds = [b'{"reports":1}', b'{"reports":3,"interval_seconds":0.1}', b'{"reports":1,"dry_run":true}', b"[", b""]
         return kinds[[0, 1, 1, 0, 1, 2, 0, 1, 3][self.number % 9]]
 
     def look(self):
         given = self.given_at
         if given and time.monotonic() - given > 150:
-            self.book.breach(f"the event soak-{self.number} isn't answered after 150 s")
+            self.book.breach(f"the event soak-{self.number} hasn't been answered for 150 s")
             self.given_at = None

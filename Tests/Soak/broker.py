@@ -1,4 +1,4 @@
-"""An MQTT broker with AWS IoT's answers to reports behind it, which fails as it is told (MQTT 3.1.1, section 3)."""
+"""An MQTT broker (MQTT 3.1.1, section 3) that answers reports like AWS IoT, and injects faults."""
 import json
 import time
 
@@ -6,7 +6,7 @@ from servers import HEARD, MAYBE, UNHEARD, Listener
 
 
 class FaultyBroker(Listener):
-    """Hands each report to `take(body)`, and calls what that gives with whether its client heard of it."""
+    """Passes each report to `take(body)`, and calls the result with whether the client has received the answer."""
 
     def __init__(self, plan, take):
         self.take = take
@@ -33,7 +33,7 @@ class FaultyBroker(Listener):
 
     @staticmethod
     def packet(stream):
-        """The kind and the body of the next packet; None where there is none."""
+        """Returns the kind and the body of the next packet; None if there is none."""
         if not (first := stream.read(1)):
             return None
         length = shift = 0
@@ -46,7 +46,7 @@ class FaultyBroker(Listener):
         return (first[0] >> 4, body) if len(body) == length else None
 
     def publish(self, connection, body):
-        """Whether the connection goes on."""
+        """Handles a packet. Returns whether to keep the connection."""
         end = 2 + int.from_bytes(body[:2], "big")
         topic, identifier, report = body[2:end], body[end : end + 2], body[end + 2 :]
         answered = self.take(report)
@@ -60,8 +60,8 @@ class FaultyBroker(Listener):
             return self.reset(connection)
         code = self.plan.choose(["Throttled", "InvalidPayload"]) if self.plan.draw("reject") else None
         is_answered = not self.plan.draw("no answer")
-        # Before it goes out: as soon as the client has it, there may be the next report. A rejected one has to be told
-        # again, if the client heard that it was: its subscription may have been refused.
+        # Call it before sending, because the client may send the next report as soon as it has the answer. The client repeats
+        # a rejected report only if it received the rejection; its subscription may have failed.
         answered(MAYBE if code and is_answered else HEARD)
         if not is_answered:
             connection.sendall(acknowledgement)

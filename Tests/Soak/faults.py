@@ -1,4 +1,4 @@
-"""What goes wrong, and when: drawn from a seed."""
+"""Chooses faults and their times at random from a seed."""
 import ctypes
 import errno
 import os
@@ -10,7 +10,7 @@ import threading
 
 
 class Plan:
-    """Faults of one boundary. Each has its own generator, so that the draws of one don't depend on another's traffic."""
+    """The faults of one server. Each has its own random generator, so that its faults don't depend on another's traffic."""
 
     def __init__(self, seed, name, rates):
         self.random, self.rates, self.counts = random.Random(f"{seed} {name}"), rates, {}
@@ -28,7 +28,7 @@ class Plan:
 
 
 class Clock:
-    """How far the calendar clock of the programs is from the true one, in seconds."""
+    """The offset of the programs' wall clock from the real one, in seconds."""
 
     def __init__(self, file):
         self.file, self.offset = file, 0
@@ -36,13 +36,13 @@ class Clock:
 
     def set(self, offset):
         self.offset = offset
-        # In place: the programs have this very file in their memory.
+        # Write in place, because the programs have mapped this file.
         with open(self.file, "r+b" if os.path.exists(self.file) else "wb") as stream:
             stream.write(struct.pack("=q", offset))
 
 
 class Disk:
-    """A file system of a few pages that can be filled up."""
+    """A small file system that can be filled."""
 
     def __init__(self, directory):
         self.directory, self.filler = directory, os.path.join(directory, "filler")
@@ -63,7 +63,7 @@ class Disk:
 
 
 class Tree:
-    """A procfs whose counters move by one step at a time, all in a known relation, and which can go away."""
+    """A procfs whose counters advance in steps and in a known relation, and whose files can disappear."""
 
     BYTES, PACKETS = 1_000_003, 7
 
@@ -78,13 +78,13 @@ class Tree:
         self.advance()
 
     def put(self, name, text):
-        # In place: the inode of net/dev is what tells a namespace from another.
+        # Write in place, because the inode of net/dev identifies the namespace.
         path = f"{self.directory}/{name}"
         with open(path, "r+b" if os.path.exists(path) else "wb") as stream:
             stream.write(text.encode())
 
     def advance(self):
-        """Called only while the function waits for an answer: it can't be reading."""
+        """Advances the counters. Called only while the function waits for an answer, so that it isn't reading them."""
         with self.lock:
             if self.hidden:
                 return
@@ -94,7 +94,7 @@ class Tree:
                      f"  eth0: {count:020} {packets:020} 0 0 0 0 0 0 {2 * count:020} {packets:020} 0 0 0 0 0 0\n")
 
     def hide(self, all_of_it):
-        """Takes away all of net, or what net/dev has in it."""
+        """Removes the directory net, or the contents of net/dev."""
         with self.lock:
             self.hidden = f"{self.directory}/net" + ("" if all_of_it else "/dev")
             what = ["-t", "tmpfs", "none"] if all_of_it else ["--bind", "/dev/null"]
@@ -108,7 +108,7 @@ class Tree:
 
 
 def without_netlink():
-    """Has this process, and what it becomes, refused every netlink socket (seccomp(2))."""
+    """Denies netlink sockets to this process and the programs that it executes (seccomp(2))."""
     machine = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}[platform.machine()]
     refuse = 0x00050000 | errno.EACCES
     # Offsets in struct seccomp_data: nr 0, arch 4, args[0] 16. AF_NETLINK is 16.

@@ -1,4 +1,4 @@
-"""The programs under test: how they are started, and what is looked at while they run."""
+"""Starts the programs under test, and checks their resources while they run."""
 import json
 import os
 import re
@@ -11,9 +11,9 @@ import faults
 
 
 class Program:
-    """One `bootstrap`, which is started again whenever it was killed."""
+    """A `bootstrap` process, which is restarted after it is killed."""
 
-    # What a process may take beyond what it had three seconds after its start.
+    # The permitted growth compared with three seconds after the start.
     MORE_MEMORY_KIB, MORE_DESCRIPTORS = 2048, 8
 
     def __init__(self, name, command, environment, book):
@@ -41,19 +41,19 @@ class Program:
         self.process.wait()
 
     def stop(self, seconds=60):
-        """Asks the program to end, and tells whether it did by itself and with success."""
+        """Asks the program to stop. Returns whether it exited in time and with status 0."""
         self.is_stopping = True
         self.process.terminate()
         try:
             status = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            self.book.breach(f"{self.name} doesn't end within {seconds} s of SIGTERM")
+            self.book.breach(f"{self.name} is still running {seconds} s after SIGTERM")
             return self.kill()
         if status != 0:
-            self.book.breach(f"{self.name} ended with status {status} when it was asked to stop")
+            self.book.breach(f"{self.name} exited with status {status} after SIGTERM")
 
     def look(self):
-        """Checks what the kernel tells about the process."""
+        """Checks the memory and the descriptors of the process."""
         if self.is_stopping:
             return
         status = self.process.poll()
@@ -66,18 +66,18 @@ class Program:
             self.first = now
         memory, descriptors = now[0] - self.first[0], now[1] - self.first[1]
         if memory > self.MORE_MEMORY_KIB:
-            self.book.breach(f"{self.name}: anonymous memory went from {self.first[0]} to {now[0]} KiB")
+            self.book.breach(f"{self.name}: anonymous memory grew from {self.first[0]} to {now[0]} KiB")
         if descriptors > self.MORE_DESCRIPTORS:
-            self.book.breach(f"{self.name}: descriptors went from {self.first[1]} to {now[1]}")
+            self.book.breach(f"{self.name}: the number of descriptors grew from {self.first[1]} to {now[1]}")
 
     def ended(self, status):
-        # A Runtime API that isn't there for 1.5 s is given up by design; nothing else ends a program.
+        # By design, a function exits if the Runtime API is unreachable for 1.5 s. No other fault may end a program.
         if not (self.name == "function" and status == 1 and self.book.gave_up()):
-            self.book.breach(f"{self.name} ended by itself with status {status}")
+            self.book.breach(f"{self.name} exited unexpectedly with status {status}")
         self.start()
 
     def figures(self):
-        """Anonymous memory in KiB, and open descriptors; None of a process that is just ending."""
+        """Returns anonymous memory in KiB and the number of open descriptors; None for a process that is ending."""
         try:
             with open(f"/proc/{self.process.pid}/status") as status:
                 memory = re.search(r"RssAnon:\s+(\d+)", status.read())
@@ -88,7 +88,7 @@ class Program:
 
 
 def zombies():
-    """Processes that have ended and that nobody waits for, but for this one's own: (process, parent, name)."""
+    """Returns zombies other than children of this process, as (process, parent, name)."""
     found = []
     for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -103,7 +103,7 @@ def zombies():
 
 
 def saved_state(directory):
-    """The saved state; None where there is none."""
+    """Returns the saved state; None if there is none."""
     try:
         with open(os.path.join(directory, "state.json")) as file:
             return json.load(file)

@@ -1,16 +1,16 @@
-"""The other side of the wire, which fails as it is told: an HTTP server whose answers get lost, cut, late or wrong."""
+"""An HTTP server that injects faults: lost, truncated, late and wrong responses."""
 import select
 import socket
 import struct
 import threading
 import time
 
-# How sure it is that the client heard an answer that was given.
+# Whether the client has received an answer.
 HEARD, MAYBE, UNHEARD = "heard", "maybe", "unheard"
 
 
 class Listener:
-    """Takes connections on a port of its own, or refuses them, and serves each on a thread."""
+    """Accepts or refuses connections on a port, and serves each one on a thread."""
 
     def __init__(self, plan):
         self.plan = plan
@@ -37,7 +37,7 @@ class Listener:
             with connection, connection.makefile("rb") as stream:
                 self.talk(connection, stream)
         except OSError:
-            pass  # The client has gone, or was killed.
+            pass  # The client has closed the connection or was killed.
         finally:
             self.count(-1)
 
@@ -47,12 +47,12 @@ class Listener:
             self.changed.notify_all()
 
     def wait_until_idle(self):
-        """Waits until what a client that was killed had sent is dealt with."""
+        """Waits until all data that a killed client has sent is handled."""
         with self.changed:
             self.changed.wait_for(lambda: self.connections == self.backlog() == 0, timeout=10)
 
     def backlog(self):
-        """How many connections are still to be accepted: tcpi_unacked of a socket that listens (tcp(7), TCP_INFO)."""
+        """Returns the number of connections that await accept: tcpi_unacked of a listening socket (tcp(7), TCP_INFO)."""
         return struct.unpack_from("=I", self.listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32), 24)[0]
 
     @staticmethod
@@ -91,7 +91,7 @@ class FaultyServer(Listener):
         return (line[0], line[1], headers, body) if len(body) == length else None
 
     def respond(self, connection, method, path, headers, body):
-        """Whether the connection goes on."""
+        """Handles a request. Returns whether to keep the connection."""
         if self.plan.draw("error"):
             status = self.plan.choose([500, 502, 503, 429])
             self.send(connection, status, {}, b'{"message":"made up"}')
@@ -111,7 +111,7 @@ class FaultyServer(Listener):
             return self.reset(connection)
         if self.plan.draw("late"):
             time.sleep(self.plan.choose([0.2, 1, 2]))
-        # Before it goes out: as soon as the client has it, there may be the next request.
+        # Call it before sending, because the client may send the next request as soon as it has the answer.
         afterwards(HEARD)
         self.send(connection, status, fields, answer)
         return True

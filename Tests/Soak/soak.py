@@ -93,7 +93,7 @@ class Soak:
     def credential(self, method, path, headers, body):
         if headers.get("authorization") != self.secrets["container's token"]:
             return 403, {}, b"{}", lambda heard: None
-        # Under a minute they are asked for again with each report.
+        # Credentials that are valid for less than a minute are requested again for each report.
         expiration = time.gmtime(time.time() + self.clock.offset + 45)
         answer = {"AccessKeyId": "ASIASOAK", "SecretAccessKey": self.secrets["secret access key"],
                   "Token": self.secrets["session token"], "Expiration": time.strftime("%Y-%m-%dT%H:%M:%SZ", expiration)}
@@ -104,7 +104,7 @@ class Soak:
         return 200, {"Content-Type": "application/json"}, b'{"message":"OK","traceId":"soak"}', afterwards
 
     def take(self, name, body):
-        """Checks a report; returns what to call with whether its sender heard that it was taken."""
+        """Checks a report. Returns the function to call with whether the sender has received the acknowledgement."""
         reports = self.reports[name]
         with self.book.lock:
             span = self.span(name)
@@ -119,16 +119,16 @@ class Soak:
         return afterwards
 
     def span(self, name):
-        """Between what the counter was at the report before and what it is now."""
+        """Returns the range from the counter at the previous report to the counter now."""
         if name == "function":
-            # Nothing moves it while a snapshot is made.
+            # Nothing changes it during a snapshot.
             return (self.tree.step * faults.Tree.BYTES,) * 2
         with open("/proc/net/dev") as file:
             now = int(file.read().split("lo:")[1].split()[0])
         return (self.reports[name].earlier, now)
 
     def began(self, program):
-        """A program is about to start: what it goes on from is what was saved."""
+        """Prepares for the start of a program, which continues with the saved state."""
         reports = self.reports[program.name]
         self.iot[program.name].wait_until_idle()
         with self.book.lock:
@@ -136,18 +136,18 @@ class Soak:
             try:
                 state = programs.saved_state(f"{self.directory}/{program.name}/state")
             except ValueError as error:
-                self.book.breach(f"{program.name}: state.json can't be read: {error}")
+                self.book.breach(f"{program.name}: can't read state.json: {error}")
                 state = None
             reports.restarted(state, (0, 0))
             if program.name != "function" and reports.bases == [None]:
-                # The agent's first sample is a baseline that isn't published.
+                # The agent doesn't publish its first sample, which is only a baseline.
                 reports.bases = [(0, 1 << 62)]
             for name in os.listdir(f"{self.directory}/{program.name}/state") if state else []:
                 if "unusable" in name:
-                    self.book.breach(f"{program.name}: a saved state was found damaged: {name}")
+                    self.book.breach(f"{program.name}: a saved state was damaged: {name}")
 
     def disturb(self):
-        """One thing happens that isn't a server's fault."""
+        """Injects one fault outside of the servers."""
         program = self.random.choice(self.programs)
         kind = self.random.choice(["kill", "kill", "freeze", "disk", "procfs", "clock", "clock", "metrics", "stop"])
         self.happened[kind] = self.happened.get(kind, 0) + 1
@@ -187,7 +187,7 @@ class Soak:
             self.set_manner("well")
 
     def pause(self, seconds):
-        """Lets time pass, and looks at everything meanwhile."""
+        """Waits, and checks the invariants meanwhile."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and not self.book.breaches:
             self.look()
@@ -201,12 +201,12 @@ class Soak:
         awake = {program.process.pid for program in self.programs if not program.is_frozen}
         for process, parent, name in programs.zombies():
             if parent in awake and not self.is_reaped_soon(process):
-                self.book.breach(f"a zombie: {name}, child of {parent}")
+                self.book.breach(f"zombie process: {name}, child of {parent}")
             if parent == os.getpid() and process not in own:
                 os.waitpid(process, os.WNOHANG)
 
     def is_reaped_soon(self, process):
-        """A child that has just ended is no zombie yet: its parent has five seconds."""
+        """Checks for zombies. A parent has five seconds to reap a child that has ended."""
         for _ in range(50):
             time.sleep(0.1)
             if process not in [each for each, _, _ in programs.zombies()]:
@@ -214,7 +214,7 @@ class Soak:
         return False
 
     def calm(self):
-        """Nothing fails any more: all programs have to report within two minutes, the longest wait being one."""
+        """Stops all faults. All programs must report within two minutes; the longest delay between retries is one minute."""
         for plan in self.plans.values():
             plan.is_off = True
         self.clock.set(0)
@@ -228,7 +228,7 @@ class Soak:
                 break
         else:
             if not self.book.breaches:
-                self.book.breach("not everything reports again within two minutes of the last fault")
+                self.book.breach("not all programs report again within two minutes after the last fault")
         for plan in self.plans.values():
             plan.is_off = False
 
@@ -257,10 +257,10 @@ class Soak:
         print("faults:", ", ".join(f"{name} {count}" for name, count in {**counts, **self.happened}.items()))
         for program in self.programs:
             print(f"{program.name}: {program.starts} starts, {self.reports[program.name].published} reports acknowledged")
-        print(f"{self.invocations.answered} invocations answered, {self.book.lines} lines of log read")
+        print(f"{self.invocations.answered} invocations answered, {self.book.lines} log lines read")
         missing = {"kill", "freeze", "disk", "procfs", "clock", "metrics", "stop"} - set(self.happened)
         if missing and self.arguments.minutes >= 1:
-            print(f"not tried this time: {', '.join(sorted(missing))}")
+            print(f"faults that didn't occur: {', '.join(sorted(missing))}")
         if self.book.breaches:
             print(*self.book.last_lines, sep="\n")
         print(f"{len(self.book.breaches)} breaches; seed {self.arguments.seed}")

@@ -1,4 +1,4 @@
-"""An echo function under AWS's runtime client for Python."""
+"""An echo function for AWS's runtime client for Python."""
 import sys
 
 from awslambdaric.__main__ import main

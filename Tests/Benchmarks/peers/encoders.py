@@ -1,4 +1,4 @@
-"""Time to encode a report of 50 + 50 + 50 entries with Python's json and with cbor2, in microseconds, as a line of JSON."""
+"""Prints the time to encode a report of 50 + 50 + 50 entries with Python's json and cbor2, in microseconds, as a line of JSON."""
 import json
 import time
 

@@ -1,4 +1,4 @@
-"""publisher.py COUNT: publishes with botocore as publishing-benchmark does, and prints the same line of JSON."""
+"""publisher.py COUNT: publishes with botocore in the same way as publishing-benchmark, and prints the same line of JSON."""
 import json
 import os
 import sys

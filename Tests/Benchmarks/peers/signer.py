@@ -1,4 +1,4 @@
-"""Time of one signature of botocore for a publish of 5,120 bytes, in microseconds, as a line of JSON."""
+"""Prints the time of one botocore signature for a publish of 5,120 bytes, in microseconds, as a line of JSON."""
 import json
 import time
 

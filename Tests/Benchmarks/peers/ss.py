@@ -1,4 +1,4 @@
-"""ss.py ROUNDS: CPU time of `ss` listing every TCP and UDP socket, in microseconds, as a line of JSON."""
+"""ss.py ROUNDS: prints the CPU time of `ss` to list all TCP and UDP sockets, in microseconds, as a line of JSON."""
 import json
 import os
 import subprocess

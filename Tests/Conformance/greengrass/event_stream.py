@@ -1,4 +1,4 @@
-"""The application/vnd.amazon.eventstream encoding, for the fake nucleus: messages to bytes and back."""
+"""Encodes and decodes application/vnd.amazon.eventstream messages for the fake nucleus."""
 import struct
 import zlib
 
@@ -12,7 +12,7 @@ class Malformed(Exception):
 
 
 def encode(headers, payload=b""):
-    """The bytes of a message; `headers` maps names to str (type 7) or int (type 4)."""
+    """Encodes a message. `headers` maps names to str (type 7) or int (type 4)."""
     block = b""
     for name, value in headers.items():
         block += bytes([len(name)]) + name.encode()
@@ -26,20 +26,20 @@ def encode(headers, payload=b""):
 
 
 def lengths(prelude):
-    """Total length and headers length of the message that begins with these 12 bytes."""
+    """Returns the total length and the headers' length of the message that begins with these 12 bytes."""
     total, header_length, checksum = struct.unpack(">III", prelude)
     if checksum != zlib.crc32(prelude[:8]):
-        raise Malformed("prelude checksum")
+        raise Malformed("wrong prelude checksum")
     if total < 16 + header_length:
-        raise Malformed("lengths")
+        raise Malformed("invalid lengths")
     return total, header_length
 
 
 def decode(message):
-    """Headers, a list of (name, type, value) in their order, and payload of one whole message."""
+    """Decodes a complete message. Returns its headers, a list of (name, type, value) in order, and its payload."""
     total, header_length = lengths(message[:PRELUDE_LENGTH])
     if total != len(message) or struct.unpack(">I", message[-4:])[0] != zlib.crc32(message[:-4]):
-        raise Malformed("message checksum")
+        raise Malformed("wrong message checksum")
     block = message[PRELUDE_LENGTH:PRELUDE_LENGTH + header_length]
     headers, at = [], 0
     try:
@@ -57,15 +57,15 @@ def decode(message):
                 size = struct.unpack(">H", block[at:at + 2])[0]
                 value = block[at + 2:at + 2 + size]
                 if len(value) != size:
-                    raise Malformed("header value")
+                    raise Malformed("invalid header value")
                 value = value.decode() if kind == STRING else value
                 at += 2 + size
             elif kind == UUID:
                 value = block[at:at + 16]
                 at += 16
             else:
-                raise Malformed("header type")
+                raise Malformed("unknown header type")
             headers.append((name, kind, value))
     except (IndexError, struct.error, UnicodeDecodeError) as error:
-        raise Malformed(f"headers: {error}") from error
+        raise Malformed(f"malformed headers: {error}") from error
     return headers, message[PRELUDE_LENGTH + header_length:-4]

@@ -41,7 +41,7 @@ def tell(event, **details):
 
 
 def write_told():
-    """Writes what was told, in a thread of its own: a reader who is slow, or the component itself, holds up nothing."""
+    """Writes events in a separate thread, so that neither a slow reader nor the component blocks the nucleus."""
     for line in iter(TOLD.get, None):
         try:
             sys.stdout.write(line)
@@ -61,7 +61,7 @@ class Connection:
         self.nucleus, self.sock, self.number = nucleus, sock, number
         self.incoming, self.outgoing = b"", b""
         self.connected, self.closing, self.last_stream = False, False, 0
-        self.streams = {}  # stream -> (operation, filter or None), those that the client may get events on
+        self.streams = {}  # stream -> (operation, filter or None), for streams on which the client may receive events
 
     def send(self, headers, payload=b""):
         frame = event_stream.encode(headers, payload)
@@ -89,7 +89,7 @@ class Connection:
         self.flush()
 
     def reset(self):
-        """Closes the way a server does that has unread bytes: the client's next call gets ECONNRESET."""
+        """Closes like a server with unread bytes, so that the client's next call fails with ECONNRESET."""
         try:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         except OSError:
@@ -153,7 +153,7 @@ class Connection:
         fault = self.nucleus.fault("connect")
         token, name = identity.get("authToken"), identity.get("componentName")
         good, issued = token is not None and token == self.nucleus.token, {}
-        # Lite looks at the name only if there is no token, and compares it with the control group of who connects.
+        # Lite uses the name only if there is no token, and compares it with the control group of the client.
         if token is None and name is not None and name == self.nucleus.component_name and self.nucleus.lite:
             good = True
             self.nucleus.token = base64.b64encode(os.urandom(12)).decode()
@@ -214,10 +214,10 @@ class Nucleus:
         self.acknowledges, self.delivers = True, True
         self.component_name, self.numbers_as_text = options.component_name, options.numbers_as_text
         self.offline, self.withdrawn_until = False, 0
-        self.stalled = set()  # connections that aren't read from
+        self.stalled = set()  # connections from which nothing is read
         self.listen()
 
-    # The socket.
+    # MARK: Socket
 
     def listen(self):
         if os.path.exists(self.path):
@@ -289,7 +289,7 @@ class Nucleus:
             else:
                 self.close(connection)
 
-    # The operations.
+    # MARK: Operations
 
     def request(self, connection, stream, operation, frame, payload):
         fault = self.fault(operation)
@@ -371,7 +371,7 @@ class Nucleus:
         self.later(delay, lambda: self.answer(report_id, topic, answer, is_late=delay > 0))
 
     def answer(self, report_id, topic, answer, is_late):
-        """Sends Device Defender's answer, and tells whether anybody is subscribed to it."""
+        """Sends Device Defender's answer. Returns whether a client has subscribed to it."""
         streams = self.deliver(f"{topic}/{answer['status'].lower()}", json.dumps(answer).encode())
         tell("answer", report=report_id, streams=streams, late=is_late)
 
@@ -407,14 +407,14 @@ class Nucleus:
         return {"componentName": "the.component", "value": value}, False
 
     def kill_subscriptions(self, operations):
-        """Lite's way when a daemon restarts or a deployment resets the configuration: it tells nobody."""
+        """Changes the configuration without an event, as lite does when a daemon restarts or a deployment resets it."""
         for connection in self.connections:
             for stream, (operation, _) in list(connection.streams.items()):
                 if operation in operations:
                     del connection.streams[stream]
 
     def stall(self, seconds, pings):
-        """Reads nothing for a while, and has the client answer pings that nobody reads the answers of."""
+        """Stops reading for a while, and makes the client answer pings whose answers are never read."""
         for connection in list(self.connections):
             self.stalled.add(connection)
             connection.outgoing += event_stream.encode(
@@ -438,7 +438,7 @@ class Nucleus:
             raise Refusal("InvalidArgumentsError", "no such state")
         self.state = arguments["state"]
         tell("state", state=self.state)
-        # Lite leaves it at that.
+        # Lite does nothing else.
         if self.state == "ERRORED" and self.component and not self.lite:
             self.later(0, self.component.errored)
         return {}, False
@@ -450,11 +450,11 @@ class Nucleus:
         for connection in list(self.connections):
             for stream, (operation, _) in list(connection.streams.items()):
                 if operation == "SubscribeToConfigurationUpdate":
-                    for key in changed:  # one event a key, as after a deployment
+                    for key in changed:  # one event per key, as after a deployment
                         connection.event(stream, "ConfigurationUpdateEvents", {"configurationUpdateEvent": {
                             "componentName": "the.component", "keyPath": [key]}})
 
-    # What goes wrong.
+    # MARK: Faults
 
     def fault(self, operation):
         faults = self.faults[operation]
@@ -503,7 +503,7 @@ class Nucleus:
         connection.flush()
 
     def flood(self, connection, end, action):
-        """Sends something of nobody's without a pause until `end`, and then does the action."""
+        """Sends unsolicited messages without a pause until `end`, and then runs the action."""
         if connection not in self.connections:
             return
         if time.monotonic() >= end:
@@ -521,7 +521,7 @@ class Nucleus:
 
 
 def as_text(value):
-    """A configuration as lite gives that of a YAML recipe: numbers are text."""
+    """Returns a configuration in the form in which lite returns that of a YAML recipe, with numbers as text."""
     if isinstance(value, dict):
         return {name: as_text(member) for name, member in value.items()}
     if isinstance(value, list):
@@ -530,7 +530,7 @@ def as_text(value):
 
 
 def matches(wanted, topic):
-    """Whether an MQTT topic filter takes in a topic."""
+    """Returns whether an MQTT topic filter matches a topic."""
     wanted, topic = wanted.split("/"), topic.split("/")
     for index, part in enumerate(wanted):
         if part == "#":
@@ -541,7 +541,7 @@ def matches(wanted, topic):
 
 
 class Component:
-    """A component's process: started, logged, stopped and started again as the nucleus does it."""
+    """A component's process, which is started, logged, stopped and restarted in the same way as by a nucleus."""
 
     def __init__(self, nucleus, command, environment, directory):
         self.nucleus, self.command, self.environment, self.directory = nucleus, command, environment, directory
@@ -590,7 +590,7 @@ class Component:
             self.nucleus.later(1 if self.nucleus.lite else 0, self.start)
 
     def errored(self):
-        """The component said so itself: the classic nucleus stops it, and starts it again unless that was the third time."""
+        """Handles a component that reports ERRORED. The classic nucleus stops it, and restarts it the first two times."""
         if self.process.poll() is None and not self.stopping:
             self.is_errored = True
             self.stop()
@@ -603,7 +603,7 @@ class Component:
 
 
 class TokenExchange(http.server.BaseHTTPRequestHandler):
-    """The Token Exchange Service: credentials for who shows the token, in either nucleus's manner."""
+    """The Token Exchange Service of either nucleus, which returns credentials to a client with the token."""
     protocol_version = "HTTP/1.1"
     nucleus = None
     credentials = None
@@ -704,14 +704,14 @@ def main():
     parser.add_argument("--socket", required=True)
     parser.add_argument("--manner", choices=("classic", "lite"), required=True)
     parser.add_argument("--token", default="0123456789ABCDEF")
-    parser.add_argument("--configuration", default="{}", help="the component's configuration, JSON")
+    parser.add_argument("--configuration", default="{}", help="the component's configuration in JSON")
     parser.add_argument("--confirm", choices=("none", "accepted", "rejected"), default="none",
-                        help="what Device Defender answers to reports")
-    parser.add_argument("--component-name", help="the component that may connect by its name, as with lite")
-    parser.add_argument("--numbers-as-text", action="store_true", help="give the configuration's numbers as text")
-    parser.add_argument("--tes", action="store_true", help="serve the Token Exchange Service too")
+                        help="Device Defender's answer to reports")
+    parser.add_argument("--component-name", help="the component that may connect by its name, as on nucleus lite")
+    parser.add_argument("--numbers-as-text", action="store_true", help="return the configuration's numbers as text")
+    parser.add_argument("--tes", action="store_true", help="also serve the Token Exchange Service")
     parser.add_argument("--directory", default=".", help="the component's work directory")
-    parser.add_argument("--run", nargs=argparse.REMAINDER, help="the component's command; the command `start` starts it")
+    parser.add_argument("--run", nargs=argparse.REMAINDER, help="the component's command, which the command `start` runs")
     options = parser.parse_args()
     writer = threading.Thread(target=write_told, daemon=True)
     writer.start()

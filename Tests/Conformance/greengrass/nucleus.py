@@ -1,4 +1,4 @@
-"""Starts the fake nucleus for a test, with or without a component, and reads what it tells."""
+"""Starts the fake nucleus for a test, with or without a component, and reads its events."""
 import json
 import os
 import pathlib
@@ -18,7 +18,7 @@ ACCESS = {"aws.greengrass.ipc.mqttproxy": {"policy": {
 
 
 def is_static(path):
-    """Whether no dynamic linker is asked for (PT_INTERP, elf(5)), as in the release."""
+    """Returns whether the program is static like the release, that is, names no dynamic linker (PT_INTERP, elf(5))."""
     data = pathlib.Path(path).read_bytes()
     start, size, count = (int.from_bytes(data[at:at + n], "little") for at, n in ((32, 8), (54, 2), (56, 2)))
     return all(int.from_bytes(data[start + i * size:start + i * size + 4], "little") != 3 for i in range(count))
@@ -49,7 +49,7 @@ class Nucleus:
                 self.more.notify_all()
 
     def next(self, name, timeout=30):
-        """The next event of this name; others in between are passed over."""
+        """Returns the next event of this name, and skips others before it."""
         deadline = time.monotonic() + timeout
         with self.more:
             while True:

@@ -1,4 +1,4 @@
-"""`bootstrap` as a component of the fake nucleus, and AWS's own client against the same one."""
+"""Tests `bootstrap` as a component of the fake nucleus, and the fake nucleus with AWS's own client."""
 import base64
 import concurrent.futures
 import json
@@ -18,7 +18,7 @@ from nucleus import ACCESS, BOOTSTRAP, HERE, TOKEN, Nucleus, is_static
 TOPIC = "$aws/things/t1/defender/metrics/json"
 FAST = {"SampleIntervalSeconds": 0.05, "MinimumIntervalSeconds": 0.05, "accessControl": ACCESS}
 MANNERS = ("classic", "lite")
-# Two seconds, and time for a busy machine; what is waited for would take ten.
+# Two seconds, and some time for a busy machine. Without the behaviour under test it would take ten.
 SOON = 8
 
 
@@ -33,7 +33,7 @@ def aws_client(nucleus):
 
 
 def parts(frame):
-    """A frame up to the order of its headers."""
+    """Returns a frame in a form that doesn't depend on the order of its headers."""
     headers, payload = event_stream.decode(bytes.fromhex(frame))
     return len(frame), sorted(headers), payload
 
@@ -49,7 +49,7 @@ class TestCase(unittest.TestCase):
 
 
 class FakeNucleus(TestCase):
-    """What AWS's client takes for a nucleus is one for us, too."""
+    """Tests that AWS's client accepts the fake nucleus."""
 
     def test_serves_the_client_of_aws(self):
         for manner in MANNERS:
@@ -137,7 +137,7 @@ class Component(TestCase):
                 pid = nucleus.all("started")[0]["pid"]
                 memory = anonymous_kib(pid)
                 print(f"{manner}: {memory} KiB of anonymous memory after 100 reports")
-                # The release is one static file; another build has the loader's relocations on top.
+                # The release is static. Another build also needs memory for the loader's relocations.
                 self.assertLessEqual(memory, 1_024 if is_static(BOOTSTRAP) else 4_096)
 
     def test_stops_soon_with_a_publish_that_is_not_answered(self):
@@ -198,7 +198,7 @@ class Component(TestCase):
     def test_starts_with_a_bad_configuration_and_waits_for_a_better_one(self):
         nucleus = self.component("lite", {**FAST, "SampleIntervalSeconds": "often"})
         nucleus.do("start")
-        # The state may come before the line; what is waited for second must not be passed over by the first wait.
+        # The state may come before the log line, and the first wait must not skip the event for which the second one waits.
         self.assertEqual(nucleus.next("state")["state"], "ERRORED")
         while not any("SampleIntervalSeconds is 'often'" in line for line in nucleus.log()):
             nucleus.next("log")
@@ -214,7 +214,7 @@ class Component(TestCase):
         self.assertEqual([event["state"] for event in nucleus.all("state")], ["ERRORED"] * 3)
         self.assertEqual([event["status"] for event in nucleus.all("exited")], [0] * 3)
         self.assertEqual(nucleus.all("killed"), [])
-        # The deployment is rolled back, or another one comes.
+        # The deployment is rolled back or replaced.
         nucleus.do("configure", configuration=FAST)
         nucleus.do("start")
         self.assertEqual(nucleus.next("state")["state"], "RUNNING")
@@ -228,7 +228,7 @@ class Component(TestCase):
         while not any("StateDirectory is" in line for line in nucleus.log()):
             nucleus.next("log")
         directory.parent.mkdir()
-        # Any news of the configuration has it looked at again.
+        # Any configuration event makes the component read the configuration again.
         nucleus.do("configure", configuration={**FAST, "StateDirectory": str(directory), "ReportNames": "short"})
         nucleus.next("publish")
         self.assertEqual(nucleus.all("exited"), [])
@@ -273,7 +273,7 @@ class Component(TestCase):
         for manner in MANNERS:
             with self.subTest(manner):
                 nucleus = self.component(manner)
-                # The process gets its token from the fake's environment; so the fake has to forget it.
+                # The process inherits the token from the fake's environment, so the fake must forget it.
                 nucleus.do("forget-token")
                 nucleus.do("start")
                 for _ in range(4):
@@ -296,7 +296,7 @@ class Component(TestCase):
 
 
 class Machine:
-    """A procfs whose network counters and connections a test is in charge of."""
+    """A procfs whose network counters and connections a test controls."""
 
     def __init__(self, directory):
         self.path = pathlib.Path(directory) / "proc"
@@ -341,7 +341,7 @@ class Reports(TestCase):
         return nucleus, machine
 
     def test_a_thousand_lose_nothing(self):
-        # Side by side: each is a minute of waiting.
+        # In parallel, because each one waits for a minute.
         with concurrent.futures.ThreadPoolExecutor() as pool:
             outcomes = [(manner, pool.submit(self.lose_nothing, manner)) for manner in MANNERS]
         for manner, outcome in outcomes:
@@ -367,7 +367,7 @@ class Reports(TestCase):
             nucleus.next("publish")
             if number in (100, 999):
                 memory.append(anonymous_kib(started))
-        # Until a report that was acknowledged has told the last of it.
+        # Wait until an acknowledged report contains the last of the traffic.
         while True:
             acknowledged = [e for e in nucleus.all("publish") if e["acknowledged"]]
             told = [report(e)["metrics"]["network_stats"] for e in acknowledged
@@ -393,7 +393,7 @@ class Reports(TestCase):
         for count in range(60, 160):
             machine.connect(count)
             nucleus.next("publish")
-            event = nucleus.next("publish")  # began after the file was there
+            event = nucleus.next("publish")  # started after the file existed
             connections = report(event)["metrics"]["tcp_connections"]["established_connections"]
             size = len(base64.b64decode(event["payload"]))
             self.assertEqual(connections["total"], count)
@@ -408,7 +408,7 @@ class Reports(TestCase):
         entry = whole[1] - listed[-3][1]
         self.assertGreater(whole[1] + entry, 7293, "cut before it had to be")
         self.assertEqual(nucleus.all("too-long"), [])
-        print(f"lite: {whole[0]} connections in {whole[1]} bytes are sent whole, {count} are cut to {listed[-1]}")
+        print(f"lite: a report of {whole[0]} connections ({whole[1]} bytes) is sent whole; {count} are cut to {listed[-1]}")
 
 
 def anonymous_kib(pid):

@@ -1,4 +1,4 @@
-"""What package-component makes, against botocore's model of Greengrass and the recipe rules of both nuclei."""
+"""Checks the output of package-component against botocore's model of Greengrass and the recipe rules of both nuclei."""
 import base64
 import json
 import os
@@ -25,12 +25,12 @@ LAMBDA_ARN = "arn:aws:lambda:eu-central-1:123456789012:function:agent:7"
 
 
 def binary(machine):
-    """The head of an ELF file for a machine, which is all that package-component looks at."""
+    """Returns the head of an ELF file for a machine, the only part that package-component checks."""
     return b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHI", 2, machine, 1) + bytes(40)
 
 
 def problems(shape, value, path):
-    """What botocore's own validation passes over: patterns, enumerations, longest and largest."""
+    """Yields violations that botocore's own validation doesn't detect: patterns, enumerations, and maximum lengths and values."""
     rules = shape.metadata
     if shape.type_name == "structure":
         for name, member in value.items():
@@ -52,7 +52,7 @@ def problems(shape, value, path):
 
 
 def texts(value):
-    """All texts in a document, keys included."""
+    """Yields all strings in a document, including keys."""
     if isinstance(value, dict):
         for name, member in value.items():
             yield from (name, *texts(member))
@@ -87,7 +87,7 @@ class ComponentFiles(unittest.TestCase):
         return output
 
     def check(self, operation, path):
-        """Checks a request as the AWS CLI would read it, with everything that the model says."""
+        """Parses a request as the AWS CLI does, and checks it against the whole model."""
         request = json.loads(path.read_text())
         if "inlineRecipe" in request:
             request["inlineRecipe"] = base64.b64decode(request["inlineRecipe"], validate=True)
@@ -151,7 +151,7 @@ class ComponentFiles(unittest.TestCase):
         output = self.package(*arguments)
         text = (output / f"recipes/{name}-1.2.3.yaml").read_text()
         request = json.loads((output / "create-component-version.json").read_text())
-        # The cloud's documents say URI. Nucleus lite reads no other key than Uri, which the cloud makes of it.
+        # The cloud's documentation has the key URI. The cloud renames it to Uri, the only key that nucleus lite reads.
         uploaded = base64.b64decode(request["inlineRecipe"]).decode()
         self.assertNotIn("Uri:", uploaded)
         self.assertEqual(uploaded.replace("- URI: ", "- Uri: "), text)
@@ -159,7 +159,7 @@ class ComponentFiles(unittest.TestCase):
 
     def test_recipe_keeps_the_rules_of_both_nuclei(self):
         recipe, output = self.recipe("--amd64", self.amd64, "--aarch64", self.aarch64)
-        # Nucleus lite reads keys in exactly this spelling, and no others.
+        # Nucleus lite accepts only these keys, in exactly this spelling.
         self.assertLessEqual(set(recipe), {
             "RecipeFormatVersion", "ComponentName", "ComponentVersion", "ComponentType", "ComponentDescription",
             "ComponentPublisher", "ComponentConfiguration", "ComponentDependencies", "Manifests"})
@@ -168,14 +168,14 @@ class ComponentFiles(unittest.TestCase):
         self.assertRegex(recipe["ComponentName"], r"\A[a-zA-Z0-9-_.]{1,128}\Z")
         self.assertEqual(recipe["ComponentVersion"], "1.2.3")
         self.assertEqual(set(recipe["ComponentConfiguration"]), {"DefaultConfiguration"})
-        # Lite puts no variables into configuration.
+        # Lite doesn't replace variables in the configuration.
         self.assertEqual([text for text in texts(recipe["ComponentConfiguration"]) if "{" in text], [])
         architectures = []
         for manifest in recipe["Manifests"]:
             self.assertEqual(set(manifest), {"Platform", "Lifecycle", "Artifacts"})
             self.assertEqual({k: manifest["Platform"][k] for k in ("os", "runtime")}, {"os": "linux", "runtime": "*"})
             architectures.append(manifest["Platform"]["architecture"])
-            # Lite knows neither shutdown nor recover nor skipif.
+            # Lite supports neither shutdown nor recover nor skipif.
             self.assertEqual(set(manifest["Lifecycle"]), {"run"})
             (artifact,) = manifest["Artifacts"]
             self.assertEqual(set(artifact), {"Uri", "Unarchive", "Permission"})
@@ -188,7 +188,7 @@ class ComponentFiles(unittest.TestCase):
                              f"exec {{artifacts:decompressedPath}}/{archive.stem}/bootstrap")
             with zipfile.ZipFile(archive) as files:
                 self.assertEqual(files.getinfo("bootstrap").external_attr >> 16, 0o100755)
-                # Lite doesn't unpack what doesn't come from the cloud: its place is that of {artifacts:decompressedPath}.
+                # Lite doesn't unpack local artifacts. They must be in the directory of {artifacts:decompressedPath}.
                 unpacked = output / "artifacts-unarchived" / pathlib.Path(path).parent / archive.stem
                 self.assertEqual({str(file.relative_to(unpacked)): file.read_bytes() for file in unpacked.rglob("*")},
                                  {name: files.read(name) for name in files.namelist()})

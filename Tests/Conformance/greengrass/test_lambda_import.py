@@ -1,4 +1,4 @@
-"""The Lambda import: the handler shim under a stand-in for the nucleus, from a zip unpacked as the nucleus leaves it."""
+"""Tests the Lambda import: the handler shim with a fake nucleus, from a zip unpacked in the same way as by a nucleus."""
 import os
 import pathlib
 import shutil
@@ -23,17 +23,17 @@ AS_NOBODY = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid(
 
 
 def python():
-    """An interpreter that an unprivileged user may run: root's own may be in root's home."""
+    """Returns a Python interpreter that an unprivileged user can run. Root's may be in root's home directory."""
     for candidate in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
         try:
             subprocess.run([candidate, "-c", "import ctypes, urllib.request"], check=True, cwd="/", **AS_NOBODY)
             return candidate
         except (OSError, subprocess.CalledProcessError):
             pass
-    raise AssertionError("no python3 that an unprivileged user may run; install Debian's python3")
+    raise AssertionError("no python3 that an unprivileged user can run; install Debian's python3")
 
 
-# Only HOME lets a file be written: a new mount namespace, in which everything else of these is read-only.
+# Makes only HOME writable, in a new mount namespace in which the other candidate directories are read-only.
 ONLY_HOME = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-ec", """
 for place in /tmp /var/tmp /dev/shm; do mount --bind "$place" "$place"; mount -o remount,bind,ro "$place"; done
 mount -t tmpfs -o mode=700 tmpfs "$HOME"
@@ -64,7 +64,7 @@ class Function:
         self.temporary = self.directory / "tmp"
         self.temporary.mkdir()
         self.temporary.chmod(0o777)
-        shutil.copy(HERE / "work_api.py", self.directory)  # where anybody may read it
+        shutil.copy(HERE / "work_api.py", self.directory)  # readable by all users there
         self.api = WorkAPI()
         (self.directory / "home").mkdir()
         self.process = subprocess.Popen(
@@ -85,7 +85,7 @@ class Function:
                 self.more.notify_all()
 
     def line(self, start, after=0, timeout=20):
-        """The first line that begins so, of those after the first `after`."""
+        """Waits for a log line that begins with `start`, ignoring the first `after` lines, and returns it."""
         def found():
             return next((line for line in self.lines[after:] if line.startswith(start)), None)
         with self.more:
@@ -102,7 +102,7 @@ class Function:
 
 
 def gone(pid):
-    """Waits until no process has this id any more."""
+    """Waits until no process has this ID."""
     end = time.monotonic() + 30
     while time.monotonic() < end:
         try:
@@ -111,7 +111,7 @@ def gone(pid):
         except OSError:
             return
         time.sleep(0.02)
-    raise AssertionError(f"process {pid} is still there")
+    raise AssertionError(f"process {pid} is still running")
 
 
 class LambdaImport(unittest.TestCase):
@@ -122,7 +122,7 @@ class LambdaImport(unittest.TestCase):
         self.addCleanup(self.nucleus.close)
 
     def function(self, agent=None, variables=(), **more):
-        """An imported function with `bootstrap` as its agent, or another."""
+        """Starts an imported function with `bootstrap` or another program as its agent."""
         function = Function(agent or pathlib.Path(BOOTSTRAP).read_bytes(), {
             "SVCUID": TOKEN, "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": str(self.nucleus.socket),
             "AWS_IOT_THING_NAME": "t1", "AWS_REGION": "eu-central-1", "PROCFS_PATH": "/proc", **dict(variables)}, **more)
@@ -130,7 +130,7 @@ class LambdaImport(unittest.TestCase):
         return function
 
     def agent(self, function):
-        """The process of the agent, once it reports."""
+        """Waits until the agent reports and returns its process."""
         self.nucleus.next("publish")
         children = pathlib.Path(f"/proc/{function.process.pid}/task").glob("*/children")
         pids = [int(pid) for file in children for pid in file.read_text().split()]
@@ -203,7 +203,7 @@ class LambdaImport(unittest.TestCase):
         os.close(reader)
         self.addCleanup(os.close, writer)
         function = self.function(output=writer)
-        for _ in range(5):  # a second each; another agent would have come after 2 s
+        for _ in range(5):  # one second each; another agent would have started after 2 s
             self.agent(function)
         self.assertEqual(function.api.invoke({}), {"running": True, "starts": 1})
 

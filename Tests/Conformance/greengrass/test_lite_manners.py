@@ -1,4 +1,4 @@
-"""What nucleus lite does to a component, and what the component makes of it: nothing is lost, and nothing ends."""
+"""Tests how a component handles the peculiarities of nucleus lite: it loses no traffic and keeps running."""
 import random
 import re
 import time
@@ -28,22 +28,22 @@ class LiteTestCase(TestCase):
         return nucleus
 
     def check(self, nucleus):
-        """What holds in every test."""
+        """Checks the invariants of all tests."""
         self.assertEqual(nucleus.all("malformed"), [])
         self.assertEqual(nucleus.all("exited"), [])
         self.assertEqual([line for line in nucleus.log() if re.search(r"[^.]\.\.([^.]|$)", line)], [])
         self.assertNotIn(TOKEN, "".join(nucleus.log()))
 
     def until(self, nucleus, event, condition, what):
-        """Waits for more events of a name until the condition holds, and no longer than that takes on a busy machine: a
-        component that goes on reporting would otherwise keep a test that has failed."""
+        """Waits for more events of a name until the condition holds. The time is limited, because a component that keeps
+        reporting would otherwise keep a failed test running."""
         deadline = time.monotonic() + 60
         while not condition():
             self.assertLess(time.monotonic(), deadline, what)
             nucleus.next(event)
 
     def line(self, nucleus, text, times=1):
-        """Waits for a line of log."""
+        """Waits for a log line."""
         self.until(nucleus, "log", lambda: self.count(nucleus, text) >= times, f"no line with {text!r}")
 
     def count(self, nucleus, text):
@@ -80,7 +80,7 @@ class Subscriptions(LiteTestCase):
         self.line(nucleus, "the nucleus didn't announce it")
         self.until(nucleus, "publish", lambda: len(nucleus.all("subscribe-configuration")) > 1, "no new subscription")
         self.assertEqual(len(nucleus.all("connect")), 1)
-        # A mistake that is there to stay is logged once, and costs nothing.
+        # A permanent error is logged once and has no other effect.
         nucleus.do("kill-subscriptions", operations=CONFIGURATION)
         nucleus.do("configure", configuration={**QUICK, "ReportNames": "tiny"})
         self.line(nucleus, "ReportNames is 'tiny'")
@@ -140,7 +140,7 @@ class Token(LiteTestCase):
             connects = [nucleus.next("connect") for _ in range(2)]
             self.assertEqual([(c["by"], c["accepted"]) for c in connects], [("token", False), ("name", True)])
             nucleus.next("publish")
-        # The new one is good for the next connection.
+        # The new token works for the next connection.
         nucleus.do("drop")
         connect = nucleus.next("connect")
         self.assertEqual((connect["by"], connect["accepted"]), ("token", True))
@@ -178,15 +178,15 @@ class Delivery(LiteTestCase):
         self.settle(nucleus, machine, begin)
 
     def settle(self, nucleus, machine, begin):
-        """Waits until accepted reports have told everything, and nothing twice."""
+        """Waits until accepted reports contain all traffic, and none of it twice."""
         deadline = time.monotonic() + 60
         while (told := self.accepted_bytes(nucleus)) < machine.bytes - begin:
-            self.assertLess(time.monotonic(), deadline, f"{told} of {machine.bytes - begin} bytes were told")
+            self.assertLess(time.monotonic(), deadline, f"{told} of {machine.bytes - begin} bytes were reported")
             nucleus.next("publish")
         self.assertEqual(told, machine.bytes - begin)
 
     def accepted_bytes(self, nucleus):
-        """What the reports told that Device Defender has and the component knows it has."""
+        """Returns the traffic in reports that Device Defender has accepted and whose acceptance the component has received."""
         accepted = {int(n) for line in nucleus.log() for n in re.findall(r"accepted report (\d+)", line)}
         reports = {report_id(event): event for event in nucleus.all("publish") if event["delivered"]}
         self.assertLessEqual(accepted, set(reports), "accepted, and never delivered")
@@ -273,7 +273,7 @@ class Lifecycle(LiteTestCase):
                 nucleus = self.lite({"accessControl": ACCESS, **transport})
                 directory = nucleus.directory / "state"
                 directory.mkdir()
-                # A report was made just now: the next one is five minutes away.
+                # A report has just been made, so the next one is due in five minutes.
                 (directory / "state.json").write_text(
                     '{"version":1,"last_report_id":%d,"boot_id":"b","network_namespace":1,"procfs":"/proc"}' % time.time())
                 nucleus.do("configure", configuration={
@@ -316,8 +316,8 @@ class Lifecycle(LiteTestCase):
 
 
 class Random(Delivery):
-    """All of it at random, for a thousand reports."""
-    # The tests of the superclass have run.
+    """Tests random faults during a thousand reports."""
+    # Skip the tests of the superclass, which have already run.
     test_that_success_does_not_prove_loses_nothing = None
     test_is_not_proven_by_success_after_a_restart_either = None
     test_is_not_proven_by_success_while_the_subscription_is_refused = None
@@ -369,8 +369,8 @@ class Random(Delivery):
         events = nucleus.all("publish")
         answered_at_once = {e["report"] for e in nucleus.all("answer") if e["streams"] > 0 and not e["late"]}
         accepted = {int(n) for line in nucleus.log() for n in re.findall(r"accepted report (\d+)", line)}
-        # What wasn't answered in time, or not published as far as the component knows, is repeated. An answer is lost too
-        # when the connection breaks, or while a subscription is refused.
+        # The component repeats a report if the answer is late, or if publishing appears to have failed. An answer is also lost if
+        # the connection breaks, or while the subscription is rejected.
         repeated = {int(n) for line in nucleus.log() for n in re.findall(
             r"(?:didn't answer report|Report) (\d+) (?:within|was not)", line)}
         unheard = answered_at_once - accepted - repeated - {report_id(e) for e in events if not e["acknowledged"]}

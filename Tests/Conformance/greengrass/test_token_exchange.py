@@ -1,4 +1,4 @@
-"""A component that signs its own requests, with the credentials of the nucleus's Token Exchange Service."""
+"""Tests a component that signs its own requests with credentials from the nucleus's Token Exchange Service."""
 import http.server
 import json
 import queue
@@ -12,7 +12,7 @@ CONFIGURATION = {"SampleIntervalSeconds": 0.1, "MinimumIntervalSeconds": 0.1, "T
 
 
 class DataPlane:
-    """Takes every message, and keeps the headers that it came with."""
+    """Accepts every message, and keeps its headers."""
 
     def __init__(self):
         self.requests = queue.Queue()
@@ -55,7 +55,7 @@ class TokenExchange(unittest.TestCase):
                 nucleus = Nucleus(manner, CONFIGURATION, ["--tes"], component=[BOOTSTRAP],
                                   environment={"AWS_ENDPOINT_URL_IOT_DATA_PLANE": plane.url})
                 self.addCleanup(nucleus.close)
-                # The cloud doesn't answer at first: classic says 500 then, and lite 200 with the body `null`.
+                # At first the cloud doesn't answer. Then classic replies with 500, and lite with 200 and the body `null`.
                 nucleus.do("fault", operation="tes", fault="mute", count=2)
                 nucleus.do("start")
                 path, headers, report = plane.requests.get(timeout=30)
@@ -64,7 +64,7 @@ class TokenExchange(unittest.TestCase):
                 self.assertEqual(headers["X-Amz-Security-Token"], "made-up-too")
                 self.assertIn("header", report)
                 plane.requests.get(timeout=30)
-                # Credentials that are good for an hour aren't asked for again.
+                # Credentials that are valid for an hour aren't requested again.
                 self.assertEqual([e["status"] for e in nucleus.all("tes")], [200 if manner == "lite" else 500] * 2 + [200])
                 self.assertEqual(nucleus.all("exited"), [])
 
@@ -77,13 +77,13 @@ class TokenExchange(unittest.TestCase):
                           environment={"AWS_ENDPOINT_URL_IOT_DATA_PLANE": plane.url,
                                        "DEFENDER_COMPONENT_NAME": "the.component"})
         self.addCleanup(nucleus.close)
-        # More often than one report asks.
+        # More often than one report requests them.
         nucleus.do("fault", operation="tes", fault="mute", count=3)
         nucleus.do("start")
         plane.requests.get(timeout=30)
         (line,) = [line for line in nucleus.log() if "was not published" in line]
         self.assertIn("the answer is null, not an object. The source may recover: the next report asks it again.", line)
-        # The Token Exchange Service asks ggipcd whose token it is: only the new one is good.
+        # The Token Exchange Service verifies the token with ggipcd, so only the new one is valid.
         asked = len(nucleus.all("tes"))
         nucleus.do("forget-token")
         nucleus.do("drop")

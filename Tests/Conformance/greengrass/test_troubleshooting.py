@@ -1,4 +1,4 @@
-"""Each line that the troubleshooting table quotes is one that the component really logs, in the trouble that it is about."""
+"""Tests that the component really logs each line in the troubleshooting table, in the situation that the table describes."""
 import re
 import subprocess
 import sys
@@ -13,7 +13,7 @@ SLOW = {"SampleIntervalSeconds": 1, "MinimumIntervalSeconds": 1, "PublishRetryCo
 
 
 def quoted():
-    """What the first column of the table quotes, `…` standing for anything."""
+    """Returns the quotations in the first column of the table. `…` matches anything."""
     section = README.read_text().split("## Troubleshooting")[1].split("\n## ")[0]
     cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| ")]
     return [text for cell in cells for text in re.findall(r"`([^`]+)`", cell)]
@@ -29,7 +29,7 @@ class Troubleshooting(unittest.TestCase):
 
     def see(self, *expected, manner="classic", configuration, faults=(), arguments=(), prepare=None, meanwhile=None,
             environment=None):
-        """Runs a component in trouble until its log has the lines that begin so in the table."""
+        """Runs a component with a fault until its log contains the table's lines that begin with these texts."""
         wanted = [next(text for text in quoted() if start in text) for start in expected]
         nucleus = Nucleus(manner, configuration, arguments, component=[BOOTSTRAP], environment=environment)
         self.addCleanup(nucleus.close)
@@ -84,11 +84,11 @@ class Troubleshooting(unittest.TestCase):
         self.assertEqual(self.missing, [], "quoted in the table, and never logged here")
 
     def see_the_shim(self, start):
-        """The handler's own line, where no directory lets a file be executed: there is none at all."""
+        """Checks the handler's own log line if no directory allows execution."""
         code = ("import importlib.util, sys, time; spec = importlib.util.spec_from_file_location('shim', sys.argv[1]);"
                 "module = importlib.util.module_from_spec(spec); spec.loader.exec_module(module); time.sleep(60)")
         with subprocess.Popen([sys.executable, "-u", "-c", code, SHIM], stdout=subprocess.PIPE, text=True) as process:
-            # There is no `bootstrap` beside the shim in the sources.
+            # In the sources there is no `bootstrap` in the shim's directory.
             line = process.stdout.readline()
             process.kill()
         (text,) = [text for text in self.missing if start in text]

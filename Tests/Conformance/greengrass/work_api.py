@@ -21,7 +21,7 @@ PATH = f"/2016-11-01/functions/{ARN}"
 
 
 class WorkAPI:
-    """The server: work is put in with `invoke`, pings are counted."""
+    """The server. `invoke` queues work. Pings are counted."""
 
     def __init__(self, token="work-token"):
         self.token, self.work, self.results = token, queue.Queue(), {}
@@ -65,7 +65,7 @@ class WorkAPI:
                 self.end_headers()
                 try:
                     self.wfile.write(body)
-                except BrokenPipeError:  # the runtime was stopped while it waited for work
+                except BrokenPipeError:  # the runtime was stopped while waiting for work
                     pass
 
             def log_message(self, *_):
@@ -121,7 +121,7 @@ def main():
             continue
         try:
             result, error = handler(event, None), ()
-        except Exception as failure:  # whatever the handler throws is its answer
+        except Exception as failure:  # any exception of the handler is returned as its answer
             result, error = {"errorMessage": str(failure)}, {"X-Amz-Function-Error": "Handled"}
         call("POST", "/work", json.dumps(result).encode(), {"X-Amz-InvocationId": number, **dict(error)}).close()
 
