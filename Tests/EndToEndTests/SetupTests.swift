@@ -3,14 +3,13 @@ import Platform
 import TestSupport
 import Testing
 
-/// `lambda/setup`, which the README's commands call first, on a machine whose Swift won't do.
-@Suite(.ownThreads, .timeLimit(.minutes(20))) struct SetupTests {
+/// Tests of `lambda/setup`, which the README's commands call first, on a machine with an unsuitable Swift.
+@Suite(.ownThreads, .timeLimit(.minutes(20))) struct `lambda/setup` {
   @Test(arguments: [
     ("echo 'swift: libncurses.so.6: cannot open shared object file' >&2; exit 127", "libncurses.so.6"),
-    ("echo hello", "'swift --version' doesn't tell a version"),
-    ("echo 'Swift version 5.10.1 (swift-5.10.1-RELEASE)'", "Swift 5.10.1 is too old, 6.3 or newer is needed"),
+    ("echo hello", "hello"), ("echo 'Swift version 5.10.1 (swift-5.10.1-RELEASE)'", "Swift 5.10.1"),
   ])
-  func `says why there is no Swift to build with`(swift: String, words: String) async throws {
+  func `explains why it can't use the installed Swift`(swift: String, words: String) async throws {
     let directory = try TemporaryDirectory()
     let program = try directory.write("swift", "#!/bin/sh\n\(swift)\n")
     try #require(unsafe chmod(program, 0o700) == 0)
