@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Tests of `lambda/setup`, which the README's commands call first, on a machine with an unsuitable Swift.
-@Suite(.ownThreads, .timeLimit(.minutes(20))) struct `lambda/setup` {
+@Suite(.ownThreads, .timeLimit(.minutes(20))) struct `Setting up a build` {
   @Test(arguments: [
     ("echo 'swift: libncurses.so.6: cannot open shared object file' >&2; exit 127", "libncurses.so.6"),
     ("echo hello", "hello"), ("echo 'Swift version 5.10.1 (swift-5.10.1-RELEASE)'", "Swift 5.10.1"),
