@@ -1,4 +1,4 @@
-// libcurl, and one typed function for each kind of argument its variadic calls take.
+// libcurl, and a typed function for each kind of argument of its variadic functions, which Swift can't call.
 #ifndef CCURL_SHIM_H
 #define CCURL_SHIM_H
 
@@ -30,7 +30,7 @@ static inline CURLcode ccurl_set_data_function(CURL *easy, CURLoption option, cc
   return curl_easy_setopt(easy, option, value);
 }
 
-// Sets an option that takes bytes, which libcurl copies.
+// Sets an option whose value is bytes. libcurl copies them.
 static inline CURLcode ccurl_set_bytes(CURL *easy, CURLoption option, const void *bytes, size_t count) {
   struct curl_blob blob = {(void *)bytes, count, CURL_BLOB_COPY};
   return curl_easy_setopt(easy, option, &blob);

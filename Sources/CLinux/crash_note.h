@@ -1,12 +1,11 @@
-// The last line of log of a process that a signal ends, written in the signal's handler.
+// Signal handlers that write a last log line before a signal ends the process.
 //
-// In C, because a handler may call nothing but async-signal-safe functions (signal-safety(7)): the signal may have come
-// while malloc(3) held its lock. Swift doesn't promise that. Comparing two values of an enum, for one, may have the Swift
-// runtime look up a protocol conformance, which locks and allocates. A test disassembles the handlers and checks what
-// they call.
+// They are in C because a signal handler may call only async-signal-safe functions (signal-safety(7)): the signal may arrive while
+// malloc(3) holds its lock. Swift gives no such guarantee. For example, comparing two enum values may make the Swift runtime look up
+// a protocol conformance, which locks and allocates. A test disassembles the handlers and checks which functions they call.
 //
-// The state is static, so that each object file that calls these functions has its own: only CrashNote.swift may. It has
-// initial values because Swift emits no tentative definitions.
+// The state is static, so each object file that includes these functions would have its own copy. Therefore only CrashNote.swift may
+// call them. The state has initial values because Swift emits no tentative definitions.
 #ifndef CLINUX_CRASH_NOTE_H
 #define CLINUX_CRASH_NOTE_H
 
@@ -20,12 +19,12 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-// How to write the line; set before the handlers are.
+// The destination and format of the line. Set before the handlers are installed.
 struct clinux_crash_note {
   int descriptor;
   int is_json;
   int is_framed;
-  // Ends with a NUL; empty while no invocation is under way.
+  // NUL-terminated. Empty if there is no current invocation.
   const unsigned char *request_id;
 };
 
@@ -35,10 +34,10 @@ static const int clinux_crash_signals[] = {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIG
 static const char *const clinux_crash_names[] = {
     "SIGILL (a trap)", "SIGTRAP (a trap)", "SIGABRT", "SIGBUS", "SIGFPE", "SIGSEGV"};
 #define CLINUX_CRASH_SIGNALS 6
-// What the signals did before.
+// The previous actions of the signals.
 static struct sigaction clinux_crash_previous[CLINUX_CRASH_SIGNALS] = {{{0}}};
 
-// A line that is made in place.
+// A line that is composed without allocating memory. Text that doesn't fit is dropped.
 struct clinux_note_line {
   size_t count;
   unsigned char bytes[768];
@@ -62,7 +61,7 @@ static inline void clinux_line_append_number(struct clinux_note_line *line, int6
 // Appends a time such as 2026-01-02T03:04:05.678Z; gmtime_r(3) is not async-signal-safe.
 static inline void clinux_line_append_time(struct clinux_note_line *line, const struct timespec *time) {
   int64_t seconds = time->tv_sec > 0 ? time->tv_sec : 0;
-  // Days since 1 March of the year 0, in eras of 400 years (146,097 days): then leap days come last.
+  // Count days from 1 March of the year 0, in eras of 400 years (146,097 days), so that a leap day is the last day of a year.
   int64_t shifted = seconds / 86400 + 719468;
   int64_t day = shifted % 146097;
   int64_t year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
@@ -84,14 +83,14 @@ static inline void clinux_put_big_endian(unsigned char *bytes, uint64_t value, i
   }
 }
 
-// Writes a line, unless its reader has stopped: that must not keep the process alive.
+// Writes a line. Gives up if its reader has stopped reading, which must not keep the process alive.
 static inline void clinux_send_note(int descriptor, const unsigned char *bytes, size_t count) {
   if (send(descriptor, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || errno != ENOTSOCK) return;
   struct pollfd room = {descriptor, POLLOUT, 0};
   if (poll(&room, 1, 100) > 0 && write(descriptor, bytes, count) < 0) return;
 }
 
-// Writes a line about the invocation under way. Levels are those of a telemetry frame (TelemetryFrame.swift).
+// Writes a line about the current invocation. The levels are those of a telemetry frame (TelemetryFrame.swift).
 static inline void clinux_write_line(int is_fatal, const char *words, const char *more_words) {
   if (clinux_note.descriptor < 0) return;
   const char *id = (const char *)clinux_note.request_id;
@@ -128,7 +127,7 @@ static inline void clinux_write_line(int is_fatal, const char *words, const char
   clinux_send_note(clinux_note.descriptor, line.bytes, line.count);
 }
 
-// Handles a signal that ends the process.
+// Handles a crash signal: writes a line, restores the previous action and raises the signal again.
 static void clinux_handle_crash(int signal) {
   int index = 0;
   while (index < CLINUX_CRASH_SIGNALS - 1 && clinux_crash_signals[index] != signal) index++;
@@ -137,7 +136,7 @@ static void clinux_handle_crash(int signal) {
       1, is_serving ? "The handler crashed with " : "The process crashed outside of an invocation with ",
       clinux_crash_names[index]);
   sigaction(signal, &clinux_crash_previous[index], NULL);
-  // Held back until the handler returns; a fault would come again by itself, but a kill(2) wouldn't.
+  // Stays pending until the handler returns. A fault would recur by itself, but a signal sent by kill(2) would not.
   raise(signal);
 }
 
@@ -162,12 +161,12 @@ static inline void clinux_note_crashes(int descriptor, int is_json, int is_frame
   }
 }
 
-// Writes a line of level ERROR about the invocation under way, if crashes are noted.
+// Writes a line of level ERROR about the current invocation, if the crash handlers are installed.
 static inline void clinux_note_error(const char *words) {
   clinux_write_line(0, words, "");
 }
 
-// What ends the process some time after a request to stop.
+// The time limit after a stop request, and the line to log when it expires.
 static unsigned int clinux_stop_seconds = 0;
 static const char *clinux_stop_words = NULL;
 
@@ -177,8 +176,8 @@ static void clinux_handle_alarm(int signal) {
   _exit(0);
 }
 
-// Handles a request to stop: blocks further ones in the thread that `context` returns to, has alarm(2) end the process,
-// and sends this request again, so that it is pending.
+// Handles a stop request: starts an alarm(2) that ends the process, blocks further requests in the interrupted thread (`context`),
+// and sends this request again, so that it stays pending.
 static void clinux_handle_stop(int signal, siginfo_t *information, void *context) {
   (void)information;
   int error = errno;
@@ -196,8 +195,8 @@ static void clinux_handle_stop(int signal, siginfo_t *information, void *context
   errno = error;
 }
 
-// Has SIGTERM and SIGINT, if they are not blocked, end the process after `seconds`, with `words` in the log; `words`
-// are kept.
+// Makes SIGTERM and SIGINT, if they are not blocked, end the process after `seconds`, with `words` as its last log line. Keeps the
+// pointer `words`.
 static inline void clinux_limit_stop(unsigned int seconds, const char *words) {
   clinux_stop_seconds = seconds;
   clinux_stop_words = words;

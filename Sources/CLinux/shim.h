@@ -1,4 +1,4 @@
-// Linux headers that Swift's Glibc module leaves out.
+// Linux headers and functions that Swift's Glibc module doesn't include.
 #ifndef CLINUX_SHIM_H
 #define CLINUX_SHIM_H
 
@@ -48,24 +48,23 @@ static inline int clinux_set_nonblocking(int descriptor) {
   return flags < 0 ? flags : fcntl(descriptor, F_SETFL, flags | O_NONBLOCK);
 }
 
-// pipe2(2), which glibc declares for _GNU_SOURCE only.
+// pipe2(2), which glibc declares only for _GNU_SOURCE.
 static inline int clinux_pipe(int ends[2], int flags) {
   return (int)syscall(SYS_pipe2, ends, flags);
 }
 
-// Has a program start with no descriptor from `first` up; glibc 2.34, declared for _GNU_SOURCE only.
+// Closes all descriptors from `first` up in a new program. Since glibc 2.34, which declares it only for _GNU_SOURCE.
 extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int first);
 
-// pidfd_open(2), which glibc wraps since 2.36 only; Linux has it since 5.3.
+// pidfd_open(2). Linux has had it since 5.3, but glibc has a wrapper only since 2.36.
 static inline int clinux_pidfd_open(pid_t pid, unsigned int flags) {
   return (int)syscall(SYS_pidfd_open, pid, flags);
 }
 
-// Starts a program that is killed when the calling thread ends, however it ends (PR_SET_PDEATHSIG of prctl(2)), which
-// posix_spawn(3) can't arrange. As there: both outputs go to `output`, standard input is empty, no other descriptor
-// is inherited, signals are as for a new program, and the process leads a group of its own. Returns its number, or -1
-// and errno. In C because Swift has neither fork(2) nor vfork(2): between that and exec(3) nothing but system calls
-// may run.
+// Starts a program that the kernel kills when the calling thread ends for any reason (PR_SET_PDEATHSIG in prctl(2)). posix_spawn(3)
+// doesn't support this. Standard output and standard error go to `output`, standard input is empty, no other descriptor is inherited,
+// all signals have their default actions, and the process leads its own group. Returns the process ID, or -1 and sets errno. In C
+// because Swift provides neither fork(2) nor vfork(2), after which only system calls may run until exec(3).
 static inline pid_t clinux_start_program(
     const char *path, char *const arguments[], char *const environment[], int output) {
   sigset_t all, none, before;
@@ -81,10 +80,10 @@ static inline pid_t clinux_start_program(
     action.sa_handler = SIG_DFL;
     for (int signal = 1; signal < NSIG; signal++) sigaction(signal, &action, NULL);
     int empty = open("/dev/null", O_RDONLY);
-    // The parent may have ended before it was asked to tell.
+    // The parent may have ended before the call of prctl(2), which then has no effect.
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent && setpgid(0, 0) == 0 && empty >= 0 &&
         dup2(empty, STDIN_FILENO) >= 0 && dup2(output, STDOUT_FILENO) >= 0 && dup2(output, STDERR_FILENO) >= 0) {
-      // Where Linux is older than 5.9 every descriptor is closed by its own flag.
+      // Fails before Linux 5.9. There, only the descriptors' close-on-exec flags apply.
       syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0);
       sigprocmask(SIG_SETMASK, &none, NULL);
       execve(path, arguments, environment);
@@ -100,14 +99,15 @@ static inline pid_t clinux_start_program(
   return -1;
 }
 
-// How a program ended, by waitid(2): its status, or the signal. si_status is a macro.
+// Returns the exit status or the signal from waitid(2). si_status is a macro.
 static inline int clinux_exit_status(const siginfo_t *information) {
   return information->si_status;
 }
 
-// ioctl(2) is variadic as well. Both calls work on a socket of any family (netdevice(7)).
+// ioctl(2) is variadic too. Both functions work with a socket of any family (netdevice(7)).
 
-// The name of an interface, into `name`, which has room for IF_NAMESIZE; -1 and errno where there is none.
+// Copies the name of an interface into `name`, which must have room for IF_NAMESIZE bytes. Returns -1 and sets errno if there is no
+// such interface.
 static inline int clinux_interface_name(int socket, unsigned int index, char *name) {
   struct ifreq request;
   memset(&request, 0, sizeof request);
@@ -117,7 +117,7 @@ static inline int clinux_interface_name(int socket, unsigned int index, char *na
   return result;
 }
 
-// The IPv4 addresses of all interfaces, at most `count`; their number, or -1 and errno.
+// Copies the IPv4 addresses of all interfaces, at most `count`. Returns their number, or -1 and sets errno.
 static inline int clinux_ipv4_addresses(int socket, struct ifreq *entries, int count) {
   struct ifconf request;
   memset(&request, 0, sizeof request);
@@ -127,29 +127,29 @@ static inline int clinux_ipv4_addresses(int socket, struct ifreq *entries, int c
   return result == 0 ? request.ifc_len / (int)sizeof *entries : result;
 }
 
-// Swift refuses fork(2), for what a second thread may hold; a process of one thread has no such thread.
+// Swift marks fork(2) as unavailable, because another thread may hold a lock. Call this only in a process with a single thread.
 static inline pid_t clinux_fork(void) { return fork(); }
 
-// Has standard output leave with each line; stdout is a variable, which Swift takes for one that threads might replace.
+// Makes standard output line-buffered. In C because Swift rejects the global variable stdout as not safe for concurrency.
 static inline void clinux_flush_output_by_line(void) {
   fflush(stdout);
   setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
-// Has what was printed leave; returns 0, or the errno that tells why some of it never will.
+// Flushes standard output. Returns 0, or the errno of a failed write.
 static inline int clinux_finish_output(void) {
   if (fflush(stdout) != 0) return errno;
   return ferror(stdout) ? EIO : 0;
 }
 
-// Whether whoever started this process has it ignore a signal; SIG_IGN is a cast, which Swift doesn't import.
+// Returns whether this process ignores a signal. In C because SIG_IGN contains a cast, which Swift doesn't import.
 static inline int clinux_is_ignored(int signal) {
   struct sigaction action;
   return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
-// Gives each signal that is ignored, except those of `kept`, its default disposition; SIG_DFL is a cast as well. Signals from 32
-// on are the C library's and those of programs that agreed on them.
+// Restores the default action of each ignored signal that is not in `kept`. In C because SIG_DFL contains a cast too. Skips signals
+// from 32 on, which are real-time signals and those of the C library.
 static inline void clinux_stop_ignoring_signals(const sigset_t *kept) {
   struct sigaction action;
   for (int signal = 1; signal < 32; signal++) {
@@ -168,10 +168,10 @@ static inline void clinux_ignore_signal(int number) {
   sigaction(number, &action, NULL);
 }
 
-// O_PATH of open(2), declared for _GNU_SOURCE only.
+// O_PATH of open(2), which is declared only for _GNU_SOURCE.
 static const int clinux_path_only = 010000000;
 
-// POSIX_SPAWN_SETSID of posix_spawnattr_setflags(3), likewise; glibc 2.26.
+// POSIX_SPAWN_SETSID of posix_spawnattr_setflags(3), which is declared only for _GNU_SOURCE. Since glibc 2.26.
 static const int clinux_spawn_new_session = 0x80;
 
 // prctl(2) is variadic.
@@ -179,7 +179,7 @@ static inline int clinux_set_parent_death_signal(int signal) {
   return prctl(PR_SET_PDEATHSIG, signal);
 }
 
-// The size of the terminal behind a descriptor, in characters (ioctl_tty(2)); -1 and errno where there is none.
+// Gets the size of a descriptor's terminal in characters (ioctl_tty(2)). Returns -1 and sets errno if it is not a terminal.
 static inline int clinux_terminal_size(int descriptor, int *rows, int *columns) {
   struct winsize size;
   memset(&size, 0, sizeof size);
@@ -189,8 +189,8 @@ static inline int clinux_terminal_size(int descriptor, int *rows, int *columns) 
   return result;
 }
 
-// What a release was linked with, as lambda/package found it: names and versions of source packages. Empty in any other
-// build, whose libraries are those of the machine that it runs on.
+// The names and versions of the source packages linked into a release, which lambda/package defines. Empty in other builds, which use
+// the libraries of the machine.
 #ifndef RELEASE_COMPONENTS
 #define RELEASE_COMPONENTS ""
 #endif

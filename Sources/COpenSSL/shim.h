@@ -1,4 +1,4 @@
-// The parts of OpenSSL that signing and TLS set-up use.
+// The parts of OpenSSL that signing and the TLS configuration use.
 #ifndef COPENSSL_SHIM_H
 #define COPENSSL_SHIM_H
 
@@ -14,7 +14,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-// Makes a context of HMAC one of HMAC-SHA-256; parameters end in a macro's array, which Swift can't write.
+// Sets the digest of an HMAC context to SHA-256. In C because the parameters are built with macros.
 static inline int copenssl_mac_use_sha256(EVP_MAC_CTX *context) {
   char name[] = "SHA256";
   OSSL_PARAM parameters[] = {
@@ -24,12 +24,12 @@ static inline int copenssl_mac_use_sha256(EVP_MAC_CTX *context) {
   return EVP_MAC_CTX_set_params(context, parameters);
 }
 
-// Writes a name as `CN=localhost,O=Somebody` (RFC 2253), control characters escaped; the flags are a macro of macros.
+// Writes a name in the form `CN=localhost,O=Somebody` (RFC 2253), with control characters escaped. In C because the flags are macros.
 static inline int copenssl_print_name(BIO *output, const X509_NAME *name) {
   return X509_NAME_print_ex(output, name, 0, XN_FLAG_RFC2253);
 }
 
-// Certificates of a chain; a stack is a macro's type.
+// Returns the number of certificates in a chain. In C because STACK_OF is a macro.
 static inline int copenssl_chain_count(const STACK_OF(X509) *chain) {
   return chain ? sk_X509_num(chain) : 0;
 }
@@ -38,7 +38,7 @@ static inline X509 *copenssl_chain_element(const STACK_OF(X509) *chain, int inde
   return sk_X509_value(chain, index);
 }
 
-// What the other side sent, or the chain that was built of it where one was.
+// Returns the chain that OpenSSL has built, or the certificates that the peer sent if it built none.
 static inline STACK_OF(X509) *copenssl_chain(X509_STORE_CTX *context) {
   STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(context);
   return sk_X509_num(chain) > 0 ? chain : X509_STORE_CTX_get0_untrusted(context);

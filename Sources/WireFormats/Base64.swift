@@ -1,6 +1,6 @@
 private let alphabet: [UInt8] = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
-/// `bytes` in Base64 with padding (RFC 4648, section 4).
+/// Encodes `bytes` in Base64 with padding (RFC 4648, section 4).
 package func base64(_ bytes: [UInt8]) -> String {
   var encoded: [UInt8] = []
   encoded.reserveCapacity((bytes.count + 2) / 3 * 4)
@@ -17,7 +17,7 @@ package func base64(_ bytes: [UInt8]) -> String {
   return String(decoding: encoded, as: UTF8.self)
 }
 
-/// The bytes that Base64 text stands for; nil where it has another character, wrong padding or a wrong length.
+/// Decodes Base64 text. Returns nil if it contains an invalid character or has the wrong padding or length.
 package func base64Decoding(_ text: String) -> [UInt8]? {
   let digits = Array(text.utf8)
   guard digits.count % 4 == 0 else { return nil }

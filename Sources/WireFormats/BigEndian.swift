@@ -1,4 +1,4 @@
-/// Appends the bytes of `number`, the highest first: network order.
+/// Appends the bytes of `number` in network byte order, the most significant first.
 @inlinable
 package func appendBigEndian(_ number: some FixedWidthInteger, to bytes: inout [UInt8]) {
   for shift in stride(from: number.bitWidth - 8, through: 0, by: -8) {

@@ -1,19 +1,19 @@
 import Glibc
 
-/// Bytes that are written one after another, in memory that grows.
+/// A growable buffer to which bytes are appended.
 ///
-/// An array would do, but asks at each append whether it has another owner: a report of 150 entries took twelve times as
-/// long as in plain C that way. Here there is one owner, and every write checks its room once.
+/// Faster than an array, which checks at each append whether its storage is uniquely referenced: with an array, a report of 150
+/// entries took twelve times as long as in plain C. This buffer has a single owner, and each write checks the capacity once.
 @safe
 public struct ByteBuffer: ~Copyable {
-  /// At least this much is allocated.
+  /// The minimum capacity in bytes.
   @usableFromInline static let leastCapacity = 256
 
   @usableFromInline var base: UnsafeMutableRawPointer
   @usableFromInline var capacity: Int
   @usableFromInline var size = 0
 
-  /// A buffer with room for `capacity` bytes before it has to grow.
+  /// Creates a buffer with room for `capacity` bytes before it must grow.
   public init(capacity: Int) {
     self.capacity = max(capacity, Self.leastCapacity)
     unsafe base = .allocate(byteCount: self.capacity, alignment: 16)
@@ -21,7 +21,7 @@ public struct ByteBuffer: ~Copyable {
 
   deinit { unsafe base.deallocate() }
 
-  /// What was written so far, copied.
+  /// A copy of the bytes written so far.
   public var bytes: [UInt8] {
     let (base, size) = unsafe (base, size)
     return unsafe [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
@@ -32,14 +32,14 @@ public struct ByteBuffer: ~Copyable {
     }
   }
 
-  /// How many bytes were written so far.
+  /// The number of bytes written so far.
   @inlinable @inline(__always)
   public var count: Int { size }
 
-  /// Makes sure that `count` more bytes fit.
+  /// Ensures room for `count` more bytes.
   @inlinable @inline(__always)
   mutating func reserve(_ count: Int) {
-    // Neither is negative, and the size is never the larger one.
+    // Can't overflow: neither is negative, and size is at most capacity.
     if capacity &- size < count { grow(by: count) }
   }
 
@@ -64,7 +64,7 @@ public struct ByteBuffer: ~Copyable {
     let count = bytes.count
     reserve(count)
     unsafe bytes.withUnsafeBytes { source in
-      // Of no bytes there is no address.
+      // An empty buffer may have no address.
       if let start = source.baseAddress { unsafe (base + size).copyMemory(from: start, byteCount: count) }
     }
     size += count
@@ -85,7 +85,7 @@ public struct ByteBuffer: ~Copyable {
   public mutating func append(decimal value: UInt8, then character: Unicode.Scalar) {
     reserve(4)
     let digits = DecimalDigits(UInt32(value))
-    // There are three at most, so that the fourth place is the character's.
+    // There are at most three, so the fourth byte is free for the character.
     let mark = UInt32(UInt8(ascii: character)) << UInt32(truncatingIfNeeded: 8 &* digits.count)
     put((UInt32(littleEndian: digits.leading) | mark).littleEndian)
     size &-= 3 &- digits.count
@@ -105,7 +105,7 @@ public struct ByteBuffer: ~Copyable {
 
   @inlinable
   mutating func append(longDecimal value: UInt64) {
-    // Up to 20 digits: the last 16 in fours, after what is before them.
+    // Up to 20 digits: first the leading ones, then the last 16 in groups of four.
     let eight = UInt64(100_000_000)
     let rest = UInt32(truncatingIfNeeded: value % eight)
     if value < eight {
@@ -120,23 +120,23 @@ public struct ByteBuffer: ~Copyable {
   }
 }
 
-/// What writes in room that is there: the caller reserves it, once for all that it puts.
+/// Functions that write without a capacity check. The caller must first reserve room for everything that it writes.
 extension ByteBuffer {
-  /// Puts the number as it is in memory once it has the byte order that the caller gave it.
+  /// Writes the memory representation of a number. The caller must convert it to the right byte order.
   @inlinable @inline(__always)
   mutating func put<Number: FixedWidthInteger & BitwiseCopyable>(_ number: Number) {
     unsafe base.storeBytes(of: number, toByteOffset: size, as: Number.self)
     size &+= MemoryLayout<Number>.size
   }
 
-  /// Puts the text; takes room for 32 bytes, for all of them are copied, and what isn't text is written over.
+  /// Writes the text. Needs room for 32 bytes, because it always copies 32. Later writes overwrite the excess.
   @inlinable @inline(__always)
   mutating func put(_ text: ShortText) {
     unsafe base.storeBytes(of: text.bytes, toByteOffset: size, as: ShortText.Bytes.self)
     size &+= text.count
   }
 
-  /// Puts the one to four digits of a number below 10,000; takes room for four.
+  /// Writes the one to four digits of a number below 10,000. Needs room for four bytes.
   @inlinable @inline(__always)
   mutating func putLeading(_ value: UInt32) {
     let digits = DecimalDigits(value)
@@ -144,18 +144,18 @@ extension ByteBuffer {
     size &-= 4 &- digits.count
   }
 
-  /// Puts four digits, zeros at the beginning included.
+  /// Writes four digits, including leading zeros.
   @inlinable @inline(__always)
   mutating func putFour(_ value: UInt32) { put(DecimalDigits(value).all) }
 
-  /// Writes over the byte at `index`, which is there.
+  /// Overwrites the byte at `index`, which must be less than the size.
   @inlinable @inline(__always)
   mutating func replace(at index: Int, with byte: UInt8) {
     precondition(index >= 0 && index < size)
     unsafe base.storeBytes(of: byte, toByteOffset: index, as: UInt8.self)
   }
 
-  /// Makes room for a byte at `index`, which is there, and puts it in.
+  /// Inserts a byte at `index`, which must be less than the size.
   @usableFromInline
   mutating func insert(_ byte: UInt8, at index: Int) {
     precondition(index >= 0 && index < size)
@@ -166,11 +166,11 @@ extension ByteBuffer {
   }
 }
 
-/// The digits of a number below 10,000, in the order of memory.
+/// The ASCII digits of a number below 10,000, in memory order.
 public struct DecimalDigits {
-  /// All four digits.
+  /// All four digits, including leading zeros.
   public let all: UInt32
-  /// How many there are without the zeros at the beginning; one at least.
+  /// The number of digits without leading zeros; at least one.
   public let count: Int
 
   @inlinable @inline(__always)
@@ -185,31 +185,31 @@ public struct DecimalDigits {
     count = 1 + (value >= 10 ? 1 : 0) + (value >= 100 ? 1 : 0) + (value >= 1_000 ? 1 : 0)
   }
 
-  /// The digits without the zeros at the beginning; what follows them is to be written over.
+  /// The digits without leading zeros. The bytes after them are undefined.
   @inlinable @inline(__always)
   public var leading: UInt32 {
     (UInt32(littleEndian: all) >> UInt32(truncatingIfNeeded: 8 &* (4 &- count))).littleEndian
   }
 }
 
-/// Text of at most 32 bytes, held in place: the name of a member or of an interface, of which a report has hundreds.
+/// Text of at most 32 bytes that is stored inline, such as the name of a member or an interface, of which a report has hundreds.
 public struct ShortText: Sendable, Hashable, ExpressibleByStringLiteral {
   @usableFromInline typealias Bytes = (UInt64, UInt64, UInt64, UInt64)
   @usableFromInline static let room = 32
 
   @usableFromInline let bytes: Bytes
   @usableFromInline let size: UInt8
-  /// Whether JSON needs no escape in it.
+  /// Whether the text needs no escapes in JSON.
   @usableFromInline let isPlain: Bool
 
-  /// The text; nil where it is longer than 32 bytes.
+  /// Creates a short text; nil if `text` is longer than 32 bytes.
   public init?(_ text: String) {
     let characters = text.utf8.span
     guard characters.count <= Self.room else { return nil }
     self.init(characters)
   }
 
-  /// The text of a literal. One that is too long is the program's own mistake, and found at once.
+  /// Creates a short text from a literal. Traps if it is too long, which is a programming error.
   public init(stringLiteral text: StaticString) {
     precondition(text.utf8CodeUnitCount <= Self.room, "longer than 32 bytes")
     self = text.withUTF8Buffer { unsafe ShortText($0.span) }

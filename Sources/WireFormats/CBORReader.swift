@@ -1,6 +1,6 @@
-/// Why bytes aren't the CBOR that they should be, and where.
+/// An error in CBOR input.
 package struct CBORError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// Bytes before the place.
+  /// The number of bytes before the error.
   package let offset: Int
   package let reason: String
 
@@ -8,10 +8,10 @@ package struct CBORError: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 extension JSONValue {
-  /// Reads one CBOR data item (RFC 8949) that takes up all of `bytes`, as the JSON that says the same.
+  /// Parses `bytes`, which must be a single CBOR data item (RFC 8949), and converts it to JSON.
   ///
-  /// Takes what JSON can say: a map's keys have to be text or whole numbers, a byte string becomes Base64 (section
-  /// 6.1), a tag is passed over. Nested at most 64 deep.
+  /// Accepts only data that JSON can represent: map keys must be text or integers, a byte string becomes Base64 (section 6.1), and
+  /// tags are ignored. The maximum nesting depth is 64.
   package init(parsingCBOR bytes: [UInt8]) throws(CBORError) {
     var reader = CBORReader(bytes: bytes)
     let value = try reader.value(depth: 0)
@@ -26,7 +26,7 @@ private struct CBORReader {
 
   init(bytes: [UInt8]) { self.bytes = bytes }
 
-  /// The head of a data item (section 3); the argument is nil for an indefinite length.
+  /// The head of a data item (section 3). The argument is nil if the length is indefinite.
   private struct Head {
     let majorType: UInt8
     let additionalInformation: UInt8
@@ -72,11 +72,11 @@ private struct CBORReader {
   }
 
   private func negative(_ argument: UInt64) -> JSONValue {
-    // -1 - argument, of which the least doesn't fit in 64 bits.
+    // The value is -1 - argument, which may not fit in 64 bits.
     argument == .max ? .number("-18446744073709551616") : .number("-\(argument + 1)")
   }
 
-  /// A string's bytes, of one piece or of several definite ones (section 3.2.3).
+  /// Reads the bytes of a string: one definite-length string, or several if the length is indefinite (section 3.2.3).
   private mutating func chunks(_ head: Head) throws(CBORError) -> [UInt8] {
     if let count = head.argument { return try take(count) }
     var all: [UInt8] = []
@@ -104,7 +104,7 @@ private struct CBORReader {
 
   private mutating func elements(_ count: UInt64?, depth: Int) throws(CBORError) -> [JSONValue] {
     var elements: [JSONValue] = []
-    // An element is a byte at least, so that a count that isn't true ends with the bytes.
+    // Each element takes at least one byte, so a wrong count ends with the data.
     while try hasMore(than: elements.count, of: count) { elements.append(try value(depth: depth + 1)) }
     return elements
   }
@@ -145,7 +145,7 @@ private struct CBORReader {
     return .number("\(value)")
   }
 
-  /// The value of a 16-bit float (section 5.1, IEEE 754 binary16).
+  /// Decodes a 16-bit float (section 5.1, IEEE 754 binary16).
   private func half(_ bits: UInt16) -> Double {
     let fraction = Double(bits & 0x3FF)
     let magnitude: Double =

@@ -1,6 +1,6 @@
 /// Writes CBOR (RFC 8949): definite lengths, text keys in the order given, shortest integers, 64-bit floats.
 ///
-/// The bytes are those of the Python agent's `cbor` library for the same document.
+/// It writes the same bytes as the Python agent's `cbor` library.
 public struct CBORWriter: DocumentWriter, ~Copyable {
   @usableFromInline var buffer: ByteBuffer
 
@@ -13,10 +13,10 @@ public struct CBORWriter: DocumentWriter, ~Copyable {
     case simpleOrFloat = 7
   }
 
-  /// The bytes of an initial byte and the longest argument.
+  /// The maximum size of a head in bytes: the initial byte and the longest argument.
   @usableFromInline static let longestHead = 9
 
-  /// A writer with room for `capacity` bytes before it has to grow.
+  /// Creates a writer with room for `capacity` bytes before it must grow.
   public init(capacity: Int = 256) {
     buffer = ByteBuffer(capacity: capacity)
   }
@@ -54,7 +54,7 @@ public struct CBORWriter: DocumentWriter, ~Copyable {
 
   @inlinable @inline(__always)
   public mutating func string(plain write: (inout ByteBuffer) -> Void) {
-    // The head goes before the text, and says how long it is: one byte for nearly every one.
+    // The head precedes the text and contains its length. It is one byte for nearly all texts.
     let start = buffer.count
     buffer.append(0)
     write(&buffer)
@@ -79,14 +79,14 @@ public struct CBORWriter: DocumentWriter, ~Copyable {
 
   public mutating func boolean(_ value: Bool) { buffer.append(initialByte(.simpleOrFloat, value ? 21 : 20)) }
 
-  /// Writes the head of a data item: its type, and its argument in as few bytes as hold it (section 3).
+  /// Writes the head of a data item: its type, and its argument in as few bytes as possible (section 3).
   @inlinable @inline(__always)
   mutating func head(_ type: MajorType, _ argument: UInt64) {
     buffer.reserve(Self.longestHead)
     putHead(type, argument)
   }
 
-  /// Writes a head in room that is there.
+  /// Writes a head without a capacity check.
   @inlinable @inline(__always)
   mutating func putHead(_ type: MajorType, _ argument: UInt64) {
     if argument < 24 {

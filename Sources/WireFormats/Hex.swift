@@ -6,14 +6,14 @@ package func appendHex(_ byte: UInt8, to bytes: inout [UInt8]) {
   bytes.append(lowerCaseDigits[Int(byte & 0x0F)])
 }
 
-/// The lower-case hexadecimal digits of `bytes`.
+/// Returns `bytes` as lower-case hexadecimal digits.
 package func hex(_ bytes: some Sequence<UInt8>) -> String {
   var digits: [UInt8] = []
   for byte in bytes { appendHex(byte, to: &digits) }
   return String(decoding: digits, as: UTF8.self)
 }
 
-/// The value of a hexadecimal digit of either case; nil for any other character.
+/// Returns the value of a hexadecimal digit in upper or lower case; nil for any other character.
 @inlinable @inline(__always)
 package func hexDigitValue(_ digit: UInt8) -> UInt8? {
   switch digit {

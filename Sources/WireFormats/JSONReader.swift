@@ -1,6 +1,6 @@
-/// Why a text isn't the JSON that it should be, and where.
+/// An error in JSON input.
 package struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// Bytes before the place.
+  /// The number of bytes before the error.
   package let offset: Int
   package let reason: String
 
@@ -8,10 +8,10 @@ package struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 extension JSONValue {
-  /// Reads one JSON value (RFC 8259) that takes up all of `bytes`.
+  /// Parses `bytes`, which must be a single JSON value (RFC 8259).
   ///
-  /// Stricter than the RFC where that is safer: UTF-8 only, no lone surrogates, no member twice in one object, and
-  /// brackets nested at most 64 deep, so that no input can use up the stack.
+  /// Parsing is stricter than the RFC for safety: only UTF-8, no lone surrogates, no duplicate members, and a maximum nesting depth
+  /// of 64, so that no input can exhaust the stack.
   package init(parsing bytes: [UInt8]) throws(JSONError) {
     var reader = JSONReader(bytes)
     self = try reader.document()

@@ -1,4 +1,4 @@
-/// A JSON value (RFC 8259). Members keep their order; numbers keep their text until somebody asks for a type.
+/// A JSON value (RFC 8259). Members keep their order. Numbers are stored as text, and converted on request.
 package enum JSONValue: Equatable, Sendable {
   case null
   case boolean(Bool)
@@ -17,7 +17,7 @@ package enum JSONValue: Equatable, Sendable {
     }
   }
 
-  /// The value of the member called `name`; nil where there is none, or where this isn't an object.
+  /// The value of the member called `name`; nil if there is none or this isn't an object.
   package subscript(_ name: String) -> JSONValue? {
     guard case .object(let members) = self else { return nil }
     return members.first { $0.name == name }?.value
@@ -33,7 +33,7 @@ package enum JSONValue: Equatable, Sendable {
     return value
   }
 
-  /// The value as a whole number that fits; nil for `1.5`, `1e3` and text.
+  /// Returns the value as an integer; nil if it doesn't fit, or is written as `1.5`, `1e3` or a string.
   package func integer<Number: FixedWidthInteger>(as type: Number.Type = Number.self) -> Number? {
     guard case .number(let text) = self else { return nil }
     return Number(text)
@@ -54,7 +54,7 @@ package enum JSONValue: Equatable, Sendable {
     return members
   }
 
-  /// What kind of value this is, in words for an error message.
+  /// The kind of the value for error messages, such as `a number`.
   package var kind: String {
     switch self {
     case .null: "null"
@@ -87,7 +87,7 @@ package enum JSONValue: Equatable, Sendable {
     }
   }
 
-  /// The value as JSON for people: two spaces of indentation, members sorted by name.
+  /// The value as JSON for human readers, indented by two spaces and with members sorted by name.
   package func prettyPrinted(indentation: String = "") -> String {
     let deeper = indentation + "  "
     switch self {

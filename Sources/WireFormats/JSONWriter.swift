@@ -1,10 +1,10 @@
 /// Writes compact JSON (RFC 8259).
 public struct JSONWriter: DocumentWriter, ~Copyable {
   @usableFromInline var buffer: ByteBuffer
-  /// Whether a comma belongs before the next key or value: false right after an opening bracket, and after a key.
+  /// Whether the next key or value needs a comma before it. False directly after an opening bracket or a key.
   @usableFromInline var needsComma = false
 
-  /// A writer with room for `capacity` bytes before it has to grow.
+  /// Creates a writer with room for `capacity` bytes before it must grow.
   public init(capacity: Int = 256) {
     buffer = ByteBuffer(capacity: capacity)
   }
@@ -34,7 +34,7 @@ public struct JSONWriter: DocumentWriter, ~Copyable {
     if needsComma { buffer.put(UInt8(ascii: ",")) }
     buffer.put(UInt8(ascii: "\""))
     buffer.put(name)
-    // `":` in the byte order of memory.
+    // `":` in memory order.
     buffer.put(UInt16(0x3A22).littleEndian)
     needsComma = false
   }
@@ -76,14 +76,14 @@ public struct JSONWriter: DocumentWriter, ~Copyable {
     needsComma = true
   }
 
-  /// Writes a number; `null` for infinity and NaN, which JSON can't tell.
+  /// Writes a number. Writes `null` for infinity and NaN, which JSON can't represent.
   public mutating func number(_ value: Double) { literal(value.isFinite ? "\(value)" : "null") }
 
   public mutating func boolean(_ value: Bool) { literal(value ? "true" : "false") }
 
   public mutating func null() { literal("null") }
 
-  /// Writes a value that is JSON already.
+  /// Writes text that is already valid JSON.
   public mutating func literal(_ json: String) {
     separate()
     buffer.append(json.utf8.span)
@@ -140,7 +140,7 @@ public struct JSONWriter: DocumentWriter, ~Copyable {
   }
 }
 
-/// Whether nothing in the text needs an escape, which is so of nearly every one.
+/// Returns whether the text needs no escapes, which is true of nearly all texts.
 @inlinable @inline(__always)
 func isPlain(_ text: Span<UInt8>) -> Bool {
   for index in text.indices where needsEscape(text[index]) { return false }

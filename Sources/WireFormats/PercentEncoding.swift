@@ -1,16 +1,16 @@
-/// `bytes` with all but the unreserved characters of RFC 3986 (`A-Z a-z 0-9 - . _ ~`) written as `%XX`, upper case.
+/// Percent-encodes all bytes except the unreserved characters of RFC 3986 (`A-Z a-z 0-9 - . _ ~`), with upper-case digits.
 ///
-/// What AWS calls URI encoding (Signature Version 4, "Create a canonical request"); `keepingSlashes` leaves `/` as
-/// it is, for a path of several segments.
+/// AWS calls this URI encoding (Signature Version 4, "Create a canonical request"). `keepingSlashes` also keeps `/`, for paths with
+/// several segments.
 package func percentEncoding(_ bytes: some Sequence<UInt8>, keepingSlashes: Bool = false) -> String {
   var encoded: [UInt8] = []
   appendPercentEncoding(Array(bytes)[...], keepingSlashes: keepingSlashes, to: &encoded)
   return String(decoding: encoded, as: UTF8.self)
 }
 
-/// Appends what ``percentEncoding(_:keepingSlashes:)`` returns.
+/// Appends the result of ``percentEncoding(_:keepingSlashes:)``.
 ///
-/// Not generic, because a generic function of another module isn't specialised: 20 times slower.
+/// Not generic, because a generic function isn't specialised in another module, which made it 20 times slower.
 package func appendPercentEncoding(
   _ bytes: ArraySlice<UInt8>, keepingSlashes: Bool = false, to encoded: inout [UInt8]
 ) {
@@ -26,14 +26,14 @@ package func appendPercentEncoding(
   }
 }
 
-/// For each byte whether it is an unreserved character.
+/// Whether each byte is an unreserved character.
 private let unreserved: [Bool] = (0...UInt8.max).map { isLetterOrDigit($0) || "-._~".utf8.contains($0) }
 
 private func upperCaseHexDigit(_ value: UInt8) -> UInt8 {
   value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "A") + value - 10
 }
 
-/// The bytes that percent-encoded text stands for; nil where a `%` isn't followed by two hexadecimal digits.
+/// Decodes percent-encoded text. Returns nil if a `%` isn't followed by two hexadecimal digits.
 package func percentDecoding(_ text: some Sequence<UInt8>) -> [UInt8]? {
   var decoded: [UInt8] = []
   var bytes = text.makeIterator()

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// An endpoint that records every report, in the order in which they come, and moves the machine's counter with each.
+/// An endpoint that records every report in the order of arrival, and advances the machine's counter with each.
 private final class RecordingEndpoint: Sendable {
   struct Report {
     let life: Int
@@ -13,7 +13,7 @@ private final class RecordingEndpoint: Sendable {
     let id: UInt64
     /// The delta of `bytes_in`; 0 if there is none.
     let bytesIn: Int
-    /// Where the counter stood when the report was made.
+    /// The value of the counter when the report was made.
     let counter: Int
   }
 
@@ -38,7 +38,7 @@ private final class RecordingEndpoint: Sendable {
   var malformed: Int { world.withLock { $0.malformed } }
   func count(of life: Int) -> Int { world.withLock { $0.reports.count { $0.life == life } } }
 
-  /// Begins another life of the agent, after the former one has ended; returns its number.
+  /// Starts the next life of the agent, after the previous one has ended. Returns its number.
   func beginLife() throws -> Int {
     try world.withLock { world in
       world.life += 1
@@ -47,7 +47,7 @@ private final class RecordingEndpoint: Sendable {
     }
   }
 
-  /// Records a request. Its sender waits for the answer, so it isn't reading the counter, unless it is dead already.
+  /// Records a request. The sender waits for the answer or is dead, so it isn't reading the counter.
   func answer(_ request: ScriptedServer.Received) -> ScriptedServer.Answer {
     let pause = world.withLock { world in
       let report = try? JSONValue(parsing: request.body)
@@ -70,7 +70,7 @@ private final class RecordingEndpoint: Sendable {
   }
 
   private func move(_ world: inout World) throws {
-    // Nothing may be lost before the first baseline: it is taken in the first life.
+    // The first life sets the first baseline, so no traffic may be lost after that.
     if world.life > 1 || !world.reports.isEmpty {
       world.counter += Int.random(in: 1..<100_000, using: &world.random)
     }
@@ -79,14 +79,14 @@ private final class RecordingEndpoint: Sendable {
 }
 
 @Suite(.ownThreads) struct `An agent that is killed` {
-  /// When it is: at any time, when a report has arrived and isn't answered, or around the moment when it saves its state.
+  /// When to kill it: at a random time, before a received report is answered, or around the time when it saves its state.
   enum Timing: UInt64, CaseIterable { case anytime, beforeTheAnswer, afterTheAnswer }
 
-  /// 201 kills in all. `KILL_TEST_SEED` repeats those of another run.
+  /// Kills it 201 times. `KILL_TEST_SEED` repeats the kills of another run.
   private static let kills = 67
 
   @Test(.timeLimit(.minutes(10)), arguments: Timing.allCases)
-  func `gives no id to two reports, lets none fall and loses no byte`(timing: Timing) throws {
+  func `reuses no report ID, and loses no report and no byte`(timing: Timing) throws {
     let given = Environment.ofThisProcess.value("KILL_TEST_SEED").flatMap { UInt64($0) }
     let seed = given ?? .random(in: 0..<1 << 32)
     print("An agent that is killed \(timing): KILL_TEST_SEED=\(seed)")
@@ -106,7 +106,7 @@ private final class RecordingEndpoint: Sendable {
       return (life, try RunningAgent(try BuiltProgram("bootstrap").path, ["agent"], environment))
     }
 
-    // How long a start takes here, today; and the first baseline is on disk.
+    // Measure how long a start takes, and wait until the first baseline is saved.
     let begin = BootTime.now
     let (first, agent) = try start()
     agent.wait { endpoint.count(of: first) >= 2 }
@@ -116,7 +116,7 @@ private final class RecordingEndpoint: Sendable {
       let (life, agent) = try start()
       if timing == .anytime {
         poll(nil, 0, Int32(Double.random(in: 0..<usual * 1.5, using: &random)))
-        // A start takes more or less time as the machine has more or less to do.
+        // The duration of a start depends on the load of the machine.
         usual = min(endpoint.count(of: life) == 0 ? usual * 1.25 : usual * 0.8, 20_000)
       } else {
         let number = Int.random(in: 1...3, using: &random)
@@ -137,7 +137,7 @@ private final class RecordingEndpoint: Sendable {
     let reports = endpoint.reports
     #expect(endpoint.malformed == 0, "\(run)")
     #expect(Set(reports.map(\.life)).count > Self.kills / 4, "few lives got as far as a report: \(run)")
-    // The same report may come twice: its answer was lost.
+    // A report may arrive twice if its answer was lost.
     var bodies: [UInt64: [UInt8]] = [:]
     var told = 0
     for report in reports {

@@ -3,7 +3,7 @@ import Platform
 import TestSupport
 import Testing
 
-/// Signals that would end another program, sent to the built programs while they report.
+/// Tests of signals that end a program by default, sent to the built programs while they report.
 @Suite(.ownThreads) final class `Signals that don't end the agent` {
   private let directory: TemporaryDirectory
   private let broker: MosquittoBroker
@@ -33,7 +33,7 @@ import Testing
     log.split(separator: "\n").count { $0.contains(words) }
   }
 
-  /// Waits for `condition`; an issue if it doesn't hold within a minute.
+  /// Waits for `condition`. Records an issue if it doesn't hold within a minute.
   private func wait(for condition: () -> Bool) {
     let end = BootTime.now.advanced(by: .seconds(60))
     while !condition(), BootTime.now < end { poll(nil, 0, 5) }
@@ -51,7 +51,7 @@ import Testing
   }
 
   @Test(arguments: ["bootstrap", "defender"])
-  func `SIGHUP has the next report read the certificate and key again`(name: String) throws {
+  func `SIGHUP makes the next report read the certificate and key again`(name: String) throws {
     let agent = try ServerProgram(
       try BuiltProgram(name).path, ["agent"],
       environment: environment([
@@ -61,7 +61,7 @@ import Testing
         "DEFENDER_PRIVATE_KEY_FILE": broker.device.keyFile,
       ]), log: logFile)
     expectMoreReports()
-    // The connection that is open doesn't need the file any more.
+    // The open connection no longer needs the file.
     try FileDescriptor(
       owning: try retryingOnInterrupt { unsafe open(broker.device.certificateFile, O_WRONLY | O_TRUNC) }
     ).writeAll(Array("no certificate\n".utf8))
@@ -91,12 +91,12 @@ import Testing
       agent.send(SIGHUP)
       wait { logLines(with: "Received SIGHUP") == count }
     }
-    // A wait that took the signal for its end would have sent a report each time.
+    // If the signal ended the wait, each signal would have caused a report.
     let seconds = start.duration(to: .now).inSeconds
     #expect(Double(server.requests.count) <= seconds + 3)
     let count = server.requests.count
     #expect(server.requests(atLeast: count + 2).count >= count + 2)
-    // The connection would otherwise be kept for all of them.
+    // Without the signal, they would all use the same connection.
     let connections = server.requests.map(\.connection)
     #expect(connections.first != connections.last)
     end(agent)
@@ -129,7 +129,7 @@ import Testing
 
   @Test func `a closed terminal doesn't end the agent that ignores SIGHUP`() async throws {
     let terminal = try PseudoTerminal()
-    // What nohup does, but for the name of the file.
+    // Like nohup, except for the name of the file.
     let script = "trap '' HUP; exec \"$0\" agent >\(logFile) 2>&1"
     try terminal.start(
       BuiltProgram(path: "/bin/sh"), ["-c", script, try BuiltProgram("bootstrap").path],
@@ -156,7 +156,7 @@ import Testing
   @Test(arguments: ["bootstrap", "defender"])
   func `a log that has reached the limit of its size doesn't end the agent`(name: String) throws {
     let state = try TemporaryDirectory()
-    // One block of 512 bytes, for the log and for the state.
+    // One block of 512 bytes, which applies to the log and the state.
     let agent = try ServerProgram(
       "/bin/sh", ["-c", "ulimit -f 1; exec \"$0\" agent", try BuiltProgram(name).path],
       environment: environment(["DEFENDER_STATE_DIRECTORY": state.path]),

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// The built agent and its state directory.
+/// Tests of the built agent's state directory.
 @Suite(.ownThreads) struct `An agent's state` {
   /// Accepts every report.
   private func server() throws -> ScriptedServer {
@@ -23,7 +23,7 @@ import WireFormats
     ]
   }
 
-  /// A disk that is unusable at the start: how it gets like that, and what the one error says.
+  /// A disk that is unusable at start: the commands that prepare it, and a part of the expected error.
   enum Disk: String, CaseIterable {
     case readOnly = "mkdir state && mount -o remount,ro ."
     case readOnlyWithoutDirectory = "mount -o remount,ro ."
@@ -33,11 +33,11 @@ import WireFormats
   }
 
   @Test(arguments: Disk.allCases)
-  func `that can't be written from the start on costs one error, and no report`(disk: Disk) throws {
+  func `logs one error and loses no report if it can never be written`(disk: Disk) throws {
     let server = try server()
     defer { server.stop() }
     let place = try TemporaryDirectory()
-    // A mount namespace of its own, and a user namespace in which a user can have one.
+    // A private mount namespace, in a user namespace so that it doesn't need root.
     let namespaces = ["--mount"] + (geteuid() == 0 ? [] : ["--user", "--map-root-user"])
     let script = """
       cd "$1" && mount -t tmpfs -o size=64k,mode=700 none . && cd "$1" && \(disk.rawValue) && cd / && exec "$2" agent
@@ -71,7 +71,7 @@ import WireFormats
     let second = try RunningAgent(
       program, ["agent"], environment.merging(["AWS_IOT_THING_NAME": "other"]) { $1 })
     second.wait { second.log.contains("is in use by another process") }
-    // Both report.
+    // Both processes report.
     let isOther = { (request: ScriptedServer.Received) in request.requestLine.contains("other") }
     second.wait { server.received.dropFirst(before).count(where: isOther) >= 2 }
     #expect(!second.log.contains("is in use now"))

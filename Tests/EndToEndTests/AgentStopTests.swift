@@ -6,12 +6,12 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// A network that loses a packet, and from then on everything.
+/// A network that loses a certain packet and everything after it.
 private final class FailingNetwork: Sendable {
   private let isLost: @Sendable (Relay.Packet, _ count: Int) -> Bool
   private let state = Mutex((counts: [String: Int](), hasFailed: false))
 
-  /// Fails at the first packet that `isLost`, which is told how many of its kind there were.
+  /// Fails at the first packet for which `isLost` returns true. It receives the number of earlier packets of the same kind.
   init(_ isLost: @escaping @Sendable (Relay.Packet, Int) -> Bool) {
     self.isLost = isLost
   }
@@ -29,18 +29,18 @@ private final class FailingNetwork: Sendable {
 }
 
 @Suite(.ownThreads) struct `An agent that is asked to stop` {
-  /// What it waits for, and would wait for ten seconds or more.
+  /// The event that the agent waits for, with a timeout of ten seconds or more.
   enum Moment: CaseIterable {
     case handshake, connectionAnswer, subscription, acknowledgement, confirmation
   }
 
   @Test(arguments: Moment.allCases)
-  func `ends in short whatever it waits for`(moment: Moment) throws {
+  func `stops promptly whatever it waits for`(moment: Moment) throws {
     let broker = try MosquittoBroker()
     let responder = try DeviceDefenderResponder(port: broker.plainPort)
     let network = FailingNetwork { packet, _ in
       switch (moment, packet.direction, packet.type) {
-      // The relay takes the first bytes of TLS for a packet, too.
+      // The relay also counts the first bytes of TLS as a packet.
       case (.handshake, .toServer, _): true
       case (.connectionAnswer, .toClient, 2): true
       case (.subscription, .toClient, 9): true
@@ -55,7 +55,7 @@ private final class FailingNetwork: Sendable {
       relay.stop()
       responder.stop()
     }
-    // A confirmation that overtakes the acknowledgement would end the wait for it: so nobody confirms.
+    // Send no confirmation, because one that overtakes the acknowledgement would end the wait.
     if moment == .acknowledgement { responder.setAnswering(false) }
     let identity = [
       "-r", broker.authority.certificateFile, "-c", broker.device.certificateFile, "-k",
@@ -67,11 +67,11 @@ private final class FailingNetwork: Sendable {
     agent.wait { network.hasFailed }
     agent.stop()
     let log = agent.log
-    // What was waited for to its end, ten seconds or more, would be an error or a warning.
+    // A wait until the timeout would log an error or a warning.
     #expect(log.contains("sked to stop") && !log.contains("[ERROR]") && !log.contains("[WARN]"), "\(log)")
   }
 
-  @Test func `tells after its restart what the report that was cut short would have told`() throws {
+  @Test func `repeats the traffic of an interrupted report after its restart`() throws {
     let broker = try MosquittoBroker()
     let responder = try DeviceDefenderResponder(port: broker.plainPort)
     let network = FailingNetwork { packet, count in

@@ -7,9 +7,9 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// The built agent against a real broker, with Device Defender played behind it.
+/// Tests of the built agent with a real broker and a simulated Device Defender.
 @Suite(.ownThreads) struct AgentTests {
-  /// Runs `defender agent` until the `count`-th report was accepted, and then asks it to end.
+  /// Runs `defender agent` until `count` reports have been accepted, and then asks it to stop.
   private func runAgent(
     _ arguments: [String], _ environment: [String: String] = [:], until count: Int,
     says expected: String = "accepted report"
@@ -29,7 +29,7 @@ import WireFormats
     }
   }
 
-  // The commands of the Python agent's README, its options in their other spellings, and the workshop's @file.
+  // The commands in the Python agent's README, other spellings of its options, and the workshop's @file.
   @Test(
     arguments: [
       [
@@ -43,7 +43,7 @@ import WireFormats
       ],
       ["@FILE"],
     ])
-  func `takes the Python agent's commands with only the program's name changed`(arguments: [String])
+  func `accepts the Python agent's commands after a change of the program's name`(arguments: [String])
     async throws
   {
     let broker = try MosquittoBroker()
@@ -69,7 +69,7 @@ import WireFormats
     #expect(!reports.contains { !$0.isAccepted })
     let ids = reports.compactMap(\.id)
     #expect(ids.count >= 3 && ids == ids.sorted() && Set(ids).count == ids.count)
-    // The first sample only began the deltas, so the first report has them.
+    // The first sample is only a baseline, so the first report contains deltas.
     let metrics = try #require(reports.first?.report[format == "cbor" ? "met" : "metrics"])
     #expect(metrics[format == "cbor" ? "ns" : "network_stats"] != nil)
   }
@@ -94,7 +94,7 @@ import WireFormats
     #expect(!result.errorText.contains("s3cr3t") && !result.errorText.contains("t0k3n"))
   }
 
-  @Test func `tells the service manager that it is up, alive and going down`() async throws {
+  @Test func `notifies the service manager when it is ready, alive and stopping`() async throws {
     let broker = try MosquittoBroker()
     let responder = try DeviceDefenderResponder(port: broker.plainPort)
     let manager = try NotificationListener()
@@ -113,7 +113,7 @@ import WireFormats
   }
 
   @Test(arguments: [true, false])
-  func `runs as the service's environment file says, over MQTT even if it doesn't say so`(asIs: Bool)
+  func `uses the service's environment file, and MQTT by default`(asIs: Bool)
     async throws
   {
     let authority = try ThrowawayAuthority()
@@ -137,15 +137,15 @@ import WireFormats
     #expect((result.output + result.errorText).contains("reports about pump-7 every 300 s over mqtt"))
   }
 
-  @Test func `refuses arguments where variables configure it`() async throws {
+  @Test func `rejects arguments if variables configure it`() async throws {
     let run = try await BuiltProgram("bootstrap").run(["agent", "-i", "600"])
     #expect(run.isErrorExit)
     #expect(run.errorText.contains("takes no arguments, as '-i' is one"), "\(run.errorText)")
   }
 
-  @Test func `prints what it would send in a dry run, and writes CBOR to a file`() async throws {
+  @Test func `prints a report in a dry run, or writes CBOR to a file`() async throws {
     let directory = try TemporaryDirectory()
-    // The agent writes to the directory that it is in, as the Python agent does.
+    // The agent writes to the current directory, like the Python agent.
     let program = try BuiltProgram("defender").path
     let result = try await BuiltProgram(path: "/bin/sh").run(
       ["-c", "cd \"$1\" && exec \"$2\" agent -d -f cbor -s -i 5 --once", "sh", directory.path, program])
@@ -156,7 +156,7 @@ import WireFormats
     #expect(written["hed"] == shown["hed"])
   }
 
-  @Test func `makes one report with --once, and says whether it was published`() async throws {
+  @Test func `makes one report with --once, and exits with its outcome`() async throws {
     let broker = try MosquittoBroker()
     let arguments = [
       "-e", "mqtt://127.0.0.1:\(broker.plainPort)", "-t", "pump-7", "--topic", "own/{thing}", "--once",
@@ -206,7 +206,7 @@ import WireFormats
       (["--dry-run", "--once", "--procfs", "/nowhere"], "nothing could be read", 1),
       (["--no-such-option"], "Unknown option", 64), (["-i", "soon"], "soon", 64),
     ])
-  func `says what is wrong with a command line`(arguments: [String], words: String, status: Int32)
+  func `reports what is wrong with a command line`(arguments: [String], words: String, status: Int32)
     async throws
   {
     let result = try await BuiltProgram("defender").run(["agent"] + arguments)
@@ -215,7 +215,7 @@ import WireFormats
     #expect(!result.errorText.contains("hunter2"))
   }
 
-  @Test func `names a proxy that can't be reached, and the option's`() async throws {
+  @Test func `names an unreachable proxy, and the option that set it`() async throws {
     let port = try freePort()
     let result = try await runAgent(
       ["-e", "localhost:1", "-t", "t", "-w", "-ph", "user:hunter2@127.0.0.1", "-pp", "\(port)", "-i", "0.1"],
@@ -225,7 +225,7 @@ import WireFormats
   }
 }
 
-/// A service manager's socket, read as messages come: its queue holds ten.
+/// A service manager's socket. Reads messages as they arrive, because its queue holds only ten.
 private final class NotificationListener: Sendable {
   let path: String
   private let directory: TemporaryDirectory
@@ -254,10 +254,10 @@ private final class NotificationListener: Sendable {
 
   deinit { close(descriptor) }
 
-  /// Ends the thread that reads.
+  /// Stops the reading thread.
   func stop() { isStopped.withLock { $0 = true } }
 
-  /// Reads in a thread of its own: a socket holds ten datagrams, and what comes beyond that is lost to whoever is late.
+  /// Reads in a separate thread, because the socket holds only ten datagrams and loses others.
   private func listen() {
     Thread { [self] in
       while !isStopped.withLock({ $0 }) {
@@ -268,7 +268,7 @@ private final class NotificationListener: Sendable {
     }.start()
   }
 
-  /// What has been said so far.
+  /// The messages received so far.
   func messages() -> [String] {
     readWhatArrived()
     return received.withLock { $0 }

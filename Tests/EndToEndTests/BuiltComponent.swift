@@ -1,11 +1,11 @@
 import TestSupport
 
-/// The built `bootstrap` as a component of a fake nucleus lite, which accepts a report every 0.1 s.
+/// The built `bootstrap` as a component of a fake nucleus lite, which accepts one report every 0.1 s.
 final class BuiltComponent {
   let nucleus: FakeNucleus
   let program: ServerProgram
 
-  /// Starts both; the component's log goes to the file at `log`.
+  /// Starts the nucleus and the component, which logs to the file at `log`.
   init(log: String) throws {
     nucleus = try FakeNucleus(
       .lite,
@@ -21,6 +21,6 @@ final class BuiltComponent {
       ], log: log)
   }
 
-  /// The nucleus ends when nobody is connected.
+  /// The nucleus exits when it has no connection.
   deinit { program.stop() }
 }

@@ -5,11 +5,11 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// A program of this package as it was built: `bootstrap` or `defender`.
+/// A built program of this package: `bootstrap` or `defender`.
 struct BuiltProgram: Sendable {
   let path: String
 
-  /// The program called `name`, in `DEFENDER_BINARY_DIRECTORY` or beside the tests.
+  /// Finds the program called `name` in `DEFENDER_BINARY_DIRECTORY`, or beside the tests if that isn't set.
   init(_ name: String) throws {
     let directory =
       try Environment.ofThisProcess.value("DEFENDER_BINARY_DIRECTORY") ?? Self.directoryOfTests()
@@ -29,15 +29,15 @@ struct BuiltProgram: Sendable {
     return text.split(separator: "/").dropLast().map { "/\($0)" }.joined()
   }
 
-  /// What a program left behind.
+  /// The result of running a program.
   struct Result: Sendable {
     let status: ProcessStatus
-    /// What it wrote to standard output.
+    /// Its standard output.
     let output: String
-    /// The lines that it wrote to standard error.
+    /// The lines of its standard error.
     let errors: [String]
 
-    /// Whether it ended by itself, and said that it failed: no signal did it.
+    /// Whether it exited with a status other than 0. False if a signal ended it.
     var isErrorExit: Bool {
       if case .code(let code) = status { code != 0 } else { false }
     }
@@ -45,17 +45,17 @@ struct BuiltProgram: Sendable {
     var errorText: String { errors.joined(separator: "\n") }
   }
 
-  /// Runs the program to its end; it is killed where that takes longer than `limit`.
+  /// Runs the program until it exits. Kills it if that takes longer than `limit`.
   ///
   /// - Parameters:
-  ///   - arguments: What follows the program's name.
-  ///   - environment: All that is in its environment.
-  ///   - input: What it can read from standard input.
-  ///   - limit: How long it may take.
-  ///   - signals: Signals that are sent to it as they come.
-  ///   - onErrorLine: Is told each line of standard error as it comes.
-  /// - Returns: Its exit status, and what it wrote.
-  /// - Throws: What keeps it from being started.
+  ///   - arguments: The arguments after the program's name.
+  ///   - environment: The complete environment.
+  ///   - input: The contents of standard input.
+  ///   - limit: The maximum duration.
+  ///   - signals: Signals to send to the program when they arrive in this stream.
+  ///   - onErrorLine: Receives each line of standard error when it is written.
+  /// - Returns: The exit status and the output.
+  /// - Throws: An error if the program can't be started.
   func run(
     _ arguments: [String] = [], environment: [String: String] = [:], input: [UInt8] = [],
     limit: Duration = .seconds(60), signals: AsyncStream<Int32>? = nil,
@@ -73,7 +73,7 @@ struct BuiltProgram: Sendable {
     let files = try TemporaryDirectory()
     let inputFile = try files.write("input", input)
     let outputFile = try files.write("output", "")
-    // The pipe of a child process holds both outputs; a shell gives standard output a file of its own, and goes.
+    // ChildProcess has one pipe for both outputs. So start a shell that redirects standard output to a file and then becomes the program.
     let redirect = #"exec 3>"$1" <"$2"; shift 2; exec "$@" >&3 3>&-"#
     let process = try await ChildProcess.start(
       "/bin/sh", arguments: ["-c", redirect, "sh", outputFile, inputFile, path] + arguments,

@@ -5,17 +5,17 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// The built `defender collect`, into files and on a terminal.
+/// Tests of the built `defender collect` with files and a terminal.
 @Suite(.ownThreads, .timeLimit(.minutes(20))) struct CollectTests {
   private func defender() throws -> BuiltProgram { try BuiltProgram("defender") }
 
-  /// The JSON documents in a text, whose last lines are `}` alone.
+  /// Returns the JSON documents in a text. Each ends with a line `}`.
   private func reports(in text: String) throws -> [JSONValue] {
     let text = text.replacing("\r\n", with: "\n")
     return try text.split(separator: "\n}\n").map { try JSONValue(parsing: Array("\($0)\n}".utf8)) }
   }
 
-  @Test func `prints one report, for people`() async throws {
+  @Test func `prints one report in a readable form`() async throws {
     let run = try await defender().run(["collect", "--procfs", fixturePath("proc/basic/t1")])
     #expect(run.status == .code(0) && run.errors == [])
     let report = try JSONValue(parsing: Array(run.output.utf8))
@@ -31,7 +31,7 @@ import WireFormats
       ["--number-samples=3", "--sample-rate=0.01", "--list-size=2"],
       ["--num", "3", "--sam", "0.01", "--li", "2"],
     ])
-  func `takes the Python collector's options in each of its spellings`(arguments: [String]) async throws {
+  func `accepts the Python collector's options in all spellings`(arguments: [String]) async throws {
     let run = try await defender().run(
       ["collect", "--compact", "--procfs", fixturePath("proc/large/t1")] + arguments)
     #expect(run.status == .code(0))
@@ -47,7 +47,7 @@ import WireFormats
     }
   }
 
-  @Test func `adds custom metrics, from the second sample on where they are differences`() async throws {
+  @Test func `adds custom metrics, those that are differences from the second sample on`() async throws {
     for (option, names) in [
       (["-cm"], ["cpu_usage"]), (["--custom-metrics"], ["cpu_usage"]),
       (["-cm", "cpu_usage,load_1m"], ["cpu_usage", "load_1m"]),
@@ -61,7 +61,7 @@ import WireFormats
   }
 
   @Test(arguments: ["long", "short"])
-  func `writes the same report as JSON and as CBOR, to a file that begins anew`(names: String) async throws {
+  func `writes the same report as JSON and as CBOR, and replaces the file`(names: String) async throws {
     let directory = try TemporaryDirectory()
     let file = try directory.write("report", "what was there before, and is longer than the report will be\n")
     let tree =
@@ -89,7 +89,7 @@ import WireFormats
       (["--output", "/dev/full"], 74, "can't be written to '/dev/full': No space left"),
       (["--watch", "--compact"], 64, "--watch"), (["extra"], 64, "extra"),
     ] as [([String], Int32, String)])
-  func `says what is wrong, in words and by its exit status`(
+  func `reports an error in its message and its exit status`(
     arguments: [String], status: Int32, words: String
   ) async throws {
     let run = try await defender().run(["collect"] + arguments)
@@ -98,7 +98,7 @@ import WireFormats
     #expect(run.output == "")
   }
 
-  @Test func `reads the root anew at each sample, and a damaged one as far as it goes`() async throws {
+  @Test func `reads the root again for each sample, and a damaged one as far as possible`() async throws {
     let directory = try TemporaryDirectory()
     func link(to tree: String) throws {
       let (new, link) = ("\(directory.path)/new", "\(directory.path)/link")
@@ -119,7 +119,7 @@ import WireFormats
     #expect(try terminal.wait() == 0)
   }
 
-  @Test func `plain lines are what watching shows where there is no terminal`() async throws {
+  @Test func `watching prints plain lines if there is no terminal`() async throws {
     let run = try await defender().run(
       ["collect", "--watch", "-n", "2", "-s", "0.01", "--procfs", fixturePath("proc/basic/t1")])
     #expect(run.status == .code(0) && !run.output.contains("\u{1B}"))
@@ -134,7 +134,7 @@ import WireFormats
       (">&-", 74, "can't be written to standard output: Bad file descriptor"), ("2>&-", 0, ""),
       ("<&-", 0, ""),
     ] as [(String, Int32, String)])
-  func `writes nothing into its own sockets where a standard descriptor is closed`(
+  func `writes nothing into its own sockets if a standard descriptor is closed`(
     closing: String, status: Int32, words: String
   ) async throws {
     let script = "exec \"$0\" \"$@\" \(closing)"
@@ -144,9 +144,9 @@ import WireFormats
     #expect(run.errorText.contains(words) && run.output.isEmpty == (status != 0), "\(run.errorText)")
   }
 
-  @Test func `ends when asked to, also while nobody reads the pipe that it is to write`() async throws {
+  @Test func `stops on request even if nobody reads the pipe that it writes`() async throws {
     let directory = try TemporaryDirectory()
-    // Signals are waited for by the time that SIGTERM is blocked, bit 14.
+    // The program waits for signals once SIGTERM (bit 14) is blocked.
     let script = """
       "$0" collect --compact -o "$1" & until grep -q '^SigBlk:.*[4-7c-f]...$' /proc/$!/status; do :; done
       kill $!; wait $!; echo $?
@@ -161,14 +161,14 @@ import WireFormats
 
   // MARK: on a terminal
 
-  @Test func `refuses CBOR on a terminal, and says what to do`() async throws {
+  @Test func `rejects CBOR on a terminal with advice`() async throws {
     let terminal = try PseudoTerminal()
     try terminal.start(defender(), ["collect", "--format", "cbor"])
     #expect(try terminal.wait() == 2)
     #expect(terminal.output.contains("--output FILE"))
   }
 
-  @Test func `says between reports on a terminal what goes on, and wipes it off`() async throws {
+  @Test func `shows a status line between reports on a terminal, and erases it`() async throws {
     let terminal = try PseudoTerminal()
     try terminal.start(
       defender(), ["collect", "-n", "2", "-s", "2.5", "--procfs", fixturePath("proc/basic/t1")])
@@ -182,7 +182,7 @@ import WireFormats
   }
 
   @Test(arguments: [("q", 0), ("Q", 0), ("\u{3}", 0)] as [(String, Int32)])
-  func `watching ends at a key, and leaves the terminal as it was`(key: String, status: Int32) async throws {
+  func `watching stops at a key and restores the terminal`(key: String, status: Int32) async throws {
     let terminal = try PseudoTerminal(rows: 20, columns: 100)
     let modes = terminal.modes
     try #require(terminal.showsKeys)
@@ -191,7 +191,7 @@ import WireFormats
     try terminal.read(until: { $0.contains("CONNECTIONS") && $0.contains("packets/s") })
     #expect(!terminal.showsKeys)
     #expect(terminal.output.contains("\u{1B}[?1049h") && !terminal.output.contains("\u{1B}[?1049l"))
-    // No key of its own.
+    // A key without a function.
     try terminal.type("x")
     let drawn = terminal.output.count
     try terminal.read(until: { $0.count > drawn })
@@ -202,7 +202,7 @@ import WireFormats
   }
 
   @Test(arguments: [SIGTERM, SIGINT, SIGHUP, SIGQUIT])
-  func `watching leaves the terminal as it was, whichever signal ends it`(signal: Int32) async throws {
+  func `watching restores the terminal, whichever signal ends it`(signal: Int32) async throws {
     let terminal = try PseudoTerminal(rows: 20, columns: 100)
     let modes = terminal.modes
     try terminal.start(
@@ -215,12 +215,12 @@ import WireFormats
     #expect(terminal.modes == modes)
   }
 
-  @Test func `watching gives the terminal back while it is suspended, and is drawn anew afterwards`()
+  @Test func `watching restores the terminal while it is suspended, and redraws afterwards`()
     async throws
   {
     let (take, giveBack) = ("\u{1B}[?1049h\u{1B}[?25l", "\u{1B}[?25h\u{1B}[?1049l")
     let terminal = try PseudoTerminal(rows: 20, columns: 100)
-    // A shell that has jobs, and no keys of its own.
+    // A shell with job control that reads no keys.
     try terminal.start(BuiltProgram(path: "/bin/dash"), ["-i"], environment: ["PS1": "prompt> "])
     try terminal.read(until: { $0.hasSuffix("prompt> ") })
     let modes = terminal.modes
@@ -245,7 +245,7 @@ import WireFormats
     #expect(try terminal.wait() == 0)
   }
 
-  @Test func `watching waits in the background for the terminal, and can be ended there`() async throws {
+  @Test func `watching waits for the terminal in the background, and can be stopped there`() async throws {
     let terminal = try PseudoTerminal(rows: 20, columns: 100)
     let script = """
       set -m; "$0" collect --watch -s 600 & until grep -q ') T ' /proc/$!/stat; do :; done
@@ -257,7 +257,7 @@ import WireFormats
     #expect(!terminal.output.contains("\u{1B}[?1049h") && !terminal.output.contains("defender:"))
   }
 
-  @Test func `watching is drawn anew in the size that the terminal was given`() async throws {
+  @Test func `watching redraws when the size of the terminal changes`() async throws {
     let terminal = try PseudoTerminal(rows: 30, columns: 120)
     try terminal.start(
       defender(), ["collect", "--watch", "-s", "600", "--procfs", fixturePath("proc/large/t1")])
@@ -265,13 +265,13 @@ import WireFormats
       guard output.hasSuffix("\u{1B}[J"), let last = output.split(separator: "\u{1B}[H").last else {
         return []
       }
-      // The terminal itself makes a carriage return and a line feed of each line feed.
+      // The terminal itself converts each line feed to a carriage return and a line feed.
       let text = last.replacing("\u{1B}[J", with: "").replacing("\u{1B}[K", with: "").replacing(
         "\r", with: "")
       return text.split(separator: "\r\n", omittingEmptySubsequences: false).map { String($0) }
     }
     try terminal.read(until: { frame($0).count == 30 })
-    // stty sets the one and then the other.
+    // stty sets rows and columns one after the other.
     try terminal.resize(rows: 9, columns: 40)
     try terminal.read(until: { output in
       let lines = frame(output)
@@ -283,7 +283,7 @@ import WireFormats
     #expect(try terminal.wait() == 0)
   }
 
-  @Test func `a terminal that only knows lines gets lines`() async throws {
+  @Test func `a terminal without cursor movement gets plain lines`() async throws {
     let terminal = try PseudoTerminal()
     try terminal.start(
       defender(), ["collect", "--watch", "-n", "2", "-s", "0.01"], environment: ["TERM": "dumb"])

@@ -9,7 +9,7 @@ private let configuration = """
       "resources": ["$aws/things/*/defender/metrics/*"]}}}}
   """
 
-/// `bootstrap` as the component of a fake nucleus; Tests/Conformance/greengrass has the long runs.
+/// Tests of `bootstrap` as a component of a fake nucleus. Longer tests are in Tests/Conformance/greengrass.
 private func nucleus(_ manner: FakeNucleus.Manner, _ configuration: String = configuration) throws
   -> FakeNucleus
 {
@@ -25,7 +25,7 @@ private func report(_ event: JSONValue) throws -> JSONValue {
 
 @Suite(.ownThreads) struct `bootstrap as a Greengrass component` {
   @Test(arguments: FakeNucleus.Manner.allCases)
-  func `reports deltas from the second report on, and stops when it is asked to`(
+  func `reports deltas from the second report on, and stops on request`(
     manner: FakeNucleus.Manner
   ) throws {
     let nucleus = try nucleus(manner)
@@ -34,7 +34,7 @@ private func report(_ event: JSONValue) throws -> JSONValue {
     #expect(first["topic"]?.string == "$aws/things/t1/defender/metrics/json")
     #expect(try report(first)["metrics"]?["network_stats"] == nil)
     #expect(try report(nucleus.next("publish"))["metrics"]?["network_stats"] != nil)
-    // The nucleus files standard error as warnings: there was nothing to warn of.
+    // The nucleus logs standard error as warnings, and there was nothing to warn about.
     #expect(nucleus.events.allSatisfy { $0["level"]?.string != "WARN" })
     try nucleus.do(#"{"do": "stop"}"#)
     #expect(try nucleus.next("exited")["status"] == .number("0"))
@@ -42,7 +42,7 @@ private func report(_ event: JSONValue) throws -> JSONValue {
   }
 
   @Test(arguments: FakeNucleus.Manner.allCases)
-  func `takes up a new configuration while it runs, and keeps the old one where the new one is wrong`(
+  func `applies a new configuration while it runs, and keeps the old one if the new one is invalid`(
     manner: FakeNucleus.Manner
   ) throws {
     let nucleus = try nucleus(manner)

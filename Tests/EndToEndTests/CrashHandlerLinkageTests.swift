@@ -3,13 +3,13 @@ import Platform
 import Synchronization
 import Testing
 
-/// What the signal handlers of the built programs call, read from their machine code.
+/// Tests of the functions that the built programs' signal handlers call, according to their machine code.
 ///
-/// A signal may come while malloc(3) holds its lock. A handler that then allocates, as the Swift runtime does now and
-/// then, never returns.
+/// A signal may arrive while malloc(3) holds its lock. A handler that then allocates, as the Swift runtime sometimes does, never
+/// returns.
 @Suite struct CrashHandlerLinkageTests {
   private static let handlers = ["clinux_handle_crash", "clinux_handle_stop", "clinux_handle_alarm"]
-  /// Of signal-safety(7), and two functions of the C library that use nothing but their arguments.
+  /// Functions listed in signal-safety(7), and two functions of the C library that use only their arguments.
   private static let safeFunctions: Set = [
     "clock_gettime", "send", "poll", "write", "sigaction", "raise", "kill", "getpid", "alarm", "_exit",
     "sigaddset", "sigdelset", "memset", "memcpy", "__errno_location", "__stack_chk_fail",
@@ -30,11 +30,11 @@ import Testing
       }
     }
     #expect(calls.subtracting(Self.safeFunctions) == [])
-    // Were they not found, there would be nothing to complain of either.
+    // Make sure that the handlers were found.
     #expect(calls.isSuperset(of: ["clock_gettime", "send", "poll", "write", "sigaction", "raise", "_exit"]))
   }
 
-  /// The instructions of a function, as objdump shows them.
+  /// Returns the instructions of a function in objdump's format.
   private func code(of function: String, in program: BuiltProgram) async throws -> [Substring] {
     let objdump = BuiltProgram(path: "/usr/bin/env")
     let result = try await objdump.run(
@@ -44,7 +44,7 @@ import Testing
     return result.output.split(separator: "\n").filter { $0.hasPrefix(" ") && $0.contains("\t") }
   }
 
-  /// Where an instruction goes, if that is outside of its function; `an unknown place` if a register says.
+  /// Returns the target of a call or jump if it is outside the function; `an unknown place` if the target is in a register.
   private func target(of instruction: Substring) -> String? {
     let columns = instruction.split(separator: "\t").dropFirst()
     guard let text = columns.first else { return nil }
@@ -57,7 +57,7 @@ import Testing
     guard let name = instruction.split(separator: "<").dropFirst().last?.split(separator: ">").first else {
       return "an unknown place"
     }
-    // Within the function: a jump to a distance from a name that is the function's own.
+    // A target at an offset from the function's own name is inside the function.
     if isJump, name.contains("+0x") { return nil }
     return String(name.prefix { $0 != "@" && $0 != "+" })
   }

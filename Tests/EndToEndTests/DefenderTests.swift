@@ -7,10 +7,10 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// The built `defender`, as somebody at a terminal has it.
+/// Tests of the built `defender` as a user runs it in a terminal.
 @Suite(.ownThreads, .timeLimit(.minutes(20))) struct DefenderTests {
   @Test(arguments: ["bootstrap", "defender"])
-  func `says which version it is, and of which libraries`(program: String) async throws {
+  func `prints its version and those of its libraries`(program: String) async throws {
     let run = try await BuiltProgram(program).run(["--version"])
     #expect(run.status == .code(0))
     #expect(run.outputLines.first == "\(program) \(packageVersion)")
@@ -21,7 +21,7 @@ import WireFormats
 
   // MARK: invoke
 
-  @Test func `invoke shows two verified reports and the answer, and the log beside them`() async throws {
+  @Test func `invoke shows two verified reports, the response and the log`() async throws {
     let run = try await BuiltProgram("defender").run(["invoke"], environment: environment)
     #expect(run.status == .code(0))
     #expect(run.verifiedPublishes == 2)
@@ -38,7 +38,7 @@ import WireFormats
     }
   }
 
-  @Test func `invoke takes the event from a file`() async throws {
+  @Test func `invoke reads the event from a file`() async throws {
     let directory = try TemporaryDirectory()
     let file = try directory.write("event.json", #"{"reports":1,"dry_run":true}"#)
     let run = try await BuiltProgram("defender").run(
@@ -48,7 +48,7 @@ import WireFormats
     #expect(run.output.contains("listening_tcp_ports"))
   }
 
-  /// What `invoke` may be asked in vain.
+  /// A wrong use of `invoke`.
   struct Mistake: Sendable, CustomTestStringConvertible {
     let arguments: [String]
     var variables: [String: String] = [:]
@@ -75,14 +75,14 @@ import WireFormats
     Mistake(arguments: ["--timeout", "soon"], status: 64, words: "timeout"),
     Mistake(arguments: ["--evnt", "{}"], status: 64, words: "--evnt"),
   ])
-  func `invoke says what is wrong, in words and by its exit status`(mistake: Mistake) async throws {
+  func `invoke reports an error in its message and its exit status`(mistake: Mistake) async throws {
     let run = try await BuiltProgram("defender").run(
       ["invoke"] + mistake.arguments, environment: environment.merging(mistake.variables) { _, new in new })
     #expect(run.status == .code(mistake.status))
     #expect((run.output + run.errorText).contains(mistake.words), "\(run.output)\(run.errorText)")
   }
 
-  @Test func `invoke shows the lines of a JSON log as plain ones`() async throws {
+  @Test func `invoke shows a JSON log as plain lines`() async throws {
     let variables = environment.merging(["AWS_LAMBDA_LOG_FORMAT": "JSON"]) { _, new in new }
     let run = try await BuiltProgram("defender").run(["invoke"], environment: variables)
     #expect(run.status == .code(0))
@@ -91,7 +91,7 @@ import WireFormats
   }
 
   @Test(arguments: [SIGINT, SIGTERM, SIGHUP])
-  func `invoke ends the function when it is interrupted`(signal: Int32) async throws {
+  func `invoke stops the function when it is interrupted`(signal: Int32) async throws {
     let (signals, sender) = AsyncStream.makeStream(of: Int32.self)
     let run = try await BuiltProgram("defender").run(
       ["invoke", "--event", #"{"interval_seconds":30}"#], environment: environment, signals: signals
@@ -102,7 +102,7 @@ import WireFormats
     #expect(run.output.contains("The emulator was stopped"))
   }
 
-  @Test func `invoke keeps its time limit where the function never stops writing`() async throws {
+  @Test func `invoke enforces its time limit if the function writes constantly`() async throws {
     let run = try await BuiltProgram("defender").run(
       ["invoke", "--bootstrap", "/usr/bin/yes", "--timeout", "0.5"], environment: environment)
     #expect(run.status == .code(1))
@@ -110,7 +110,7 @@ import WireFormats
     #expect(run.errors.contains { $0.contains("Task timed out after 0.50 seconds") })
   }
 
-  @Test func `invoke leaves no function behind where it is killed`() async throws {
+  @Test func `invoke leaves no function behind if it is killed`() async throws {
     let directory = try TemporaryDirectory()
     let script = try directory.write("function", "#!/bin/sh\necho $$\nexec sleep 600\n")
     try #require(unsafe chmod(script, 0o700) == 0)
@@ -122,7 +122,7 @@ import WireFormats
     }
     #expect(run.status == .signal(SIGKILL))
     let function = try #require(run.errors.compactMap { Int32($0) }.first)
-    // It has been killed by now; its new parent has to collect it, and may take its time.
+    // It has been killed by now, but its new parent may not have reaped it yet.
     while let stat = try? readFile("/proc/\(function)/stat", limit: 1 << 12) {
       if String(decoding: stat, as: UTF8.self).contains(") Z ") { break }
       await Task.yield()
@@ -131,7 +131,7 @@ import WireFormats
 
   // MARK: emulator
 
-  @Test func `emulator serves callers in turn, starts a dead function again, and ends when asked`()
+  @Test func `emulator handles invocations in turn, restarts a dead function, and stops on request`()
     async throws
   {
     let (signals, sender) = AsyncStream.makeStream(of: Int32.self)
@@ -145,7 +145,7 @@ import WireFormats
     let url = try #require(await iterator.next()?.split(separator: " ").last).description
     #expect(url.hasSuffix("/2015-03-31/functions/function/invocations"))
 
-    // Four at once, each on a connection of its own.
+    // Four at once, each on a separate connection.
     let answers = try await withThrowingTaskGroup { group in
       for _ in 1...4 { group.addTask { try await post(#"{"reports":1}"#, to: url) } }
       return try await group.reduce(into: []) { $0.append($1) }
@@ -157,7 +157,7 @@ import WireFormats
     #expect(refused.status == 200 && refused.error == "Unhandled")
     #expect(refused.json?["errorMessage"]?.string?.contains("'nonsense'") == true)
 
-    // A function that is killed is there again for the next caller.
+    // A killed function is restarted for the next caller.
     let bootstraps = processes(named: "bootstrap", listeningTo: url)
     try #require(bootstraps.count == 1)
     kill(bootstraps[0], SIGKILL)
@@ -174,7 +174,7 @@ import WireFormats
     #expect(result.errors.count { $0.hasPrefix("REPORT RequestId: ") } == 6)
   }
 
-  @Test func `emulator says that its port is taken`() async throws {
+  @Test func `emulator reports that its port is in use`() async throws {
     let server = try LoopbackServer(script: [])
     let run = try await BuiltProgram("defender").run(
       ["emulator", "--port", "\(server.port)"], environment: environment)
@@ -187,7 +187,7 @@ import WireFormats
   }
 
   @Test(arguments: ["-1", "65536", "http"])
-  func `emulator refuses what is no port`(port: String) async throws {
+  func `emulator rejects an invalid port`(port: String) async throws {
     let run = try await BuiltProgram("defender").run(
       ["emulator", "--port=\(port)"], environment: environment)
     #expect(run.status == .code(64))
@@ -230,7 +230,7 @@ import WireFormats
     #expect(fromFile.received.map(\.qos) == [0])
   }
 
-  @Test func `publish sends an empty message where there is no payload`() async throws {
+  @Test func `publish sends an empty message if there is no payload`() async throws {
     let published = try await publish(["--topic", "t"])
     #expect(published.run.status == .code(0))
     #expect(published.received.map(\.payload) == [[]])
@@ -241,7 +241,7 @@ import WireFormats
       (["AWS_SECRET_ACCESS_KEY": "wrong"], "signature"), (["AWS_SESSION_TOKEN": ""], "security token"),
       (["AWS_ACCESS_KEY_ID": "AKIDOTHER"], "security token"), (["AWS_REGION": "eu-west-1"], "region"),
     ] as [([String: String], String)])
-  func `publish says that AWS refused, and why`(variables: [String: String], words: String) async throws {
+  func `publish reports why AWS rejected it`(variables: [String: String], words: String) async throws {
     let published = try await publish(["--topic", "t", "--payload", "x"], variables)
     #expect(published.run.status == .code(1))
     #expect(published.run.output.isEmpty)
@@ -271,14 +271,14 @@ import WireFormats
       arguments: ["--topic", "t", "--payload", "x", "--payload-file", "-"], status: 64,
       words: "--payload-file"),
   ])
-  func `publish says what is wrong, in words and by its exit status`(mistake: Mistake) async throws {
+  func `publish reports an error in its message and its exit status`(mistake: Mistake) async throws {
     let published = try await publish(mistake.arguments, mistake.variables)
     #expect(published.run.status == .code(mistake.status))
     #expect(published.run.errorText.contains(mistake.words), "\(published.run.errorText)")
     #expect(published.received.isEmpty)
   }
 
-  @Test func `publish refuses more than AWS IoT takes before it sends it`() async throws {
+  @Test func `publish rejects a payload above AWS IoT's limit without sending it`() async throws {
     let input = [UInt8](repeating: 0, count: 131_073)
     let published = try await publish(["--topic", "t", "--payload-file", "-"], input: input)
     #expect(published.run.status == .code(2))
@@ -291,7 +291,7 @@ import WireFormats
     (.response(302, [("Location", "http://127.0.0.1:1/")]), 1, "302"), (.sendAndClose([]), 3, "answer"),
     (.sendAndClose(Array("SSH-2.0\r\n\r\n".utf8)), 3, "HTTP"), (.hold, 3, "time"), (.response(204), 0, ""),
   ])
-  func `publish says how the endpoint failed`(
+  func `publish reports how the endpoint failed`(
     reply: LoopbackServer.Reply, status: Int32, words: String
   ) async throws {
     let server = try LoopbackServer { _ in reply }
@@ -302,12 +302,12 @@ import WireFormats
   }
 }
 
-// MARK: What the tests share
+// MARK: Shared by the tests
 
-/// Nothing of the person's who runs the tests.
+/// An environment without the variables of the user who runs the tests.
 private let environment = ["DEFENDER_MINIMUM_INTERVAL_SECONDS": "0.1"]
 
-/// What came of `defender publish`, at the emulator's data plane.
+/// The result of `defender publish` with the emulator's data plane.
 private struct Published {
   let run: BuiltProgram.Result
   let received: [ReceivedPublish]
@@ -340,7 +340,7 @@ private struct InvokeAnswer: Sendable {
   let json: JSONValue?
 }
 
-/// Invokes a function over HTTP, on a thread of its own: libcurl blocks.
+/// Invokes a function over HTTP in a separate thread, because libcurl blocks.
 private func post(_ event: String, to url: String) async throws -> InvokeAnswer {
   try await Task.detached {
     let exchange = try CurlExchange(CurlExchange.Configuration(Environment([:])))
@@ -352,7 +352,7 @@ private func post(_ event: String, to url: String) async throws -> InvokeAnswer 
   }.value
 }
 
-/// The numbers of the processes called `name` that poll the Runtime API at `url`.
+/// Returns the IDs of the processes called `name` that poll the Runtime API at `url`.
 private func processes(named name: String, listeningTo url: String) -> [pid_t] {
   let authority = url.split(separator: "/")[1]
   guard let directory = unsafe opendir("/proc") else { return [] }
@@ -373,7 +373,7 @@ private func processes(named name: String, listeningTo url: String) -> [pid_t] {
   return found
 }
 
-/// Whether the process `number` runs a program called `name`; false where it has ended meanwhile.
+/// Returns whether the process `number` runs a program called `name`; false if it has ended.
 private func isNamed(_ name: String, _ number: pid_t) -> Bool {
   guard let file = try? FileDescriptor(reading: "/proc/\(number)/comm") else { return false }
   var command: [UInt8] = []
@@ -384,7 +384,7 @@ private func isNamed(_ name: String, _ number: pid_t) -> Bool {
 extension BuiltProgram.Result {
   fileprivate var outputLines: [Substring] { output.split(separator: "\n") }
 
-  /// How many publishes it showed as verified.
+  /// The number of publishes that it showed as verified.
   fileprivate var verifiedPublishes: Int {
     outputLines.count { $0.hasSuffix("the request's signature was verified:") }
   }

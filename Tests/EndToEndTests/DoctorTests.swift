@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// The built `defender doctor`, as somebody at a terminal, and a script, has it.
+/// Tests of the built `defender doctor` as a user and a script run it.
 @Suite(.ownThreads, .timeLimit(.minutes(20))) struct DoctorTests {
   private func variables() throws -> [String: String] {
     [
@@ -15,21 +15,21 @@ import WireFormats
     ]
   }
 
-  @Test func `doctor ends with the number of failures, and never shows the secret`() async throws {
+  @Test func `doctor exits with the number of failures, and never shows the secret`() async throws {
     let run = try await BuiltProgram("defender").run(["doctor"], environment: variables())
     #expect(run.status == .code(1))
     let lines = run.output.split(separator: "\n")
     #expect(lines.contains { $0.hasPrefix("failed   TCP ") })
     #expect(lines.last?.hasSuffix(" 1 failed, 4 skipped") == true)
     #expect(!(run.output + run.errorText).contains("hunter2"))
-    // Three mistakes, and no credentials.
+    // Three errors, and no credentials.
     let nothing = try await BuiltProgram("defender").run(
       ["doctor"], environment: ["DEFENDER_FORMAT": "xml"])
     #expect(nothing.status == .code(4))
   }
 
   @Test func `doctor shows each finding when its check is done`() async throws {
-    // Doctor gives a program that answers nothing a minute.
+    // Doctor waits up to a minute for a program that prints nothing.
     let directory = try TemporaryDirectory()
     let config = try directory.write(
       "config", Array("[default]\ncredential_process = exec tail -f /dev/null\n".utf8))
@@ -47,7 +47,7 @@ import WireFormats
     #expect(try terminal.wait() == 128 + SIGINT)
   }
 
-  @Test func `doctor tells machines in JSON`() async throws {
+  @Test func `doctor prints JSON for scripts`() async throws {
     let run = try await BuiltProgram("defender").run(["doctor", "--json"], environment: variables())
     #expect(run.status == .code(1))
     let document = try JSONValue(parsing: Array(run.output.utf8))
@@ -62,7 +62,7 @@ import WireFormats
     (["--publish"], "--publish and --topic go together"), (["--topic", "a"], "--publish and --topic"),
     (["--publish", "--topic", "a/+"], "wildcard"), (["--timeout", "0"], "--timeout"),
   ])
-  func `doctor says what is wrong with its command line`(arguments: [String], words: String) async throws {
+  func `doctor reports what is wrong with its command line`(arguments: [String], words: String) async throws {
     let run = try await BuiltProgram("defender").run(["doctor"] + arguments, environment: variables())
     #expect(run.status == .code(64))
     #expect(run.errorText.contains(words))

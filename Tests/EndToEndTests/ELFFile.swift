@@ -1,18 +1,18 @@
 import Glibc
 
-/// What an ELF file (64 bit, little endian) says about what it is linked with and what is in it.
+/// The dependencies and the names in an ELF file (64-bit, little-endian).
 ///
 /// Layout: the ELF-64 Object File Format, and elf(5).
 struct ELFFile {
-  /// Why a file isn't one that can be read here.
+  /// Why a file can't be parsed.
   enum Failure: Error {
     case notELF64
     case cutShort(offset: Int)
   }
 
-  /// The shared libraries that the file asks for (`DT_NEEDED`); empty for a static program.
+  /// The shared libraries that the file needs (`DT_NEEDED`); empty for a static program.
   private(set) var neededLibraries: [String] = []
-  /// The sections of names (`SHT_STRTAB`); those of symbols are here where the file isn't stripped.
+  /// The string tables (`SHT_STRTAB`). They include symbol names unless the file is stripped.
   private var nameTables: [Range<Int>] = []
 
   private let bytes: [UInt8]
@@ -44,12 +44,12 @@ struct ELFFile {
     }
   }
 
-  /// Whether a symbol, or a section, has `text` in its name.
+  /// Returns whether the name of a symbol or section contains `text`.
   ///
-  /// With the C library's own functions: a program has a hundred thousand symbols.
+  /// Uses functions of the C library, because a program has a hundred thousand symbols.
   func hasName(containing text: String) -> Bool {
     nameTables.contains { table in
-      // A table ends in the NUL of its last name: no search runs past it.
+      // A table ends with the NUL of its last name, so no search runs past it.
       guard let last = table.last, bytes[last] == 0 else { return false }
       return unsafe bytes.withUnsafeBytes { bytes in
         guard let start = unsafe bytes.bindMemory(to: CChar.self).baseAddress else { return false }
@@ -67,7 +67,7 @@ struct ELFFile {
     let type = try number(at: offset + 4, size: 4)
     let start = try number(at: offset + 24, size: 8)
     let size = try number(at: offset + 32, size: 8)
-    // SHT_NOBITS takes no room in the file.
+    // SHT_NOBITS takes no space in the file.
     guard type != 8 else { return Section(type: type, contents: 0..<0, link: 0) }
     guard start >= 0, size >= 0, start <= bytes.count, size <= bytes.count - start else {
       throw .cutShort(offset: start)

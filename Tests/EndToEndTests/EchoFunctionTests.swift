@@ -4,10 +4,10 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// The built `echo-function` in the emulator: what any handler that is built on `LambdaRuntime` can meet there.
+/// Tests of the built `echo-function` in the emulator, in situations that any handler on `LambdaRuntime` can meet.
 @Suite(.ownThreads, .timeLimit(.minutes(20))) struct EchoFunctionTests {
   @Test(arguments: [0, 1, 65_536, 6_291_456, 6_291_556])
-  func `answers with the event, of any size that Lambda takes`(size: Int) async throws {
+  func `returns an event of any size that Lambda accepts`(size: Int) async throws {
     try await withEchoFunction { emulator, lines in
       let event = [UInt8](repeating: UInt8(ascii: "7"), count: size)
       for _ in 1...2 {
@@ -19,7 +19,7 @@ import WireFormats
     }
   }
 
-  @Test func `sees its context`() async throws {
+  @Test func `receives its context`() async throws {
     try await withEchoFunction { emulator, lines in
       var request = InvocationRequest(event: Array(#"{"ctx":1}"#.utf8))
       request.clientContext = #"{"custom":{"k":"v"}}"#
@@ -42,7 +42,7 @@ import WireFormats
     }
   }
 
-  @Test func `fails, and goes on`() async throws {
+  @Test func `handles the next event after an error`() async throws {
     try await withEchoFunction { emulator, lines in
       let failed = await emulator.invoke(InvocationRequest(event: Array(#"{"fail":1}"#.utf8))).complete()
       #expect(failed.failure == .reported(type: "Function.BenchFailure"))
@@ -53,7 +53,7 @@ import WireFormats
     }
   }
 
-  @Test func `answers with more than Lambda takes, and goes on`() async throws {
+  @Test func `handles the next event after a response that is too large`() async throws {
     try await withEchoFunction { emulator, lines in
       let large = await emulator.invoke(InvocationRequest(event: Array(#"{"big":7000000}"#.utf8))).complete()
       guard case .reported(let type) = large.failure else {
@@ -66,7 +66,7 @@ import WireFormats
     }
   }
 
-  @Test func `crashes, and is started again`() async throws {
+  @Test func `is restarted after a crash`() async throws {
     try await withEchoFunction { emulator, lines in
       let crashed = await emulator.invoke(InvocationRequest(event: Array(#"{"crash":1}"#.utf8)))
       #expect(crashed.failure == .exit)
@@ -79,7 +79,7 @@ import WireFormats
     }
   }
 
-  @Test func `takes too long, and is started again`() async throws {
+  @Test func `is restarted after a timeout`() async throws {
     try await withEchoFunction(timeout: .seconds(3)) { emulator, lines in
       let slow = await emulator.invoke(InvocationRequest(event: Array(#"{"sleep":600000}"#.utf8)))
       #expect(slow.failure == .timeout)
@@ -92,7 +92,7 @@ import WireFormats
   @Test(
     arguments: [(#"{"stream":1}"#, nil), (#"{"stream":"fail"}"#, .stream)]
       as [(String, InvocationResult.Failure?)])
-  func `streams its answer, and tells of an error in it`(
+  func `streams its response, and reports an error in it`(
     event: String, failure: InvocationResult.Failure?
   ) async throws {
     try await withEchoFunction { emulator, lines in
@@ -104,7 +104,7 @@ import WireFormats
     }
   }
 
-  @Test func `doesn't start, and says why`() async throws {
+  @Test func `reports an initialisation error`() async throws {
     try await withEchoFunction(["BENCH_INIT_FAIL": "1"]) { emulator, lines in
       for _ in 1...2 {
         let result = await emulator.invoke(InvocationRequest(event: [])).complete()
@@ -127,7 +127,7 @@ private func withEchoFunction(
   _ body: @Sendable (Emulator, Lines) async throws -> Void
 ) async throws {
   var function = FunctionConfiguration(bootstrap: try BuiltProgram("echo-function").path, timeout: timeout)
-  // A crash would else wait for a debugger to tell of it.
+  // Otherwise a crash would wait for the backtracer.
   function.environment = ["SWIFT_BACKTRACE": "enable=no"].merging(variables) { _, own in own }
   try await Lines.ofEmulator(Emulator.Configuration(function: function), body)
 }

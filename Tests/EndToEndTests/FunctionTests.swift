@@ -5,12 +5,12 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// The built `bootstrap` in the emulator: from an event to a report that AWS IoT's stand-in accepted.
+/// Tests of the built `bootstrap` in the emulator, from an event to a report that the emulated AWS IoT accepts.
 @Suite(.ownThreads, .timeLimit(.minutes(20))) struct FunctionTests {
   @Test func `publishes two reports of this machine, the second with what went over the network`()
     async throws
   {
-    // No list is cut: beside other tests there may be more sockets than a list holds by default.
+    // Don't truncate lists: other tests may open more sockets than a list holds by default.
     let run = try await invoke(
       #"{"reports":2,"interval_seconds":0.2}"#, ["DEFENDER_MAX_LIST_SIZE": "100000"])
     #expect(run.failure == nil)
@@ -31,10 +31,10 @@ import WireFormats
     #expect(reports[0]["metrics"]?["network_stats"] == nil)
     let counters = try #require(reports[1]["metrics"]?["network_stats"])
     for name in ["bytes_in", "bytes_out", "packets_in", "packets_out"] {
-      // The first publish itself went over the loopback interface.
+      // The first publish itself used the loopback interface.
       #expect(try #require(counters[name]?.integer(as: UInt64.self)) > 0)
     }
-    // The emulator's own socket is one that the report can't do without.
+    // The emulator's own socket must be in the report.
     let ports = reports[1]["metrics"]?["listening_tcp_ports"]?["ports"]?.array ?? []
     #expect(ports.contains { $0["port"]?.integer() == run.port && $0["interface"]?.string == "lo" })
   }
@@ -55,7 +55,7 @@ import WireFormats
     (#"{"reports":1,"format":"cbor","names":"short"}"#, "cbor"), (#"{"reports":1,"names":"short"}"#, "json"),
     (#" { "reports" : 1 } "#, "json"),
   ])
-  func `takes an event's wishes`(event: String, format: String) async throws {
+  func `applies the options in an event`(event: String, format: String) async throws {
     let run = try await invoke(event)
     #expect(run.failure == nil)
     #expect(run.publishes.map { $0.topic?.hasSuffix("/metrics/\(format)") } == [true])
@@ -63,7 +63,7 @@ import WireFormats
   }
 
   @Test(arguments: ["", "{}"])
-  func `reports until the deadline is near where no number is asked for`(event: String) async throws {
+  func `reports until shortly before the deadline if the event has no number`(event: String) async throws {
     let run = try await invoke(event, ["SAMPLE_INTERVAL_SECONDS": "1", "DEFENDER_JITTER": "0"], timeout: 8)
     #expect(run.failure == nil)
     #expect(run.answer["ended"]?.string == "deadline")
@@ -81,7 +81,7 @@ import WireFormats
     (#"{"format":"xml"}"#, "'format'"), (#"{"names":true}"#, "'names'"), (#"{"dry_run":1}"#, "'dry_run'"),
     (String(repeating: "[", count: 100_000), "JSON"),
   ])
-  func `refuses a bad event with an error that names what is wrong, and goes on`(
+  func `rejects a bad event with a precise error, and handles the next one`(
     event: String, named: String
   ) async throws {
     try await withEmulator { emulator, lines in
@@ -103,7 +103,7 @@ import WireFormats
       (["AWS_SESSION_TOKEN": "wrong"], "security token"), (["AWS_SESSION_TOKEN": ""], "security token"),
       (["AWS_ACCESS_KEY_ID": "AKIDWRONG"], "security token"), (["AWS_REGION": "eu-west-1"], "valid region"),
     ] as [([String: String], String)])
-  func `tells of a refused signature, in its answer and in its log`(
+  func `reports a rejected signature in its response and in its log`(
     variables: [String: String], words: String
   ) async throws {
     let run = try await invoke(#"{"reports":1}"#, variables)
@@ -148,7 +148,7 @@ import WireFormats
         ["AWS_IOT_THING_NAME", "DEFENDER_FORMAT"]
       ),
     ] as [([String: String], [String])])
-  func `tells Lambda of a wrong configuration, naming every variable`(
+  func `reports an invalid configuration to Lambda, with every faulty variable`(
     variables: [String: String], named: [String]
   ) async throws {
     let run = try await invoke(#"{"reports":1}"#, variables)
@@ -165,7 +165,7 @@ import WireFormats
     #expect(run.publishes.isEmpty)
   }
 
-  @Test func `does without what procfs doesn't tell, and says so`() async throws {
+  @Test func `omits what procfs doesn't contain, and logs it`() async throws {
     let procfs = try TemporaryDirectory()
     var random = SeededRandom(seed: 9)
     let noise = (0..<5_000).map { _ in UInt8.random(in: .min ... .max, using: &random) }
@@ -177,7 +177,7 @@ import WireFormats
     #expect(run.publishes.count == 2)
     let report = try JSONValue(parsing: try #require(run.publishes.last).payload)
     let metrics = try #require(report["metrics"]?.members)
-    // What couldn't be read isn't there at all: a zero would be a lie.
+    // The report omits unreadable values. A zero would be wrong.
     #expect(metrics.map(\.name).sorted() == ["listening_udp_ports", "network_stats"])
     #expect(run.output.contains { $0.contains("\(procfs.path)/net/tcp") })
   }
@@ -191,14 +191,14 @@ import WireFormats
     }
   }
 
-  @Test func `fails where nothing can be read, and publishes nothing`() async throws {
+  @Test func `fails and publishes nothing if nothing can be read`() async throws {
     let procfs = try TemporaryDirectory()
     let run = try await invoke(#"{"reports":1}"#, ["PROCFS_PATH": procfs.path])
     #expect(run.failure == .reported(type: "Function.PublishFailed"))
     #expect(run.publishes.isEmpty)
   }
 
-  /// Answers of an IoT endpoint that is out of order, and what has to be in the error.
+  /// Responses of a faulty IoT endpoint, and a part of the expected error.
   enum BadAnswer: String, CaseIterable, Sendable {
     case internalError, unavailable, throttled, notFound, redirect, garbage, notHTTP, nothing, cutOff,
       tooLarge
@@ -235,7 +235,7 @@ import WireFormats
   }
 
   @Test(arguments: BadAnswer.allCases)
-  func `tells of an endpoint that doesn't answer as it should, and goes on`(bad: BadAnswer) async throws {
+  func `reports a faulty response of the endpoint, and handles the next event`(bad: BadAnswer) async throws {
     let isMended = Mutex(false)
     let server = try LoopbackServer { _ in
       isMended.withLock { $0 } ? .response(200, body: #"{"message":"OK"}"#) : bad.reply
@@ -256,7 +256,7 @@ import WireFormats
     }
   }
 
-  @Test func `tells of an endpoint where nobody listens`() async throws {
+  @Test func `reports an endpoint where nothing listens`() async throws {
     let run = try await invoke(
       #"{"reports":1}"#, ["AWS_ENDPOINT_URL_IOT_DATA_PLANE": "http://127.0.0.1:1"])
     #expect(run.failure == .reported(type: "Function.PublishFailed"))
@@ -275,7 +275,7 @@ import WireFormats
 
 // MARK: The emulator around the built program
 
-/// What came of one invocation.
+/// The result of one invocation.
 private struct Run {
   let port: Int
   let failure: InvocationResult.Failure?

@@ -4,14 +4,14 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// `bootstrap agent`, started by a program that hands down an unusual state over execve(2).
+/// A `bootstrap agent` that inherits an unusual process state from the program that starts it.
 ///
-/// Its metrics command shows what the agent is like while it works. There is no broker: the agent samples all the same.
+/// Its metrics command shows the state of the agent while it works. There is no broker, but the agent samples anyway.
 private final class StartedAgent {
   private let directory: TemporaryDirectory
   private let program: ServerProgram
 
-  /// Starts the agent after the lines of Python in `starter`; `command` is what the metrics command does besides.
+  /// Starts the agent after the lines of Python in `starter`. The metrics command also runs `command`.
   init(_ starter: String, command: String = "", _ environment: [String: String] = [:]) throws {
     directory = try TemporaryDirectory()
     program = try ServerProgram(
@@ -20,7 +20,7 @@ private final class StartedAgent {
       log: "\(directory.path)/log")
   }
 
-  /// What env(1) is given to run the starter and then the agent.
+  /// The arguments of env(1) that run the starter and then the agent.
   static func words(_ starter: String) throws -> [String] {
     let script = """
       import ctypes, os, resource, signal, sys
@@ -51,7 +51,7 @@ private final class StartedAgent {
       "SAMPLE_INTERVAL_SECONDS": "0.1", "DEFENDER_MINIMUM_INTERVAL_SECONDS": "0.01", "DEFENDER_JITTER": "0",
       "AWS_EC2_METADATA_DISABLED": "true", "DEFENDER_CUSTOM_METRICS_COMMAND": path,
     ]
-    // What env(1) and the Python of some machines need.
+    // Variables that env(1) and the Python of some machines need.
     for name in ["PATH", "HOME"] { own[name] = Environment.ofThisProcess[name] }
     return own.merging(given) { $1 }
   }
@@ -60,7 +60,7 @@ private final class StartedAgent {
     String(decoding: (try? fileContents("\(directory.path)/\(name)")) ?? [], as: UTF8.self)
   }
 
-  /// Waits for `condition`; an issue if it isn't met within a minute, or if the agent ends.
+  /// Waits for `condition`. Records an issue if it doesn't hold within a minute or the agent exits.
   func wait(for condition: () -> Bool) {
     let end = BootTime.now.advanced(by: .seconds(60))
     while !condition() {
@@ -72,7 +72,7 @@ private final class StartedAgent {
     }
   }
 
-  /// The value of a field of the agent's `/proc/PID/status` (proc_pid_status(5)), as it is now.
+  /// Returns the current value of a field in the agent's `/proc/PID/status` (proc_pid_status(5)).
   func status(_ field: String) -> String {
     wait { !text(of: "status").isEmpty }
     let file = "/proc/\(value("Pid", in: text(of: "status")))/status"
@@ -84,13 +84,13 @@ private final class StartedAgent {
     return line.map { $0.drop { $0 != "\t" }.dropFirst() }.map(String.init) ?? ""
   }
 
-  /// The signals of a field of `/proc/PID/status`, without those of the C library.
+  /// Returns the signals in a field of `/proc/PID/status`, without those of the C library.
   func signals(_ field: String) -> Set<Int32> {
     let bits = UInt64(status(field), radix: 16) ?? .max
     return Set((1...64).filter { bits >> UInt64($0 - 1) & 1 == 1 && $0 != 32 && $0 != 33 })
   }
 
-  /// Asks the agent to end; an issue unless it does, with status 0.
+  /// Asks the agent to stop. Records an issue unless it exits with status 0.
   func stop() {
     program.terminate()
     let end = BootTime.now.advanced(by: .seconds(60))
@@ -99,9 +99,9 @@ private final class StartedAgent {
   }
 }
 
-/// Each row of the table in docs/agent.md.
+/// Tests of each row of the table in docs/agent.md.
 @Suite(.ownThreads) struct `What a daemon inherits` {
-  @Test func `ignored signals don't stay ignored, and programs report how they ended`() throws {
+  @Test func `ignored signals get their default actions, and exit statuses are available`() throws {
     let broker = try MosquittoBroker()
     let responder = try DeviceDefenderResponder(port: broker.plainPort)
     defer { responder.stop() }
@@ -128,14 +128,14 @@ private final class StartedAgent {
     let result = try await BuiltProgram(path: "/usr/bin/env").run(
       ["--ignore-signal=CHLD", try BuiltProgram("defender").path] + publish,
       environment: ["AWS_CONFIG_FILE": profile, "AWS_REGION": "eu-west-1", "HOME": directory.path])
-    // The credentials were there, and the endpoint wasn't.
+    // There were credentials, but no endpoint.
     #expect(result.isErrorExit && !result.errorText.contains("credential"), "\(result.errorText)")
     #expect(result.errorText.contains("127.0.0.1"), "\(result.errorText)")
   }
 
   @Test func `blocked signals don't stay blocked`() throws {
     let agent = try StartedAgent("signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))")
-    // Those that the agent reads from a descriptor. While it starts a program it blocks all (posix_spawn(3)).
+    // The signals that the agent reads from a descriptor. While it starts a program it blocks all (posix_spawn(3)).
     agent.wait {
       let blocked = agent.signals("SigBlk")
       return blocked.isSubset(of: [SIGTERM, SIGINT, SIGCHLD, SIGHUP]) && blocked.contains(SIGTERM)
@@ -144,13 +144,13 @@ private final class StartedAgent {
   }
 
   @Test(arguments: [(0, 0o022), (0o022, 0o022), (0o007, 0o027), (0o777, 0o077)])
-  func `the umask lets only the agent's user write, and lets it do so`(inherited: Int, used: Int) throws {
+  func `the umask lets the agent's user write, and nobody else`(inherited: Int, used: Int) throws {
     let agent = try StartedAgent("os.umask(\(inherited))")
     #expect(Int(agent.status("Umask"), radix: 8) == used)
     agent.stop()
   }
 
-  @Test func `standard descriptors that are closed are occupied`() throws {
+  @Test func `closed standard descriptors are opened on /dev/null`() throws {
     let agent = try StartedAgent("for number in range(3): os.close(number)")
     agent.wait { !agent.text(of: "status").isEmpty }
     let lines = agent.text(of: "descriptors").split(separator: "\n")
@@ -160,7 +160,7 @@ private final class StartedAgent {
     agent.stop()
   }
 
-  @Test func `other descriptors stay open, for the agent alone`() throws {
+  @Test func `other descriptors stay open, but only in the agent`() throws {
     let agent = try StartedAgent(
       "os.dup2(os.open('/', os.O_RDONLY), 60, inheritable=True)", command: "ls /proc/self/fd > own")
     agent.wait { !agent.text(of: "status").isEmpty }
@@ -170,7 +170,7 @@ private final class StartedAgent {
     agent.stop()
   }
 
-  @Test func `a working directory that is gone stops nothing`() throws {
+  @Test func `a deleted working directory has no effect`() throws {
     let agent = try StartedAgent(
       """
       import tempfile
@@ -183,19 +183,19 @@ private final class StartedAgent {
     agent.stop()
   }
 
-  @Test func `too few descriptors are an error that names the limit, and no end`() throws {
+  @Test func `too few descriptors cause an error that names the limit, but don't end the agent`() throws {
     let agent = try StartedAgent("resource.setrlimit(resource.RLIMIT_NOFILE, (5, 5))")
     agent.wait { agent.text(of: "log").contains("Too many open files") }
     agent.stop()
   }
 
-  @Test func `orphans of the metrics command are waited for at once`() throws {
-    // PR_SET_CHILD_SUBREAPER: the kernel gives it the orphans, as it gives them to process 1 of a container.
+  @Test func `orphans of the metrics command are reaped immediately`() throws {
+    // PR_SET_CHILD_SUBREAPER: orphans become its children, as they become children of process 1 in a container.
     let orphan = "echo $$ > orphan; while [ -d /proc/$1 ]; do sleep 0.05; done"
     let agent = try StartedAgent(
       "assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0",
       command: "setsid sh -c '\(orphan)' sh $$ & while [ ! -s orphan ]; do sleep 0.01; done",
-      // No second sample comes to clear up.
+      // There is no second sample that could reap them.
       ["SAMPLE_INTERVAL_SECONDS": "600"])
     agent.wait { !agent.text(of: "status").isEmpty }
     let number = try #require(Int32(agent.text(of: "orphan").prefix { $0 != "\n" }))
@@ -208,7 +208,7 @@ private final class StartedAgent {
     let environment = try StartedAgent.environment(
       directory, "if true 2>/dev/null >/dev/tty; then echo one; else echo none; fi > terminal", [:])
     let terminal = try PseudoTerminal()
-    // A background process group of a terminal that stops whatever writes to it from the background.
+    // A background process group of a terminal that stops processes that write to it from the background.
     let words = try StartedAgent.words("os.setpgid(0, 0)")
     let start = "stty tostop; env \"$@\"; echo ended with $?"
     try terminal.start(BuiltProgram(path: "/bin/sh"), ["-c", start, "sh"] + words, environment: environment)

@@ -3,10 +3,10 @@ import Platform
 import TestSupport
 import Testing
 
-/// Tests run beside each other in one process: what one has open is nothing for a program of another.
+/// All tests run concurrently in one process, so a program that a test starts must not inherit the descriptors of another test.
 @Suite(.ownThreads) struct `Programs that tests start` {
   @Test func `hold no descriptor of another test`() async throws {
-    // As accept(2) and pipe(2) give them: inherited, unless somebody sees to it.
+    // Descriptors from accept(2) and pipe(2) are inherited by default.
     let open = FileDescriptor(owning: try retryingOnInterrupt { fcntl(STDERR_FILENO, F_DUPFD, 700) })
     let list = ["-c", "ls /proc/self/fd; echo listed"]
     let directory = try TemporaryDirectory()

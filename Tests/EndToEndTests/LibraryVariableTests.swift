@@ -4,10 +4,10 @@ import Platform
 import TestSupport
 import Testing
 
-/// Variables by which the environment could weaken the TLS of a program of ours.
+/// Tests of environment variables that could weaken the TLS of this package's programs.
 @Suite(.ownThreads, .timeLimit(.minutes(5))) struct LibraryVariableTests {
-  /// `SSLKEYLOGFILE` and `OPENSSL_CONF` would have one here. The others have none with this build of OpenSSL: that those are
-  /// removed, too, is tested in `LibraryVariablesTests`.
+  /// With this build of OpenSSL, only `SSLKEYLOGFILE` and `OPENSSL_CONF` would have an effect. `LibraryVariablesTests` tests that the
+  /// others are removed, too.
   @Test func `have no effect`() async throws {
     let authority = try ThrowawayAuthority()
     let server = try ScriptedServer(
@@ -15,7 +15,7 @@ import Testing
       tls: TLSServerContext(authority.issue("server", names: "DNS:localhost")))
     defer { server.stop() }
     let directory = try TemporaryDirectory()
-    // Ciphers that no server of ours offers: a client that reads this can't connect.
+    // A client that reads this can't connect, because the server here doesn't offer these ciphers.
     let configuration = try directory.write(
       "openssl.cnf",
       """

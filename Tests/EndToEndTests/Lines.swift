@@ -1,11 +1,11 @@
 import LambdaEmulator
 import Synchronization
 
-/// What an emulator reported.
+/// The events that an emulator reported.
 final class Lines: Sendable {
   private let events = Mutex<[EmulatorEvent]>([])
 
-  /// Runs an emulator when there is a place for it, and keeps what it reports.
+  /// Runs an emulator as soon as the turnstile allows it, and collects its events.
   static func ofEmulator<Result: Sendable>(
     _ configuration: Emulator.Configuration, _ body: @Sendable (Emulator, Lines) async throws -> Result
   ) async throws -> Result {
@@ -15,7 +15,7 @@ final class Lines: Sendable {
     }
   }
 
-  /// How often the function's process was started, by the REPORT lines.
+  /// The number of times that the function's process was started, according to the REPORT lines.
   var starts: Int { platform.count { $0.contains("Init Duration:") } }
 
   func add(_ event: EmulatorEvent) { events.withLock { $0.append(event) } }

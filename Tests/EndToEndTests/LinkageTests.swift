@@ -2,22 +2,22 @@ import Glibc
 import Platform
 import Testing
 
-/// What the built programs are made of.
+/// Tests of the libraries and modules linked into the built programs.
 @Suite struct LinkageTests {
-  /// How the mangled names of a module's symbols begin, for modules that must stay out of `bootstrap`.
+  /// The prefixes of mangled symbol names for modules that `bootstrap` must not contain.
   private static let unwanted = [
     "$s10Foundation", "$s20FoundationEssentials", "$s14ArgumentParser", "$s7NIOCore", "$s8NIOPosix",
     "$s8NIOHTTP1", "$s14LambdaEmulator", "$s8Dispatch",
   ]
 
-  @Test func `bootstrap carries no Foundation, no NIO and no ArgumentParser`() throws {
+  @Test func `bootstrap contains no Foundation, no NIO and no ArgumentParser`() throws {
     let bootstrap = try elfFile(of: "bootstrap")
     #expect(!bootstrap.neededLibraries.contains { $0.contains("Foundation") || $0.contains("dispatch") })
     #expect(Self.unwanted.filter(bootstrap.hasName) == [])
   }
 
-  @Test func `what bootstrap must not carry would be seen`() throws {
-    // `defender` carries most of it: were that not seen, not seeing it in `bootstrap` would say nothing.
+  @Test func `the modules that bootstrap must not contain are recognised`() throws {
+    // `defender` contains most of them. If they weren't found there, the test of `bootstrap` would be meaningless.
     let defender = try elfFile(of: "defender")
     for name in ["$s14ArgumentParser", "$s7NIOCore", "$s14LambdaEmulator", "$s8Dispatch"] {
       #expect(defender.hasName(containing: name))
@@ -31,7 +31,7 @@ import Testing
     try ELFFile(contents(of: BuiltProgram(program).path))
   }
 
-  /// The bytes of a regular file, read in one piece: a program of a debug build has a hundred megabytes.
+  /// Reads a regular file in one call, because a program of a debug build has a hundred megabytes.
   private func contents(of path: String) throws -> [UInt8] {
     let file = try FileDescriptor(reading: path)
     let size = lseek(file.rawValue, 0, SEEK_END)

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// The file that `defender collect --output` and `defender agent --dryrun` write, where it can't simply be replaced.
+/// Tests of the output file of `defender collect --output` and `defender agent --dryrun` if it can't simply be replaced.
 @Suite(.ownThreads, .timeLimit(.minutes(5))) struct OutputFileTests {
   private let directory: TemporaryDirectory
 
@@ -14,7 +14,7 @@ import WireFormats
     try directory.write("folder/report", String(repeating: "former\n", count: 1_000))
   }
 
-  /// Runs a script of sh(1) in the directory, with `defender` as `$1`, behind unshare(1).
+  /// Runs a shell script in the directory with unshare(1). `$1` is `defender`.
   private func run(_ script: String, unsharing namespaces: [String]) async throws -> BuiltProgram.Result {
     try await BuiltProgram(path: "/usr/bin/unshare").run(
       namespaces + [
@@ -32,9 +32,9 @@ import WireFormats
   }
 
   @Test(arguments: [
-    // A mount point can't be replaced (rename(2), EBUSY): a file that a container gets with `docker run -v`.
+    // A mount point, such as a file from `docker run -v`, can't be replaced (rename(2), EBUSY).
     "mount --bind folder/report folder/report",
-    // A read-only folder with a file that isn't.
+    // A writable file in a read-only directory.
     "mount --bind folder folder; mount --bind folder/report folder/report; mount -o remount,ro,bind folder",
   ])
   func `is overwritten if it can't be replaced`(mounts: String) async throws {
@@ -47,8 +47,8 @@ import WireFormats
     #expect(try await names("folder") == "report\n")
   }
 
-  /// In a user namespace without privileges, also if root runs the test.
-  @Test func `is overwritten if it is writable and its folder isn't`() async throws {
+  /// Uses a user namespace without privileges, even if root runs the test.
+  @Test func `is overwritten if it is writable but its directory isn't`() async throws {
     let run = try await run(
       "chmod 555 folder; \"$1\" collect --output folder/report; chmod 755 folder", unsharing: ["--user"])
     #expect(run.status == .code(0), "\(run.errorText)")

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// What the built `defender` does where its standard output takes nothing.
+/// Tests of the built `defender` if its standard output can't be written.
 @Suite(.ownThreads, .timeLimit(.minutes(5))) struct OutputTests {
   private static let commands = [
     ["doctor"], ["doctor", "--json"], ["security-profile"], ["collect"], ["collect", "-n", "0"],
@@ -30,7 +30,7 @@ import WireFormats
   }
 
   @Test(arguments: commands)
-  func `every command fails with one line where its output is lost`(arguments: [String]) async throws {
+  func `every command fails with one line if its output can't be written`(arguments: [String]) async throws {
     let full = try await run(arguments, redirection: ">/dev/full")
     #expect(full.status == .code(74))
     #expect(
@@ -43,9 +43,9 @@ import WireFormats
     #expect(complaints(closed).map { $0.contains("Bad file descriptor") } == [true])
   }
 
-  // With SIGPIPE ignored, as a service manager has it, writing fails and the process goes on.
+  // If SIGPIPE is ignored, as under a service manager, writing fails and the process continues.
   @Test(arguments: commands, ["", "trap '' PIPE; "])
-  func `every command ends in silence where nobody reads any further`(arguments: [String], trap: String)
+  func `every command exits silently if its reader has gone`(arguments: [String], trap: String)
     async throws
   {
     // A pipe whose reading end is closed before anything is written.
@@ -61,7 +61,7 @@ import WireFormats
     #expect(run.errors.last == (trap.isEmpty && arguments != ["invoke"] ? "141" : "74"))
   }
 
-  @Test func `publish fails, too, and not as if AWS had refused`() async throws {
+  @Test func `publish also fails, but not with the status for a rejection by AWS`() async throws {
     let server = try LoopbackServer { _ in .response(200, body: "{}") }
     let run = try await BuiltProgram(path: "/bin/sh").run(
       [
@@ -72,7 +72,7 @@ import WireFormats
     #expect(run.errors.count == 1 && complaints(run).count == 1, "\(run.errorText)")
   }
 
-  @Test func `emulator ends when what it shows is lost`() async throws {
+  @Test func `emulator exits if its output can't be written`() async throws {
     let (urls, url) = AsyncStream.makeStream(of: String.self)
     async let run = BuiltProgram(path: "/bin/sh").run(
       ["-c", "exec \"$0\" emulator --port 0 >/dev/full", try BuiltProgram("defender").path],
@@ -90,7 +90,7 @@ import WireFormats
     let result = try await run
     #expect(result.status == .code(74))
     #expect(complaints(result).count == 1, "\(result.errorText)")
-    // Whether it is still answered is another matter.
+    // The request may or may not get a response.
     _ = await caller.result
   }
 }

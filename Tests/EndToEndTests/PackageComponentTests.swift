@@ -4,13 +4,13 @@ import Platform
 import TestSupport
 import Testing
 
-/// `lambda/greengrass/package-component` and what somebody else could have it write, and where.
+/// Tests that nobody else can choose what `lambda/greengrass/package-component` writes, and where.
 @Suite(.ownThreads) struct PackageComponentTests {
   private let directory: TemporaryDirectory
 
   init() throws { directory = try TemporaryDirectory() }
 
-  /// Makes a zip with `bootstrap` and what the lines of Python add to `archive`.
+  /// Creates a zip with `bootstrap` and the entries that the lines of Python add to `archive`.
   private func makeZip(_ lines: String) async throws -> String {
     let path = "\(directory.path)/release.zip"
     let script = """
@@ -65,7 +65,7 @@ import Testing
         "neither a file nor a directory"
       ),
     ])
-  func `refuses a zip with an entry that leaves its folder`(lines: String, reason: String) async throws {
+  func `rejects a zip with an entry that leaves its directory`(lines: String, reason: String) async throws {
     let run = try await package(try await makeZip(lines), to: "\(directory.path)/out")
     #expect(run.status == .code(1) && run.errors.count == 1, "\(run.errorText)")
     #expect(run.errorText.contains(reason) && run.errorText.contains("lambda/package"), "\(run.errorText)")
@@ -73,7 +73,7 @@ import Testing
   }
 
   @Test(arguments: ["STORED", "DEFLATED", "BZIP2", "LZMA"])
-  func `says that a damaged zip can't be read`(method: String) async throws {
+  func `rejects a damaged zip`(method: String) async throws {
     let zip = try await makeZip(
       """
       archive.writestr("x", bytes(1000), compress_type=zipfile.ZIP_\(method))
@@ -89,7 +89,7 @@ import Testing
   }
 
   @Test(arguments: ["link", "link/sub", "link/sub/more", "own/sub"])
-  func `goes through no link of another user on the way to the folder that was named`(output: String)
+  func `follows no link of another user on the way to the output directory`(output: String)
     async throws
   {
     try directory.write("victim/sub/file", "")
@@ -99,26 +99,26 @@ import Testing
     let isRoot = geteuid() == 0
     if isRoot { try #require(unsafe lchown("\(directory.path)/link", 65_534, 65_534) == 0) }
     let run = try await package(try await makeZip(""), to: "\(directory.path)/\(output)")
-    // Nobody but root can make a link of another user; one's own is followed.
+    // Only root can create a link that belongs to another user. A link of the same user is followed.
     #expect(run.status == .code(isRoot ? 1 : 0), "\(run.errorText)")
     #expect(run.errorText.contains("\(directory.path)/link is a link that belongs to another user") == isRoot)
     #expect((unsafe access("\(directory.path)/victim/sub/artifacts", F_OK) != 0) || !isRoot)
   }
 
-  @Test func `takes names that only look like it`() async throws {
+  @Test func `accepts names that only resemble unsafe ones`() async throws {
     let zip = try await makeZip(#"archive.writestr("a..b/..c/d...", b""); archive.writestr("empty/", b"")"#)
     let run = try await package(zip, to: "\(directory.path)/out")
     #expect(run.status == .code(0), "\(run.errorText)")
   }
 
-  @Test func `gives the component the version of this package unless told another`() async throws {
+  @Test func `gives the component the version of this package by default`() async throws {
     let run = try await package(try await makeZip(""), to: "\(directory.path)/out", version: [])
     #expect(run.status == .code(0), "\(run.errorText)")
     let recipe = try text("out/recipes/DeviceDefenderAgent-\(packageVersion).yaml")
     #expect(recipe.contains("\nComponentVersion: \(packageVersion)\n"), "\(recipe)")
   }
 
-  /// All that is written, below the folder that was named.
+  /// All files that are written below the output directory.
   private static let files = [
     "artifacts/DeviceDefenderAgent/1.2.3/device-defender-amd64.zip",
     "artifacts-unarchived/DeviceDefenderAgent/1.2.3/device-defender-amd64/bootstrap",
@@ -128,9 +128,9 @@ import Testing
   ]
 
   @Test(arguments: files)
-  func `puts a file in the place of a link, and leaves alone what that leads to`(file: String) async throws {
+  func `replaces a link instead of writing through it`(file: String) async throws {
     let victim = try directory.write("victim", "precious")
-    // Makes the folders that the link is in.
+    // Creates the link's parent directories.
     let link = try directory.write("out/\(file)", "")
     try directory.remove("out/\(file)")
     try #require(unsafe symlink(victim, link) == 0)
@@ -146,7 +146,7 @@ import Testing
     "artifacts-unarchived",
     "artifacts-unarchived/DeviceDefenderAgent/1.2.3/device-defender-amd64",
   ])
-  func `goes through no link below the folder that was named`(folder: String) async throws {
+  func `follows no link below the output directory`(folder: String) async throws {
     try directory.write("victim/other", "")
     try directory.write("out/\(folder)/file", "")
     try directory.remove("out/\(folder)/file")

@@ -4,16 +4,16 @@ import Platform
 import TestSupport
 import Testing
 
-/// A terminal that a test sits at: what a program draws on it, and what is typed.
+/// A pseudo-terminal through which a test reads a program's output and types keys.
 ///
-/// `read` and `wait` keep their thread (see `ownThreads`): a program that draws without end would fill the terminal while other
-/// tests have their turns, and then not get as far as to read a key.
+/// `read` and `wait` block their thread (see `ownThreads`). Otherwise a program that draws constantly would fill the terminal while
+/// other tests run, and then never read a key.
 final class PseudoTerminal {
   private let master: FileDescriptor
   private let slave: FileDescriptor
   private let path: String
   private var processID: pid_t = 0
-  /// All that was written to it so far.
+  /// The program's output so far.
   private(set) var output = ""
   private var bytes: [UInt8] = []
 
@@ -34,7 +34,7 @@ final class PseudoTerminal {
     }
   }
 
-  /// How the terminal reads keys: what a program that changes it has to restore.
+  /// The terminal's input settings, which a program must restore.
   var modes: [UInt32] {
     var modes = termios()
     guard unsafe tcgetattr(slave.rawValue, &modes) == 0 else { return [] }
@@ -44,12 +44,12 @@ final class PseudoTerminal {
 
   var showsKeys: Bool { modes.count > 3 && modes[3] & UInt32(ECHO) != 0 }
 
-  /// Starts a program that has this as its terminal, in a session of its own.
+  /// Starts a program in a new session with this as its controlling terminal.
   func start(_ program: BuiltProgram, _ arguments: [String], environment: [String: String] = [:]) throws {
     var actions = unsafe posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&actions)
     defer { unsafe posix_spawn_file_actions_destroy(&actions) }
-    // The first terminal that the leader of a session opens is its own, with SIGINT from Ctrl-C.
+    // The first terminal that a session leader opens becomes its controlling terminal, which sends SIGINT on Ctrl-C.
     unsafe posix_spawn_file_actions_addopen(&actions, 0, path, O_RDWR, 0)
     unsafe posix_spawn_file_actions_adddup2(&actions, 0, 1)
     unsafe posix_spawn_file_actions_adddup2(&actions, 0, 2)
@@ -66,7 +66,7 @@ final class PseudoTerminal {
     try #require(result == 0)
   }
 
-  /// Closes the terminal's other side, as a window that is closed does.
+  /// Closes the other side of the terminal, like closing a terminal window.
   func hangUp() throws {
     let null = FileDescriptor(
       owning: try retryingOnInterrupt { unsafe open("/dev/null", O_RDWR | O_CLOEXEC) })
@@ -77,13 +77,13 @@ final class PseudoTerminal {
 
   func send(_ signal: Int32) { kill(processID, signal) }
 
-  /// Gives the terminal another size, of which the program is told by a signal.
+  /// Changes the size of the terminal, which sends SIGWINCH to the program.
   func resize(rows: Int, columns: Int) throws {
     let command = "/bin/stty -F \(path) rows \(rows) cols \(columns)"
     try #require(unsafe system(command) == 0)
   }
 
-  /// Reads what is written until `isEnough` says so of all there is.
+  /// Reads until `isEnough` returns true for the output so far.
   func read(until isEnough: (String) -> Bool, limit: Duration = .seconds(60)) throws {
     let deadline = BootTime.now.advanced(by: limit)
     while !isEnough(output) {
@@ -92,7 +92,7 @@ final class PseudoTerminal {
     }
   }
 
-  /// Waits for the program to end; returns its exit status, or the signal and 128.
+  /// Waits for the program to end. Returns its exit status, or 128 plus the signal.
   func wait(limit: Duration = .seconds(60)) throws -> Int32 {
     let deadline = BootTime.now.advanced(by: limit)
     var status: Int32 = 0
@@ -105,7 +105,7 @@ final class PseudoTerminal {
     return status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + status & 0x7F
   }
 
-  /// Reads what is there, after 20 ms at most; returns whether something was.
+  /// Waits up to 20 ms for output and reads it. Returns whether there was any.
   private func readOnce() -> Bool {
     var waits = [pollfd(fd: master.rawValue, events: Int16(POLLIN), revents: 0)]
     guard unsafe poll(&waits, 1, 20) > 0, let count = try? master.read(into: &bytes, limit: 65_536), count > 0

@@ -3,9 +3,9 @@ import Platform
 import TestSupport
 import Testing
 
-/// An agent in a process of its own, which a test asks to end, or kills.
+/// An agent in a separate process, which a test stops or kills.
 ///
-/// Without a task in between: on a busy machine one may run seconds later.
+/// Doesn't use tasks, because on a busy machine a task may start seconds later.
 final class RunningAgent {
   private let directory: TemporaryDirectory
   private let program: ServerProgram
@@ -16,7 +16,7 @@ final class RunningAgent {
       try BuiltProgram("defender").path, ["agent", "-t", "pump-7", "-i", "0.1"] + arguments, environment)
   }
 
-  /// Starts the program at `path`, which is an agent, or becomes one.
+  /// Starts the program at `path`, which must be an agent or become one.
   init(_ path: String, _ arguments: [String], _ environment: [String: String]) throws {
     directory = try TemporaryDirectory()
     let own = [
@@ -29,7 +29,7 @@ final class RunningAgent {
 
   var log: String { String(decoding: (try? fileContents("\(directory.path)/log")) ?? [], as: UTF8.self) }
 
-  /// Waits for `condition`; an issue if it doesn't come in a minute, or the agent ends.
+  /// Waits for `condition`. Records an issue if it doesn't hold within a minute or the agent exits.
   func wait(for condition: () -> Bool) {
     let end = BootTime.now.advanced(by: .seconds(60))
     while !condition() {
@@ -41,7 +41,7 @@ final class RunningAgent {
     }
   }
 
-  /// Asks it to end; an issue if that takes a minute, or it ends with an error.
+  /// Asks it to stop. Records an issue if that takes a minute or it exits with an error.
   func stop() {
     program.terminate()
     let end = BootTime.now.advanced(by: .seconds(60))
@@ -49,7 +49,7 @@ final class RunningAgent {
     #expect(program.waitStatus == 0, "\(log)")
   }
 
-  /// Kills it, and waits until it is gone.
+  /// Kills it and waits until it has ended.
   func kill() { program.kill() }
 }
 
@@ -62,13 +62,13 @@ final class Machine: Sendable {
     for name in ["tcp", "tcp6", "udp", "udp6"] {
       try directory.write("net/\(name)", "  sl  local_address rem_address   st tx_queue rx_queue\n")
     }
-    // The state is of one start of the system.
+    // The saved state is valid for one boot of the system.
     try directory.write("sys/kernel/random/boot_id", "c0ffee00-0000-4000-8000-000000000000\n")
   }
 
   var path: String { directory.path }
 
-  /// Sets the counter, in place and at its full width: a new file would be another network namespace.
+  /// Sets the counter. Writes in place and with a fixed width, because a new file would look like another network namespace.
   func setBytesIn(_ bytes: Int) throws {
     let digits = String(bytes)
     let number = String(repeating: "0", count: 20 - digits.utf8.count) + digits

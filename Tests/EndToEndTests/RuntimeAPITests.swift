@@ -6,9 +6,9 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// The built `bootstrap` against a Runtime API that is out of order.
+/// Tests of the built `bootstrap` with a faulty Runtime API.
 @Suite(.ownThreads, .timeLimit(.minutes(20))) struct RuntimeAPITests {
-  /// What a poll may be answered with that isn't an event.
+  /// Replies to a poll that contain no event.
   enum BadPoll: CaseIterable, Sendable {
     case internalError, forbidden, notFound, noContent, garbage, nothing, cutOff, noRequestID, endlessHeader
 
@@ -31,7 +31,7 @@ import WireFormats
   }
 
   @Test(arguments: BadPoll.allCases)
-  func `polls again after an answer that is no event`(bad: BadPoll) async throws {
+  func `polls again after a reply without an event`(bad: BadPoll) async throws {
     let api = try ScriptedRuntimeAPI(polls: [bad.reply, bad.reply, event("a")])
     let run = try await api.serve(check: { post in
       #expect(post.path == "/2018-06-01/runtime/invocation/a/response")
@@ -39,11 +39,11 @@ import WireFormats
       #expect(answer["ended"]?.string == "reports")
     })
     #expect(run.status == .code(0), "\(run.errorText)")
-    // It doesn't do so in silence.
+    // It also logs that.
     #expect(run.errorText.contains("[WARN]") || run.errorText.contains("[ERROR]"))
   }
 
-  /// What an answer to an invocation may be answered with.
+  /// Faulty replies to the answer of an invocation.
   static let badAcknowledgements: [(String, LoopbackServer.Reply)] = [
     ("500", .response(500, body: "no")), ("400", .response(400, body: "{")), ("403", .response(403)),
     ("413", .response(413, body: #"{"errorType":"RequestEntityTooLarge"}"#)),
@@ -52,27 +52,27 @@ import WireFormats
   ]
 
   @Test(arguments: badAcknowledgements.map(\.0))
-  func `goes on after a response that wasn't taken as it should`(name: String) async throws {
+  func `handles the next event after a faulty reply to a response`(name: String) async throws {
     let bad = try #require(Self.badAcknowledgements.first { $0.0 == name }).1
     let api = try ScriptedRuntimeAPI(polls: [event("a"), event("b")], posts: [bad])
     let run = try await api.serve(until: { $0.path == "/2018-06-01/runtime/invocation/b/response" })
     #expect(run.status == .code(0), "\(run.errorText)")
   }
 
-  @Test func `exits with an error where nobody listens, and says where`() async throws {
+  @Test func `exits with an error that names the address if nothing listens`() async throws {
     let run = try await BuiltProgram("bootstrap").run(environment: variables(api: "127.0.0.1:1"))
     #expect(run.isErrorExit)
     #expect(run.errors.last?.contains("127.0.0.1:1") == true)
   }
 
   @Test(arguments: [nil, "", "nonsense", "127.0.0.1:99999", "http://127.0.0.1:9001", ":"])
-  func `exits with an error that names a missing or wrong address`(address: String?) async throws {
+  func `exits with an error if the address is missing or invalid`(address: String?) async throws {
     let run = try await BuiltProgram("bootstrap").run(environment: variables(api: address))
     #expect(run.isErrorExit)
     #expect(run.errors.last?.contains("AWS_LAMBDA_RUNTIME_API") == true, "\(run.errorText)")
   }
 
-  @Test func `tells of a failed start before it exits with an error`() async throws {
+  @Test func `reports an initialisation failure before it exits with an error`() async throws {
     let api = try ScriptedRuntimeAPI(polls: [])
     let check = { (post: LoopbackServer.Request) in
       #expect(post.path == "/2018-06-01/runtime/init/error")
@@ -87,7 +87,7 @@ import WireFormats
     #expect(api.polls == 0)
   }
 
-  @Test func `exits with an error also where its failed start can't be told`() async throws {
+  @Test func `exits with an error even if it can't report its initialisation failure`() async throws {
     let run = try await BuiltProgram("bootstrap").run(
       environment: variables(api: "127.0.0.1:1").merging(["AWS_IOT_THING_NAME": ""]) { _, new in new })
     #expect(run.isErrorExit)
@@ -95,17 +95,17 @@ import WireFormats
   }
 
   @Test(arguments: [SIGTERM, SIGINT])
-  func `ends at once and without an error when it is asked to while it polls`(signal: Int32) async throws {
+  func `exits immediately with status 0 if it is stopped while it polls`(signal: Int32) async throws {
     let api = try ScriptedRuntimeAPI(polls: [event("a")])
-    // It is asked when its response has come: then the next poll is held, or about to be.
+    // Send the signal after its response has arrived, when the next poll is pending or about to start.
     let run = try await api.serve(signal: signal)
     #expect(run.status == .code(0), "\(run.errorText)")
   }
 }
 
-/// A poll's answer that is an event: it asks for a report that goes nowhere.
+/// A reply to a poll with an event that requests a dry run.
 private func event(_ id: String) -> LoopbackServer.Reply {
-  // It counts from here, and on a busy machine the program may have to wait for its turn to be started.
+  // The deadline counts from here, and on a busy machine the program may start late.
   let deadline = WallTime.now.advanced(by: .seconds(3_600)).nanosecondsSinceEpoch / 1_000_000
   return .response(
     200, [("Lambda-Runtime-Aws-Request-Id", id), ("Lambda-Runtime-Deadline-Ms", String(deadline))],
@@ -121,12 +121,12 @@ private func variables(api: String?) -> [String: String] {
   return variables
 }
 
-/// A Runtime API whose answers are written down beforehand; further polls are held, further answers accepted.
+/// A Runtime API with scripted replies. It leaves further polls pending and accepts further answers.
 private struct ScriptedRuntimeAPI {
   private let script: Script
   private let server: LoopbackServer
 
-  /// What is still to be answered, and what came.
+  /// The remaining replies, and the requests received.
   private final class Script: Sendable {
     let state: Mutex<(polls: [LoopbackServer.Reply], posts: [LoopbackServer.Reply], pollCount: Int)>
     let posted: AsyncStream<LoopbackServer.Request>
@@ -157,7 +157,7 @@ private struct ScriptedRuntimeAPI {
 
   var polls: Int { script.state.withLock { $0.pollCount } }
 
-  /// Runs the built `bootstrap` until it has posted what is waited for, and ends it with `signal`.
+  /// Runs the built `bootstrap` until it has posted the expected answer, and then sends `signal`.
   func serve(
     _ changes: [String: String] = [:], signal: Int32 = SIGTERM,
     until isLast: (LoopbackServer.Request) -> Bool = { _ in true },
@@ -167,7 +167,7 @@ private struct ScriptedRuntimeAPI {
     let environment = variables(api: server.authority).merging(changes) { _, new in new }
     let bootstrap = try BuiltProgram("bootstrap")
     let run = Task { [script] in
-      // Where it ends by itself there is nothing more to wait for.
+      // If it exits by itself, stop waiting.
       defer { script.continuation.finish() }
       return try await bootstrap.run(environment: environment, signals: signals)
     }

@@ -5,11 +5,11 @@ import Platform
 import TestSupport
 import Testing
 
-/// Every script of the project, as somebody finds it who looks what it is.
+/// Tests of the command lines of all scripts in the project.
 @Suite(.ownThreads) struct ScriptTests {
   private static let root = URL(filePath: fixturePath("../..")).standardizedFileURL.path
 
-  /// The files of the project that name their interpreter.
+  /// The files of the project that begin with a shebang line.
   private static let scripts: [String] = ["lambda", "Tests", ".ci"].flatMap { folder in
     let paths =
       FileManager.default.enumerator(atPath: "\(root)/\(folder)")?.compactMap { $0 as? String } ?? []
@@ -19,10 +19,10 @@ import Testing
     }.sorted()
   }
 
-  /// Those whose arguments are another program's.
+  /// The scripts that pass their arguments to another program.
   private static let passingOn = ["lambda/run", "lambda/test"]
 
-  /// What a script would begin its work with; here it does nothing but to note that it was called.
+  /// The tools with which a script starts its work. They are replaced by stubs that only record the call.
   private static let tools = [
     "apt-get", "debootstrap", "docc", "dpkg-query", "make", "sudo", "swift", "swiftc", "systemd-analyze",
     "unshare", "unzip", "valgrind",
@@ -33,7 +33,7 @@ import Testing
   init() throws {
     stubs = try TemporaryDirectory()
     for tool in Self.tools {
-      // What lambda/setup wants to hear of swift and of dpkg-query.
+      // The output that lambda/setup expects from swift and dpkg-query.
       let answer = tool == "swift" ? "Swift version 99.0" : "install ok installed"
       let path = try stubs.write(
         tool, "#!/bin/sh\necho \"\(tool) $*\" >> \(stubs.path)/calls\necho '\(answer)'\n")
@@ -55,7 +55,7 @@ import Testing
       ])
   }
 
-  @Test func `there are scripts, and they can be started`() {
+  @Test func `every script is executable`() {
     #expect(Self.scripts.count > 25 && Self.scripts.contains("lambda/packaging/libcurl"))
     for script in Self.scripts {
       #expect(unsafe access("\(Self.root)/\(script)", X_OK) == 0, "\(script)")
@@ -63,7 +63,7 @@ import Testing
   }
 
   @Test(arguments: scripts, ["--help", "-h"])
-  func `answers a question for help, and does nothing`(script: String, option: String) async throws {
+  func `prints its help and does nothing else`(script: String, option: String) async throws {
     let result = try await run("\(Self.root)/\(script)", [option])
     #expect(result.status == .code(0) && result.errorText.isEmpty, "\(result.errorText)")
     #expect(result.output.contains(script.split(separator: "/").last ?? "") || script == ".ci/run")
@@ -71,7 +71,7 @@ import Testing
   }
 
   @Test(arguments: scripts.filter { !passingOn.contains($0) })
-  func `rejects an option that it doesn't have, and does nothing`(script: String) async throws {
+  func `rejects an unknown option and does nothing else`(script: String) async throws {
     let result = try await run("\(Self.root)/\(script)", ["--no-such-option"])
     #expect(result.isErrorExit && result.output.isEmpty, "\(result.output)")
     #expect(!result.errors.isEmpty)
@@ -94,7 +94,7 @@ import Testing
       ("Tests/Conformance/greengrass/run", ["--bootstrap", "/bin/true", "--more"]),
       ("Tests/Fleet/run", ["--write", "--read"]),
     ] as [(String, [String])])
-  func `ends with status 64 at a wrong command line, and says how to get help`(
+  func `exits with status 64 if the command line is wrong, and mentions --help`(
     script: String, arguments: [String]
   ) async throws {
     let result = try await run("\(Self.root)/\(script)", arguments)
@@ -104,7 +104,7 @@ import Testing
   }
 
   @Test func `lambda/run and lambda/test pass their arguments on`() async throws {
-    // In a tree of their own: there the program that the one starts is a stub, too.
+    // Use a copy of the tree, in which the started program is a stub, too.
     let copy = try TemporaryDirectory()
     for name in ["run", "test", "setup", "arguments.sh"] {
       let path = try copy.write("lambda/\(name)", try fileContents("\(Self.root)/lambda/\(name)"))
@@ -116,7 +116,7 @@ import Testing
     let started = try await run("\(copy.path)/lambda/run", arguments)
     #expect(started.output.hasSuffix("<invoke><--no-such-option><two words><>"), "\(started.errorText)")
     _ = try await run("\(copy.path)/lambda/test", ["--filter", "Some Tests"])
-    // In a bare chroot through unshare(1), which is a stub here.
+    // In a bare chroot it calls unshare(1), which is a stub here.
     #expect(calls.contains("test --filter Some Tests\n") || calls.contains("unshare"), "\(calls)")
   }
 }

@@ -1,7 +1,7 @@
-/// Lets a few through at a time.
+/// Limits the number of concurrent operations.
 ///
-/// Every test starts processes, and all tests start at once: without this each process would have a hundredth of a
-/// processor, and deadlines of seconds would pass before anything has begun.
+/// Every test starts processes, and all tests start at once. Without a limit, each process would get a hundredth of a processor, and
+/// deadlines of a few seconds would expire before anything has started.
 actor Turnstile {
   static let processes = Turnstile(places: 4)
 
@@ -12,7 +12,7 @@ actor Turnstile {
     self.places = places
   }
 
-  /// Runs `body` when there is a place for it.
+  /// Runs `body` as soon as there is capacity.
   nonisolated func pass<Result: Sendable>(_ body: () async throws -> Result) async rethrows -> Result {
     await enter()
     do {

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// The built programs with a log that nobody reads: a pipe that is full.
+/// Tests of the built programs if nobody reads their log, so that its pipe is full.
 @Suite(.ownThreads) struct `A log that nobody reads` {
   private let directory: TemporaryDirectory
   private let pipe: UnreadPipe
@@ -21,14 +21,16 @@ import WireFormats
     #expect(program.waitStatus == 0)
   }
 
-  /// Reads the log until it says how much of it is lost.
+  /// Reads the log until it reports the number of lost lines.
   private func expectCount() throws {
     var log = ""
     #expect(try pipe.read(&log) { $0.contains("log lines: nobody read the log.\n") }, "\(log)")
   }
 
   @Test(arguments: ["bootstrap", "defender"])
-  func `stops neither the agent's reports nor its end, and is counted when it is read`(name: String) throws {
+  func `blocks neither the agent's reports nor its shutdown, and later reports lost lines`(name: String)
+    throws
+  {
     let broker = try MosquittoBroker()
     let responder = try DeviceDefenderResponder(port: broker.plainPort)
     defer { responder.stop() }
@@ -47,7 +49,8 @@ import WireFormats
     end(agent)
   }
 
-  @Test func `stops neither the component's reports nor its end, and is counted when it is read`() throws {
+  @Test func `blocks neither the component's reports nor its shutdown, and later reports lost lines`() throws
+  {
     let component = try BuiltComponent(log: pipe.path)
     let nucleus = component.nucleus
     for _ in 1...3 { _ = try nucleus.next("publish") }
@@ -58,8 +61,10 @@ import WireFormats
   }
 
   @Test(arguments: ["bootstrap", "echo-function"])
-  func `stops neither a function's answers nor its end, and is counted when it is read`(name: String) throws {
-    // Each invocation fails, which is a line of log.
+  func `blocks neither a function's responses nor its shutdown, and later reports lost lines`(name: String)
+    throws
+  {
+    // Each invocation fails and so logs a line.
     let deadline = WallTime.now.advanced(by: .seconds(3_600)).nanosecondsSinceEpoch / 1_000_000
     let event = LoopbackServer.Reply.response(
       200, [("Lambda-Runtime-Aws-Request-Id", "a"), ("Lambda-Runtime-Deadline-Ms", "\(deadline)")],
@@ -79,7 +84,7 @@ import WireFormats
     end(function)
   }
 
-  @Test func `doesn't keep a function alive that a signal ends`() throws {
+  @Test func `doesn't prevent a signal from ending a function`() throws {
     let event = LoopbackServer.Reply.response(
       200, [("Lambda-Runtime-Aws-Request-Id", "a"), ("Lambda-Runtime-Deadline-Ms", "4000000000000")],
       body: #"{"sleep":600000}"#)
@@ -89,7 +94,7 @@ import WireFormats
       environment: ["AWS_LAMBDA_RUNTIME_API": server.authority, "SWIFT_BACKTRACE": "enable=no"],
       log: pipe.path)
     #expect(server.requests(atLeast: 1).count == 1)
-    // The handlers are set before the first request.
+    // The handlers are installed before the first request.
     function.send(SIGABRT)
     let end = BootTime.now.advanced(by: .seconds(60))
     while function.isRunning, BootTime.now < end { poll(nil, 0, 5) }
