@@ -1,4 +1,4 @@
-// What the measuring programs share: clocks, medians, memory, a listening socket. Included before any other header.
+// Shared by the measuring programs: clocks, medians, memory and a listening socket. Include it before any other header.
 #ifndef MEASURING_H
 #define MEASURING_H
 
@@ -20,13 +20,13 @@ static inline double microseconds(clockid_t clock) {
   return now.tv_sec * 1e6 + now.tv_nsec / 1e3;
 }
 
-// For qsort(3), whose middle is the median.
+// A comparison function for qsort(3), to find the median.
 static inline int byValue(const void *left, const void *right) {
   double difference = *(const double *)left - *(const double *)right;
   return (difference > 0) - (difference < 0);
 }
 
-// The process's anonymous memory in KiB (proc_pid_smaps_rollup(5)).
+// Returns a process's anonymous memory in KiB (proc_pid_smaps_rollup(5)).
 static inline double anonymousMemory(pid_t pid) {
   char path[64], line[256];
   double size = 0;
@@ -39,7 +39,7 @@ static inline double anonymousMemory(pid_t pid) {
   return size;
 }
 
-// A listening socket of loopback, on a port that the system chooses.
+// Opens a listening socket on loopback, on a port that the system chooses.
 static inline int listenOnLoopback(int *port) {
   int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

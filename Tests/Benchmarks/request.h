@@ -1,5 +1,5 @@
-// A finished request for libcurl, out of a file: the URL, the header fields, an empty line, the body. Nothing is signed here,
-// and nothing of an answer kept but its status.
+// Sends a prepared request with libcurl. It is in a file with the URL, the header fields, an empty line and the body. Nothing is
+// signed here, and only the status of the response is used.
 #ifndef REQUEST_H
 #define REQUEST_H
 
@@ -13,7 +13,7 @@ static size_t discard(char *bytes, size_t size, size_t count, void *context) {
   return size * count;
 }
 
-// A handle that sends what the file says, again and again; NULL where that can't be. AWS_CA_BUNDLE names the certificate
+// Returns a handle that can send the request in the file repeatedly; NULL on failure. AWS_CA_BUNDLE names the file of certificate
 // authorities.
 static CURL *requestOf(const char *path) {
   static char request[1 << 18];
@@ -43,7 +43,7 @@ static CURL *requestOf(const char *path) {
   return handle;
 }
 
-// Sends the request; whether it was answered with 200.
+// Sends the request. Returns whether the status of the response was 200.
 static int publish(CURL *handle) {
   long status = 0;
   CURLcode code = curl_easy_perform(handle);

@@ -1,5 +1,5 @@
-// Moves the calendar clock of a process: loaded with LD_PRELOAD, adds the seconds in the file that SOAK_CLOCK names.
-// The kernel has no namespace for CLOCK_REALTIME, and setting it would be felt by the whole machine.
+// Changes the wall clock of a process. Loaded with LD_PRELOAD, it adds the number of seconds in the file that SOAK_CLOCK names.
+// The kernel has no namespace for CLOCK_REALTIME, and setting it would affect the whole machine.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>

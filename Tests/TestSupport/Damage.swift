@@ -1,4 +1,4 @@
-/// Random numbers that are the same in each run (SplitMix64), so that a failure can be had again.
+/// A seeded random number generator (SplitMix64), so that a failure can be reproduced.
 package struct SeededRandom: RandomNumberGenerator {
   private var state: UInt64
 
@@ -15,7 +15,7 @@ package struct SeededRandom: RandomNumberGenerator {
   }
 }
 
-/// `bytes` with one to four places changed, cut out, doubled or cut off.
+/// Returns `bytes` with one to four random changes: bytes replaced, removed or duplicated, or the end truncated.
 package func damaged(_ bytes: [UInt8], using random: inout SeededRandom) -> [UInt8] {
   var result = bytes
   for _ in 0..<Int.random(in: 1...4, using: &random) where !result.isEmpty {

@@ -2,7 +2,7 @@ package import LambdaEmulator
 import WireFormats
 
 extension ScriptedServer.Received {
-  /// What `endpoint` says to this request: the status, and the whole answer as it goes over the wire.
+  /// Returns the endpoint's response to this request: the status, and the complete response as sent.
   package func answer(of endpoint: PublishEndpoint) -> (status: Int, text: String) {
     let words = requestLine.split(separator: " ")
     let headers = headerLines.map { line in

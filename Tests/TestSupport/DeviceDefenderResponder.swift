@@ -5,12 +5,12 @@ import Platform
 import Synchronization
 package import WireFormats
 
-/// Plays Device Defender behind a broker: answers every report on the reserved topics as AWS does.
+/// Simulates Device Defender at a broker: answers every report on the reserved topics like AWS.
 ///
-/// A report is accepted where it has the shape of "Sending metrics from devices" in the Device Defender developer guide:
-/// a header with a positive id and a version, and metrics of the known names.
+/// It accepts a report in the form of "Sending metrics from devices" in the Device Defender developer guide: a header with a
+/// positive ID and a version, and metrics with known names.
 package final class DeviceDefenderResponder: Sendable {
-  /// A report as it arrived.
+  /// A received report.
   package struct Received: Sendable {
     package let topic: String
     package let report: JSONValue
@@ -51,13 +51,13 @@ package final class DeviceDefenderResponder: Sendable {
     return session
   }
 
-  /// The reports so far.
+  /// The reports received so far.
   package var reports: [Received] { received.withLock { $0 } }
 
-  /// Whether reports are answered; silence is what an account without Device Defender gives.
+  /// Whether to answer reports. An account without Device Defender gets no answers.
   package func setAnswering(_ isAnswering: Bool) { answersReports.withLock { $0 = isAnswering } }
 
-  /// Waits until `count` reports have arrived; false where they don't in time.
+  /// Waits until `count` reports have arrived. Returns false if that takes too long.
   package func waitForReports(_ count: Int) -> Bool {
     for _ in 0..<2_000 {
       if reports.count >= count { return true }
@@ -85,7 +85,7 @@ package final class DeviceDefenderResponder: Sendable {
         else { continue }
         try answer(message, over: session, at: time)
       } catch {
-        // The broker went away; the test that made it go makes another responder where it needs one.
+        // The broker has stopped. A test that stops it creates another responder if necessary.
         return
       }
     }
@@ -117,7 +117,7 @@ package final class DeviceDefenderResponder: Sendable {
       quality: .atLeastOnce, until: time.bootTime.advanced(by: .seconds(5)))
   }
 
-  /// AWS's payloads, from the developer guide and from what people have seen.
+  /// AWS's payloads, according to the developer guide and published observations.
   private func write(_ entry: Received, _ thing: String, to document: inout some DocumentWriter & ~Copyable) {
     document.beginMap(count: entry.isAccepted ? 4 : 5)
     document.member("thingName", thing)
@@ -135,7 +135,7 @@ package final class DeviceDefenderResponder: Sendable {
   }
 }
 
-/// What the responder's thread is given.
+/// The argument of the responder's thread.
 private final class Work {
   let responder: DeviceDefenderResponder
   let session: Session
@@ -153,7 +153,7 @@ private func respond(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPoi
   return nil
 }
 
-/// Whether a document is a report, by long or by short names.
+/// Returns whether a document is a report with long or short names.
 private func isReport(_ document: JSONValue) -> Bool {
   guard
     let header = document["header"] ?? document["hed"],

@@ -3,7 +3,7 @@ import Foundation
 import Glibc
 import Platform
 
-/// The stand-in for the Greengrass nucleus (`Tests/Conformance/greengrass/fake_nucleus.py`), started for one test.
+/// The fake Greengrass nucleus (`Tests/Conformance/greengrass/fake_nucleus.py`), started for one test.
 package final class FakeNucleus {
   package enum Manner: String, CaseIterable, Sendable {
     case classic, lite
@@ -15,10 +15,10 @@ package final class FakeNucleus {
   }
 
   package static let token = "0123456789ABCDEF"
-  /// Where the socket and whatever else belongs to this nucleus is.
+  /// The directory of the socket and the other files of this nucleus.
   package let directory: String
   package let socketPath: String
-  /// All that it told so far.
+  /// All events so far.
   package private(set) var events: [JSONValue] = []
 
   private let process = Process()
@@ -29,14 +29,14 @@ package final class FakeNucleus {
 
   /// Starts it and waits until it listens.
   ///
-  /// `arguments` are more of the script's, such as `--run` and the component's command at their end; `environment` is
-  /// what the component finds beside the nucleus's own variables.
+  /// `arguments` are further arguments of the script, which may end in `--run` and the component's command. `environment` contains
+  /// variables for the component in addition to the nucleus's own.
   package init(
     _ manner: Manner, configuration: String = "{}", arguments: [String] = [],
     environment: [String: String] = [:]
   ) throws {
     let tests = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    // Short, as a socket's path has to be.
+    // Short, because the length of a socket's path is limited.
     var template = Array("/tmp/nucleus-XXXXXX".utf8CString)
     guard let path = unsafe mkdtemp(&template) else { throw Errno.current }
     directory = unsafe String(cString: path) + "/"
@@ -55,20 +55,20 @@ package final class FakeNucleus {
   }
 
   deinit {
-    // It ends with its standard input, and so does the component that it started.
+    // The nucleus exits at the end of its standard input, and ends its component.
     try? commands.fileHandleForWriting.close()
     try? output.fileHandleForReading.close()
     process.waitUntilExit()
     try? FileManager.default.removeItem(atPath: directory)
   }
 
-  /// Has it do something (a JSON object, see `Commands` in the script) and waits until it did.
+  /// Sends it a command (a JSON object, see `Commands` in the script) and waits until it has been carried out.
   package func `do`(_ command: String) throws {
     try writeAll(Array((command + "\n").utf8), to: commands.fileHandleForWriting.fileDescriptor)
     _ = try next("done")
   }
 
-  /// The next event called `name` after the last one that was asked for; others in between are passed over.
+  /// Waits for the next event called `name` after the last one returned, and skips other events.
   package func next(_ name: String, within timeout: Duration = .seconds(20)) throws -> JSONValue {
     let deadline = BootTime.now.advanced(by: timeout)
     while true {
@@ -82,12 +82,12 @@ package final class FakeNucleus {
     }
   }
 
-  /// Reads what is there to read, for ``events``.
+  /// Reads the available events into ``events``.
   package func catchUp() throws {
     while try read(until: BootTime.now.advanced(by: .milliseconds(200))) {}
   }
 
-  /// How many events called `name` were told so far.
+  /// Returns the number of events called `name` so far.
   package func count(_ name: String) -> Int {
     events.count { $0["event"]?.string == name }
   }
@@ -107,7 +107,7 @@ package final class FakeNucleus {
 }
 
 extension FileHandle {
-  /// The bytes that are there; nil at the end.
+  /// Reads the available bytes. Returns nil at the end.
   fileprivate func readToAvailable(_ descriptor: Int32) throws -> [UInt8]? {
     var bytes = [UInt8](repeating: 0, count: 65_536)
     let count = try retryingOnInterrupt {

@@ -1,28 +1,28 @@
 import Foundation
 import Glibc
 
-/// An HTTP/1.1 server on the loopback interface that gives raw answers and keeps the requests it got.
+/// An HTTP/1.1 server on the loopback interface that sends raw replies and records the requests.
 ///
-/// Each connection has a thread of its own, so that an answer that is never given holds up nobody else. The server stops
-/// when its last reference goes.
+/// Each connection has its own thread, so that a withheld reply doesn't block other connections. The server stops when its last
+/// reference is released.
 package final class LoopbackServer {
-  /// A request as it came.
+  /// A received request.
   package struct Request: Sendable {
     package let method: String
-    /// The target of the request line: path and query.
+    /// The request target: path and query.
     package let path: String
-    /// Fields in the order in which they came; trailers of a chunked body are at the end.
+    /// The header fields in the order received, followed by the trailers of a chunked body.
     package fileprivate(set) var fields: [(name: String, value: String)]
-    /// The body, without the framing of its chunks.
+    /// The body without chunk framing.
     package fileprivate(set) var body: [UInt8] = []
-    /// All bytes of the request, framing included.
+    /// All bytes of the request, including framing.
     package fileprivate(set) var raw: [UInt8] = []
-    /// The sizes of the chunks, where the body came in chunks.
+    /// The sizes of the chunks if the body was chunked.
     package fileprivate(set) var chunkSizes: [Int] = []
-    /// 1 for the first connection that was accepted, and so on.
+    /// The number of the connection, starting with 1.
     package let connection: Int
 
-    /// The value of the first field called `name`, in whatever case.
+    /// The value of the first field called `name`, ignoring case.
     package subscript(_ name: String) -> String? {
       fields.first { $0.name.lowercased() == name.lowercased() }?.value
     }
@@ -30,27 +30,27 @@ package final class LoopbackServer {
     package var text: String { String(decoding: body, as: UTF8.self) }
   }
 
-  /// What to do when a request has come in full.
+  /// What to do when a complete request has arrived.
   package enum Reply: Sendable {
-    /// Send these bytes and go on with the connection.
+    /// Send these bytes and keep the connection open.
     case send([UInt8])
-    /// Send these pieces, each as a packet of its own, and go on with the connection.
+    /// Send these pieces, each as a separate packet, and keep the connection open.
     case sendInPieces([[UInt8]])
-    /// Send these bytes, which may be none, and close the connection.
+    /// Send these bytes (possibly none) and close the connection.
     case sendAndClose([UInt8])
-    /// Send these bytes, then those that the closure returns, which nobody asked for, and close the connection.
+    /// Send these bytes, then the unsolicited bytes that the closure returns, and close the connection.
     case sendUnasked([UInt8], @Sendable () -> [UInt8])
-    /// Leave the request without an answer and the connection open.
+    /// Send nothing and keep the connection open.
     case hold
 
-    /// An answer with a body and its length.
+    /// A reply with a body and its length.
     package static func response(
       _ status: Int, _ fields: [(name: String, value: String)] = [], body: String = ""
     ) -> Reply {
       .send(response(status, fields, body: Array(body.utf8)))
     }
 
-    /// The bytes of an answer with a body and its length.
+    /// The bytes of a reply with a body and its length.
     package static func response(
       _ status: Int, _ fields: [(name: String, value: String)] = [], body: [UInt8]
     ) -> [UInt8] {
@@ -65,7 +65,7 @@ package final class LoopbackServer {
   package let authority: String
   fileprivate let state: State
 
-  /// Starts a server that asks `respond` what to do with each request.
+  /// Starts a server that calls `respond` for each request.
   package init(ipv6: Bool = false, respond: @escaping @Sendable (Request) -> Reply) throws {
     let listener = try listen(ipv6: ipv6)
     port = listener.port
@@ -75,7 +75,7 @@ package final class LoopbackServer {
     Thread { acceptConnections(state) }.start()
   }
 
-  /// Starts a server that gives these replies in this order, and holds what comes after the last.
+  /// Starts a server that sends these replies in order, and then leaves further requests without a reply.
   package convenience init(ipv6: Bool = false, script: [Reply]) throws {
     let rest = Script(script)
     try self.init(ipv6: ipv6) { _ in rest.next() }
@@ -83,23 +83,23 @@ package final class LoopbackServer {
 
   deinit { state.stop() }
 
-  /// The requests so far.
+  /// The requests received so far.
   package var requests: [Request] { state.requests(atLeast: 0, within: 0) }
 
-  /// The requests, when there are at least `count` of them, or after `seconds` as many as there are.
+  /// Waits until there are at least `count` requests, but at most `seconds`, and returns all requests.
   package func requests(atLeast count: Int, within seconds: Double = 60) -> [Request] {
     state.requests(atLeast: count, within: seconds)
   }
 }
 
 extension LoopbackServer {
-  /// Waits until the server has closed `count` connections, or for `seconds`; returns whether it has.
+  /// Waits until the server has closed `count` connections, but at most `seconds`. Returns whether it has.
   package func hasClosed(_ count: Int, within seconds: Double = 60) -> Bool {
     state.hasClosed(count, within: seconds)
   }
 }
 
-/// Replies to be given in order.
+/// Replies to send in order.
 private final class Script: @unchecked Sendable {
   private let lock = NSLock()
   private var replies: [LoopbackServer.Reply]
@@ -111,7 +111,7 @@ private final class Script: @unchecked Sendable {
   }
 }
 
-/// What the threads of a server share; all of it is behind the condition's lock.
+/// The state that the threads of a server share, protected by the condition's lock.
 private final class State: @unchecked Sendable {
   let listener: Int32
   let respond: @Sendable (LoopbackServer.Request) -> LoopbackServer.Reply
@@ -141,7 +141,7 @@ private final class State: @unchecked Sendable {
     }
   }
 
-  /// False where the server has stopped, and the connection is not to be served.
+  /// Registers a connection. Returns false if the server has stopped, so the connection must not be served.
   func opened(_ connection: Int32) -> Bool {
     changed.withLock {
       if !isStopped { connections.insert(connection) }
@@ -166,7 +166,7 @@ private final class State: @unchecked Sendable {
     }
   }
 
-  /// Wakes all threads, which then see the end of their sockets and go.
+  /// Shuts down all sockets, so that all threads exit.
   func stop() {
     changed.withLock {
       isStopped = true
@@ -255,7 +255,7 @@ private func serve(_ connection: Int32, number: Int, _ state: State) {
       _ = send(more(), to: connection)
       return
     case .hold:
-      // Until the other side, or stop(), ends the connection.
+      // Wait until the client or stop() ends the connection.
       while reader.next() != nil {}
       return
     }
@@ -275,7 +275,7 @@ private func send(_ bytes: [UInt8], to connection: Int32) -> Bool {
   return true
 }
 
-/// Takes requests off a connection, as they come.
+/// Reads requests from a connection.
 private struct RequestReader {
   let connection: Int32
   let number: Int
@@ -286,7 +286,7 @@ private struct RequestReader {
     self.number = number
   }
 
-  /// The next request; nil at the end of the connection, or where it isn't HTTP.
+  /// Reads the next request. Returns nil at the end of the connection or if the request isn't HTTP.
   mutating func next() -> LoopbackServer.Request? {
     var head: [String] = []
     var raw: [UInt8] = []

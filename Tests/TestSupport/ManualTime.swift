@@ -1,14 +1,14 @@
 package import Platform
 
-/// A clock that stands still until somebody sleeps, or a test moves it.
+/// A clock that advances only when the code under test sleeps or the test advances it.
 package final class ManualTime: TimeKeeper {
   package var wallTime: WallTime
   package var bootTime: BootTime
-  /// How long each sleep was.
+  /// The duration of each sleep.
   package private(set) var sleeps: [Duration] = []
-  /// The moments that were slept until.
+  /// The times until which the code under test slept.
   package private(set) var wakeUps: [BootTime] = []
-  /// The moment at which the process is asked to stop.
+  /// The time of the stop request.
   package var shutdown: BootTime?
   package var shutdownSignal: ShutdownSignal? { nil }
 

@@ -1,13 +1,13 @@
 import Glibc
 
-/// Debian's mosquitto with a certificate authority of its own: plain on one port, TLS with client certificates on
-/// another, WebSockets over TLS on a third; all on 127.0.0.1.
+/// Debian's mosquitto on 127.0.0.1 with its own certificate authority: plain MQTT on one port, TLS with client certificates on
+/// another, and WebSocket over TLS on a third.
 package final class MosquittoBroker {
   package let plainPort: UInt16
   package let tlsPort: UInt16
   package let webSocketPort: UInt16
   package let authority: ThrowawayAuthority
-  /// The certificate and key that the TLS port wants.
+  /// The certificate and key that the TLS port requires.
   package let device: ThrowawayAuthority.Identity
   private let directory: TemporaryDirectory
   private var program: ServerProgram
@@ -51,7 +51,7 @@ package final class MosquittoBroker {
       "/usr/sbin/mosquitto", ["-c", "\(directory)/mosquitto.conf"], log: "\(directory)/log")
   }
 
-  /// Waits for the broker's own word: a connection might be to another program that has the port.
+  /// Waits for the broker's log line, because a connection might reach another program on the same port.
   private func waitUntilListening() throws {
     starts += 1
     for _ in 0..<3_000 {
@@ -65,7 +65,7 @@ package final class MosquittoBroker {
     throw ServerProgram.Failure(description: "mosquitto didn't start in 30 s; its log says: \(try logText())")
   }
 
-  /// Ends the broker, and all connections with it.
+  /// Stops the broker and closes all its connections.
   package func stop() { program.stop() }
 
   /// Starts the broker again after ``stop()``.
@@ -74,7 +74,7 @@ package final class MosquittoBroker {
     try waitUntilListening()
   }
 
-  /// What the broker has logged.
+  /// The broker's log.
   package func logText() throws -> String {
     String(decoding: try readLog(), as: UTF8.self)
   }

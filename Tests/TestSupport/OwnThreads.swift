@@ -1,8 +1,8 @@
 internal import Foundation
 package import Testing
 
-/// Runs a suite's tests on threads of their own: tests that wait for processes, sockets or clocks would otherwise hold the
-/// threads of Swift's pool, one a processor, while there are others that have something to compute.
+/// Runs each test of a suite on a separate thread. Tests that wait for processes, sockets or clocks would otherwise block Swift's
+/// thread pool, which has only one thread per processor.
 package struct OwnThreads: SuiteTrait, TestTrait, TestScoping {
   package var isRecursive: Bool { true }
 
@@ -14,11 +14,11 @@ package struct OwnThreads: SuiteTrait, TestTrait, TestScoping {
 }
 
 extension Trait where Self == OwnThreads {
-  /// For suites that wait more than they compute.
+  /// Use this for suites that wait more than they compute.
   package static var ownThreads: Self { OwnThreads() }
 }
 
-/// As many threads as may wait at a time; few enough that what they start doesn't starve.
+/// The maximum number of concurrent threads. Low enough that the processes that they start get enough processor time.
 private final class WaitingThreads: TaskExecutor {
   static let shared = WaitingThreads()
 

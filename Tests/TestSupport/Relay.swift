@@ -3,47 +3,47 @@ import Glibc
 package import Platform
 import Synchronization
 
-/// A TCP relay on 127.0.0.1 that can do to MQTT packets what networks and brokers do, or be an HTTP proxy.
+/// A TCP relay on 127.0.0.1 that can lose, delay or change MQTT packets like networks and brokers, or act as an HTTP proxy.
 ///
-/// One thread carries every connection. Where it is told of packets it only cuts the stream at their borders; what is
-/// in them is nobody's business.
+/// One thread handles all connections. The relay splits the stream into MQTT packets only if it has to, and never parses their
+/// contents.
 package final class Relay: Sendable {
-  /// Which way bytes go.
+  /// The direction of bytes.
   package enum Direction: Sendable {
     case toServer, toClient
   }
 
-  /// An MQTT packet on its way, by its fixed header.
+  /// An MQTT packet, described by its fixed header.
   package struct Packet: Sendable {
     package let direction: Direction
     /// The upper four bits of its first byte: 3 is PUBLISH, 4 PUBACK, and so on (MQTT 3.1.1, section 2.2.1).
     package let type: UInt8
-    /// Which connection it is on, from 1.
+    /// The number of its connection, starting with 1.
     package let connection: Int
   }
 
-  /// What becomes of a packet.
+  /// What happens to a packet.
   package enum Fate: Sendable {
     case pass
-    /// It is lost; the connection goes on.
+    /// It is lost, and the connection stays open.
     case drop
-    /// It is lost, and the connection with it.
+    /// It is lost, and the connection is closed.
     case cut
-    /// Half of it arrives, and the connection ends.
+    /// Half of it arrives, and the connection is closed.
     case cutInside
-    /// It arrives, and the connection ends.
+    /// It arrives, and the connection is closed.
     case cutAfter
     case double
-    /// It arrives this many milliseconds late.
+    /// It is delayed by this number of milliseconds.
     case delay(Int32)
-    /// Something else arrives.
+    /// It is replaced by other bytes.
     case replace([UInt8])
   }
 
   package enum Mode: Sendable {
-    /// Connections go to this port of 127.0.0.1.
+    /// Connects to this port of 127.0.0.1.
     case forward(to: UInt16)
-    /// A client says by CONNECT which port of this machine it wants, whatever the name of the host.
+    /// Acts as an HTTP proxy: connects to the port in the client's CONNECT request on this machine, whatever the host name.
     case proxy
   }
 
@@ -55,7 +55,7 @@ package final class Relay: Sendable {
   private let thread = Mutex<pthread_t?>(nil)
   private let counts = Mutex((connections: 0, tunnels: [String]()))
 
-  /// `fate` decides over MQTT packets; without it bytes pass as they come.
+  /// `fate` decides what happens to each MQTT packet. Without it, bytes are passed on unchanged.
   package init(_ mode: Mode, fate: (@Sendable (Packet) -> Fate)? = nil) throws(Errno) {
     self.mode = mode
     self.fate = fate
@@ -68,9 +68,9 @@ package final class Relay: Sendable {
     thread.withLock { $0 = id }
   }
 
-  /// How many connections there were.
+  /// The number of connections so far.
   package var connectionCount: Int { counts.withLock { $0.connections } }
-  /// The hosts and ports that clients asked a proxy for.
+  /// The hosts and ports that clients requested from the proxy.
   package var tunnels: [String] { counts.withLock { $0.tunnels } }
 
   package func stop() {
@@ -122,7 +122,7 @@ package final class Relay: Sendable {
       }
       let words = String(decoding: head, as: UTF8.self).split(separator: " ")
       let target = words.count > 1 ? String(words[1]) : ""
-      // A client that was out of time hung up before it asked for anything.
+      // A client that timed out closed the connection before it sent a request.
       if !target.isEmpty { counts.withLock { $0.tunnels.append(target) } }
       let server = connectToLoopback(target.split(separator: ":").last.flatMap { UInt16($0) } ?? 0)
       _ = sendAll(Array("HTTP/1.1 200 Connected\r\n\r\n".utf8), to: client)
@@ -161,7 +161,7 @@ package final class Relay: Sendable {
   }
 }
 
-/// Two connections that belong together.
+/// The two connections of one relayed connection.
 private final class Link {
   let client: Int32
   let server: Int32
@@ -174,7 +174,7 @@ private final class Link {
     self.server = server
     self.number = number
     isOver = server < 0
-    // Small packets shouldn't wait for each other's acknowledgements: 40 ms each.
+    // Otherwise small packets would wait 40 ms each for acknowledgements (Nagle's algorithm).
     for descriptor in [client, server] {
       var on: Int32 = 1
       _ = unsafe setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, 4)
@@ -192,7 +192,7 @@ private final class Link {
     if !sendAll(bytes, to: descriptor) { end() }
   }
 
-  /// The whole MQTT packets that `bytes` completes.
+  /// Returns the MQTT packets that are complete after appending `bytes`.
   func packets(_ direction: Relay.Direction, with bytes: [UInt8]) -> [[UInt8]] {
     var buffer = rest[direction, default: []] + bytes
     var packets: [[UInt8]] = []

@@ -3,13 +3,12 @@ import Glibc
 package import Platform
 import Synchronization
 
-/// A server on loopback that answers with the bytes it was given, one answer for each request, or as it is told, and
-/// keeps what it got.
+/// A server on loopback that sends scripted answers, or answers chosen by a closure, and records the requests.
 ///
-/// A real socket and its own thread, for clients that block. It takes any number of connections and serves them in
-/// the order in which their requests arrive; when its answers are used up it closes.
+/// It uses a real socket and its own thread, for clients that block. It accepts any number of connections and serves them in the
+/// order in which their requests arrive. After the last answer it closes them.
 package final class ScriptedServer: Sendable {
-  /// What happens when a request has arrived.
+  /// The reaction to a request.
   package enum Answer: Sendable {
     /// Sends the bytes and leaves the connection open.
     case keep(String)
@@ -19,17 +18,17 @@ package final class ScriptedServer: Sendable {
     case reset(String)
     /// Sends the bytes one by one, with a pause in milliseconds before each.
     case drip(String, pause: Int32)
-    /// Sends the bytes again and again until the client has enough.
+    /// Sends the bytes repeatedly until the client closes the connection.
     case flood(String)
     /// Sends nothing and leaves the connection open.
     case hang
   }
 
-  /// A request as it came.
+  /// A received request.
   package struct Received: Sendable {
     package let connection: Int
     package let bytes: [UInt8]
-    /// What the TLS handshake told; nil without TLS.
+    /// Information from the TLS handshake; nil without TLS.
     package let handshake: TLSHandshake?
 
     package var text: String { String(decoding: bytes, as: UTF8.self) }
@@ -40,7 +39,7 @@ package final class ScriptedServer: Sendable {
       return head.split(separator: "\r\n").dropFirst().map(String.init)
     }
 
-    /// The value of the header called `name`, which has to be written as the client writes it.
+    /// The value of the header called `name`, which must have the same letter case as the client's.
     package func header(_ name: String) -> String? {
       headerLines.first { $0.hasPrefix(name + ": ") }.map { String($0.dropFirst(name.count + 2)) }
     }
@@ -59,16 +58,16 @@ package final class ScriptedServer: Sendable {
   private let thread = Mutex<pthread_t?>(nil)
   private let closed = Mutex(0)
 
-  /// Serves on a free port of 127.0.0.1, over TLS where `tls` says so.
+  /// Serves on a free port of 127.0.0.1, over TLS if `tls` isn't nil.
   package convenience init(_ answers: [Answer], tls: TLSServerContext? = nil) throws(Errno) {
     let rest = AnswerList(answers)
     try self.init(tls: tls) { _ in rest.next() }
   }
 
-  /// Serves on a free port of 127.0.0.1 as `decide` says when a request is complete.
+  /// Serves on a free port of 127.0.0.1. Calls `decide` for each complete request.
   ///
-  /// `refuses` is asked when a connection comes: whether it is reset at once. `cut` is asked before a request is read:
-  /// after how many of its bytes the connection is reset; nil lets it pass.
+  /// Calls `refuses` for each new connection, and resets it if the result is true. Calls `cut` before each request, and resets the
+  /// connection after that number of its bytes; nil means never.
   package init(
     tls: TLSServerContext? = nil, refuses: @escaping @Sendable () -> Bool = { false },
     cut: @escaping @Sendable () -> Int? = { nil },
@@ -89,10 +88,10 @@ package final class ScriptedServer: Sendable {
 
   package var url: String { "http\(tls == nil ? "" : "s")://127.0.0.1:\(port)" }
 
-  /// The requests so far.
+  /// The requests received so far.
   package var received: [Received] { allReceived.withLock { $0 } }
 
-  /// Waits until `count` connections were closed after an answer, 10 s at most; false where they weren't.
+  /// Waits up to 10 s until `count` connections have been closed after an answer. Returns whether they have.
   package func waitUntilClosed(_ count: Int) -> Bool {
     for _ in 0..<10_000 {
       if closed.withLock({ $0 }) >= count { return true }
@@ -101,7 +100,7 @@ package final class ScriptedServer: Sendable {
     return false
   }
 
-  /// Ends the server and waits for its thread.
+  /// Stops the server and waits for its thread.
   package func stop() {
     let id = thread.withLock { thread in
       defer { thread = nil }
@@ -115,7 +114,7 @@ package final class ScriptedServer: Sendable {
   }
 
   fileprivate func run() {
-    // A write to a client that went away fails; that it also raises a signal is this thread's own affair.
+    // Block SIGPIPE in this thread, so that a write to a closed connection only fails.
     var mask = sigset_t()
     unsafe sigemptyset(&mask)
     unsafe sigaddset(&mask, SIGPIPE)
@@ -150,7 +149,7 @@ package final class ScriptedServer: Sendable {
     }
   }
 
-  /// Reads a request and answers it; false where the connection is to be closed.
+  /// Reads a request and answers it. Returns false if the connection must be closed.
   private func answer(_ connection: ServerConnection) -> Bool {
     guard let request = readRequest(connection) else { return false }
     allReceived.withLock { $0.append(request) }
@@ -158,7 +157,7 @@ package final class ScriptedServer: Sendable {
     case .keep(let text): return connection.send(Array(text.utf8))
     case .close(let text):
       _ = connection.send(Array(text.utf8))
-      // Now, and not when the last reference goes: from here on, the client can see it.
+      // Close it now rather than when the last reference is released, so that the client notices it from here on.
       shutdown(connection.descriptor, Int32(SHUT_RDWR))
       closed.withLock { $0 += 1 }
       return false
@@ -178,7 +177,7 @@ package final class ScriptedServer: Sendable {
     }
   }
 
-  /// One request with a `Content-Length`, or with no body; nil where the client went away.
+  /// Reads a request with a `Content-Length` or without a body. Returns nil if the client closed the connection.
   private func readRequest(_ connection: ServerConnection) -> Received? {
     var bytes: [UInt8] = []
     let end = cut()
@@ -198,7 +197,7 @@ package final class ScriptedServer: Sendable {
   }
 }
 
-/// Answers to be given in order, and then none.
+/// Answers to send in order.
 private final class AnswerList: Sendable {
   private let answers: Mutex<[ScriptedServer.Answer]>
 
@@ -221,7 +220,7 @@ private func serve(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPoint
   return nil
 }
 
-/// A listening socket on a free port of 127.0.0.1.
+/// Creates a listening socket on a free port of 127.0.0.1.
 package func listenOnLoopback() throws(Errno) -> (descriptor: Int32, port: UInt16) {
   let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
   let descriptor = try retryingOnInterrupt { socket(AF_INET, type, 0) }
@@ -240,7 +239,7 @@ package func listenOnLoopback() throws(Errno) -> (descriptor: Int32, port: UInt1
   return (descriptor, UInt16(bigEndian: address.sin_port))
 }
 
-/// An HTTP response with a body and its `Content-Length`.
+/// Returns an HTTP response with a body and its `Content-Length`.
 package func httpResponse(
   _ status: String = "200 OK", headers: [String] = [], body: String = ""
 ) -> String {

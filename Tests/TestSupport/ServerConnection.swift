@@ -2,12 +2,12 @@ import CLinux
 import COpenSSL
 import Glibc
 
-/// What a client said in its TLS handshake.
+/// Information from a client's TLS handshake.
 package struct TLSHandshake: Equatable, Sendable {
-  /// The name that it asked for (SNI).
+  /// The requested server name (SNI).
   package let serverName: String?
   package let applicationProtocol: String?
-  /// The subject of its certificate.
+  /// The subject of the client's certificate.
   package let clientName: String?
 
   package init(serverName: String?, applicationProtocol: String?, clientName: String?) {
@@ -17,14 +17,14 @@ package struct TLSHandshake: Equatable, Sendable {
   }
 }
 
-/// How a server speaks TLS.
+/// The TLS configuration of a server.
 @safe
 package final class TLSServerContext: @unchecked Sendable {
   fileprivate let context: OpaquePointer
   fileprivate let protocols: [UInt8]
 
-  /// A context that shows `identity`, wants a certificate of `clientAuthority` where there is one, and accepts the
-  /// application protocols in `protocols`.
+  /// Creates a context that presents `identity`, requires a client certificate of `clientAuthority` if that isn't nil, and accepts
+  /// the application protocols in `protocols`.
   package init(
     _ identity: ThrowawayAuthority.Identity, clientAuthority: String? = nil, protocols: [String] = []
   ) throws {
@@ -40,7 +40,7 @@ package final class TLSServerContext: @unchecked Sendable {
     if let clientAuthority {
       _ = unsafe SSL_CTX_load_verify_locations(context, clientAuthority, nil)
       unsafe SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
-      // Without a context, a session with a certificate can't be resumed, and the handshake that tries breaks.
+      // Without a session ID context, a session with a client certificate can't be resumed and the handshake fails.
       _ = unsafe SSL_CTX_set_session_id_context(context, [1], 1)
     }
     if !protocols.isEmpty {
@@ -78,7 +78,7 @@ private func selectProtocol(
   return SSL_TLSEXT_ERR_ALERT_FATAL
 }
 
-/// One accepted connection, closed when its owner goes.
+/// An accepted connection, which is closed when its owner is destroyed.
 @safe
 final class ServerConnection {
   let descriptor: Int32
@@ -89,7 +89,7 @@ final class ServerConnection {
   init(_ descriptor: Int32, number: Int) {
     self.descriptor = descriptor
     self.number = number
-    // A client that stops in the middle must not stop the test.
+    // A client that stalls must not block the test.
     var limit = timeval(tv_sec: 10, tv_usec: 0)
     let size = socklen_t(MemoryLayout<timeval>.size)
     _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, size)
@@ -101,7 +101,7 @@ final class ServerConnection {
     close(descriptor)
   }
 
-  /// Shakes hands; false where that failed.
+  /// Performs the TLS handshake. Returns false if it fails.
   func handshake(_ context: TLSServerContext) -> Bool {
     unsafe ssl = SSL_new(context.context)
     guard unsafe SSL_set_fd(ssl, descriptor) == 1, unsafe SSL_accept(ssl) == 1 else { return false }
@@ -126,7 +126,7 @@ final class ServerConnection {
     return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
-  /// What arrived, at most `limit` bytes of it; nil at the end.
+  /// Reads at most `limit` bytes. Returns nil at the end.
   func receive(limit: Int? = nil) -> [UInt8]? {
     var buffer = [UInt8](repeating: 0, count: max(1, limit ?? 65_536))
     let count =
@@ -138,7 +138,7 @@ final class ServerConnection {
     return count > 0 ? Array(buffer[..<count]) : nil
   }
 
-  /// Sends all of `bytes`; false where the client went away.
+  /// Sends all of `bytes`. Returns false if the client closed the connection.
   func send(_ bytes: [UInt8]) -> Bool {
     var rest = bytes[...]
     while !rest.isEmpty {
@@ -152,7 +152,7 @@ final class ServerConnection {
     return true
   }
 
-  /// Makes closing send a reset.
+  /// Makes close(2) send a reset.
   func resetWhenClosed() {
     var setting = linger(l_onoff: 1, l_linger: 0)
     let size = socklen_t(MemoryLayout<linger>.size)

@@ -3,7 +3,7 @@ import Glibc
 package import Platform
 import Synchronization
 
-/// A program that serves, or is watched, while a test runs, and is ended with its owner.
+/// A program that runs during a test, and is killed when its owner is destroyed.
 package final class ServerProgram {
   package struct Failure: Error, CustomStringConvertible {
     package let description: String
@@ -11,7 +11,7 @@ package final class ServerProgram {
 
   private var processID: pid_t = 0
 
-  /// Starts the program at `path`; what it writes goes to the file at `log`. Without an `environment` it has ours.
+  /// Starts the program at `path` with its output in the file at `log`. If `environment` is nil, it inherits the environment.
   package init(
     _ path: String, _ arguments: [String], environment: [String: String]? = nil, log: String
   ) throws {
@@ -21,7 +21,7 @@ package final class ServerProgram {
     unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
     unsafe posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
     unsafe posix_spawn_file_actions_adddup2(&actions, 1, 2)
-    // Another test's connection would stay open for as long as this program runs, whoever closes it.
+    // If the program inherited another test's connection, that would stay open as long as the program runs.
     unsafe posix_spawn_file_actions_addclosefrom_np(&actions, 3)
     var attributes = spawnAttributes()
     defer { unsafe posix_spawnattr_destroy(&attributes) }
@@ -39,22 +39,22 @@ package final class ServerProgram {
 
   deinit { stop() }
 
-  /// What it ended with, as wait(2) tells it; nil before.
+  /// Its status from wait(2); nil while it is running.
   package private(set) var waitStatus: Int32?
 
-  /// Whether it still runs.
+  /// Whether it is running.
   package var isRunning: Bool {
     guard processID > 0 else { return false }
     var status: Int32 = 0
     let ended = unsafe waitpid(processID, &status, WNOHANG)
     if ended == 0 { return true }
-    // Nobody knows the status of one that somebody else has waited for.
+    // If other code has waited for it, the status is unknown.
     if ended == processID { waitStatus = status }
     processID = 0
     return false
   }
 
-  /// Returns what a descriptor of the program leads to, such as `/dev/null`; nil if it is closed (proc_pid_fd(5)).
+  /// Returns the target of the program's descriptor, such as `/dev/null`; nil if it is closed (proc_pid_fd(5)).
   package func target(ofDescriptor descriptor: Int32) -> String? {
     var target = [CChar](repeating: 0, count: 4_096)
     let count = unsafe readlink("/proc/\(processID)/fd/\(descriptor)", &target, target.count)
@@ -67,12 +67,12 @@ package final class ServerProgram {
     if processID > 0 { Glibc.kill(processID, signal) }
   }
 
-  /// Asks it to end.
+  /// Asks it to stop.
   package func terminate() {
     if processID > 0 { Glibc.kill(processID, SIGTERM) }
   }
 
-  /// Kills the program and waits until it is gone.
+  /// Kills the program and waits until it has ended.
   package func kill() {
     guard processID > 0 else { return }
     Glibc.kill(processID, SIGKILL)
@@ -83,7 +83,7 @@ package final class ServerProgram {
     processID = 0
   }
 
-  /// Ends the program and waits until it is gone.
+  /// Stops the program and waits until it has ended.
   package func stop() {
     guard processID > 0 else { return }
     Glibc.kill(processID, SIGTERM)
@@ -94,7 +94,7 @@ package final class ServerProgram {
     processID = 0
   }
 
-  /// Waits until something listens on `port` of 127.0.0.1.
+  /// Waits until a program listens on `port` of 127.0.0.1.
   package func waitUntilListening(on port: UInt16, log: String) throws {
     for _ in 0..<1_000 {
       let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
@@ -108,7 +108,7 @@ package final class ServerProgram {
   }
 }
 
-/// What `body` makes of the address 127.0.0.1 with `port`.
+/// Calls `body` with the address 127.0.0.1 and `port`, and returns its result.
 func withLoopbackAddress<Value>(
   _ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Value
 ) -> Value {
@@ -123,13 +123,13 @@ func withLoopbackAddress<Value>(
   }
 }
 
-/// The next port to look at; another place to begin in each process, so that two runs of the tests rarely meet.
+/// The next port to try. The first one depends on the process, so that concurrent test runs rarely use the same ports.
 private let nextPort = Mutex(UInt16(10_000 + getpid() % 2_000 * 10))
 
-/// A port of 127.0.0.1 that nobody listens on; another one each time.
+/// Returns a port of 127.0.0.1 on which nothing listens, a different one each time.
 ///
-/// Lies below those that the kernel gives to whoever asks for none in particular (ip_local_port_range, from 32768 on): a
-/// connection or a server of another test would have that one before a program has started that is to listen on it.
+/// The ports are below those that the kernel assigns automatically (ip_local_port_range, from 32768). Otherwise another test's
+/// connection or server might get the port before the program that should listen on it has started.
 package func freePort() throws(Errno) -> UInt16 {
   for _ in 0..<1_000 {
     let port = nextPort.withLock { next in
@@ -143,7 +143,7 @@ package func freePort() throws(Errno) -> UInt16 {
   throw Errno(rawValue: EADDRINUSE)
 }
 
-/// A port of 127.0.0.1 that answers nothing, as behind a firewall that drops what comes: its queue of connections is full.
+/// A port of 127.0.0.1 that doesn't respond, as behind a firewall that drops packets, because its connection queue is full.
 package final class SilentPort {
   package let port: UInt16
   private var descriptors: [Int32] = []
@@ -152,7 +152,7 @@ package final class SilentPort {
     let listener: Int32
     (listener, port) = try listenOnLoopback()
     descriptors = [listener]
-    // What a queue of none holds (listen(2)), and more.
+    // More connections than a queue of length 0 holds (listen(2)).
     _ = try retryingOnInterrupt { listen(listener, 0) }
     let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
     for _ in 0..<4 {
@@ -167,8 +167,8 @@ package final class SilentPort {
   }
 }
 
-/// Attributes of a program that is started with no signal blocked, whatever the tests have blocked, and with `flags`
-/// (posix_spawnattr_setflags(3)). The caller destroys them.
+/// Returns attributes with which a program starts with no signal blocked, even if the tests block some, and with `flags`
+/// (posix_spawnattr_setflags(3)). The caller must destroy them.
 package func spawnAttributes(_ flags: Int32 = 0) -> posix_spawnattr_t {
   var attributes = posix_spawnattr_t()
   unsafe posix_spawnattr_init(&attributes)

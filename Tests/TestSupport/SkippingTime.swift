@@ -1,7 +1,7 @@
 package import Platform
 import Synchronization
 
-/// The system's clocks, but that sleeping takes no time: it is skipped.
+/// The system's clocks, which skip ahead instead of sleeping.
 package final class SkippingTime: TimeKeeper, Sendable {
   private let skipped = Mutex(Duration.zero)
   private let onSleep = Mutex<(@Sendable () -> Void)?>(nil)
@@ -10,7 +10,7 @@ package final class SkippingTime: TimeKeeper, Sendable {
 
   package init() {}
 
-  /// Calls `body` in each sleep from now on.
+  /// Calls `body` during each sleep from now on.
   package func whileAsleep(_ body: @escaping @Sendable () -> Void) { onSleep.withLock { $0 = body } }
 
   package var wallTime: WallTime { .now.advanced(by: skipped.withLock { $0 }) }

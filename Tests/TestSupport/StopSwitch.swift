@@ -1,7 +1,7 @@
 import Glibc
 package import Platform
 
-/// A ``ShutdownSignal`` that a test can give, from any thread.
+/// A switch by which a test can trigger a ``ShutdownSignal`` from any thread.
 package final class StopSwitch: Sendable {
   private let writer: Int32
   private let reader: Int32
@@ -23,7 +23,7 @@ package final class StopSwitch: Sendable {
     _ = close(reader)
   }
 
-  /// The signal that goes with the switch; take it once.
+  /// Returns the signal of this switch. Call this once.
   package func signal() throws(Errno) -> ShutdownSignal {
     let copy = try retryingOnInterrupt { fcntl(reader, F_DUPFD_CLOEXEC, 0) }
     return ShutdownSignal(readableOnRequest: FileDescriptor(owning: copy))

@@ -1,7 +1,7 @@
 import Glibc
 import Platform
 
-/// A directory of its own for a test, removed with all that is in it when its owner goes.
+/// A directory for a test, which is removed with its contents when its owner is destroyed.
 package final class TemporaryDirectory: Sendable {
   package let path: String
 
@@ -34,7 +34,7 @@ package final class TemporaryDirectory: Sendable {
     }
   }
 
-  /// Writes a file below the directory, and the directories that it is in; returns its path.
+  /// Writes a file below the directory, creates its parent directories, and returns its path.
   @discardableResult
   package func write(_ name: String, _ contents: [UInt8]) throws -> String {
     var directory = path
@@ -49,7 +49,7 @@ package final class TemporaryDirectory: Sendable {
     return file
   }
 
-  /// Makes a pipe below the directory that nobody writes to; returns its path.
+  /// Creates a named pipe without a writer below the directory, and returns its path.
   package func makePipe(_ name: String) throws -> String {
     guard unsafe mkfifo("\(path)/\(name)", 0o600) == 0 else { throw Errno.current }
     return "\(path)/\(name)"

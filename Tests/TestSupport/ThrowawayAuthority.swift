@@ -1,7 +1,7 @@
 import COpenSSL
 import Glibc
 
-/// A certificate authority that exists for one test, and what it signs, as PEM files in a folder of its own.
+/// A certificate authority for one test, with its certificates as PEM files in a temporary directory.
 @safe
 package final class ThrowawayAuthority {
   package struct Failure: Error {
@@ -15,7 +15,7 @@ package final class ThrowawayAuthority {
   }
 
   package let folder: String
-  /// The authority's own certificate.
+  /// The path of the authority's certificate.
   package var certificateFile: String { folder + "/ca.pem" }
   private let key: OpaquePointer
   private let certificate: OpaquePointer
@@ -40,7 +40,7 @@ package final class ThrowawayAuthority {
 
   private var files: [String] = []
 
-  /// A certificate for `names`, such as `DNS:localhost` or `IP:127.0.0.1`, and its key, encrypted where there is a
+  /// Creates a certificate for `names`, such as `DNS:localhost` or `IP:127.0.0.1`, and its key, which is encrypted if there is a
   /// password.
   package func issue(
     _ file: String, names: String, isExpired: Bool = false, keyPassword: String? = nil

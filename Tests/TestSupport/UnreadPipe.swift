@@ -2,13 +2,13 @@ import CLinux
 import Glibc
 import Platform
 
-/// A named pipe that is full from the start, as the log of a program whose reader has stopped.
+/// A named pipe that is full from the start, like the log of a program whose reader has stopped.
 package final class UnreadPipe {
   package let path: String
-  /// Reads and writes: a pipe that has a reader doesn't refuse to be opened for writing.
+  /// Open for reading and writing, because a pipe without a reader can't be opened for writing.
   private let descriptor: FileDescriptor
 
-  /// Makes the pipe `name` in `directory` and fills it.
+  /// Creates the pipe `name` in `directory` and fills it.
   package init(in directory: TemporaryDirectory, _ name: String = "log") throws {
     path = try directory.makePipe(name)
     let flags = O_RDWR | O_NONBLOCK | O_CLOEXEC
@@ -18,7 +18,7 @@ package final class UnreadPipe {
     fill()
   }
 
-  /// Writes until there is no room for another byte.
+  /// Fills the pipe.
   package func fill() {
     for size in [65_536, 4_096, 1] {
       let filler = [UInt8](repeating: UInt8(ascii: "#"), count: size)
@@ -26,7 +26,7 @@ package final class UnreadPipe {
     }
   }
 
-  /// Takes all that is in the pipe.
+  /// Reads everything in the pipe.
   package func drainBytes() throws -> [UInt8] {
     var bytes: [UInt8] = []
     do throws(Errno) {
@@ -37,19 +37,19 @@ package final class UnreadPipe {
     return bytes
   }
 
-  /// Takes all text that is in the pipe; the filler is left out.
+  /// Reads all text in the pipe, without the filler.
   package func drain() throws -> String {
     String(decoding: try drainBytes().filter { $0 != UInt8(ascii: "#") }, as: UTF8.self)
   }
 
-  /// Leaves the pipe without a reader: writing to it is a SIGPIPE.
+  /// Closes the reader, so that a write to the pipe causes SIGPIPE.
   package func close() throws {
     let null = FileDescriptor(
       owning: try retryingOnInterrupt { unsafe open("/dev/null", O_RDWR | O_CLOEXEC) })
     _ = try retryingOnInterrupt { dup2(null.rawValue, descriptor.rawValue) }
   }
 
-  /// Reads until `condition` holds for all that was read; false if it doesn't within a minute.
+  /// Reads until `condition` holds for everything read. Returns false if it doesn't within a minute.
   package func read(_ text: inout String, until condition: (String) -> Bool) throws -> Bool {
     let end = BootTime.now.advanced(by: .seconds(60))
     while true {

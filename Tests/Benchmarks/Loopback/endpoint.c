@@ -1,6 +1,6 @@
-// endpoint CERTIFICATE KEY: an HTTPS server on loopback that takes every publish, one connection after the other.
+// endpoint CERTIFICATE KEY: an HTTPS server on loopback that accepts every publish, one connection after another.
 //
-// Prints its port, and answers as AWS IoT does until its standard input ends. Keeps connections open.
+// Prints its port, and responds like AWS IoT until the end of its standard input. Keeps connections open.
 #include "../measuring.h"
 
 #include <netinet/tcp.h>
@@ -12,7 +12,7 @@
 
 enum { longestRequest = 262144 };
 
-// Reads one request whole; 0 where the connection has ended.
+// Reads a complete request. Returns 0 if the connection has ended.
 static int readRequest(SSL *session) {
   static char request[longestRequest + 1];
   size_t length = 0, whole = 0;

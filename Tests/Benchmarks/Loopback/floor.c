@@ -1,4 +1,4 @@
-// The least that an echo function can do: raw requests over one connection, the event's bytes sent back as they came.
+// A minimal echo function: sends raw requests over one connection and returns the bytes of the event unchanged.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@
 static char *buffer;
 static size_t capacity, length;
 
-// Reads more of the answer behind what there is; ends where the connection does.
+// Reads more of the response into the buffer. Exits if the connection ends.
 static void readMore(int connection) {
   if (length == capacity && !(buffer = realloc(buffer, capacity = capacity ? capacity * 2 : 65536))) exit(1);
   ssize_t count = read(connection, buffer + length, capacity - length);
@@ -19,7 +19,7 @@ static void readMore(int connection) {
   length += (size_t)count;
 }
 
-// Reads one answer whole; returns where its body begins, and how long that is.
+// Reads a complete response. Returns the start and the length of its body.
 static char *answer(int connection, size_t *bodyLength) {
   char *end;
   length = 0;

@@ -1,9 +1,9 @@
 // invocations ROUNDS COUNT BYTES NAME=COMMAND ...: a Runtime API that times warm invocations of echo functions.
 //
-// Each round starts each program in turn, gives it COUNT events of BYTES (a JSON object), and takes its answers. The
-// programs and this one share one processor, so that what is measured is work and not the waking of another one. A
-// tenth of the events comes before, to warm up. Prints a line of JSON for each program: medians over the rounds of
-// the microseconds from one event to the next, of its own CPU time in that, and of its anonymous memory at the end.
+// In each round, starts each program in turn, sends it COUNT events of BYTES bytes (a JSON object) and reads its responses. All
+// programs share one processor with this one, so that the time to wake another processor isn't measured. Before that, a tenth of the
+// events are sent to warm up. For each program, prints a line of JSON with medians over the rounds: the microseconds from one event
+// to the next, the program's CPU time in that, and its anonymous memory at the end.
 #include "../measuring.h"
 
 #include <netinet/tcp.h>
@@ -45,7 +45,7 @@ static void sendEvent(int connection, int number) {
   sendAll(connection, event, eventSize);
 }
 
-// Reads a request whole; 0 where the connection has ended. `isAnswer`: whether it brings what the function returned.
+// Reads a complete request. Returns 0 if the connection has ended. Sets `isAnswer` if the request contains the function's response.
 static int readRequest(int connection, int *isAnswer) {
   char head[longestHead + 1], *end = NULL;
   size_t length = 0;
@@ -79,7 +79,7 @@ static int readRequest(int connection, int *isAnswer) {
   return 1;
 }
 
-// The connection that has something to read; new ones are taken meanwhile.
+// Waits for a connection with data to read, and accepts new ones meanwhile.
 static int readable(const char *name) {
   for (;;) {
     struct pollfd waits[mostConnections + 1] = {{.fd = listener, .events = POLLIN}};
@@ -154,7 +154,7 @@ static struct result measure(const char *name, const char *command, int count) {
   return result;
 }
 
-// `{"pad":"xxx…"}` of `size` bytes.
+// Returns `{"pad":"xxx…"}` with `size` bytes.
 static void makeEvent(size_t size) {
   eventSize = size;
   if (!(event = malloc(size))) fail("malloc");

@@ -1,6 +1,6 @@
-// publisher REQUEST COUNT: the least that a client with libcurl can do: sends one finished request again and again.
+// publisher REQUEST COUNT: a minimal client with libcurl that sends the same prepared request repeatedly.
 //
-// REQUEST is a file, which request.h reads. Prints what the Swift benchmark prints.
+// REQUEST is a file in the format of request.h. Prints the same line as the Swift benchmark.
 #include "../measuring.h"
 #include "../request.h"
 

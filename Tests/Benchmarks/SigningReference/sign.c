@@ -1,7 +1,7 @@
-// sign [SECONDS]: the same signature as the Swift benchmark makes, in C over the low-level SHA-256 of libcrypto.
+// sign [SECONDS]: computes the same signature as the Swift benchmark in C, with the low-level SHA-256 of libcrypto.
 //
-// Encodes the topic and writes every text anew, with the signing key kept. Prints a line of JSON: microseconds of one
-// signature (median of five parts). Exits with 1 where the signature isn't the known one.
+// Encodes the topic and writes all texts for each signature, but reuses the signing key. Prints a line of JSON with the microseconds
+// per signature (the median of five runs). Exits with 1 if the signature isn't the expected one.
 #include "../measuring.h"
 
 #define OPENSSL_SUPPRESS_DEPRECATED
@@ -48,7 +48,7 @@ static void hash(const void *first, size_t firstSize, const void *second, size_t
   SHA256_Final(digest, &context);
 }
 
-// HMAC (RFC 2104) with a key of at most a block.
+// HMAC (RFC 2104) with a key of at most one block.
 static void authenticate(const void *key, size_t keySize, const void *data, size_t size, unsigned char code[32]) {
   unsigned char block[64], inner[32];
   memset(block, 0x36, sizeof block);

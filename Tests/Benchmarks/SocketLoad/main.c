@@ -1,10 +1,10 @@
-// socket-load: runs a command in a network namespace of its own that has a given number of sockets.
+// socket-load: runs a command in a separate network namespace with a given number of sockets.
 //
 //   socket-load [--established N] [--listen N] [--udp N] [--v6-percent P] [--reuse-port N] [--mapped N] -- COMMAND ...
 //
-// N established sockets are N/2 connections within the namespace, both ends of which count; those of IPv4 come from
-// four addresses of the loopback network in turn. The sockets are held by children, no
-// more than a process may have open each; they go when the command ends. Needs root, or user namespaces.
+// N established sockets are N/2 connections within the namespace, because both ends count. IPv4 connections come from four addresses
+// of the loopback network in turn. Child processes hold the sockets, each as many as a process may open, and close them when the
+// command ends. Requires root or user namespaces.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -85,13 +85,13 @@ static int bound(int is_v6, int type, const char *text, unsigned port, int share
   int s = socket(is_v6 ? AF_INET6 : AF_INET, type, 0), on = 1;
   check(s, "socket");
   if (shares_port) check(setsockopt(s, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on), "SO_REUSEPORT");
-  // Without this a listener on :: takes the port of one on 0.0.0.0.
+  // Otherwise a listener on :: would occupy the port on 0.0.0.0 too.
   if (is_v6) check(setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on), "IPV6_V6ONLY");
   check(bind(s, &a.any, size), "bind");
   return s;
 }
 
-// `pairs` connections; the server's ends are IPv6 sockets with mapped peers where `is_mapped`.
+// Opens `pairs` connections. If `is_mapped`, the server's ends are IPv6 sockets with mapped peers.
 static void connect_pairs(long pairs, int is_v6, int is_mapped) {
   if (pairs == 0) return;
   address a;
@@ -114,7 +114,7 @@ static void connect_pairs(long pairs, int is_v6, int is_mapped) {
       int on = 1;
       address source;
       socklen_t source_size = make_address(&source, 0, sources[i % 4], 0);
-      // The port is chosen at the connection, so that one address has as many as there are peers.
+      // Choose the port at connect(2), so that one address can use each port once per peer.
       check(setsockopt(client, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on), "IP_BIND_ADDRESS_NO_PORT");
       check(bind(client, &source.any, source_size), "bind");
     }
@@ -133,7 +133,7 @@ static void bind_many(long count, int type) {
   }
 }
 
-// Has a child do `work` and hold what it opened; waits until that is done.
+// Starts a child that does `work` and keeps its sockets open. Waits until the work is done.
 static void in_child(void (*work)(long, int), long count, int argument) {
   int ready[2];
   char byte = 0;
@@ -200,6 +200,6 @@ int main(int argc, char **argv) {
   }
   int status;
   check(waitpid(command, &status, 0), "waitpid");
-  // The children go with this process (PR_SET_PDEATHSIG).
+  // The children end with this process (PR_SET_PDEATHSIG).
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

@@ -1,8 +1,8 @@
-// first-publish ROUNDS CERTIFICATE KEY REQUEST NAME=PATH ...: how long each program takes from an event, the first of its
-// process, to its answer, with one publish over TLS to a server of this process in between. Programs take turns.
+// first-publish ROUNDS CERTIFICATE KEY REQUEST NAME=PATH ...: measures the time from a process's first event to its response, which
+// includes one publish over TLS to a server in this process. The programs take turns.
 //
-// The request that the first program sends is written to the file REQUEST, for the others to send. Prints a line each:
-// name, median and smallest time in microseconds. Link with -lssl -lcrypto.
+// Writes the request of the first program to the file REQUEST, for the other programs to send. Prints a line for each program: name,
+// median and minimum time in microseconds. Link with -lssl -lcrypto.
 #include "program.h"
 
 #include <netinet/tcp.h>
@@ -12,7 +12,7 @@
 
 static const char *requestFile;
 
-// Where the body of the request ends in `text`, or 0 where it isn't there yet.
+// Returns the end of the request's body in `text`; 0 if the request is not complete.
 static size_t endOfRequest(const char *text, size_t count) {
   const char *head = strstr(text, "\r\n\r\n"), *length = strcasestr(text, "\r\nContent-Length:");
   if (!head) return 0;
@@ -20,7 +20,7 @@ static size_t endOfRequest(const char *text, size_t count) {
   return count < end ? 0 : end;
 }
 
-// Writes URL, header fields, an empty line and body; libcurl adds Host and Content-Length by itself.
+// Writes URL, header fields, an empty line and body. libcurl adds Host and Content-Length itself.
 static void record(char *text, size_t count) {
   FILE *file = fopen(requestFile, "wx");
   if (!file) return; // it is there
@@ -61,7 +61,7 @@ static void *serve(void *argument) {
   struct server *server = argument;
   for (;;) {
     int connection = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC);
-    // Otherwise what is measured is this server waiting 40 ms for an acknowledgement (Nagle's algorithm).
+    // Otherwise this server would wait 40 ms for an acknowledgement (Nagle's algorithm).
     setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     SSL *session = SSL_new(server->context);
     SSL_set_fd(session, connection);

@@ -1,4 +1,4 @@
-// The least that a runtime can do: connect to the Runtime API, ask for the first event, wait.
+// A minimal runtime: connects to the Runtime API, requests the first event and waits.
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-// What both measurements do: start a program against a Runtime API on loopback, and end it.
+// Shared by both measurements: starts a program with a Runtime API on loopback, and ends it.
 #ifndef PROGRAM_H
 #define PROGRAM_H
 
@@ -13,7 +13,7 @@
 
 extern char **environ;
 
-// A listening socket of loopback; its address as text goes into the variable that `name` tells.
+// Opens a listening socket on loopback, and sets the environment variable `name` to its address.
 static int listenerNamedBy(const char *name, const char *form) {
   int port, listener = listenOnLoopback(&port);
   char text[64];
@@ -22,7 +22,7 @@ static int listenerNamedBy(const char *name, const char *form) {
   return listener;
 }
 
-// Starts the program, with nothing to read and its output thrown away.
+// Starts the program with empty input, and discards its output.
 static pid_t start(const char *path) {
   pid_t pid;
   char *arguments[] = {(char *)path, NULL};
@@ -40,7 +40,7 @@ static void end(pid_t pid) {
   waitpid(pid, NULL, 0);
 }
 
-// The next connection; a program that makes none within 10 s ends the measurement.
+// Accepts the next connection. Exits if the program makes none within 10 s.
 static int accepted(int listener, const char *path) {
   struct pollfd waiting = {.fd = listener, .events = POLLIN};
   if (poll(&waiting, 1, 10000) != 1) {

@@ -1,5 +1,5 @@
-// The least that a function with one HTTPS publish can do, with the release's own libcurl and OpenSSL: take an event,
-// send the request that FLOOR_REQUEST names (which `bootstrap` made: nothing is collected or signed here), answer.
+// A minimal function with one HTTPS publish, which uses the release's libcurl and OpenSSL. It reads an event, sends the request in the
+// file FLOOR_REQUEST, and responds. `bootstrap` has made the request, so nothing is collected or signed here.
 #include "../request.h"
 
 #include <arpa/inet.h>

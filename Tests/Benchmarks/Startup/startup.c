@@ -1,7 +1,7 @@
-// startup ROUNDS NAME=PATH ...: how long each program takes from its creation to the first byte of its first request to
-// the Runtime API, and how much memory of its own it then has. Programs take turns, so that a busy moment hits all.
+// startup ROUNDS NAME=PATH ...: measures the time from the creation of a process to the first byte of its first request to the Runtime
+// API, and its anonymous memory at that point. The programs take turns, so that a busy period affects all of them.
 //
-// Prints a line each: name, median and smallest time in microseconds, median of its anonymous memory in KiB.
+// Prints a line for each program: name, median and minimum time in microseconds, and median anonymous memory in KiB.
 #include "program.h"
 
 static void measure(int listener, const char *path, double *time, double *memory) {
@@ -11,7 +11,7 @@ static void measure(int listener, const char *path, double *time, double *memory
   char byte;
   if (recv(connection, &byte, 1, 0) != 1) fail("recv");
   *time = microseconds(CLOCK_MONOTONIC) - began;
-  // It is idle once it waits for the answer; that takes no longer than this even on a busy machine.
+  // Wait until the program is idle, which takes no longer than this even on a busy machine.
   usleep(20000);
   *memory = anonymousMemory(pid);
   end(pid);

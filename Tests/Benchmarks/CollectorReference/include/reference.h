@@ -1,4 +1,4 @@
-// What the collector and the encoders are measured against: the same work in plain C.
+// The reference for the benchmarks of the collector and the encoders: the same work in plain C.
 #ifndef COLLECTOR_REFERENCE_H
 #define COLLECTOR_REFERENCE_H
 
@@ -10,7 +10,7 @@ typedef struct {
   uint64_t bytes_in, bytes_out, packets_in, packets_out, busy_ticks;
 } reference_counts;
 
-// One full collection over netlink; 0, or an errno. The sockets stay open.
+// Makes one complete collection over netlink. Returns 0 or an errno. Keeps the sockets open.
 int reference_collect(reference_counts *counts);
 
 typedef struct {
@@ -33,7 +33,7 @@ typedef struct {
   uint64_t bytes_in, bytes_out, packets_in, packets_out;
 } reference_report;
 
-// Writes the report, with long names, to `buffer`, which is large enough; returns its size.
+// Writes the report with long names to `buffer`, which must be large enough. Returns its size.
 size_t reference_encode_json(const reference_report *report, uint8_t *buffer);
 size_t reference_encode_cbor(const reference_report *report, uint8_t *buffer);
 
