@@ -1,5 +1,7 @@
-"""Builds the package of "Writing a handler" as it stands on that page, and the handler of "Calling asynchronous code" in its place, and
-invokes both, after `swift build`."""
+"""Builds the package on the page "Writing a handler", then with the handler from "Calling asynchronous code", and invokes both.
+
+Run `swift build` first.
+"""
 import os
 import pathlib
 import re

@@ -35,11 +35,11 @@ class Book:
 
 
 class Reports:
-    """The reports of one program: their numbers increase, and their deltas add up to the counters.
+    """The reports of one program. Checks that their IDs increase and that their deltas add up to the counters.
 
-    What the program counts from is one of `bases`, ranges of the counter `bytes_in`, or None where it has no baseline. A
-    report with the delta `d` out of a snapshot at `s` shows that it counted from `s - d`. An acknowledgement that was
-    heard makes `s` the only base; one that may have been heard adds it; and after a restart what was saved is the base.
+    `bases` holds the possible values of the program's baseline: ranges of the counter `bytes_in`, or None for no baseline. A report with
+    the delta `d` from a snapshot at `s` shows that the baseline was `s - d`. If the program has received the acknowledgement, `s` is the
+    only possible baseline; if it may have received it, `s` is added. After a restart, the saved state is the baseline.
     """
 
     def __init__(self, name, book, scale=1):

@@ -22,7 +22,7 @@ class Listener:
     def accept(self):
         while True:
             select.select([self.listener], [], [])
-            # In one step, for whoever waits until there is no connection.
+            # Accept and count under one lock, because another thread may wait until there is no connection.
             with self.changed:
                 connection, _ = self.listener.accept()
                 self.count(1)
@@ -63,9 +63,9 @@ class Listener:
 
 
 class FaultyServer(Listener):
-    """Answers with what `answer(method, path, headers, body)` gives, or with a fault that `plan.draw()` names.
+    """Sends the result of `answer(method, path, headers, body)`, or injects a fault that `plan.draw()` chooses.
 
-    `answer` returns (status, headers, body, afterwards); `afterwards(heard)` is called once the answer went out.
+    `answer` returns (status, headers, body, afterwards). `afterwards(heard)` is called when the response is sent.
     """
 
     def __init__(self, plan, answer):

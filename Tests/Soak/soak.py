@@ -1,4 +1,4 @@
-"""The soak: see Tests/Soak/run."""
+"""The soak test (see Tests/Soak/run)."""
 import argparse
 import fcntl
 import json

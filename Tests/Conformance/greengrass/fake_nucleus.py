@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
-"""A stand-in for the Greengrass nucleus, in the classic one's manner or in that of nucleus lite.
+"""A fake Greengrass nucleus, which behaves like the classic nucleus or like nucleus lite.
 
-Serves the IPC socket, and with --tes the Token Exchange Service; with --run it also starts a component as the nucleus
-does and keeps it by the nucleus's rules. What happens is told on standard output, a JSON object a line; what should
-happen next is read from standard input in the same way (see Commands). It ends with its standard input.
-Python's standard library only: AWS's client and ours meet the same server.
+Serves the IPC socket and, with --tes, the Token Exchange Service. With --run it also runs a component by the nucleus's rules. Writes
+events to standard output and reads commands from standard input (see Commands), each as a JSON object per line. Exits at the end of
+its standard input. Uses only Python's standard library, so that AWS's client and ours can be tested with the same server.
 """
 import argparse
 import base64
@@ -638,7 +637,7 @@ class TokenExchange(http.server.BaseHTTPRequestHandler):
 
 
 class Commands:
-    """Standard input: a JSON object a line, the member `do` says what.
+    """Reads commands from standard input: a JSON object per line, whose member `do` names the command.
 
     configure {configuration} · fault {operation, fault, count, ...} · deliver {topic, payload} · ping {count} ·
     confirm {mode} · restart {seconds} · drop · forget-token · kill-subscriptions {operations} · offline {seconds} · online ·

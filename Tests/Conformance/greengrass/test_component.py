@@ -308,8 +308,8 @@ class Machine:
         self.move(0)
 
     def move(self, count, in_place=False):
-        """`count` more bytes in; packets and the bytes out move along. In place, the counters stay the same file, and so
-        those of the same network namespace, for a component that starts afterwards."""
+        """Adds `count` to the bytes received, and advances the other counters accordingly. With `in_place`, the file keeps its
+        inode, so that a component that starts later assumes the same network namespace."""
         self.bytes += count
         text = ("Inter-|   Receive                                                |  Transmit\n"
                 " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo "

@@ -42,9 +42,9 @@ exec "$@"
 
 
 class Function:
-    """An imported function: artifacts read-only and without execute bits, the runtime as an unprivileged user.
+    """An imported function with read-only artifacts without execute bits, whose runtime runs as an unprivileged user.
 
-    `output` is what it prints to, where that isn't `lines`; `inside` a command that runs it.
+    `output` replaces `lines` as its output. `inside` is a command that wraps it.
     """
 
     def __init__(self, agent, environment=None, output=None, inside=()):

@@ -1,7 +1,7 @@
-"""The nucleus's local work API for imported Lambda functions, and a runtime that speaks it: stand-ins for AWS's.
+"""A fake of the nucleus's local work API for imported Lambda functions, and of a runtime that uses it.
 
-Built from what is known of the API (paths, headers, statuses), not from AWS's code. As a program it is the runtime:
-`work_api.py --handler=module.function` pings, imports the handler, then fetches work and posts results.
+Written from the known paths, headers and statuses of the API, not from AWS's code. Run as a program, it is the runtime:
+`work_api.py --handler=module.function` pings, imports the handler, and then fetches work and posts results.
 """
 import http.server
 import importlib
