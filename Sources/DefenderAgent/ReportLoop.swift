@@ -178,7 +178,7 @@ package struct ReportLoop: ~Copyable {
 
   /// Makes a report that is only shown, and returns the baseline of the next one.
   ///
-  /// A dry run has a baseline of its own, because what is only shown has yet to be published.
+  /// A dry run has a separate baseline, because traffic that is only shown has yet to be published.
   private mutating func makeDryRun(
     _ work: ReportWork, before end: BootTime, since baseline: Baseline?, into outcome: inout ReportOutcome
   ) -> Baseline {

@@ -175,8 +175,8 @@ package struct Collector: ~Copyable {
 
   /// Whose addresses are whose in the network namespace that `directory` shows.
   ///
-  /// A tree without a namespace of its own, as a mounted or captured one is, shows this system's: ours are the
-  /// addresses.
+  /// A tree without a separate namespace, such as a mounted or captured one, shows this system's namespace, so this
+  /// system's addresses apply.
   private mutating func interfaceNames(_ directory: String) -> InterfaceNames {
     if let fixedNames { return fixedNames }
     if directory != ProcRoot.ownNetworkDirectory {

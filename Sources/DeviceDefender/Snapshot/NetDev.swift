@@ -53,7 +53,7 @@ struct NetworkCountersParser {
 extension InterfaceCounters {
   /// Reads a line of `net/dev` (proc_pid_net(5)): the name, ':', 8 counters of receiving, 8 of sending.
   ///
-  /// The name ends at the last colon, for an alias has one of its own (`eth0:1:`); there needn't be a blank after it.
+  /// The name ends at the last colon, for an alias contains one (`eth0:1:`); there needn't be a blank after it.
   init(line: Span<UInt8>) throws(LineError) {
     var columns = ColumnReader()
     columns.skipBlanks(in: line)
