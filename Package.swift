@@ -198,7 +198,8 @@ let package = Package(
       dependencies: ["AWSClient", "DefenderAgent", "HTTPClient", "Platform", "WireFormats"],
       path: "Tests/Benchmarks/Signing", swiftSettings: strict),
     .executableTarget(
-      name: "publishing-benchmark", dependencies: ["AWSClient", "DefenderAgent", "HTTPClient", "Platform"],
+      name: "publishing-benchmark",
+      dependencies: ["AWSClient", "DefenderAgent", "HTTPClient", "Platform", "WireFormats"],
       path: "Tests/Benchmarks/Publishing", swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

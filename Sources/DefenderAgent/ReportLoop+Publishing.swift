@@ -1,5 +1,6 @@
 import DeviceDefender
 import Platform
+import WireFormats
 
 extension ReportLoop {
   /// Makes a report and publishes it; returns whether it was throttled.

@@ -15,7 +15,10 @@ package final class IPCClient {
   private var repeats = RepeatFilter(interval: .seconds(300))
 
   private var connection: IPCConnection?
-  private var backOff = BackOff()
+  /// Half of each delay is random, so that the components of a core don't all come back at once.
+  static let reconnecting = Backoff(first: .milliseconds(250), cap: .seconds(30), jitter: 0.5)
+  private var backoff = reconnecting
+  private var random: any RandomNumberGenerator
   private var nextAttempt = BootTime(nanosecondsSinceBoot: 0)
   private var lastError: IPCError?
 
@@ -43,10 +46,12 @@ package final class IPCClient {
   ///   - componentName: The component's name, for a nucleus that no longer knows the token; nil if it is unknown.
   ///   - log: Where lost connections and refused subscriptions are told, each at most every five minutes.
   ///   - shutdown: What ends every wait early.
+  ///   - random: Spreads the attempts to connect again.
   package init(
     socketPath: String, token: String, componentName: @escaping () -> String? = { nil }, log: Log,
-    shutdown: ShutdownSignal?
+    shutdown: ShutdownSignal?, random: any RandomNumberGenerator = SystemRandomNumberGenerator()
   ) {
+    self.random = random
     self.socketPath = socketPath
     self.token = { token }
     self.componentName = componentName
@@ -93,7 +98,7 @@ package final class IPCClient {
         let value = try answer.get()
         // Only what somebody asked for: a nucleus that answers the subscriptions of each new connection and then ends it
         // would have us come back at once for ever.
-        backOff.reset()
+        backoff.reset()
         return value
       }
     } catch {
@@ -264,7 +269,7 @@ package final class IPCClient {
     retrySubscriptionsAt = nil
     for subscription in subscriptions { subscription.move(to: .idle) }
     lastError = error
-    nextAttempt = BootTime.now.advanced(by: backOff.next())
+    nextAttempt = BootTime.now.advanced(by: backoff.next(using: &random))
     warn(error)
   }
 
@@ -342,24 +347,5 @@ package final class IPCClient {
     } catch {
       return .failure(.malformed("an answer to \(request.operation) that is \(error)"))
     }
-  }
-}
-
-/// How long to wait before the next attempt: doubling from a quarter of a second to half a minute, the second half
-/// of it by chance, so that the components of a core don't all come back at once.
-struct BackOff {
-  private var exponent = 0
-
-  static let first = Duration.milliseconds(250)
-  static let longest = Duration.seconds(30)
-
-  mutating func next() -> Duration {
-    let whole = min(Self.longest, Self.first * (1 << exponent))
-    exponent = min(exponent + 1, 10)
-    return whole / 2 + whole / 2 * Double.random(in: 0...1)
-  }
-
-  mutating func reset() {
-    exponent = 0
   }
 }

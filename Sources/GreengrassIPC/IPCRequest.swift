@@ -1,4 +1,4 @@
-import WireFormats
+package import WireFormats
 
 /// An operation of Greengrass IPC and what it is asked with.
 ///
@@ -13,21 +13,25 @@ package struct IPCRequest: Equatable, Sendable {
 
   /// Publishes to AWS IoT Core by the nucleus's own MQTT connection.
   package static func publishToIoTCore(
-    topic: String, qualityOfService: UInt8, payload: [UInt8]
+    topic: String, qualityOfService: QualityOfService, payload: [UInt8]
   ) -> IPCRequest {
     IPCRequest(
       operation: "PublishToIoTCore", subject: topic,
       payload: jsonObject([
-        ("topicName", json(topic)), ("qos", json(String(qualityOfService))),
+        ("topicName", json(topic)), ("qos", json(String(qualityOfService.rawValue))),
         ("payload", "\"\(base64(payload))\""),
       ]))
   }
 
   /// Asks for the messages that AWS IoT Core sends to the topics that match `topicFilter`.
-  package static func subscribeToIoTCore(topicFilter: String, qualityOfService: UInt8) -> IPCRequest {
+  package static func subscribeToIoTCore(topicFilter: String, qualityOfService: QualityOfService)
+    -> IPCRequest
+  {
     IPCRequest(
       operation: "SubscribeToIoTCore", subject: topicFilter,
-      payload: jsonObject([("topicName", json(topicFilter)), ("qos", json(String(qualityOfService)))]))
+      payload: jsonObject([
+        ("topicName", json(topicFilter)), ("qos", json(String(qualityOfService.rawValue))),
+      ]))
   }
 
   /// Asks for all of this component's own configuration.
@@ -60,7 +64,7 @@ package struct IPCRequest: Equatable, Sendable {
   /// Base64 makes four bytes of three.
   package static func maximumPublishPayload(topic: String, messageLimit limit: Int) -> Int {
     let empty = EventStreamMessage.request(
-      publishToIoTCore(topic: topic, qualityOfService: 1, payload: []), streamID: 1)
+      publishToIoTCore(topic: topic, qualityOfService: .atLeastOnce, payload: []), streamID: 1)
     // Header names and operation names are ours and short: this one can always be encoded.
     guard let overhead = try? empty.encoded().count else { return 0 }
     return max(0, (limit - overhead) / 4 * 3)

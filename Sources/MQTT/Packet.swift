@@ -1,11 +1,5 @@
 import WireFormats
 
-/// How hard a message is tried to be delivered (MQTT 3.1.1, section 4.3). Exactly once isn't offered by AWS IoT.
-package enum DeliveryQuality: UInt8, Sendable {
-  case atMostOnce = 0
-  case atLeastOnce = 1
-}
-
 /// A message on a topic.
 package struct Message: Equatable, Sendable {
   package var topic: String
@@ -36,7 +30,7 @@ package struct ConnectOptions: Equatable, Sendable {
 /// The packets that a client sends (MQTT 3.1.1, section 3).
 enum OutgoingPacket: Equatable {
   case connect(ConnectOptions)
-  case publish(Message, DeliveryQuality, packetID: UInt16)
+  case publish(Message, QualityOfService, packetID: UInt16)
   case publishAcknowledgement(packetID: UInt16)
   case subscribe(topicFilters: [String], packetID: UInt16)
   case pingRequest
@@ -67,7 +61,7 @@ enum OutgoingPacket: Equatable {
       appendBigEndian(packetID, to: &body)
       for filter in topicFilters {
         try append(filter, to: &body)
-        body.append(DeliveryQuality.atLeastOnce.rawValue)
+        body.append(QualityOfService.atLeastOnce.rawValue)
       }
     case .pingRequest:
       firstByte = 0xC0

@@ -1,3 +1,4 @@
+import WireFormats
 /// Finds packets in bytes that arrive in pieces (MQTT 3.1.1, section 2).
 ///
 /// Takes nothing on trust: a length is checked against the bound before a byte is kept for it, and a packet that is
@@ -113,7 +114,7 @@ private struct PacketBody {
   private mutating func publish(flags: UInt8) throws(PacketError) -> IncomingPacket {
     let isDuplicate = flags & 0x08 != 0
     // Quality 2 was never subscribed to, and 3 doesn't exist.
-    guard let quality = DeliveryQuality(rawValue: flags >> 1 & 0x03) else {
+    guard let quality = QualityOfService(rawValue: flags >> 1 & 0x03) else {
       throw error("the quality of service is \(flags >> 1 & 0x03), subscribed was at most 1")
     }
     if isDuplicate, quality == .atMostOnce { throw error("a duplicate of quality 0") }

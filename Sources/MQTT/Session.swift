@@ -1,4 +1,5 @@
 package import Platform
+package import WireFormats
 
 /// A clean MQTT 3.1.1 session, from the server's CONNACK until one side hangs up.
 ///
@@ -73,7 +74,7 @@ package final class Session {
 
   /// Sends a message; returns the identifier that the server will acknowledge it by, nil with quality 0.
   package func send(
-    _ message: Message, quality: DeliveryQuality, until deadline: BootTime
+    _ message: Message, quality: QualityOfService, until deadline: BootTime
   ) throws(MQTTError) -> UInt16? {
     guard isValidTopicName(message.topic) else {
       throw .invalid("the topic '\(message.topic)': empty, or with a wildcard")
@@ -85,7 +86,7 @@ package final class Session {
 
   /// Sends a message, and with quality 1 waits until the server has taken it.
   package func publish(
-    _ message: Message, quality: DeliveryQuality, until deadline: BootTime
+    _ message: Message, quality: QualityOfService, until deadline: BootTime
   ) throws(MQTTError) {
     guard let packetID = try send(message, quality: quality, until: deadline) else { return }
     _ = try wait(for: "PUBACK", until: deadline) { packet in

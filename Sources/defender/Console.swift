@@ -49,7 +49,7 @@ final class Console: Sendable {
     let topic = publish.topic.map(escapingControlCharacters) ?? "no topic"
     switch publish.verdict {
     case .accepted:
-      let size = "\(publish.payload.count) bytes, QoS \(publish.qos)"
+      let size = "\(publish.payload.count) bytes, QoS \(publish.qos.rawValue)"
       output(
         "Published to \(topic) (\(size)); the request's signature was verified:\n\(readable(publish.payload))"
       )

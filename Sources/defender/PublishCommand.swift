@@ -133,7 +133,7 @@ struct PublishCommand: ParsableCommand {
 
   private func payloadBytes() throws(CommandFailure) -> [UInt8] {
     guard let payloadFile else { return Array((payload ?? "").utf8) }
-    let limit = HTTPSPublisher.maximumPayloadBytes
+    let limit = AWSIoTQuotas.publishPayloadBytes
     do throws(Errno) {
       return payloadFile == "-" ? try standardInput(limit: limit) : try readFile(payloadFile, limit: limit)
     } catch .fileTooLarge {

@@ -58,7 +58,7 @@ private final class EchoingExchange: HTTPExchange {
   }
 }
 
-@Suite struct `A server that sends back what it knows` {
+struct `A server that sends back what it knows` {
   private static let cases = [400, 403, 404, 500].flatMap { status in
     EchoingExchange.Shape.allCases.map { (status, $0) }
   }

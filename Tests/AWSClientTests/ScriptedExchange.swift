@@ -3,6 +3,7 @@ import DefenderAgent
 import HTTPClient
 import Platform
 import TestSupport
+import WireFormats
 
 /// Answers without a network, and keeps what it was asked.
 final class ScriptedExchange: HTTPExchange {

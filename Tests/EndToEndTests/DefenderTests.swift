@@ -207,7 +207,7 @@ import WireFormats
     #expect(published.received.map(\.verdict) == [.accepted])
     #expect(published.received.map(\.topic) == [topic])
     #expect(published.received.map(\.payload) == [Array(#"{"a":1}"#.utf8)])
-    #expect(published.received.map(\.qos) == [1])
+    #expect(published.received.map(\.qos) == [.atLeastOnce])
     let answer = try JSONValue(parsing: Array(published.run.output.utf8))
     #expect(answer["status"]?.integer() == 200)
     #expect(answer["traceId"]?.string?.isEmpty == false)
@@ -227,7 +227,7 @@ import WireFormats
       #expect(published.received.map(\.verdict) == [.accepted])
       #expect(published.received.map(\.payload) == [payload])
     }
-    #expect(fromFile.received.map(\.qos) == [0])
+    #expect(fromFile.received.map(\.qos) == [.atMostOnce])
   }
 
   @Test func `publish sends an empty message if there is no payload`() async throws {

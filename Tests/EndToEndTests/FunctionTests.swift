@@ -21,7 +21,7 @@ import WireFormats
     for publish in run.publishes {
       #expect(publish.verdict == .accepted)
       #expect(publish.topic == "$aws/things/local-device/defender/metrics/json")
-      #expect(publish.qos == 1)
+      #expect(publish.qos == .atLeastOnce)
     }
     let reports = try run.publishes.map { try JSONValue(parsing: $0.payload) }
     let ids = reports.compactMap { $0["header"]?["report_id"]?.integer(as: UInt64.self) }

@@ -50,7 +50,8 @@ private func framed(headers: [UInt8], payload: [UInt8] = []) -> [UInt8] {
     let connect = EventStreamMessage.connect(as: .token("TOK"))
     let publish = EventStreamMessage.request(
       .publishToIoTCore(
-        topic: "$aws/things/t1/defender/metrics/json", qualityOfService: 1, payload: Array(#"{"a":1}"#.utf8)),
+        topic: "$aws/things/t1/defender/metrics/json", qualityOfService: .atLeastOnce,
+        payload: Array(#"{"a":1}"#.utf8)),
       streamID: 1)
     for (ours, name) in [(connect, "connect"), (publish, "publish")] {
       let theirs = try #require(try messages(in: try seed(name)).first)

@@ -42,7 +42,7 @@ private final class Component {
     _ payload: String = "{}", to topic: String = topic, within timeout: Duration = .seconds(20)
   ) throws(IPCError) -> JSONValue {
     try client.call(
-      .publishToIoTCore(topic: topic, qualityOfService: 1, payload: Array(payload.utf8)),
+      .publishToIoTCore(topic: topic, qualityOfService: .atLeastOnce, payload: Array(payload.utf8)),
       until: soon(timeout))
   }
 }
@@ -98,7 +98,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     let nucleus = try FakeNucleus(manner, configuration: configuration, arguments: ["--confirm", "accepted"])
     let component = Component(nucleus)
     let accepted = component.client.subscribe(
-      .subscribeToIoTCore(topicFilter: topic + "/accepted", qualityOfService: 1))
+      .subscribeToIoTCore(topicFilter: topic + "/accepted", qualityOfService: .atLeastOnce))
     try component.publish(#"{"header":{"report_id":17}}"#)
     #expect(component.client.serve(until: soon(), orWhen: { accepted.hasEvents }) == .condition)
     let message = try #require(accepted.takeEvents().first?["message"])
@@ -206,7 +206,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     let nucleus = try FakeNucleus(.lite, configuration: configuration)
     let component = Component(nucleus)
     let accepted = component.client.subscribe(
-      .subscribeToIoTCore(topicFilter: topic + "/#", qualityOfService: 1))
+      .subscribeToIoTCore(topicFilter: topic + "/#", qualityOfService: .atLeastOnce))
     try component.publish()
     try nucleus.do(#"{"do": "kill-subscriptions", "operations": ["SubscribeToIoTCore"]}"#)
     try nucleus.do(#"{"do": "deliver", "topic": "\#(topic)/accepted", "payload": "e30="}"#)
@@ -293,7 +293,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     let nucleus = try FakeNucleus(.classic, configuration: configuration)
     let component = Component(nucleus)
     let accepted = component.client.subscribe(
-      .subscribeToIoTCore(topicFilter: topic + "/#", qualityOfService: 1))
+      .subscribeToIoTCore(topicFilter: topic + "/#", qualityOfService: .atLeastOnce))
     try component.publish()
     try nucleus.do(#"{"do": "restart", "seconds": 2}"#)
     #expect(component.client.serve(until: soon(.milliseconds(50))) == .onTime)
@@ -328,7 +328,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     let nucleus = try FakeNucleus(.lite, configuration: configuration)
     let component = Component(nucleus)
     let refused = component.client.subscribe(
-      .subscribeToIoTCore(topicFilter: "elsewhere", qualityOfService: 1))
+      .subscribeToIoTCore(topicFilter: "elsewhere", qualityOfService: .atLeastOnce))
     for _ in 0..<3 { try component.publish() }
     #expect(!refused.isActive)
     #expect(component.log.count == 1)
@@ -339,7 +339,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     let nucleus = try FakeNucleus(.lite, configuration: "{}")
     let component = Component(nucleus)
     let accepted = component.client.subscribe(
-      .subscribeToIoTCore(topicFilter: "\(topic)/accepted", qualityOfService: 1))
+      .subscribeToIoTCore(topicFilter: "\(topic)/accepted", qualityOfService: .atLeastOnce))
     #expect(throws: IPCError.self) { try component.publish() }
     #expect(!accepted.isActive)
     try nucleus.do(#"{"do": "configure", "configuration": \#(configuration)}"#.filter { $0 != "\n" })
@@ -428,13 +428,14 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
   }
 
   @Test func `waits longer from failure to failure, up to half a minute`() {
-    var backOff = BackOff()
-    let delays = (0..<12).map { _ in backOff.next() }
+    var backoff = IPCClient.reconnecting
+    var random = SystemRandomNumberGenerator()
+    let delays = (0..<12).map { _ in backoff.next(using: &random) }
     #expect((.milliseconds(125)...Duration.milliseconds(250)).contains(delays[0]))
     #expect((.milliseconds(250)...Duration.milliseconds(500)).contains(delays[1]))
     #expect(delays.suffix(4).allSatisfy { (.seconds(15)...Duration.seconds(30)).contains($0) })
-    backOff.reset()
-    #expect(backOff.next() <= .milliseconds(250))
+    backoff.reset()
+    #expect(backoff.next(using: &random) <= .milliseconds(250))
   }
 
   @Test func `is there only where a nucleus started the process`() {

@@ -21,7 +21,7 @@ import WireFormats
     let publish = try #require(endpoint.received.first)
     #expect(endpoint.received.count == 1)
     #expect(publish.topic == "$aws/things/My Thing:1/defender/metrics/json")
-    #expect(publish.qos == 1)
+    #expect(publish.qos == .atLeastOnce)
     #expect(publish.payload == row.body)
     #expect(publish.verdict == .accepted)
   }

@@ -5,7 +5,7 @@ import WireFormats
 
 @testable import MQTT
 
-@Suite struct PacketTests {
+struct `The packets of MQTT` {
   @Test(
     arguments: [
       (

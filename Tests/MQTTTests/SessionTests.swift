@@ -1,8 +1,9 @@
 import MQTT
 import Platform
 import Testing
+import WireFormats
 
-@Suite struct SessionTests {
+struct `An MQTT session` {
   let options = ConnectOptions(clientID: "d", keepAliveSeconds: 60)
 
   /// A stream whose server accepts the connection and then sends what follows.

@@ -5,7 +5,7 @@ import WireFormats
 
 @testable import MQTT
 
-@Suite struct WebSocketFrameTests {
+struct `The frames of a WebSocket` {
   @Test(
     arguments: [
       // RFC 6455, section 5.7: "Hello", masked.
@@ -121,7 +121,7 @@ import WireFormats
   }
 }
 
-@Suite struct WebSocketStreamTests {
+struct `A WebSocket` {
   // The key and the answer of RFC 6455, section 1.3.
   static let upgrade = WebSocketUpgrade(
     host: "server.example.com", target: "/mqtt?a=b", nonce: Array("the sample nonce".utf8))

@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 import WireFormats
 
-@Suite struct CBORReaderTests {
+struct `The CBOR reader` {
   // RFC 8949, appendix A, and the odd ones.
   @Test(
     arguments: [

@@ -1,7 +1,7 @@
 import Testing
 import WireFormats
 
-@Suite struct EncodingTests {
+struct `Base64, hexadecimal and percent-encoding` {
   // RFC 4648, section 10.
   @Test(arguments: [
     ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="),

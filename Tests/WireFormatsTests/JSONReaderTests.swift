@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 import WireFormats
 
-@Suite struct JSONReaderTests {
+struct `The JSON reader` {
   @Test(arguments: [
     ("null", "null"), (" true ", "true"), ("\t[\n]\r", "[]"), ("{}", "{}"), ("0", "0"), ("-0", "-0"),
     ("-12.50e+3", "-12.50e+3"), (#""""#, #""""#), (#""a\/b""#, #""a/b""#), (#""\u00e9""#, #""é""#),

@@ -1,7 +1,7 @@
 import Testing
 import WireFormats
 
-@Suite struct TextTests {
+struct `Text as bytes` {
   @Test(arguments: [
     ("", ""), ("a", ""), ("a://b", "://"), ("://", "://"), ("x:/://", "://"), ("é", "é"), ("aab", "ab"),
   ])

@@ -21,7 +21,7 @@ private func writeSample(to document: inout some DocumentWriter & ~Copyable) {
   document.endMap()
 }
 
-@Suite struct WriterTests {
+struct `A document writer` {
   @Test func `writes compact JSON`() {
     var document = JSONWriter()
     writeSample(to: &document)

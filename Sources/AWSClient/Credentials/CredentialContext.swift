@@ -12,6 +12,7 @@ package struct CredentialContext {
   var credentialHostExchange: any HTTPExchange
   let time: any TimeKeeper
   let log: Log
+  private static let backoff = Backoff(first: .milliseconds(200), cap: .seconds(20), jitter: 0)
   /// Reads a file, and gives up with `EAGAIN` if that is a pipe whose end takes longer than `patience`.
   package var readFile: (_ path: String, _ patience: Duration) throws(Errno) -> [UInt8] = {
     (path, patience) throws(Errno) in
@@ -73,7 +74,7 @@ package struct CredentialContext {
       do throws(CredentialFailure) {
         return try call()
       } catch {
-        let delay: Duration = .milliseconds(200 * attempt)
+        let delay = Self.backoff.delay(afterFailures: attempt)
         guard error.isTransient, attempt < 3, delay < timeLeft(until: deadline) else {
           throw error
         }

@@ -1,3 +1,5 @@
+import Platform
+
 /// Why a request may succeed when it is made again.
 package enum RetryReason: Equatable, Sendable {
   /// The network or the service had a problem.
@@ -39,12 +41,11 @@ package enum StandardRetry {
   package static func delay(
     afterAttempt attempt: Int, _ reason: RetryReason, random: Double, retryAfter: String? = nil
   ) -> Duration {
-    let base: Double = reason == .throttling ? 1 : 0.05
-    var ceiling = base
-    for _ in 1..<max(1, min(attempt, 32)) { ceiling *= 2 }
+    let first: Duration = reason == .throttling ? .seconds(1) : .milliseconds(50)
+    let backoff = Backoff(first: first, cap: .seconds(20), jitter: 1)
     // Not a number isn't above 0 either.
     let fraction = random > 0 ? min(random, 1) : 0
-    let delay = Duration.seconds(fraction * min(ceiling, 20))
+    let delay = backoff.ceiling(afterFailures: attempt) * fraction
     guard let wished = retryAfter.flatMap(milliseconds) else { return delay }
     return max(delay, min(wished, delay + .seconds(5)))
   }

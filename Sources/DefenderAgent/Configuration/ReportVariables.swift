@@ -1,4 +1,5 @@
 import DeviceDefender
+import WireFormats
 
 extension ConfigurationReader {
   /// Reads the format of reports and their limits.
@@ -8,7 +9,8 @@ extension ConfigurationReader {
     if let size = wholeNumber("DEFENDER_MAX_LIST_SIZE", 0...100_000) {
       configuration.limits.maximumListSize = size
     }
-    configuration.givenMaximumReportBytes = wholeNumber("DEFENDER_MAX_REPORT_BYTES", 512...131_072)
+    configuration.givenMaximumReportBytes = wholeNumber(
+      "DEFENDER_MAX_REPORT_BYTES", 512...AWSIoTQuotas.publishPayloadBytes)
     if let bytes = configuration.givenMaximumReportBytes { configuration.limits.maximumReportBytes = bytes }
   }
 }

@@ -115,7 +115,7 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
         + "(a proxy, the login page of a network)."
       return error.message == nil ? doubt : "\(doubt) If AWS IoT did answer: \(advice)"
     case 404, 405: return "Check that the endpoint is AWS IoT's data plane."
-    case 413: return "Send less at once; AWS IoT takes at most \(HTTPSPublisher.maximumPayloadBytes) bytes."
+    case 413: return "Send less at once; AWS IoT takes at most \(AWSIoTQuotas.publishPayloadBytes) bytes."
     case 429: return "AWS IoT throttles; publish less often or have the account's quota raised."
     case 500...: return "AWS IoT has a problem of its own; the next report is tried as usual."
     default: return "Check that the endpoint is AWS IoT's data plane."

@@ -1,11 +1,5 @@
 package import Platform
-import WireFormats
-
-/// How often a message arrives (MQTT 3.1.1, section 4.3).
-package enum QualityOfService: UInt8, Sendable {
-  case atMostOnce = 0
-  case atLeastOnce = 1
-}
+package import WireFormats
 
 /// A way for a message to reach AWS IoT; one implementation for each transport.
 package protocol Publisher: AnyObject {

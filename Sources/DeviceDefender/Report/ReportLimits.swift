@@ -1,7 +1,9 @@
+import WireFormats
+
 /// How large a report may get.
 package struct ReportLimits: Equatable, Sendable {
-  /// The largest message that AWS IoT Core takes (AWS IoT Core quotas, "Publish payload size"), in bytes.
-  package static let defaultReportBytes = 131_072
+  /// The largest message that AWS IoT Core accepts.
+  package static let defaultReportBytes = AWSIoTQuotas.publishPayloadBytes
 
   /// How many entries are listed of each list; `total` stays what it is.
   package var maximumListSize = Collector.defaultListSize

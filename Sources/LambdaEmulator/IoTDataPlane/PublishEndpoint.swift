@@ -1,6 +1,6 @@
 package import Platform
 import Synchronization
-import WireFormats
+package import WireFormats
 
 /// A publish request that reached the emulator.
 package struct ReceivedPublish: Sendable {
@@ -13,7 +13,7 @@ package struct ReceivedPublish: Sendable {
 
   /// The topic; nil if the request target contains no valid topic.
   package let topic: String?
-  package let qos: Int
+  package let qos: QualityOfService
   package let payload: [UInt8]
   package let contentType: String?
   package let verdict: Verdict
@@ -24,7 +24,7 @@ package struct ReceivedPublish: Sendable {
 /// It responds like AWS. The messages and limits come from "HTTPS" and "AWS IoT Core message broker and protocol limits and
 /// quotas" in the AWS IoT Core developer guide.
 package final class PublishEndpoint: Sendable {
-  private static let payloadLimit = 128 * 1024
+  private static let payloadLimit = AWSIoTQuotas.publishPayloadBytes
   private static let topicLimit = 256
   private static let slashLimit = 7
   /// The number of publishes to keep. Older ones are dropped, because an emulator may run for weeks.
@@ -80,7 +80,7 @@ package final class PublishEndpoint: Sendable {
     if Self.isForShadow(request) {
       return answer(to: shadowRefusal(request, body: body), headers, traceID)
     }
-    var qos = 0
+    var qos = QualityOfService.atMostOnce
     do throws(Refusal) {
       qos = try accept(request, body: body)
     } catch {
@@ -128,7 +128,7 @@ package final class PublishEndpoint: Sendable {
   }
 
   /// Makes the same checks as AWS. Returns the quality of service.
-  private func accept(_ request: ReceivedRequest, body: [UInt8]) throws(Refusal) -> Int {
+  private func accept(_ request: ReceivedRequest, body: [UInt8]) throws(Refusal) -> QualityOfService {
     guard request.method == "POST" else {
       throw Refusal(405, "MethodNotAllowedException", "Method Not Allowed")
     }
@@ -171,16 +171,16 @@ package final class PublishEndpoint: Sendable {
     }
   }
 
-  private func qualityOfService(_ request: ReceivedRequest) throws(Refusal) -> Int {
+  private func qualityOfService(_ request: ReceivedRequest) throws(Refusal) -> QualityOfService {
     for parameter in request.query.split(separator: "&") where parameter.hasPrefix("qos=") {
       switch parameter.dropFirst(4) {
-      case "0": return 0
-      case "1": return 1
+      case "0": return .atMostOnce
+      case "1": return .atLeastOnce
       default:
         throw Refusal(400, "InvalidRequestException", "Invalid QoS", because: "qos must be 0 or 1")
       }
     }
-    return 0
+    return .atMostOnce
   }
 
   /// Returns the part of the path that contains the topic, still percent-encoded.

@@ -7,9 +7,9 @@ import Platform
 /// before the runtime does, and elsewhere it won't come back. A server that replies, even with an error, is retried for ever,
 /// and its reply resets the 1.5 s.
 struct FailureStreak {
-  private static let shortest = Duration.milliseconds(50)
-  private static let longest = Duration.seconds(2)
-  private static let longestInAbsence = Duration.milliseconds(250)
+  private static let backoff = Backoff(first: .milliseconds(50), cap: .seconds(2), jitter: 0.5)
+  private static let backoffInAbsence = Backoff(
+    first: .milliseconds(50), cap: .milliseconds(250), jitter: 0.5)
   private static let patienceWithAbsence = Duration.milliseconds(1_500)
 
   private let time: any TimeKeeper
@@ -29,20 +29,19 @@ struct FailureStreak {
 
   /// Counts a failure. Returns how long to wait before the next attempt; nil to give up.
   mutating func pause(after error: ExchangeError) -> Duration? {
-    let longest: Duration
+    let backoff: Backoff
     switch error {
     case .unreachable, .unresolvable:
       let now = time.bootTime
       let start = absentSince ?? now
       absentSince = start
       guard start.duration(to: now) < Self.patienceWithAbsence else { return nil }
-      longest = Self.longestInAbsence
+      backoff = Self.backoffInAbsence
     default:
       absentSince = nil
-      longest = Self.longest
+      backoff = Self.backoff
     }
-    let full = min(longest, Self.shortest * (1 << min(failures, 10)))
     failures += 1
-    return full - full * Double.random(in: 0...0.5)
+    return backoff.delay(afterFailures: failures)
   }
 }

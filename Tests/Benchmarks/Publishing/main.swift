@@ -12,6 +12,7 @@ import DefenderAgent
 import Glibc
 import HTTPClient
 import Platform
+import WireFormats
 
 /// The memory in use that isn't of files, in KiB (`Anonymous` of proc_pid_smaps_rollup(5)).
 func anonymousMemory() throws -> Int {

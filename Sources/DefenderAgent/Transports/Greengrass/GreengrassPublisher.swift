@@ -1,6 +1,6 @@
 package import GreengrassIPC
 package import Platform
-import WireFormats
+package import WireFormats
 
 /// Publishes through the Greengrass nucleus, and hears what Device Defender makes of the reports.
 ///
@@ -20,14 +20,14 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
 
     package init() {}
 
-    package func delay(afterAttempt attempt: Int) -> Duration {
-      let whole = min(Self.longestDelay, firstDelay * (1 << min(attempt - 1, 20)))
-      return whole / 2 + whole / 2 * Double.random(in: 0...1)
+    package func delay(
+      afterAttempt attempt: Int, using generator: inout some RandomNumberGenerator
+    ) -> Duration {
+      Backoff(first: firstDelay, cap: Self.longestDelay, jitter: 0.5)
+        .delay(afterFailures: attempt, using: &generator)
     }
   }
 
-  /// What AWS IoT takes in one message.
-  private static let maximumPayloadBytes = 131_072
   private static let attemptTimeout = Duration.seconds(10)
   private static let endpoint = "the Greengrass nucleus"
 
@@ -35,30 +35,36 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
   private let client: IPCClient
   private let time: any TimeKeeper
   private let log: Log
+  private var random: any RandomNumberGenerator
   /// The topic of the last report that the nucleus accepted: the component's `accessControl` allowed it.
   private var allowedTopic: Topic?
   /// The topic whose answers are heard, and where they come.
   private var answers: (topic: Topic, streams: [IPCSubscription])?
   private var verdicts = ReportAnswers()
 
-  package init(_ client: IPCClient, time: any TimeKeeper, log: Log) {
+  package init(
+    _ client: IPCClient, time: any TimeKeeper, log: Log,
+    random: any RandomNumberGenerator = SystemRandomNumberGenerator()
+  ) {
     self.client = client
     self.time = time
     self.log = log
+    self.random = random
   }
 
   package func publish(
     _ payload: [UInt8], to topic: Topic, qos: QualityOfService, until deadline: BootTime
   ) throws(PublishError) -> PublishReceipt {
-    guard payload.count <= Self.maximumPayloadBytes else {
-      let cause = PublishError.Cause.payloadTooLarge(bytes: payload.count, limit: Self.maximumPayloadBytes)
+    guard payload.count <= AWSIoTQuotas.publishPayloadBytes else {
+      let cause = PublishError.Cause.payloadTooLarge(
+        bytes: payload.count, limit: AWSIoTQuotas.publishPayloadBytes)
       throw PublishError(cause, topic: topic, endpoint: Self.endpoint, attempts: 0)
     }
     try checkSize(payload, for: topic)
     subscribe(to: topic)
     renewSubscriptions(where: \.mayBeGranted)
     let request = IPCRequest.publishToIoTCore(
-      topic: topic.name, qualityOfService: qos.rawValue, payload: payload)
+      topic: topic.name, qualityOfService: qos, payload: payload)
     // What is here by now is no answer to a report that goes out only now.
     takeAnswers()
     verdicts.noteSending(to: topic)
@@ -95,7 +101,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     guard attempts <= retries.count else { return false }
     // A nucleus that was started again since the last report shows only now; the client itself waits long enough.
     if case .disconnected = error, attempts == 1 { return true }
-    let next = time.bootTime.advanced(by: retries.delay(afterAttempt: attempts))
+    let next = time.bootTime.advanced(by: retries.delay(afterAttempt: attempts, using: &random))
     guard next < deadline else { return false }
     log.info("Trying again in \(Int(time.bootTime.duration(to: next).inSeconds)) s: \(sentence("\(error)"))")
     return client.serve(until: next) == .onTime
@@ -136,7 +142,8 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     answers = nil
     guard topic.isDeviceDefenders else { return }
     let streams = ["accepted", "rejected"].map { verdict in
-      client.subscribe(.subscribeToIoTCore(topicFilter: "\(topic)/\(verdict)", qualityOfService: 1))
+      client.subscribe(
+        .subscribeToIoTCore(topicFilter: "\(topic)/\(verdict)", qualityOfService: .atLeastOnce))
     }
     answers = (topic, streams)
   }

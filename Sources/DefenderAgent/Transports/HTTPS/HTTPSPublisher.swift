@@ -1,7 +1,7 @@
 package import AWSClient
 package import HTTPClient
 package import Platform
-import WireFormats
+package import WireFormats
 
 /// Publishes over HTTPS: `POST /topics/<topic>?qos=<n>` of the IoT data plane.
 ///
@@ -9,8 +9,6 @@ import WireFormats
 /// SDKs' standard mode does, signs each attempt anew, and starts none that the time left can't carry. A message whose
 /// answer was lost is sent again: the other side may get it twice, never less than once.
 package final class HTTPSPublisher: Publisher {
-  /// What AWS IoT takes in one message.
-  package static let maximumPayloadBytes = 131_072
   /// The time that one attempt may take if the deadline leaves more: 10 s for the name and 5 s for the connection, as
   /// HTTPClient has them.
   package static let standardAttemptTimeout: Duration = .seconds(15)
@@ -67,8 +65,9 @@ package final class HTTPSPublisher: Publisher {
   package func publish(
     _ payload: [UInt8], to topic: Topic, qos: QualityOfService, until deadline: BootTime
   ) throws(PublishError) -> PublishReceipt {
-    guard payload.count <= Self.maximumPayloadBytes else {
-      let cause = PublishError.Cause.payloadTooLarge(bytes: payload.count, limit: Self.maximumPayloadBytes)
+    guard payload.count <= AWSIoTQuotas.publishPayloadBytes else {
+      let cause = PublishError.Cause.payloadTooLarge(
+        bytes: payload.count, limit: AWSIoTQuotas.publishPayloadBytes)
       throw error(cause, topic, attempts: 0)
     }
     var call = Call(payload: payload, topic: topic, qos: qos, deadline: deadline)

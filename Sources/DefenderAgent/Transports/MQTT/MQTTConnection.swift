@@ -21,31 +21,24 @@ extension BrokerConnector {
   package func renew() {}
 }
 
-/// How long to wait before another attempt to connect: twice as long each time, with a random part, up to a limit.
+/// When the next attempt to connect is allowed.
 ///
-/// "Exponential backoff and jitter" as the AWS SDKs have it; the random part is half, so that a fleet that lost its
-/// broker in one moment doesn't come back in one.
+/// Half of each delay is random, so that a fleet that lost its broker in one moment doesn't come back in one.
 package struct ReconnectDelay: Sendable {
-  private let first: Duration
-  private let longest: Duration
-  private var failures = 0
+  private var backoff: Backoff
   /// Before this moment no attempt is made.
   package private(set) var notBefore: BootTime?
 
   package init(first: Duration = .seconds(1), longest: Duration = .seconds(60)) {
-    self.first = first
-    self.longest = longest
+    backoff = Backoff(first: first, cap: longest, jitter: 0.5)
   }
 
   package mutating func succeeded() {
-    failures = 0
+    backoff.reset()
     notBefore = nil
   }
 
   package mutating func failed(at now: BootTime, using generator: inout some RandomNumberGenerator) {
-    // Past the sixth doubling the limit rules anyway.
-    let full = min(longest, first * (1 << min(failures, 6)))
-    failures += 1
-    notBefore = now.advanced(by: full * Double.random(in: 0.5...1, using: &generator))
+    notBefore = now.advanced(by: backoff.next(using: &generator))
   }
 }

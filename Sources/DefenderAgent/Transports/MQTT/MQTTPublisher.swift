@@ -1,5 +1,6 @@
 import MQTT
 package import Platform
+package import WireFormats
 
 /// When there is a connection to the broker.
 package enum ConnectionMode: String, CaseIterable, Sendable {
@@ -35,8 +36,6 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
     }
   }
 
-  /// What AWS IoT takes in one message.
-  private static let maximumPayloadBytes = 131_072
   /// How often a message is sent at most.
   private static let maximumAttempts = 4
   private static let subscriptionRetryInterval = Duration.seconds(3_600)
@@ -78,8 +77,9 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
   package func publish(
     _ payload: [UInt8], to topic: Topic, qos: QualityOfService, until deadline: BootTime
   ) throws(PublishError) -> PublishReceipt {
-    guard payload.count <= Self.maximumPayloadBytes else {
-      let cause = PublishError.Cause.payloadTooLarge(bytes: payload.count, limit: Self.maximumPayloadBytes)
+    guard payload.count <= AWSIoTQuotas.publishPayloadBytes else {
+      let cause = PublishError.Cause.payloadTooLarge(
+        bytes: payload.count, limit: AWSIoTQuotas.publishPayloadBytes)
       throw PublishError(cause, topic: topic, endpoint: connector.endpoint, attempts: 0)
     }
     let message = Message(topic: topic.name, payload: payload)
@@ -197,8 +197,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
       // What is here by now is no answer to a report that goes out only now.
       try takeWhatArrived(on: session)
       answers.noteSending(to: topic)
-      let quality: DeliveryQuality = qos == .atLeastOnce ? .atLeastOnce : .atMostOnce
-      guard let packetID = try session.send(message, quality: quality, until: limit) else { return }
+      guard let packetID = try session.send(message, quality: qos, until: limit) else { return }
       while let arrival = try session.receive(until: limit) {
         if arrival == .acknowledgement(packetID: packetID) { return }
         take(arrival)

@@ -203,8 +203,10 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
   @Test func `waits longer from attempt to attempt, up to ten minutes`() {
     var policy = GreengrassPublisher.RetryPolicy()
     policy.firstDelay = .seconds(5)
-    #expect((.milliseconds(2_500)...Duration.seconds(5)).contains(policy.delay(afterAttempt: 1)))
-    #expect((.seconds(5)...Duration.seconds(10)).contains(policy.delay(afterAttempt: 2)))
-    #expect((.seconds(300)...Duration.seconds(600)).contains(policy.delay(afterAttempt: 72)))
+    var random = SystemRandomNumberGenerator()
+    let delays = [1, 2, 72].map { policy.delay(afterAttempt: $0, using: &random) }
+    #expect((.milliseconds(2_500)...Duration.seconds(5)).contains(delays[0]))
+    #expect((.seconds(5)...Duration.seconds(10)).contains(delays[1]))
+    #expect((.seconds(300)...Duration.seconds(600)).contains(delays[2]))
   }
 }

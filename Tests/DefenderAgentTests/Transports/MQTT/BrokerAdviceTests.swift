@@ -4,6 +4,7 @@ import MQTT
 import Platform
 import TestSupport
 import Testing
+import WireFormats
 
 /// A broker that ends the connection at packets that it doesn't allow, without a word, as AWS IoT does.
 private final class StrictBroker: BrokerConnector, ByteStream {

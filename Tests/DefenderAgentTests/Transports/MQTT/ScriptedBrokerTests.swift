@@ -4,6 +4,7 @@ import MQTT
 import Platform
 import TestSupport
 import Testing
+import WireFormats
 
 /// A broker that keeps what it gets, and sends what a test has it send.
 private final class ScriptedBroker: BrokerConnector, ByteStream {

@@ -5,6 +5,7 @@ import MQTT
 import Platform
 import TestSupport
 import Testing
+import WireFormats
 
 /// A way to the broker on which everything fails as a script says.
 private final class ScriptedConnector: BrokerConnector {

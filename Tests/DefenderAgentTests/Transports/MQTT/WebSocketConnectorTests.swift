@@ -5,6 +5,7 @@ import MQTT
 import Platform
 import TestSupport
 import Testing
+import WireFormats
 
 /// The verifier of Tests/Conformance, which checks signatures with Python's standard library.
 private final class Verifier {
