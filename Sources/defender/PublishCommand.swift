@@ -106,7 +106,7 @@ struct PublishCommand: ParsableCommand {
       return try HTTPSPublisher(
         endpoint: endpoint, region: region,
         credentials: try CredentialChain(environment, time: time, log: log),
-        exchange: try CurlExchange(CurlExchange.Configuration(environment)), time: time, log: log,
+        exchange: try CurlExchange(ConnectionConfiguration(environment)), time: time, log: log,
         attemptTimeout: .seconds(timeout))
     } catch {
       throw CommandFailure("\(error)", status: .notRun)

@@ -87,7 +87,7 @@ struct `Publishing over HTTPS` {
   @Test func `over a real socket keeps the path as it is`() throws {
     let server = try ScriptedServer([.keep(httpResponse(body: #"{"message":"OK"}"#))])
     defer { server.stop() }
-    let exchange = try CurlExchange(CurlExchange.Configuration(Environment([:])))
+    let exchange = try CurlExchange(ConnectionConfiguration(Environment([:])))
     let time = SystemTime(shutdown: nil)
     _ = try testPublish([], with: testPublisher(exchange, url: server.url, time: time), time: time)
     let received = try #require(server.received.first)

@@ -36,7 +36,7 @@ struct `Vectors on the wire` {
       "AWS_ACCESS_KEY_ID": credentials.accessKeyID, "AWS_SECRET_ACCESS_KEY": credentials.secretAccessKey,
       "AWS_SESSION_TOKEN": credentials.sessionToken, "AWS_CA_BUNDLE": authority.certificateFile,
     ]
-    var configuration = CurlExchange.Configuration(Environment(variables))
+    var configuration = ConnectionConfiguration(Environment(variables))
     configuration.connectTo = ["\(endpoint.host):\(endpoint.port):127.0.0.1:\(server.port)"]
     if topic.contains(where: { "+#".contains($0) }) {
       // No topic to publish to, and yet a path to sign: what is refused is the topic.

@@ -343,7 +343,7 @@ private struct InvokeAnswer: Sendable {
 /// Invokes a function over HTTP in a separate thread, because libcurl blocks.
 private func post(_ event: String, to url: String) async throws -> InvokeAnswer {
   try await Task.detached {
-    let exchange = try CurlExchange(CurlExchange.Configuration(Environment([:])))
+    let exchange = try CurlExchange(ConnectionConfiguration(Environment([:])))
     let request = HTTPRequest(method: "POST", url: url, headers: [], body: Array(event.utf8))
     let response = try exchange.exchange(request, timeout: .seconds(60))
     return InvokeAnswer(

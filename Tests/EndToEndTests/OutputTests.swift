@@ -83,7 +83,7 @@ import WireFormats
     var iterator = urls.makeAsyncIterator()
     let target = try #require(await iterator.next())
     let caller = Task.detached {
-      let exchange = try CurlExchange(CurlExchange.Configuration(Environment([:])))
+      let exchange = try CurlExchange(ConnectionConfiguration(Environment([:])))
       let request = HTTPRequest(method: "POST", url: target, body: Array(#"{"reports":1}"#.utf8))
       return try exchange.exchange(request, timeout: .seconds(60))
     }

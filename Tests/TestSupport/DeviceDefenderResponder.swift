@@ -41,7 +41,7 @@ package final class DeviceDefenderResponder: Sendable {
     let time = SystemTime(shutdown: nil)
     let deadline = time.bootTime.advanced(by: .seconds(10))
     let connection = try CurlConnection(
-      to: "http://127.0.0.1:\(port)", CurlExchange.Configuration(Environment([:])), time: time,
+      to: "http://127.0.0.1:\(port)", ConnectionConfiguration(Environment([:])), time: time,
       until: deadline)
     let session = try Session(
       over: CurlStream(connection),

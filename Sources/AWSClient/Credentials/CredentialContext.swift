@@ -32,7 +32,7 @@ package struct CredentialContext {
 
   /// A context whose exchanges go over libcurl.
   package init(_ environment: Environment, time: any TimeKeeper, log: Log) throws(HTTPError) {
-    var configuration = CurlExchange.Configuration(environment)
+    var configuration = ConnectionConfiguration(environment)
     let isStopRequested = { time.shutdownSignal?.isRequested == true }
     self.environment = environment
     exchange = try CurlExchange(configuration, isStopRequested: isStopRequested)

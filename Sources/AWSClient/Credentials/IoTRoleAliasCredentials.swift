@@ -91,7 +91,7 @@ package final class IoTRoleAliasCredentials: CredentialSource {
 
   private func deviceExchange(until deadline: BootTime) throws(HTTPError) -> any HTTPExchange {
     if let exchange { return exchange }
-    var configuration = CurlExchange.Configuration(context.environment)
+    var configuration = ConnectionConfiguration(context.environment)
     configuration.identity = try identity(until: deadline)
     let time = context.time
     let made = try CurlExchange(

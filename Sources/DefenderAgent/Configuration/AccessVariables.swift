@@ -24,7 +24,7 @@ extension ConfigurationReader {
   /// Whether there are credentials at all is the credential chain's business: a role may come and go.
   mutating func checkAccess() {
     _ = lacksHalf(of: "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-    _ = choice(CurlExchange.Configuration.plainHTTPVariable, [("0", false), ("1", true)])
+    _ = choice(ConnectionConfiguration.plainHTTPVariable, [("0", false), ("1", true)])
     let files = [
       "AWS_CA_BUNDLE", "SSL_CERT_FILE", "DEFENDER_CERTIFICATE_FILE", "DEFENDER_PRIVATE_KEY_FILE",
     ]

@@ -107,7 +107,7 @@ final class AddressGate {
   }
 }
 
-extension CurlExchange.Configuration {
+extension ConnectionConfiguration {
   /// Why `gate` kept a connection, whose TLS is `isSecure`, from being made; nil if it let libcurl try an address.
   func refusal(_ gate: AddressGate, secure isSecure: Bool) -> HTTPError? {
     guard gate.refused else { return nil }

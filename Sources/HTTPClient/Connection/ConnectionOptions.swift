@@ -5,7 +5,7 @@ import WireFormats
 extension EasyHandle {
   /// Sets where a connection goes, and the time that it may take; the other options stay as they are.
   borrowing func aim(
-    at url: String, _ configuration: CurlExchange.Configuration, timeout: Duration
+    at url: String, _ configuration: ConnectionConfiguration, timeout: Duration
   ) throws(HTTPError) {
     try set(CURLOPT_URL, to: url)
     try limit(to: timeout, configuration)
@@ -13,7 +13,7 @@ extension EasyHandle {
 
   /// Sets the time that a connection and everything on it may take.
   borrowing func limit(
-    to timeout: Duration, _ configuration: CurlExchange.Configuration
+    to timeout: Duration, _ configuration: ConnectionConfiguration
   ) throws(HTTPError) {
     try set(CURLOPT_TIMEOUT_MS, to: Int(timeout.millisecondsForTimeout))
     // For both phases; ConnectionLimits watches each of them.
@@ -25,7 +25,7 @@ extension EasyHandle {
   ///
   /// `amazonRoots` chooses the shipped certificate authorities over the configured ones.
   borrowing func prepareConnections(
-    secure isSecure: Bool, _ configuration: CurlExchange.Configuration, amazonRoots: Bool
+    secure isSecure: Bool, _ configuration: ConnectionConfiguration, amazonRoots: Bool
   ) throws(HTTPError) {
     try set(CURLOPT_NOSIGNAL, to: true)
     try set(CURLOPT_PATH_AS_IS, to: true)
@@ -51,7 +51,7 @@ extension EasyHandle {
   }
 
   private borrowing func prepareTLS(
-    _ configuration: CurlExchange.Configuration, amazonRoots: Bool
+    _ configuration: ConnectionConfiguration, amazonRoots: Bool
   ) throws(HTTPError) {
     try set(CURLOPT_SSL_VERIFYPEER, to: 1)
     try set(CURLOPT_SSL_VERIFYHOST, to: 2)
@@ -73,7 +73,7 @@ extension EasyHandle {
   }
 }
 
-extension CurlExchange.Configuration {
+extension ConnectionConfiguration {
   /// Refuses what OpenSSL would open, and then read without end, such as a pipe that nobody writes to.
   fileprivate func checkFiles(amazonRoots: Bool) throws(HTTPError) {
     var files: [(path: String, name: String)] = amazonRoots ? [] : [(trust.path, trust.origin)]

@@ -11,7 +11,7 @@ package final class CurlConnection {
   private let negotiation: ProtocolNegotiation?
   private let connectTo: StringList
   private let gate: AddressGate
-  private let configuration: CurlExchange.Configuration
+  private let configuration: ConnectionConfiguration
   private let time: any TimeKeeper
   private let socket: Int32
 
@@ -19,7 +19,7 @@ package final class CurlConnection {
   ///
   /// Gives up within about a second where the process is asked to stop: nothing has been sent that could be answered.
   package init(
-    to url: String, _ configuration: CurlExchange.Configuration, time: any TimeKeeper,
+    to url: String, _ configuration: ConnectionConfiguration, time: any TimeKeeper,
     until deadline: BootTime
   ) throws(HTTPError) {
     let handle = try EasyHandle()
@@ -129,7 +129,7 @@ extension EasyHandle {
   /// What kept a connection from being made; nil where `code` says that it was.
   borrowing func failureToConnect(
     _ code: CURLcode, _ limits: ConnectionLimits, to url: String,
-    _ configuration: CurlExchange.Configuration
+    _ configuration: ConnectionConfiguration
   ) -> HTTPError? {
     guard code != CURLE_OK else { return nil }
     let proxyStatus = number(CURLINFO_HTTP_CONNECTCODE)
@@ -142,7 +142,7 @@ extension EasyHandle {
   /// What took too long; nil if that isn't why libcurl gave up, or if a request was out already.
   borrowing func exceededLimit(
     _ code: CURLcode, _ limits: ConnectionLimits, to url: String,
-    _ configuration: CurlExchange.Configuration
+    _ configuration: ConnectionConfiguration
   ) -> HTTPError? {
     guard code == CURLE_OPERATION_TIMEDOUT || limits.isExceeded, limits.phase != .connected else {
       return nil

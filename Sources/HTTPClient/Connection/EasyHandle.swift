@@ -52,12 +52,13 @@ struct EasyHandle: ~Copyable {
     try check(unsafe ccurl_set_list(easy, option, list.first))
   }
 
-  /// Hands what arrives to `sink`, which has to live until ``perform()`` returned.
-  borrowing func deliver(to sink: ResponseSink) throws(HTTPError) {
-    let context = unsafe Unmanaged.passUnretained(sink).toOpaque()
-    try check(unsafe ccurl_set_data_function(easy, CURLOPT_HEADERFUNCTION, receiveHeadLine))
+  /// Hands the lines of a head and the pieces of a body to these functions, with `context` as their last argument.
+  borrowing func deliver(
+    headTo head: ccurl_data_function, bodyTo body: ccurl_data_function, _ context: UnsafeMutableRawPointer
+  ) throws(HTTPError) {
+    try check(unsafe ccurl_set_data_function(easy, CURLOPT_HEADERFUNCTION, head))
     try check(unsafe ccurl_set_pointer(easy, CURLOPT_HEADERDATA, context))
-    try check(unsafe ccurl_set_data_function(easy, CURLOPT_WRITEFUNCTION, receiveBody))
+    try check(unsafe ccurl_set_data_function(easy, CURLOPT_WRITEFUNCTION, body))
     try check(unsafe ccurl_set_pointer(easy, CURLOPT_WRITEDATA, context))
   }
 

@@ -2,7 +2,7 @@ import CCurl
 import Platform
 import WireFormats
 
-extension CurlExchange.Configuration {
+extension ConnectionConfiguration {
   /// The proxy that a connection to `url` goes through; nil where it goes straight to its host.
   ///
   /// How NO_PROXY is read is libcurl's own, and only from 8.7 on it tells what came of that. So it is asked to connect,
@@ -50,7 +50,7 @@ extension EasyHandle {
   ///
   /// `tunnels` tells whether a proxy was to be asked for a connection, rather than for the answer to a request.
   borrowing func namingProxy(
-    in error: HTTPError, _ url: String, _ configuration: CurlExchange.Configuration, tunnels: Bool
+    in error: HTTPError, _ url: String, _ configuration: ConnectionConfiguration, tunnels: Bool
   ) -> HTTPError {
     let isConnected = offset(CURLINFO_CONNECT_TIME_T) > 0
     let isThrough = number(CURLINFO_HTTP_CONNECTCODE) > 0

@@ -28,7 +28,7 @@ package struct ConnectionTrial: Sendable {
   package private(set) var failure: (step: Step, error: HTTPError)?
 
   /// Connects to the host of `url` and closes the connection again.
-  package init(to url: String, _ configuration: CurlExchange.Configuration, timeout: Duration) {
+  package init(to url: String, _ configuration: ConnectionConfiguration, timeout: Duration) {
     do throws(HTTPError) {
       try connect(to: url, configuration, until: BootTime.now.advanced(by: timeout))
     } catch {
@@ -37,7 +37,7 @@ package struct ConnectionTrial: Sendable {
   }
 
   private mutating func connect(
-    to url: String, _ configuration: CurlExchange.Configuration, until deadline: BootTime
+    to url: String, _ configuration: ConnectionConfiguration, until deadline: BootTime
   ) throws(HTTPError) {
     proxy = configuration.proxyInUse(for: url)?.name
     let connectTo = try StringList(configuration.connectTo)

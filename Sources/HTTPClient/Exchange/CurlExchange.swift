@@ -7,14 +7,14 @@ import WireFormats
 /// libcurl, OpenSSL and the resolver start with the first request, not before: they take 1.5 ms, and a process has
 /// several of these, most of which it never uses.
 package final class CurlExchange: HTTPExchange {
-  private let configuration: Configuration
+  private let configuration: ConnectionConfiguration
   /// Says whether the process was asked to stop.
   private let isStopRequested: () -> Bool
   private var session: CurlSession?
 
   /// An exchange that gives up about a second after `isStopRequested` says that the process is to stop.
   package init(
-    _ configuration: Configuration, isStopRequested: @escaping () -> Bool = { false }
+    _ configuration: ConnectionConfiguration, isStopRequested: @escaping () -> Bool = { false }
   ) throws(HTTPError) {
     _ = try configuration.negotiation()
     self.configuration = configuration
@@ -55,7 +55,7 @@ package final class CurlExchange: HTTPExchange {
 /// dot segments included, because the signature is over the path as written.
 private final class CurlSession {
   private let handle: EasyHandle
-  private let configuration: CurlExchange.Configuration
+  private let configuration: ConnectionConfiguration
   private let negotiation: ProtocolNegotiation?
   private let connectTo: StringList
   // libcurl has pointers to these for as long as it has the options.
@@ -76,7 +76,7 @@ private final class CurlSession {
   private var hostsOfOtherAuthorities: Set<String> = []
 
   init(
-    _ configuration: CurlExchange.Configuration, _ resolver: ResolverConfiguration,
+    _ configuration: ConnectionConfiguration, _ resolver: ResolverConfiguration,
     _ isStopRequested: @escaping () -> Bool
   ) throws(HTTPError) {
     self.resolver = resolver
@@ -204,7 +204,7 @@ private final class CurlSession {
     /// Whether the shipped certificate authorities are to be tried first.
     let isOfAmazon: Bool
 
-    init(_ url: String, _ configuration: CurlExchange.Configuration) {
+    init(_ url: String, _ configuration: ConnectionConfiguration) {
       self.url = url
       isSecure = HTTPClient.isSecure(url)
       host = HTTPClient.host(of: url)

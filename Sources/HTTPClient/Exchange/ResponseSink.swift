@@ -59,6 +59,14 @@ final class ResponseSink {
   }
 }
 
+extension EasyHandle {
+  /// Hands what arrives to `sink`, which has to live until ``perform()`` returned.
+  borrowing func deliver(to sink: ResponseSink) throws(HTTPError) {
+    let context = unsafe Unmanaged.passUnretained(sink).toOpaque()
+    try unsafe deliver(headTo: receiveHeadLine, bodyTo: receiveBody, context)
+  }
+}
+
 private func isStatusLine(_ line: Span<UInt8>) -> Bool {
   line.count >= 5 && line[0] == UInt8(ascii: "H") && line[1] == UInt8(ascii: "T")
     && line[2] == UInt8(ascii: "T") && line[3] == UInt8(ascii: "P") && line[4] == UInt8(ascii: "/")

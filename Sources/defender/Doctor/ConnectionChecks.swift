@@ -10,18 +10,18 @@ private struct Destination {
   let host: String
   let port: UInt16
   let isSecure: Bool
-  let configuration: CurlExchange.Configuration
+  let configuration: ConnectionConfiguration
 
   init(_ endpoint: ServiceEndpoint, _ identity: ClientIdentity?, _ environment: Environment) {
     url = endpoint.description
     host = endpoint.host
     port = endpoint.port
     isSecure = endpoint.isSecure
-    configuration = CurlExchange.Configuration(environment, endpoint: endpoint, identity: identity)
+    configuration = ConnectionConfiguration(environment, endpoint: endpoint, identity: identity)
   }
 
   init(_ mqtt: MQTTConfiguration, _ environment: Environment) {
-    var configuration = CurlExchange.Configuration(environment)
+    var configuration = ConnectionConfiguration(environment)
     if mqtt.broker.scheme == .mqtts { configuration.identity = mqtt.identity }
     url = mqtt.broker.connectionURL
     host = mqtt.broker.host

@@ -55,7 +55,7 @@ extension Doctor {
       url: endpoint.url("/things/\(thing)/shadow"), region: https.region, time: time)
     do {
       let response = try probe.response(
-        CurlExchange.Configuration(environment, endpoint: endpoint, identity: https.identity),
+        ConnectionConfiguration(environment, endpoint: endpoint, identity: https.identity),
         try CredentialChain(environment, time: time, log: notes.log), until: deadline)
       noteClock(probe.skew, response)
       noteVerdict(response, hiding: probe.secrets)
@@ -196,7 +196,7 @@ private struct DataPlaneProbe {
   }
 
   mutating func response(
-    _ configuration: CurlExchange.Configuration, _ chain: CredentialChain, until deadline: BootTime
+    _ configuration: ConnectionConfiguration, _ chain: CredentialChain, until deadline: BootTime
   ) throws -> HTTPResponse {
     let exchange = try CurlExchange(configuration)
     let first: (answer: HTTPResponse, offset: Duration)

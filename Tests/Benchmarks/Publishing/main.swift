@@ -37,7 +37,7 @@ let time = SystemTime(shutdown: nil)
 let publisher = try HTTPSPublisher(
   endpoint: ServiceEndpoint(environment, region: region), region: region,
   credentials: CredentialChain(environment, time: time, log: log),
-  exchange: CurlExchange(CurlExchange.Configuration(environment)), time: time, log: log)
+  exchange: CurlExchange(ConnectionConfiguration(environment)), time: time, log: log)
 let topic = try Topic(validating: "$aws/things/benchmark/defender/metrics/json")
 
 @MainActor func publish() throws {

@@ -11,9 +11,9 @@ private func soon(_ duration: Duration = .seconds(5)) -> BootTime { time.bootTim
 /// A connection to `server`, whose certificate `authority` vouches for.
 private func connect(
   _ server: ScriptedServer, _ authority: ThrowawayAuthority,
-  _ change: (inout CurlExchange.Configuration) -> Void = { _ in }
+  _ change: (inout ConnectionConfiguration) -> Void = { _ in }
 ) throws -> CurlConnection {
-  var configuration = CurlExchange.Configuration(
+  var configuration = ConnectionConfiguration(
     Environment(["AWS_CA_BUNDLE": authority.certificateFile]))
   change(&configuration)
   return try CurlConnection(
@@ -57,7 +57,7 @@ struct `A connection` {
     let server = try ScriptedServer([.keep("one")])
     defer { server.stop() }
     let connection = try CurlConnection(
-      to: server.url, CurlExchange.Configuration(Environment([:])), time: time, until: soon())
+      to: server.url, ConnectionConfiguration(Environment([:])), time: time, until: soon())
     try connection.send(Array("x\r\n\r\n".utf8), until: soon())
     #expect(try received(connection) == "one")
   }
@@ -77,7 +77,7 @@ struct `A connection` {
 
   @Test func `isn't made with a port that nobody listens to, nor without time`() throws {
     let url = "http://127.0.0.1:\(try freePort())"
-    let configuration = CurlExchange.Configuration(Environment([:]))
+    let configuration = ConnectionConfiguration(Environment([:]))
     #expect {
       _ = try CurlConnection(to: url, configuration, time: time, until: soon())
     } throws: { error in
@@ -114,7 +114,7 @@ struct `A connection` {
     let stoppable = SystemTime(shutdown: try stop.signal())
     let connection = try CurlConnection(
       to: "https://localhost:\(server.port)",
-      CurlExchange.Configuration(Environment(["AWS_CA_BUNDLE": authority.certificateFile])), time: stoppable,
+      ConnectionConfiguration(Environment(["AWS_CA_BUNDLE": authority.certificateFile])), time: stoppable,
       until: soon())
     try connection.send(Array("a\r\n\r\n".utf8), until: soon())
     stop.stop()
@@ -137,7 +137,7 @@ struct `A connection` {
     // The server is plain, so it never answers the handshake.
     #expect(throws: HTTPError.stopped) {
       _ = try CurlConnection(
-        to: "https://127.0.0.1:\(server.port)", CurlExchange.Configuration(Environment([:])),
+        to: "https://127.0.0.1:\(server.port)", ConnectionConfiguration(Environment([:])),
         time: stoppable, until: soon(.seconds(600)))
     }
   }

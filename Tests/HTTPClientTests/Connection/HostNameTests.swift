@@ -41,7 +41,7 @@ struct `The host of a URL` {
     defer { server.stop() }
     let name = try HostName(host).text
     let url = "http://\(name):\(server.port)/"
-    let exchange = try CurlExchange(CurlExchange.Configuration(Environment([:])))
+    let exchange = try CurlExchange(ConnectionConfiguration(Environment([:])))
     _ = try exchange.exchange(HTTPRequest(method: "GET", url: url), timeout: .seconds(20))
     #expect(server.received.first?.header("Host") == "\(name):\(server.port)")
   }

@@ -11,7 +11,7 @@ struct `A request without TLS` {
   private func error(_ url: String, _ variables: [String: String] = [:], connectTo: [String] = []) throws
     -> HTTPError
   {
-    var configuration = CurlExchange.Configuration(Environment(variables))
+    var configuration = ConnectionConfiguration(Environment(variables))
     configuration.connectTo = connectTo
     let exchange = try CurlExchange(configuration)
     return try #require(throws: HTTPError.self) {
@@ -45,7 +45,7 @@ struct `A request without TLS` {
   func `to this machine goes out`(host: String) throws {
     let server = try ScriptedServer([.keep(httpResponse())])
     defer { server.stop() }
-    let exchange = try CurlExchange(CurlExchange.Configuration(Environment([:])))
+    let exchange = try CurlExchange(ConnectionConfiguration(Environment([:])))
     let request = HTTPRequest(method: "GET", url: "http://\(host):\(server.port)/")
     #expect(try exchange.exchange(request, timeout: .seconds(5)).status == 200)
   }
@@ -68,7 +68,7 @@ struct `A request without TLS` {
     let proxy = try ScriptedServer([.keep(httpResponse())])
     defer { proxy.stop() }
     let variables = ["HTTP_PROXY": "http://127.0.0.1:\(proxy.port)", "DEFENDER_ALLOW_PLAIN_HTTP": "1"]
-    let exchange = try CurlExchange(CurlExchange.Configuration(Environment(variables)))
+    let exchange = try CurlExchange(ConnectionConfiguration(Environment(variables)))
     let request = HTTPRequest(method: "GET", url: "http://192.0.2.1/")
     #expect(try exchange.exchange(request, timeout: .seconds(5)).status == 200)
     #expect(proxy.received.first?.requestLine == "GET http://192.0.2.1/ HTTP/1.1")
@@ -77,7 +77,7 @@ struct `A request without TLS` {
   @Test func `isn't allowed by an exchange that is connected already`() throws {
     let server = try ScriptedServer([.keep(httpResponse()), .keep(httpResponse())])
     defer { server.stop() }
-    let exchange = try CurlExchange(CurlExchange.Configuration(Environment([:])))
+    let exchange = try CurlExchange(ConnectionConfiguration(Environment([:])))
     _ = try exchange.exchange(HTTPRequest(method: "GET", url: server.url), timeout: .seconds(5))
     #expect(throws: HTTPError.self) {
       try exchange.exchange(HTTPRequest(method: "GET", url: "http://192.0.2.1/"), timeout: .seconds(5))
@@ -86,7 +86,7 @@ struct `A request without TLS` {
   }
 
   @Test func `is refused by a connection and by a trial, too`() throws {
-    let configuration = CurlExchange.Configuration(Environment([:]))
+    let configuration = ConnectionConfiguration(Environment([:]))
     let time = SystemTime(shutdown: nil)
     let error = try #require(throws: HTTPError.self) {
       _ = try CurlConnection(

@@ -14,7 +14,7 @@ struct `The resolver of an exchange` {
     let server = try ScriptedServer(Array(repeating: .keep(httpResponse()), count: 6))
     defer { server.stop() }
     let directory = try TemporaryDirectory()
-    var configuration = CurlExchange.Configuration(Environment([:]))
+    var configuration = ConnectionConfiguration(Environment([:]))
     configuration.resolverFile = directory.path + "/resolv.conf"
     let exchange = try CurlExchange(configuration)
     try get(server.url, exchange)
@@ -35,7 +35,7 @@ struct `The resolver of an exchange` {
   @Test func `is a new one after a name wasn't resolved`() throws {
     let server = try ScriptedServer(Array(repeating: .keep(httpResponse()), count: 2))
     defer { server.stop() }
-    let exchange = try CurlExchange(CurlExchange.Configuration(Environment([:])))
+    let exchange = try CurlExchange(ConnectionConfiguration(Environment([:])))
     try get(server.url, exchange)
     // A label of 64 characters is no name: no server has to be asked.
     let error = #expect(throws: HTTPError.self) {
@@ -54,7 +54,7 @@ struct `The time for connecting` {
   @Test func `begins with the address, and isn't prolonged by that for resolving`() throws {
     let (listener, port) = try listenOnLoopback()
     defer { close(listener) }
-    var configuration = CurlExchange.Configuration(Environment([:]))
+    var configuration = ConnectionConfiguration(Environment([:]))
     configuration.connectTimeout = .milliseconds(200)
     let start = BootTime.now
     let request = HTTPRequest(method: "GET", url: "https://127.0.0.1:\(port)/")
@@ -68,7 +68,7 @@ struct `The time for connecting` {
   @Test func `is the same for a connection that carries other bytes`() throws {
     let (listener, port) = try listenOnLoopback()
     defer { close(listener) }
-    var configuration = CurlExchange.Configuration(Environment([:]))
+    var configuration = ConnectionConfiguration(Environment([:]))
     configuration.connectTimeout = .milliseconds(200)
     let time = SystemTime(shutdown: nil)
     let start = BootTime.now

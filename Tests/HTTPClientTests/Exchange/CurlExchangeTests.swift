@@ -5,7 +5,7 @@ import Testing
 import WireFormats
 
 private func exchange() throws -> CurlExchange {
-  try CurlExchange(CurlExchange.Configuration(Environment([:])))
+  try CurlExchange(ConnectionConfiguration(Environment([:])))
 }
 
 /// What came of one request to a server that answers so.
@@ -218,7 +218,7 @@ struct `A failed exchange` {
     let server = try ScriptedServer([.hang])
     defer { server.stop() }
     let exchange = try CurlExchange(
-      CurlExchange.Configuration(Environment([:])), isStopRequested: { !server.received.isEmpty })
+      ConnectionConfiguration(Environment([:])), isStopRequested: { !server.received.isEmpty })
     let start = BootTime.now
     #expect(throws: HTTPError.stopped) {
       try exchange.exchange(HTTPRequest(method: "POST", url: server.url, body: [1]), timeout: .seconds(60))
@@ -273,7 +273,7 @@ struct `A failed exchange` {
     let server = try ScriptedServer([])
     defer { server.stop() }
     let environment = Environment(["AWS_CA_BUNDLE": "/nonexistent/ca.pem"])
-    let exchange = try CurlExchange(CurlExchange.Configuration(environment))
+    let exchange = try CurlExchange(ConnectionConfiguration(environment))
     #expect {
       let request = HTTPRequest(method: "GET", url: "https://127.0.0.1:\(server.port)/")
       return try exchange.exchange(request, timeout: .seconds(5))
@@ -287,7 +287,7 @@ struct `A failed exchange` {
     let directory = try TemporaryDirectory()
     let pipe = try directory.makePipe("pipe")
     let file = try directory.write("file", "")
-    var configuration = CurlExchange.Configuration(Environment(["AWS_CA_BUNDLE": file]))
+    var configuration = ConnectionConfiguration(Environment(["AWS_CA_BUNDLE": file]))
     switch name {
     case "the certificate": configuration.identity = ClientIdentity(certificateFile: pipe, keyFile: file)
     case "the private key": configuration.identity = ClientIdentity(certificateFile: file, keyFile: pipe)

@@ -6,7 +6,7 @@ import Testing
 /// State that one request must not leave behind for the next one.
 struct `An exchange that is used again` {
   private func exchange(_ variables: [String: String] = [:]) throws -> CurlExchange {
-    try CurlExchange(CurlExchange.Configuration(Environment(variables)))
+    try CurlExchange(ConnectionConfiguration(Environment(variables)))
   }
 
   /// Sends a request with `timeout`; returns the status and how long it took.

@@ -7,7 +7,7 @@ struct `A proxy` {
   private func get(_ url: String, _ variables: [String: String]) throws -> HTTPResponse {
     // Requests for http go through a proxy only if they may leave the machine at all.
     let environment = Environment(variables).with(["DEFENDER_ALLOW_PLAIN_HTTP": "1"])
-    let exchange = try CurlExchange(CurlExchange.Configuration(environment))
+    let exchange = try CurlExchange(ConnectionConfiguration(environment))
     return try exchange.exchange(HTTPRequest(method: "GET", url: url), timeout: .seconds(5))
   }
 
@@ -99,7 +99,7 @@ struct `A proxy` {
     _ variables: [String: String], url: String = "https://iot.example.com",
     within timeout: Duration = .seconds(20)
   ) throws -> [String] {
-    let configuration = CurlExchange.Configuration(Environment(variables))
+    let configuration = ConnectionConfiguration(Environment(variables))
     let time = SystemTime(shutdown: nil)
     let exchange = try #require(throws: HTTPError.self) {
       try CurlExchange(configuration).exchange(HTTPRequest(method: "GET", url: url), timeout: timeout)
@@ -152,7 +152,7 @@ struct `A proxy` {
     let variables = [
       "HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": exceptions, "HTTP_PROXY": "127.0.0.1:2",
     ]
-    var configuration = CurlExchange.Configuration(Environment(variables))
+    var configuration = ConnectionConfiguration(Environment(variables))
     configuration.connectTo = ["iot.example.com:443:127.0.0.1:\(port)"]
     let trial = ConnectionTrial(to: "https://iot.example.com", configuration, timeout: .seconds(20))
     #expect(trial.proxy == (exceptions.isEmpty ? "127.0.0.1:1 (HTTPS_PROXY)" : nil))
@@ -166,7 +166,7 @@ struct `A proxy` {
     ("socks5h://127.0.0.1:1#", "127.0.0.1:1"),
   ])
   func `is called by its host and the port that is taken`(text: String, name: String) {
-    let configuration = CurlExchange.Configuration(Environment(["HTTPS_PROXY": text]))
+    let configuration = ConnectionConfiguration(Environment(["HTTPS_PROXY": text]))
     let trial = ConnectionTrial(to: "https://iot.example.com", configuration, timeout: .milliseconds(100))
     #expect(trial.proxy == "\(name) (HTTPS_PROXY)")
   }
@@ -198,7 +198,7 @@ struct `Addresses` {
   @Test func `that may not are never connected to, whatever the name`() throws {
     let server = try ScriptedServer([.keep(httpResponse()), .keep(httpResponse())])
     defer { server.stop() }
-    var configuration = CurlExchange.Configuration(Environment([:]))
+    var configuration = ConnectionConfiguration(Environment([:]))
     configuration.allowedAddresses = .credentialHosts
     configuration.connectTo = ["metadata.example.com:80:192.0.2.1:80"]
     let exchange = try CurlExchange(configuration)

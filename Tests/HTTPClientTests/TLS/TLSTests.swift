@@ -8,11 +8,11 @@ import Testing
 private let names = "DNS:localhost,IP:127.0.0.1,DNS:*.iot.eu-west-1.amazonaws.com"
 
 /// An exchange that trusts `authority` and nobody else.
-private func configuration(_ authority: ThrowawayAuthority) -> CurlExchange.Configuration {
-  CurlExchange.Configuration(Environment(["AWS_CA_BUNDLE": authority.certificateFile]))
+private func configuration(_ authority: ThrowawayAuthority) -> ConnectionConfiguration {
+  ConnectionConfiguration(Environment(["AWS_CA_BUNDLE": authority.certificateFile]))
 }
 
-private func get(_ url: String, _ configuration: CurlExchange.Configuration) throws -> HTTPResponse {
+private func get(_ url: String, _ configuration: ConnectionConfiguration) throws -> HTTPResponse {
   try CurlExchange(configuration).exchange(HTTPRequest(method: "GET", url: url), timeout: .seconds(5))
 }
 
@@ -186,7 +186,7 @@ struct `TLS` {
       tls: TLSServerContext(authority.issue("server", names: names)))
     defer { server.stop() }
     // The throwaway authority plays the system's bundle.
-    var configuration = CurlExchange.Configuration(trust: .system(path: authority.certificateFile))
+    var configuration = ConnectionConfiguration(trust: .system(path: authority.certificateFile))
     let host = "data-ats.iot.eu-west-1.amazonaws.com"
     configuration.connectTo = ["\(host):443:127.0.0.1:\(server.port)"]
     let exchange = try CurlExchange(configuration)
@@ -204,7 +204,7 @@ struct `TLS` {
     let server = try ScriptedServer(
       [.keep(httpResponse())], tls: TLSServerContext(authority.issue("server", names: names)))
     defer { server.stop() }
-    var ours = CurlExchange.Configuration(trust: .system(path: authority.certificateFile))
+    var ours = ConnectionConfiguration(trust: .system(path: authority.certificateFile))
     let host = "data-ats.iot.eu-west-1.amazonaws.com"
     ours.connectTo = ["\(host):443:127.0.0.1:\(server.port)"]
     ours.identity = ClientIdentity(certificateFile: "/nonexistent.pem", keyFile: "/nonexistent.key")

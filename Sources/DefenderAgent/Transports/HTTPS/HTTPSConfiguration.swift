@@ -27,7 +27,7 @@ package struct HTTPSConfiguration: TransportConfiguration {
       endpoint: endpoint, region: region,
       credentials: try CredentialChain(environment, time: time, log: log),
       exchange: try CurlExchange(
-        CurlExchange.Configuration(environment),
+        ConnectionConfiguration(environment),
         isStopRequested: { time.shutdownSignal?.isRequested == true }),
       time: time, log: log)
   }

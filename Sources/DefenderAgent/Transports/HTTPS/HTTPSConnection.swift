@@ -15,7 +15,7 @@ extension HTTPSPublisher {
     }
     if let warning = identity.warning { log.warn(warning) }
     let exchange = try CurlExchange(
-      CurlExchange.Configuration(environment, endpoint: endpoint, identity: identity),
+      ConnectionConfiguration(environment, endpoint: endpoint, identity: identity),
       isStopRequested: { time.shutdownSignal?.isRequested == true })
     do throws(CryptographyError) {
       try self.init(endpoint: endpoint, exchangeWithCertificate: exchange, time: time, log: log)
@@ -25,7 +25,7 @@ extension HTTPSPublisher {
   }
 }
 
-extension CurlExchange.Configuration {
+extension ConnectionConfiguration {
   /// How `endpoint` is connected to, with `identity` where a certificate speaks for us.
   ///
   /// Port 8443 takes certificates as it is; on port 443 the TLS handshake has to ask for `x-amzn-http-ca` ("Protocols,

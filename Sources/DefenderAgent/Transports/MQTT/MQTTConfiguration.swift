@@ -21,7 +21,7 @@ package struct MQTTConfiguration: TransportConfiguration {
   package var settings: MQTTPublisher.Settings
 
   package func publisher(_ environment: Environment, time: any TimeKeeper, log: Log) throws -> any Publisher {
-    var connection = CurlExchange.Configuration(environment)
+    var connection = ConnectionConfiguration(environment)
     connection.identity = identity
     if let warning = identity?.warning { log.warn(warning) }
     let connector: any BrokerConnector

@@ -10,12 +10,12 @@ package final class TLSConnector: BrokerConnector {
   static let applicationProtocol = "x-amzn-mqtt-ca"
 
   private let broker: BrokerEndpoint
-  private let configuration: CurlExchange.Configuration
+  private let configuration: ConnectionConfiguration
   private let time: any TimeKeeper
 
   /// `configuration` holds the certificate, the authorities and the proxy.
   package init(
-    _ broker: BrokerEndpoint, _ configuration: CurlExchange.Configuration, time: any TimeKeeper
+    _ broker: BrokerEndpoint, _ configuration: ConnectionConfiguration, time: any TimeKeeper
   ) {
     self.broker = broker
     self.configuration = connectionConfiguration(configuration, for: broker)
@@ -32,8 +32,8 @@ package final class TLSConnector: BrokerConnector {
 
 /// `configuration` as connections to `broker` need it.
 package func connectionConfiguration(
-  _ configuration: CurlExchange.Configuration, for broker: BrokerEndpoint
-) -> CurlExchange.Configuration {
+  _ configuration: ConnectionConfiguration, for broker: BrokerEndpoint
+) -> ConnectionConfiguration {
   var configuration = configuration
   configuration.connectTimeout = MQTTPublisher.Settings.connectTimeout
   configuration.applicationProtocol =
@@ -43,7 +43,7 @@ package func connectionConfiguration(
 
 /// A connection to `broker` that libcurl opened.
 func openStream(
-  to broker: BrokerEndpoint, _ configuration: CurlExchange.Configuration, _ time: any TimeKeeper,
+  to broker: BrokerEndpoint, _ configuration: ConnectionConfiguration, _ time: any TimeKeeper,
   until deadline: BootTime
 ) throws(TransportFailure) -> CurlStream {
   do throws(HTTPError) {

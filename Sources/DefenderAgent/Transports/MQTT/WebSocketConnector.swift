@@ -6,7 +6,7 @@ package import Platform
 /// MQTT over a WebSocket that is signed with AWS credentials.
 package final class WebSocketConnector: BrokerConnector {
   private let broker: BrokerEndpoint
-  private let configuration: CurlExchange.Configuration
+  private let configuration: ConnectionConfiguration
   private let credentials: any CredentialSource
   private let time: any TimeKeeper
   private let log: Log
@@ -16,7 +16,7 @@ package final class WebSocketConnector: BrokerConnector {
   private var usedCredentials: Credentials?
 
   package init(
-    _ broker: BrokerEndpoint, _ configuration: CurlExchange.Configuration, region: String,
+    _ broker: BrokerEndpoint, _ configuration: ConnectionConfiguration, region: String,
     credentials: any CredentialSource, time: any TimeKeeper, log: Log
   ) throws(CryptographyError) {
     signer = try RequestSigner(region: region, service: "iotdevicegateway")

@@ -119,7 +119,7 @@ private final class WatchedExchange: HTTPExchange {
     ])
     let configuration = try Configuration(environment)
     let log = Log(level: .fatal) { _, _ in }
-    let exchange = WatchedExchange(try CurlExchange(CurlExchange.Configuration(environment)))
+    let exchange = WatchedExchange(try CurlExchange(ConnectionConfiguration(environment)))
     let https = try HTTPSPublisher(
       endpoint: #require(configuration.https?.endpoint), region: "eu-central-1",
       credentials: EnvironmentCredentials(environment), exchange: exchange, time: time, log: log,

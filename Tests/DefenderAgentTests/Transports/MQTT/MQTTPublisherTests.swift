@@ -29,13 +29,13 @@ private final class Scene {
     return settings
   }
 
-  func configuration(_ variables: [String: String] = [:]) -> CurlExchange.Configuration {
-    CurlExchange.Configuration(
+  func configuration(_ variables: [String: String] = [:]) -> ConnectionConfiguration {
+    ConnectionConfiguration(
       Environment(["AWS_CA_BUNDLE": broker.authority.certificateFile].merging(variables) { $1 }))
   }
 
   func publisher(
-    at endpoint: String, _ configuration: CurlExchange.Configuration? = nil,
+    at endpoint: String, _ configuration: ConnectionConfiguration? = nil,
     connection: ConnectionMode = .persistent, delay: ReconnectDelay? = nil
   ) throws -> MQTTPublisher {
     let connector = TLSConnector(
@@ -44,7 +44,7 @@ private final class Scene {
   }
 
   func webSocketPublisher(
-    at endpoint: String, _ configuration: CurlExchange.Configuration? = nil
+    at endpoint: String, _ configuration: ConnectionConfiguration? = nil
   ) throws -> MQTTPublisher {
     let connector = try WebSocketConnector(
       try BrokerEndpoint(endpoint, usesWebSocket: true), configuration ?? self.configuration(),

@@ -38,7 +38,7 @@ private final class Verifier {
         ["AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s3cr3t/+"].merging(variables) { $1 }))
     let connector = try WebSocketConnector(
       try BrokerEndpoint("localhost:\(port)", usesWebSocket: true),
-      CurlExchange.Configuration(Environment(["AWS_CA_BUNDLE": authority.certificateFile])), region: region,
+      ConnectionConfiguration(Environment(["AWS_CA_BUNDLE": authority.certificateFile])), region: region,
       credentials: credentials, time: time, log: recorded.log())
     var settings = MQTTPublisher.Settings(clientID: "pump-7", keepAliveSeconds: 60, connection: .perReport)
     settings.delay = ReconnectDelay(first: .milliseconds(2), longest: .milliseconds(20))
@@ -106,7 +106,7 @@ private final class Verifier {
     defer { server.stop() }
     let device = try authority.issue("device", names: "DNS:device")
     let time = SystemTime(shutdown: nil)
-    var configuration = CurlExchange.Configuration(Environment(["AWS_CA_BUNDLE": authority.certificateFile]))
+    var configuration = ConnectionConfiguration(Environment(["AWS_CA_BUNDLE": authority.certificateFile]))
     configuration.identity = ClientIdentity(certificateFile: device.certificateFile, keyFile: device.keyFile)
     configuration.connectTo = ["broker.example:\(port):127.0.0.1:\(server.port)"]
     let connector = TLSConnector(
