@@ -3,7 +3,7 @@ import Platform
 import TestSupport
 import WireFormats
 
-/// A case of `Fixtures/proc`: two snapshots of a procfs tree, and what is in them.
+/// A case of `Fixtures/proc`: two snapshots of a procfs tree, and their expected contents.
 struct CapturedTree: CustomStringConvertible, Sendable {
   let name: String
 
@@ -22,7 +22,7 @@ struct CapturedTree: CustomStringConvertible, Sendable {
     try JSONValue(parsing: readFile(fixturePath("proc/\(name)/expected.json"), limit: 8 << 20))
   }
 
-  /// The interfaces that the case's machine has.
+  /// The interfaces of the case's machine.
   static func interfaceNames(_ expectation: JSONValue) -> InterfaceNames {
     var names = InterfaceNames()
     for interface in expectation["ifaddrs"]?.members ?? [] {

@@ -3,7 +3,7 @@ import Glibc
 
 @testable import DeviceDefender
 
-/// A netlink message in bytes.
+/// Returns the bytes of a netlink message.
 func netlinkMessage(_ type: Int32, _ payload: [UInt8], sequence: UInt32 = 1, flags: UInt16 = 0) -> [UInt8] {
   var bytes: [UInt8] = []
   appendBytes(of: UInt32(16 + payload.count), to: &bytes)
@@ -21,7 +21,7 @@ func status(_ value: Int32) -> [UInt8] {
   return bytes
 }
 
-/// A socket as sock_diag tells of it.
+/// Returns a socket's payload in an answer of sock_diag.
 func diagnosedSocket(
   _ family: Int32, state: UInt8, _ local: [UInt8], _ localPort: UInt16, _ remote: [UInt8] = [],
   _ remotePort: UInt16 = 0, interface: UInt32 = 0, cookie: UInt64

@@ -10,7 +10,7 @@ package struct CustomMetric: Equatable, Sendable {
     self.value = value
   }
 
-  /// Writes the name and the value. The value is a list of one: AWS refuses a report in which it is bare.
+  /// Writes the name and the value. AWS rejects a report in which the value isn't a list with one element.
   package func write(to document: inout some DocumentWriter & ~Copyable) {
     document.key(name.text)
     document.beginList(count: 1)
@@ -37,14 +37,14 @@ package struct CustomMetricName: Hashable, Sendable, CustomStringConvertible {
   package var description: String { text }
 }
 
-/// The value of a custom metric, of one of the four types that the service has.
+/// The value of a custom metric. Device Defender has four types.
 package enum CustomMetricValue: Equatable, Sendable {
   case number(Double)
   case numberList([Double])
   case stringList([String])
   case ipList([String])
 
-  /// The types, by their names in a report.
+  /// The types; the raw values are their names in a report.
   package enum ValueType: String, CaseIterable, Sendable {
     case number
     case numberList = "number_list"
@@ -78,7 +78,8 @@ package enum CustomMetricValue: Equatable, Sendable {
 }
 
 extension DocumentWriter where Self: ~Copyable {
-  /// Writes a whole number as one, and any other with the 15 digits that the service keeps.
+  /// Writes a whole number without a fraction, and any other number with the 15 digits that the service
+  /// accepts.
   fileprivate mutating func metricNumber(_ value: Double) {
     let value = roundedToSignificantDigits(value)
     if let whole = UInt64(exactly: value), whole < 1 << 53 {
@@ -89,12 +90,12 @@ extension DocumentWriter where Self: ~Copyable {
   }
 }
 
-/// `value` with at most 15 significant digits: what has more, the service drops without a word.
+/// Returns `value` rounded to 15 significant digits. The service silently drops a number with more.
 func roundedToSignificantDigits(_ value: Double) -> Double {
   guard value.isFinite else { return value }
   let parts = "\(value.magnitude)".split(separator: "e")
   let mantissa = parts[0].split(separator: ".")
-  // 0.d₁d₂d₃… times a power of ten.
+  // The value is 0.d₁d₂d₃… times ten to the power of `exponent`.
   var exponent = mantissa[0].utf8.count + (parts.count > 1 ? Int(parts[1]) ?? 0 : 0)
   var digits = mantissa.joined().compactMap(\.wholeNumberValue)
   while digits.first == 0 {
@@ -103,16 +104,16 @@ func roundedToSignificantDigits(_ value: Double) -> Double {
   }
   guard digits.count > 15 else { return value }
   let leading = digits.prefix(15).reduce(0) { $0 * 10 + $1 } + (digits[15] >= 5 ? 1 : 0)
-  // A number of 15 digits is the shortest text of the double next to it, so that it is written with them.
+  // The double nearest to a 15-digit number prints as exactly these digits.
   let rounded = Double("\(value < 0 ? "-" : "")\(leading)e\(exponent - 15)") ?? value
-  // The largest of all numbers would be rounded beyond it.
+  // Rounding the largest double up would exceed the range.
   return rounded.isFinite ? rounded : value
 }
 
 extension CustomMetric {
-  /// Reads the members of a `custom_metrics` object, `{"queue_depth": [{"number": 3}]}`, one by one.
+  /// Parses the members of a `custom_metrics` object, `{"queue_depth": [{"number": 3}]}`, one by one.
   ///
-  /// What is wrong with one costs that one.
+  /// A malformed metric doesn't affect the others.
   package static func parse(_ json: JSONValue) throws(CustomMetricError) -> [Result<
     CustomMetric, CustomMetricError
   >] {
@@ -127,7 +128,7 @@ extension CustomMetric {
 }
 
 extension CustomMetricValue {
-  /// Reads `[{"number": 3}]`, or another type in the place of `number`.
+  /// Parses `[{"number": 3}]`, or another type instead of `number`.
   init(_ json: JSONValue, of name: CustomMetricName) throws(CustomMetricError) {
     guard let list = json.array, list.count == 1, let members = list[0].members, members.count == 1 else {
       throw .shape(name)
@@ -161,7 +162,7 @@ extension CustomMetricValue {
     return number
   }
 
-  /// What the service keeps of strings: letters, digits, ':', '_', '-', '/' and '.'.
+  /// Parses a string of the characters that the service accepts: letters, digits, ':', '_', '-', '/' and '.'.
   private static func text(_ value: JSONValue, _ name: CustomMetricName) throws(CustomMetricError) -> String {
     guard let text = value.string else { throw .value(name, "a string", value.kind) }
     let isAllowed = text.utf8.allSatisfy { isLetterOrDigit($0) || ":_-/.".utf8.contains($0) }

@@ -1,4 +1,4 @@
-/// Why a custom metric isn't in the report, or can't be configured.
+/// Why a report omits a custom metric, or why it can't be configured.
 package enum CustomMetricError: Error, Equatable, Sendable, CustomStringConvertible {
   case name(String)
   case notAnObject(String)

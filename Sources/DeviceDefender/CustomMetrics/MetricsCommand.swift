@@ -1,19 +1,21 @@
 package import Platform
 import WireFormats
 
-/// A program of the device owner's that tells custom metrics (`DEFENDER_CUSTOM_METRICS_COMMAND`).
+/// A program of the device's owner that reports custom metrics (`DEFENDER_CUSTOM_METRICS_COMMAND`).
 ///
-/// It is started for each report, without arguments and without a shell, and writes to its standard output what
-/// `custom_metrics` holds in a report: `{"queue_depth":[{"number":3}]}`. What it does wrong costs its metrics only.
+/// It runs for each report, without arguments and without a shell. It writes the `custom_metrics` object of a
+/// report, such as `{"queue_depth":[{"number":3}]}`, to its standard output. If it fails, only its metrics
+/// are missing.
 package struct MetricsCommand: Equatable, Sendable {
   package static let defaultTimeout = Duration.seconds(10)
-  /// How much it may write, in bytes.
+  /// The largest output, in bytes.
   package static let outputLimit = 65_536
-  /// How much of its standard error is logged for each report, in bytes.
+  /// The number of bytes of its standard error that are logged for each report.
   private static let errorLimit = 4_096
-  /// The characters before the cut that aren't logged: the beginning of a secret may be too short to be recognized.
+  /// The number of characters before a cut that aren't logged: a secret that is cut off may be too short to
+  /// be recognized.
   private static let cutMargin = 64
-  /// What it gets of the environment, where that is set: nothing with a secret in it.
+  /// The variables that it inherits if they are set. None of them holds a secret.
   private static let inheritedVariables = [
     "PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "AWS_IOT_THING_NAME", "PROCFS_PATH",
   ]
@@ -22,7 +24,7 @@ package struct MetricsCommand: Equatable, Sendable {
   package let timeout: Duration
   private let environment: [String: String]
 
-  /// The program at an absolute path.
+  /// Creates a command for the program at an absolute path.
   package init(
     path: String, timeout: Duration = defaultTimeout, environment: Environment
   ) throws(CustomMetricError) {
@@ -38,13 +40,14 @@ package struct MetricsCommand: Equatable, Sendable {
     left.path == right.path && left.timeout == right.timeout
   }
 
-  /// Returns what the program reports now; what is wrong with that is logged.
+  /// Runs the program and returns its metrics. Problems are logged.
   ///
-  /// The program is killed at `deadline`, by the system's clock, after ``timeout``, or when `shutdown` is requested.
+  /// Kills the program at `deadline`, after ``timeout``, or when `shutdown` is requested, whichever comes
+  /// first.
   func metrics(log: Log, until deadline: BootTime, or shutdown: ShutdownSignal?) -> [CustomMetric] {
     let start = BootTime.now
     let end = min(deadline, start.advanced(by: timeout))
-    // Without time, starting it would only be killing it.
+    // A program started now would be killed at once.
     guard start < end else {
       log.warn(
         "\(path): not run, because no time was left before the deadline; the report does without its metrics")
@@ -67,7 +70,7 @@ package struct MetricsCommand: Equatable, Sendable {
     return metrics(in: output, log: log)
   }
 
-  /// Runs the program and returns what it wrote; what it wrote to its standard error is logged however it ended.
+  /// Runs the program and returns its standard output. Logs its standard error, even if the program fails.
   private func output(
     log: Log, until end: BootTime, or shutdown: ShutdownSignal?
   ) throws(ProgramError) -> [UInt8] {
@@ -79,7 +82,7 @@ package struct MetricsCommand: Equatable, Sendable {
     return try program.output(until: end, or: shutdown, errors: &errors)
   }
 
-  /// Logs the beginning of what the program wrote to its standard error, as one line without secrets.
+  /// Logs the beginning of the program's standard error as one line, with secrets removed.
   private func logErrors(_ errors: Program.Errors, _ log: Log) {
     guard errors.count > 0 else { return }
     var text = String(decoding: errors.kept, as: UTF8.self)
@@ -90,7 +93,7 @@ package struct MetricsCommand: Equatable, Sendable {
       "\(path) wrote \(errors.count) byte\(errors.count == 1 ? "" : "s") to its standard error: \(shown)")
   }
 
-  /// Returns the metrics in what the program wrote; what is wrong with that is logged.
+  /// Parses the metrics in the program's output, and logs those that are malformed.
   private func metrics(in output: [UInt8], log: Log) -> [CustomMetric] {
     let parsed: [Result<CustomMetric, CustomMetricError>]
     do {
@@ -109,11 +112,12 @@ package struct MetricsCommand: Equatable, Sendable {
     }
   }
 
-  /// What the first line of the file, or the file's format, has to do with `error`; nil if nothing.
+  /// Returns why the kernel couldn't run the file, judging by its first line or its format; nil if they don't
+  /// explain `error`.
   private func reason(of error: ProgramError) -> String? {
     switch error {
     case .notStarted(.noSuchFile): reasonNotFound(path)
-    // A shell and env(1) end with status 127 if a command doesn't exist.
+    // A shell and env(1) exit with status 127 if a command doesn't exist.
     case .notStarted, .exited(status: 127): missingInterpreter(of: path)
     default: nil
     }

@@ -1,15 +1,15 @@
-/// What a metric of the system is read from.
+/// The sources that built-in metrics are read from.
 struct SystemFiles {
   let procfs: ProcRoot
-  /// The directory that the choice names, `/` where it names none.
+  /// The directory that the metric is about; `/` by default.
   var directory = "/"
-  /// Where sysfs has the sensors.
+  /// The sysfs directory of the temperature sensors.
   var thermalZones = Self.thermalZones
   static let thermalZones = "/sys/class/thermal"
-  /// Logs a warning about something that one of the metric's sources doesn't measure, unless there was one about it before.
+  /// Logs a warning about a source that doesn't measure something, at most once for each source.
   var warnOnce: (_ source: String, _ warning: String) -> Void = { _, _ in }
 
-  /// The number in a column, counted from 0, of a file of one line below the proc file system.
+  /// Returns the number in a column, counted from 0, of a one-line file below the proc file system.
   func number(in path: String, column: Int) throws(CollectionError) -> Double {
     let contents = try procfs.firstBytes(of: path, count: 256)
     guard let value = nonnegativeNumber(inColumn: column, of: contents) else {
@@ -18,7 +18,7 @@ struct SystemFiles {
     return value
   }
 
-  /// The number in a column as ``number(in:column:)`` returns it, of a count that is at least 1 in every running system.
+  /// Does the same as ``number(in:column:)`` for a number that is positive on every running system.
   func positiveNumber(in path: String, column: Int) throws(CollectionError) -> Double {
     let value = try number(in: path, column: column)
     guard value > 0 else {
@@ -28,14 +28,14 @@ struct SystemFiles {
     return value
   }
 
-  /// The error for a file that isn't what the kernel writes.
+  /// Returns the error for a file that isn't in the kernel's format.
   func malformed(_ path: String, _ contents: [UInt8], _ reason: String) -> CollectionError {
     .malformed(path: "\(procfs.path)/\(path)", line: 1, reason: reason, text: excerpt(of: contents.span))
   }
 }
 
 extension SystemMetric {
-  /// The value now; nil for one that is a difference of two snapshots.
+  /// Reads the current value; nil if the metric is a difference between two snapshots.
   func value(in files: SystemFiles) throws(CustomMetricError) -> Double? {
     guard case .now(let read) = kind.reading else { return nil }
     var files = files
@@ -51,7 +51,7 @@ extension SystemMetric {
   }
 }
 
-/// The number in a column of a line of text, counted from 0; nil where none of at least 0 is there.
+/// Returns the number in a column, counted from 0, of a line of text; nil if it isn't a number of at least 0.
 func nonnegativeNumber(inColumn column: Int, of contents: [UInt8]) -> Double? {
   let columns = contents.split(whereSeparator: { $0 == UInt8(ascii: " ") || $0 < 0x20 })
   guard
@@ -61,7 +61,7 @@ func nonnegativeNumber(inColumn column: Int, of contents: [UInt8]) -> Double? {
   return value
 }
 
-/// `part` of `whole`, which is more than 0, in percent, to one decimal and within 0 to 100.
+/// Returns `part` as a percentage of `whole`, to one decimal and within 0 to 100. `whole` must be positive.
 func percent(_ part: Double, of whole: Double) -> Double {
   (max(0, min(100 * part / whole, 100)) * 10).rounded() / 10
 }

@@ -1,6 +1,6 @@
-/// A custom metric that is read from this system, chosen by `DEFENDER_CUSTOM_METRICS`.
+/// A built-in metric, read from this system and selected by `DEFENDER_CUSTOM_METRICS`.
 package struct SystemMetric: Sendable {
-  /// What can be measured, as the help lists it: a line here, and a file in `SystemMetrics`.
+  /// All kinds, in the order of the help. A new kind needs a line here and a file in `SystemMetrics`.
   package static let kinds: [Kind] = [
     .cpuUsage,
     .memoryUsage,
@@ -14,19 +14,19 @@ package struct SystemMetric: Sendable {
     .temperature,
   ]
 
-  /// What it is called in a report.
+  /// The name of the metric in a report.
   package let name: CustomMetricName
   let kind: Kind
-  /// What it is about, where its kind is about a directory.
+  /// The directory that the metric is about, if its kind has one.
   let directory: String
 
-  /// The names that ``init(parsing:)`` knows.
+  /// The names that ``init(parsing:)`` accepts.
   package static var names: [String] { kinds.map(\.name) }
 
-  /// Reads one choice: `cpu_usage`, `disk_usage:/var`, or under another name `root_disk=disk_usage:/`.
+  /// Parses one choice: `cpu_usage`, `disk_usage:/var`, or with another name `root_disk=disk_usage:/`.
   ///
-  /// The metric has the name of its kind, and for a directory what that is called, `disk_usage_var`; the other name is
-  /// for an account where the metric is defined under one of its own.
+  /// By default, the metric has the name of its kind, followed by the words of the directory:
+  /// `disk_usage_var`. Another name is for an account that defines the metric under that name.
   package init(parsing text: String) throws(CustomMetricError) {
     let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
     let choice = parts.count == 2 ? parts[1] : text
@@ -46,7 +46,7 @@ package struct SystemMetric: Sendable {
     self.name = try CustomMetricName(validating: parts.count == 2 ? parts[0] : name)
   }
 
-  /// Reads `DEFENDER_CUSTOM_METRICS`: choices with commas, and blanks, between them.
+  /// Parses `DEFENDER_CUSTOM_METRICS`: choices separated by commas or blanks.
   package static func list(parsing text: String) throws(CustomMetricError) -> [SystemMetric] {
     var metrics: [SystemMetric] = []
     for choice in text.split(whereSeparator: { $0 == "," || $0 == " " || $0 == "\t" }) {
@@ -57,7 +57,7 @@ package struct SystemMetric: Sendable {
     return metrics
   }
 
-  /// `disk_usage_var_lib` for `/var/lib`, and `disk_usage` for `/`.
+  /// Returns `disk_usage_var_lib` for `/var/lib`, and `disk_usage` for `/`.
   private static func name(_ kind: String, of directory: String) -> String {
     let words = directory.split { character in
       !(character.isASCII && (character.isLetter || character.isNumber || "_-".contains(character)))
@@ -67,12 +67,12 @@ package struct SystemMetric: Sendable {
 }
 
 extension SystemMetric {
-  /// Something of this system that can be told as a number.
+  /// A property of this system that can be measured as a number.
   package struct Kind: Sendable {
     package let name: String
-    /// What the number is, with its unit: a line of the help.
+    /// The meaning and unit of the number: a line of the help.
     package let summary: String
-    /// Whether a choice may name a directory, `disk_usage:/var`.
+    /// Whether a choice may have a directory, as in `disk_usage:/var`.
     let takesDirectory: Bool
     let reading: Reading
 
@@ -85,9 +85,9 @@ extension SystemMetric {
   }
 
   enum Reading: Sendable {
-    /// Read for each report; nil where this machine has no sensor for it.
+    /// Read for each report; returns nil if this machine has no sensor for it.
     case now(@Sendable (SystemFiles) throws(CollectionError) -> Double?)
-    /// How busy the processors were between two reports; their times are a part of the baseline.
+    /// The load of the processors between two reports; their times are part of the baseline.
     case processorTimes
   }
 }

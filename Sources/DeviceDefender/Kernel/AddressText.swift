@@ -1,7 +1,7 @@
 import WireFormats
 
 extension ByteBuffer {
-  /// Appends `192.0.2.1:443` or `[2001:db8::1]:443`: 53 characters at most.
+  /// Appends `192.0.2.1:443` or `[2001:db8::1]:443`; at most 53 characters.
   @inline(__always)
   mutating func append(_ endpoint: IPEndpoint) {
     switch endpoint.address.family {
@@ -24,7 +24,7 @@ extension ByteBuffer {
     }
   }
 
-  /// Appends the last 32 bits of the address as `192.0.2.1`, and a character after it.
+  /// Appends the last 32 bits of the address as `192.0.2.1`, followed by `character`.
   @inline(__always)
   private mutating func append(dotted address: IPAddress, then character: Unicode.Scalar? = nil) {
     func octet(_ shift: UInt64) -> UInt8 { UInt8(truncatingIfNeeded: address.low >> shift) }
@@ -66,7 +66,8 @@ extension ByteBuffer {
     if pieces == 6 { append(dotted: address) }
   }
 
-  /// The first of the longest runs of two or more pieces that are 0: what `::` stands for.
+  /// Returns the longest run of two or more zero pieces, the first one if several are equally long; `::`
+  /// replaces it.
   private func longestRunOfZeros(in address: IPAddress) -> Range<Int> {
     var longest = 0..<0
     var start = 0

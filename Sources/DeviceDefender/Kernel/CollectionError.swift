@@ -1,16 +1,16 @@
 package import Platform
 
-/// Why a block of the report is missing.
+/// Why the report omits a block.
 package enum CollectionError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The file couldn't be opened or read.
   case unreadable(path: String, Errno)
-  /// The path leads to a directory, a pipe or a device.
+  /// The path is a directory, a pipe or a device.
   case notAFile(path: String)
-  /// Nothing in the file is what should be there.
+  /// No part of the file is well-formed.
   case malformed(path: String, line: Int, reason: String, text: String)
-  /// The kernel has a value here that stands for no measurement.
+  /// The file has a value that means "not measured".
   case notMeasured(path: String, reason: String)
-  /// Nothing was collected yet.
+  /// There is no snapshot yet.
   case notCollected
 
   package var description: String {

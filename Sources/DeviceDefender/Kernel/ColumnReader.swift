@@ -1,6 +1,6 @@
 import WireFormats
 
-/// A place in a line of text, moved forward column by column. Columns are separated by blanks or tabs.
+/// A position in a line of text that advances column by column. Blanks and tabs separate columns.
 struct ColumnReader {
   private(set) var position = 0
 
@@ -10,17 +10,17 @@ struct ColumnReader {
   mutating func skipBlanks(in line: Span<UInt8>) {
     var index = position
     while index < line.count {
-      // The index has just been compared with the count, and began at 0 or more.
+      // In bounds: the index is less than the count and started at 0 or more.
       if unsafe !isBlank(line[unchecked: index]) { break }
       index &+= 1
     }
     position = index
   }
 
-  /// Skips blanks where the kernel pads a number to its width with several.
+  /// Skips the several blanks with which the kernel pads a number.
   @inline(__always)
   private mutating func skipPadding(in line: Span<UInt8>) {
-    // Eight at once, as long as there are as many: the lowest bit that differs is in the first byte that is no space.
+    // Eight bytes at a time: the lowest bit that differs is in the first byte that isn't a space.
     while line.count &- position >= 8 {
       let others = UInt64(littleEndian: line.number(at: position, as: UInt64.self)) ^ eightTimes(0x20)
       if others != 0 {
@@ -35,7 +35,7 @@ struct ColumnReader {
   @inline(__always)
   mutating func skipColumn(in line: Span<UInt8>) {
     var index = position
-    // Eight bytes at once, as long as there are as many: the lowest byte that matches is the first blank.
+    // Eight bytes at a time: the lowest byte that matches is the first blank.
     while line.count &- index >= 8 {
       let word = UInt64(littleEndian: line.number(at: index, as: UInt64.self))
       let blanks = zeroBytes(word ^ eightTimes(0x20)) | zeroBytes(word ^ eightTimes(0x09))
@@ -54,7 +54,7 @@ struct ColumnReader {
     skipBlanks(in: line)
   }
 
-  /// Skips one or more decimal digits; false where there is none.
+  /// Skips one or more decimal digits; returns false if there is none.
   @inline(__always)
   mutating func skipDigits(in line: Span<UInt8>) -> Bool {
     let start = position
@@ -74,7 +74,7 @@ struct ColumnReader {
     return true
   }
 
-  /// The text up to the next blank, which is skipped with those after it.
+  /// Returns the text up to the next blank, and skips it and the blanks after it.
   mutating func column(of line: Span<UInt8>) -> String {
     var bytes: [UInt8] = []
     while position < line.count, !isBlank(line[position]) {
@@ -85,7 +85,7 @@ struct ColumnReader {
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  /// Consumes at least one blank, or finds the line at its end.
+  /// Skips blanks; returns false if the next byte is neither a blank nor the end of the line.
   @inline(__always)
   mutating func endColumn(in line: Span<UInt8>) -> Bool {
     guard position < line.count else { return true }
@@ -94,7 +94,7 @@ struct ColumnReader {
     return true
   }
 
-  /// The value of exactly eight hexadecimal digits of either case.
+  /// Parses exactly eight hexadecimal digits, in upper or lower case; nil if there are fewer.
   @inline(__always)
   mutating func eightHexadecimalDigits(in line: Span<UInt8>) -> UInt32? {
     guard line.count - position >= 8 else { return nil }
@@ -104,7 +104,7 @@ struct ColumnReader {
     return value
   }
 
-  /// The value of exactly four hexadecimal digits of either case.
+  /// Parses exactly four hexadecimal digits, in upper or lower case; nil if there are fewer.
   @inline(__always)
   mutating func fourHexadecimalDigits(in line: Span<UInt8>) -> UInt16? {
     guard line.count - position >= 4 else { return nil }
@@ -114,7 +114,7 @@ struct ColumnReader {
     return UInt16(truncatingIfNeeded: value)
   }
 
-  /// The value of exactly two hexadecimal digits of either case.
+  /// Parses exactly two hexadecimal digits, in upper or lower case; nil if there are fewer.
   @inline(__always)
   mutating func twoHexadecimalDigits(in line: Span<UInt8>) -> UInt8? {
     guard line.count - position >= 2, let high = hexDigitValue(line[position]),
@@ -124,7 +124,8 @@ struct ColumnReader {
     return high << 4 | low
   }
 
-  /// Skips the queues, the timer and the retransmissions of a socket, where they are as wide as the kernel makes them.
+  /// Skips a socket's queues, timer and retransmissions; returns false if they don't have the kernel's usual
+  /// widths.
   @inline(__always)
   mutating func skipQueuesAndTimer(in line: Span<UInt8>) -> Bool {
     // "00000000:00000000 00:00000000 00000000 "
@@ -140,7 +141,7 @@ struct ColumnReader {
     return true
   }
 
-  /// The value of one or more decimal digits; nil where there is none, or where it exceeds 64 bits.
+  /// Parses one or more decimal digits; nil if there is none or the value exceeds 64 bits.
   @inline(__always)
   mutating func decimal(in line: Span<UInt8>) -> UInt64? {
     let start = position
@@ -149,7 +150,7 @@ struct ColumnReader {
     while index < line.count {
       let digit = unsafe line[unchecked: index] &- UInt8(ascii: "0")
       if digit > 9 { break }
-      // 19 digits fit in 64 bits; whether another one does has to be looked at.
+      // 19 digits always fit in 64 bits; any further digit needs an overflow check.
       if index &- start < 19 {
         value = value &* 10 &+ UInt64(digit)
       } else {
@@ -168,7 +169,7 @@ struct ColumnReader {
   private func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
 }
 
-/// Whether `line` begins with `prefix`.
+/// Returns whether `line` has `prefix` at `start`.
 func begins(_ line: Span<UInt8>, with prefix: StaticString, at start: Int = 0) -> Bool {
   guard line.count - start >= prefix.utf8CodeUnitCount else { return false }
   return prefix.withUTF8Buffer { bytes in
@@ -177,25 +178,27 @@ func begins(_ line: Span<UInt8>, with prefix: StaticString, at start: Int = 0) -
   }
 }
 
-/// Whether the line has nothing but blanks.
+/// Returns whether the line is empty or has only blanks.
 func isBlank(_ line: Span<UInt8>) -> Bool {
   var columns = ColumnReader()
   columns.skipBlanks(in: line)
   return columns.isAtEnd(of: line)
 }
 
-/// The value of eight hexadecimal digits of either case, the first of them in the lowest byte; nil where one isn't.
+/// Returns the value of eight hexadecimal digits, the first of them in the lowest byte; nil if a byte isn't a
+/// digit.
 ///
-/// All eight at once, in one register: a file of sockets is digits for the most part.
+/// Converts all eight in one register, because files of sockets consist mostly of digits.
 @inline(__always)
 private func hexadecimalValue(_ digits: UInt64) -> UInt32? {
-  // Below 128, a sum with 128 less a limit has its highest bit set from the limit on, and reaches into no neighbour.
+  // With all bytes below 128, adding 128 - limit sets a byte's highest bit exactly if the byte is at least
+  // the limit, and never carries into the next byte.
   guard digits & eightTimes(0x80) == 0 else { return nil }
   let isDigit = (digits &+ eightTimes(0x80 - 0x30)) & ~(digits &+ eightTimes(0x80 - 0x3A))
   let lowerCase = digits | eightTimes(0x20)
   let isLetter = (lowerCase &+ eightTimes(0x80 - 0x61)) & ~(lowerCase &+ eightTimes(0x80 - 0x67))
   guard (isDigit | isLetter) & eightTimes(0x80) == eightTimes(0x80) else { return nil }
-  // A letter has bit 6, and its value is 9 more than its lower half says.
+  // Bit 6 marks a letter, whose value is 9 more than its low four bits.
   let values = (digits & eightTimes(0x0F)) &+ (digits >> 6 & eightTimes(0x01)) &* 9
   let ordered = values.byteSwapped
   let pairs = (ordered | ordered >> 4) & 0x00FF_00FF_00FF_00FF
@@ -206,6 +209,7 @@ private func hexadecimalValue(_ digits: UInt64) -> UInt32? {
 @inline(__always)
 private func eightTimes(_ byte: UInt64) -> UInt64 { byte &* 0x0101_0101_0101_0101 }
 
-/// Has the highest bit of the lowest zero byte set, and none below it; nothing where no byte is zero.
+/// Returns a word in which the lowest bit set is the highest bit of the first zero byte; 0 if no byte is
+/// zero.
 @inline(__always)
 private func zeroBytes(_ word: UInt64) -> UInt64 { (word &- eightTimes(1)) & ~word & eightTimes(0x80) }

@@ -1,22 +1,23 @@
 extension Span<UInt8> {
-  /// The number at `offset`, in the host's byte order, of bytes that the caller knows to be there.
+  /// Returns the number at `offset`, in the host's byte order. The caller must know that the bytes are in
+  /// bounds.
   @inline(__always)
   func number<Number: FixedWidthInteger & BitwiseCopyable>(at offset: Int, as type: Number.Type) -> Number {
-    // Any bytes are an integer; were they not there, this would stop rather than read beyond the end.
+    // Safe: any bytes are a valid integer, and an out-of-bounds offset traps.
     unsafe bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: type)
   }
 
-  /// The number at `offset`, in the host's byte order; nil where it would reach beyond the end.
+  /// Returns the number at `offset`, in the host's byte order; nil if it isn't entirely in bounds.
   func integer<Number: FixedWidthInteger & BitwiseCopyable>(
     at offset: Int, as type: Number.Type
   ) -> Number? {
     guard offset >= 0, count - offset >= MemoryLayout<Number>.size else { return nil }
-    // Any bytes are an integer, and they are all inside.
+    // Safe: any bytes are a valid integer, and the guard keeps them in bounds.
     return unsafe bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: type)
   }
 }
 
-/// Appends the number as it is in memory, in the host's byte order, as netlink has all its numbers.
+/// Appends the number in the host's byte order, which netlink uses for all numbers.
 func appendBytes(of number: some FixedWidthInteger, to bytes: inout [UInt8]) {
   unsafe withUnsafeBytes(of: number) { unsafe bytes.append(contentsOf: $0) }
 }

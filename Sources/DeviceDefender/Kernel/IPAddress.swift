@@ -10,10 +10,11 @@ package struct IPAddress: Hashable, Sendable {
   package let family: Family
   /// The first 64 bits of an IPv6 address; 0 for IPv4.
   let high: UInt64
-  /// The last 64 bits of an IPv6 address; all 32 of an IPv4 one, the first octet in the highest.
+  /// The last 64 bits of an IPv6 address, or all 32 bits of an IPv4 address, whose first octet is the
+  /// highest.
   let low: UInt64
 
-  /// The IPv4 address of that value: 0x7F00_0001 is 127.0.0.1.
+  /// Creates an IPv4 address: 0x7F00_0001 is 127.0.0.1.
   package init(v4 value: UInt32) {
     family = .v4
     high = 0
@@ -26,7 +27,7 @@ package struct IPAddress: Hashable, Sendable {
     self.low = low
   }
 
-  /// The IPv6 address whose eight 16-bit pieces are in the four 32-bit words.
+  /// Creates an IPv6 address from four 32-bit words, each with two of its 16-bit pieces.
   init(v6Words first: UInt32, _ second: UInt32, _ third: UInt32, _ fourth: UInt32) {
     self.init(
       v6High: UInt64(first) << 32 | UInt64(second), low: UInt64(third) << 32 | UInt64(fourth))
@@ -35,19 +36,19 @@ package struct IPAddress: Hashable, Sendable {
   /// Whether the address is `0.0.0.0` or `::`.
   package var isUnspecified: Bool { high == 0 && low == 0 }
 
-  /// Whether the address is in 127.0.0.0/8, all of which every Linux host answers on its loopback interface.
+  /// Whether the address is in 127.0.0.0/8, all of which belongs to the loopback interface of a Linux host.
   var isLoopbackV4: Bool { family == .v4 && low >> 24 == 127 }
 
-  /// Whether the address is in fe80::/10: it means something on one interface only (RFC 4291, section 2.5.6).
+  /// Whether the address is in fe80::/10: it is only valid on one interface (RFC 4291, section 2.5.6).
   var isLinkLocalV6: Bool { family == .v6 && high >> 54 == 0x3FA }
 
-  /// The IPv4 address inside `::ffff:a.b.c.d` (RFC 4291, section 2.5.5.2); any other address as it is.
+  /// The IPv4 address inside `::ffff:a.b.c.d` (RFC 4291, section 2.5.5.2); any other address unchanged.
   var unmapped: IPAddress {
     guard family == .v6, high == 0, low >> 32 == 0xFFFF else { return self }
     return IPAddress(v4: UInt32(truncatingIfNeeded: low))
   }
 
-  /// The 16-bit piece at `index`, 0 being the first, of an IPv6 address.
+  /// Returns a 16-bit piece of an IPv6 address; index 0 is the first.
   func piece(_ index: Int) -> UInt16 {
     let half = index < 4 ? high : low
     return UInt16(truncatingIfNeeded: half >> UInt64(48 - 16 * (index & 3)))
@@ -69,7 +70,8 @@ extension IPAddress: CustomStringConvertible {
 }
 
 extension IPAddress {
-  /// Reads `192.0.2.1` or `2001:db8::1` (inet_pton(3)); nil for anything else, a scope such as `%eth0` included.
+  /// Parses `192.0.2.1` or `2001:db8::1` (inet_pton(3)); nil for anything else, including a scope such as
+  /// `%eth0`.
   package init?(parsing text: String) {
     var v4 = in_addr()
     if unsafe inet_pton(AF_INET, text, &v4) == 1 {
@@ -81,7 +83,7 @@ extension IPAddress {
     self.init(v6)
   }
 
-  /// The address in a structure of the C library.
+  /// Creates an address from the C library's structure.
   init(_ address: in6_addr) {
     let words = unsafe address.__in6_u.__u6_addr32
     self.init(

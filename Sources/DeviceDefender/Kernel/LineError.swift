@@ -1,4 +1,4 @@
-/// What is wrong with a line.
+/// Why a line is malformed.
 enum LineError: String, Error {
   case slot = "a slot number and ':' should begin the line"
   case localAddress = "the local address should be 8 (IPv4) or 32 (IPv6) hexadecimal digits and ':'"
@@ -14,7 +14,7 @@ enum LineError: String, Error {
   case tooLong = "the line is longer than 65,536 bytes"
 }
 
-/// The beginning of a line, for a log: at most 80 bytes, what isn't UTF-8 replaced.
+/// Returns the beginning of a line for a log message: at most 80 bytes, with invalid UTF-8 replaced.
 func excerpt(of line: Span<UInt8>) -> String {
   var bytes: [UInt8] = []
   for index in 0..<min(line.count, 80) { bytes.append(line[index]) }

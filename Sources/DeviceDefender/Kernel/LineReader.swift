@@ -2,34 +2,37 @@ import CLinux
 import Glibc
 import Platform
 
-/// Reads text files line by line through one buffer, however large the file.
+/// Reads text files of any size line by line through one buffer.
 ///
-/// A file of procfs is made while it is read, at most 4 KiB at a time, and `net/tcp` has 15 MB on a host with 100,000
-/// sockets; the memory for it is this buffer.
+/// The kernel generates procfs files while they are read, at most 4 KiB at a time. `net/tcp` has 15 MB on a
+/// host with 100,000 sockets, but only this buffer needs memory.
 struct LineReader: ~Copyable {
-  /// The longest line; the kernel's are under 200 bytes.
+  /// The longest accepted line, in bytes; the kernel's are under 200.
   static let maximumLineLength = 65_536
-  /// Where a file that has no end stops being read: 3 million sockets fit.
+  /// The number of bytes after which reading fails, in case a file never ends; it has room for 3 million
+  /// sockets.
   static let maximumFileSize = 512 << 20
 
-  /// Made when the first file is read: who has netlink reads none.
+  /// Allocated when the first file is read; with netlink, none is.
   private var buffer: [UInt8] = []
   private let bufferSize: Int
-  /// When a file is given up, by the system's clock.
+  /// The time at which an unfinished file fails.
   var deadline = BootTime.distantFuture
-  /// How many reads there are from one look at the clock to the next: 64 KiB of a file of procfs, under a millisecond.
+  /// The number of reads between two checks of the clock: 64 KiB of a procfs file, which take less than a
+  /// millisecond.
   private static let readsBetweenLooks = 16
 
   init(maximumLineLength: Int = maximumLineLength) {
     bufferSize = maximumLineLength + 1
   }
 
-  /// Frees what the next file makes again.
+  /// Frees the buffer; the next file allocates it again.
   mutating func freeBuffer() { buffer = [] }
 
-  /// Hands every line of the file, without its line end, and its number to `body`.
+  /// Passes every line of the file, without its line end, and its number to `body`.
   ///
-  /// Throws `ETIMEDOUT` if the file has not ended at ``deadline``. An over-long line is handed over cut off, and so is a last line without a line feed, for the kernel ends each with one.
+  /// Throws `ETIMEDOUT` if the file hasn't ended at ``deadline``. A line that is too long is truncated and
+  /// has a flaw. So has a last line without a line feed, because the kernel ends every line with one.
   @inline(__always)
   mutating func forEachLine(
     of file: borrowing FileDescriptor,
@@ -39,7 +42,8 @@ struct LineReader: ~Copyable {
       reading: { buffer, start throws(Errno) in try file.read(over: &buffer, from: start) }, body)
   }
 
-  /// Does the same with what `read` puts into a buffer from an index on; it returns how much that is, 0 at the end.
+  /// Does the same for the bytes that `read` puts into a buffer, starting at an index; `read` returns their
+  /// number, 0 at the end.
   @inline(__always)
   mutating func forEachLine(
     reading read: (inout [UInt8], Int) throws(Errno) -> Int,
@@ -62,7 +66,7 @@ struct LineReader: ~Copyable {
         buffer.span.extracting(0..<filled), scanned: scanned, isLast: count == 0, body)
       if count == 0 { return }
       if consumed == 0, filled == buffer.count {
-        // No line is this long. Tell of it once, and pass over the rest of it.
+        // The line exceeds the buffer. Report it once and skip the rest of it.
         lines.beginOverlongLine(buffer.span.extracting(0..<filled), body)
         filled = 0
         continue
@@ -76,15 +80,15 @@ struct LineReader: ~Copyable {
   }
 }
 
-/// Splits what was read so far into lines, and counts them.
+/// Splits the bytes read so far into lines and counts them.
 private struct LineCounter {
   private var number = 0
   private var isInOverlongLine = false
 
-  /// Hands over the lines that end in `bytes`; returns the number of bytes that they took up.
+  /// Passes the lines that end in `bytes` to `body`; returns the number of bytes that they occupy.
   ///
-  /// The first `scanned` bytes are known to have no line end. `isLast` says that the file ends here, so that the last
-  /// line needs none.
+  /// The first `scanned` bytes are known to contain no line feed. If `isLast` is true, the file ends here,
+  /// and the last line may lack one.
   @inline(__always)
   mutating func split(
     _ bytes: Span<UInt8>, scanned: Int, isLast: Bool, _ body: (Span<UInt8>, Int, LineError?) -> Void
@@ -134,8 +138,9 @@ private struct LineCounter {
   }
 }
 
-/// Bytes of any value, of which only those may be looked at that were read into them: setting them to zero, at each
-/// snapshot, would take time and memory for all of them, and most answers are short.
+/// Returns an uninitialised buffer; read only the bytes that a read has filled.
+///
+/// Zeroing it for each snapshot would cost time and memory for all of its bytes, and most answers are short.
 func bytesToReadInto(count: Int) -> [UInt8] {
   unsafe [UInt8](unsafeUninitializedCapacity: count) { _, initialized in initialized = count }
 }

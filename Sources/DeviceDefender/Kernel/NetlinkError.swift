@@ -1,16 +1,16 @@
 import Glibc
 import Platform
 
-/// Why netlink didn't answer.
+/// Why a netlink request failed.
 enum NetlinkError: Error, Equatable {
-  /// The kernel, or a filter before it, doesn't do this here.
+  /// The kernel, or a filter such as seccomp, rejected the request.
   case refused(Errno)
-  /// The conversation broke.
+  /// The exchange with the kernel failed.
   case failed(Errno)
-  /// The answer isn't what netlink(7) says.
+  /// The answer doesn't conform to netlink(7).
   case malformed(String)
 
-  /// Whether asking again would be no use: no such family or handler, or not allowed.
+  /// Whether a retry can't succeed: no such family or handler, or no permission.
   var isLasting: Bool {
     guard case .refused(let errno) = self else { return false }
     let lasting = [

@@ -2,17 +2,17 @@ import CLinux
 import Glibc
 import Platform
 
-/// How far a dump has come.
+/// The progress of a dump.
 enum DumpProgress: Equatable {
-  /// The next datagram goes on with it.
+  /// More datagrams follow.
   case unfinished
-  /// That was all.
+  /// The dump is complete.
   case finished
-  /// That was all, but something changed meanwhile, so that something may be missing (`NLM_F_DUMP_INTR`).
+  /// The dump has ended, but something changed meanwhile, so entries may be missing (`NLM_F_DUMP_INTR`).
   case finishedInconsistent
 }
 
-/// Goes through the datagrams that answer a dump request (netlink(7)).
+/// Parses the datagrams that answer a dump request (netlink(7)).
 struct DumpReader {
   let sequence: UInt32
   private var isInconsistent = false
@@ -21,11 +21,11 @@ struct DumpReader {
     self.sequence = sequence
   }
 
-  /// Hands the payload of each message of type `type` to `body`.
+  /// Passes the payload of each message of type `type` to `body`.
   ///
-  /// A handler that isn't there is told of in one of two ways: by `NLMSG_ERROR`, or by an `NLMSG_DONE` that carries a
-  /// negative number (measured: -ENOENT where the kernel was built without `INET_UDP_DIAG`). Who takes the latter for the
-  /// end of an empty dump reports that there are no sockets.
+  /// The kernel reports a missing handler either as `NLMSG_ERROR` or as `NLMSG_DONE` with a negative status
+  /// (measured: -ENOENT if the kernel was built without `INET_UDP_DIAG`). Treating the latter as an empty
+  /// dump would report zero sockets.
   @inline(__always)
   mutating func read(
     _ datagram: Span<UInt8>, type: UInt16, _ body: (Span<UInt8>) throws(NetlinkError) -> Void
@@ -36,7 +36,7 @@ struct DumpReader {
         throw .malformed("a message header of \(datagram.count - offset) bytes, or a wrong length in it")
       }
       let payload = datagram.extracting((offset + NetlinkHeader.size)..<(offset + header.length))
-      // Rounded up to 4 bytes; the last message of a datagram needn't be padded.
+      // Messages are aligned to 4 bytes; the last one of a datagram may lack the padding.
       offset += (header.length + 3) & ~3
       if header.sequence != sequence { continue }
       if header.flags & UInt16(NLM_F_DUMP_INTR) != 0 { isInconsistent = true }
@@ -68,17 +68,17 @@ struct DumpReader {
   }
 }
 
-/// The head of a netlink message (`struct nlmsghdr`).
+/// The header of a netlink message (`struct nlmsghdr`).
 struct NetlinkHeader {
   static let size = 16
 
-  /// The length of the message with this head, in bytes.
+  /// The length of the message in bytes, including this header.
   let length: Int
   let type: UInt16
   let flags: UInt16
   let sequence: UInt32
 
-  /// Reads the head at `offset`; nil where it is cut off, or where the message would be.
+  /// Parses the header at `offset`; nil if the header or its message is truncated.
   @inline(__always)
   init?(_ bytes: Span<UInt8>, at offset: Int) {
     guard bytes.count - offset >= Self.size else { return nil }
@@ -91,16 +91,16 @@ struct NetlinkHeader {
   }
 }
 
-/// Hands each attribute in `bytes` (`struct rtattr`, rtnetlink(7)) to `body`: its type, and what is in it.
+/// Passes the type and payload of each attribute in `bytes` (`struct rtattr`, rtnetlink(7)) to `body`.
 ///
-/// Ends at the first one that doesn't fit: what is missing then is missing.
+/// Stops at the first attribute that exceeds `bytes`; the caller sees the attributes after it as missing.
 func forEachAttribute(in bytes: Span<UInt8>, _ body: (_ type: UInt16, _ payload: Span<UInt8>) -> Void) {
   var offset = 0
   while let length = bytes.integer(at: offset, as: UInt16.self),
     let type = bytes.integer(at: offset + 2, as: UInt16.self)
   {
     guard length >= 4, Int(length) <= bytes.count - offset else { return }
-    // The two highest bits say how the payload is made, not what it is (NLA_TYPE_MASK).
+    // The two highest bits are flags about the payload's encoding (NLA_TYPE_MASK).
     body(type & 0x3FFF, bytes.extracting((offset + 4)..<(offset + Int(length))))
     offset += (Int(length) + 3) & ~3
   }

@@ -4,17 +4,18 @@ import Platform
 
 /// A netlink socket that stays open from one snapshot to the next.
 struct NetlinkSocket: ~Copyable {
-  /// Opens a socket of a netlink protocol; an argument, so that a test can answer in the kernel's place.
+  /// Opens a socket of a netlink protocol. A parameter, so that a test can take the kernel's place.
   typealias Opening = (_ netlinkProtocol: Int32) throws(Errno) -> Int32
 
-  /// How long the kernel may take for one datagram. It answers from memory, so that only a broken one takes long.
+  /// The longest wait for a datagram. The kernel answers from memory, so only a broken one takes this long.
   private static let longestPatience = Duration.seconds(5)
-  /// The kernel fills at most 32 KiB (net/netlink/af_netlink.c, netlink_recvmsg), and a larger buffer gains nothing.
+  /// The kernel fills at most 32 KiB (net/netlink/af_netlink.c, netlink_recvmsg); a larger buffer has no
+  /// benefit.
   static let bufferSize = 32_768
 
   private let socket: FileDescriptor
   private var sequence: UInt32 = 0
-  /// How long the socket waits for a datagram; nil before the first dump.
+  /// The current receive timeout of the socket; nil before the first dump.
   private var patience: Duration?
 
   init(_ netlinkProtocol: Int32, opening: Opening) throws(NetlinkError) {
@@ -27,17 +28,17 @@ struct NetlinkSocket: ~Copyable {
     socket = FileDescriptor(owning: descriptor)
   }
 
-  /// Opens a socket of the kernel's.
+  /// Opens a real netlink socket.
   static func openSystemSocket(_ netlinkProtocol: Int32) throws(Errno) -> Int32 {
     let type = Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue)
     return try retryingOnInterrupt { Glibc.socket(AF_NETLINK, type, netlinkProtocol) }
   }
 
-  /// Sends a request, a message type and its payload, for a dump, and hands the payload of each message of type
-  /// `answer` to `body`; returns whether the dump was all of one moment, as far as the kernel knows.
+  /// Requests a dump and passes the payload of each message of type `answer` to `body`. Returns whether the
+  /// kernel reported the dump as consistent.
   ///
-  /// Reads the datagrams into `buffer`, and allocates it if it is empty. Fails with `ETIMEDOUT` at `deadline`, or if
-  /// the kernel is silent for 5 s.
+  /// Receives into `buffer`, and allocates it if it is empty. Throws `ETIMEDOUT` at `deadline`, or if the
+  /// kernel sends nothing for 5 s.
   @inline(__always)
   mutating func dump(
     _ request: (type: UInt16, payload: [UInt8]), answer: UInt16, until deadline: BootTime,
@@ -56,20 +57,21 @@ struct NetlinkSocket: ~Copyable {
     }
   }
 
-  /// The name of an interface, as of now; nil where there is none of that number.
+  /// Returns the current name of an interface; nil if no interface has the index.
   func interfaceName(_ index: UInt32) -> String? {
     var name = [CChar](repeating: 0, count: Int(IF_NAMESIZE))
     guard unsafe clinux_interface_name(socket.rawValue, index, &name) == 0 else { return nil }
     return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
   }
 
-  /// Has the next ``receive(into:)`` wait for what is left until `deadline`, at most ``longestPatience``.
+  /// Sets the timeout of the next ``receive(into:)`` to the time left until `deadline`, at most
+  /// ``longestPatience``.
   private mutating func setPatience(until deadline: BootTime) throws(NetlinkError) {
     let left = min(BootTime.now.duration(to: deadline), Self.longestPatience)
     guard left > .zero else { throw .failed(.timedOut) }
-    // Nearly always it is the same as before, and no system call.
+    // The timeout rarely changes, so this saves the system call.
     if patience == left { return }
-    // Rounded up: zero would mean without end.
+    // Rounded up, because zero means no timeout.
     let milliseconds = Int(left.millisecondsForTimeout)
     var limit = timeval(tv_sec: milliseconds / 1_000, tv_usec: milliseconds % 1_000 * 1_000)
     let size = socklen_t(MemoryLayout<timeval>.size)
@@ -113,7 +115,7 @@ struct NetlinkSocket: ~Copyable {
       } catch {
         throw .failed(error == .wouldBlock ? .timedOut : error)
       }
-      // Only the kernel has number 0; what another process sends isn't the answer.
+      // The kernel's port number is 0; datagrams from other processes are ignored.
       if Int(senderSize) >= MemoryLayout<sockaddr_nl>.size, sender.nl_pid != 0 { continue }
       if count > buffer.count { throw .malformed("a datagram of \(count) bytes") }
       if count == 0 { throw .malformed("an empty datagram") }

@@ -2,7 +2,8 @@ import CLinux
 import Glibc
 import Platform
 
-/// Where the proc file system is mounted (proc(5)): `/proc`, a host's that a container sees, or a captured tree.
+/// The directory in which a proc file system is mounted (proc(5)): `/proc`, a host's in a container, or a
+/// captured tree.
 package struct ProcRoot: Equatable, Sendable {
   package let path: String
 
@@ -12,29 +13,30 @@ package struct ProcRoot: Equatable, Sendable {
     self.path = path
   }
 
-  /// Whether this is the proc file system of this very system, so that the kernel may be asked by other means.
+  /// Whether this is the running system's own proc file system, so that netlink shows the same system.
   package var isOfThisSystem: Bool { path == "/proc" }
 
-  /// Where the root is now, links followed; as it is where it isn't there.
+  /// The root with symbolic links resolved; unchanged if it doesn't exist.
   ///
-  /// A snapshot reads all its files below this: a link that is set anew meanwhile, as to the next captured tree, would
-  /// else mix two moments.
+  /// A snapshot reads all its files below this. If a link in the root changed during the snapshot, for
+  /// example to the next captured tree, the snapshot would otherwise mix two moments.
   var resolved: ProcRoot {
     guard !isOfThisSystem, let path = unsafe realpath(path, nil) else { return self }
     defer { unsafe free(path) }
     return unsafe ProcRoot(String(cString: path))
   }
 
-  /// The directory that shows the network namespace of whoever looks.
+  /// The directory that shows the reading process's own network namespace.
   static let ownNetworkDirectory = "net"
 
   /// The directory with the files of the network namespace to report on, relative to the root.
   ///
-  /// `net` is a link to `self/net`: it shows the network namespace of whoever looks, even where the root is another
-  /// system's. A container that was given the host's proc file system wants the host's sockets, which are those of
-  /// process 1. So: under a root other than `/proc`, `1/net` is read where it is there and shows another namespace
-  /// than our own. Files of `net` have an inode number for each namespace (fs/proc/proc_net.c), which needs no
-  /// privilege to compare, unlike `1/ns/net`.
+  /// `net` is a link to `self/net`: it shows the network namespace of the reading process, even if the root
+  /// belongs to another system. A container that was given the host's proc file system is meant to report the
+  /// host's sockets, which are those of process 1. So, under a root other than `/proc`, this is `1/net` if
+  /// that exists and shows a namespace other than ours. To find out, it compares the inode numbers of files
+  /// in `net`, which differ between namespaces (fs/proc/proc_net.c). Unlike `1/ns/net`, that needs no
+  /// privilege.
   var networkDirectory: String {
     guard !isOfThisSystem, let theirs = inode(of: path + "/1/net/dev") else {
       return Self.ownNetworkDirectory
@@ -42,9 +44,9 @@ package struct ProcRoot: Equatable, Sendable {
     return theirs == inode(of: "/proc/self/net/dev") ? Self.ownNetworkDirectory : "1/net"
   }
 
-  /// The file at `path` below the root, opened; nil where it isn't there.
+  /// Opens the file at `path` below the root; nil if it doesn't exist.
   ///
-  /// What isn't a regular file is refused: opening a FIFO would wait for its writer.
+  /// Throws if it isn't a regular file: opening a FIFO would block until something writes to it.
   func open(_ path: String) throws(CollectionError) -> FileDescriptor? {
     let fullPath = "\(self.path)/\(path)"
     let descriptor: Int32
@@ -63,7 +65,7 @@ package struct ProcRoot: Equatable, Sendable {
     return file
   }
 
-  /// The beginning of the file at `path` below the root, at most `count` bytes of it.
+  /// Returns the first bytes of the file at `path` below the root, at most `count`.
   func firstBytes(of path: String, count: Int) throws(CollectionError) -> [UInt8] {
     guard let file = try open(path) else {
       throw .unreadable(path: "\(self.path)/\(path)", .noSuchFile)

@@ -1,6 +1,6 @@
 import Platform
 
-/// Lines of a file that were left out because they aren't what the kernel writes; the rest of the file counted.
+/// The malformed lines of a file, which were skipped; the rest of the file was used.
 struct SkippedLines: Equatable {
   private(set) var count = 0
   private(set) var first: (line: Int, reason: String, text: String)?
@@ -14,20 +14,20 @@ struct SkippedLines: Equatable {
     if first == nil { first = (line, reason.rawValue, excerpt(of: text)) }
   }
 
-  /// What to log, in one line; nil where nothing was left out.
+  /// Returns a log message about the skipped lines; nil if there are none.
   func summary(path: String) -> String? {
     guard let first else { return nil }
     let others = count == 1 ? "" : " (and \(count - 1) more)"
     return "\(path): line \(first.line) left out\(others): \(first.reason): '\(first.text)'"
   }
 
-  /// The error for a file none of whose lines could be read; nil where nothing was left out.
+  /// Returns the error for a file that has only malformed lines; nil if none was skipped.
   func error(path: String) -> CollectionError? {
     guard let first else { return nil }
     return .malformed(path: path, line: first.line, reason: first.reason, text: first.text)
   }
 
-  /// Logs the lines that were left out; throws where nothing else was in the file.
+  /// Logs the skipped lines; throws if the file has no others.
   func report(path: String, isAllThereIs: Bool, to log: Log) throws(CollectionError) {
     if isAllThereIs, let error = error(path: path) { throw error }
     if let summary = summary(path: path) { log.warn(summary) }

@@ -1,20 +1,20 @@
-/// What the next report's deltas are counted from: the counters of the last report that was acknowledged.
+/// The last acknowledged snapshot's counters. The deltas of the next report are computed against them.
 package struct Baseline: Equatable, Sendable {
   package internal(set) var networkCounters: NetworkCounters?
   package internal(set) var processorTimes: ProcessorTimes?
 
   package init() {}
 
-  /// The baseline after a report of `snapshot` was acknowledged.
+  /// Creates the baseline that follows an acknowledged report of `snapshot`.
   package init(_ snapshot: MetricsSnapshot) {
     self.init()
     advance(to: snapshot)
   }
 
-  /// Moves on to `snapshot`, whose report was acknowledged.
+  /// Moves the baseline to `snapshot`, whose report was acknowledged.
   ///
-  /// A block that `snapshot` couldn't read keeps what it had, and so does an interface in a partly unreadable one: its
-  /// traffic is in the delta of the next report that can tell.
+  /// A block that `snapshot` lacks keeps its old values, and so does an interface that a partial block lacks.
+  /// The next report that can read them includes their traffic.
   package mutating func advance(to snapshot: MetricsSnapshot) {
     if case .success(let times) = snapshot.processorTimes { processorTimes = times }
     guard case .success(var counters) = snapshot.networkCounters else { return }
@@ -25,7 +25,7 @@ package struct Baseline: Equatable, Sendable {
     networkCounters = counters
   }
 
-  /// Returns this baseline, with the blocks and interfaces that it lacks taken from `other`.
+  /// Returns this baseline, with missing blocks and interfaces added from `other`.
   package func completed(by other: Baseline) -> Baseline {
     var result = self
     result.processorTimes = processorTimes ?? other.processorTimes
@@ -43,12 +43,16 @@ package struct Baseline: Equatable, Sendable {
 }
 
 extension NetworkCounters {
-  /// What went through all interfaces since `earlier`.
+  /// Returns the traffic of all interfaces since `earlier`.
   ///
-  /// Counted interface by interface: one whose counter went backwards was reset, and counts from zero (a wrap of a
-  /// 32-bit counter can't be told from that); one that is new counts from zero, unless `earlier` is partial and may just
-  /// not have been able to read it; one that is gone counts nothing. A renamed interface stays the same interface. A sum
-  /// beyond 64 bits is the largest number.
+  /// Computed for each interface, then added up; a sum beyond 64 bits is clamped to the largest number.
+  ///
+  /// - If a counter decreased, it was reset and counts from zero (a wrapped 32-bit counter looks the same).
+  ///
+  /// - A new interface counts from zero. If `earlier` is partial, an interface that it lacks isn't counted,
+  ///   because it may be an old one that couldn't be read.
+  ///
+  /// - A removed interface isn't counted. A renamed interface stays the same interface.
   package func traffic(since earlier: NetworkCounters) -> Traffic {
     let index = InterfaceIndex(earlier)
     let renamed = renaming(since: earlier, index)
@@ -56,7 +60,7 @@ extension NetworkCounters {
     for interface in interfaces {
       let former = interface.name == renamed?.now.name ? renamed?.former : nil
       let counterpart = index.counterpart(of: interface) ?? former
-      // What a partly unreadable baseline doesn't know needn't be new.
+      // An interface that a partial baseline lacks may not be new.
       if counterpart == nil, earlier.isPartial { continue }
       sum.add(interface.traffic.since(counterpart?.traffic))
     }
@@ -65,21 +69,22 @@ extension NetworkCounters {
 }
 
 extension NetworkCounters {
-  /// The interface that has another name now than in `earlier`; nil if there was no renaming.
+  /// Returns the interface whose name has changed since `earlier`; nil if none has.
   ///
-  /// Files have no numbers of interfaces. So exactly one name that is gone and one that is new are taken for a rename, if
-  /// no counter of the new one is below the old one's: a new interface counts from zero. All others are new.
+  /// The files of procfs contain no interface indexes. So a rename is assumed if exactly one name has
+  /// disappeared and exactly one is new, and no counter of the new interface is lower, because a new
+  /// interface starts at zero. Otherwise, all interfaces with new names are new.
   private func renaming(
     since earlier: NetworkCounters, _ index: InterfaceIndex
   ) -> (former: InterfaceCounters, now: InterfaceCounters)? {
-    // What is missing in a partial snapshot needn't be gone.
+    // An interface that a partial snapshot lacks may still exist.
     guard !isPartial, !earlier.isPartial else { return nil }
     let new = interfaces.filter { index.counterpart(of: $0) == nil }
     guard new.count == 1 else { return nil }
     let ownIndex = InterfaceIndex(self)
     let gone = earlier.interfaces.filter { ownIndex.counterpart(of: $0) == nil }
     guard gone.count == 1 else { return nil }
-    // Two numbers that differ are two interfaces.
+    // Different indexes mean different interfaces.
     guard new[0].index == nil || gone[0].index == nil, new[0].traffic.reaches(gone[0].traffic) else {
       return nil
     }
@@ -87,7 +92,7 @@ extension NetworkCounters {
   }
 }
 
-/// Finds an interface among many.
+/// Looks up interfaces by index and by name.
 private struct InterfaceIndex {
   private var byNumber: [UInt32: InterfaceCounters] = [:]
   private var byName: [String: InterfaceCounters] = [:]
@@ -99,7 +104,8 @@ private struct InterfaceIndex {
     }
   }
 
-  /// The same interface: that of the same number where both have one (names change), else that of the same name.
+  /// Returns the same interface in these counters: by index if both have one, because names change, otherwise
+  /// by name.
   func counterpart(of other: InterfaceCounters) -> InterfaceCounters? {
     if let number = other.index, let found = byNumber[number] { return found }
     guard let found = byName[other.name], found.index == nil || other.index == nil else { return nil }
@@ -108,7 +114,7 @@ private struct InterfaceIndex {
 }
 
 extension Traffic {
-  /// Whether no counter is below that of `earlier`.
+  /// Returns whether every counter is at least that of `earlier`.
   fileprivate func reaches(_ earlier: Traffic) -> Bool {
     bytesIn >= earlier.bytesIn && bytesOut >= earlier.bytesOut && packetsIn >= earlier.packetsIn
       && packetsOut >= earlier.packetsOut

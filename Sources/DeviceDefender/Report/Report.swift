@@ -1,31 +1,31 @@
 package import WireFormats
 
-/// A metrics report of AWS IoT Device Defender.
+/// A metrics report for AWS IoT Device Defender.
 ///
-/// AWS IoT Developer Guide, "Device-side metrics", "Sending metrics from devices". A block that couldn't be read is
-/// left out; a block that is empty is sent as an empty list, which is what clears an alarm.
+/// AWS IoT Developer Guide, "Device-side metrics", "Sending metrics from devices". A report omits a block
+/// that couldn't be read. An empty block is sent as an empty list, because that is what clears an alarm.
 package struct Report: Sendable {
   package let id: UInt64
   package private(set) var listeningTCPPorts: Listing<ListeningPort>?
   package private(set) var listeningUDPPorts: Listing<ListeningPort>?
   package private(set) var establishedConnections: Listing<EstablishedConnection>?
-  /// What went through since the last report; nil in the first one, which has nothing to count from.
+  /// The traffic since the last report; nil in the first report, which has no baseline.
   package private(set) var networkStatistics: Traffic?
 
-  /// Nothing where nobody asked for any.
+  /// The custom metrics; empty if none is configured.
   package private(set) var customMetrics: [CustomMetric]
   private let maximumReportBytes: Int
-  /// Chooses what stays of a list that has to be cut.
+  /// Selects the entries to keep if a list has to be shortened.
   private let generator: SeededGenerator
 
-  /// The report of `snapshot`.
+  /// Creates the report of `snapshot`.
   ///
   /// - Parameters:
-  ///   - id: a positive number that no earlier report of the thing had.
-  ///   - snapshot: what to report.
-  ///   - baseline: what the deltas are counted from; nil where this is the first report.
-  ///   - limits: how many entries a list may have, and how many bytes the report.
-  ///   - generator: chooses what stays of a list that is longer.
+  ///   - id: a positive number that no earlier report of the thing has used.
+  ///   - snapshot: the values to report.
+  ///   - baseline: the counters that deltas are computed against; nil for the first report.
+  ///   - limits: the limits of list sizes and of the report's size.
+  ///   - generator: selects the entries to keep of a list that is too long.
   package init(
     id: UInt64, snapshot: MetricsSnapshot, baseline: Baseline?, limits: ReportLimits = ReportLimits(),
     generator: SeededGenerator = .seededBySystem()
@@ -41,7 +41,7 @@ package struct Report: Sendable {
       networkStatistics = counters.traffic(since: earlier)
     }
     customMetrics = snapshot.customMetrics
-    // The first sample has nothing to be a difference to; 0.0 would be a lie.
+    // The first sample has no difference to report; 0.0 would be false.
     if let earlier = baseline?.processorTimes, case .success(let times) = snapshot.processorTimes {
       let percent = CustomMetricValue.number(times.busyPercent(since: earlier))
       customMetrics = snapshot.processorMetrics.map { CustomMetric(name: $0, value: percent) } + customMetrics
@@ -49,14 +49,14 @@ package struct Report: Sendable {
     self.generator = generator
   }
 
-  /// Whether nothing could be read, so that there is nothing to report.
+  /// Whether the report has no metrics, because none could be read.
   package var isEmpty: Bool { blockCount == 0 && customMetrics.isEmpty }
 
-  /// The report as it is sent.
+  /// Returns the encoded report.
   ///
-  /// Where it would exceed the limit in bytes, all lists are cut in the same proportion, as little as is needed; the
-  /// totals stay. A uniform random sample stays of each, so that what is sent stands for what isn't. Where that isn't
-  /// enough, custom metrics are left out.
+  /// If it exceeds the size limit, all lists are shortened in the same proportion, by as little as necessary;
+  /// the totals don't change. The entries to keep are a uniform random sample, so they represent the list. If
+  /// that isn't enough, custom metrics are left out.
   package func encoded(as format: ReportFormat, names: ReportNames) -> [UInt8] {
     let whole = encoding(as: format, names.keys)
     guard whole.count > maximumReportBytes else { return whole }
@@ -91,13 +91,13 @@ package struct Report: Sendable {
     }
   }
 
-  /// About how many bytes the report has: enough for names as they are, not a limit.
+  /// An estimate of the report's size in bytes, for the initial capacity.
   private var expectedSize: Int {
     let ports = (listeningTCPPorts?.sample.count ?? 0) + (listeningUDPPorts?.sample.count ?? 0)
     return 512 + 48 * ports + 96 * (establishedConnections?.sample.count ?? 0) + 64 * customMetrics.count
   }
 
-  /// The report with empty lists, and with as many of the custom metrics, from the first on, as fit.
+  /// Returns the report with empty lists and the longest prefix of the custom metrics that fits.
   private func withoutLists(as format: ReportFormat, _ keys: ReportKeys) -> [UInt8] {
     var report = cut(by: Ranking(self), keeping: 0)
     while true {
@@ -107,7 +107,7 @@ package struct Report: Sendable {
     }
   }
 
-  /// In which order the entries of each list go when it is cut: the larger the rank, the earlier.
+  /// The order in which entries are removed from each list: the largest rank first.
   private struct Ranking {
     let tcpPorts, udpPorts, connections: [Int]
 
@@ -121,7 +121,7 @@ package struct Report: Sendable {
     var entryCount: Int { tcpPorts.count + udpPorts.count + connections.count }
   }
 
-  /// The report with `count` of all the entries of its lists, or a few less: the same share of each list.
+  /// Returns the report with about `count` of its list entries, never more: the same share of each list.
   private func cut(by ranking: Ranking, keeping count: Int) -> Report {
     let share = Double(count) / Double(max(ranking.entryCount, 1))
     var report = self
@@ -137,7 +137,7 @@ package struct Report: Sendable {
   }
 
   package func write(to document: inout some DocumentWriter & ~Copyable, _ keys: ReportKeys) {
-    // AWS wants at least one of the two blocks.
+    // AWS requires at least one of `metrics` and `custom_metrics`.
     let hasMetrics = blockCount > 0 || customMetrics.isEmpty
     document.beginMap(count: 1 + (hasMetrics ? 1 : 0) + (customMetrics.isEmpty ? 0 : 1))
     document.key(keys.header)
@@ -202,14 +202,14 @@ package struct Report: Sendable {
 }
 
 extension Listing {
-  /// The listing with at most `size` entries: a uniform random sample, in the same order.
+  /// Returns the listing with at most `size` entries: a uniform random sample in the original order.
   fileprivate func cut(to size: Int, using generator: inout SeededGenerator) -> Listing {
     guard sample.count > size else { return self }
     let ranks = Array(sample.indices).shuffled(using: &generator)
     return keeping(max(size, 0), by: ranks)
   }
 
-  /// The listing with a share of its entries, those of the smallest ranks.
+  /// Returns the listing with a share of its entries, those with the smallest ranks.
   fileprivate func cut(to share: Double, by ranks: [Int]) -> Listing {
     keeping(Int(Double(sample.count) * share), by: ranks)
   }

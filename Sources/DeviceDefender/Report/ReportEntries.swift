@@ -1,6 +1,6 @@
 import WireFormats
 
-// Writes the entries of a snapshot with a report's names.
+// Encoding of a snapshot's entries in a report.
 
 extension EstablishedConnection {
   func write(to document: inout some DocumentWriter & ~Copyable, _ keys: ReportKeys) {

@@ -2,8 +2,8 @@ package import WireFormats
 
 /// The names of the members of a report.
 ///
-/// AWS IoT Developer Guide, "Device-side metrics", "Sending metrics from devices". Names of custom metrics are the
-/// same in both.
+/// AWS IoT Developer Guide, "Device-side metrics", "Sending metrics from devices". The names of custom
+/// metrics are the same in both variants.
 package struct ReportKeys: Sendable {
   package let header, reportID, version: ShortText
   package let metrics, customMetrics: ShortText
@@ -35,7 +35,7 @@ package struct ReportKeys: Sendable {
     localInterface: "li", localPort: "lp", remoteAddress: "rad")
 }
 
-/// Long names, or the short ones that make a report about a third smaller.
+/// Selects the long names, or the short ones, which make a report about a third smaller.
 package enum ReportNames: String, CaseIterable, Sendable {
   case long, short
 
@@ -47,12 +47,13 @@ package enum ReportNames: String, CaseIterable, Sendable {
   }
 }
 
-/// How a report is encoded; the name is the last part of the topic that takes it.
+/// The encoding of a report; the raw value is the last level of Device Defender's topic.
 package enum ReportFormat: String, CaseIterable, Sendable {
   case json, cbor
 }
 
-// Here and not beside the protocol, because the compiler makes a copy for each writer of what is in the same module.
+// These are here and not next to the protocol because the compiler specializes generic code for each writer
+// only within a module.
 extension DocumentWriter where Self: ~Copyable {
   @inline(__always)
   mutating func member(_ name: ShortText, _ text: ShortText) {

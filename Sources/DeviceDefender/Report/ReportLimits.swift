@@ -1,13 +1,13 @@
 import WireFormats
 
-/// How large a report may get.
+/// The limits of a report's size.
 package struct ReportLimits: Equatable, Sendable {
-  /// The largest message that AWS IoT Core accepts.
+  /// The largest message that AWS IoT Core accepts, in bytes (AWS IoT Core quotas, "Publish payload size").
   package static let defaultReportBytes = AWSIoTQuotas.publishPayloadBytes
 
-  /// How many entries are listed of each list; `total` stays what it is.
+  /// The largest number of entries in each list; `total` isn't affected.
   package var maximumListSize = Collector.defaultListSize
-  /// How many bytes the encoded report may have.
+  /// The largest size of the encoded report, in bytes.
   package var maximumReportBytes = defaultReportBytes
 
   package init(

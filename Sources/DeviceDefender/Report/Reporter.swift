@@ -1,11 +1,12 @@
 package import Platform
 
-/// Makes an agent's reports: takes snapshots, numbers the reports, and keeps the baseline that their deltas count from.
+/// Makes an agent's reports: takes snapshots, numbers the reports and keeps the baseline for their deltas.
 ///
-/// Making a report doesn't move the baseline, because the report may get lost; ``acknowledge(_:)`` does. What is published, when,
-/// and what counts as an acknowledgement is for the caller to decide. Reads no clock: instants are arguments.
+/// Making a report doesn't move the baseline, because the report may get lost; ``acknowledge(_:)`` does. The
+/// caller decides what is published, when, and what counts as an acknowledgement. This type reads no clock:
+/// times are parameters.
 package struct Reporter: ~Copyable {
-  /// A report that was made, and the baseline to continue from if it is acknowledged.
+  /// A report that was made, and the baseline that follows if it is acknowledged.
   package struct Draft: Sendable {
     package let report: Report
     private let snapshot: MetricsSnapshot
@@ -28,7 +29,7 @@ package struct Reporter: ~Copyable {
   private var collector: Collector
   private var limits: ReportLimits
   private var sequence = ReportSequence()
-  /// What the next report's deltas count from; nil before the first report.
+  /// The baseline of the next report's deltas; nil before the first report.
   package private(set) var baseline: Baseline?
   /// Whether the baseline includes an acknowledged report of this process.
   private var isBaselineAcknowledged = false
@@ -41,17 +42,17 @@ package struct Reporter: ~Copyable {
   /// The id of the last report, of this process or of an earlier one; 0 if there was none.
   package var lastReportID: UInt64 { sequence.last }
 
-  /// Returns what the machine is doing now. Reading ends at `deadline`, and the snapshot lacks what wasn't read by then.
+  /// Takes a snapshot. Reading ends at `deadline`; blocks that weren't complete by then are missing.
   package mutating func snapshot(until deadline: BootTime = .distantFuture) -> MetricsSnapshot {
     collector.snapshot(until: deadline)
   }
 
-  /// Makes a report of `snapshot`, with the next id. The baseline stays.
+  /// Makes a report of `snapshot` with the next id. The baseline doesn't change.
   ///
   /// - Parameters:
-  ///   - snapshot: what to report.
-  ///   - now: the date; the id is its second, or one more than the last id.
-  ///   - other: what the deltas count from instead of ``baseline``, for a series of reports that nobody acknowledges.
+  ///   - snapshot: the values to report.
+  ///   - now: the current time; the id is its second, or one more than the last id.
+  ///   - other: replaces ``baseline``, for a series of reports that nobody acknowledges.
   /// - Returns: the report, and the baseline that includes it.
   package mutating func draft(
     of snapshot: MetricsSnapshot, at now: WallTime, since other: Baseline? = nil
@@ -61,23 +62,24 @@ package struct Reporter: ~Copyable {
     return Draft(report, of: snapshot, since: since)
   }
 
-  /// Begins the deltas with `snapshot`, unless they have begun. The snapshot isn't reported.
+  /// Makes `snapshot` the baseline, unless there is one. The snapshot isn't reported.
   package mutating func begin(with snapshot: MetricsSnapshot) {
     if baseline == nil { baseline = Baseline(snapshot) }
   }
 
-  /// Moves the baseline to `next`, the ``Draft/nextBaseline`` of a report that was acknowledged.
+  /// Moves the baseline to `next`, the ``Draft/nextBaseline`` of an acknowledged report.
   package mutating func acknowledge(_ next: Baseline) {
     baseline = next
     isBaselineAcknowledged = true
   }
 
-  /// Continues from what an earlier process saved: no id is used twice, and no traffic stays unreported.
+  /// Continues from the state that an earlier process saved: no id is used twice, and no traffic is missed.
   ///
-  /// What this process acknowledged has precedence over the saved baseline. A baseline that is only its first snapshot hasn't:
-  /// no report includes the traffic before that snapshot yet.
+  /// An acknowledged baseline of this process takes precedence over the saved one. A baseline that is only
+  /// the first snapshot doesn't, because no report includes the traffic before it yet.
   ///
-  /// Returns whether the saved baseline took precedence, so that reports made before don't include all traffic since it.
+  /// Returns true if the saved baseline took precedence. Reports that were made before then lack some of the
+  /// traffic since it.
   package mutating func adopt(_ saved: Baseline?, lastReportID: UInt64) -> Bool {
     sequence = ReportSequence(last: max(sequence.last, lastReportID))
     guard let saved else { return false }
@@ -89,12 +91,13 @@ package struct Reporter: ~Copyable {
     return false
   }
 
-  /// Continues with another collector and other limits.
+  /// Continues with another collector and new limits.
   ///
   /// - Parameters:
-  ///   - collector: what takes the snapshots from now on.
-  ///   - limits: how large the reports may get from now on.
-  ///   - keepsBaseline: false if the collector reads another network, whose counters have nothing to do with the baseline.
+  ///   - collector: takes the snapshots from now on.
+  ///   - limits: the limits of reports from now on.
+  ///   - keepsBaseline: false if the collector reads another network, whose counters are unrelated to the
+  ///     baseline.
   package mutating func resume(
     with collector: consuming Collector, limits: ReportLimits, keepsBaseline: Bool
   ) {

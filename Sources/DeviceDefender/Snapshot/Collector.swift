@@ -1,44 +1,46 @@
 package import Platform
 import WireFormats
 
-/// Reads the machine's network metrics; one collector serves the life of the process.
+/// Reads the machine's network metrics. One collector lives as long as the process.
 ///
-/// What it reads into is free between snapshots: that is minutes, and 32 KiB or 64 in a process of 1 MiB.
+/// Its buffers (32 to 64 KiB) are freed between snapshots: snapshots are minutes apart, and the whole process
+/// has 1 MiB.
 package struct Collector: ~Copyable {
-  /// How many entries are kept of each list unless the caller asks for more or fewer.
+  /// The number of entries that a list keeps by default.
   package static let defaultListSize = 50
 
   private let configuredProcfs: ProcRoot
-  /// Where that leads to, found anew for each snapshot.
+  /// `configuredProcfs` with links resolved, once for each snapshot.
   private var procfs: ProcRoot
   private let asksKernel: Bool
   private let log: Log
   private let fixedNames: InterfaceNames?
-  /// The kernel itself: asked for all where `procfs` is this system's own, for addresses only otherwise.
+  /// The kernel's netlink interface. It serves all tables if `procfs` is this system's own, otherwise only
+  /// addresses.
   private var kernel: KernelTables
   private var reader = LineReader()
   private var tcpSockets: TCPSockets
   private var udpSockets: UDPSockets
   private let systemMetrics: [SystemMetric]
   private let command: MetricsCommand?
-  /// What cuts short what is waited for in a snapshot.
+  /// Interrupts the waits of a snapshot.
   package var shutdownSignal: ShutdownSignal?
-  /// The directory of this system's sensors.
+  /// The sysfs directory of this system's temperature sensors.
   private let thermalZones: String
-  /// What this machine doesn't measure.
+  /// Remembers which sources this machine doesn't measure.
   private let unmeasured: UnmeasuredSources
 
-  /// A collector of the sockets that `procfs` shows.
+  /// Creates a collector for the system that `procfs` shows.
   ///
   /// - Parameters:
-  ///   - procfs: where the proc file system is. `/proc` means this system, which is asked over netlink where that is
-  ///     to be had; any other root means its files.
-  ///   - log: what is told of lines and files that couldn't be read.
-  ///   - maximumListSize: how many sockets are kept of each list; a larger list is sampled.
-  ///   - systemMetrics: custom metrics to read from this system.
-  ///   - command: a program that tells further ones.
-  ///   - interfaceNames: whose addresses are whose; nil asks the system at each snapshot.
-  ///   - generator: chooses the samples.
+  ///   - procfs: the root of the proc file system. `/proc` means this system, which is read over netlink if
+  ///     that is available. For any other root, its files are read.
+  ///   - log: receives warnings about files and lines that can't be read.
+  ///   - maximumListSize: the number of entries that a list keeps; a longer list is sampled.
+  ///   - systemMetrics: the built-in metrics to read.
+  ///   - command: a program that reports further custom metrics.
+  ///   - interfaceNames: the interface of each address; if nil, every snapshot asks the system.
+  ///   - generator: the source of randomness for samples.
   package init(
     procfs: ProcRoot, log: Log, maximumListSize: Int = defaultListSize,
     systemMetrics: [SystemMetric] = [], command: MetricsCommand? = nil,
@@ -70,10 +72,10 @@ package struct Collector: ~Copyable {
     udpSockets = UDPSockets(limit: maximumListSize, generator: &generator)
   }
 
-  /// Returns what the machine is doing now. A block that can't be read is logged, and missing.
+  /// Takes a snapshot. A block that can't be read is logged and missing.
   ///
-  /// Waiting for netlink, for a long file and for the metrics command ends at `deadline`, measured by the system's clock.
-  /// The snapshot lacks the blocks that weren't complete by then.
+  /// Waits for netlink, for a long file and for the metrics command end at `deadline`. The snapshot lacks the
+  /// blocks that weren't complete by then.
   package mutating func snapshot(until deadline: BootTime = .distantFuture) -> MetricsSnapshot {
     kernel.deadline = deadline
     reader.deadline = deadline
@@ -117,7 +119,7 @@ package struct Collector: ~Copyable {
     return snapshot
   }
 
-  /// Where the last snapshot came from, in words.
+  /// The source of the last snapshot, for messages.
   package var origin: String {
     guard asksKernel else { return "the files under \(procfs.path)" }
     let untold = kernel.untold
@@ -157,7 +159,7 @@ package struct Collector: ~Copyable {
     }
   }
 
-  /// What `read` returns, or the error that it throws, which is logged.
+  /// Returns the result of `read`, and logs its error.
   private mutating func block<Value>(
     _ read: (inout Collector) throws(CollectionError) -> Value
   ) -> Result<Value, CollectionError> {
@@ -173,10 +175,10 @@ package struct Collector: ~Copyable {
     }
   }
 
-  /// Whose addresses are whose in the network namespace that `directory` shows.
+  /// Returns the interface of each address in the network namespace that `directory` shows.
   ///
-  /// A tree without a separate namespace, such as a mounted or captured one, shows this system's namespace, so this
-  /// system's addresses apply.
+  /// A tree without its own namespace, such as another mount of `/proc` or a captured tree, gets this
+  /// system's addresses.
   private mutating func interfaceNames(_ directory: String) -> InterfaceNames {
     if let fixedNames { return fixedNames }
     if directory != ProcRoot.ownNetworkDirectory {
@@ -186,7 +188,8 @@ package struct Collector: ~Copyable {
   }
 }
 
-/// Warns once about each thing that a machine doesn't measure: that doesn't change from report to report.
+/// Warns once about each source that this machine doesn't measure, because that doesn't change between
+/// reports.
 private final class UnmeasuredSources {
   private let log: Log
   private var sources: Set<String> = []

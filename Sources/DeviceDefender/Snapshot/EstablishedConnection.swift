@@ -1,8 +1,8 @@
 package import WireFormats
 
-/// An established TCP connection, in the words of the report.
+/// An established TCP connection as a report lists it.
 package struct EstablishedConnection: Equatable, Sendable {
-  /// The name of the interface that has the local address; nil where that can't be told.
+  /// The name of the interface that has the local address; nil if it is unknown.
   package var localInterface: ShortText?
   package var localPort: UInt16
   package var remoteAddress: IPEndpoint

@@ -1,16 +1,19 @@
-/// The sockets seen in one dump: a set of numbers that keeps its memory from one dump to the next.
+/// The identities of the sockets seen in one dump. It reuses its memory in the next dump.
 ///
-/// A dump of the kernel isn't one moment: it goes on bucket by bucket, and a socket that moves meanwhile is told of
-/// twice (measured under churn: 5 of 477,000). Such a socket counts once. Open addressing in memory of its own, because
-/// a `Set` of 100,000 numbers takes 3 MiB and an allocation each time it grows, and an array asks at each insertion
-/// whether it has another owner.
+/// A kernel dump isn't atomic: it proceeds bucket by bucket, so a socket that moves meanwhile appears twice
+/// (measured under churn: 5 of 477,000). This set lets each socket count once.
+///
+/// It is a hash table with open addressing in manually allocated memory. A `Set` of 100,000 numbers takes 3
+/// MiB and reallocates each time it grows, and an array checks at each insertion that its storage isn't
+/// shared.
 @safe
 struct IdentitySet: ~Copyable {
-  /// A power of two of places; 0 marks a free one, and half of them are free at least.
+  /// The slots of the table; their number is a power of two. 0 marks a free slot, and at least half of them
+  /// are free.
   private var places: UnsafeMutableBufferPointer<UInt64>
   private var count = 0
 
-  /// The number of places.
+  /// The number of slots.
   var capacity: Int { unsafe places.count }
 
   init() {
@@ -25,7 +28,7 @@ struct IdentitySet: ~Copyable {
     count = 0
   }
 
-  /// Whether `identity` wasn't there yet; true for 0, which stands for "unknown".
+  /// Inserts `identity` and returns whether it is new; always true for 0, which means "unknown".
   @inline(__always)
   mutating func insert(_ identity: UInt64) -> Bool {
     if identity == 0 { return true }
@@ -36,9 +39,9 @@ struct IdentitySet: ~Copyable {
   @inline(__always)
   private mutating func place(_ identity: UInt64) -> Bool {
     let mask = unsafe places.count - 1
-    // Fibonacci hashing: inode numbers and cookies come in runs.
+    // Fibonacci hashing, because inode numbers and cookies are often consecutive.
     var index = Int(truncatingIfNeeded: (identity &* 0x9E37_79B9_7F4A_7C15) >> 32) & mask
-    // The mask keeps the index inside.
+    // The mask keeps the index in bounds.
     while unsafe places[index] != 0 {
       if unsafe places[index] == identity { return false }
       index = (index &+ 1) & mask

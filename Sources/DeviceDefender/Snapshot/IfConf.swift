@@ -3,13 +3,13 @@ import Glibc
 import Platform
 
 extension InterfaceNames {
-  /// Adds the IPv4 addresses of this network namespace, asked for by SIOCGIFCONF (netdevice(7)).
+  /// Adds the IPv4 addresses of this network namespace, read with SIOCGIFCONF (netdevice(7)).
   ///
   /// Works without netlink, on which getifaddrs(3) depends.
   mutating func insertIPv4Addresses() throws(Errno) {
     let type = Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue)
     let socket = FileDescriptor(owning: try retryingOnInterrupt { Glibc.socket(AF_INET, type, 0) })
-    // More addresses than these have no name in the report.
+    // Addresses beyond this number get no interface name in the report.
     var entries = unsafe [ifreq](repeating: ifreq(), count: 1_024)
     let count = try retryingOnInterrupt {
       unsafe clinux_ipv4_addresses(socket.rawValue, &entries, Int32(entries.count))

@@ -1,15 +1,15 @@
 import Platform
 
 extension ProcRoot {
-  /// Reads the addresses in `if_inet6`. A file that isn't there has none.
+  /// Reads the addresses in `if_inet6`; a missing file has none.
   func readIPv6Addresses(into names: inout InterfaceNames, directory: String, log: Log) {
     forEachAddressLine(of: "\(directory)/if_inet6", log) { names.insert(ipv6AddressLine: $0) }
   }
 }
 
 extension InterfaceNames {
-  /// Reads a line of `if_inet6`: address, number of the interface, prefix length, scope, flags, name; returns whether
-  /// it was as it should be.
+  /// Parses a line of `if_inet6`: address, interface index, prefix length, scope, flags, name. Returns
+  /// whether the line is well-formed.
   ///
   /// The address is in network order, unlike in `tcp6`.
   mutating func insert(ipv6AddressLine line: Span<UInt8>) -> Bool {

@@ -1,14 +1,14 @@
 import Platform
 
-/// Which interface an address belongs to.
+/// Maps local addresses to the interfaces that have them.
 package struct InterfaceNames: Equatable, Sendable {
   private var names: [IPAddress: String] = [:]
   private var namesByIndex: [UInt32: String] = [:]
-  /// Link-local addresses that more than one interface has; without a scope they tell nothing.
+  /// Link-local addresses that several interfaces have; without a scope they identify none of them.
   private var ambiguous: Set<IPAddress> = []
-  /// The interface that answers to 127.0.0.0/8.
+  /// The interface that has 127.0.0.0/8.
   private var loopback: String?
-  /// Networks that an interface is in, for addresses that aren't known one by one.
+  /// Directly connected networks, for addresses whose interface isn't known individually.
   private var networks: [Network] = []
 
   private struct Network: Equatable {
@@ -19,7 +19,7 @@ package struct InterfaceNames: Equatable, Sendable {
 
   package init() {}
 
-  /// Notes that `interface` has `address`. An IPv4 alias counts as an interface: `eth0:1`.
+  /// Adds an address of `interface`. An IPv4 alias such as `eth0:1` counts as an interface.
   package mutating func insert(_ address: IPAddress, interface: String) {
     if let known = names[address] {
       if known != interface, address.isLinkLocalV6 { ambiguous.insert(address) }
@@ -29,21 +29,22 @@ package struct InterfaceNames: Equatable, Sendable {
     if address.isLoopbackV4, loopback == nil { loopback = interface }
   }
 
-  /// Notes the kernel's number for an interface.
+  /// Adds the kernel's index of an interface.
   mutating func insert(index: UInt32, interface: String) {
     namesByIndex[index] = interface
   }
 
-  /// Notes that the IPv4 network is the one that `interface` is in.
+  /// Adds an IPv4 network that `interface` is connected to.
   mutating func insert(network address: UInt32, mask: UInt32, interface: String) {
     networks.append(Network(address: address, mask: mask, interface: interface))
   }
 
-  /// What to report as the interface of a socket's local address; nil where it can't be told.
+  /// Returns the interface to report for a socket's local address; nil if it is unknown.
   ///
-  /// A socket that is bound to no address carries `0.0.0.0` or `::`, as with the Python agent. All of 127.0.0.0/8
-  /// is the loopback's, and `::ffff:192.0.2.1` is where 192.0.2.1 is. A link-local address is on the interface of
-  /// number `index`, where that is known: several may have the same one.
+  /// A socket bound to no address has the interface `0.0.0.0` or `::`, as in the Python agent's reports. All
+  /// of 127.0.0.0/8 belongs to the loopback interface, and `::ffff:192.0.2.1` to the interface of 192.0.2.1.
+  /// A link-local address belongs to the interface with `index` if that is known, because several interfaces
+  /// can have the same link-local address.
   package func interface(of local: IPAddress, index: UInt32 = 0) -> String? {
     let address = local.unmapped
     if address.isUnspecified { return address.family == .v4 ? "0.0.0.0" : "::" }
@@ -56,7 +57,8 @@ package struct InterfaceNames: Equatable, Sendable {
     return address.family == .v4 ? interface(inNetworkOf: UInt32(truncatingIfNeeded: address.low)) : nil
   }
 
-  /// The interface in the smallest network that has the address; nil where two are in one of that size.
+  /// Returns the interface of the smallest network that contains the address; nil if two networks of that
+  /// size do.
   private func interface(inNetworkOf address: UInt32) -> String? {
     let matches = networks.filter { address & $0.mask == $0.address }
     guard let longest = matches.map(\.mask).max() else { return nil }
@@ -66,7 +68,8 @@ package struct InterfaceNames: Equatable, Sendable {
 }
 
 extension InterfaceNames {
-  /// The addresses of this network namespace without netlink: by SIOCGIFCONF the IPv4 ones, from `net/if_inet6` the others.
+  /// Returns the addresses of this network namespace without netlink: IPv4 from SIOCGIFCONF, IPv6 from
+  /// `net/if_inet6`.
   static func withoutNetlink(_ procfs: ProcRoot, log: Log) -> InterfaceNames {
     var names = InterfaceNames()
     do throws(Errno) {
@@ -78,10 +81,10 @@ extension InterfaceNames {
     return names
   }
 
-  /// The addresses of another network namespace, as far as its files tell.
+  /// Returns the addresses of another network namespace, as far as its files contain them.
   ///
-  /// IPv6 addresses are in `if_inet6`. No file has the IPv4 ones with their interfaces; but each is in a network that
-  /// its interface is in, and `route` has those.
+  /// `if_inet6` lists IPv6 addresses. No file lists IPv4 addresses with their interfaces, but `route` lists
+  /// the networks that each interface is connected to.
   static func ofOtherNamespace(_ procfs: ProcRoot, directory: String, log: Log) -> InterfaceNames {
     var names = InterfaceNames()
     names.insert(IPAddress(v4: 0x7F00_0001), interface: "lo")
@@ -92,7 +95,7 @@ extension InterfaceNames {
 }
 
 extension ProcRoot {
-  /// Hands each line of a small file to `read`, which returns whether the line was as it should be.
+  /// Passes each line of a small file to `read`, which returns whether the line is well-formed.
   func forEachAddressLine(of path: String, _ log: Log, _ read: (Span<UInt8>) -> Bool) {
     do throws(CollectionError) {
       guard let file = try open(path) else { return }

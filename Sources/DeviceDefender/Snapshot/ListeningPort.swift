@@ -1,8 +1,8 @@
 package import WireFormats
 
-/// A TCP port that is listened on, or a UDP port that is bound, in the words of the report.
+/// A listening TCP port or a bound UDP port, as a report lists it.
 package struct ListeningPort: Equatable, Sendable {
-  /// The name of the interface, `0.0.0.0` or `::` for any; nil where it can't be told.
+  /// The name of the interface, or `0.0.0.0` or `::` for any; nil if it is unknown.
   package var interface: ShortText?
   package var port: UInt16
 

@@ -1,4 +1,4 @@
-/// How many there are of something, and all of them or a uniform random sample.
+/// The number of elements of a list, and all of them or a uniform random sample.
 package struct Listing<Element: Equatable & Sendable>: Equatable, Sendable {
   package var total: Int
   package var sample: [Element]

@@ -1,14 +1,15 @@
-/// What was read from the kernel at one time: each block, or why it is missing.
+/// The values read from the kernel at one moment; for each block, the value or why it is missing.
 package struct MetricsSnapshot: Sendable {
   package var establishedConnections: Result<Listing<EstablishedConnection>, CollectionError>
   package var listeningTCPPorts: Result<Listing<ListeningPort>, CollectionError>
   package var listeningUDPPorts: Result<Listing<ListeningPort>, CollectionError>
   package var networkCounters: Result<NetworkCounters, CollectionError>
-  /// What `cpu_usage` is made of; nil where that wasn't asked for.
+  /// The processor times from which `cpu_usage` is computed; nil if it isn't configured.
   package var processorTimes: Result<ProcessorTimes, CollectionError>?
-  /// The metrics that ``processorTimes`` is for: one, unless it goes by several names.
+  /// The names of the metrics computed from ``processorTimes``: one, unless it is configured under several
+  /// names.
   package var processorMetrics: [CustomMetricName] = []
-  /// The custom metrics that could be read.
+  /// The custom metrics that could be read, except those of the processors.
   package var customMetrics: [CustomMetric] = []
 
   package init() {

@@ -1,9 +1,9 @@
 import Platform
 
 extension ProcRoot {
-  /// The counters of every interface of the network namespace, loopback included.
+  /// Returns the counters of every interface of the network namespace, including loopback.
   ///
-  /// Reads `dev` in the directory.
+  /// Reads the file `dev` in `directory`.
   func networkCounters(
     in directory: String, with reader: inout LineReader, log: Log
   ) throws(CollectionError) -> NetworkCounters {
@@ -20,7 +20,8 @@ extension ProcRoot {
       throw .unreadable(path: "\(self.path)/\(path)", error)
     }
     try parser.skipped.report(path: "\(self.path)/\(path)", isAllThereIs: !parser.isPlausible, to: log)
-    // Every namespace has a loopback interface: nothing is no answer, and its zeros would be deltas later.
+    // Every namespace has a loopback interface, so an empty file is a failure. Accepting its zeros would
+    // distort later deltas.
     guard parser.isPlausible else {
       throw .malformed(path: "\(self.path)/\(path)", line: 1, reason: "the file is empty", text: "")
     }
@@ -28,7 +29,7 @@ extension ProcRoot {
   }
 }
 
-/// Goes through the lines of `net/dev`.
+/// Parses the lines of `net/dev`.
 struct NetworkCountersParser {
   private(set) var counters = NetworkCounters()
   private(set) var skipped = SkippedLines()
@@ -51,9 +52,10 @@ struct NetworkCountersParser {
 }
 
 extension InterfaceCounters {
-  /// Reads a line of `net/dev` (proc_pid_net(5)): the name, ':', 8 counters of receiving, 8 of sending.
+  /// Parses a line of `net/dev` (proc_pid_net(5)): the name, ':', 8 receive counters, 8 transmit counters.
   ///
-  /// The name ends at the last colon, for an alias contains one (`eth0:1:`); there needn't be a blank after it.
+  /// The name ends at the last colon, because an alias contains one (`eth0:1:`). A blank after the colon is
+  /// optional.
   init(line: Span<UInt8>) throws(LineError) {
     var columns = ColumnReader()
     columns.skipBlanks(in: line)
@@ -83,7 +85,7 @@ extension InterfaceCounters {
     }
   }
 
-  /// Whether `line` is one of the two headings, `Inter-|` and ` face |`.
+  /// Returns whether `line` is one of the two heading lines, `Inter-|` and ` face |`.
   static func isHeading(_ line: Span<UInt8>) -> Bool {
     var columns = ColumnReader()
     columns.skipBlanks(in: line)

@@ -1,7 +1,7 @@
 import Platform
 
 extension ProcRoot {
-  /// Reads the TCP sockets of a network namespace into `sockets`: `tcp`, and `tcp6` where there is one.
+  /// Reads the TCP sockets of a network namespace into `sockets`, from `tcp` and, if it exists, `tcp6`.
   func readTCPSockets(
     in directory: String, into sockets: inout TCPSockets, with reader: inout LineReader, log: Log
   ) throws(CollectionError) {
@@ -13,16 +13,16 @@ extension ProcRoot {
     }
   }
 
-  /// Hands each socket in the file to `body`.
+  /// Passes each socket in the file to `body`.
   ///
-  /// A line that isn't a socket's is left out and logged, one log line a file. A file in which nothing is as it
-  /// should be, not even the heading, is an error: none isn't the same as unknown.
+  /// Malformed lines are skipped and logged, with one log line for each file. A file in which no line is
+  /// well-formed, not even the heading, is an error, because the number of sockets is unknown and not zero.
   func readSockets(
     in path: String, _ family: IPAddress.Family, with reader: inout LineReader, _ log: Log,
     _ body: (SocketRecord) -> Void
   ) throws(CollectionError) {
     guard let file = try open(path) else {
-      // A kernel without IPv6 has no tcp6 and udp6; every kernel has tcp and udp.
+      // A kernel without IPv6 has no tcp6 and no udp6; every kernel has tcp and udp.
       if family == .v6 { return }
       throw .unreadable(path: "\(self.path)/\(path)", .noSuchFile)
     }
@@ -35,18 +35,18 @@ extension ProcRoot {
       throw .unreadable(path: "\(self.path)/\(path)", error)
     }
     if !parser.isPlausible, parser.skipped.count == 0 {
-      // No sockets, as far as anybody can tell; but the kernel would have written its heading.
+      // The file shows no sockets, but the kernel would have written the heading.
       log.warn("\(self.path)/\(path) is empty, without its heading; it counts as no sockets")
     }
     try parser.skipped.report(path: "\(self.path)/\(path)", isAllThereIs: !parser.isPlausible, to: log)
   }
 }
 
-/// Goes through the lines of one of the four socket files.
+/// Parses the lines of one of the four socket files.
 struct SocketFileParser {
   let family: IPAddress.Family
   private(set) var skipped = SkippedLines()
-  /// Whether anything in the file looked as it should.
+  /// Whether the file has at least one well-formed line, which may be the heading.
   private(set) var isPlausible = false
 
   init(family: IPAddress.Family) {
@@ -71,10 +71,10 @@ struct SocketFileParser {
 }
 
 extension SocketRecord {
-  /// Reads a line of `net/tcp`, `net/tcp6`, `net/udp` or `net/udp6` (proc_pid_net(5)).
+  /// Parses a line of `net/tcp`, `net/tcp6`, `net/udp` or `net/udp6` (proc_pid_net(5)).
   ///
-  /// The columns are slot, local address, remote address, state and, six columns on, the inode number. A line that
-  /// ends after the state is taken as it is, without an inode number.
+  /// The columns are slot, local address, remote address, state and, six columns later, the inode number. A
+  /// line that ends after the state is accepted, without an inode number.
   init(line: Span<UInt8>, family: IPAddress.Family) throws(LineError) {
     var columns = ColumnReader()
     columns.skipBlanks(in: line)
@@ -92,13 +92,13 @@ extension SocketRecord {
     local = IPEndpoint(address: localAddress, port: localPort)
     remote = IPEndpoint(address: remoteAddress, port: remotePort)
     self.state = state
-    // Queues, timer, retransmissions, user and timeout stand before the inode number.
+    // Skips the columns before the inode number: queues, timer, retransmissions, user and timeout.
     if !columns.skipQueuesAndTimer(in: line) { for _ in 0..<3 { columns.skipColumn(in: line) } }
     for _ in 0..<2 { columns.skipColumn(in: line) }
     if let inode = columns.decimal(in: line), columns.endColumn(in: line) { identity = inode }
   }
 
-  /// Whether `line` is the heading of one of these files.
+  /// Returns whether `line` is the heading of one of these files.
   static func isHeading(_ line: Span<UInt8>) -> Bool {
     var columns = ColumnReader()
     columns.skipBlanks(in: line)
@@ -107,10 +107,10 @@ extension SocketRecord {
 }
 
 extension IPAddress {
-  /// Reads an address of `net/tcp` and the like, and the ':' after it.
+  /// Parses an address of a socket file, and the ':' after it.
   ///
-  /// The kernel prints each 32-bit word of the address, which is in network order in memory, as a number of the
-  /// host's order (net/ipv4/tcp_ipv4.c, get_tcp4_sock): 127.0.0.1 is `0100007F` on a little-endian host.
+  /// In memory, the address is in network order. The kernel prints each of its 32-bit words as a number in
+  /// host order (net/ipv4/tcp_ipv4.c, get_tcp4_sock): 127.0.0.1 is `0100007F` on a little-endian host.
   @inline(__always)
   fileprivate init?(hexadecimal columns: inout ColumnReader, in line: Span<UInt8>, _ family: Family) {
     guard let first = columns.eightHexadecimalDigits(in: line) else { return nil }

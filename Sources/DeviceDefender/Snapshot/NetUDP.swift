@@ -1,9 +1,9 @@
 import Platform
 
 extension ProcRoot {
-  /// Reads the UDP sockets of a network namespace into `sockets`: `udp`, and `udp6` where there is one.
+  /// Reads the UDP sockets of a network namespace into `sockets`, from `udp` and, if it exists, `udp6`.
   ///
-  /// The lines are those of `tcp`: `NetTCP.swift` reads them.
+  /// The format is that of `tcp`; `NetTCP.swift` parses it.
   func readUDPSockets(
     in directory: String, into sockets: inout UDPSockets, with reader: inout LineReader, log: Log
   ) throws(CollectionError) {

@@ -1,9 +1,10 @@
 import CLinux
 import Glibc
 
-/// Requests and answers of rtnetlink(7) for counters and addresses of interfaces.
+/// Requests of rtnetlink(7) for the counters and addresses of interfaces.
 enum NetlinkRoute {
-  /// Asks for the 64-bit counters of all interfaces (`RTM_GETSTATS`, Linux 4.7): a tenth of what `RTM_GETLINK` costs.
+  /// Requests the 64-bit counters of all interfaces (`RTM_GETSTATS`, Linux 4.7), at a tenth of the cost of
+  /// `RTM_GETLINK`.
   static var statisticsRequest: (type: UInt16, payload: [UInt8]) {
     var payload: [UInt8] = [UInt8(AF_UNSPEC), 0, 0, 0]
     appendBytes(of: UInt32(0), to: &payload)
@@ -11,7 +12,7 @@ enum NetlinkRoute {
     return (UInt16(RTM_GETSTATS), payload)
   }
 
-  /// Asks for the addresses of all interfaces, of both families.
+  /// Requests the addresses of all interfaces, of both families.
   static var addressRequest: (type: UInt16, payload: [UInt8]) {
     (UInt16(RTM_GETADDR), [UInt8](repeating: 0, count: InterfaceAddress.headSize))
   }
@@ -22,7 +23,7 @@ struct InterfaceStatistics: Equatable {
   let index: UInt32
   let traffic: Traffic
 
-  /// Reads the counters; nil where the kernel sent others than those that were asked for.
+  /// Parses the counters; nil if the message has counters other than the requested ones.
   init?(_ bytes: Span<UInt8>) throws(NetlinkError) {
     guard bytes.count >= 12, let index = bytes.integer(at: 4, as: UInt32.self) else {
       throw .malformed("statistics of \(bytes.count) bytes")
@@ -51,10 +52,10 @@ struct InterfaceAddress: Equatable {
 
   let interfaceIndex: UInt32
   let address: IPAddress
-  /// The name that the address goes by: that of the interface, or an alias; IPv6 addresses have none.
+  /// The label of the address: the name of the interface or of an alias. IPv6 addresses have none.
   let label: String?
 
-  /// Reads the address; nil where it is of a family other than IPv4 and IPv6.
+  /// Parses the address; nil if its family is neither IPv4 nor IPv6.
   init?(_ bytes: Span<UInt8>) throws(NetlinkError) {
     guard bytes.count >= Self.headSize, let index = bytes.integer(at: 4, as: UInt32.self) else {
       throw .malformed("an address of \(bytes.count) bytes")
@@ -65,7 +66,7 @@ struct InterfaceAddress: Equatable {
     case AF_INET6: family = .v6
     default: return nil
     }
-    // On a point-to-point interface IFA_ADDRESS is the peer's, and IFA_LOCAL ours.
+    // On a point-to-point interface, IFA_ADDRESS is the peer's address and IFA_LOCAL is ours.
     var local: IPAddress?
     var address: IPAddress?
     var label: String?
@@ -85,7 +86,7 @@ struct InterfaceAddress: Equatable {
 }
 
 extension IPAddress {
-  /// Reads an address in network order; nil where it hasn't the size of its family.
+  /// Parses an address in network order; nil if its size doesn't match its family.
   init?(_ bytes: Span<UInt8>, _ family: Family) {
     func word(_ index: Int) -> UInt32 {
       UInt32(bigEndian: bytes.integer(at: 4 * index, as: UInt32.self) ?? 0)
@@ -101,7 +102,7 @@ extension IPAddress {
   }
 }
 
-/// The text of a name attribute, which ends at its first zero byte; nil where it is empty.
+/// Returns the text of a name attribute, which ends at its first zero byte; nil if it is empty.
 private func text(_ bytes: Span<UInt8>) -> String? {
   var characters: [UInt8] = []
   for index in bytes.indices {

@@ -1,7 +1,7 @@
-/// What went through one interface since it came to be.
+/// The traffic of one interface since it was created.
 package struct InterfaceCounters: Equatable, Sendable {
   package var name: String
-  /// The kernel's number for the interface; nil where the source doesn't tell.
+  /// The kernel's index of the interface; nil if the source doesn't contain it.
   package var index: UInt32?
   package var traffic: Traffic
 
@@ -12,7 +12,7 @@ package struct InterfaceCounters: Equatable, Sendable {
   }
 }
 
-/// Bytes and packets in and out, of an interface or of several, since some moment.
+/// Bytes and packets received and sent, by one interface or by several.
 package struct Traffic: Equatable, Sendable {
   package var bytesIn: UInt64 = 0
   package var bytesOut: UInt64 = 0
@@ -30,7 +30,7 @@ package struct Traffic: Equatable, Sendable {
 /// The counters of all interfaces at one moment.
 package struct NetworkCounters: Equatable, Sendable {
   package var interfaces: [InterfaceCounters] = []
-  /// Whether some interface couldn't be read, so that one that isn't here needn't be gone.
+  /// Whether some interfaces couldn't be read; a missing interface may then still exist.
   package var isPartial = false
 
   package init(interfaces: [InterfaceCounters] = [], isPartial: Bool = false) {

@@ -1,4 +1,4 @@
-/// What the processors spent their time on since boot, in ticks (1/100 s on all common systems).
+/// The time that all processors spent in each state since boot, in ticks (1/100 s on all common systems).
 package struct ProcessorTimes: Equatable, Sendable {
   /// user, nice, system, idle, iowait, irq, softirq, steal, guest, guest_nice: the columns of `stat` (proc_stat(5)).
   package var columns = [UInt64](repeating: 0, count: 10)
@@ -8,10 +8,10 @@ package struct ProcessorTimes: Equatable, Sendable {
   private static let guest = 8
   private static let guestNice = 9
 
-  /// How much of the time since `earlier` the processors were busy, in percent, to one decimal.
+  /// Returns the percentage of time since `earlier` during which the processors were busy, to one decimal.
   ///
-  /// Columns can step back (proc_stat(5) says so of iowait); such a step is none. Guest time is in user time already.
-  /// No time at all was no work: 0.
+  /// A column can decrease (proc_stat(5) documents it for iowait); that counts as no change. User time
+  /// already includes guest time. If no time has passed, the result is 0.
   package func busyPercent(since earlier: ProcessorTimes) -> Double {
     let deltas = zip(columns, earlier.columns).map { now, before in now > before ? Double(now - before) : 0 }
     func delta(_ column: Int) -> Double { deltas.indices.contains(column) ? deltas[column] : 0 }
@@ -23,7 +23,7 @@ package struct ProcessorTimes: Equatable, Sendable {
 }
 
 extension ProcRoot {
-  /// The times of all processors together.
+  /// Returns the sum of the times of all processors.
   ///
   /// Reads the first line of `stat`; kernels before 2.6.33 have fewer than ten columns in it.
   func processorTimes() throws(CollectionError) -> ProcessorTimes {
@@ -37,7 +37,7 @@ extension ProcRoot {
       throw .malformed(
         path: path, line: 1, reason: LineError.processorTimes.rawValue, text: excerpt(of: line))
     }
-    // Sandboxes such as gVisor have the file, and nobody who counts.
+    // Sandboxes such as gVisor provide the file but don't count.
     if times.columns.allSatisfy({ $0 == 0 }) {
       throw .notMeasured(path: path, reason: "all processor times are 0, so nothing counts them here")
     }
@@ -46,7 +46,7 @@ extension ProcRoot {
 }
 
 extension ProcessorTimes {
-  /// Reads the first line of `stat`; nil where it isn't `cpu` and at least four numbers.
+  /// Parses the first line of `stat`; nil if it isn't `cpu` followed by at least four numbers.
   init?(line: Span<UInt8>) {
     guard begins(line, with: "cpu ") else { return nil }
     var reader = ColumnReader()

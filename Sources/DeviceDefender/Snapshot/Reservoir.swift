@@ -1,19 +1,20 @@
 import Glibc
 
-/// A uniform random sample of the elements seen so far, and their exact number.
+/// A uniform random sample of the elements seen so far, and the exact number of these elements.
 ///
-/// Algorithm L (Kim-Hung Li, "Reservoir-sampling algorithms of time complexity O(n(1+log(N/n)))", 1994): every subset of
-/// `limit` elements is as likely as any other, and a random number is drawn for an element that is taken, not for
-/// each that is seen.
+/// Algorithm L (Kim-Hung Li, "Reservoir-sampling algorithms of time complexity O(n(1+log(N/n)))", 1994).
+/// Every subset of `limit` elements is equally likely. Random numbers are drawn only for elements that enter
+/// the sample, not for each element seen.
 struct Reservoir<Element> {
-  /// How many elements were seen.
+  /// The number of elements seen.
   private(set) var total = 0
-  /// The sample; all elements, in their order, while there are no more than `limit`.
+  /// The sample. While there are no more than `limit` elements, it contains all of them in order.
   private(set) var sample: [Element] = []
   private let limit: Int
   private var generator: SeededGenerator
   private var weight = 1.0
-  /// The number of the next element, counted from 1, that gets into the sample; no other is looked at.
+  /// The position, counted from 1, of the next element that enters the sample; elements before it are
+  /// skipped.
   private var next: Int
 
   init(limit: Int, generator: SeededGenerator) {
@@ -22,7 +23,7 @@ struct Reservoir<Element> {
     next = self.limit == 0 ? 0 : 1
   }
 
-  /// Forgets what was seen; keeps the memory.
+  /// Removes all elements and keeps the memory.
   mutating func reset() {
     total = 0
     sample.removeAll(keepingCapacity: true)
@@ -51,22 +52,22 @@ struct Reservoir<Element> {
   private mutating func skipAhead() {
     weight *= exp(log(Self.unit(&generator)) / Double(limit))
     let skipped = (log(Self.unit(&generator)) / log(1 - weight)).rounded(.down)
-    // Beyond 2^53 elements nothing is taken any more: nobody has so many sockets. Nor where the weight is so small that
-    // the quotient isn't a number, or isn't finite.
+    // Stops sampling if the next position is beyond 2^53, or if the weight is so small that the quotient
+    // isn't finite. No system has that many sockets.
     next = skipped >= 0 && skipped < 0x1p53 ? total + Int(skipped) + 1 : .max
   }
 
-  /// A number between 0 and 1, neither of them included.
+  /// Returns a number between 0 and 1, both excluded.
   private static func unit(_ generator: inout SeededGenerator) -> Double {
-    // With another bit, the largest would be rounded to 1.
+    // With one more bit, the largest value would round to 1.
     (Double(generator.next() >> 12) + 0.5) * 0x1p-52
   }
 }
 
-/// Random numbers from a seed (SplitMix64: Steele, Lea and Flood, 2014); for sampling, not for secrets.
+/// A seeded random number generator (SplitMix64: Steele, Lea and Flood, 2014) for sampling, not for secrets.
 ///
-/// Beside `SystemRandomNumberGenerator`, which makes a system call for each number, because a test wants the same
-/// sample twice.
+/// Unlike `SystemRandomNumberGenerator`, it makes no system call for each number, and a test can repeat its
+/// sequence.
 package struct SeededGenerator: RandomNumberGenerator, Sendable {
   private var state: UInt64
 
@@ -74,7 +75,7 @@ package struct SeededGenerator: RandomNumberGenerator, Sendable {
     state = seed
   }
 
-  /// A generator whose seed is the system's.
+  /// Returns a generator seeded by `SystemRandomNumberGenerator`.
   package static func seededBySystem() -> SeededGenerator {
     var system = SystemRandomNumberGenerator()
     return SeededGenerator(seed: system.next())

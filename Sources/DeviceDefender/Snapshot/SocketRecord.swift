@@ -1,6 +1,6 @@
-/// A socket as the kernel tells of it, in procfs or over netlink.
+/// A socket as read from procfs or over netlink.
 struct SocketRecord: Equatable {
-  /// States of a TCP socket (include/net/tcp_states.h) that are reported.
+  /// The states of TCP sockets that are reported (include/net/tcp_states.h).
   enum State {
     static let established: UInt8 = 0x01
     static let listening: UInt8 = 0x0A
@@ -9,13 +9,15 @@ struct SocketRecord: Equatable {
   var local: IPEndpoint
   var remote: IPEndpoint
   var state: UInt8
-  /// The interface that the socket is bound to, or that its link-local address belongs to; 0 where unknown.
+  /// The index of the interface that the socket is bound to, or that its link-local address belongs to; 0 if
+  /// unknown.
   var interfaceIndex: UInt32 = 0
-  /// What tells the socket from every other one of its kind: its cookie, or its inode number; 0 where unknown.
+  /// The cookie or inode number, which distinguishes the socket from all others of its protocol; 0 if
+  /// unknown.
   var identity: UInt64 = 0
 }
 
-/// What decides whether a socket counts.
+/// The fields that determine whether a socket is counted.
 struct SocketHead {
   var state: UInt8
   var localPort: UInt16

@@ -1,6 +1,6 @@
 import Platform
 
-/// The TCP sockets to report: how many are established and listening, and a sample of each.
+/// The numbers of established and of listening TCP sockets, and a sample of each.
 struct TCPSockets: ~Copyable {
   private(set) var established: Reservoir<SocketRecord>
   private(set) var listening: Reservoir<SocketRecord>
@@ -17,9 +17,9 @@ struct TCPSockets: ~Copyable {
     seen.removeAll()
   }
 
-  /// Counts a socket that is established or listening, once. A port of 0 is none, and no connection has one.
+  /// Counts a socket once, if it is established or listening. A socket with a port of 0 isn't counted.
   ///
-  /// `record` is made only of what gets into the sample.
+  /// `record` is evaluated only if the socket enters the sample.
   @inline(__always)
   mutating func append(_ socket: SocketHead, record: @autoclosure () -> SocketRecord) {
     switch socket.state {
@@ -35,7 +35,7 @@ struct TCPSockets: ~Copyable {
   }
 }
 
-/// The bound UDP sockets: how many there are, and a sample of them. Connected ones and client ports count.
+/// The number of bound UDP sockets, and a sample of them. Connected sockets and client ports count.
 struct UDPSockets: ~Copyable {
   private(set) var bound: Reservoir<SocketRecord>
   private var seen = IdentitySet()
@@ -49,7 +49,7 @@ struct UDPSockets: ~Copyable {
     seen.removeAll()
   }
 
-  /// Counts a socket once; a port of 0 is none.
+  /// Counts a socket once. A socket with a port of 0 isn't counted.
   @inline(__always)
   mutating func append(_ socket: SocketHead, record: @autoclosure () -> SocketRecord) {
     guard socket.localPort != 0, seen.insert(socket.identity) else { return }

@@ -1,7 +1,8 @@
 import Platform
 package import WireFormats
 
-/// What outlives a restart: the id of the last report, the baseline, and whether Device Defender answers.
+/// The state that survives a restart: the id of the last report, the baseline, and whether Device Defender
+/// answers.
 package struct SavedState: Equatable, Sendable {
   /// Saved before a report with this id is published, so that no later process can use it again.
   package var lastReportID: UInt64
@@ -16,7 +17,8 @@ package struct SavedState: Equatable, Sendable {
   }
 }
 
-/// What the counters of a baseline belong to. After a boot, and in another network namespace, there are others.
+/// Identifies the counters that a baseline was read from. They change with a boot and between network
+/// namespaces.
 package struct CounterOrigin: Equatable, Sendable {
   package var bootID: String
   /// The inode number of the namespace's `net/dev`: each namespace has its own.
@@ -52,7 +54,7 @@ package enum SavedStateError: Error, Equatable, Sendable, CustomStringConvertibl
 extension SavedState {
   static let version: UInt64 = 1
 
-  /// The state as it is saved.
+  /// Returns the state in its file format.
   package func encoded(_ origin: CounterOrigin) -> [UInt8] {
     var document = JSONWriter()
     document.beginMap(count: 7)
@@ -82,7 +84,7 @@ extension SavedState {
     return document.bytes + [UInt8(ascii: "\n")]
   }
 
-  /// Reads a saved state, and what its counters belong to.
+  /// Parses a saved state, and the origin of its counters.
   package static func decode(_ bytes: [UInt8]) throws(SavedStateError) -> (SavedState, CounterOrigin) {
     let json: JSONValue
     do throws(JSONError) {
@@ -103,7 +105,7 @@ extension SavedState {
     var baseline: Baseline?
     if let interfaces = json["interfaces"] {
       guard let list = interfaces.array else { throw .member("interfaces") }
-      // Versions before this member saved the list as if it were whole.
+      // Files without this member were written as if the list were complete.
       guard let isPartial = (json["interfaces_are_partial"] ?? .boolean(false)).boolean else {
         throw .member("interfaces_are_partial")
       }

@@ -2,12 +2,13 @@ import CLinux
 import Glibc
 package import Platform
 
-/// The directory in which the baseline and the last report id outlive a restart (`DEFENDER_STATE_DIRECTORY`).
+/// The directory in which the baseline and the last report id survive a restart (`DEFENDER_STATE_DIRECTORY`).
 ///
-/// One file, `state.json`, private to its owner. One process at a time holds the directory. A file that is damaged, of
-/// another version or of another user is moved aside, not overwritten, so that the cause can be examined.
+/// It has one file, `state.json`, private to its owner, and one process at a time holds it. If the file is
+/// damaged, has another version or belongs to another user, it is moved aside and not overwritten, so that
+/// the cause can be examined.
 package struct StateDirectory: ~Copyable {
-  /// A state beyond this size isn't read; interfaces by the ten thousand fit in it.
+  /// The largest state file that is read; it has room for tens of thousands of interfaces.
   private static let maximumSize = 4 << 20
   private static let fileName = "state.json"
 
@@ -16,7 +17,7 @@ package struct StateDirectory: ~Copyable {
   private let origin: CounterOrigin
   private let log: Log
 
-  /// Opens the directory at `path`, and creates it if it is missing; its parent has to exist.
+  /// Opens the directory at `path`, and creates it if it is missing; its parent must exist.
   ///
   /// Throws `EAGAIN` if another process holds it for longer than `patience`.
   package init(
@@ -49,9 +50,9 @@ package struct StateDirectory: ~Copyable {
 
   /// Returns the state that was saved last; an empty one if there is none, or none that can be used.
   ///
-  /// The baseline counts only on the machine as it was: same boot, same network namespace, same procfs. The id of the
-  /// last report counts in any case, unless it is implausibly far ahead of the clock. Throws why the file can't be read if
-  /// a later attempt may succeed.
+  /// The baseline is used only if boot, network namespace and procfs are the same as when it was saved. The
+  /// id of the last report is used in any case, unless it is implausibly far ahead of the clock. If reading
+  /// fails for a reason that may pass, throws that error.
   package borrowing func load(at now: WallTime) throws(Errno) -> SavedState {
     let bytes: [UInt8]
     let written: WallTime
@@ -83,14 +84,14 @@ package struct StateDirectory: ~Copyable {
     }
   }
 
-  /// Saves the state in place of the last one.
+  /// Replaces the saved state.
   package borrowing func save(_ state: SavedState) throws(Errno) {
     try directory.replace(Self.fileName, with: state.encoded(origin))
   }
 
-  /// Whether the path still leads to this directory, and not to another one or to nothing.
+  /// Whether the path still leads to this directory, not to another one or to nothing.
   ///
-  /// A path that can't be examined counts as in place: the open directory may work all the same.
+  /// A path that can't be examined counts as unchanged, because the open directory may still work.
   package var isInPlace: Bool {
     do throws(Errno) {
       return try directory.isAt(path)
@@ -99,7 +100,7 @@ package struct StateDirectory: ~Copyable {
     }
   }
 
-  /// Returns why a file can never be read, in words; nil if the failure may be over at the next attempt.
+  /// Returns why a file can never be read; nil if a later attempt may succeed.
   static func reasonToSetAside(_ error: Errno) -> String? {
     switch error {
     case .notPermitted: "it belongs to another user"
@@ -124,7 +125,7 @@ package struct StateDirectory: ~Copyable {
 }
 
 extension CounterOrigin {
-  /// What the counters that `procfs` shows belong to.
+  /// Returns the origin of the counters that `procfs` shows.
   ///
   /// Reads `sys/kernel/random/boot_id` (proc_sys_kernel(5)).
   package static func current(_ procfs: ProcRoot) throws(CollectionError) -> CounterOrigin {

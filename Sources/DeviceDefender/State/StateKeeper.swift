@@ -1,11 +1,12 @@
 package import Platform
 
-/// Keeps the state on disk while that works, and lets reports go on while it doesn't.
+/// Keeps the state on disk while that works; while it doesn't, reports continue without it.
 ///
-/// A directory that can't be opened, or that another process holds, is tried again with each report; so a second
-/// process takes over when the first ends, and a disk that was full or read-only is used as soon as it isn't any more.
+/// If the directory can't be opened or another process holds it, each report tries again. So a second process
+/// takes over when the first one ends, and a disk that was full or read-only is used again as soon as
+/// possible.
 package struct StateKeeper: ~Copyable {
-  /// The same failure is logged once in this time.
+  /// The same failure is logged at most once in this time.
   private static let repeatInterval = Duration.seconds(3_600)
 
   /// Nil if there is no state to keep.
@@ -18,7 +19,8 @@ package struct StateKeeper: ~Copyable {
   private var failures = RepeatFilter(interval: Self.repeatInterval)
   private var isFailing = false
 
-  /// A keeper for the directory at `path`, of what `procfs` counts; nil keeps nothing.
+  /// Creates a keeper for the directory at `path`; if nil, it keeps nothing. `procfs` is the source of the
+  /// counters.
   package init(path: String?, procfs: ProcRoot, log: Log) {
     self.path = path
     self.procfs = procfs
@@ -26,7 +28,8 @@ package struct StateKeeper: ~Copyable {
     directory = nil
   }
 
-  /// Opens the directory, and returns the state that was saved there; nil if it is open already, or can't be opened.
+  /// Opens the directory and returns the saved state; nil if the directory is already open or can't be
+  /// opened.
   ///
   /// Waits up to `patience` for another process to release it.
   package mutating func open(at time: any TimeKeeper, patience: Duration = .zero) -> SavedState? {
@@ -63,12 +66,13 @@ package struct StateKeeper: ~Copyable {
       noteFailure(
         "can't be written to: \(error). Reports go on, but a restart begins with an older state.",
         at: time.bootTime)
-      // The directory was removed: the next report creates it again.
+      // The directory was removed; the next report creates it again.
       if error == .noSuchFile { directory = nil }
     }
   }
 
-  /// Closes a directory that the path no longer leads to; what is saved there, no restart would find.
+  /// Closes the directory if `path` no longer leads to it, because a restart wouldn't find a state saved
+  /// there.
   private mutating func leaveMovedDirectory(at now: BootTime) {
     guard directory?.isInPlace == false else { return }
     directory = nil

@@ -56,7 +56,7 @@ import WireFormats
       command: try MetricsCommand(path: path, environment: Environment([:])))
     var running = collector
     _ = running.snapshot()
-    // `env` itself may have written a line to standard error before. A log line shows a backslash of its own as it is.
+    // `env` may have logged its own line before this one.
     #expect(log.lines.count <= 2)
     #expect(log.lines.last?.contains(path) == true)
     #expect(log.lines.last?.contains(reason) == true, "\(log.lines)")
@@ -64,7 +64,7 @@ import WireFormats
 
   @Test func `names a loader that is missing, and nothing of a program that isn't there`() throws {
     let directory = try TemporaryDirectory()
-    // As a program for another libc is: an ELF file that exists.
+    // An ELF file without its loader, like a program for another libc.
     let path = try directory.write("metrics", [0x7F, 0x45, 0x4C, 0x46])
     #expect(missingInterpreter(of: path) == nil)
     #expect(reasonNotFound(path)?.contains("loader") == true)
@@ -132,7 +132,7 @@ import WireFormats
   @Test(arguments: [
     "printf 'gone, Authorization: Bearer hunter2' >&2",
     "printf 'gone hunter2wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLE' >&2",
-    // Of the token, the first 15 bytes are kept.
+    // Only the first 15 bytes of the token are kept.
     #"printf gone >&2; head -c 4141 /dev/zero | tr '\0' ' ' >&2; printf hunter2wJalrXUtnFEMI/K7MDENG/bPxRfi >&2"#,
   ])
   func `masks secrets in standard error, also at the cut`(script: String) throws {

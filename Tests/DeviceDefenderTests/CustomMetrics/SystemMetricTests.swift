@@ -65,7 +65,8 @@ import WireFormats
     }
   }
 
-  // What drivers say of a sensor that is off: THERMAL_TEMP_INVALID, the limits of an int, and absolute zero.
+  // Values of drivers for a sensor that is off: THERMAL_TEMP_INVALID, the limits of an int, and below
+  // absolute zero.
   @Test(arguments: ["-274000", "-273151", "2147483647", "-2147483648", "1000000", "9223372036854775807"])
   func `leaves out a zone without a temperature, and warns once`(value: String) throws {
     let tree = try tree(["thermal_zone0/temp": "\(value)\n", "thermal_zone1/temp": "41250\n"])
@@ -102,7 +103,8 @@ import WireFormats
     }
   }
 
-  // As df(1) prints it; 2^64 - 10 is how a file system says that root uses ten of the reserved blocks.
+  // The same as df(1) prints. 2^64 - 10 is how a file system reports that root uses ten of the reserved
+  // blocks.
   @Test(
     arguments: [
       (100, 50, 50, 50), (100, 50, 40, 55.6), (100, 100, 90, 0), (100, 0, 0, 100), (1, 0, 5, 16.7),

@@ -32,7 +32,7 @@ import Testing
     let earlier = counters(("lo", nil, 5), ("eth0", nil, 9_000_000), ("wlan0", nil, 3))
     let now = counters(("lo", nil, 6), ("enp0s3", nil, 9_000_500), ("wlan0", nil, 3))
     #expect(now.traffic(since: earlier).bytesIn == 501)
-    // A number on one side doesn't tell otherwise.
+    // An index on only one side doesn't contradict a rename.
     let numbered = counters(("lo", nil, 6), ("enp0s3", 2, 9_000_500), ("wlan0", nil, 3))
     #expect(numbered.traffic(since: earlier).bytesIn == 501)
   }
@@ -52,14 +52,14 @@ import Testing
 
   @Test func `counts new interfaces in full unless one name became one other`() {
     let earlier = counters(("eth0", nil, 10), ("eth1", nil, 10))
-    // Two new ones for two that are gone, two for one, one for two, and one for none.
+    // Two new interfaces for two removed ones, two for one, one for two, and one for none.
     #expect(counters(("a", nil, 20), ("b", nil, 20)).traffic(since: earlier).bytesIn == 40)
     #expect(
       counters(("eth1", nil, 10), ("a", nil, 20), ("b", nil, 20)).traffic(since: earlier).bytesIn == 40)
     #expect(counters(("a", nil, 20)).traffic(since: earlier).bytesIn == 20)
     #expect(
       counters(("eth0", nil, 10), ("eth1", nil, 10), ("a", nil, 20)).traffic(since: earlier).bytesIn == 20)
-    // Two numbers are two interfaces, and a line that couldn't be read may be the one that seems to be gone.
+    // Two indexes mean two interfaces, and an interface that seems to be gone may be in a malformed line.
     #expect(counters(("a", 3, 20)).traffic(since: counters(("eth0", 2, 10))).bytesIn == 20)
     #expect(
       counters(("a", nil, 20), isPartial: true).traffic(since: counters(("eth0", nil, 10))).bytesIn == 20)
@@ -78,7 +78,7 @@ import Testing
   @Test func `counts nothing of an interface that the baseline may not have been able to read`() {
     let earlier = counters(("lo", nil, 5), isPartial: true)
     #expect(counters(("lo", nil, 7), ("eth0", nil, 837_285_839)).traffic(since: earlier).bytesIn == 2)
-    // Where the baseline read everything, the interface is new, and what it counts is new.
+    // If the baseline is complete, the interface is new, and so is its traffic.
     #expect(
       counters(("lo", nil, 7), ("eth0", nil, 10)).traffic(since: counters(("lo", nil, 5))).bytesIn == 12)
   }
@@ -95,7 +95,7 @@ import Testing
     snapshot.networkCounters = .failure(.notCollected)
     baseline.advance(to: snapshot)
     #expect(baseline.networkCounters?.interfaces.count == 2)
-    // eth1's line was damaged: it isn't gone, and when it is read again it hasn't just come.
+    // eth1's line was malformed, so eth1 was neither removed nor newly created.
     snapshot.networkCounters = .success(counters(("eth0", nil, 110), isPartial: true))
     baseline.advance(to: snapshot)
     #expect(

@@ -71,7 +71,7 @@ import WireFormats
   @Test func `leaves out network_stats without a baseline, and lost blocks`() {
     #expect(Report(id: 1, snapshot: snapshot(), baseline: nil).networkStatistics == nil)
     #expect(Report(id: 1, snapshot: MetricsSnapshot(), baseline: emptyBaseline).isEmpty)
-    // An empty baseline isn't one.
+    // An empty baseline counts as none.
     #expect(Report(id: 1, snapshot: snapshot(), baseline: Baseline()).networkStatistics == nil)
   }
 
@@ -105,7 +105,7 @@ import WireFormats
         id: 1, snapshot: snapshot, baseline: emptyBaseline, limits: limits, generator: generator
       )
       .encoded(as: format, names: names)
-      // An empty one has this many.
+      // The size of an empty report.
       let least = 330
       #expect(bytes.count <= max(limit, least))
       if limit > 400 { #expect(bytes.count > limit - 200, "cut more than needed") }
@@ -122,7 +122,7 @@ import WireFormats
   }
 
   @Test func `keeps as many entries as fit into its limit, to the byte`() throws {
-    // 64 ports of five digits each: every entry takes the same number of bytes, and every count of them can be kept.
+    // 64 ports of five digits each, so that every entry has the same size and any number of them can be kept.
     var snapshot = MetricsSnapshot()
     let ports = (0..<64).map { ListeningPort(interface: "::", port: 10_000 + $0) }
     snapshot.listeningTCPPorts = .success(Listing(total: 64, sample: ports))
@@ -140,7 +140,7 @@ import WireFormats
     for count in 0...64 {
       let exact = try size(count, limit: .max).bytes
       #expect(try size(nil, limit: exact) == (exact, count))
-      // A byte less has room for one entry less; without any there is nothing left to leave out.
+      // With one byte less there is room for one entry less. Without entries, nothing can be removed.
       if count > 0 { #expect(try size(nil, limit: exact - 1).entries == count - 1) }
     }
   }
@@ -156,7 +156,7 @@ import WireFormats
     }
     var whole = snapshot(connections: 3, ports: 3)
     whole.customMetrics = metrics
-    // With no room at all, everything is left out that can be.
+    // Without any room, everything optional is left out.
     #expect(try encoded(whole, limit: 1) == encoded(empty, limit: .max))
     for kept in 1...4 {
       let former = empty
@@ -178,7 +178,7 @@ import WireFormats
         kept[Int(connection.localPort) - 1] += 1
       }
     }
-    // 500 expected of each, standard deviation 19.
+    // Expected: 500 of each, with a standard deviation of 19.
     #expect(kept.allSatisfy { abs($0 - 500) < 120 })
   }
 }

@@ -14,7 +14,7 @@ import Testing
     try receive(1_000)
   }
 
-  /// Sets what eth0 has received, in bytes.
+  /// Sets the number of bytes that eth0 has received.
   private func receive(_ bytes: UInt64, interface: String = "eth0") throws {
     try tree.write("net/dev", "Inter-|\n face |\n\(interface): \(bytes) 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n")
   }
@@ -41,7 +41,7 @@ import Testing
     }
   }
 
-  /// Makes the report that is due when eth0 has received `bytes`.
+  /// Makes a report after eth0 has received `bytes`.
   private func draft(
     _ reporter: inout Reporter, _ bytes: UInt64, since other: Baseline? = nil
   ) throws -> Reporter.Draft {
@@ -103,7 +103,7 @@ import Testing
     #expect(last == 1_800_000_002)
     _ = reporter.adopt(nil, lastReportID: 1_900_000_000)
     #expect(try draft(&reporter, 1_000).report.id == 1_900_000_001)
-    // A saved id that is behind changes nothing.
+    // A lower saved id has no effect.
     _ = reporter.adopt(nil, lastReportID: 7)
     last = reporter.lastReportID
     #expect(last == 1_900_000_001)
@@ -123,7 +123,8 @@ import Testing
     #expect(try draft(&reporter, 2_500).report.networkStatistics?.bytesIn == 1_500)
   }
 
-  /// Adopts a saved baseline; returns whether it took precedence, and what eth0 and eth1 have received at the baseline then.
+  /// Adopts a saved baseline. Returns whether it took precedence, and the received bytes of eth0 and eth1 in
+  /// the resulting baseline.
   private func adopt(_ saved: Baseline?, _ reporter: inout Reporter) -> (isAdopted: Bool, [String: UInt64]?) {
     let isAdopted = reporter.adopt(saved, lastReportID: 1)
     let baseline = reporter.baseline
@@ -165,7 +166,7 @@ import Testing
     #expect(baseline == nil)
     let last = reporter.lastReportID
     #expect(last == 1_800_000_000)
-    // A saved baseline isn't held back by what was acknowledged about the other network.
+    // Acknowledgements about the other network don't take precedence over a saved baseline.
     reporter.begin(with: MetricsSnapshot())
     #expect(adopt(self.baseline(400), &reporter) == (true, ["eth0": 400]))
   }

@@ -6,7 +6,7 @@ import Testing
 
 @testable import DeviceDefender
 
-/// A kernel that takes questions over netlink and answers with what a test has queued, or not at all.
+/// A fake kernel that receives netlink requests and answers with queued datagrams, or not at all.
 private final class QueuedKernel {
   private var ends: [Int32] = []
   private let datagrams: [[UInt8]]
@@ -28,13 +28,14 @@ private final class QueuedKernel {
   }
 }
 
-/// Two connected sockets; what the second sends comes from an address that is not the kernel's.
+/// Returns two connected sockets. Datagrams of the second have a sender address other than the kernel's.
 private func socketsOfImpostor() throws -> (ours: Int32, theirs: Int32) {
   func bound(_ name: String) throws -> (descriptor: Int32, address: sockaddr_un, size: socklen_t) {
     let descriptor = try retryingOnInterrupt { socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0) }
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
-    // An abstract name (unix(7)); read as a sockaddr_nl, its third to sixth bytes are a process's number.
+    // An abstract name (unix(7)). If it is read as a sockaddr_nl, its third to sixth bytes are a process's
+    // port number.
     let bytes = Array("\0\(name)-\(getpid())".utf8)
     unsafe withUnsafeMutableBytes(of: &address.sun_path) { path in
       for (index, byte) in bytes.enumerated() { unsafe path[index] = byte }
@@ -78,7 +79,7 @@ private func with(_ address: inout sockaddr_un, _ body: (UnsafePointer<sockaddr>
     #expect(start.duration(to: .now) < .seconds(8), "its own timeout is 10 s")
     #expect(snapshot.customMetrics.isEmpty)
     #expect(log.lines.contains { $0.contains("because the deadline left no more time") }, "\(log.lines)")
-    // All else was read before.
+    // Everything else was read before the command started.
     #expect(throws: Never.self) { try snapshot.listeningTCPPorts.get() }
   }
 
@@ -109,10 +110,10 @@ private func with(_ address: inout sockaddr_un, _ body: (UnsafePointer<sockaddr>
     var collector = Collector(procfs: ProcRoot(), kernel: tables, log: log.log())
     let start = BootTime.now
     let snapshot = collector.snapshot(until: start.advanced(by: .milliseconds(200)))
-    // One silent answer takes 5 s, and there are four.
+    // Each of the four requests would time out after 5 s.
     #expect(start.duration(to: .now) < .seconds(4))
     #expect(log.lines.count { $0.contains("netlink failed to tell") } == 4, "\(log.lines)")
-    // What is in short files is read all the same.
+    // Short files are still read.
     #expect(throws: Never.self) { try snapshot.networkCounters.get() }
   }
 
@@ -182,7 +183,7 @@ private func with(_ address: inout sockaddr_un, _ body: (UnsafePointer<sockaddr>
     #expect(throws: Errno.fileTooLarge) {
       try reader.forEachLine(reading: { buffer, start throws(Errno) in
         reads += 1
-        // Ends a line, so that each read gets the whole buffer, whatever was in its memory.
+        // Ends a line, so that each read gets the whole buffer, whatever the uninitialised memory contained.
         buffer[buffer.count - 1] = UInt8(ascii: "\n")
         return reads > 10_000 ? 0 : buffer.count - start
       }) { _, _, _ in }
@@ -207,7 +208,7 @@ private func with(_ address: inout sockaddr_un, _ body: (UnsafePointer<sockaddr>
     let socket =
       "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1\n"
     for name in ["tcp6", "udp", "udp6"] { try tree.write("net/\(name)", heading) }
-    // More than what is read between two looks at the clock.
+    // More than is read between two checks of the clock.
     try tree.write("net/tcp", heading + String(repeating: socket, count: 20_000))
     var collector = Collector(procfs: ProcRoot(tree.path), log: log.log())
     let snapshot = collector.snapshot(until: .now)

@@ -7,7 +7,7 @@ import WireFormats
 @testable import DeviceDefender
 
 @Suite struct `A collector` {
-  /// How an entry is compared: the order of a list says nothing.
+  /// Makes lists comparable, because the order of their entries is undefined.
   private func sorted(_ entries: [JSONValue]?) -> [String] {
     (entries ?? []).map { $0.prettyPrinted() }.sorted()
   }
@@ -54,7 +54,7 @@ import WireFormats
     }
   }
 
-  /// The entry as a report has it. The cases leave 127.0.0.53 unresolved; the report says `lo`.
+  /// Returns the entry as a report has it. The case files leave 127.0.0.53 unresolved; a report has `lo`.
   private static func withoutLocalAddress(_ entry: JSONValue) -> JSONValue {
     var members = (entry.members ?? []).filter { $0.name != "local_addr" }
     if entry["local_addr"]?.string?.hasPrefix("127.") == true, entry["interface"] == nil,
@@ -70,7 +70,7 @@ import WireFormats
   func `tells how busy a captured machine was`(tree: CapturedTree) throws {
     let expected = try #require(try tree.expectation()["cpu_usage"]?.double)
     let percent = try tree.root("t1").processorTimes().busyPercent(since: tree.root("t0").processorTimes())
-    // The expectation rounds halves another way.
+    // The expected file rounds halves differently.
     #expect(abs(percent - expected) <= 0.1001)
   }
 
@@ -131,7 +131,7 @@ import WireFormats
     let log = RecordedLog()
     var collector = Collector(procfs: ProcRoot(tree.path), log: log.log())
     let snapshot = collector.snapshot()
-    // The same inode numbers again: the same sockets.
+    // The lines repeat inode numbers, so they are the same sockets.
     #expect(try snapshot.listeningUDPPorts.get().total == 4)
     #expect(log.lines.count == 1)
     #expect(log.lines.first?.contains("longer than 65,536 bytes") == true)

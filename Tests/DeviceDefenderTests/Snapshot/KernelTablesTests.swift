@@ -7,13 +7,13 @@ import WireFormats
 
 @testable import DeviceDefender
 
-/// The far ends of the netlink sockets that a test answers.
+/// The peers of the netlink sockets, through which a test answers.
 private final class ScriptedKernel {
   private var ends: [Int32] = []
   private let datagrams: [Int32: [[UInt8]]]
   private(set) var opened: [Int32] = []
 
-  /// - Parameter datagrams: what each protocol's socket has to say, in this order.
+  /// - Parameter datagrams: the datagrams that each protocol's socket receives, in this order.
   init(_ datagrams: [Int32: [[UInt8]]]) {
     self.datagrams = datagrams
   }
@@ -152,7 +152,7 @@ private final class ScriptedKernel {
     return message + attribute(UInt16(IFLA_STATS_LINK_64), counters)
   }
 
-  /// A dump of the counters of one interface, which changed meanwhile if it is inconsistent.
+  /// Returns a dump of one interface's counters; an inconsistent one is flagged as changed meanwhile.
   private func dump(_ number: UInt32, bytesIn: UInt64, isConsistent: Bool) -> [UInt8] {
     netlinkMessage(
       Int32(RTM_NEWSTATS), statistics(of: 1, bytesIn: bytesIn), sequence: number,
@@ -190,7 +190,7 @@ private final class ScriptedKernel {
     let labelled =
       head + index + attribute(UInt16(IFA_LOCAL), [192, 0, 2, 1])
       + attribute(UInt16(IFA_LABEL), Array("lo:1\0".utf8))
-    // An attribute without a payload hides nothing of what follows it.
+    // An attribute without a payload doesn't hide the attributes after it.
     let bare = head + index + attribute(99, []) + attribute(UInt16(IFA_LOCAL), [192, 0, 2, 2])
     let kernel = ScriptedKernel([
       NETLINK_ROUTE: [

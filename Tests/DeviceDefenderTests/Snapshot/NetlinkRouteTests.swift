@@ -7,7 +7,7 @@ import Testing
 @Suite struct `A reader of route messages` {
   @Test func `reads the address of our end, and its label`() throws {
     let head: [UInt8] = [UInt8(AF_INET), 32, 0, 0] + [7, 0, 0, 0]
-    // With NLA_F_NET_BYTEORDER in its type, which says nothing about what it is.
+    // NLA_F_NET_BYTEORDER in the type is a flag and doesn't change the attribute.
     let local = attribute(UInt16(IFA_LOCAL) | 0x4000, [10, 0, 0, 1])
     let message =
       head + attribute(UInt16(IFA_ADDRESS), [10, 0, 0, 2]) + local

@@ -20,13 +20,13 @@ import Testing
       for number in 0..<60 { reservoir.append(number) }
       for number in reservoir.sample { kept[number] += 1 }
     }
-    // 600 expected of each, standard deviation 23.
+    // Expected: 600 of each, with a standard deviation of 23.
     #expect(kept.allSatisfy { abs($0 - 600) < 140 })
   }
 
   @Test(arguments: 1...2)
   func `takes the smallest random number there is for no trap`(limit: Int) {
-    // SplitMix64 makes 0 of a state of 0, which this is one step before.
+    // This state is one step before 0, from which SplitMix64 generates 0.
     let generator = SeededGenerator(seed: 0 &- 0x9E37_79B9_7F4A_7C15)
     var reservoir = Reservoir<Int>(limit: limit, generator: generator)
     for number in 0..<1_000 { reservoir.append(number) }
@@ -43,7 +43,7 @@ import Testing
       for number in 0..<60 { reservoir.append(number) }
       for number in reservoir.sample { kept[number] += 1 }
     }
-    // 200 expected of each, standard deviation 13.
+    // Expected: 200 of each, with a standard deviation of 13.
     #expect(kept.allSatisfy { abs($0 - 200) < 80 })
   }
 

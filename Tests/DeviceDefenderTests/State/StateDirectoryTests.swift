@@ -20,7 +20,7 @@ import Testing
     return SavedState(lastReportID: 1_800_000_000, baseline: baseline, answeredThing: "a \"thing\"")
   }
 
-  /// A state whose baseline doesn't know all interfaces.
+  /// A state with a partial baseline.
   private static var partialState: SavedState {
     var state = state
     state.baseline?.networkCounters?.isPartial = true
@@ -34,7 +34,7 @@ import Testing
     try StateDirectory(path: path, origin: origin ?? self.origin, log: log.log())
   }
 
-  /// What the state directory at `path` holds.
+  /// Returns the state in the directory at `path`.
   private func load(_ path: String, _ log: RecordedLog, origin: CounterOrigin? = nil) throws -> SavedState {
     try open(path, log, origin: origin).load(at: now)
   }
@@ -65,7 +65,7 @@ import Testing
     let loaded = try load(directory.path + "/new", log)
     #expect(loaded.lastReportID == state.lastReportID)
     #expect(loaded.answeredThing == state.answeredThing)
-    // An empty baseline and none are the same.
+    // An empty baseline is equivalent to none.
     #expect(loaded.baseline ?? Baseline() == state.baseline ?? Baseline())
     #expect(log.lines == [])
     #expect(files(directory.path + "/new") == ["state.json"])
@@ -158,7 +158,7 @@ import Testing
     let opened = try open(directory.path, log)
     try opened.save(Self.state)
     #expect(unsafe chmod("\(directory.path)/state.json", 0) == 0)
-    // Root may read everything, unless this thread accesses files as somebody else (setfsuid(2)).
+    // Root can read every file, unless this thread accesses files as another user (setfsuid(2)).
     guard let symbol = unsafe dlsym(nil, "setfsuid") else { throw Errno(rawValue: ENOSYS) }
     let setUser = unsafe unsafeBitCast(symbol, to: (@convention(c) (UInt32) -> Int32).self)
     var failure: Errno?
@@ -177,7 +177,7 @@ import Testing
     let bytes = Self.state.encoded(origin)
     for _ in 0..<5_000 {
       guard let (state, _) = try? SavedState.decode(damaged(bytes, using: &random)) else { continue }
-      // Whatever was made of it can be counted from.
+      // Any result must work as a baseline.
       _ = NetworkCounters().traffic(since: state.baseline?.networkCounters ?? NetworkCounters())
       var sequence = ReportSequence(last: state.lastReportID)
       _ = sequence.next(at: WallTime(secondsSinceEpoch: 0))
@@ -192,7 +192,7 @@ import Testing
   @Test func `leaves the old file where the new one can't be written`() throws {
     let directory = try TemporaryDirectory()
     try open(directory.path, RecordedLog()).save(Self.state)
-    // A directory in the way of the temporary file.
+    // A directory in place of the temporary file.
     try directory.write("state.json.new/x", "")
     #expect(throws: Errno.self) { try open(directory.path, RecordedLog()).save(SavedState()) }
     #expect(try load(directory.path, RecordedLog()) == Self.state)
@@ -204,8 +204,8 @@ import Testing
     #expect(try CounterOrigin.current(ProcRoot()) == origin)
   }
 
-  // Ten years are 315,576,000 s. A clock before 2026 counts as 2026 (1,767,225,600), and one before the file was written
-  // as that time.
+  // Ten years are 315,576,000 s. A clock before 2026 (1,767,225,600) counts as 2026, and a clock before the
+  // file's modification time counts as that time.
   @Test(
     arguments: [
       (1_800_000_100, 0, 1_800_000_100 + 315_576_000, true),
@@ -261,7 +261,7 @@ import Testing
 
   @Test func `warns of a directory that belongs to somebody else than this user`() throws {
     let directory = try TemporaryDirectory()
-    // Only root can give a directory away.
+    // Only root can change a directory's owner.
     let isRoot = geteuid() == 0
     if isRoot { #expect(unsafe chown(directory.path, 1, 1) == 0) }
     let log = RecordedLog()

@@ -9,7 +9,7 @@ import Testing
 @Suite struct `A keeper of state` {
   private let time = ManualTime(wallTime: WallTime(secondsSinceEpoch: 1_800_000_000))
 
-  /// A keeper of the directory called `state` in `parent`.
+  /// Returns a keeper of the directory `state` in `parent`.
   private func keeper(in parent: TemporaryDirectory, _ log: RecordedLog) -> StateKeeper {
     StateKeeper(path: "\(parent.path)/state", procfs: ProcRoot(), log: log.log(level: .info))
   }
@@ -48,7 +48,7 @@ import Testing
       #expect(unsafe stat("\(parent.path)/state/state.json", &status) == 0)
       inodes.append(status.st_ino)
     }
-    // Each write makes a new file.
+    // Each write creates a new file.
     #expect(inodes[0] == inodes[1] && inodes[1] != inodes[2])
   }
 
@@ -83,7 +83,7 @@ import Testing
     var keeper = keeper(in: parent, log)
     _ = keeper.open(at: time)
     keeper.save(SavedState(lastReportID: 1), at: time)
-    // A directory in the way of the temporary file.
+    // A directory in place of the temporary file.
     try parent.write("state/state.json.new/x", "")
     for id in 2...122 as ClosedRange<UInt64> {
       keeper.save(SavedState(lastReportID: id), at: time)
@@ -118,7 +118,7 @@ import Testing
   @Test func `uses a directory that can't be opened as soon as it can, and says both`() throws {
     let parent = try TemporaryDirectory()
     let log = RecordedLog()
-    // A file in the place of the directory.
+    // A file in place of the directory.
     try parent.write("state", "")
     var keeper = keeper(in: parent, log)
     let refused = [keeper.open(at: time), keeper.open(at: time)]
@@ -149,7 +149,7 @@ import Testing
     if isSavedBetween { keeper.save(SavedState(lastReportID: 2), at: time) }
     let opened = [keeper.open(at: time), keeper.open(at: time)]
     #expect(opened == [SavedState(lastReportID: 7), nil])
-    // The same state as before, and yet it isn't in this directory.
+    // The state is the same as before, but it isn't in this directory.
     keeper.save(SavedState(lastReportID: 1), at: time)
     #expect(try readFile("\(parent.path)/state/state.json", limit: 4_096) == moved)
     #expect(try readFile("\(parent.path)/moved/state.json", limit: 4_096) == moved)

@@ -2,10 +2,10 @@ import Glibc
 import Platform
 
 extension SystemMetric.Kind {
-  /// Computes what df(1) prints as "Use%": the used share of what users may use. If df prints "-", because the file system
-  /// has no blocks (procfs, or a remote one whose server reports none), nothing was measured.
+  /// Computes the "Use%" of df(1): the used share of the space available to users. If df prints "-", because
+  /// the file system has no blocks (procfs, or a remote one whose server reports none), nothing was measured.
   ///
-  /// statvfs(3) waits for a network file system that doesn't answer; such a one isn't for choosing.
+  /// Don't configure it for a network file system: statvfs(3) blocks while its server doesn't answer.
   static let diskUsage = Self(
     "disk_usage", "used space where a directory is (disk_usage:/var), in percent",
     takesDirectory: true,
@@ -22,7 +22,7 @@ extension SystemMetric.Kind {
     })
 }
 
-/// The used share of a file system by the block counts of statvfs(3), in percent.
+/// Returns the used share of a file system in percent, computed from the block counts of statvfs(3).
 func diskUsagePercent(
   blocks: UInt64, free: UInt64, available: UInt64, directory: String
 ) throws(CollectionError) -> Double {
@@ -34,7 +34,7 @@ func diskUsagePercent(
     throw .notMeasured(path: directory, reason: reason)
   }
   let used = Double(blocks) - Double(free)
-  // If root uses the blocks that are reserved for it, some file systems have a negative number here, as does df(1).
+  // If root uses the blocks reserved for it, some file systems report a negative number here, as df(1) shows.
   let usable = used + max(0, Double(Int64(bitPattern: available)))
   guard usable > 0 else {
     throw .notMeasured(path: directory, reason: "no block is used and none is available (df prints '-')")

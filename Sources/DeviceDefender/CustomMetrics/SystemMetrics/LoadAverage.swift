@@ -20,7 +20,8 @@ extension SystemMetric.Kind {
   }
 }
 
-/// Whether the text of `loadavg` has 0 tasks in its fourth column, `running/existing`, as in sandboxes that have the file only.
+/// Returns whether the fourth column of `loadavg`, `running/existing`, counts 0 tasks, as in sandboxes that
+/// fake the file.
 func countsNoTask(_ contents: [UInt8]) -> Bool {
   let columns = contents.split(whereSeparator: { $0 == UInt8(ascii: " ") || $0 < 0x20 })
   return columns.count > 3 && columns[3].split(separator: UInt8(ascii: "/")).last.map(Array.init) == [0x30]

@@ -10,9 +10,11 @@ extension SystemMetric.Kind {
     })
 }
 
-/// The memory in use according to the text of `meminfo` (proc_meminfo(5)), in percent; nil where that can't be told.
+/// Returns the memory in use according to the text of `meminfo` (proc_meminfo(5)), in percent; nil if values
+/// are missing.
 ///
-/// `MemAvailable` is the kernel's own estimate since Linux 3.14; before, free memory and caches are the best guess.
+/// `MemAvailable` is the kernel's own estimate since Linux 3.14. Without it, free memory and caches are the
+/// best estimate.
 func memoryUsagePercent(in contents: [UInt8]) -> Double? {
   var values: [String: Double] = [:]
   for line in contents.split(separator: UInt8(ascii: "\n")) {

@@ -7,10 +7,10 @@ extension SystemMetric.Kind {
     .now { (files) throws(CollectionError) in try countOfProcesses(in: files.procfs) })
 }
 
-/// How many directories of the proc file system are a number.
+/// Returns the number of directories of the proc file system whose name is a number.
 ///
-/// Process 1 exists as long as its namespace does. If it can't be seen, the file system was mounted with `hidepid`
-/// (proc(5)), and the count would be that of our own user's processes.
+/// Process 1 exists as long as its namespace. If it isn't visible, the file system was mounted with `hidepid`
+/// (proc(5)), and only our own user's processes would be counted.
 private func countOfProcesses(in procfs: ProcRoot) throws(CollectionError) -> Double {
   guard let directory = unsafe opendir(procfs.path) else {
     throw .unreadable(path: procfs.path, .current)

@@ -6,7 +6,7 @@ extension SystemMetric.Kind {
       let root = ProcRoot(files.thermalZones)
       var hottest: Int?
       for number in 0..<256 {
-        // A zone that can't be read now, as some can't while they sleep, says nothing about the others.
+        // Some zones can't be read while they sleep; the others still count.
         let file = "thermal_zone\(number)/temp"
         guard let contents = try? root.firstBytes(of: file, count: 32) else { continue }
         let text = String(decoding: contents.prefix { $0 > 0x20 }, as: UTF8.self)
@@ -22,8 +22,8 @@ extension SystemMetric.Kind {
     })
 }
 
-/// Thousandths of a degree that a sensor can measure: above absolute zero, and below 1,000 degrees.
+/// The plausible values of a sensor in thousandths of a degree: above absolute zero and below 1,000 degrees.
 ///
-/// The kernel's THERMAL_TEMP_INVALID is -274,000 (include/linux/thermal.h), and drivers have INT_MAX, INT_MIN and others
-/// for a sensor that is off.
+/// For a sensor that is off, the kernel reports THERMAL_TEMP_INVALID, -274,000 (include/linux/thermal.h), and
+/// some drivers report INT_MAX, INT_MIN or other values.
 private let plausibleTemperatures = -273_150..<1_000_000
