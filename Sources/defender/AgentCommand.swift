@@ -76,7 +76,7 @@ struct AgentCommand: ParsableCommand {
     }
   }
 
-  /// The environment with what the options say in it.
+  /// Returns the environment with the options applied to it.
   func environment(over inherited: Environment) throws -> Environment {
     var variables = inherited.all
     try connection.set(&variables)
@@ -103,7 +103,7 @@ struct AgentCommand: ParsableCommand {
   }
 }
 
-/// The option that sets a variable, for people who have never seen the variable.
+/// The option that sets each variable, because users of the command line may not know the variables.
 private let optionsByVariable = [
   "DEFENDER_MQTT_ENDPOINT": "--endpoint", "AWS_CA_BUNDLE": "--rootCA", "DEFENDER_CERTIFICATE_FILE": "--cert",
   "DEFENDER_PRIVATE_KEY_FILE": "--key", "DEFENDER_CLIENT_ID": "--client_id", "AWS_REGION": "--signing-region",
@@ -115,10 +115,10 @@ private let optionsByVariable = [
   "DEFENDER_STATE_DIRECTORY": "--state-directory",
 ]
 
-/// The transports that don't need a Greengrass nucleus.
+/// The names of the transports that need no Greengrass nucleus.
 private let transports = Transport.all.filter { $0 != .greengrass }.map(\.name)
 
-/// Where reports go, and who sends them.
+/// The options for the destination of reports and for the device's identity.
 struct AgentConnectionOptions: ParsableArguments {
   @Option(
     name: [.customShort("e"), .long],
@@ -215,7 +215,7 @@ struct AgentConnectionOptions: ParsableArguments {
     ]
     for case (let name, let value?) in others { variables[name] = value }
     if let proxyHost {
-      // Not the text itself: there may be a password in it.
+      // The message omits the value, because it may contain a password.
       guard !proxyHost.isEmpty, !proxyHost.contains(where: { "/?# ".contains($0) }) else {
         throw CommandFailure(
           "--proxy-host isn't a host; allowed are a name, an address, and user:password@ before them.",
@@ -224,7 +224,7 @@ struct AgentConnectionOptions: ParsableArguments {
       guard proxyPort > 0 else {
         throw CommandFailure("--proxy-port is 0; allowed are 1 to 65535.", status: .notRun)
       }
-      // In lower case it would count first; what was given here wins.
+      // The lower-case variable would take precedence, but an option must win.
       variables["https_proxy"] = nil
     }
     if usesWebSocket, variables["AWS_REGION"] == nil, variables["AWS_DEFAULT_REGION"] == nil {
@@ -232,14 +232,14 @@ struct AgentConnectionOptions: ParsableArguments {
     }
   }
 
-  /// The endpoint for HTTPS: 8443 is where certificates are taken without more ado.
+  /// Returns the URL of the endpoint for HTTPS. Port 8443 accepts client certificates without ALPN.
   private func httpsURL(_ endpoint: String) -> String {
     if endpoint.contains("://") { return endpoint }
     return certificate != nil && !endpoint.contains(":") ? "https://\(endpoint):8443" : "https://\(endpoint)"
   }
 }
 
-/// What is reported, and how often.
+/// The options for the contents and the schedule of reports.
 struct AgentReportOptions: ParsableArguments {
   @Option(
     name: [.customShort("t"), .customLong("thing_name"), .customLong("thing-name")],

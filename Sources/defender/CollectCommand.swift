@@ -4,7 +4,7 @@ import DeviceDefender
 import Glibc
 import Platform
 
-/// `defender collect`: reports of this machine for whoever wants to look at them, with the Python collector's command line.
+/// `defender collect`: prints reports about this machine, with the Python collector's command line.
 struct CollectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "collect",
@@ -110,23 +110,23 @@ struct CollectCommand: ParsableCommand {
       let mistakes = error.sentences(namingOptions: Self.optionsByVariable)
       throw CommandFailure(mistakes.joined(separator: "\n  "), status: .notRun)
     } catch let error as Errno where error == .interrupted {
-      // It was asked to end before the terminal was its own.
+      // A signal ended the process while it waited for the terminal.
     } catch let error as Errno {
       throw CommandFailure("\(error)", status: .notRun)
     }
   }
 
-  /// What the environment says about collecting, with what the options say in it, and nothing about publishing.
+  /// Returns the variables about collection, with the options applied to them, and none about publishing.
   func environment(over inherited: Environment) throws -> Environment {
     let understood = [
       "PROCFS_PATH", "DEFENDER_FORMAT", "DEFENDER_NAMES", "DEFENDER_MAX_LIST_SIZE",
       "DEFENDER_MAX_REPORT_BYTES", "DEFENDER_CUSTOM_METRICS", "DEFENDER_CUSTOM_METRICS_COMMAND",
       "AWS_LAMBDA_LOG_FORMAT", "AWS_LAMBDA_LOG_LEVEL",
-      // What the command of the custom metrics gets of them.
+      // Inherited by the command for custom metrics.
       "PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "AWS_IOT_THING_NAME",
     ]
     var variables = inherited.all.filter { understood.contains($0.key) }
-    // Nothing is published: no topic has to have a thing, and no request a region.
+    // Nothing is published, so this avoids errors about a missing thing name or region.
     variables["DEFENDER_TRANSPORT"] = Transport.greengrass.name
     variables["DEFENDER_TOPIC"] = "collect"
     if shortNames { variables["DEFENDER_NAMES"] = "short" }
@@ -155,14 +155,14 @@ struct CollectCommand: ParsableCommand {
     _ configuration: Configuration, log: Log, _ shutdown: ShutdownSignal
   ) -> Sampler {
     var limits = configuration.limits
-    // Nothing is sent, so that nothing has to fit, unless somebody wants to see what would.
+    // Nothing is sent, so the report's size isn't limited unless the user asks for it.
     if Environment.ofThisProcess.value("DEFENDER_MAX_REPORT_BYTES") == nil {
       limits.maximumReportBytes = .max
     }
     return Sampler(Reporter(collector: configuration.collector(log: log, or: shutdown), limits: limits))
   }
 
-  /// Makes and writes the reports; returns whether each one could be made.
+  /// Makes and writes the reports; returns false if one of them couldn't be made.
   private func runReports(_ configuration: Configuration, _ shutdown: ShutdownSignal) throws -> Bool {
     guard var destination = try ReportDestination(path: output, shutdown: shutdown) else { return true }
     if configuration.format == .cbor, destination.isTerminal {

@@ -1,14 +1,14 @@
 import ArgumentParser
 
-/// Why a command ends without having done its job: a sentence for standard error, and an exit status.
+/// Why a command failed: a sentence for standard error, and an exit status.
 struct CommandFailure: Error, CustomStringConvertible {
-  /// The exit statuses of this tool; 0 is success, 64 (`EX_USAGE`) a wrong command line, and ``LostOutput`` has one.
+  /// The exit statuses of a failure. The others are 0 (success), 64 (`EX_USAGE`) and ``LostOutput/status``.
   enum Status: Int32 {
-    /// The function failed, or AWS refused.
+    /// The function failed, or AWS rejected the request.
     case failed = 1
     /// Nothing was run or sent.
     case notRun = 2
-    /// Something was sent, or tried to, and no answer came.
+    /// A request was sent or attempted, but no answer arrived.
     case noAnswer = 3
   }
 
@@ -21,7 +21,7 @@ struct CommandFailure: Error, CustomStringConvertible {
   }
 }
 
-/// Runs `body`; where it fails, says why on standard error and ends with the status that fits.
+/// Runs `body`. If it fails, prints the reason to standard error and exits with the failure's status.
 func reportingFailure(to console: Console, _ body: () async throws -> Void) async throws {
   do {
     try await body()

@@ -1,6 +1,7 @@
-/// What somebody meant who typed `word` where one of `commands` should stand; nil where nothing is like it.
+/// Returns the command that a user who typed `word` probably meant; nil if none is similar.
 ///
-/// The one that it begins, or the nearest by the number of letters to insert, delete or replace: a third of the word's.
+/// This is a command that begins with `word`, or the one with the smallest edit distance, at most a third of
+/// the word's length.
 func suggestion(for word: String, among commands: [String]) -> String? {
   if word.count > 1, let longer = commands.first(where: { $0.hasPrefix(word) }) { return longer }
   let distances = commands.map { (command: $0, distance: editDistance(word, $0)) }
@@ -8,7 +9,7 @@ func suggestion(for word: String, among commands: [String]) -> String? {
   return nearest.distance <= max(1, word.count / 3) ? nearest.command : nil
 }
 
-/// The Levenshtein distance of two words, a row of its table at a time.
+/// Returns the Levenshtein distance of two words, computed row by row.
 private func editDistance(_ left: String, _ right: String) -> Int {
   let right = Array(right)
   var row = Array(0...right.count)

@@ -7,10 +7,10 @@ import WireFormats
 
 /// Writes results to standard output and everything else to standard error, line by line, from any thread.
 final class Console: Sendable {
-  // One lock for both, so that lines keep their order where both are a terminal.
+  // One lock for both, so that lines keep their order if both are the same terminal.
   private let lock = Mutex(())
 
-  /// A line of results; returns whether it could be written, which the end of the process tells in any case.
+  /// Prints a line of results; returns false if it couldn't be written, which also changes the exit status.
   @discardableResult
   func output(_ line: String) -> Bool {
     do throws(Errno) {
@@ -22,9 +22,9 @@ final class Console: Sendable {
     }
   }
 
-  /// A line about how it went.
+  /// Prints a line about progress or a failure.
   func error(_ line: String) {
-    // Nobody is left to tell that nobody listens.
+    // If standard error can't be written to, there is nowhere to report that.
     try? write(line, to: STDERR_FILENO)
   }
 
@@ -35,7 +35,7 @@ final class Console: Sendable {
     try result.get()
   }
 
-  /// Shows what happens at the emulator: reports as results, the rest as log.
+  /// Prints an event of the emulator: reports to standard output, everything else to standard error.
   func show(_ event: EmulatorEvent) {
     switch event {
     case .platform(let line): error(line)
@@ -60,9 +60,9 @@ final class Console: Sendable {
   }
 }
 
-/// Results that couldn't be written: whatever else came of it, a command that lost some has failed.
+/// Records that output couldn't be written. A command that lost output has failed, whatever else it did.
 enum LostOutput {
-  /// The exit status for it, `EX_IOERR` of sysexits.h: AWS may have taken all there was to take.
+  /// The exit status: `EX_IOERR` of sysexits.h. AWS may still have accepted everything.
   static let status: Int32 = 74
 
   private struct State {
@@ -72,7 +72,7 @@ enum LostOutput {
 
   private static let state = Mutex(State())
 
-  /// Notes that something couldn't be written to what is called `name`; the first time counts.
+  /// Records that output to `name` couldn't be written; only the first failure is kept.
   static func note(_ reason: Errno, to name: String) {
     let whenNoted = state.withLock { state in
       guard state.first == nil else { return nil as (@Sendable () -> Void)? }
@@ -82,14 +82,14 @@ enum LostOutput {
     whenNoted?()
   }
 
-  /// Has `body` called when something is noted, for a command that would else go on for nobody.
+  /// Calls `body` at the first failure, so that a command without readers can stop.
   static func whenNoted(_ body: @escaping @Sendable () -> Void) {
     state.withLock { $0.whenNoted = body }
   }
 
-  /// Has the process end by what was noted, however it ends: with a line on standard error and a status of its own.
+  /// Makes the process exit with ``status`` and a message if output was lost, however it ends.
   ///
-  /// What the argument parser prints counts, too.
+  /// This includes the output of the argument parser.
   static func decideExit() {
     atexit {
       let printing = clinux_finish_output()
@@ -100,7 +100,7 @@ enum LostOutput {
 
   private static func endProcess() {
     guard let (name, reason) = state.withLock({ $0.first }) else { return }
-    // Who closes a pipe, such as `head`, has what he wanted.
+    // A reader that closes the pipe, such as `head`, has all that it wants.
     if reason != .brokenPipe {
       Console().error("defender: The output can't be written to \(name): \(reason).")
     }
@@ -108,16 +108,16 @@ enum LostOutput {
   }
 }
 
-/// JSON indented, other text as it is, and the rest in Base64.
+/// Returns JSON indented, other text unchanged, and other bytes in Base64.
 func readable(_ bytes: [UInt8]) -> String {
   if let json = try? JSONValue(parsing: bytes) { return json.prettyPrinted() }
   guard let text = String(validating: bytes, as: UTF8.self) else { return "Base64: \(base64(bytes))" }
   return text
 }
 
-/// A line of a function's log for people: what Lambda's JSON format holds, as one plain line.
+/// Converts a line of Lambda's JSON log format to plain text.
 ///
-/// A line that isn't an object with `level` and `message` is left as it is.
+/// A line that isn't an object with `level` and `message` is returned unchanged.
 func readableLogLine(_ line: String) -> String {
   guard
     line.hasPrefix("{"), let entry = try? JSONValue(parsing: Array(line.utf8)),

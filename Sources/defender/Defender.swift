@@ -26,9 +26,9 @@ struct Defender: AsyncParsableCommand {
       SecurityProfileCommand.self,
     ])
 
-  /// What is wrong with arguments of which one isn't UTF-8; nil where each is.
+  /// Returns an error message if an argument isn't UTF-8; nil if all are.
   ///
-  /// Swift puts U+FFFD in the place of what isn't, and that would be published, under another topic too.
+  /// Swift replaces invalid bytes with U+FFFD, which would then be published, possibly to another topic.
   static func complaintAboutEncoding(_ arguments: UnsafeMutablePointer<UnsafeMutablePointer<Int8>?>)
     -> String?
   {
@@ -42,8 +42,8 @@ struct Defender: AsyncParsableCommand {
     return nil
   }
 
-  /// What is wrong with a first word that is neither an option nor a command, or with the one that help is asked about;
-  /// nil where nothing.
+  /// Returns an error message if the first word, or the one after `help`, is neither an option nor a command;
+  /// nil otherwise.
   static func complaint(about arguments: [String]) -> String? {
     let words = arguments.prefix(2)
     let isHelp = words.first == "help" && words.count == 2

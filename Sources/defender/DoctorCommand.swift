@@ -5,7 +5,7 @@ import Glibc
 import Platform
 import WireFormats
 
-/// `defender doctor`: looks at everything that a report needs.
+/// `defender doctor`: checks everything that a report needs.
 struct DoctorCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "doctor",

@@ -4,13 +4,13 @@ import Glibc
 import Platform
 import WireFormats
 
-/// Samples and shows reports, and publishes none: the Python agent's `--dryrun`.
+/// Takes samples and prints reports without publishing them: the Python agent's `--dryrun`.
 struct DryRun {
   private let format: ReportFormat
   private let names: ReportNames
   private let procfs: String
   private let customMetrics: [SystemMetric]
-  /// Where a CBOR report is left, anew each time, as the Python agent does.
+  /// The file that each CBOR report replaces, as with the Python agent.
   private let cborFile: String
 
   init(_ environment: Environment, cborFile: String) throws(CommandFailure) {
@@ -36,8 +36,8 @@ struct DryRun {
     return value
   }
 
-  /// Shows a report at once and then one each `interval` seconds, until the process is asked to stop; false where one was
-  /// asked for and there is none.
+  /// Prints a report at once and then one every `interval` seconds until the process is asked to stop.
+  /// Returns false if a single report was requested and couldn't be made.
   func run(interval: Double, once: Bool, time: SystemTime, log: Log) throws -> Bool {
     guard Configuration.intervalRange.contains(interval) else {
       throw CommandFailure(
@@ -67,7 +67,7 @@ struct DryRun {
     return true
   }
 
-  /// Leaves a report in the file, or writes it to the pipe or device of that name; returns whether that was possible.
+  /// Writes a report to the file, pipe or device; returns false if that failed.
   private func write(_ bytes: [UInt8], stoppedBy shutdown: ShutdownSignal?) throws(CommandFailure) -> Bool {
     guard let shutdown, var destination = try ReportDestination(path: cborFile, shutdown: shutdown) else {
       return false

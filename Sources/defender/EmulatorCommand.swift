@@ -2,7 +2,7 @@ import ArgumentParser
 import LambdaEmulator
 import Platform
 
-/// `defender emulator`: the local Lambda, for as many invocations as somebody wants.
+/// `defender emulator`: the local Lambda, for any number of invocations.
 struct EmulatorCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "emulator",

@@ -3,7 +3,7 @@ import Glibc
 import LambdaEmulator
 import Platform
 
-/// Which function is run, and for how long at most; what `invoke` and `emulator` have in common.
+/// The options that `invoke` and `emulator` share: the function to run and its timeout.
 struct FunctionOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp("The function's program (default: the one beside this one).", valueName: "path"),
@@ -21,7 +21,7 @@ struct FunctionOptions: ParsableArguments {
 
   func validate() throws {
     for (index, variable) in env.enumerated() where name(in: variable) == nil {
-      // Not the text itself: what stands there may be a secret.
+      // The message omits the text, because it may be a secret.
       throw ValidationError("--env number \(index + 1) is no name, '=' and value, such as GREETING=hello.")
     }
     guard timeout >= 0.001, timeout <= 86_400 else {
@@ -29,7 +29,7 @@ struct FunctionOptions: ParsableArguments {
     }
   }
 
-  /// The function as the emulator runs it, with the settings of `environment` that concern it.
+  /// Returns the function's configuration, with the relevant settings of `environment`.
   func function(in environment: Environment) throws -> FunctionConfiguration {
     let path = try bootstrap ?? bootstrapBesideThisProgram()
     guard unsafe access(path, X_OK) == 0 else {
@@ -50,7 +50,7 @@ struct FunctionOptions: ParsableArguments {
     return function
   }
 
-  /// The name of a variable that is given as `NAME=VALUE`; nil where it is given otherwise.
+  /// Returns the name in `NAME=VALUE`; nil if the text has another form.
   private func name(in variable: String) -> String? {
     guard let end = variable.firstIndex(of: "="), end > variable.startIndex else { return nil }
     return String(variable[..<end])
@@ -63,7 +63,7 @@ struct FunctionOptions: ParsableArguments {
   }
 }
 
-/// The path of the program that is running (`/proc/self/exe`, proc(5)).
+/// Returns the path of the running program (`/proc/self/exe`, proc(5)).
 private func executablePath() throws -> String {
   var path = [CChar](repeating: 0, count: Int(PATH_MAX))
   let count = try retryingOnInterrupt { unsafe readlink("/proc/self/exe", &path, path.count) }

@@ -2,18 +2,18 @@ import CLinux
 import Dispatch
 import Glibc
 
-/// SIGINT, SIGTERM and SIGHUP as something to wait for, so that what was started is also ended; yields each signal.
+/// Returns a stream of the signals SIGINT, SIGTERM and SIGHUP, so that a command can stop what it started.
 ///
-/// Output that nobody can get is such a signal, too: SIGPIPE. From here on these don't end the process by themselves.
-/// SIGHUP is left alone where nohup has it ignored.
+/// Lost output yields SIGPIPE. From now on, these signals don't end the process by themselves. SIGHUP isn't
+/// handled if nohup has made the process ignore it.
 func interruptions() -> AsyncStream<Int32> {
   let (signals, continuation) = AsyncStream.makeStream(of: Int32.self)
   let handled = [SIGINT, SIGTERM] + (clinux_is_ignored(SIGHUP) == 0 ? [SIGHUP] : [])
   for signal in handled {
-    // A dispatch source may be used from any thread; it just isn't declared so.
+    // Dispatch sources are thread-safe but not declared as Sendable.
     nonisolated(unsafe) let source = DispatchSource.makeSignalSource(signal: signal)
     unsafe source.setEventHandler {
-      // Holds the source, which would else be cancelled with its last reference.
+      // Retains the source, which would otherwise be cancelled.
       _ = unsafe source
       continuation.yield(signal)
     }

@@ -49,7 +49,7 @@ struct InvokeCommand: AsyncParsableCommand {
     }
   }
 
-  /// Returns whether the function succeeded.
+  /// Invokes the function; returns whether it succeeded.
   private func invoke(
     _ function: FunctionConfiguration, _ event: [UInt8], _ console: Console
   ) async throws -> Bool {
@@ -72,7 +72,7 @@ struct InvokeCommand: AsyncParsableCommand {
     }
   }
 
-  /// What came of all publishes, in plain words; nil where there was none.
+  /// Returns the number of accepted and rejected publishes as a sentence; nil if there was none.
   private func summary(of counts: (accepted: Int, refused: Int)) -> String? {
     if counts == (0, 0) { return nil }
     let verified =
@@ -93,7 +93,7 @@ struct InvokeCommand: AsyncParsableCommand {
   }
 }
 
-/// What a shell offers for `--event`: the JSON files that `prefix` leads to, with their `@`.
+/// Returns the shell completions of `--event`: JSON files whose path begins with `prefix`, with an `@`.
 private func eventCompletions(of prefix: String) -> [String] {
   let path = prefix.hasPrefix("@") ? String(prefix.dropFirst()) : prefix
   let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""

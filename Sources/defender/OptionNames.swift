@@ -1,7 +1,8 @@
 import DefenderAgent
 
 extension ConfigurationError {
-  /// Its mistakes with the option beside each variable that an option sets: who typed one may never have seen the other.
+  /// Returns the mistakes as sentences, with the option next to each variable that has one, because users of
+  /// the command line may not know the variables.
   func sentences(namingOptions options: [String: String]) -> [String] {
     mistakes.map { mistake in
       let words = "\(mistake.variable) \(mistake.problem)".split(

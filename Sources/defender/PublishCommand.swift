@@ -85,7 +85,7 @@ struct PublishCommand: ParsableCommand {
       let receipt = try publish(payload, with: publisher)
       console.output(answer(receipt).prettyPrinted())
     } catch {
-      // The other side's words are among these, and a terminal would obey some.
+      // The text may contain the server's words, whose control characters a terminal would interpret.
       console.error("defender: \(escapingControlCharacters("\(error)"))")
       throw ExitCode(error.status.rawValue)
     }
@@ -145,7 +145,8 @@ struct PublishCommand: ParsableCommand {
     }
   }
 
-  /// All of standard input, read from the descriptor: not everything that it may be can be opened by a path.
+  /// Reads all of standard input from the descriptor, because it may be something that can't be opened by a
+  /// path.
   private func standardInput(limit: Int) throws(Errno) -> [UInt8] {
     let input = FileDescriptor(owning: STDIN_FILENO)
     var bytes: [UInt8] = []
@@ -170,7 +171,7 @@ struct PublishCommand: ParsableCommand {
 }
 
 extension PublishError {
-  /// What the exit status says about it.
+  /// The exit status for the error.
   fileprivate var status: CommandFailure.Status {
     switch cause {
     case .payloadTooLarge, .credentials, .signing, .noTimeLeft, .exchange(.invalidRequest),

@@ -1,33 +1,34 @@
 import Platform
 import WireFormats
 
-/// A command line for one of the Python agent's programs, as the argument parser of this tool can read it.
+/// Translates a command line of one of the Python agent's programs for this tool's argument parser.
 ///
-/// Python's argparse takes more spellings than swift-argument-parser does: files of arguments (`@file`), a value that
-/// follows its letter (`-i300`) or an equals sign (`-i=300`), letters of flags in one word (`-ds`), and the beginning of
-/// a long name where that is unique (`--root`). This turns them into whole options, and nothing else.
+/// Python's argparse accepts more spellings than swift-argument-parser: files of arguments (`@file`), a value
+/// directly after its letter (`-i300`) or after an equals sign (`-i=300`), several flags in one word (`-ds`),
+/// and unique prefixes of long names (`--root`). This expands them into complete options and changes nothing
+/// else.
 struct PythonCommandLine {
   /// The options of a program.
   struct Program {
-    /// The letters that take a value, and those that don't.
+    /// The letters of options with a value.
     var lettersWithValue: Set<Character>
     var flagLetters: Set<Character> = []
-    /// Names of several letters behind one dash.
+    /// Names of several letters after a single dash.
     var longerNames: [String]
-    /// The long names that Python's program has.
+    /// The long names of the Python program.
     var longNames: [String]
-    /// Names of this tool that begin as one of Python's does.
+    /// Names of this tool that begin like one of the Python program's names.
     var ownNames: [String]
-    /// Options that may stand without their value, each with the name to spell it with, and that value.
+    /// Options whose value is optional, each with the name to use and the default value.
     var optionalValues: [String: (name: String, standard: String)] = [:]
   }
 
-  /// The arguments, spelled out.
+  /// The expanded arguments.
   let arguments: [String]
 
   private static let deepestFile = 8
 
-  /// Reads what stands behind the name of the command.
+  /// Expands the arguments after the command's name.
   init(_ arguments: [String], for program: Program = .agent) throws(CommandFailure) {
     var spelled: [String] = []
     var rest = try Self.expandingFiles(arguments, depth: 0)[...]
@@ -41,7 +42,8 @@ struct PythonCommandLine {
     self.arguments = spelled
   }
 
-  /// Each `@file` replaced by the lines of the file, one argument a line, which may name files again.
+  /// Replaces each `@file` by the lines of the file, one argument for each line. The lines may name further
+  /// files.
   private static func expandingFiles(_ arguments: [String], depth: Int) throws(CommandFailure) -> [String] {
     var expanded: [String] = []
     for argument in arguments {
@@ -74,16 +76,16 @@ struct PythonCommandLine {
     return expanded
   }
 
-  /// The option of a line that holds its value, too, behind a blank; nil for any other line.
+  /// Returns the option of a line that has an option, a blank and a value; nil for any other line.
   ///
-  /// Python's argparse takes such a line for one argument, and complains about a value that begins with a blank, or about
-  /// an option that nobody knows.
+  /// Python's argparse treats such a line as one argument, and rejects it with a misleading message about the
+  /// value or about an unknown option.
   private static func optionWithValue(_ line: String) -> String? {
     guard line.hasPrefix("-"), let blank = line.firstIndex(where: { $0 == " " || $0 == "\t" }) else {
       return nil
     }
     let option = line[..<blank]
-    // `-cMy cert.pem` and `--cert=My cert.pem` are one argument each.
+    // `-cMy cert.pem` and `--cert=My cert.pem` are valid single arguments.
     let isWhole = option.hasPrefix("--") ? !option.contains("=") : option.count <= 3 && !option.contains("=")
     return isWhole ? String(option) : nil
   }
@@ -134,27 +136,28 @@ extension PythonCommandLine.Program {
     }
   }
 
-  /// Python's takes a value, which it then compares with True in vain; here it may also stand alone.
+  /// The Python program requires a value, but its comparison with True never succeeds. Here the value is
+  /// optional.
   private func appendWebSocket(
     _ value: String?, to spelled: inout [String], rest: inout ArraySlice<String>
   ) throws(CommandFailure) {
     if try isTrue(value ?? Self.popValue(from: &rest) ?? "true") { spelled.append("--use-websocket") }
   }
 
-  /// The next argument, taken out, where it is no option.
+  /// Removes and returns the next argument, unless it is an option.
   private static func popValue(from rest: inout ArraySlice<String>) -> String? {
     guard let next = rest.first, !next.hasPrefix("-") else { return nil }
     return rest.popFirst()
   }
 
-  /// An option's whole name, and its value where that follows an equals sign.
+  /// Returns an option's complete name, and its value if that follows an equals sign.
   private func parts(_ argument: String) -> (name: String, value: String?) {
     guard argument.hasPrefix("-") else { return (argument, nil) }
     let equals = argument.firstIndex(of: "=")
     let name = String(argument[..<(equals ?? argument.endIndex)])
     let value = equals.map { String(argument[argument.index(after: $0)...]) }
     guard argument.hasPrefix("--") else {
-      // Behind a letter and a value that has begun, the sign belongs to the value.
+      // If the value directly follows the letter, the equals sign belongs to the value.
       return name.count == 2 || longerNames.contains(name) ? (name, value) : (argument, nil)
     }
     if longNames.contains(name) || ownNames.contains(name) { return (name, value) }
@@ -175,7 +178,7 @@ extension PythonCommandLine.Program {
       result.append("-\(letter)")
       if flagLetters.contains(letter) { continue }
       guard lettersWithValue.contains(letter) else {
-        // No option of Python's: whatever it is, the parser says so.
+        // Not an option of the Python program; the parser reports it if it is unknown.
         spelled.append(argument)
         return
       }

@@ -4,22 +4,23 @@ import Glibc
 import Platform
 import WireFormats
 
-/// Where reports are written: standard output, a pipe or device, or a file that replaces any existing file.
+/// The destination of reports: standard output, a pipe or device, or a file that replaces any existing file.
 struct ReportDestination: ~Copyable {
-  /// A file that takes the place of what has its name with the first report that is whole.
+  /// A file that replaces an existing one when the first report is complete.
   private var file: OutputFile?
-  /// A pipe or device, kept open, and closed with its owner; nil for standard output, which is somebody else's.
+  /// A pipe or device, which is closed with this value; nil for standard output, which stays open.
   private let special: FileDescriptor?
   private let descriptor: Int32
   private let name: String
   private let shutdown: ShutdownSignal
 
-  /// Opens the file; nil where the process was asked to stop while nobody read the named pipe at `path`.
+  /// Opens the destination; nil if the process was asked to stop while the named pipe at `path` had no
+  /// reader.
   ///
   /// - Parameters:
-  ///   - path: the file; nil and `-` are standard output.
-  ///   - shutdown: what ends a wait for a reader that reads no further.
-  /// - Throws: a failure that says why the file can't be written.
+  ///   - path: the path; nil and `-` mean standard output.
+  ///   - shutdown: interrupts the wait for a reader that has stopped reading.
+  /// - Throws: why the file can't be written.
   init?(path: String?, shutdown: ShutdownSignal) throws(CommandFailure) {
     self.shutdown = shutdown
     guard let path, path != "-" else {
@@ -59,8 +60,8 @@ struct ReportDestination: ~Copyable {
 
   var isTerminal: Bool { isatty(descriptor) == 1 }
 
-  /// Writes a report as it is for people, or as it is sent; returns whether all of it could be written, and before the
-  /// process was asked to stop.
+  /// Writes a report for people, or as it is sent. Returns false if it couldn't be written completely before
+  /// the process was asked to stop.
   mutating func write(_ report: [UInt8], _ format: ReportFormat, isCompact: Bool) -> Bool {
     switch format {
     case .cbor: write(report)
@@ -68,7 +69,7 @@ struct ReportDestination: ~Copyable {
     }
   }
 
-  /// Writes bytes as they are.
+  /// Writes bytes unchanged.
   mutating func write(_ bytes: [UInt8]) -> Bool {
     if file != nil {
       do throws(Errno) {
@@ -83,7 +84,8 @@ struct ReportDestination: ~Copyable {
     var rest = bytes[...]
     while !rest.isEmpty {
       guard waitForReader() else { return false }
-      // As much as a pipe takes that has become writable (pipe(7)): the process can still be asked to stop.
+      // A pipe that is writable accepts this much without blocking (pipe(7)), so the process can still be
+      // asked to stop.
       let piece = Array(rest.prefix(4_096))
       do throws(Errno) {
         try writeAll(piece, to: descriptor)
@@ -108,14 +110,14 @@ struct ReportDestination: ~Copyable {
 
 /// Opens a pipe or a device.
 ///
-/// A named pipe is waited for until somebody reads it, or the process is asked to stop, which open(2) wouldn't hear of:
-/// then it returns nil.
+/// Waits until a named pipe has a reader. Returns nil if the process is asked to stop meanwhile, which
+/// open(2) wouldn't notice.
 private func open(_ path: String, or shutdown: ShutdownSignal) throws(Errno) -> Int32? {
   let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK
   while true {
     do throws(Errno) {
       let descriptor = try retryingOnInterrupt { unsafe clinux_open(path, flags, 0o644) }
-      // Whatever else it is, it is written to as ever.
+      // From here on, writes block as usual.
       _ = fcntl(descriptor, F_SETFL, 0)
       return descriptor
     } catch {

@@ -1,7 +1,7 @@
 import DeviceDefender
 import Platform
 
-/// Takes samples one after the other; each one's report counts from the sample before.
+/// Takes samples one after the other. The deltas of each report are computed against the previous sample.
 struct Sampler: ~Copyable {
   private var reporter: Reporter
   private var last: BootTime?
@@ -14,20 +14,21 @@ struct Sampler: ~Copyable {
     let snapshot = reporter.snapshot()
     let now = time.bootTime
     let draft = reporter.draft(of: snapshot, at: time.wallTime)
-    // Each sample is shown, and nothing is lost on the way to whoever looks at it.
+    // Each sample is shown and can't get lost, so it counts as acknowledged.
     reporter.acknowledge(draft.nextBaseline)
     defer { last = now }
     return Sample(report: draft.report, seconds: last.map { $0.duration(to: now).inSeconds })
   }
 }
 
-/// A report, and how long after the one before it was made.
+/// A report, and the seconds since the previous sample.
 struct Sample: Sendable {
   let report: Report
   /// Nil for the first sample.
   let seconds: Double?
 
-  /// Bytes and packets a second since the sample before; nil where there was none, or the counters couldn't be read.
+  /// Bytes and packets per second since the previous sample; nil if there is none, or if the counters
+  /// couldn't be read.
   var rates: (bytesIn: Double, bytesOut: Double, packetsIn: Double, packetsOut: Double)? {
     guard let traffic = report.networkStatistics, let seconds, seconds > 0 else { return nil }
     return (
@@ -36,7 +37,7 @@ struct Sample: Sendable {
     )
   }
 
-  /// The sample in a few words, on one line.
+  /// A one-line summary of the sample.
   var summary: String {
     func count(_ total: Int?) -> String { total.map { String($0) } ?? "?" }
     var parts = [
@@ -51,7 +52,7 @@ struct Sample: Sendable {
   }
 }
 
-/// `1.2 kB/s`: three digits or so.
+/// Returns a rate such as `1.2 kB/s`, with about three digits.
 func byteRate(_ bytes: Double) -> String {
   var value = bytes
   for unit in ["B", "kB", "MB", "GB", "TB"] {
@@ -61,9 +62,9 @@ func byteRate(_ bytes: Double) -> String {
   return "\(shortNumber(value)) PB/s"
 }
 
-/// A number with one decimal, or with none where that is 0 or where the number is large.
+/// Returns a number with one decimal, or with none if that is 0 or the number is at least 100.
 func shortNumber(_ value: Double) -> String {
-  // Beyond that a number has no decimals anyway, and may not fit.
+  // Larger numbers have no decimals and may not fit in an Int.
   guard abs(value) < 1e15 else { return "\(value)" }
   let tenths = (value * 10).rounded() / 10
   return abs(value) >= 100 || tenths == tenths.rounded() ? String(Int(value.rounded())) : "\(tenths)"

@@ -2,7 +2,7 @@ import ArgumentParser
 import DeviceDefender
 import WireFormats
 
-/// `defender security-profile`: what has to be created in an account before Device Defender looks at the reports.
+/// `defender security-profile`: prints the commands that prepare an account for the reports.
 struct SecurityProfileCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "security-profile",
@@ -64,7 +64,8 @@ struct SecurityProfileCommand: ParsableCommand {
     console.output(command("create-security-profile", profile(customMetrics: names)))
   }
 
-  /// A command of the AWS CLI. No text in it has a quote: names are checked, and the rest is fixed.
+  /// Returns a command of the AWS CLI. No text in it contains a quote: names are validated, and the rest is
+  /// fixed.
   private func command(_ operation: String, _ input: JSONValue) -> String {
     var document = JSONWriter()
     input.write(to: &document)
@@ -115,7 +116,7 @@ struct SecurityProfileCommand: ParsableCommand {
   ]
 }
 
-/// Whether `text` is a name as AWS IoT takes them for profiles, and a shell without quotes.
+/// Returns whether `text` is a valid name for a profile, which needs no quotes in a shell.
 private func isName(_ text: String) -> Bool {
   (1...128).contains(text.utf8.count)
     && text.utf8.allSatisfy { isLetterOrDigit($0) || ":_-".utf8.contains($0) }

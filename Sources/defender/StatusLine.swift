@@ -3,7 +3,7 @@ import Glibc
 import Platform
 import WireFormats
 
-/// One line on a terminal that is written over and over; nothing where there is no terminal.
+/// A line on a terminal that is updated in place; shows nothing if there is no terminal.
 final class StatusLine {
   private let descriptor: Int32
   private let isTerminal: Bool
@@ -14,7 +14,7 @@ final class StatusLine {
     isTerminal = canMoveCursor(on: descriptor, .ofThisProcess)
   }
 
-  /// Writes `text` in place of what the line says.
+  /// Replaces the line's text.
   func show(_ text: String) {
     guard isTerminal else { return }
     let width = TerminalSize(of: descriptor).columns
@@ -22,15 +22,15 @@ final class StatusLine {
     isShown = true
   }
 
-  /// Empties the line, so that something else can be written there.
+  /// Clears the line, so that other text can be written there.
   func clear() {
     guard isShown else { return }
     write("\r\u{1B}[K")
     isShown = false
   }
 
-  /// Waits until `instant`, and says meanwhile what `text` makes of the seconds that are left; returns false where the
-  /// process is asked to stop.
+  /// Waits until `instant` and shows `text`, which gets the seconds left. Returns false if the process is
+  /// asked to stop.
   func wait(until instant: BootTime, _ time: SystemTime, _ text: (Int) -> String) -> Bool {
     while isTerminal {
       let left = time.bootTime.duration(to: instant).inSeconds
@@ -43,28 +43,28 @@ final class StatusLine {
     return time.sleep(until: instant) == .onTime
   }
 
-  /// The log that the environment asks for, whose lines don't get into this one.
+  /// Returns the log that the environment configures. Its lines don't mix with this line.
   func log(_ environment: Environment) -> Log {
     let asked = Log(environment)
     return Log(level: asked.level, format: asked.format) { [self] _, line in
       clear()
-      // A log that can't be written has nobody left to tell.
+      // If the log can't be written, there is nowhere to report that.
       try? writeAll(line, to: STDERR_FILENO)
     }
   }
 
   private func write(_ text: String) {
-    // Nobody is left to tell that nobody looks.
+    // If the terminal can't be written to, there is nowhere to report that.
     try? writeAll(Array(text.utf8), to: descriptor)
   }
 }
 
-/// How many characters fit on a terminal.
+/// The size of a terminal in characters.
 struct TerminalSize: Equatable {
   var rows: Int
   var columns: Int
 
-  /// The size of the terminal behind a descriptor; 24 by 80 where it doesn't say.
+  /// The size of the terminal at a descriptor; 24 by 80 if it is unknown.
   init(of descriptor: Int32) {
     var (rows, columns): (Int32, Int32) = (0, 0)
     let isKnown = unsafe clinux_terminal_size(descriptor, &rows, &columns) == 0 && rows > 0 && columns > 0
@@ -77,12 +77,12 @@ struct TerminalSize: Equatable {
   }
 }
 
-/// Whether there is a terminal behind a descriptor, and one that knows escape sequences (ECMA-48).
+/// Returns whether the descriptor is a terminal that supports escape sequences (ECMA-48).
 func canMoveCursor(on descriptor: Int32, _ environment: Environment) -> Bool {
   isatty(descriptor) == 1 && environment.value("TERM") != "dumb"
 }
 
-/// Whether the environment's locale has characters beyond ASCII (locale(7)).
+/// Returns whether the environment's locale uses UTF-8 (locale(7)).
 func usesUnicode(_ environment: Environment) -> Bool {
   let locale = environment.value("LC_ALL", "LC_CTYPE", "LANG") ?? ""
   return locale.lowercased().includes("utf-8") || locale.lowercased().includes("utf8")

@@ -2,20 +2,20 @@ import CLinux
 import Glibc
 import Platform
 
-/// A terminal that a table is drawn on, key by key and without echo; what it was before is restored with its owner's end,
-/// whichever signal is the reason, and while the process is suspended.
+/// A terminal in full-screen mode, with keys read one by one and without echo. Its former state is restored
+/// when this value is destroyed, whichever signal causes that, and while the process is suspended.
 @safe
 struct WatchTerminal: ~Copyable {
   enum Event: Equatable {
     case onTime, quit
-    /// It has another size, or something else was drawn on it meanwhile.
+    /// The terminal was resized, or other output may have overwritten the table.
     case toBeDrawn
   }
 
   private let shutdown: ShutdownSignal
-  /// Tells of the terminal's signals.
+  /// A signalfd for the terminal's signals.
   private let signals: FileDescriptor
-  /// How keys were read before; nil where there is no keyboard.
+  /// The former terminal modes; nil if standard input is no terminal.
   private var modes: termios?
   private var isTaken = false
 
@@ -24,13 +24,13 @@ struct WatchTerminal: ~Copyable {
     self.signals = signals
   }
 
-  /// Takes the terminal over; nil where standard output is none that a table could be drawn on.
+  /// Takes control of the terminal; nil if standard output isn't a terminal that can show a table.
   static func take(
     shutdown: ShutdownSignal, environment: Environment
   ) throws(Errno) -> WatchTerminal? {
     guard canMoveCursor(on: STDOUT_FILENO, environment) else { return nil }
     var handled = [SIGWINCH, SIGTSTP, SIGCONT, SIGQUIT]
-    // As nohup has it.
+    // If nohup made the process ignore SIGHUP, that stays so.
     if clinux_is_ignored(SIGHUP) == 0 { handled.append(SIGHUP) }
     var mask = set(of: handled)
     _ = try retryingOnInterrupt { unsafe sigprocmask(SIG_BLOCK, &mask, nil) }
@@ -45,11 +45,12 @@ struct WatchTerminal: ~Copyable {
     if isTaken { Self.restore(modes) }
   }
 
-  /// Has keys read one by one and not shown, and draws on the other screen, without a cursor.
+  /// Turns off line input and echo, and switches to the alternate screen without a cursor.
   ///
-  /// Waits stopped, as programs in the background do, until it is in the foreground.
+  /// A process in the background stops here until it is in the foreground.
   private mutating func enter() throws(Errno) {
-    // By tcsetattr(3) the process would stop too, but each time that it is continued: SIGTERM wouldn't end it.
+    // tcsetattr(3) would also stop the process, but again each time that it continues, so SIGTERM couldn't
+    // end it.
     for _ in 0..<100 where tcgetpgrp(STDOUT_FILENO) != getpgrp() {
       raise(SIGTTOU)
       if shutdown.isRequested { throw .interrupted }
@@ -69,7 +70,7 @@ struct WatchTerminal: ~Copyable {
   private static func restore(_ modes: termios?) {
     write("\u{1B}[?25h\u{1B}[?1049l")
     guard var modes else { return }
-    // In the background it would stop the process, and nobody may be there to continue it.
+    // SIGTTOU is blocked because in the background it would stop the process, possibly for ever.
     var mask = set(of: [SIGTTOU])
     var before = sigset_t()
     unsafe sigprocmask(SIG_BLOCK, &mask, &before)
@@ -77,9 +78,10 @@ struct WatchTerminal: ~Copyable {
     unsafe sigprocmask(SIG_SETMASK, &before, nil)
   }
 
-  /// Stops the process as SIGTSTP (Ctrl-Z) would, with the terminal as it was before.
+  /// Stops the process as SIGTSTP (Ctrl-Z) does, with the terminal's former state restored.
   ///
-  /// Returns when it is continued; at once where there is no shell that could do so (an orphaned process group).
+  /// Returns when the process continues, or at once if no shell could continue it (an orphaned process
+  /// group).
   private mutating func suspend() {
     if isTaken { Self.restore(modes) }
     isTaken = false
@@ -87,7 +89,7 @@ struct WatchTerminal: ~Copyable {
     unsafe sigprocmask(SIG_UNBLOCK, &mask, nil)
     raise(SIGTSTP)
     unsafe sigprocmask(SIG_BLOCK, &mask, nil)
-    // It has been heeded, by being here.
+    // Discards the pending SIGCONT, which has been handled by getting here.
     var continued = Self.set(of: [SIGCONT])
     var atOnce = timespec()
     unsafe sigtimedwait(&continued, nil, &atOnce)
@@ -102,13 +104,13 @@ struct WatchTerminal: ~Copyable {
 
   var size: TerminalSize { TerminalSize(of: STDOUT_FILENO) }
 
-  /// Draws the lines from the top, in place of all there was.
+  /// Draws the lines from the top, and clears the rest of the screen.
   func draw(_ lines: [String]) {
     let text = lines.joined(separator: "\u{1B}[K\r\n")
     Self.write("\u{1B}[H\(text)\u{1B}[K\u{1B}[J")
   }
 
-  /// Waits until `instant`, or until somebody wants to quit: by q, by a signal, or by closing the terminal.
+  /// Waits until `instant`, or until the user quits with q, with a signal, or by closing the terminal.
   mutating func wait(until instant: BootTime) -> Event {
     while true {
       var waits = [
@@ -125,7 +127,7 @@ struct WatchTerminal: ~Copyable {
     }
   }
 
-  /// What the next signal asks for; nil where there is none.
+  /// Handles the next signal and returns its event; nil if there is no signal.
   private mutating func eventOfSignal() -> Event? {
     var information = signalfd_siginfo()
     let count = unsafe read(signals.rawValue, &information, MemoryLayout<signalfd_siginfo>.size)
@@ -141,12 +143,12 @@ struct WatchTerminal: ~Copyable {
       try enter()
       return .toBeDrawn
     } catch {
-      // It is somebody else's by now.
+      // Another program controls the terminal now.
       return .quit
     }
   }
 
-  /// Whether what was typed asks to quit; so does the end of what can be typed.
+  /// Returns whether the input contains q, or whether there is no more input.
   private func isQuitKey() -> Bool {
     var keys = [UInt8](repeating: 0, count: 64)
     let count = unsafe read(STDIN_FILENO, &keys, keys.count)
@@ -155,12 +157,12 @@ struct WatchTerminal: ~Copyable {
   }
 
   private static func write(_ text: String) {
-    // Nobody is left to tell that nobody looks.
+    // If the terminal can't be written to, there is nowhere to report that.
     try? writeAll(Array(text.utf8), to: STDOUT_FILENO)
   }
 }
 
-/// The last line of a log, to be shown where the log's lines have no place.
+/// Keeps the last line of a log, for a display that has no room for the log.
 final class Notices {
   private(set) var last: String?
 

@@ -2,7 +2,7 @@ import DeviceDefender
 import Platform
 import WireFormats
 
-/// What `collect --watch` shows: rates with their history, connections and ports, as lines of text.
+/// The table of `collect --watch`: rates with their history, connections and ports, as lines of text.
 struct WatchView {
   private let interval: Double
   private let isUnicode: Bool
@@ -17,7 +17,7 @@ struct WatchView {
     self.isUnicode = isUnicode
   }
 
-  /// Takes up a sample.
+  /// Adds a sample.
   mutating func add(_ sample: Sample, at time: WallTime) {
     self.sample = sample
     self.time = time
@@ -28,7 +28,7 @@ struct WatchView {
     if let total = sample.report.establishedConnections?.total { connections.append(Double(total)) }
   }
 
-  /// The lines to draw, no more and no longer than fit.
+  /// Returns the lines to draw, cut to the size of the terminal.
   func lines(for size: TerminalSize, notice: String?) -> [String] {
     guard let sample else { return [] }
     let wide = size.columns >= 76
@@ -66,7 +66,7 @@ struct WatchView {
     ] + (custom.isEmpty ? [] : [""])
   }
 
-  /// Connections, TCP ports and UDP ports side by side.
+  /// Returns connections, TCP ports and UDP ports side by side.
   private func columns(_ report: Report, _ rows: Int, _ width: Int) -> [String] {
     let portWidth = 19
     let connectionWidth = width - 2 * portWidth
@@ -83,7 +83,7 @@ struct WatchView {
     }
   }
 
-  /// The ports on a line each, and the connections below.
+  /// Returns the ports in one line for each protocol, and the connections below.
   private func list(_ report: Report, _ rows: Int) -> [String] {
     func ports(_ name: String, _ listing: Listing<ListeningPort>?) -> String {
       guard let listing else { return "\(name) ?" }
@@ -94,7 +94,7 @@ struct WatchView {
       + table("CONNECTIONS", report.establishedConnections, rows - 2, lines)
   }
 
-  /// A heading with the total, and as many entries as there is room for.
+  /// Returns a heading with the total, and as many entries as fit.
   private func table<Entry>(
     _ name: String, _ listing: Listing<Entry>?, _ rows: Int, _ lines: ([Entry]) -> [String]
   ) -> [String] {
@@ -124,7 +124,7 @@ struct WatchView {
   }
 }
 
-/// The last values of something, to be drawn.
+/// The last values of a series, for a diagram.
 struct History {
   static let length = 60
   private var values: [Double] = []
@@ -134,7 +134,8 @@ struct History {
     if values.count > Self.length { values.removeFirst() }
   }
 
-  /// The values as blocks of different heights, the last one on the right; the highest stands for the largest.
+  /// Returns the values as blocks of different heights, the latest on the right. The largest value has the
+  /// full height.
   func sparkline(width: Int, isUnicode: Bool) -> String {
     let blocks = Array(isUnicode ? "▁▂▃▄▅▆▇█" : "_.-:=+*#")
     let largest = values.max() ?? 0
@@ -146,7 +147,7 @@ struct History {
 }
 
 extension String {
-  /// The text with blanks behind it, up to `width` characters.
+  /// Returns the text padded with trailing blanks to `width` characters.
   fileprivate func padded(_ width: Int) -> String {
     self + String(repeating: " ", count: max(width - count, 0))
   }

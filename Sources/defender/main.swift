@@ -4,8 +4,8 @@ import Platform
 resetInheritedState()
 LostOutput.decideExit()
 
-// These block and wait in this one thread, and read their signals from a descriptor: no thread of the concurrency
-// runtime, which could take them, may exist before that.
+// These commands block in this thread and read their signals from a descriptor. No thread of the concurrency
+// runtime may exist before that, because it could receive the signals.
 let programs: [String: PythonCommandLine.Program] = ["agent": .agent, "collect": .collector]
 let arguments = Array(CommandLine.arguments.dropFirst())
 if let complaint = unsafe Defender.complaintAboutEncoding(CommandLine.unsafeArgv) {
@@ -29,7 +29,8 @@ if let complaint = unsafe Defender.complaintAboutEncoding(CommandLine.unsafeArgv
   await runCommand()
 }
 
-/// Runs whichever command it is; in a function of its own because only there the asynchronous `main` is meant.
+/// Runs the other commands. A separate function, because only there `Defender.main()` means the asynchronous
+/// one.
 func runCommand() async {
   await Defender.main()
 }

@@ -10,17 +10,18 @@ import WireFormats
 
 @testable import defender
 
-/// A data plane on loopback, with TLS and its own authority, and the environment of a machine that can publish to it.
+/// A data plane on loopback, with TLS and a throwaway authority, and the environment of a machine that can
+/// publish to it.
 private final class Clinic {
   struct Plan {
     var names = "DNS:localhost,IP:127.0.0.1"
     var isExpired = false
     /// How far the service's clock is ahead of ours.
     var clockOffset = Duration.zero
-    /// Whether the policy allows to publish.
+    /// Whether the policy allows publishing.
     var allows = true
     var clientAuthority: String?
-    /// What the first request for the shadow gets, in place of an answer to it.
+    /// The answer to the first request for the shadow, if it isn't the usual one.
     var firstAnswer: ScriptedServer.Answer?
   }
 
@@ -69,7 +70,7 @@ private final class Clinic {
 
   deinit { server.stop() }
 
-  /// The findings with `changes` in the environment; nil takes a variable away.
+  /// Returns the findings with `changes` applied to the environment; a nil value removes a variable.
   func examine(_ changes: [String: String?] = [:], publish: Bool = true) throws -> [Finding] {
     var variables = variables
     for (name, value) in changes { variables[name] = value }
@@ -89,7 +90,7 @@ private func findings(
 }
 
 extension [Finding] {
-  /// The names of the checks of a status, each once.
+  /// Returns the names of the checks with a status, without duplicates.
   fileprivate func checks(_ status: Finding.Status) -> [String] {
     reduce(into: []) { names, finding in
       if finding.status == status, !names.contains(finding.check) { names.append(finding.check) }
@@ -103,7 +104,7 @@ extension [Finding] {
   @Test func `finds nothing wrong with a machine that can publish, and shows no secret`() throws {
     let clinic = try Clinic()
     let findings = try clinic.examine()
-    // The throwaway certificate is good for a day, which is worth a warning.
+    // The throwaway certificate is valid for a day, which causes a warning.
     #expect(findings.checks(.failed) == [])
     #expect(findings.checks(.skipped) == [])
     #expect(findings.checks(.warning) == ["TLS"])
@@ -234,7 +235,7 @@ extension [Finding] {
     #expect(refused.checks(.failed) == ["TCP"])
     #expect(refused.checks(.skipped) == ["TLS", "clock", "signature", "publish"])
     #expect(refused.line("TCP").contains("firewall"))
-    // Too long for a label, so that no server is asked.
+    // Too long for a DNS label, so no server is asked.
     let name = String(repeating: "a", count: 64) + ".example.com"
     let unknown = try clinic.examine(["AWS_ENDPOINT_URL_IOT_DATA_PLANE": "https://\(name)"])
     #expect(unknown.checks(.failed) == ["DNS"])
@@ -410,12 +411,12 @@ extension [Finding] {
     let other = try ThrowawayAuthority()
     let stranger = try other.issue("stranger", names: "DNS:device")
     variables["DEFENDER_CERTIFICATE_FILE"] = stranger.certificateFile
-    // Its key is another's.
+    // The key belongs to another certificate.
     let mismatched = try findings(variables)
     #expect(mismatched.checks(.failed) == ["TLS"])
     #expect(mismatched.line("TLS").contains("the key has to be its own"))
     variables["DEFENDER_PRIVATE_KEY_FILE"] = stranger.keyFile
-    // With TLS 1.3 a client may hear of it only when it reads.
+    // With TLS 1.3, a client may notice this only when it reads.
     #expect(!Set(try findings(variables).checks(.failed)).isDisjoint(with: ["TLS", "MQTT"]))
     let pipe = try TemporaryDirectory()
     for file in [broker.device.keyFile, try pipe.makePipe("pipe")] {

@@ -5,7 +5,7 @@ import WireFormats
 
 @testable import defender
 
-/// What the program says of one of its commands, or of itself.
+/// The description of the program or of one of its commands.
 struct CommandHelp: Sendable, CustomStringConvertible {
   let help: JSONValue
 
@@ -13,7 +13,7 @@ struct CommandHelp: Sendable, CustomStringConvertible {
   var discussion: String { help["discussion"]?.string ?? "" }
   var options: [JSONValue] { help["arguments"]?.array ?? [] }
 
-  /// The program itself, and its commands, as `--experimental-dump-help` tells them.
+  /// The program and its commands, from `--experimental-dump-help`.
   static let all: [CommandHelp] = {
     do {
       _ = try Defender.parseAsRoot(["--experimental-dump-help"])
@@ -48,7 +48,7 @@ struct CommandHelp: Sendable, CustomStringConvertible {
 
   @Test(arguments: CommandHelp.all)
   func `say what each option is for, and what it is without`(command: CommandHelp) throws {
-    // Without these there is nothing in their place.
+    // These options have no default.
     let standAlone = [
       "certificate", "private-key", "proxy-host", "payload-file", "endpoint", "custom-metrics",
     ]

@@ -25,7 +25,7 @@ import Testing
         ["--root", "ca", "--thing", "t", "--dry", "--short"],
         ["--rootCA", "ca", "--thing_name", "t", "--dryrun", "--short_tags"]
       ),
-      // The beginning of two names, and of none, is left to the parser to complain about.
+      // Prefixes of two names and of none; the parser reports them.
       (["--proxy", "x", "--nothing"], ["--proxy", "x", "--nothing"]),
       (["--ca", "f", "--key", "k"], ["--ca", "f", "--key", "k"]),
       (["-w", "True", "-i", "5"], ["--use-websocket", "-i", "5"]),
@@ -51,7 +51,7 @@ import Testing
       (["-cm", "uptime,load_1m"], ["--custom-metrics", "uptime,load_1m"]),
       (["--custom=uptime"], ["--custom-metrics", "uptime"]),
       (["--custom-metrics"], ["--custom-metrics", "cpu_usage"]),
-      // The beginning of two names.
+      // A prefix of two names.
       (["--s", "1"], ["--s", "1"]),
     ] as [([String], [String])])
   func `spells out what the Python collector takes`(given: [String], expected: [String]) throws {
@@ -97,7 +97,7 @@ import Testing
 }
 
 @Suite struct AgentCommandTests {
-  /// The variables that a command line for the Python agent sets, beside those that were there.
+  /// Returns the variables that a command line for the Python agent adds.
   private func variables(
     _ arguments: [String], over inherited: [String: String] = [:]
   ) throws -> [String: String] {

@@ -9,7 +9,7 @@ struct SecurityProfileTests {
     #expect(try Defender.parseAsRoot(["security-profile", "--name", name]) is SecurityProfileCommand)
   }
 
-  /// What is printed is for a shell, which mustn't find a command in a name.
+  /// The output is for a shell, so a name must not contain a command.
   @Test(arguments: ["", "a b", "a;b", "$(a)", "a/b", "é", String(repeating: "x", count: 129)])
   func `refuses any other name`(name: String) throws {
     let error = try #require(throws: (any Error).self) {

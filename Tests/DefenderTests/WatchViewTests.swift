@@ -12,7 +12,7 @@ import WireFormats
       Listing(
         total: connections,
         sample: (0..<min(connections, 100)).map { index in
-          // Not in the order of their numbers.
+          // Not in numerical order.
           EstablishedConnection(
             localInterface: "eth0", localPort: UInt16(40_000 + index),
             remoteAddress: IPEndpoint(

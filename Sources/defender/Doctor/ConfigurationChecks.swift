@@ -6,7 +6,7 @@ import Platform
 import WireFormats
 
 extension Doctor {
-  /// In a Greengrass component, asks the nucleus for the configuration that the environment is only the base of.
+  /// In a Greengrass component, reads the component configuration, which overrides the environment.
   mutating func readComponentConfiguration() {
     guard let nucleus else { return }
     var read = ComponentConfiguration(.object([]))
@@ -59,7 +59,7 @@ extension Doctor {
     findings.contains { $0.status == .failed && $0.message.hasPrefix("\(variable) ") }
   }
 
-  /// Device Defender's own topics take MQTT only, by AWS's word.
+  /// Checks the transport: AWS documents that Device Defender's own topics accept MQTT only.
   mutating func checkTransport() {
     guard !configuration.topicTemplate.namesThing || configuration.thingName != nil,
       let topic = try? configuration.topic(for: configuration.format)
@@ -105,7 +105,7 @@ extension Doctor {
     }
   }
 
-  /// Takes a snapshot, as a report would.
+  /// Takes a snapshot, as for a report.
   mutating func checkCollection() {
     var collector = configuration.collector(log: notes.log, or: time.shutdownSignal)
     let snapshot = collector.snapshot(until: deadline)

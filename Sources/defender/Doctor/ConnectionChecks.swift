@@ -3,9 +3,9 @@ import DefenderAgent
 import HTTPClient
 import Platform
 
-/// Where the reports' connection goes, and how it is made.
+/// The destination of the connection for reports, and its settings.
 private struct Destination {
-  /// As libcurl takes it: `https://host:port`.
+  /// The URL for libcurl: `https://host:port`.
   let url: String
   let host: String
   let port: UInt16
@@ -40,12 +40,12 @@ private struct Destination {
     }
   }
 
-  /// Whether a proxy may be in between; the trial knows whether one is.
+  /// Whether a proxy may be used; the connection trial finds out whether one is.
   var mayUseProxy: Bool { configuration.proxy != .none }
 }
 
 extension Doctor {
-  /// Checks proxy, name, connection and TLS; returns whether there is a connection to be had.
+  /// Checks proxy, DNS, TCP and TLS; returns whether a connection is possible.
   mutating func checkConnection() -> Bool {
     guard let destination = Destination(configuration, environment) else {
       let isOurs = configuration.transport == .https || configuration.transport == .mqtt
@@ -166,6 +166,6 @@ extension Doctor {
 }
 
 extension ConnectionTrial.Step {
-  /// What a step that comes before a connection is about, for a sentence about the later ones.
+  /// The step's name, in a sentence about the steps that depend on it.
   fileprivate var name: String { self == .files ? "the files of TLS come" : "the proxy comes" }
 }

@@ -5,28 +5,31 @@ import GreengrassIPC
 import HTTPClient
 import Platform
 
-/// Looks at everything that a report needs, step by step, by the configuration that `bootstrap` would run with.
+/// Checks everything that a report needs, step by step, with the configuration that `bootstrap` would use.
 ///
-/// Publishes nothing unless asked to, and shows no secret. What fails is followed by the checks that don't need it.
+/// Publishes nothing unless asked to, and shows no secret. If a check fails, the checks that don't depend on
+/// it still run.
 struct Doctor {
   struct Options {
-    /// Where to publish to, to see whether that is allowed; nil publishes nothing.
+    /// The topic of the test message; nil publishes nothing.
     var publishTopic: Topic?
-    /// How long a step may take.
+    /// The time limit of each step.
     var stepTimeout = Duration.seconds(10)
   }
 
   let options: Options
   let time: any TimeKeeper
-  /// As `bootstrap` has it, with the component configuration over it in a Greengrass component.
+  /// The environment as `bootstrap` sees it. In a Greengrass component, the component configuration overrides
+  /// it.
   var environment: Environment
   var configuration: Configuration
-  /// Whose the configuration is: nil outside of a Greengrass component.
+  /// The connection to the nucleus, which has the component configuration; nil outside of a Greengrass
+  /// component.
   let nucleus: IPCClient?
-  /// What was said while a check ran: a part of what that found.
+  /// The warnings that were logged during a check; they become part of its finding.
   let notes: Notes
   private(set) var findings: [Finding] = []
-  /// Is told each finding when its check is done: the next one may take its time.
+  /// Called with each finding as soon as its check is done, because the next check may take long.
   var onFinding: (Finding) -> Void = { _ in }
 
   init(_ environment: Environment, _ options: Options, time: any TimeKeeper) {
@@ -35,14 +38,14 @@ struct Doctor {
     let notes = Notes()
     self.notes = notes
     self.environment = environment
-    // As bootstrap tells a component from a function.
+    // The same test by which bootstrap distinguishes a component from a function.
     let isFunction = environment.value("AWS_LAMBDA_RUNTIME_API") != nil
     nucleus = isFunction ? nil : IPCClient(environment, log: notes.log, shutdown: nil)
     var mistakes: [ConfigurationError.Mistake] = []
     configuration = Configuration(environment, noting: &mistakes)
   }
 
-  /// Makes all checks, in this order.
+  /// Runs all checks, in this order.
   mutating func examine() {
     readComponentConfiguration()
     checkConfiguration()
@@ -74,38 +77,38 @@ struct Doctor {
     note(Finding(check, status, message, advice: advice))
   }
 
-  /// The moment at which a step has to be done.
+  /// The deadline of a step that starts now.
   var deadline: BootTime { time.bootTime.advanced(by: options.stepTimeout) }
 }
 
-/// The warnings of the parts that were looked at.
+/// Collects the warnings logged during a check.
 final class Notes {
   private var texts: [String] = []
 
-  /// A log that keeps warnings, and drops what is less.
+  /// A log that keeps warnings and errors, and drops everything else.
   var log: Log {
     Log(level: .warn) { [self] _, line in
-      // `[WARN]`, the time, and the text, with tabs between.
+      // The line has `[WARN]`, the time and the text, separated by tabs.
       let text = line.split(separator: UInt8(ascii: "\t"), maxSplits: 2).last ?? []
       texts.append(String(decoding: text.dropLast(), as: UTF8.self))
     }
   }
 
-  /// The warnings since the last time; nil where there were none.
+  /// Removes and returns the warnings since the last call; nil if there are none.
   func take() -> String? {
     defer { texts = [] }
     return texts.isEmpty ? nil : texts.joined(separator: "; ")
   }
 }
 
-/// `2026-11-26T10:00:00.000Z`, and how far off that is: `in 3 h 20 min`.
+/// Returns the date and its distance from `now`: `2026-11-26T10:00:00.000Z (in 3 h 20 min)`.
 func moment(_ moment: WallTime, from now: WallTime) -> String {
   let left = now.duration(to: moment)
   return
     "\(CivilTime(moment).extendedFormat) (\(left < .zero ? "\(span(.zero - left)) ago" : "in \(span(left))"))"
 }
 
-/// `12 days`, `3 h 20 min`, `45 s`.
+/// Returns `12 days`, `3 h 20 min` or `45 s`.
 func span(_ duration: Duration) -> String {
   let seconds = duration.components.seconds
   switch seconds {
@@ -116,7 +119,7 @@ func span(_ duration: Duration) -> String {
   }
 }
 
-/// `12.3 ms`
+/// Returns `12.3 ms`.
 func milliseconds(_ duration: Duration) -> String {
   "\((duration.inSeconds * 10_000).rounded() / 10) ms"
 }

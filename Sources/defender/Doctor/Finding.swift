@@ -1,19 +1,19 @@
 import Platform
 import WireFormats
 
-/// What one check of `defender doctor` found.
+/// The result of one check of `defender doctor`.
 struct Finding: Equatable, Sendable {
   enum Status: String, CaseIterable, Sendable {
     case ok, warning, failed
-    /// Not looked at, because another check failed, or nobody asked for it.
+    /// Not checked, because another check failed or because the user didn't ask for it.
     case skipped
   }
 
   let check: String
   let status: Status
-  /// What was found, without a full stop.
+  /// The result, without a full stop.
   let message: String
-  /// What to do about it, in whole sentences; nil where there is nothing to do.
+  /// What to do, in whole sentences; nil if there is nothing to do.
   let advice: String?
 
   init(_ check: String, _ status: Status, _ message: String, advice: String? = nil) {
@@ -32,7 +32,7 @@ struct Finding: Equatable, Sendable {
     return padded(status.rawValue, 9) + padded(check, 15) + text
   }
 
-  /// The same with the status in a colour (ECMA-48, SGR), for a terminal.
+  /// The line with the status in colour (ECMA-48, SGR), for a terminal.
   var coloredLine: String {
     let color =
       switch status {
@@ -53,7 +53,7 @@ struct Finding: Equatable, Sendable {
 }
 
 extension [Finding] {
-  /// How many there are of a status.
+  /// Returns the number of findings with a status.
   func count(_ status: Finding.Status) -> Int { count { $0.status == status } }
 
   /// `9 ok, 1 warning, 0 failed, 1 skipped`

@@ -4,7 +4,7 @@ import HTTPClient
 import Platform
 
 extension Doctor {
-  /// Checks who we are to AWS; returns whether that is known.
+  /// Checks the certificate or the credentials; returns whether they can be used.
   mutating func checkWhoWeAre() -> Bool {
     switch configuration.transport {
     case .mqtt where configuration.mqtt?.broker.scheme == .mqtt:

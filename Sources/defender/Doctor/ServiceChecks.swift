@@ -5,7 +5,7 @@ import Platform
 import WireFormats
 
 extension Doctor {
-  /// Checks what the service says to us: whether it knows us, and whether it lets us publish.
+  /// Checks whether the service accepts our identity and lets us publish.
   mutating func checkService() {
     switch configuration.transport {
     case .https: checkDataPlane()
@@ -33,12 +33,12 @@ extension Doctor {
     }
   }
 
-  /// Who has the connection, with a transport that has none of its own.
+  /// The name of what holds the connection, for a transport that has no connection itself.
   var carrier: String {
     configuration.transport == .greengrass ? "the nucleus" : configuration.transport.name
   }
 
-  /// Whether requests have to be signed, and nobody says for which region.
+  /// Whether requests must be signed and no region is configured.
   var lacksRegion: Bool {
     if let https = configuration.https { return https.identity == nil && https.region == nil }
     if let mqtt = configuration.mqtt { return mqtt.broker.scheme == .wss && mqtt.region == nil }
@@ -47,7 +47,8 @@ extension Doctor {
 
   // MARK: HTTPS
 
-  /// Asks for the thing's shadow: a request that changes nothing, whose answer tells the time and whether we are known.
+  /// Reads the thing's shadow. The request changes nothing, and its answer shows the server's time and
+  /// whether our identity is accepted.
   private mutating func checkDataPlane() {
     guard let https = configuration.https, let endpoint = https.endpoint else { return }
     let thing = percentEncoding((configuration.thingName ?? "device-defender-doctor").utf8)
@@ -81,7 +82,7 @@ extension Doctor {
   private mutating func noteVerdict(_ response: HTTPResponse, hiding secrets: [String]) {
     let error = ServiceError(response, hiding: secrets)
     let isByCertificate = configuration.https?.identity != nil
-    // The thing needs to have no shadow, and AWS gives that a code.
+    // The thing may have no shadow; AWS reports that with a code.
     let isAnswered = response.isSuccess || response.status == 404 && error.code != nil
     switch (response.status, error.identityProblem) {
     case _ where isAnswered:
@@ -128,7 +129,8 @@ extension Doctor {
     _ = notes.take()
   }
 
-  /// Connects, at most twice: what the first answer says of the clock or the credentials is heeded by the second.
+  /// Connects, at most twice: the second attempt uses what the first answer showed about the clock or the
+  /// credentials.
   private func connect(_ publisher: MQTTPublisher) throws {
     let topic = try configuration.topic(for: configuration.format)
     do throws(TransportFailure) {
@@ -169,9 +171,9 @@ extension Doctor {
 }
 
 extension ServiceError {
-  /// Whether a refusal is about what we may do, in the words that AWS IoT and IAM have for that.
+  /// Whether a rejection is about permissions, judging by the words that AWS IoT and IAM use.
   ///
-  /// A portal or a proxy may answer 403 too, and AWS IoT also where it didn't look at the signature.
+  /// A captive portal or a proxy may also answer 403, and so does AWS IoT if it didn't check the signature.
   fileprivate var saysNotAllowed: Bool {
     guard code != nil else { return false }
     guard let words = message?.lowercased() else { return true }
@@ -179,14 +181,14 @@ extension ServiceError {
   }
 }
 
-/// A request that changes nothing, sent again with the other side's clock where ours is to blame for a refusal.
+/// A request that changes nothing. It is repeated with the server's clock if our clock caused a rejection.
 private struct DataPlaneProbe {
   let url: String
-  /// Nil where a certificate speaks for us.
+  /// The region to sign for; nil if a certificate identifies us.
   let region: String?
   let time: any TimeKeeper
   private(set) var skew = ClockSkew()
-  /// What the last request was signed with, and its signature.
+  /// The secrets of the last request's credentials, and its signature.
   private(set) var secrets: [String] = []
 
   init(url: String, region: String?, time: any TimeKeeper) {
@@ -203,7 +205,7 @@ private struct DataPlaneProbe {
     do {
       first = try attempt(exchange, chain, until: deadline)
     } catch let error as HTTPError where error.isTransient {
-      // As a publish does: one lost connection says little, and the next one may tell what is wrong with ours.
+      // As publishing does: one lost connection may be accidental, and a second failure may show the cause.
       guard time.bootTime.duration(to: deadline) >= HTTPSPublisher.shortestRetry else { throw error }
       first = try attempt(exchange, chain, until: deadline)
     }
