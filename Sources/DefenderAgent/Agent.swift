@@ -16,14 +16,11 @@ package struct Agent: ~Copyable {
 
   /// The agent that the environment configures; `once` for one report at once instead of the loop.
   package init(_ environment: Environment, time: any TimeKeeper, log: Log, once: Bool) throws {
-    var environment = environment
-    if environment.value("DEFENDER_TRANSPORT") == nil {
-      environment = environment.with(["DEFENDER_TRANSPORT": Transport.mqtt.name])
-    }
-    var configuration = try Configuration(environment)
+    warnOfUnknownVariables(in: environment, log: log)
+    var configuration = try Configuration(environment, transport: .mqtt)
     // The Python agent doesn't publish its first sample either. Who wants one report gets it, without deltas.
     configuration.beginsWithBaseline = !once
-    publisher = try configuration.publisher(environment, time: time, log: log)
+    publisher = try configuration.publisher(time: time, log: log)
     manager = ServiceManager(environment)
     let watched: any TimeKeeper = manager.flatMap { WatchedTime(time, reportingTo: $0) } ?? time
     description =

@@ -60,19 +60,20 @@ package final class IPCClient {
   }
 
   /// A client for the nucleus that started this process; nil where none did.
+  ///
+  /// Without a `componentName` the component is called what its control group says.
   package convenience init?(
-    _ environment: Environment, controlGroupFile: String = "/proc/self/cgroup", log: Log,
-    shutdown: ShutdownSignal?
+    _ environment: Environment, componentName: String?, controlGroupFile: String = "/proc/self/cgroup",
+    log: Log, shutdown: ShutdownSignal?
   ) {
     guard
       let token = environment.value("SVCUID"),
       let path = environment.value(
         "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT", "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH")
     else { return nil }
-    let name = environment.value("DEFENDER_COMPONENT_NAME")
     self.init(
       socketPath: path, token: token,
-      componentName: { name ?? ComponentIdentity.componentName(controlGroupFile: controlGroupFile) },
+      componentName: { componentName ?? ComponentIdentity.componentName(controlGroupFile: controlGroupFile) },
       log: log, shutdown: shutdown)
   }
 

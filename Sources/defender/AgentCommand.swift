@@ -53,6 +53,7 @@ struct AgentCommand: ParsableCommand {
       try becomeDaemon(stoppedBy: shutdown)
       let time = SystemTime(shutdown: shutdown)
       if report.dryRun {
+        warnOfUnknownVariables(in: environment, log: log)
         let isWhole = try DryRun(environment, cborFile: "cbor_metrics").run(
           interval: report.interval ?? 300, once: once, time: time, log: log)
         guard isWhole else { throw ExitCode(CommandFailure.Status.failed.rawValue) }

@@ -99,7 +99,7 @@ struct CollectCommand: ParsableCommand {
 
   func run() throws {
     do {
-      let configuration = try Configuration(environment(over: .ofThisProcess))
+      let configuration = try configuration(over: .ofThisProcess)
       let shutdown = try ShutdownSignal()
       if watch {
         try runWatch(configuration, shutdown)
@@ -116,19 +116,17 @@ struct CollectCommand: ParsableCommand {
     }
   }
 
-  /// Returns the variables about collection, with the options applied to them, and none about publishing.
-  func environment(over inherited: Environment) throws -> Environment {
-    let understood = [
-      "PROCFS_PATH", "DEFENDER_FORMAT", "DEFENDER_NAMES", "DEFENDER_MAX_LIST_SIZE",
-      "DEFENDER_MAX_REPORT_BYTES", "DEFENDER_CUSTOM_METRICS", "DEFENDER_CUSTOM_METRICS_COMMAND",
-      "AWS_LAMBDA_LOG_FORMAT", "AWS_LAMBDA_LOG_LEVEL",
-      // Inherited by the command for custom metrics.
-      "PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "AWS_IOT_THING_NAME",
-    ]
-    var variables = inherited.all.filter { understood.contains($0.key) }
-    // Nothing is published, so this avoids errors about a missing thing name or region.
-    variables["DEFENDER_TRANSPORT"] = Transport.greengrass.name
-    variables["DEFENDER_TOPIC"] = "collect"
+  /// What the environment says about reports, with what the options say in it.
+  private func configuration(over inherited: Environment) throws -> Configuration {
+    var mistakes: [ConfigurationError.Mistake] = []
+    let configuration = Configuration(
+      ofReports: Environment(try variables(over: inherited.all)), noting: &mistakes)
+    guard mistakes.isEmpty else { throw ConfigurationError(mistakes: mistakes) }
+    return configuration
+  }
+
+  private func variables(over inherited: [String: String]) throws -> [String: String] {
+    var variables = inherited
     if shortNames { variables["DEFENDER_NAMES"] = "short" }
     let others = [
       "DEFENDER_FORMAT": format, "DEFENDER_MAX_LIST_SIZE": listSize.map { String($0) },
@@ -136,7 +134,7 @@ struct CollectCommand: ParsableCommand {
     ]
     for case (let name, let value?) in others { variables[name] = value }
     if watch, variables["DEFENDER_MAX_LIST_SIZE"] == nil { variables["DEFENDER_MAX_LIST_SIZE"] = "1000" }
-    return Environment(variables)
+    return variables
   }
 
   private static let optionsByVariable = [
@@ -156,9 +154,7 @@ struct CollectCommand: ParsableCommand {
   ) -> Sampler {
     var limits = configuration.limits
     // Nothing is sent, so the report's size isn't limited unless the user asks for it.
-    if Environment.ofThisProcess.value("DEFENDER_MAX_REPORT_BYTES") == nil {
-      limits.maximumReportBytes = .max
-    }
+    if configuration.givenMaximumReportBytes == nil { limits.maximumReportBytes = .max }
     return Sampler(Reporter(collector: configuration.collector(log: log, or: shutdown), limits: limits))
   }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DefenderAgent
+import Platform
 
 /// The command-line tool.
 struct Defender: AsyncParsableCommand {
@@ -53,7 +54,7 @@ struct Defender: AsyncParsableCommand {
   private static func complaint(about word: String) -> String? {
     let commands = configuration.subcommands.compactMap { $0.configuration.commandName } + ["help"]
     guard !word.hasPrefix("-"), !commands.contains(word) else { return nil }
-    let next = suggestion(for: word, among: commands).map { "Did you mean `defender \($0)`?" }
+    let next = nearestName(to: word, among: commands).map { "Did you mean `defender \($0)`?" }
     return "'\(word)' is no command. \(next ?? "There are \(commands.joined(separator: ", ")).")"
   }
 }

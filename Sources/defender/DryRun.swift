@@ -6,34 +6,18 @@ import WireFormats
 
 /// Takes samples and prints reports without publishing them: the Python agent's `--dryrun`.
 struct DryRun {
-  private let format: ReportFormat
-  private let names: ReportNames
-  private let procfs: String
-  private let customMetrics: [SystemMetric]
+  private let configuration: Configuration
   /// The file that each CBOR report replaces, as with the Python agent.
   private let cborFile: String
 
-  init(_ environment: Environment, cborFile: String) throws(CommandFailure) {
-    format = try Self.choice("--format", environment.value("DEFENDER_FORMAT"), or: .json)
-    names = try Self.choice("names", environment.value("DEFENDER_NAMES"), or: .long)
-    procfs = environment.value("PROCFS_PATH") ?? "/proc"
-    do throws(CustomMetricError) {
-      customMetrics = try SystemMetric.list(parsing: environment.value("DEFENDER_CUSTOM_METRICS") ?? "")
-    } catch {
-      throw CommandFailure("DEFENDER_CUSTOM_METRICS can't be used: \(error)", status: .notRun)
-    }
+  init(_ environment: Environment, cborFile: String) throws(ConfigurationError) {
+    var mistakes: [ConfigurationError.Mistake] = []
+    configuration = Configuration(ofReports: environment, noting: &mistakes)
+    // The others are about what a dry run leaves out.
+    let used = [Variable.format, .names, .customMetrics].map(\.rawValue)
+    mistakes.removeAll { !used.contains($0.variable) }
+    guard mistakes.isEmpty else { throw ConfigurationError(mistakes: mistakes) }
     self.cborFile = cborFile
-  }
-
-  private static func choice<Value: RawRepresentable<String> & CaseIterable>(
-    _ name: String, _ text: String?, or standard: Value
-  ) throws(CommandFailure) -> Value {
-    guard let text else { return standard }
-    guard let value = Value(rawValue: text) else {
-      let allowed = Value.allCases.map(\.rawValue).joined(separator: ", ")
-      throw CommandFailure("\(name) is '\(text)'; allowed: \(allowed).", status: .notRun)
-    }
-    return value
   }
 
   /// Prints a report at once and then one every `interval` seconds until the process is asked to stop.
@@ -45,7 +29,8 @@ struct DryRun {
     }
     let console = Console()
     var reporter = Reporter(
-      collector: Collector(procfs: ProcRoot(procfs), log: log, systemMetrics: customMetrics))
+      collector: Collector(
+        procfs: ProcRoot(configuration.procfsPath), log: log, systemMetrics: configuration.customMetrics))
     var schedule = ReportSchedule(interval: .seconds(interval), first: time.bootTime)
     while time.sleep(until: schedule.next) == .onTime {
       let snapshot = reporter.snapshot()
@@ -54,9 +39,11 @@ struct DryRun {
       if report.isEmpty {
         log.error("nothing could be read, so that there is no report")
       } else {
-        guard console.output(readable(report.encoded(as: .json, names: names))) else { return true }
-        if format == .cbor {
-          let bytes = report.encoded(as: .cbor, names: names)
+        guard console.output(readable(report.encoded(as: .json, names: configuration.names))) else {
+          return true
+        }
+        if configuration.format == .cbor {
+          let bytes = report.encoded(as: .cbor, names: configuration.names)
           guard try write(bytes, stoppedBy: time.shutdownSignal) else { return true }
         }
       }

@@ -103,10 +103,10 @@ struct PublishCommand: ParsableCommand {
         }
       let log = Log(environment)
       let time = SystemTime(shutdown: nil)
+      let access = try Access(environment)
       return try HTTPSPublisher(
-        endpoint: endpoint, region: region,
-        credentials: try CredentialChain(environment, time: time, log: log),
-        exchange: try CurlExchange(ConnectionConfiguration(environment)), time: time, log: log,
+        endpoint: endpoint, region: region, credentials: try access.credentials(time: time, log: log),
+        exchange: try CurlExchange(access.connection), time: time, log: log,
         attemptTimeout: .seconds(timeout))
     } catch {
       throw CommandFailure("\(error)", status: .notRun)

@@ -108,13 +108,16 @@ struct `A server that sends back what it knows` {
     let variables = [
       "HOME": "/home", "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://localhost/creds",
       "AWS_CONTAINER_AUTHORIZATION_TOKEN": token, "AWS_WEB_IDENTITY_TOKEN_FILE": "/jwt",
-      "AWS_ROLE_ARN": "arn:aws:iam::1:role/r", "DEFENDER_ROLE_ALIAS": "alias",
-      "DEFENDER_CREDENTIALS_ENDPOINT": "abc.credentials.iot.eu-west-1.amazonaws.com",
+      "AWS_ROLE_ARN": "arn:aws:iam::1:role/r",
     ]
+    let alias = IoTRoleAlias(
+      name: "alias",
+      endpoint: try ServiceEndpoint(url: "https://abc.credentials.iot.eu-west-1.amazonaws.com"),
+      thingName: nil, device: ClientIdentityFiles(certificate: "/c", key: "/k"))
     let sources: [(CredentialContext, EchoingExchange) -> any CredentialSource] = [
       { context, _ in ContainerCredentials(context) }, { context, _ in WebIdentityCredentials(context) },
       { context, _ in ProfileCredentials(context) }, { context, _ in InstanceMetadataCredentials(context) },
-      { IoTRoleAliasCredentials($0, exchange: $1) },
+      { IoTRoleAliasCredentials(alias, $0, exchange: $1) },
     ]
     for source in sources {
       let exchange = EchoingExchange(status: status, shape)

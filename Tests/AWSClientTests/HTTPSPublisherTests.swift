@@ -418,7 +418,8 @@ struct `Publishing with a certificate` {
     let identity = ClientIdentity(certificateFile: device.certificateFile, keyFile: device.keyFile)
     let publisher = try HTTPSPublisher(
       endpoint: ServiceEndpoint(url: "https://localhost:\(server.port)"), identity: identity,
-      environment: Environment(["AWS_CA_BUNDLE": authority.certificateFile]), time: time, log: log)
+      ConnectionConfiguration(Environment(["AWS_CA_BUNDLE": authority.certificateFile])), time: time,
+      log: log)
     _ = try testPublish(with: publisher, time: time)
     #expect(warnings == 1)
     let received = try #require(server.received.first)
@@ -433,7 +434,7 @@ struct `Publishing with a certificate` {
       try HTTPSPublisher(
         endpoint: ServiceEndpoint(url: "http://localhost"),
         identity: ClientIdentity(certificateFile: "c", keyFile: "k"),
-        environment: Environment([:]), time: ManualTime(), log: Log { _, _ in })
+        ConnectionConfiguration(Environment([:])), time: ManualTime(), log: Log { _, _ in })
     }
   }
 }

@@ -442,9 +442,10 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     let log = Log { _, _ in }
     let socket = "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT"
     for variables in [[:], ["SVCUID": "a"], [socket: "/s"], ["SVCUID": "", socket: "/s"]] {
-      #expect(IPCClient(Environment(variables), log: log, shutdown: nil) == nil)
+      #expect(IPCClient(Environment(variables), componentName: nil, log: log, shutdown: nil) == nil)
     }
-    #expect(IPCClient(Environment(["SVCUID": "a", socket: "/s"]), log: log, shutdown: nil) != nil)
+    let environment = Environment(["SVCUID": "a", socket: "/s"])
+    #expect(IPCClient(environment, componentName: nil, log: log, shutdown: nil) != nil)
   }
 
   @Test(arguments: [
@@ -465,22 +466,22 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
   }
 
   @Test(arguments: [
-    (["DEFENDER_COMPONENT_NAME": "the.component"], "0::/ggl.another.service\n"),
-    ([:], "0::/system.slice/ggl.the.component.service\n"),
+    ("the.component", "0::/ggl.another.service\n"),
+    (nil, "0::/system.slice/ggl.the.component.service\n"),
   ])
-  func `takes its name from the variable, else from its control group`(
-    variables: [String: String], controlGroup: String
+  func `takes its name from its control group if it isn't given one`(
+    name: String?, controlGroup: String
   ) throws {
     let nucleus = try FakeNucleus(
       .lite, configuration: configuration, arguments: ["--component-name", "the.component"])
     let directory = try TemporaryDirectory()
     try directory.write("cgroup", controlGroup)
-    var variables = variables
-    variables["SVCUID"] = "forgotten"
-    variables["AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT"] = nucleus.socketPath
+    let environment = Environment([
+      "SVCUID": "forgotten", "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": nucleus.socketPath,
+    ])
     let client = try #require(
       IPCClient(
-        Environment(variables), controlGroupFile: directory.path + "/cgroup", log: Log { _, _ in },
+        environment, componentName: name, controlGroupFile: directory.path + "/cgroup", log: Log { _, _ in },
         shutdown: nil))
     _ = try client.call(.getConfiguration, until: soon())
     #expect(client.issuedToken != nil)

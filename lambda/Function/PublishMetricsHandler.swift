@@ -22,8 +22,9 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
   ///
   /// Throws a ``ConfigurationError`` with every mistake, or why libcurl or OpenSSL can't be used.
   package init(_ environment: Environment, time: any TimeKeeper, log: Log) throws {
+    warnOfUnknownVariables(in: environment, log: log)
     let configuration = try Configuration(environment)
-    let publisher = try configuration.publisher(environment, time: time, log: log)
+    let publisher = try configuration.publisher(time: time, log: log)
     let time = publisher.pacing(time)
     self.init(ReportLoop(configuration, publisher: publisher, time: time, log: log), time: time)
   }

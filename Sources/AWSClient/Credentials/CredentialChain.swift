@@ -1,4 +1,3 @@
-package import HTTPClient
 package import Platform
 
 /// The first source that is configured; one that is configured and fails ends the search.
@@ -12,22 +11,17 @@ package final class CredentialChain: CredentialSource {
     self.sources = sources
   }
 
-  package convenience init(_ context: CredentialContext) {
+  /// The standard sources, in their order.
+  package convenience init(_ context: CredentialContext, roleAlias: IoTRoleAlias?) {
     let profile = ProfileCredentials(context)
     self.init([
       EnvironmentCredentials(context.environment),
-      IoTRoleAliasCredentials(context),
+      IoTRoleAliasCredentials(roleAlias, context),
       profile,
       WebIdentityCredentials(context),
       ContainerCredentials(context),
       InstanceMetadataCredentials(context, profile: profile.settings),
     ])
-  }
-
-  package convenience init(
-    _ environment: Environment, time: any TimeKeeper, log: Log
-  ) throws(HTTPError) {
-    self.init(try CredentialContext(environment, time: time, log: log))
   }
 
   package func credentials(

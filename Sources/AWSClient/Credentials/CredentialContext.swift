@@ -4,6 +4,8 @@ package import Platform
 /// What the sources of credentials look at and talk through.
 package struct CredentialContext {
   let environment: Environment
+  /// How services of AWS are connected to, for a source that makes another exchange.
+  let connection: ConnectionConfiguration
   /// For services of AWS, through a proxy where there is one.
   let exchange: any HTTPExchange
   /// For what is on this machine or beside it, never through a proxy.
@@ -23,6 +25,7 @@ package struct CredentialContext {
     _ environment: Environment, exchange: any HTTPExchange, time: any TimeKeeper, log: Log
   ) {
     self.environment = environment
+    connection = ConnectionConfiguration(environment)
     self.exchange = exchange
     directExchange = exchange
     credentialHostExchange = exchange
@@ -30,9 +33,12 @@ package struct CredentialContext {
     self.log = log
   }
 
-  /// A context whose exchanges go over libcurl.
-  package init(_ environment: Environment, time: any TimeKeeper, log: Log) throws(HTTPError) {
-    var configuration = ConnectionConfiguration(environment)
+  /// A context whose exchanges go over libcurl, as `connection` says.
+  package init(
+    _ environment: Environment, _ connection: ConnectionConfiguration, time: any TimeKeeper, log: Log
+  ) throws(HTTPError) {
+    self.connection = connection
+    var configuration = connection
     let isStopRequested = { time.shutdownSignal?.isRequested == true }
     self.environment = environment
     exchange = try CurlExchange(configuration, isStopRequested: isStopRequested)

@@ -2,19 +2,57 @@ package import HTTPClient
 package import Platform
 import WireFormats
 
+/// A role alias of AWS IoT, and what the credentials provider needs to give credentials for it.
+package struct IoTRoleAlias: Sendable {
+  package let name: String
+  /// The endpoint of the account's credentials provider.
+  package let endpoint: ServiceEndpoint
+  /// The thing to name in the request; nil names none.
+  package let thingName: String?
+  /// The device's certificate and key.
+  package let device: ClientIdentityFiles
+
+  package init(name: String, endpoint: ServiceEndpoint, thingName: String?, device: ClientIdentityFiles) {
+    self.name = name
+    self.endpoint = endpoint
+    self.thingName = thingName
+    self.device = device
+  }
+
+  fileprivate var request: HTTPRequest {
+    var request = HTTPRequest(
+      method: "GET", url: endpoint.url("/role-aliases/\(percentEncoding(name.utf8))/credentials"))
+    if let thingName { request.headers.append(HeaderField("x-amzn-iot-thingname", thingName)) }
+    return request
+  }
+}
+
+extension ServiceEndpoint {
+  /// The endpoint of a credentials provider, given as a host name or a URL with `https`.
+  ///
+  /// `variable` is who named it.
+  package init(credentialsProvider text: String, namedBy variable: String) throws(ServiceEndpointError) {
+    try self.init(url: text.includes("://") ? text : "https://\(text)", namedBy: variable)
+    guard isSecure else {
+      throw .malformedURL(variable: variable, URLError(url: text, reason: "it isn't https"))
+    }
+  }
+}
+
 /// Credentials for a device that has nothing but an X.509 certificate: the AWS IoT credentials provider gives them
 /// for a role alias ("Authorizing direct calls to AWS services using AWS IoT Core credential provider").
 package final class IoTRoleAliasCredentials: CredentialSource {
   package let name = "AWS IoT role alias"
+  private let alias: IoTRoleAlias?
   private let context: CredentialContext
   private var exchange: (any HTTPExchange)?
   private var cache = CredentialCache()
 
-  /// Reads `DEFENDER_ROLE_ALIAS`, `DEFENDER_CREDENTIALS_ENDPOINT`, `DEFENDER_CERTIFICATE_FILE`,
-  /// `DEFENDER_PRIVATE_KEY_FILE`, and for an encrypted key `DEFENDER_PRIVATE_KEY_PASSWORD_FILE`.
+  /// Credentials for `alias`; none if that is nil.
   ///
-  /// `exchange` is what talks as the device; without one, the first use makes it from the variables.
-  package init(_ context: CredentialContext, exchange: (any HTTPExchange)? = nil) {
+  /// `exchange` is what talks as the device; without one, the first use makes it from the device's files.
+  package init(_ alias: IoTRoleAlias?, _ context: CredentialContext, exchange: (any HTTPExchange)? = nil) {
+    self.alias = alias
     self.context = context
     self.exchange = exchange
   }
@@ -22,16 +60,10 @@ package final class IoTRoleAliasCredentials: CredentialSource {
   package func credentials(
     at now: WallTime, until deadline: BootTime
   ) throws(CredentialError) -> Credentials? {
-    guard let alias = context.environment.value("DEFENDER_ROLE_ALIAS") else {
-      guard context.environment.value("DEFENDER_CREDENTIALS_ENDPOINT") != nil else { return nil }
-      throw failed(
-        "DEFENDER_CREDENTIALS_ENDPOINT is set, but DEFENDER_ROLE_ALIAS isn't. Set it to the name of the role alias, or "
-          + "remove DEFENDER_CREDENTIALS_ENDPOINT")
-    }
-    let request = try request(alias)
+    guard let alias else { return nil }
     return try cache.credentials(at: now, from: name, context) { () throws(CredentialFailure) in
       try context.retrying(until: deadline) { () throws(CredentialFailure) in
-        try self.fetch(request, until: deadline)
+        try self.fetch(for: alias, until: deadline)
       }
     }
   }
@@ -43,35 +75,13 @@ package final class IoTRoleAliasCredentials: CredentialSource {
     cache = CredentialCache()
   }
 
-  private func request(_ alias: String) throws(CredentialError) -> HTTPRequest {
-    let variable = "DEFENDER_CREDENTIALS_ENDPOINT"
-    guard let host = context.environment.value(variable) else {
-      throw failed(
-        "\(variable) isn't set; `aws iot describe-endpoint --endpoint-type iot:CredentialProvider` tells it")
-    }
-    do throws(ServiceEndpointError) {
-      let endpoint = try ServiceEndpoint(
-        url: host.includes("://") ? host : "https://\(host)", namedBy: variable)
-      guard endpoint.isSecure else {
-        throw .malformedURL(variable: variable, URLError(url: host, reason: "it isn't https"))
-      }
-      let path = "/role-aliases/\(percentEncoding(alias.utf8))/credentials"
-      var request = HTTPRequest(method: "GET", url: endpoint.url(path))
-      if let thing = context.environment.value("DEFENDER_THING_NAME", "AWS_IOT_THING_NAME") {
-        request.headers.append(HeaderField("x-amzn-iot-thingname", thing))
-      }
-      return request
-    } catch {
-      throw failed("\(error)")
-    }
-  }
-
-  private func fetch(_ request: HTTPRequest, until deadline: BootTime) throws(CredentialFailure)
-    -> Credentials
-  {
+  private func fetch(
+    for alias: IoTRoleAlias, until deadline: BootTime
+  ) throws(CredentialFailure) -> Credentials {
+    let request = alias.request
     let response: HTTPResponse
     do throws(HTTPError) {
-      let exchange = try deviceExchange(until: deadline)
+      let exchange = try exchange(as: alias.device, until: deadline)
       response = try context.response(to: request, over: exchange, until: deadline)
     } catch {
       throw CredentialFailure(error)
@@ -89,31 +99,28 @@ package final class IoTRoleAliasCredentials: CredentialSource {
     return try Credentials(credentials, .iot)
   }
 
-  private func deviceExchange(until deadline: BootTime) throws(HTTPError) -> any HTTPExchange {
+  private func exchange(
+    as device: ClientIdentityFiles, until deadline: BootTime
+  ) throws(HTTPError) -> any HTTPExchange {
     if let exchange { return exchange }
-    var configuration = ConnectionConfiguration(context.environment)
-    configuration.identity = try identity(until: deadline)
+    var connection = context.connection
+    connection.identity = try identity(device, until: deadline)
     let time = context.time
-    let made = try CurlExchange(
-      configuration, isStopRequested: { time.shutdownSignal?.isRequested == true })
+    let made = try CurlExchange(connection, isStopRequested: { time.shutdownSignal?.isRequested == true })
     exchange = made
     return made
   }
 
-  private func identity(until deadline: BootTime) throws(HTTPError) -> ClientIdentity {
-    do throws(CredentialError) {
+  private func identity(
+    _ device: ClientIdentityFiles, until deadline: BootTime
+  ) throws(HTTPError) -> ClientIdentity {
+    do throws(ClientIdentityError) {
       let identity = try ClientIdentity(
-        context.environment,
-        readFile: { (path) throws(Errno) in try self.context.contents(of: path, until: deadline) })
-      guard let identity else {
-        throw failed("DEFENDER_CERTIFICATE_FILE and DEFENDER_PRIVATE_KEY_FILE aren't set")
-      }
+        device, readFile: { (path) throws(Errno) in try self.context.contents(of: path, until: deadline) })
       if let warning = identity.warning { context.log.warn(warning) }
       return identity
     } catch {
       throw .invalidRequest("\(error)")
     }
   }
-
-  private func failed(_ reason: String) -> CredentialError { .sourceFailed(source: name, reason: reason) }
 }

@@ -2,13 +2,14 @@ import AWSClient
 import Glibc
 import HTTPClient
 import Platform
+import WireFormats
 
 extension ConfigurationReader {
   /// Returns the region to sign for; nil if a mistake was noted.
   mutating func region() -> String? {
-    let variable = environment.value("AWS_REGION") == nil ? "AWS_DEFAULT_REGION" : "AWS_REGION"
+    let variable: Variable = environment.value(.region) == nil ? .defaultRegion : .region
     guard let region = environment.value(variable) else {
-      note("AWS_REGION", "isn't set; set it to the region of the IoT endpoint, such as eu-central-1")
+      note(.region, "isn't set; set it to the region of the IoT endpoint, such as eu-central-1")
       return nil
     }
     // Upper case would do for a host name, and not for the scope of a signature.
@@ -19,16 +20,55 @@ extension ConfigurationReader {
     return region
   }
 
-  /// Notes half of a pair of keys, and certificates or a key that can't be read.
+  /// Reads certificates, the role alias and what may do without TLS; notes half of a pair, and files that can't be read.
   ///
   /// Whether there are credentials at all is the credential chain's business: a role may come and go.
-  mutating func checkAccess() {
-    _ = lacksHalf(of: "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-    _ = choice(ConnectionConfiguration.plainHTTPVariable, [("0", false), ("1", true)])
-    let files = [
-      "AWS_CA_BUNDLE", "SSL_CERT_FILE", "DEFENDER_CERTIFICATE_FILE", "DEFENDER_PRIVATE_KEY_FILE",
+  mutating func readAccess() -> Access {
+    var result = Access(reading: environment)
+    _ = lacksHalf(of: .accessKeyID, .secretAccessKey)
+    result.allowsPlainHTTP = choice(.allowPlainHTTP, [("0", false), ("1", true)]) ?? false
+    checkFiles()
+    result.device = device()
+    result.roleAlias = roleAlias(as: result.device)
+    result.isRoleAliasMistaken = result.roleAlias == nil && namesRoleAlias
+    return result
+  }
+
+  /// Returns the device's certificate and key as they are now; nil if there are none, or a mistake was noted.
+  mutating func identity(_ files: ClientIdentityFiles?) -> ClientIdentity? {
+    guard let files else { return nil }
+    do throws(ClientIdentityError) {
+      return try ClientIdentity(files)
+    } catch .unreadablePassword(let path, let reason) {
+      note(.privateKeyPasswordFile, "is '\(path)', which can't be read: \(reason.ofFile)")
+    } catch .needsPassword(let key) {
+      note(
+        .privateKeyFile,
+        "can't be used: the private key \(key) is encrypted. Set DEFENDER_PRIVATE_KEY_PASSWORD_FILE to a file that "
+          + "holds its password")
+    } catch {
+      note(.privateKeyFile, "can't be used: \(error)")
+    }
+    return nil
+  }
+
+  /// Notes why `error` makes an endpoint unusable, under the variable that named it.
+  mutating func note(_ error: ServiceEndpointError) {
+    switch error {
+    case .noRegion, .malformedRegion: break  // `region()` has noted it, with the variable.
+    case .malformedURL(let variable, let reason): note(variable, "can't be used: \(reason)")
+    case .hasQuery(let variable):
+      note(variable, "has a '?' in it; an endpoint is a scheme, a host and a path")
+    case .malformedFlag(let variable, let value):
+      note(variable, "is '\(value)'; allowed are true and false")
+    }
+  }
+
+  private mutating func checkFiles() {
+    let variables: [Variable] = [
+      .certificateAuthorities, .systemCertificateAuthorities, .certificateFile, .privateKeyFile,
     ]
-    for variable in files {
+    for variable in variables {
       guard let path = environment.value(variable) else { continue }
       if unsafe access(path, R_OK) != 0 {
         note(variable, "is '\(path)', which can't be read: \(Errno.current)")
@@ -39,16 +79,60 @@ extension ConfigurationReader {
     }
   }
 
-  /// Returns the device's certificate and key; nil if there is none, or a mistake was noted.
-  mutating func identity() -> ClientIdentity? {
-    if lacksHalf(of: "DEFENDER_CERTIFICATE_FILE", "DEFENDER_PRIVATE_KEY_FILE") { return nil }
-    do throws(CredentialError) {
-      return try ClientIdentity(environment)
-    } catch .sourceFailed(_, let reason, _) {
-      note("DEFENDER_PRIVATE_KEY_FILE", "can't be used: \(reason)")
-    } catch {
-      note("DEFENDER_PRIVATE_KEY_FILE", "can't be used: \(error)")
+  private mutating func device() -> ClientIdentityFiles? {
+    if lacksHalf(of: .certificateFile, .privateKeyFile) { return nil }
+    guard let certificate = environment.value(.certificateFile), let key = environment.value(.privateKeyFile)
+    else { return nil }
+    return ClientIdentityFiles(
+      certificate: certificate, key: key, password: environment.value(.privateKeyPasswordFile))
+  }
+
+  /// Whether a role alias is configured, rightly or wrongly.
+  var namesRoleAlias: Bool {
+    environment.value(.roleAlias) != nil || environment.value(.credentialsEndpoint) != nil
+  }
+
+  private mutating func roleAlias(as device: ClientIdentityFiles?) -> IoTRoleAlias? {
+    guard namesRoleAlias else { return nil }
+    let name = roleAliasName()
+    let endpoint = credentialsEndpoint()
+    if environment.value(.certificateFile) == nil, environment.value(.privateKeyFile) == nil {
+      note(.certificateFile, "isn't set; a role alias needs it and DEFENDER_PRIVATE_KEY_FILE")
     }
-    return nil
+    guard let name, let endpoint, let device else { return nil }
+    return IoTRoleAlias(name: name, endpoint: endpoint, thingName: givenThingName, device: device)
+  }
+
+  private mutating func roleAliasName() -> String? {
+    guard let name = environment.value(.roleAlias) else {
+      note(
+        .roleAlias,
+        "isn't set, but DEFENDER_CREDENTIALS_ENDPOINT is. Set it to the name of the role alias, or remove "
+          + "DEFENDER_CREDENTIALS_ENDPOINT")
+      return nil
+    }
+    // CreateRoleAlias, AWS IoT API reference.
+    guard name.utf8.count <= 128, name.utf8.allSatisfy({ isLetterOrDigit($0) || "_=,@-".utf8.contains($0) })
+    else {
+      note(.roleAlias, "is '\(name)'; allowed are 1 to 128 letters, digits, '_', '=', ',', '@' and '-'")
+      return nil
+    }
+    return name
+  }
+
+  private mutating func credentialsEndpoint() -> ServiceEndpoint? {
+    guard let text = environment.value(.credentialsEndpoint) else {
+      note(
+        .credentialsEndpoint,
+        "isn't set; `aws iot describe-endpoint --endpoint-type iot:CredentialProvider` prints it")
+      return nil
+    }
+    do throws(ServiceEndpointError) {
+      return try ServiceEndpoint(
+        credentialsProvider: text, namedBy: Variable.credentialsEndpoint.rawValue)
+    } catch {
+      note(error)
+      return nil
+    }
   }
 }

@@ -11,7 +11,7 @@ package enum Acknowledgement: String, CaseIterable, Sendable {
 extension ConfigurationReader {
   /// Reads what moves the baseline, and how long a report waits for that; the transport has to be known.
   mutating func readAcknowledgement(into configuration: inout Configuration) {
-    if let acknowledgement = choice("DEFENDER_ACKNOWLEDGE", byRawValue: Acknowledgement.self) {
+    if let acknowledgement = choice(.acknowledge, byRawValue: Acknowledgement.self) {
       configuration.acknowledgement = acknowledgement
     }
     if let time = confirmationTime() { configuration.confirmationTime = time }
@@ -24,13 +24,13 @@ extension ConfigurationReader {
     }
     let others = Transport.all.filter(\.takesReservedTopics).map(\.name).joined(separator: " and ")
     note(
-      "DEFENDER_ACKNOWLEDGE",
+      .acknowledge,
       "is 'accepted', which is heard over \(others) only; DEFENDER_TRANSPORT is \(configuration.transport.name)"
     )
   }
 
   private mutating func confirmationTime() -> Duration? {
-    let variable = "DEFENDER_CONFIRMATION_SECONDS"
+    let variable = Variable.confirmationSeconds
     guard let text = environment.value(variable) else { return nil }
     guard let seconds = Double(text), (0...300).contains(seconds) else {
       note(variable, "is '\(text)'; allowed is a number of seconds from 0 to 300")

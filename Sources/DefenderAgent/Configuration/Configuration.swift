@@ -5,6 +5,8 @@ package import Platform
 package struct Configuration: Sendable {
   /// The name of the thing that reports are about; nil where the topic doesn't ask for one.
   package var thingName: String?
+  /// The variable that names the thing, or should.
+  package private(set) var thingNameVariable = Variable.awsThingName
   package var topicTemplate = TopicTemplate.deviceDefender
   package var interval = Duration.seconds(300)
   /// Below this an interval is raised: Device Defender throttles a device that reports more often.
@@ -25,7 +27,9 @@ package struct Configuration: Sendable {
   package var metricsCommand: MetricsCommand?
   /// Where the baseline and the last report id outlive a restart.
   package var stateDirectory: String?
-  package var transport = Transport.https
+  /// How services of AWS are reached, and as whom.
+  package private(set) var access: Access
+  package var transport: Transport
   package var acknowledgement = Acknowledgement.publish
   /// How long a report waits for what Device Defender says about it, with a transport that hears that.
   package var confirmationTime = Duration.seconds(10)
@@ -38,28 +42,45 @@ package struct Configuration: Sendable {
   package static let intervalRange = 0.001...604_800.0
 
   /// Reads the environment; throws all its mistakes together.
-  package init(_ environment: Environment) throws(ConfigurationError) {
+  ///
+  /// `transport` is the one to use if the environment names none.
+  package init(_ environment: Environment, transport: Transport = .https) throws(ConfigurationError) {
     var mistakes: [ConfigurationError.Mistake] = []
-    self.init(environment, noting: &mistakes)
+    self.init(environment, transport: transport, noting: &mistakes)
     guard mistakes.isEmpty else { throw ConfigurationError(mistakes: mistakes) }
   }
 
   /// Reads the environment and adds its mistakes to `mistakes`; what they are about is left out, or as without the
   /// variable.
-  package init(_ environment: Environment, noting mistakes: inout [ConfigurationError.Mistake]) {
+  package init(
+    _ environment: Environment, transport: Transport = .https,
+    noting mistakes: inout [ConfigurationError.Mistake]
+  ) {
     var reader = ConfigurationReader(environment)
-    transport = reader.transport() ?? transport
+    access = Access(reading: environment)
+    self.transport = reader.transport() ?? transport
     topicTemplate = reader.topicTemplate()
     thingName = reader.thingName(isRequired: topicTemplate.namesThing)
+    thingNameVariable = reader.thingNameVariable
     reader.readSchedule(into: &self)
     reader.readReports(into: &self)
     reader.readCollection(into: &self)
     stateDirectory = reader.stateDirectory()
-    reader.checkAccess()
+    access = reader.readAccess()
     reader.readAcknowledgement(into: &self)
-    publishTimeout = transport.publishTimeout
-    transportConfiguration = transport.configuration(&reader, self)
+    publishTimeout = self.transport.publishTimeout
+    transportConfiguration = self.transport.configuration(&reader, self)
     reader.checkAcknowledgement(self)
+    mistakes += reader.mistakes
+  }
+
+  /// Reads what reports are made of, and nothing about publishing them; adds mistakes to `mistakes`.
+  package init(ofReports environment: Environment, noting mistakes: inout [ConfigurationError.Mistake]) {
+    var reader = ConfigurationReader(environment)
+    access = Access(reading: environment)
+    transport = .https
+    reader.readReports(into: &self)
+    reader.readCollection(into: &self)
     mistakes += reader.mistakes
   }
 

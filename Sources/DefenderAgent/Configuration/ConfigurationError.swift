@@ -13,13 +13,13 @@ package struct ConfigurationError: Error, Equatable, Sendable, CustomStringConve
 
   package let mistakes: [Mistake]
 
-  init(mistakes: [Mistake]) {
+  package init(mistakes: [Mistake]) {
     self.mistakes = mistakes
   }
 
   /// One mistake.
-  init(of variable: String, _ problem: String) {
-    mistakes = [Mistake(variable: variable, problem: problem)]
+  init(of variable: Variable, _ problem: String) {
+    mistakes = [Mistake(variable: variable.rawValue, problem: problem)]
   }
 
   package var description: String {

@@ -11,12 +11,15 @@ struct ConfigurationReader {
     self.environment = environment
   }
 
+  mutating func note(_ variable: Variable, _ problem: String) { note(variable.rawValue, problem) }
+
+  /// Notes a mistake in a variable that a library reads.
   mutating func note(_ variable: String, _ problem: String) {
     mistakes.append(ConfigurationError.Mistake(variable: variable, problem: problem))
   }
 
   /// Returns a number of seconds; nil if the variable isn't set or its mistake was noted.
-  mutating func seconds(_ variable: String) -> Duration? {
+  mutating func seconds(_ variable: Variable) -> Duration? {
     guard let text = environment.value(variable) else { return nil }
     guard let seconds = Double(text), Configuration.intervalRange.contains(seconds) else {
       note(variable, "is '\(text)'; allowed is a number of seconds, from 0.001 to 604800")
@@ -26,7 +29,7 @@ struct ConfigurationReader {
   }
 
   /// Returns a whole number; nil if the variable isn't set or its mistake was noted.
-  mutating func wholeNumber(_ variable: String, _ range: ClosedRange<Int>) -> Int? {
+  mutating func wholeNumber(_ variable: Variable, _ range: ClosedRange<Int>) -> Int? {
     guard let text = environment.value(variable) else { return nil }
     guard let number = Int(text), range.contains(number) else {
       note(
@@ -37,7 +40,7 @@ struct ConfigurationReader {
   }
 
   /// Returns a path; nil if the variable isn't set. Notes a relative one.
-  mutating func absolutePath(_ variable: String) -> String? {
+  mutating func absolutePath(_ variable: Variable) -> String? {
     guard let path = environment.value(variable) else { return nil }
     if !path.hasPrefix("/") { note(variable, "is '\(path)'; it has to be an absolute path") }
     return path
@@ -47,7 +50,7 @@ struct ConfigurationReader {
   ///
   /// `table` is evaluated only if the variable is set: each type of table costs half a percent of the start.
   mutating func choice<Value>(
-    _ variable: String, _ table: @autoclosure () -> [(name: String, value: Value)]
+    _ variable: Variable, _ table: @autoclosure () -> [(name: String, value: Value)]
   ) -> Value? {
     guard let text = environment.value(variable) else { return nil }
     let values = table()
@@ -59,17 +62,17 @@ struct ConfigurationReader {
   }
 
   mutating func choice<Value: RawRepresentable<String> & CaseIterable>(
-    _ variable: String, byRawValue type: Value.Type
+    _ variable: Variable, byRawValue type: Value.Type
   ) -> Value? {
     choice(variable, Value.allCases.map { ($0.rawValue, $0) })
   }
 
   /// Returns whether just one variable of a pair is set; notes the other one.
-  mutating func lacksHalf(of first: String, _ second: String) -> Bool {
+  mutating func lacksHalf(of first: Variable, _ second: Variable) -> Bool {
     let isFirstSet = environment.value(first) != nil
     guard isFirstSet != (environment.value(second) != nil) else { return false }
     let (missing, other) = isFirstSet ? (second, first) : (first, second)
-    note(missing, "isn't set, and \(other) is; they belong together")
+    note(missing, "isn't set, and \(other.rawValue) is; they belong together")
     return true
   }
 }

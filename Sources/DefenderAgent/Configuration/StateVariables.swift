@@ -6,9 +6,9 @@ extension ConfigurationReader {
   ///
   /// A read-only file system isn't a mistake in the configuration: reports are made without saved state then.
   mutating func stateDirectory() -> String? {
-    guard let path = absolutePath("DEFENDER_STATE_DIRECTORY"), path.hasPrefix("/") else { return nil }
+    guard let path = absolutePath(.stateDirectory), path.hasPrefix("/") else { return nil }
     if let obstacle = obstacle(toStateIn: path), obstacle != .readOnlyFileSystem {
-      note("DEFENDER_STATE_DIRECTORY", "is '\(path)', which can't be written to: \(obstacle)")
+      note(.stateDirectory, "is '\(path)', which can't be written to: \(obstacle)")
     }
     return path
   }

@@ -5,9 +5,9 @@ import WireFormats
 extension ConfigurationReader {
   /// Returns the topic's template, checked with the names that it will be filled with.
   mutating func topicTemplate() -> TopicTemplate {
-    guard let text = environment.value("DEFENDER_TOPIC") else { return .deviceDefender }
+    guard let text = environment.value(.topic) else { return .deviceDefender }
     guard let template = TopicTemplate(text) else {
-      note("DEFENDER_TOPIC", "is '\(text)'; braces may only say {thing} and {format}")
+      note(.topic, "is '\(text)'; braces may only say {thing} and {format}")
       return .deviceDefender
     }
     do throws(TopicError) {
@@ -15,15 +15,14 @@ extension ConfigurationReader {
         _ = try template.topic(thing: givenThingName ?? "t", format: format)
       }
     } catch {
-      note("DEFENDER_TOPIC", "is '\(text)': \(error)")
+      note(.topic, "is '\(text)': \(error)")
     }
     return template
   }
 
   /// Returns the thing's name; nil if there is none. Notes that, if the topic needs one.
   mutating func thingName(isRequired: Bool) -> String? {
-    let variable =
-      environment.value("DEFENDER_THING_NAME") == nil ? "AWS_IOT_THING_NAME" : "DEFENDER_THING_NAME"
+    let variable = thingNameVariable
     guard let name = givenThingName else {
       if isRequired {
         note(variable, "isn't set; set it to the name of the thing that the reports are about")
@@ -38,6 +37,9 @@ extension ConfigurationReader {
     return name
   }
 
+  /// The variable that the thing's name is read from.
+  var thingNameVariable: Variable { environment.value(.thingName) == nil ? .awsThingName : .thingName }
+
   /// The thing's name as the environment has it, unchecked.
-  var givenThingName: String? { environment.value("DEFENDER_THING_NAME", "AWS_IOT_THING_NAME") }
+  var givenThingName: String? { environment.value(.thingName, .awsThingName) }
 }

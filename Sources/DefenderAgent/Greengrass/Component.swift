@@ -110,9 +110,12 @@ package struct Component: ~Copyable {
   /// What to run with by `read`; nil, and an error in the log, where that can't be.
   private mutating func plan(_ read: ComponentConfiguration, after former: Plan?) -> Plan? {
     for key in read.unknownKeys.sorted() {
-      tell("The component configuration has the key '\(key)', which isn't known here and does nothing.")
+      let hint = ComponentConfiguration.nearestKey(to: key).map { " Did you mean '\($0)'?" } ?? ""
+      tell(
+        "The component configuration has the key '\(key)', which isn't known here and does nothing.\(hint)")
     }
     let variables = read.variables(over: currentEnvironment)
+    for variable in variables.unknownVariables { tell("\(variable)") }
     var mistakes = read.mistakes
     var takesDeployment = !mistakes.isEmpty
     do {
@@ -147,7 +150,7 @@ package struct Component: ~Copyable {
   private func plan(_ configuration: inout Configuration, _ variables: Environment) throws -> Plan {
     let time = ComponentTime(client, watch, shutdown)
     guard configuration.transport == .greengrass else {
-      let publisher = try configuration.publisher(variables, time: time, log: log)
+      let publisher = try configuration.publisher(time: time, log: log)
       let pacing = renewal.pacing(publisher.pacing(time), publisher)
       renewal.ownsConnection = true
       return Plan(configuration: configuration, publisher: publisher, time: pacing)

@@ -38,6 +38,11 @@ package struct ComponentConfiguration: Equatable, Sendable {
   ]
   static let retryCountKey = "PublishRetryCount"
 
+  /// The known key with the name most similar to `key`; nil if none is similar.
+  package static func nearestKey(to key: String) -> String? {
+    nearestName(to: key, among: (variableOfKey.keys + [retryCountKey]).sorted())
+  }
+
   /// Keys that are somebody else's: the nucleus's, those of AWS's component, and those of an imported Lambda function.
   private static let foreignKeys: Set<String> = [
     "accessControl", "UseInstaller", "lambdaExecutionParameters", "containerMode", "containerParams",

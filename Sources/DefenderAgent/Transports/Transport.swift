@@ -24,23 +24,23 @@ package struct Transport: Sendable, Equatable {
 /// What the environment says about a transport.
 package protocol TransportConfiguration: Sendable {
   /// What publishes by it; throws why it can't be made, libcurl or OpenSSL say.
-  func publisher(_ environment: Environment, time: any TimeKeeper, log: Log) throws -> any Publisher
+  func publisher(_ access: Access, time: any TimeKeeper, log: Log) throws -> any Publisher
 }
 
 extension ConfigurationReader {
   mutating func transport() -> Transport? {
-    choice("DEFENDER_TRANSPORT", Transport.all.map { ($0.name, $0) })
+    choice(.transport, Transport.all.map { ($0.name, $0) })
   }
 }
 
 extension Configuration {
   /// The publisher of the transport.
-  package func publisher(_ environment: Environment, time: any TimeKeeper, log: Log) throws -> any Publisher {
+  package func publisher(time: any TimeKeeper, log: Log) throws -> any Publisher {
     guard let transportConfiguration else {
       // Only the component mode has a nucleus to publish through, and it brings its own publisher.
       let problem = "is '\(transport.name)', which takes a Greengrass component: no SVCUID is set"
-      throw ConfigurationError(of: "DEFENDER_TRANSPORT", problem)
+      throw ConfigurationError(of: .transport, problem)
     }
-    return try transportConfiguration.publisher(environment, time: time, log: log)
+    return try transportConfiguration.publisher(access, time: time, log: log)
   }
 }

@@ -25,16 +25,14 @@ package struct ConnectionConfiguration: Sendable {
     self.trust = trust
   }
 
-  /// What the environment asks for: its certificate authorities, its proxies, and whether requests may leave the machine
-  /// without TLS.
-  package init(_ environment: Environment) {
+  /// Trusts the certificate authorities and uses the proxies that the environment names.
+  ///
+  /// `allowsPlainHTTP` allows requests without TLS to any address, rather than to this machine only.
+  package init(_ environment: Environment, allowsPlainHTTP: Bool = false) {
     self.init(trust: TrustStore(environment))
     proxy = ProxySettings(environment)
-    if environment.value(Self.plainHTTPVariable) == "1" { addressesWithoutTLS = .any }
+    if allowsPlainHTTP { addressesWithoutTLS = .any }
   }
-
-  /// The variable that allows requests without TLS to any address if it is `1`.
-  package static let plainHTTPVariable = "DEFENDER_ALLOW_PLAIN_HTTP"
 
   /// Where a connection may go whose TLS is `isSecure`.
   func addressRule(secure isSecure: Bool) -> AddressRule {

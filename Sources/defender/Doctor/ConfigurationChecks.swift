@@ -32,6 +32,7 @@ extension Doctor {
       let problem = "is 'greengrass', which takes a Greengrass component: no SVCUID is set"
       mistakes.append(.init(variable: "DEFENDER_TRANSPORT", problem: problem))
     }
+    for variable in environment.unknownVariables { note("configuration", .warning, "\(variable)") }
     for mistake in mistakes {
       note("configuration", .failed, "\(mistake.variable) \(mistake.problem)")
     }
@@ -44,9 +45,8 @@ extension Doctor {
   }
 
   mutating func checkThingName() {
-    let variable =
-      environment.value("DEFENDER_THING_NAME") == nil ? "AWS_IOT_THING_NAME" : "DEFENDER_THING_NAME"
-    if isMistaken("AWS_IOT_THING_NAME") || isMistaken("DEFENDER_THING_NAME") {
+    let variable = configuration.thingNameVariable.rawValue
+    if isMistaken(variable) {
       note("thing name", .skipped, "see the configuration")
     } else if let name = configuration.thingName {
       note("thing name", .ok, "'\(name)', from \(variable)")

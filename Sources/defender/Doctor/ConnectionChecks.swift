@@ -12,16 +12,16 @@ private struct Destination {
   let isSecure: Bool
   let configuration: ConnectionConfiguration
 
-  init(_ endpoint: ServiceEndpoint, _ identity: ClientIdentity?, _ environment: Environment) {
+  init(_ endpoint: ServiceEndpoint, _ identity: ClientIdentity?, _ connection: ConnectionConfiguration) {
     url = endpoint.description
     host = endpoint.host
     port = endpoint.port
     isSecure = endpoint.isSecure
-    configuration = ConnectionConfiguration(environment, endpoint: endpoint, identity: identity)
+    configuration = connection.with(identity, for: endpoint)
   }
 
-  init(_ mqtt: MQTTConfiguration, _ environment: Environment) {
-    var configuration = ConnectionConfiguration(environment)
+  init(_ mqtt: MQTTConfiguration, _ connection: ConnectionConfiguration) {
+    var configuration = connection
     if mqtt.broker.scheme == .mqtts { configuration.identity = mqtt.identity }
     url = mqtt.broker.connectionURL
     host = mqtt.broker.host
@@ -30,11 +30,11 @@ private struct Destination {
     self.configuration = connectionConfiguration(configuration, for: mqtt.broker)
   }
 
-  init?(_ configuration: Configuration, _ environment: Environment) {
+  init?(_ configuration: Configuration) {
     if let mqtt = configuration.mqtt {
-      self.init(mqtt, environment)
+      self.init(mqtt, configuration.access.connection)
     } else if let https = configuration.https, let endpoint = https.endpoint {
-      self.init(endpoint, https.identity, environment)
+      self.init(endpoint, https.identity, configuration.access.connection)
     } else {
       return nil
     }
@@ -47,7 +47,7 @@ private struct Destination {
 extension Doctor {
   /// Checks proxy, DNS, TCP and TLS; returns whether a connection is possible.
   mutating func checkConnection() -> Bool {
-    guard let destination = Destination(configuration, environment) else {
+    guard let destination = Destination(configuration) else {
       let isOurs = configuration.transport == .https || configuration.transport == .mqtt
       let reason = isOurs ? "the configuration names no endpoint" : "\(carrier) has the connection to AWS IoT"
       for check in ["DNS", "TCP", "TLS"] { note(check, .skipped, reason) }

@@ -53,7 +53,7 @@ extension Doctor {
 
   private mutating func checkCredentials() -> Bool {
     do {
-      let chain = try CredentialChain(environment, time: time, log: notes.log)
+      let chain = try configuration.access.credentials(time: time, log: notes.log)
       let deadline = time.bootTime.advanced(by: options.stepTimeout)
       let found = try chain.credentials(at: time.wallTime, until: deadline)
       guard let found else { throw CredentialError.noSourceConfigured(tried: [chain.name]) }

@@ -56,8 +56,8 @@ extension Doctor {
       url: endpoint.url("/things/\(thing)/shadow"), region: https.region, time: time)
     do {
       let response = try probe.response(
-        ConnectionConfiguration(environment, endpoint: endpoint, identity: https.identity),
-        try CredentialChain(environment, time: time, log: notes.log), until: deadline)
+        configuration.access.connection.with(https.identity, for: endpoint),
+        try configuration.access.credentials(time: time, log: notes.log), until: deadline)
       noteClock(probe.skew, response)
       noteVerdict(response, hiding: probe.secrets)
     } catch {
@@ -111,7 +111,7 @@ extension Doctor {
   private mutating func checkBroker() {
     note("clock", .skipped, "MQTT tells no time; TLS took it for good")
     do {
-      let publisher = try configuration.publisher(environment, time: time, log: notes.log)
+      let publisher = try configuration.publisher(time: time, log: notes.log)
       guard let mqtt = publisher as? MQTTPublisher else { return }
       defer { mqtt.disconnect() }
       try connect(mqtt)
@@ -166,7 +166,7 @@ extension Doctor {
     if configuration.transport == .greengrass, let nucleus {
       return GreengrassPublisher(nucleus, time: time, log: notes.log)
     }
-    return try configuration.publisher(environment, time: time, log: notes.log)
+    return try configuration.publisher(time: time, log: notes.log)
   }
 }
 

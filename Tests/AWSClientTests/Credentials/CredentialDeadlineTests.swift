@@ -61,11 +61,18 @@ private final class SlowWorld: HTTPExchange {
   }
 }
 
+private func alias(as device: ClientIdentityFiles) -> IoTRoleAlias? {
+  (try? ServiceEndpoint(url: "https://iot.example.com")).map {
+    IoTRoleAlias(name: "a", endpoint: $0, thingName: nil, device: device)
+  }
+}
+
 /// A way to credentials, and the calls that it blocks in.
 private struct Route: Sendable, CustomTestStringConvertible {
   let name: String
   var variables: [String: String] = [:]
   var files: [String: String] = [:]
+  var roleAlias: IoTRoleAlias?
 
   var testDescription: String { name }
 
@@ -74,10 +81,11 @@ private struct Route: Sendable, CustomTestStringConvertible {
     let variables = ["HOME": "/home", "AWS_EC2_METADATA_DISABLED": "true"].merging(variables) { $1 }
     let context = world.context(variables)
     let deadline = world.time.bootTime.advanced(by: timeout)
-    if variables["DEFENDER_ROLE_ALIAS"] != nil {
-      return try IoTRoleAliasCredentials(context, exchange: world).credentials(at: now, until: deadline)
+    if let roleAlias {
+      return try IoTRoleAliasCredentials(roleAlias, context, exchange: world)
+        .credentials(at: now, until: deadline)
     }
-    return try CredentialChain(context).credentials(at: now, until: deadline)
+    return try CredentialChain(context, roleAlias: nil).credentials(at: now, until: deadline)
   }
 
   static let all = [
@@ -128,9 +136,7 @@ private struct Route: Sendable, CustomTestStringConvertible {
         "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://localhost/",
         "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/t",
       ], files: ["/t": "t"]),
-    Route(
-      name: "role alias",
-      variables: ["DEFENDER_ROLE_ALIAS": "a", "DEFENDER_CREDENTIALS_ENDPOINT": "iot.example.com"]),
+    Route(name: "role alias", roleAlias: alias(as: ClientIdentityFiles(certificate: "/c", key: "/k"))),
   ]
 }
 
@@ -197,14 +203,12 @@ struct `The deadline for credentials` {
 
   @Test func `bounds how long the password of a private key is waited for`() throws {
     let world = SlowWorld { .seconds(4) }
-    let context = world.context([
-      "DEFENDER_ROLE_ALIAS": "a", "DEFENDER_CREDENTIALS_ENDPOINT": "iot.example.com",
-      "DEFENDER_CERTIFICATE_FILE": "/c", "DEFENDER_PRIVATE_KEY_FILE": "/k",
-      "DEFENDER_PRIVATE_KEY_PASSWORD_FILE": "/p",
-    ])
+    let context = world.context([:])
+    let roleAlias = try #require(
+      alias(as: ClientIdentityFiles(certificate: "/c", key: "/k", password: "/p")))
     let deadline = world.time.bootTime.advanced(by: .seconds(3))
     #expect(throws: CredentialError.self) {
-      try IoTRoleAliasCredentials(context).credentials(at: now, until: deadline)
+      try IoTRoleAliasCredentials(roleAlias, context).credentials(at: now, until: deadline)
     }
     #expect(world.patience == [.seconds(3)])
   }

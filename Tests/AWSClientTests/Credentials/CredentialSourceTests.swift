@@ -142,7 +142,8 @@ struct `Credentials of a container` {
       "HTTPS_PROXY": "http://127.0.0.1:1", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "t",
     ])
     let log = Log { _, _ in }
-    let context = try CredentialContext(environment, time: ManualTime(wallTime: now), log: log)
+    let context = try CredentialContext(
+      environment, ConnectionConfiguration(environment), time: ManualTime(wallTime: now), log: log)
     #expect(try ContainerCredentials(context).credentials(at: now)?.accessKeyID == "A")
     #expect(server.received.count == 3)
     #expect(server.received.last?.header("Authorization") == "t")
@@ -215,7 +216,7 @@ struct `Kept credentials` {
 struct `The credential chain` {
   @Test func `says what it tried where nothing is configured`() throws {
     let surroundings = Surroundings([.failure(.notConnected("x"))])
-    let message = try surroundings.reason(CredentialChain(surroundings.context([:])))
+    let message = try surroundings.reason(CredentialChain(surroundings.context([:]), roleAlias: nil))
     for name in ["environment", "AWS IoT role alias", "profile", "web identity", "container", "EC2"] {
       #expect(message.contains(name))
     }
@@ -224,7 +225,7 @@ struct `The credential chain` {
   @Test func `stops at a source that is configured and fails`() throws {
     let surroundings = Surroundings([json("no", status: 403)])
     let variables = container.merging(["AWS_EC2_METADATA_DISABLED": "false"]) { $1 }
-    let message = try surroundings.reason(CredentialChain(surroundings.context(variables)))
+    let message = try surroundings.reason(CredentialChain(surroundings.context(variables), roleAlias: nil))
     #expect(message.contains("container"))
     #expect(surroundings.exchange.requests.count == 1)
   }
@@ -234,7 +235,7 @@ struct `The credential chain` {
   ])
   func `doesn't look for EC2 where there is none`(variables: [String: String]) throws {
     let surroundings = Surroundings()
-    _ = try surroundings.reason(CredentialChain(surroundings.context(variables)))
+    _ = try surroundings.reason(CredentialChain(surroundings.context(variables), roleAlias: nil))
     #expect(surroundings.exchange.requests.isEmpty)
   }
 }
@@ -394,7 +395,7 @@ struct `Credentials of a profile` {
       let surroundings = Surroundings([containerAnswer(1, expiration: "2026-01-01T06:00:00Z")])
       surroundings.files["/home/.aws/config"] = "\(header)\nregion = eu-west-1\n\(property)\n"
       let variables = container.merging(["HOME": "/home"]) { $1 }.merging(chosen) { $1 }
-      let message = try surroundings.reason(CredentialChain(surroundings.context(variables)))
+      let message = try surroundings.reason(CredentialChain(surroundings.context(variables), roleAlias: nil))
       #expect(message.contains(reason), "\(message)")
       #expect(message.hasPrefix("credentials from profile \(chosen["AWS_PROFILE"] ?? "default")"))
       #expect(!message.contains("hunter2"))
@@ -496,18 +497,24 @@ struct `A credential process` {
 }
 
 struct `Credentials of a role alias` {
-  private let variables = [
-    "DEFENDER_ROLE_ALIAS": "my alias",
-    "DEFENDER_CREDENTIALS_ENDPOINT": "abc.credentials.iot.eu-west-1.amazonaws.com",
-    "AWS_IOT_THING_NAME": "pump", "DEFENDER_CERTIFICATE_FILE": "/c", "DEFENDER_PRIVATE_KEY_FILE": "/k",
-  ]
+  private static func alias(
+    _ name: String = "alias", at url: String = "https://abc.credentials.iot.eu-west-1.amazonaws.com",
+    as device: ClientIdentityFiles = ClientIdentityFiles(certificate: "/c", key: "/k")
+  ) throws -> IoTRoleAlias {
+    IoTRoleAlias(
+      name: name, endpoint: try ServiceEndpoint(credentialsProvider: url, namedBy: "url"), thingName: "pump",
+      device: device)
+  }
 
   @Test func `are asked for by the device`() throws {
     let body = """
       {"credentials":{"accessKeyId":"A","secretAccessKey":"s","sessionToken":"t","expiration":"2026-01-01T01:00:00Z"}}
       """
     let surroundings = Surroundings([json(body)])
-    let source = IoTRoleAliasCredentials(surroundings.context(variables), exchange: surroundings.exchange)
+    let source = IoTRoleAliasCredentials(
+      try Self.alias("my alias", at: "abc.credentials.iot.eu-west-1.amazonaws.com"),
+      surroundings.context([:]),
+      exchange: surroundings.exchange)
     #expect(try source.credentials(at: now)?.sessionToken == Secret("t"))
     let request = try #require(surroundings.exchange.requests.first)
     #expect(
@@ -518,21 +525,29 @@ struct `Credentials of a role alias` {
 
   @Test(
     arguments: [
-      ([json(#"{"message":"Access Denied"}"#, status: 403)], [:], "Access Denied"),
-      ([json("{}")], [:], "no credentials"),
-      ([json(#"{"credentials":{"accessKeyId":"A","secretAccessKey":"hunter2"}}"#)], [:], "no sessionToken"),
-      ([], ["DEFENDER_CREDENTIALS_ENDPOINT": ""], "DEFENDER_CREDENTIALS_ENDPOINT isn't set"),
-      ([], ["DEFENDER_CREDENTIALS_ENDPOINT": "http://x"], "it isn't https"),
-      ([], ["DEFENDER_ROLE_ALIAS": ""], "DEFENDER_ROLE_ALIAS isn't"),
-    ] as [([Result<HTTPResponse, HTTPError>], [String: String], String)])
-  func `are an error that says why`(
-    answers: [Result<HTTPResponse, HTTPError>], changes: [String: String], reason: String
-  ) throws {
+      ([json(#"{"message":"Access Denied"}"#, status: 403)], "Access Denied"),
+      ([json("{}")], "no credentials"),
+      ([json(#"{"credentials":{"accessKeyId":"A","secretAccessKey":"hunter2"}}"#)], "no sessionToken"),
+    ] as [([Result<HTTPResponse, HTTPError>], String)])
+  func `are an error that says why`(answers: [Result<HTTPResponse, HTTPError>], reason: String) throws {
     let surroundings = Surroundings(answers)
-    let context = surroundings.context(variables.merging(changes) { $1 })
-    let message = try surroundings.reason(IoTRoleAliasCredentials(context, exchange: surroundings.exchange))
+    let message = try surroundings.reason(
+      IoTRoleAliasCredentials(Self.alias(), surroundings.context([:]), exchange: surroundings.exchange))
     #expect(message.contains(reason), "\(message)")
     #expect(!message.contains("hunter2"))
+  }
+
+  @Test func `need an endpoint with TLS`() throws {
+    let error = try #require(throws: ServiceEndpointError.self) {
+      try ServiceEndpoint(credentialsProvider: "http://x", namedBy: "url")
+    }
+    #expect("\(error)".contains("it isn't https"))
+  }
+
+  @Test func `are none without a role alias`() throws {
+    let surroundings = Surroundings()
+    let source = IoTRoleAliasCredentials(nil, surroundings.context([:]), exchange: surroundings.exchange)
+    #expect(try source.credentials(at: now) == nil)
   }
 
   @Test func `are not waited for where the process is asked to stop`() throws {
@@ -541,17 +556,17 @@ struct `Credentials of a role alias` {
       [.hang], tls: TLSServerContext(authority.issue("server", names: "DNS:localhost")))
     defer { server.stop() }
     let device = try authority.issue("device", names: "DNS:device")
-    let environment = Environment([
-      "DEFENDER_ROLE_ALIAS": "alias", "DEFENDER_CREDENTIALS_ENDPOINT": "https://localhost:\(server.port)",
-      "DEFENDER_CERTIFICATE_FILE": device.certificateFile, "DEFENDER_PRIVATE_KEY_FILE": device.keyFile,
-      "AWS_CA_BUNDLE": authority.certificateFile,
-    ])
+    let environment = Environment(["AWS_CA_BUNDLE": authority.certificateFile])
+    let alias = try Self.alias(
+      at: "https://localhost:\(server.port)",
+      as: ClientIdentityFiles(certificate: device.certificateFile, key: device.keyFile))
     let stop = try StopSwitch()
     let time = SystemTime(shutdown: try stop.signal())
-    let context = try CredentialContext(environment, time: time, log: Log { _, _ in })
+    let context = try CredentialContext(
+      environment, ConnectionConfiguration(environment), time: time, log: Log { _, _ in })
     stop.stop()
     #expect {
-      try IoTRoleAliasCredentials(context).credentials(at: .now)
+      try IoTRoleAliasCredentials(alias, context).credentials(at: .now)
     } throws: {
       "\($0)".contains("asked to stop")
     }
@@ -571,13 +586,15 @@ struct `Credentials of a role alias` {
       owning: retryingOnInterrupt { unsafe open(passwordFile, O_CREAT | O_WRONLY | O_CLOEXEC, 0o600) })
     defer { unsafe unlink(passwordFile) }
     try password.writeAll(Array("pass\n".utf8))
-    let environment = Environment([
-      "DEFENDER_ROLE_ALIAS": "alias", "DEFENDER_CREDENTIALS_ENDPOINT": "https://localhost:\(server.port)",
-      "DEFENDER_CERTIFICATE_FILE": device.certificateFile, "DEFENDER_PRIVATE_KEY_FILE": device.keyFile,
-      "DEFENDER_PRIVATE_KEY_PASSWORD_FILE": passwordFile, "AWS_CA_BUNDLE": authority.certificateFile,
-    ])
-    let context = try CredentialContext(environment, time: SystemTime(shutdown: nil), log: Log { _, _ in })
-    #expect(try IoTRoleAliasCredentials(context).credentials(at: .now)?.accessKeyID == "A")
+    let environment = Environment(["AWS_CA_BUNDLE": authority.certificateFile])
+    let alias = try Self.alias(
+      at: "https://localhost:\(server.port)",
+      as: ClientIdentityFiles(
+        certificate: device.certificateFile, key: device.keyFile, password: passwordFile))
+    let context = try CredentialContext(
+      environment, ConnectionConfiguration(environment), time: SystemTime(shutdown: nil),
+      log: Log { _, _ in })
+    #expect(try IoTRoleAliasCredentials(alias, context).credentials(at: .now)?.accessKeyID == "A")
     #expect(server.received.first?.handshake?.clientName == "device")
     #expect(server.received.first?.handshake?.serverName == "localhost")
   }
@@ -596,14 +613,15 @@ struct `Credentials of a role alias` {
         authority.issue("server", names: "DNS:localhost"), clientAuthority: authority.certificateFile))
     defer { server.stop() }
     let device = try authority.issue("device", names: "DNS:device")
-    let environment = Environment([
-      "DEFENDER_ROLE_ALIAS": "alias", "DEFENDER_CREDENTIALS_ENDPOINT": "https://localhost:\(server.port)",
-      "DEFENDER_CERTIFICATE_FILE": device.certificateFile, "DEFENDER_PRIVATE_KEY_FILE": device.keyFile,
-      "AWS_CA_BUNDLE": authority.certificateFile,
-    ])
+    let environment = Environment(["AWS_CA_BUNDLE": authority.certificateFile])
+    let alias = try Self.alias(
+      at: "https://localhost:\(server.port)",
+      as: ClientIdentityFiles(certificate: device.certificateFile, key: device.keyFile))
     let log = Log { _, _ in }
     let time = SystemTime(shutdown: nil)
-    let chain = try CredentialChain(environment, time: time, log: log)
+    let context = try CredentialContext(
+      environment, ConnectionConfiguration(environment), time: time, log: log)
+    let chain = CredentialChain(context, roleAlias: alias)
     let publisher = try HTTPSPublisher(
       endpoint: ServiceEndpoint(url: "https://localhost", namedBy: "url"), region: "eu-west-1",
       credentials: chain,

@@ -72,7 +72,8 @@ struct `Credential vectors` {
     let exchange = ReplayedExchange(vector["http"]?.array ?? [])
     let context = context(vector, exchange, files: vector["files"]?.members ?? [])
     let isWholeChain = vector.testDescription.hasPrefix("default/")
-    let source: any CredentialSource = isWholeChain ? CredentialChain(context) : ProfileCredentials(context)
+    let source: any CredentialSource =
+      isWholeChain ? CredentialChain(context, roleAlias: nil) : ProfileCredentials(context)
     let result = Result { try source.credentials(at: past) }
     #expect(exchange.mismatches == [])
     #expect(exchange.isFinished)

@@ -36,7 +36,7 @@ let region = environment.value("AWS_REGION") ?? "us-east-1"
 let time = SystemTime(shutdown: nil)
 let publisher = try HTTPSPublisher(
   endpoint: ServiceEndpoint(environment, region: region), region: region,
-  credentials: CredentialChain(environment, time: time, log: log),
+  credentials: Access(environment).credentials(time: time, log: log),
   exchange: CurlExchange(ConnectionConfiguration(environment)), time: time, log: log)
 let topic = try Topic(validating: "$aws/things/benchmark/defender/metrics/json")
 

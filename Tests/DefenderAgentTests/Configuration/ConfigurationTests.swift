@@ -2,6 +2,7 @@ import AWSClient
 import DefenderAgent
 import DeviceDefender
 import Glibc
+import HTTPClient
 import Platform
 import TestSupport
 import Testing
@@ -179,6 +180,79 @@ import Testing
     let error = try #require(
       #expect(throws: ConfigurationError.self) { try configuration([variable: value]) })
     #expect(error.mistakes.map(\.variable) == [variable])
+  }
+
+  /// What is changed in the variables of a role alias, and the mistake that comes of it.
+  @Test(
+    arguments: [
+      (["DEFENDER_CREDENTIALS_ENDPOINT": ""], "DEFENDER_CREDENTIALS_ENDPOINT isn't set; `aws iot describe-e"),
+      (["DEFENDER_CREDENTIALS_ENDPOINT": "http://x"], "DEFENDER_CREDENTIALS_ENDPOINT can't be used: "),
+      (["DEFENDER_CREDENTIALS_ENDPOINT": "a b"], "DEFENDER_CREDENTIALS_ENDPOINT can't be used: "),
+      (["DEFENDER_CREDENTIALS_ENDPOINT": "x?y"], "DEFENDER_CREDENTIALS_ENDPOINT has a '?' in it"),
+      (["DEFENDER_ROLE_ALIAS": ""], "DEFENDER_ROLE_ALIAS isn't set, but DEFENDER_CREDENTIALS_ENDPOINT is"),
+      (["DEFENDER_ROLE_ALIAS": "my alias"], "DEFENDER_ROLE_ALIAS is 'my alias'; allowed are"),
+      (
+        ["DEFENDER_PRIVATE_KEY_FILE": ""],
+        "DEFENDER_PRIVATE_KEY_FILE isn't set, and DEFENDER_CERTIFICATE_FILE"
+      ),
+      (
+        ["DEFENDER_CERTIFICATE_FILE": "", "DEFENDER_PRIVATE_KEY_FILE": ""],
+        "DEFENDER_CERTIFICATE_FILE isn't set; a role alias needs it"
+      ),
+    ] as [([String: String], String)],
+    [
+      ["DEFENDER_TRANSPORT": "https"], ["DEFENDER_TRANSPORT": "greengrass"],
+      ["DEFENDER_TRANSPORT": "mqtt", "DEFENDER_MQTT_ENDPOINT": "wss://localhost"],
+      ["DEFENDER_TRANSPORT": "mqtt", "DEFENDER_MQTT_ENDPOINT": "localhost"],
+    ])
+  func `reports a mistake in a role alias at the start, with the other mistakes`(
+    change: (variables: [String: String], mistake: String), transport: [String: String]
+  ) throws {
+    let directory = try TemporaryDirectory()
+    var variables = [
+      "DEFENDER_ROLE_ALIAS": "alias", "DEFENDER_CREDENTIALS_ENDPOINT": "abc.credentials.iot.example.com",
+      "DEFENDER_CERTIFICATE_FILE": try directory.write("c", ""),
+      "DEFENDER_PRIVATE_KEY_FILE": try directory.write("k", ""),
+    ].merging(transport) { $1 }
+    #expect(throws: Never.self) { try configuration(variables) }
+    variables.merge(change.variables) { $1 }
+    variables["SAMPLE_INTERVAL_SECONDS"] = "soon"
+    let error = try #require(throws: ConfigurationError.self) { try configuration(variables) }
+    #expect(error.mistakes.count == 2, "\(error)")
+    #expect("\(error)".contains("SAMPLE_INTERVAL_SECONDS is 'soon'"), "\(error)")
+    #expect("\(error)".contains(change.mistake), "\(error)")
+  }
+
+  @Test(arguments: [nil, "", "0", "1"])
+  func `lets requests go anywhere without TLS only if DEFENDER_ALLOW_PLAIN_HTTP is 1`(value: String?) throws {
+    let access = try configuration(["DEFENDER_ALLOW_PLAIN_HTTP": value ?? ""]).access
+    let isAnywhere = if case .any = access.connection.addressesWithoutTLS { true } else { false }
+    #expect(isAnywhere == (value == "1"))
+  }
+
+  /// A source that comes later would sign as somebody else.
+  @Test func `gives no credentials if the role alias is mistaken`() throws {
+    var mistakes: [ConfigurationError.Mistake] = []
+    let environment = Environment(Self.complete.merging(["DEFENDER_ROLE_ALIAS": "alias"]) { $1 })
+    let configuration = Configuration(environment, noting: &mistakes)
+    #expect(!mistakes.isEmpty)
+    #expect(throws: CredentialError.self) {
+      try configuration.access.credentials(time: ManualTime(), log: Log { _, _ in })
+    }
+  }
+
+  @Test func `names the file of a password that can't be read`() throws {
+    let directory = try TemporaryDirectory()
+    let error = try #require(throws: ConfigurationError.self) {
+      try configuration([
+        "DEFENDER_CERTIFICATE_FILE": try directory.write("c", ""),
+        "DEFENDER_PRIVATE_KEY_FILE": try directory.write("k", ""),
+        "DEFENDER_PRIVATE_KEY_PASSWORD_FILE": "/nonexistent/password",
+        "AWS_ENDPOINT_URL_IOT_DATA_PLANE": "https://localhost",
+      ])
+    }
+    #expect(error.mistakes.map(\.variable) == ["DEFENDER_PRIVATE_KEY_PASSWORD_FILE"])
+    #expect("\(error)".contains("is '/nonexistent/password', which can't be read: No such file"), "\(error)")
   }
 
   @Test func `names the missing interpreter of a metrics command`() throws {

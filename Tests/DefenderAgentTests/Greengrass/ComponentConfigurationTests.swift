@@ -59,6 +59,9 @@ private func configuration(_ json: String) throws -> ComponentConfiguration {
   @Test func `names keys that nobody knows, and the key that stands for a variable`() throws {
     let configuration = try configuration(#"{"sampleIntervalSeconds": 1, "ReportFormat": "xml"}"#)
     #expect(configuration.unknownKeys == ["sampleIntervalSeconds"])
+    #expect(ComponentConfiguration.nearestKey(to: "sampleIntervalSeconds") == "SampleIntervalSeconds")
+    #expect(ComponentConfiguration.nearestKey(to: "PublishRetrycount") == "PublishRetryCount")
+    #expect(ComponentConfiguration.nearestKey(to: "Colour") == nil)
     #expect(configuration.name(of: "DEFENDER_FORMAT") == "ReportFormat")
     #expect(configuration.name(of: "DEFENDER_NAMES") == "DEFENDER_NAMES")
   }

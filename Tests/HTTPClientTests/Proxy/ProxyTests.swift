@@ -6,8 +6,8 @@ import Testing
 struct `A proxy` {
   private func get(_ url: String, _ variables: [String: String]) throws -> HTTPResponse {
     // Requests for http go through a proxy only if they may leave the machine at all.
-    let environment = Environment(variables).with(["DEFENDER_ALLOW_PLAIN_HTTP": "1"])
-    let exchange = try CurlExchange(ConnectionConfiguration(environment))
+    let exchange = try CurlExchange(
+      ConnectionConfiguration(Environment(variables), allowsPlainHTTP: true))
     return try exchange.exchange(HTTPRequest(method: "GET", url: url), timeout: .seconds(5))
   }
 
@@ -99,7 +99,8 @@ struct `A proxy` {
     _ variables: [String: String], url: String = "https://iot.example.com",
     within timeout: Duration = .seconds(20)
   ) throws -> [String] {
-    let configuration = ConnectionConfiguration(Environment(variables))
+    let configuration = ConnectionConfiguration(
+      Environment(variables), allowsPlainHTTP: url.hasPrefix("http:"))
     let time = SystemTime(shutdown: nil)
     let exchange = try #require(throws: HTTPError.self) {
       try CurlExchange(configuration).exchange(HTTPRequest(method: "GET", url: url), timeout: timeout)
@@ -116,9 +117,7 @@ struct `A proxy` {
   @Test(arguments: [("https", "HTTPS_PROXY"), ("http", "HTTP_PROXY")])
   func `is named where nobody listens, without its password`(scheme: String, variable: String) throws {
     let port = try freePort()
-    let proxy = [
-      variable.lowercased(): "http://user:hunter2@127.0.0.1:\(port)/", "DEFENDER_ALLOW_PLAIN_HTTP": "1",
-    ]
+    let proxy = [variable.lowercased(): "http://user:hunter2@127.0.0.1:\(port)/"]
     for reason in try reasons(proxy, url: "\(scheme)://iot.example.com") {
       #expect(
         reason.hasPrefix("no connection through the proxy 127.0.0.1:\(port) (\(variable)): "), "\(reason)")

@@ -5,7 +5,7 @@ package import Platform
 extension Transport {
   package static let https = Transport(
     name: "https", takesReservedTopics: false, publishTimeout: .seconds(30),
-    configuration: { reader, _ in reader.https() })
+    configuration: { reader, configuration in reader.https(configuration.access) })
 }
 
 /// What the environment says about the transport `https`.
@@ -17,17 +17,17 @@ package struct HTTPSConfiguration: TransportConfiguration {
   /// The certificate that speaks for the device; nil where requests are signed.
   package let identity: ClientIdentity?
 
-  package func publisher(_ environment: Environment, time: any TimeKeeper, log: Log) throws -> any Publisher {
+  package func publisher(_ access: Access, time: any TimeKeeper, log: Log) throws -> any Publisher {
     if let identity, let endpoint {
       return try HTTPSPublisher(
-        endpoint: endpoint, identity: identity, environment: environment, time: time, log: log)
+        endpoint: endpoint, identity: identity, access.connection, time: time, log: log)
     }
-    guard let endpoint, let region else { throw ConfigurationError(of: "AWS_REGION", "isn't set") }
+    guard let endpoint, let region else { throw ConfigurationError(of: .region, "isn't set") }
     return try HTTPSPublisher(
       endpoint: endpoint, region: region,
-      credentials: try CredentialChain(environment, time: time, log: log),
+      credentials: try access.credentials(time: time, log: log),
       exchange: try CurlExchange(
-        ConnectionConfiguration(environment),
+        access.connection,
         isStopRequested: { time.shutdownSignal?.isRequested == true }),
       time: time, log: log)
   }
@@ -39,8 +39,8 @@ extension Configuration {
 }
 
 extension ConfigurationReader {
-  fileprivate mutating func https() -> HTTPSConfiguration {
-    let identity = publishingIdentity()
+  fileprivate mutating func https(_ access: Access) -> HTTPSConfiguration {
+    let identity = publishingIdentity(access)
     let region = identity == nil ? region() : nil
     return HTTPSConfiguration(endpoint: endpoint(region: region), region: region, identity: identity)
   }
@@ -48,13 +48,13 @@ extension ConfigurationReader {
   /// The certificate to publish with over HTTPS; nil where requests are signed.
   ///
   /// With a role alias, the certificate is what credentials are asked for with, and the requests are signed with those.
-  private mutating func publishingIdentity() -> ClientIdentity? {
+  private mutating func publishingIdentity(_ access: Access) -> ClientIdentity? {
     // With a role alias it isn't for publishing, and its mistakes are noted all the same.
-    let identity = identity()
-    guard environment.value("DEFENDER_ROLE_ALIAS") == nil, let identity else { return nil }
-    if environment.value("AWS_ENDPOINT_URL_IOT_DATA_PLANE", "AWS_ENDPOINT_URL") == nil {
+    let identity = identity(access.device)
+    guard !namesRoleAlias, let identity else { return nil }
+    if environment.value(.dataPlaneEndpoint, .endpoint) == nil {
       note(
-        "AWS_ENDPOINT_URL_IOT_DATA_PLANE",
+        .dataPlaneEndpoint,
         "isn't set; publishing with a certificate takes the account's own endpoint, such as "
           + "https://abc-ats.iot.eu-central-1.amazonaws.com:8443")
     }
@@ -66,14 +66,7 @@ extension ConfigurationReader {
     do throws(ServiceEndpointError) {
       return try ServiceEndpoint(environment, region: region)
     } catch {
-      switch error {
-      case .noRegion, .malformedRegion: break  // `region()` has noted it, with the variable.
-      case .malformedURL(let variable, let reason): note(variable, "can't be used: \(reason)")
-      case .hasQuery(let variable):
-        note(variable, "has a '?' in it; an endpoint is a scheme, a host and a path")
-      case .malformedFlag(let variable, let value):
-        note(variable, "is '\(value)'; allowed are true and false")
-      }
+      note(error)
       return nil
     }
   }

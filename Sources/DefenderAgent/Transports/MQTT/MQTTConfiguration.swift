@@ -7,7 +7,7 @@ extension Transport {
   package static let mqtt = Transport(
     name: "mqtt", takesReservedTopics: true, publishTimeout: .seconds(30),
     configuration: { reader, configuration in
-      reader.mqtt(thing: configuration.thingName, interval: configuration.effectiveInterval())
+      reader.mqtt(configuration)
     })
 }
 
@@ -20,15 +20,15 @@ package struct MQTTConfiguration: TransportConfiguration {
   package var region: String?
   package var settings: MQTTPublisher.Settings
 
-  package func publisher(_ environment: Environment, time: any TimeKeeper, log: Log) throws -> any Publisher {
-    var connection = ConnectionConfiguration(environment)
+  package func publisher(_ access: Access, time: any TimeKeeper, log: Log) throws -> any Publisher {
+    var connection = access.connection
     connection.identity = identity
     if let warning = identity?.warning { log.warn(warning) }
     let connector: any BrokerConnector
     if broker.scheme == .wss, let region {
       connector = try WebSocketConnector(
         broker, connection, region: region,
-        credentials: try CredentialChain(environment, time: time, log: log), time: time, log: log)
+        credentials: try access.credentials(time: time, log: log), time: time, log: log)
     } else {
       connector = TLSConnector(broker, connection, time: time)
     }
@@ -45,24 +45,28 @@ extension Configuration {
 }
 
 extension ConfigurationReader {
-  fileprivate mutating func mqtt(thing: String?, interval: Duration) -> MQTTConfiguration? {
-    let identity = identity()
+  fileprivate mutating func mqtt(_ configuration: Configuration) -> MQTTConfiguration? {
+    let identity = identity(configuration.access.device)
     let broker = broker()
-    let clientID = clientID(thing: thing)
-    let keepAlive = wholeNumber("DEFENDER_KEEP_ALIVE_SECONDS", 30...1_200)
-    let connection = choice("DEFENDER_CONNECTION", byRawValue: ConnectionMode.self)
+    let clientID = clientID(thing: configuration.thingName)
+    let keepAlive = wholeNumber(.keepAliveSeconds, 30...1_200)
+    let connection = choice(.connection, byRawValue: ConnectionMode.self)
     guard let broker, let clientID else { return nil }
     if broker.scheme == .mqtts, identity == nil {
-      if environment.value("DEFENDER_CERTIFICATE_FILE", "DEFENDER_PRIVATE_KEY_FILE") == nil {
+      if environment.value(.certificateFile, .privateKeyFile) == nil,
+        !namesRoleAlias
+      {
+        // A role alias needs it, too, and that has been noted.
         note(
-          "DEFENDER_CERTIFICATE_FILE",
+          .certificateFile,
           "isn't set; mutual TLS needs it and DEFENDER_PRIVATE_KEY_FILE, and wss:// in DEFENDER_MQTT_ENDPOINT neither"
         )
       }
       return nil
     }
     let settings = MQTTPublisher.Settings(
-      clientID: clientID, keepAliveSeconds: UInt16(keepAlive ?? Self.keepAlive(interval: interval)),
+      clientID: clientID,
+      keepAliveSeconds: UInt16(keepAlive ?? Self.keepAlive(interval: configuration.effectiveInterval())),
       connection: connection ?? defaultConnection)
     let region = broker.scheme == .wss ? region() : nil
     return MQTTConfiguration(broker: broker, identity: identity, region: region, settings: settings)
@@ -74,7 +78,7 @@ extension ConfigurationReader {
   }
 
   private mutating func broker() -> BrokerEndpoint? {
-    let variable = "DEFENDER_MQTT_ENDPOINT"
+    let variable = Variable.mqttEndpoint
     guard let text = environment.value(variable) else {
       note(
         variable,
@@ -93,7 +97,7 @@ extension ConfigurationReader {
   /// The thing's name with a suffix: the thing's own client keeps the name itself, which a second connection of the same
   /// name would push out.
   private mutating func clientID(thing: String?) -> String? {
-    let variable = "DEFENDER_CLIENT_ID"
+    let variable = Variable.clientID
     guard let text = environment.value(variable) ?? thing.map({ "\($0)-defender" }) else {
       note(variable, "isn't set, and there is no thing name to make one of")
       return nil
@@ -107,6 +111,6 @@ extension ConfigurationReader {
 
   /// Lambda freezes a function between invocations, and with it whatever would keep a connection alive.
   private var defaultConnection: ConnectionMode {
-    environment.value("AWS_LAMBDA_RUNTIME_API") == nil ? .persistent : .perReport
+    environment.value(.runtimeAPI) == nil ? .persistent : .perReport
   }
 }

@@ -55,7 +55,7 @@ private final class Faults: Sendable {
     let time = SystemTime(shutdown: nil)
     let recorded = RecordedLog()
     let log = recorded.log()
-    let publisher = try configuration.publisher(environment, time: time, log: log)
+    let publisher = try configuration.publisher(time: time, log: log)
     var loop = ReportLoop(configuration, publisher: publisher, time: time, log: log)
 
     var random = SeededRandom(seed: 66)

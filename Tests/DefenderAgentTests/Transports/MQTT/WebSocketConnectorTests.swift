@@ -173,8 +173,7 @@ private final class Verifier {
       "DEFENDER_PRIVATE_KEY_FILE": device.keyFile,
     ])
     let time = SystemTime(shutdown: nil)
-    let publisher = try Configuration(environment).publisher(
-      environment, time: time, log: RecordedLog().log())
+    let publisher = try Configuration(environment).publisher(time: time, log: RecordedLog().log())
     let receipt = try publisher.publish(
       [1], to: try Topic(validating: "own/pump-7"), qos: .atLeastOnce,
       until: time.bootTime.advanced(by: .seconds(5)))

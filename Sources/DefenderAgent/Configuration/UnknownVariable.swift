@@ -1,0 +1,43 @@
+package import Platform
+
+/// A variable that begins as the agent's own do, and that nothing reads: probably a misspelled one.
+package struct UnknownVariable: Equatable, Sendable, CustomStringConvertible {
+  package let name: String
+  /// The known variable with the most similar name; nil if none is similar.
+  package let nearest: String?
+
+  static let prefix = "DEFENDER_"
+  /// Variables of the package's tests, which the programs under test inherit.
+  package static let ofTests: Set<String> = ["DEFENDER_BINARY_DIRECTORY"]
+
+  /// Nil if the variable called `name` is known, or isn't one of the agent's.
+  init?(_ name: String) {
+    guard name.hasPrefix(Self.prefix), Variable(rawValue: name) == nil, !Self.ofTests.contains(name) else {
+      return nil
+    }
+    self.name = name
+    // With the prefix, any two names would be similar.
+    let known = Variable.allCases.map(\.rawValue).filter { $0.hasPrefix(Self.prefix) }
+    let length = Self.prefix.utf8.count
+    nearest = nearestName(
+      to: name.dropFirst(length), among: known.map { String($0.dropFirst(length)) }
+    ).map { Self.prefix + $0 }
+  }
+
+  package var description: String {
+    let hint = nearest.map { "Did you mean \($0)?" } ?? "docs/configuration.md has the known ones."
+    return "Ignored the variable \(escapingControlCharacters(name)), which isn't known. \(hint)"
+  }
+}
+
+extension Environment {
+  /// The variables that look like the agent's and aren't, sorted by name.
+  package var unknownVariables: [UnknownVariable] {
+    all.keys.compactMap { UnknownVariable($0) }.sorted { $0.name < $1.name }
+  }
+}
+
+/// Logs one warning for each unknown variable of `environment`.
+package func warnOfUnknownVariables(in environment: Environment, log: Log) {
+  for variable in environment.unknownVariables { log.warn("\(variable)") }
+}

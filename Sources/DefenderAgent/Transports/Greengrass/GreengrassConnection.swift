@@ -1,0 +1,10 @@
+package import GreengrassIPC
+package import Platform
+
+extension IPCClient {
+  /// A client of the nucleus that started this process; nil if none did.
+  package convenience init?(_ environment: Environment, log: Log, shutdown: ShutdownSignal?) {
+    self.init(
+      environment, componentName: environment.value(.componentName), log: log, shutdown: shutdown)
+  }
+}
