@@ -17,7 +17,8 @@ let isAgent = arguments.first == "agent"
 let isFunction = environment.value("AWS_LAMBDA_RUNTIME_API") != nil
 let log = isFunction || isAgent ? Log(environment) : Log.ofComponent(environment)
 if isAgent, arguments.count > 1 {
-  log.error("'bootstrap agent' takes no arguments, as '\(arguments[1])' is one: variables configure it.")
+  log.error(
+    "'bootstrap agent' takes no arguments (got '\(arguments[1])'). Configure it with environment variables.")
   exit(EXIT_FAILURE)
 }
 do {

@@ -15,7 +15,7 @@ extension JSONValue {
   package init(parsingCBOR bytes: [UInt8]) throws(CBORError) {
     var reader = CBORReader(bytes: bytes)
     let value = try reader.value(depth: 0)
-    guard reader.position == bytes.count else { throw reader.error("something follows the value") }
+    guard reader.position == bytes.count else { throw reader.error("unexpected data after the value") }
     self = value
   }
 }
@@ -34,7 +34,7 @@ private struct CBORReader {
   }
 
   mutating func value(depth: Int) throws(CBORError) -> JSONValue {
-    guard depth <= 64 else { throw error("nested more than 64 deep") }
+    guard depth <= 64 else { throw error("nested more than 64 levels deep") }
     let head = try head()
     switch head.majorType {
     case 0: return .number(String(try length(head)))
@@ -44,7 +44,7 @@ private struct CBORReader {
     case 4: return .array(try elements(head.argument, depth: depth))
     case 5: return .object(try members(head.argument, depth: depth))
     case 6:
-      guard head.argument != nil else { throw error("a tag without a number") }
+      guard head.argument != nil else { throw error("a tag of indefinite length") }
       return try value(depth: depth + 1)
     default: return try simpleOrFloat(head)
     }
@@ -67,7 +67,7 @@ private struct CBORReader {
   }
 
   private func length(_ head: Head) throws(CBORError) -> UInt64 {
-    guard let argument = head.argument else { throw error("a number without an end") }
+    guard let argument = head.argument else { throw error("a number of indefinite length") }
     return argument
   }
 
@@ -83,7 +83,7 @@ private struct CBORReader {
     while try !atBreak() {
       let chunk = try self.head()
       guard chunk.majorType == head.majorType, let count = chunk.argument else {
-        throw error("a piece of a string that is no string")
+        throw error("a chunk of a string isn't a string of definite length")
       }
       all += try take(count)
     }
@@ -91,7 +91,7 @@ private struct CBORReader {
   }
 
   private mutating func take(_ count: UInt64) throws(CBORError) -> [UInt8] {
-    guard count <= UInt64(bytes.count - position) else { throw error("the string has no end") }
+    guard count <= UInt64(bytes.count - position) else { throw error("truncated string") }
     let start = position
     position += Int(count)
     return Array(bytes[start..<position])
@@ -115,7 +115,7 @@ private struct CBORReader {
       let name: String
       switch try value(depth: depth + 1) {
       case .string(let text), .number(let text): name = text
-      case let other: throw error("a map's key is \(other.kind)")
+      case let other: throw error("a map key is \(other.kind), but must be text or an integer")
       }
       members.append(JSONValue.Member(name: name, value: try value(depth: depth + 1)))
     }
@@ -128,7 +128,7 @@ private struct CBORReader {
   }
 
   private mutating func simpleOrFloat(_ head: Head) throws(CBORError) -> JSONValue {
-    guard let argument = head.argument else { throw error("a break outside of anything") }
+    guard let argument = head.argument else { throw error("a break outside of an indefinite-length item") }
     switch (head.additionalInformation, argument) {
     case (0..<25, 20): return .boolean(false)
     case (0..<25, 21): return .boolean(true)
@@ -136,7 +136,7 @@ private struct CBORReader {
     case (25, _): return number(half(UInt16(truncatingIfNeeded: argument)))
     case (26, _): return number(Double(Float(bitPattern: UInt32(truncatingIfNeeded: argument))))
     case (27, _): return number(Double(bitPattern: argument))
-    default: throw error("the simple value \(argument) means nothing here")
+    default: throw error("the simple value \(argument) isn't supported")
     }
   }
 
@@ -159,14 +159,14 @@ private struct CBORReader {
   }
 
   private mutating func atBreak() throws(CBORError) -> Bool {
-    guard position < bytes.count else { throw error("the data ends before its break") }
+    guard position < bytes.count else { throw error("unexpected end, expected a break") }
     guard bytes[position] == 0xFF else { return false }
     position += 1
     return true
   }
 
   private mutating func byte() throws(CBORError) -> UInt8 {
-    guard position < bytes.count else { throw error("the data ends where a value should be") }
+    guard position < bytes.count else { throw error("unexpected end, expected a value") }
     defer { position += 1 }
     return bytes[position]
   }

@@ -29,15 +29,15 @@ private struct JSONReader {
   mutating func document() throws(JSONError) -> JSONValue {
     let value = try value(depth: 0)
     skipWhitespace()
-    guard position == bytes.count else { throw error("something follows the value") }
+    guard position == bytes.count else { throw error("unexpected data after the value") }
     return value
   }
 
   private mutating func value(depth: Int) throws(JSONError) -> JSONValue {
-    guard depth <= 64 else { throw error("nested more than 64 deep") }
+    guard depth <= 64 else { throw error("nested more than 64 levels deep") }
     skipWhitespace()
     switch peek {
-    case nil: throw error("the text ends where a value should be")
+    case nil: throw error("unexpected end, expected a value")
     case UInt8(ascii: "{"): return try object(depth: depth)
     case UInt8(ascii: "["): return try array(depth: depth)
     case UInt8(ascii: "\""): return .string(try string())
@@ -56,18 +56,18 @@ private struct JSONReader {
     if consume(UInt8(ascii: "}")) { return .object([]) }
     while true {
       skipWhitespace()
-      guard peek == UInt8(ascii: "\"") else { throw error("a member name should be here") }
+      guard peek == UInt8(ascii: "\"") else { throw error("expected a member name") }
       let start = position
       let name = try string()
       guard names.insert(name).inserted else {
-        throw JSONError(offset: start, reason: "the member '\(name)' is there twice")
+        throw JSONError(offset: start, reason: "duplicate member '\(name)'")
       }
       skipWhitespace()
-      guard consume(UInt8(ascii: ":")) else { throw error("':' should be here") }
+      guard consume(UInt8(ascii: ":")) else { throw error("expected ':'") }
       members.append(JSONValue.Member(name: name, value: try value(depth: depth + 1)))
       skipWhitespace()
       if consume(UInt8(ascii: "}")) { return .object(members) }
-      guard consume(UInt8(ascii: ",")) else { throw error("',' or '}' should be here") }
+      guard consume(UInt8(ascii: ",")) else { throw error("expected ',' or '}'") }
     }
   }
 
@@ -80,7 +80,7 @@ private struct JSONReader {
       elements.append(try value(depth: depth + 1))
       skipWhitespace()
       if consume(UInt8(ascii: "]")) { return .array(elements) }
-      guard consume(UInt8(ascii: ",")) else { throw error("',' or ']' should be here") }
+      guard consume(UInt8(ascii: ",")) else { throw error("expected ',' or ']'") }
     }
   }
 
@@ -100,17 +100,17 @@ private struct JSONReader {
         text.append(contentsOf: String(try escape()).utf8)
       case 0x00..<0x20:
         position -= 1
-        throw error("a control character in a string has to be escaped")
+        throw error("a control character in a string must be escaped")
       default:
         text.append(byte)
       }
     }
-    throw JSONError(offset: start, reason: "the string has no end")
+    throw JSONError(offset: start, reason: "unterminated string")
   }
 
   private mutating func escape() throws(JSONError) -> Character {
     let start = position - 1
-    guard let byte = peek else { throw error("the text ends in an escape") }
+    guard let byte = peek else { throw error("unexpected end in an escape") }
     position += 1
     switch byte {
     case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return Character(UnicodeScalar(byte))
@@ -120,21 +120,21 @@ private struct JSONReader {
     case UInt8(ascii: "r"): return "\r"
     case UInt8(ascii: "t"): return "\t"
     case UInt8(ascii: "u"): break
-    default: throw JSONError(offset: start, reason: "no such escape")
+    default: throw JSONError(offset: start, reason: "invalid escape")
     }
     var code = UInt32(try codeUnit())
     if (0xD800..<0xDC00).contains(code) {
       guard consume(UInt8(ascii: "\\")), consume(UInt8(ascii: "u")) else {
-        throw JSONError(offset: start, reason: "half of a surrogate pair")
+        throw JSONError(offset: start, reason: "unpaired surrogate")
       }
       let low = UInt32(try codeUnit())
       guard (0xDC00..<0xE000).contains(low) else {
-        throw JSONError(offset: start, reason: "half of a surrogate pair")
+        throw JSONError(offset: start, reason: "unpaired surrogate")
       }
       code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
     }
     guard let scalar = UnicodeScalar(code) else {
-      throw JSONError(offset: start, reason: "half of a surrogate pair")
+      throw JSONError(offset: start, reason: "unpaired surrogate")
     }
     return Character(scalar)
   }
@@ -143,7 +143,7 @@ private struct JSONReader {
     var code = UInt16(0)
     for _ in 0..<4 {
       guard let digit = peek.flatMap(hexDigitValue) else {
-        throw error("four hexadecimal digits should be here")
+        throw error("expected four hexadecimal digits")
       }
       code = code << 4 | UInt16(digit)
       position += 1
@@ -155,14 +155,14 @@ private struct JSONReader {
     let start = position
     _ = consume(UInt8(ascii: "-"))
     if consume(UInt8(ascii: "0")) {
-      if peek.map(isDigit) == true { throw error("a number doesn't begin with 0") }
+      if peek.map(isDigit) == true { throw error("a number must not have leading zeros") }
     } else {
-      guard digits() > 0 else { throw error("a value should be here") }
+      guard digits() > 0 else { throw error("expected a value") }
     }
-    if consume(UInt8(ascii: ".")), digits() == 0 { throw error("a digit should follow the point") }
+    if consume(UInt8(ascii: ".")), digits() == 0 { throw error("expected a digit after the decimal point") }
     if consume(UInt8(ascii: "e")) || consume(UInt8(ascii: "E")) {
       if !consume(UInt8(ascii: "+")) { _ = consume(UInt8(ascii: "-")) }
-      if digits() == 0 { throw error("a digit should follow the exponent's sign") }
+      if digits() == 0 { throw error("expected a digit in the exponent") }
     }
     return String(decoding: bytes[start..<position], as: UTF8.self)
   }
@@ -176,7 +176,7 @@ private struct JSONReader {
   private mutating func word(_ word: String, _ value: JSONValue) throws(JSONError) -> JSONValue {
     let start = position
     for byte in word.utf8 {
-      guard consume(byte) else { throw JSONError(offset: start, reason: "a value should be here") }
+      guard consume(byte) else { throw JSONError(offset: start, reason: "expected a value") }
     }
     return value
   }

@@ -25,7 +25,7 @@ import Testing
   @Test(arguments: [
     ("[]", "an array"), ("null", "null"), ("1", "a number"), ("{", "not JSON at byte 1"),
     ("{\"a\":1}", "'a'"),
-    (#"{"reports":1,"reports":2}"#, "there twice"), (#"{"Reports":1}"#, "'Reports'"),
+    (#"{"reports":1,"reports":2}"#, "duplicate member 'reports'"), (#"{"Reports":1}"#, "'Reports'"),
     (#"{"reports":0}"#, "'reports' is 0"), (#"{"reports":-1}"#, "'reports' is -1"),
     (#"{"reports":1.5}"#, "'reports' is 1.5"), (#"{"reports":"1"}"#, "'reports' is \"1\""),
     (#"{"reports":1000001}"#, "'reports' is 1000001"), (#"{"reports":99999999999999999999}"#, "'reports'"),

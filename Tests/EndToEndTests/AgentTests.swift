@@ -140,7 +140,7 @@ import WireFormats
   @Test func `rejects arguments if variables configure it`() async throws {
     let run = try await BuiltProgram("bootstrap").run(["agent", "-i", "600"])
     #expect(run.isErrorExit)
-    #expect(run.errorText.contains("takes no arguments, as '-i' is one"), "\(run.errorText)")
+    #expect(run.errorText.contains("takes no arguments (got '-i')"), "\(run.errorText)")
   }
 
   @Test func `prints a report in a dry run, or writes CBOR to a file`() async throws {

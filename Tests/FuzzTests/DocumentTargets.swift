@@ -31,7 +31,7 @@ let cbor = FuzzTarget("cbor") { input in
     let again = try JSONValue(parsing: compact(value))
     try require(again == value, "written and read, it is another")
   } catch let error as JSONError {
-    try require(error.reason.contains("there twice"), "what was written can't be read: \(error)")
+    try require(error.reason.contains("duplicate member"), "what was written can't be read: \(error)")
   }
 }
 

@@ -29,17 +29,18 @@ struct `The CBOR reader` {
 
   @Test(
     arguments: [
-      ("", "ends where a value"), ("18", "ends where a value"), ("1c", "reserved"), ("1f", "without an end"),
-      ("0000", "something follows"), ("61", "no end"), ("7bffffffffffffffff61", "no end"), ("61ff", "UTF-8"),
-      ("9bffffffffffffffff00", "ends where a value"), ("bbffffffffffffffff6161", "ends where a value"),
-      ("ff", "a break outside"), ("9f01", "before its break"), ("5f6161ff", "no string"),
-      ("5f5fffff", "no string"),
-      ("a1f500", "key is a boolean"), ("f0", "means nothing"), ("f818", "means nothing"),
-      ("df00", "a tag without"),
-      (String(repeating: "81", count: 66) + "00", "64 deep"),
-      (String(repeating: "c1", count: 66) + "00", "64 deep"),
+      ("", "expected a value"), ("18", "expected a value"), ("1c", "reserved"), ("1f", "indefinite"),
+      ("0000", "after the value"), ("61", "truncated"), ("7bffffffffffffffff61", "truncated"),
+      ("61ff", "UTF-8"),
+      ("9bffffffffffffffff00", "expected a value"), ("bbffffffffffffffff6161", "expected a value"),
+      ("ff", "a break outside"), ("9f01", "expected a break"), ("5f6161ff", "a chunk"),
+      ("5f5fffff", "a chunk"),
+      ("a1f500", "key is a boolean"), ("f0", "isn't supported"), ("f818", "isn't supported"),
+      ("df00", "a tag"),
+      (String(repeating: "81", count: 66) + "00", "64 levels"),
+      (String(repeating: "c1", count: 66) + "00", "64 levels"),
     ])
-  func `refuses what isn't one data item`(text: String, reason: String) {
+  func `rejects what isn't one data item`(text: String, reason: String) {
     do throws(CBORError) {
       let value = try JSONValue(parsingCBOR: bytes(text))
       Issue.record("was read as \(value)")

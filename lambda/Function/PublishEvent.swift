@@ -9,8 +9,8 @@ import WireFormats
 extension ReportPlan {
   /// Parses an event: a JSON object of which every key is optional, or no bytes at all.
   ///
-  /// Throws an ``InvocationFailure`` of type `Function.InvalidEvent` that names the key, its value and what is allowed;
-  /// a key it doesn't know is an error too, since it would be a wish not heard.
+  /// Throws an ``InvocationFailure`` of type `Function.InvalidEvent` that names the key, its value and the allowed values. Unknown
+  /// keys are rejected, so that a typo is never silently ignored.
   package init(event bytes: [UInt8]) throws(InvocationFailure) {
     self.init()
     guard !bytes.isEmpty else { return }
@@ -18,10 +18,10 @@ extension ReportPlan {
     do throws(JSONError) {
       document = try JSONValue(parsing: bytes)
     } catch {
-      throw invalidEvent("the event is \(error)")
+      throw invalidEvent("The event is \(error).")
     }
     guard let members = document.members else {
-      throw invalidEvent("the event is \(document.kind); it has to be a JSON object such as {\"reports\": 1}")
+      throw invalidEvent("The event is \(document.kind), but must be a JSON object such as {\"reports\": 1}.")
     }
     for member in members { try read(member) }
   }
@@ -53,8 +53,8 @@ extension ReportPlan {
       isDryRun = value
     default:
       throw invalidEvent(
-        "the event has the unknown key '\(member.name.prefix(100))'; "
-          + "known are reports, interval_seconds, format, names and dry_run")
+        "The event has the unknown key '\(member.name.prefix(100))'. "
+          + "Allowed keys are reports, interval_seconds, format, names and dry_run.")
     }
   }
 }
@@ -67,5 +67,5 @@ private func invalidValue(_ member: JSONValue.Member, allowed: String) -> Invoca
   var text = JSONWriter()
   member.value.write(to: &text)
   let value = String(decoding: text.bytes.prefix(100), as: UTF8.self)
-  return invalidEvent("the event's '\(member.name)' is \(value); allowed is \(allowed)")
+  return invalidEvent("The event's '\(member.name)' is \(value), but must be \(allowed).")
 }

@@ -4,23 +4,23 @@ package import Platform
 
 /// `function_handler`: each invocation is one run of the agent's report loop.
 ///
-/// Long-lived: the loop's baseline and last report id survive from one invocation to the next.
+/// The handler keeps the loop's baseline and last report ID from one invocation to the next.
 package struct PublishMetricsHandler: Handler, ~Copyable {
-  /// The time before the deadline that an invocation keeps free for its response.
+  /// The time before the deadline that is reserved for the response.
   private static let answerMargin = Duration.milliseconds(500)
 
   package var loop: ReportLoop
   private let time: any TimeKeeper
 
-  /// Runs `loop` by the clock `time`.
+  /// Creates a handler that runs `loop` with the clock `time`.
   package init(_ loop: consuming ReportLoop, time: any TimeKeeper) {
     self.loop = loop
     self.time = time
   }
 
-  /// The function as the environment configures it.
+  /// Creates a handler with the configuration in the environment.
   ///
-  /// Throws a ``ConfigurationError`` with every mistake, or why libcurl or OpenSSL can't be used.
+  /// Throws a ``ConfigurationError`` that lists all mistakes, or an error if libcurl or OpenSSL can't be used.
   package init(_ environment: Environment, time: any TimeKeeper, log: Log) throws {
     warnOfUnknownVariables(in: environment, log: log)
     let configuration = try Configuration(environment)
