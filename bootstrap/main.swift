@@ -24,19 +24,20 @@ if isAgent, arguments.count > 1 {
 do {
   surviveFailedWrites()
   let shutdown = try ShutdownSignal(handlesHangup: isAgent || !isFunction)
+  let time = SystemWaiter(shutdown: shutdown)
   if isAgent {
     try becomeDaemon(stoppedBy: shutdown)
-    var agent = try Agent(environment, time: SystemTime(shutdown: shutdown), log: log, once: false)
+    var agent = try Agent(environment, time: time, log: log, once: false)
     _ = try agent.run()
-  } else if !isFunction, let client = IPCClient(environment, log: log, shutdown: shutdown) {
+  } else if !isFunction, let client = IPCClient(environment, log: log, time: time) {
     try becomeDaemon(stoppedBy: shutdown)
-    var component = Component(environment, client, until: shutdown, log: log)
+    var component = Component(environment, client, time: time, log: log)
     component.run()
   } else {
     var options = ServeOptions()
     options.ownsProcess = true
     try serve(in: environment, log: log, until: shutdown, options: options) {
-      try PublishMetricsHandler(environment, time: SystemTime(shutdown: shutdown), log: log)
+      try PublishMetricsHandler(environment, time: time, log: log)
     }
   }
 } catch {

@@ -10,29 +10,31 @@ package struct Agent: ~Copyable {
   private let manager: ServiceManager?
   private let description: String
   private let once: Bool
-  private let renewal: ConnectionRenewal
   private let shutdown: ShutdownSignal?
   private let log: Log
 
   /// The agent that the environment configures; `once` for one report at once instead of the loop.
-  package init(_ environment: Environment, time: any TimeKeeper, log: Log, once: Bool) throws {
+  package init(_ environment: Environment, time: any Waiter, log: Log, once: Bool) throws {
     warnOfUnknownVariables(in: environment, log: log)
     var configuration = try Configuration(environment, transport: .mqtt)
     // The Python agent doesn't publish its first sample either. Who wants one report gets it, without deltas.
     configuration.beginsWithBaseline = !once
     publisher = try configuration.publisher(time: time, log: log)
     manager = ServiceManager(environment)
-    let watched: any TimeKeeper = manager.flatMap { WatchedTime(time, reportingTo: $0) } ?? time
     description =
       "reports about \(configuration.thingName ?? "no thing in particular") every "
       + "\(configuration.interval.inWords) over \(configuration.transport.name)"
     self.once = once
     shutdown = time.shutdownSignal
     self.log = log
-    renewal = ConnectionRenewal(shutdown, log: log)
+    let renewal = ConnectionRenewal(shutdown, log: log)
+    renewal.publisher = publisher
+    let tasks: [(any IdleTask)?] = [
+      manager.flatMap { Watchdog($0, time: time) }, renewal, publisher.idleTask,
+    ]
     loop = ReportLoop(
-      configuration, publisher: publisher, time: renewal.pacing(publisher.pacing(watched), publisher),
-      log: log)
+      configuration, publisher: publisher,
+      time: TaskRunningWaiter(time, running: tasks.compactMap { $0 }), log: log)
   }
 
   /// Reports until the process is asked to stop; false where one was asked for and nothing was published.

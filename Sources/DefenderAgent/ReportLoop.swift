@@ -11,7 +11,7 @@ package struct ReportLoop: ~Copyable {
 
   var configuration: Configuration
   var publisher: any Publisher
-  var time: any TimeKeeper
+  var time: any Waiter
   let log: Log
   var reporter: Reporter
   var policy = BaselinePolicy()
@@ -31,7 +31,7 @@ package struct ReportLoop: ~Copyable {
   private var hasWarnedOfOwnTopic = false
 
   package init(
-    _ configuration: Configuration, publisher: any Publisher, time: any TimeKeeper, log: Log,
+    _ configuration: Configuration, publisher: any Publisher, time: any Waiter, log: Log,
     random: any RandomNumberGenerator = SystemRandomNumberGenerator()
   ) {
     self.configuration = configuration
@@ -48,7 +48,7 @@ package struct ReportLoop: ~Copyable {
 
   /// Has the next loop go on with another configuration: an interval after the last report, with the same baseline.
   package mutating func resume(
-    with configuration: Configuration, publisher: any Publisher, time: any TimeKeeper
+    with configuration: Configuration, publisher: any Publisher, time: any Waiter
   ) {
     let isOtherNetwork = configuration.procfsPath != self.configuration.procfsPath
     let isOtherState = isOtherNetwork || configuration.stateDirectory != self.configuration.stateDirectory
@@ -109,7 +109,7 @@ package struct ReportLoop: ~Copyable {
         outcome.ended = .deadline
         break
       }
-      let wake = time.sleep(until: schedule.next)
+      let wake = time.wait(until: schedule.next)
       guard wake == .onTime else {
         outcome.ended = wake == .interrupted ? .configurationChanged : .signal
         break

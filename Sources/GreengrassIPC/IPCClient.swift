@@ -11,14 +11,14 @@ package final class IPCClient {
   private var token: () -> String
   private let componentName: () -> String?
   private let log: Log
-  private let shutdown: ShutdownSignal?
+  private let time: any Waiter
+  private var random: any RandomNumberGenerator
   private var repeats = RepeatFilter(interval: .seconds(300))
 
   private var connection: IPCConnection?
   /// Half of each delay is random, so that the components of a core don't all come back at once.
   static let reconnecting = Backoff(first: .milliseconds(250), cap: .seconds(30), jitter: 0.5)
   private var backoff = reconnecting
-  private var random: any RandomNumberGenerator
   private var nextAttempt = BootTime(nanosecondsSinceBoot: 0)
   private var lastError: IPCError?
 
@@ -32,8 +32,8 @@ package final class IPCClient {
   /// The token that the nucleus issued in place of one that it had forgotten; nil if it hasn't.
   package private(set) var issuedToken: (() -> String)?
 
-  /// Work that ``serve(until:orWhen:)`` does once, when it is due and there is a connection; it may call the nucleus.
-  package var duty: (due: BootTime, work: () -> Void)?
+  /// Work that ``serve(until:orWhen:)`` does when it is due and there is a connection; it may call the nucleus.
+  package weak var idleTask: (any IdleTask)?
 
   static let handshakeTimeout = Duration.seconds(10)
   static let subscriptionRetryInterval = Duration.seconds(300)
@@ -45,18 +45,18 @@ package final class IPCClient {
   ///   - token: What tells the nucleus which component this is (`SVCUID`).
   ///   - componentName: The component's name, for a nucleus that no longer knows the token; nil if it is unknown.
   ///   - log: Where lost connections and refused subscriptions are told, each at most every five minutes.
-  ///   - shutdown: What ends every wait early.
+  ///   - time: The clock, and what waits by it.
   ///   - random: Spreads the attempts to connect again.
   package init(
     socketPath: String, token: String, componentName: @escaping () -> String? = { nil }, log: Log,
-    shutdown: ShutdownSignal?, random: any RandomNumberGenerator = SystemRandomNumberGenerator()
+    time: any Waiter, random: any RandomNumberGenerator = SystemRandomNumberGenerator()
   ) {
-    self.random = random
     self.socketPath = socketPath
     self.token = { token }
     self.componentName = componentName
     self.log = log
-    self.shutdown = shutdown
+    self.time = time
+    self.random = random
   }
 
   /// A client for the nucleus that started this process; nil where none did.
@@ -64,7 +64,7 @@ package final class IPCClient {
   /// Without a `componentName` the component is called what its control group says.
   package convenience init?(
     _ environment: Environment, componentName: String?, controlGroupFile: String = "/proc/self/cgroup",
-    log: Log, shutdown: ShutdownSignal?
+    log: Log, time: any Waiter
   ) {
     guard
       let token = environment.value("SVCUID"),
@@ -74,7 +74,7 @@ package final class IPCClient {
     self.init(
       socketPath: path, token: token,
       componentName: { componentName ?? ComponentIdentity.componentName(controlGroupFile: controlGroupFile) },
-      log: log, shutdown: shutdown)
+      log: log, time: time)
   }
 
   /// Whether there is a connection to the nucleus.
@@ -131,7 +131,7 @@ package final class IPCClient {
     // What still comes on the stream is nobody's.
     subscriptionOfStream[streamID] = nil
     do throws(IPCError) {
-      try connection?.endStream(streamID, until: BootTime.now.advanced(by: Self.handshakeTimeout))
+      try connection?.endStream(streamID, until: time.bootTime.advanced(by: Self.handshakeTimeout))
     } catch {
       disconnect(because: error)
     }
@@ -146,7 +146,7 @@ package final class IPCClient {
     do throws(IPCError) {
       if let streamID = subscriptionOfStream.first(where: { $0.value === subscription })?.key {
         subscriptionOfStream[streamID] = nil
-        try connection.endStream(streamID, until: BootTime.now.advanced(by: Self.handshakeTimeout))
+        try connection.endStream(streamID, until: time.bootTime.advanced(by: Self.handshakeTimeout))
       }
       try start(subscription, on: connection)
     } catch {
@@ -156,7 +156,7 @@ package final class IPCClient {
 
   /// Has subscriptions that were refused asked for again with the next call, since what may be done has changed.
   package func forgetRefusals() {
-    if retrySubscriptionsAt != nil { retrySubscriptionsAt = .now }
+    if retrySubscriptionsAt != nil { retrySubscriptionsAt = time.bootTime }
   }
 
   /// Why ``serve(until:orWhen:)`` returned.
@@ -170,16 +170,15 @@ package final class IPCClient {
   package func serve(until instant: BootTime, orWhen condition: () -> Bool = { false }) -> ServeEnd {
     while true {
       if condition() { return .condition }
-      if let shutdown, shutdown.isRequested { return .shutdown }
-      if BootTime.now >= instant { return .onTime }
-      if connection != nil, let duty, BootTime.now >= duty.due {
-        self.duty = nil
-        duty.work()
+      if time.shutdownSignal?.isRequested == true { return .shutdown }
+      if time.bootTime >= instant { return .onTime }
+      if connection != nil, let idleTask, let due = idleTask.nextDue, time.bootTime >= due {
+        idleTask.run(until: instant)
         continue
       }
       do throws(IPCError) {
         let connection = try connected(until: instant)
-        let limit = min(instant, duty?.due ?? instant)
+        let limit = min(instant, idleTask?.nextDue ?? instant)
         try dispatch(try connection.nextMessage(until: limit, waitingFor: "an event"), nil)
       } catch .shutdown {
         return .shutdown
@@ -202,10 +201,10 @@ package final class IPCClient {
       return connection
     }
     while true {
-      let now = BootTime.now
+      let now = time.bootTime
       if now >= deadline { throw lastError ?? .timedOut(waitingFor: "a connection") }
       if now < nextAttempt {
-        let wake = SystemTime(shutdown: shutdown).sleep(until: min(nextAttempt, deadline))
+        let wake = time.wait(until: min(nextAttempt, deadline))
         guard wake == .onTime else { throw .shutdown }
         continue
       }
@@ -223,7 +222,7 @@ package final class IPCClient {
     let new = try identifiedConnection(until: deadline)
     connection = new
     let text = "connected to the Greengrass nucleus again"
-    if lastError != nil, repeats.allows(text, at: .now) { log.info(text) }
+    if lastError != nil, repeats.allows(text, at: time.bootTime) { log.info(text) }
     lastError = nil
     for subscription in subscriptions { try start(subscription, on: new) }
     return new
@@ -238,7 +237,7 @@ package final class IPCClient {
     let name: String
     do throws(IPCError) {
       return try IPCConnection(
-        socketPath: socketPath, as: .token(token()), until: deadline, shutdown: shutdown)
+        socketPath: socketPath, as: .token(token()), until: deadline, time: time)
     } catch {
       guard error.mayMeanToken, let known = componentName() else { throw error }
       refusal = error
@@ -246,14 +245,14 @@ package final class IPCClient {
     }
     do throws(IPCError) {
       let new = try IPCConnection(
-        socketPath: socketPath, as: .name(name), until: deadline, shutdown: shutdown)
+        socketPath: socketPath, as: .name(name), until: deadline, time: time)
       if let issued = new.issuedToken {
         token = { issued }
         issuedToken = token
       }
       let text =
         "Connected to the Greengrass nucleus as \(name): it no longer knew this component's token (SVCUID)."
-      if repeats.allows(text, at: .now) { log.info(text) }
+      if repeats.allows(text, at: time.bootTime) { log.info(text) }
       return new
     } catch .shutdown {
       throw .shutdown
@@ -270,19 +269,19 @@ package final class IPCClient {
     retrySubscriptionsAt = nil
     for subscription in subscriptions { subscription.move(to: .idle) }
     lastError = error
-    nextAttempt = BootTime.now.advanced(by: backoff.next(using: &random))
+    nextAttempt = time.bootTime.advanced(by: backoff.next(using: &random))
     warn(error)
   }
 
   private func warn(_ error: IPCError, _ advice: String? = nil) {
     let text = "\(error)"
-    if repeats.allows(text, at: .now) { log.warn("\(sentence(text)) \(advice ?? error.advice)") }
+    if repeats.allows(text, at: time.bootTime) { log.warn("\(sentence(text)) \(advice ?? error.advice)") }
   }
 
   // MARK: Streams
 
   private func start(_ subscription: IPCSubscription, on connection: IPCConnection) throws(IPCError) {
-    let deadline = BootTime.now.advanced(by: Self.handshakeTimeout)
+    let deadline = time.bootTime.advanced(by: Self.handshakeTimeout)
     let streamID = try connection.start(subscription.request, until: deadline)
     subscription.move(to: .requested)
     subscriptionOfStream[streamID] = subscription
@@ -290,7 +289,7 @@ package final class IPCClient {
 
   /// Asks again for what was refused: `accessControl` may have been amended since.
   private func retrySubscriptions(on connection: IPCConnection) throws(IPCError) {
-    guard let instant = retrySubscriptionsAt, BootTime.now >= instant else { return }
+    guard let instant = retrySubscriptionsAt, time.bootTime >= instant else { return }
     retrySubscriptionsAt = nil
     for subscription in subscriptions where subscription.state == .ended {
       try start(subscription, on: connection)
@@ -305,7 +304,7 @@ package final class IPCClient {
       if message.kind == .applicationMessage { leavesStreamsOpen = !message.endsStream }
       if !message.endsStream, let connection {
         // Lite leaves it to the client to end the stream.
-        try connection.endStream(streamID, until: BootTime.now.advanced(by: Self.handshakeTimeout))
+        try connection.endStream(streamID, until: time.bootTime.advanced(by: Self.handshakeTimeout))
       }
     } else {
       log.debug("the Greengrass nucleus sent something on stream \(message.streamID), which is nobody's")
@@ -332,7 +331,7 @@ package final class IPCClient {
   private func end(_ subscription: IPCSubscription, streamID: Int32, because refusal: IPCError? = nil) {
     subscription.move(to: .ended, because: refusal)
     subscriptionOfStream[streamID] = nil
-    retrySubscriptionsAt = BootTime.now.advanced(by: Self.subscriptionRetryInterval)
+    retrySubscriptionsAt = time.bootTime.advanced(by: Self.subscriptionRetryInterval)
   }
 
   private func answer(_ message: RPCMessage, to request: IPCRequest) -> Result<JSONValue, IPCError> {

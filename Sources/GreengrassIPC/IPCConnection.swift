@@ -5,7 +5,7 @@ import Platform
 /// After an error that ends the connection (``IPCError/endsConnection``) nothing can be done with it any more.
 final class IPCConnection {
   private let socket: UnixSocket
-  private let shutdown: ShutdownSignal?
+  private let time: any Waiter
   private var reader = EventStreamReader()
   private var lastStreamID: Int32 = 0
   /// Once the process was asked to stop: until when what is under way may still come to its end.
@@ -24,9 +24,9 @@ final class IPCConnection {
 
   /// Connects and identifies the component; returns when the nucleus has accepted the connection.
   init(
-    socketPath: String, as identity: ComponentIdentity, until deadline: BootTime, shutdown: ShutdownSignal?
+    socketPath: String, as identity: ComponentIdentity, until deadline: BootTime, time: any Waiter
   ) throws(IPCError) {
-    self.shutdown = shutdown
+    self.time = time
     socket = try UnixSocket(connectingTo: socketPath)
     try send(.connect(as: identity), until: deadline, waitingFor: Self.accepting)
     let answer = try nextMessage(until: deadline, waitingFor: Self.accepting)
@@ -66,7 +66,7 @@ final class IPCConnection {
         switch message.kind {
         case .ping:
           // A deadline that is about to pass must not cost the connection.
-          let pongDeadline = max(deadline, BootTime.now.advanced(by: Self.pongTimeout))
+          let pongDeadline = max(deadline, time.bootTime.advanced(by: Self.pongTimeout))
           try send(.pingResponse(payload: message.payload), until: pongDeadline, waitingFor: what)
           // A nucleus that does nothing but ping doesn't make anybody wait for ever.
           try checkTime(until: deadline, waitingFor: what)
@@ -131,17 +131,16 @@ final class IPCConnection {
     try checkTime(until: deadline, waitingFor: what)
     let end = min(deadline, stopBy ?? deadline)
     let wake = try orDisconnected(what) { () throws(Errno) in
-      try Platform.wait(
-        for: socket.rawValue, toBe: readiness, until: end, or: stopBy == nil ? shutdown : nil)
+      try time.wait(for: socket.rawValue, toBe: readiness, until: end, endsOnShutdown: stopBy == nil)
     }
     guard wake == .shutdown else { return }
     guard allowsGrace else { throw .shutdown }
-    stopBy = BootTime.now.advanced(by: Self.grace)
+    stopBy = time.bootTime.advanced(by: Self.grace)
   }
 
   /// Throws where the time for what is waited for is up.
   func checkTime(until deadline: BootTime, waitingFor what: String) throws(IPCError) {
-    let now = BootTime.now
+    let now = time.bootTime
     if let stopBy, now >= stopBy { throw .shutdown }
     if now >= deadline { throw .timedOut(waitingFor: what) }
   }

@@ -24,7 +24,8 @@ struct Server {
   func run<Function: Handler & ~Copyable>(_ makeHandler: () throws -> Function) throws(RuntimeAPIError) {
     let endpoint = try RuntimeEndpoint(environment)
     let api = RuntimeAPI(
-      endpoint, environment: environment, log: log, time: SystemTime(shutdown: shutdown), shutdown: shutdown)
+      endpoint, environment: environment, log: log, time: SystemWaiter(shutdown: shutdown), shutdown: shutdown
+    )
     let shutdownExtension = registeredExtension(at: endpoint)
     let concurrency = try concurrency(api)
     if concurrency > 1 {

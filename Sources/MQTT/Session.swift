@@ -18,7 +18,7 @@ package final class Session {
   package static let inboxLimit = 64
 
   private let stream: any ByteStream
-  private let time: any TimeKeeper
+  private let time: any TimeSource
   private let keepAlive: Duration?
   private var reader: PacketReader
   private var inbox: [Arrival] = []
@@ -31,7 +31,7 @@ package final class Session {
 
   /// Introduces the client to the server at the other end of `stream`, and waits for its CONNACK.
   package init(
-    over stream: any ByteStream, as options: ConnectOptions, time: any TimeKeeper, until deadline: BootTime,
+    over stream: any ByteStream, as options: ConnectOptions, time: any TimeSource, until deadline: BootTime,
     packetLimit: Int = PacketReader.defaultLimit
   ) throws(MQTTError) {
     self.stream = stream

@@ -11,7 +11,9 @@ package final class WebSocketStream: ByteStream {
 
   private let stream: any ByteStream
   private let upgrade: WebSocketUpgrade
-  private let time: any TimeKeeper
+  private let time: any TimeSource
+  /// What masks are drawn from: nobody may guess them (RFC 6455, section 10.3).
+  private var random: any RandomNumberGenerator
   private var frames = WebSocketFrameReader()
   /// What arrived and nobody has read.
   private var data: [UInt8] = []
@@ -19,12 +21,13 @@ package final class WebSocketStream: ByteStream {
 
   /// Upgrades `stream`, and waits for the server's agreement.
   package init(
-    upgrading stream: any ByteStream, with upgrade: WebSocketUpgrade, time: any TimeKeeper,
-    until deadline: BootTime
+    upgrading stream: any ByteStream, with upgrade: WebSocketUpgrade, time: any TimeSource,
+    random: any RandomNumberGenerator = SystemRandomNumberGenerator(), until deadline: BootTime
   ) throws(WebSocketFailure) {
     self.stream = stream
     self.upgrade = upgrade
     self.time = time
+    self.random = random
     do throws(StreamError) {
       let request = try malformed(upgrade.request)
       try stream.write(request, until: deadline)
@@ -88,7 +91,7 @@ package final class WebSocketStream: ByteStream {
   }
 
   private func frame(_ opcode: WebSocketOpcode, _ payload: [UInt8]) -> [UInt8] {
-    webSocketFrame(opcode, payload, mask: .random(in: .min ... .max))
+    webSocketFrame(opcode, payload, mask: .random(in: .min ... .max, using: &random))
   }
 
   private func answer(_ opcode: WebSocketOpcode, _ payload: [UInt8], until deadline: BootTime)

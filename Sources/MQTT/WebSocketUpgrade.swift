@@ -14,8 +14,10 @@ package struct WebSocketUpgrade {
   private let key: String
 
   /// A request with a fresh random key.
-  package init(host: String, target: String) {
-    self.init(host: host, target: target, nonce: (0..<16).map { _ in UInt8.random(in: .min ... .max) })
+  package init(host: String, target: String, random: inout some RandomNumberGenerator) {
+    self.init(
+      host: host, target: target,
+      nonce: (0..<16).map { _ in UInt8.random(in: .min ... .max, using: &random) })
   }
 
   init(host: String, target: String, nonce: [UInt8]) {

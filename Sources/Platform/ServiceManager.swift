@@ -52,31 +52,24 @@ package struct ServiceManager: Sendable {
   }
 }
 
-/// A clock whose sleeps tell the service manager that the process is alive, twice in each of its intervals.
-package struct WatchedTime: TimeKeeper {
-  private let time: any TimeKeeper
+/// Reports to the service manager that the process is alive, twice in each of the manager's intervals.
+package final class Watchdog: IdleTask {
   private let manager: ServiceManager
+  private let time: any TimeSource
   private let interval: Duration
+  package private(set) var nextDue: BootTime?
 
-  /// Nil where the manager doesn't watch.
-  package init?(_ time: any TimeKeeper, reportingTo manager: ServiceManager) {
+  /// Nil if the manager doesn't watch.
+  package init?(_ manager: ServiceManager, time: any TimeSource) {
     guard let watchdogInterval = manager.watchdogInterval else { return nil }
-    self.time = time
     self.manager = manager
+    self.time = time
     interval = watchdogInterval / 2
+    nextDue = time.bootTime
   }
 
-  package var wallTime: WallTime { time.wallTime }
-  package var bootTime: BootTime { time.bootTime }
-  package var shutdownSignal: ShutdownSignal? { time.shutdownSignal }
-
-  package func sleep(until instant: BootTime) -> Wake {
-    while true {
-      manager.alive()
-      let next = time.bootTime.advanced(by: interval)
-      if next >= instant { return time.sleep(until: instant) }
-      let wake = time.sleep(until: next)
-      guard wake == .onTime else { return wake }
-    }
+  package func run(until deadline: BootTime) {
+    manager.alive()
+    nextDue = time.bootTime.advanced(by: interval)
   }
 }

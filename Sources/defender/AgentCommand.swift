@@ -51,7 +51,7 @@ struct AgentCommand: ParsableCommand {
       let log = Log(environment)
       let shutdown = try ShutdownSignal(handlesHangup: !report.dryRun)
       try becomeDaemon(stoppedBy: shutdown)
-      let time = SystemTime(shutdown: shutdown)
+      let time = SystemWaiter(shutdown: shutdown)
       if report.dryRun {
         warnOfUnknownVariables(in: environment, log: log)
         let isWhole = try DryRun(environment, cborFile: "cbor_metrics").run(

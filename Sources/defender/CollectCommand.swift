@@ -169,7 +169,7 @@ struct CollectCommand: ParsableCommand {
     let status = StatusLine(on: STDERR_FILENO)
     let log = status.log(.ofThisProcess)
     var sampler = sampler(configuration, log: log, shutdown)
-    let time = SystemTime(shutdown: shutdown)
+    let time = SystemWaiter(shutdown: shutdown)
     let count = sampleCount ?? (interval == nil ? 1 : 0)
     let last = count == 0 && interval == nil ? 1 : count
     var schedule = ReportSchedule(interval: .seconds(interval ?? 1), first: time.bootTime)
@@ -196,7 +196,7 @@ struct CollectCommand: ParsableCommand {
 
   private func runWatch(_ configuration: Configuration, _ shutdown: ShutdownSignal) throws {
     let seconds = interval ?? 2
-    let time = SystemTime(shutdown: shutdown)
+    let time = SystemWaiter(shutdown: shutdown)
     var schedule = ReportSchedule(interval: .seconds(seconds), first: time.bootTime)
     let notices = Notices()
     var view = WatchView(interval: seconds, isUnicode: usesUnicode(.ofThisProcess))
@@ -208,7 +208,7 @@ struct CollectCommand: ParsableCommand {
         guard destination.write(Array("\(escapingControlCharacters(line))\n".utf8)) else { return }
         if number == sampleCount { return }
         schedule.advance(past: time.bootTime)
-        if time.sleep(until: schedule.next) != .onTime { return }
+        if time.wait(until: schedule.next) != .onTime { return }
       }
       return
     }

@@ -66,7 +66,7 @@ struct DoctorCommand: ParsableCommand {
     var options = Doctor.Options()
     options.stepTimeout = .seconds(timeout)
     options.publishTopic = try publishTopic()
-    var doctor = Doctor(.ofThisProcess, options, time: SystemTime(shutdown: nil))
+    var doctor = Doctor(.ofThisProcess, options, time: SystemWaiter(shutdown: nil))
     let console = Console()
     if !json {
       let environment = Environment.ofThisProcess

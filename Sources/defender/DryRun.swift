@@ -22,7 +22,7 @@ struct DryRun {
 
   /// Prints a report at once and then one every `interval` seconds until the process is asked to stop.
   /// Returns false if a single report was requested and couldn't be made.
-  func run(interval: Double, once: Bool, time: SystemTime, log: Log) throws -> Bool {
+  func run(interval: Double, once: Bool, time: SystemWaiter, log: Log) throws -> Bool {
     guard Configuration.intervalRange.contains(interval) else {
       throw CommandFailure(
         "--interval is \(interval); allowed is from 0.001 to 604800.", status: .notRun)
@@ -32,7 +32,7 @@ struct DryRun {
       collector: Collector(
         procfs: ProcRoot(configuration.procfsPath), log: log, systemMetrics: configuration.customMetrics))
     var schedule = ReportSchedule(interval: .seconds(interval), first: time.bootTime)
-    while time.sleep(until: schedule.next) == .onTime {
+    while time.wait(until: schedule.next) == .onTime {
       let snapshot = reporter.snapshot()
       let draft = reporter.draft(of: snapshot, at: time.wallTime)
       let report = draft.report

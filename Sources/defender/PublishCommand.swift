@@ -102,7 +102,7 @@ struct PublishCommand: ParsableCommand {
           try ServiceEndpoint(environment, region: region)
         }
       let log = Log(environment)
-      let time = SystemTime(shutdown: nil)
+      let time = SystemWaiter(shutdown: nil)
       let access = try Access(environment)
       return try HTTPSPublisher(
         endpoint: endpoint, region: region, credentials: try access.credentials(time: time, log: log),

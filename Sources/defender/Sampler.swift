@@ -10,7 +10,7 @@ struct Sampler: ~Copyable {
     self.reporter = reporter
   }
 
-  mutating func sample(at time: some TimeKeeper) -> Sample {
+  mutating func sample(at time: some TimeSource) -> Sample {
     let snapshot = reporter.snapshot()
     let now = time.bootTime
     let draft = reporter.draft(of: snapshot, at: time.wallTime)

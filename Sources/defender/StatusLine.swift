@@ -31,16 +31,16 @@ final class StatusLine {
 
   /// Waits until `instant` and shows `text`, which gets the seconds left. Returns false if the process is
   /// asked to stop.
-  func wait(until instant: BootTime, _ time: SystemTime, _ text: (Int) -> String) -> Bool {
+  func wait(until instant: BootTime, _ time: SystemWaiter, _ text: (Int) -> String) -> Bool {
     while isTerminal {
       let left = time.bootTime.duration(to: instant).inSeconds
       if left <= 1 { break }
       show(text(Int(left.rounded())))
-      let wake = time.sleep(until: time.bootTime.advanced(by: .seconds(1)))
+      let wake = time.wait(until: time.bootTime.advanced(by: .seconds(1)))
       if wake == .shutdown { return false }
     }
     show(text(1))
-    return time.sleep(until: instant) == .onTime
+    return time.wait(until: instant) == .onTime
   }
 
   /// Returns the log that the environment configures. Its lines don't mix with this line.

@@ -88,7 +88,7 @@ struct `Publishing over HTTPS` {
     let server = try ScriptedServer([.keep(httpResponse(body: #"{"message":"OK"}"#))])
     defer { server.stop() }
     let exchange = try CurlExchange(ConnectionConfiguration(Environment([:])))
-    let time = SystemTime(shutdown: nil)
+    let time = SystemWaiter(shutdown: nil)
     _ = try testPublish([], with: testPublisher(exchange, url: server.url, time: time), time: time)
     let received = try #require(server.received.first)
     #expect(received.requestLine == "POST /topics/a%2Fb%20c?qos=1 HTTP/1.1")
@@ -414,7 +414,7 @@ struct `Publishing with a certificate` {
     _ = unsafe chmod(device.keyFile, 0o644)
     var warnings = 0
     let log = Log { level, _ in if level == .warn { warnings += 1 } }
-    let time = SystemTime(shutdown: nil)
+    let time = SystemWaiter(shutdown: nil)
     let identity = ClientIdentity(certificateFile: device.certificateFile, keyFile: device.keyFile)
     let publisher = try HTTPSPublisher(
       endpoint: ServiceEndpoint(url: "https://localhost:\(server.port)"), identity: identity,

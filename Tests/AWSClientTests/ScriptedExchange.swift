@@ -31,7 +31,7 @@ extension CredentialSource {
 
 /// A publisher with made-up credentials over `exchange`, whose delays are as long as they get.
 func testPublisher(
-  _ exchange: any HTTPExchange, url: String = "https://iot.example.com", time: any TimeKeeper = ManualTime(),
+  _ exchange: any HTTPExchange, url: String = "https://iot.example.com", time: any Waiter = ManualTime(),
   credentials: [String: String] = ["AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s3cr3t"],
   log: Log = Log { _, _ in }
 ) throws -> HTTPSPublisher {
@@ -41,14 +41,14 @@ func testPublisher(
 
 func testPublisher(
   _ exchange: any HTTPExchange, _ source: any CredentialSource, url: String = "https://iot.example.com",
-  time: any TimeKeeper = ManualTime(), log: Log = Log { _, _ in }
+  time: any Waiter = ManualTime(), log: Log = Log { _, _ in }
 ) throws -> HTTPSPublisher {
   try HTTPSPublisher(
     ServiceEndpoint(url: url), (region: "us-east-1", credentials: source), exchange, time, log, jitter: { 1 })
 }
 
 func testPublish(
-  _ payload: [UInt8] = [1], with publisher: HTTPSPublisher, time: any TimeKeeper = ManualTime(),
+  _ payload: [UInt8] = [1], with publisher: HTTPSPublisher, time: any Waiter = ManualTime(),
   within duration: Duration = .seconds(60)
 ) throws -> PublishReceipt {
   try publisher.publish(

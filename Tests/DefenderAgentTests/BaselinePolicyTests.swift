@@ -3,7 +3,7 @@ import Testing
 
 @testable import DefenderAgent
 
-@Suite struct BaselinePolicyTests {
+@Suite struct `The policy of the baseline` {
   private static let unavailable = ReportConfirmation.unavailable(reason: "made up")
 
   private func context(_ acknowledgement: Acknowledgement, _ provesDelivery: Bool, _ thing: String = "t")

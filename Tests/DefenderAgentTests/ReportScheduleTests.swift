@@ -2,7 +2,7 @@ import DefenderAgent
 import Platform
 import Testing
 
-@Suite struct ReportScheduleTests {
+@Suite struct `The schedule of reports` {
   private func second(_ seconds: Double) -> BootTime {
     BootTime(nanosecondsSinceBoot: Int64(seconds * 1e9))
   }

@@ -6,7 +6,7 @@ import Platform
 import TestSupport
 import Testing
 
-@Suite struct PublishEventTests {
+@Suite struct `An event of function_handler` {
   @Test(arguments: ["", "{}", " {\n} "])
   func `an empty event means the defaults`(text: String) throws {
     #expect(try ReportPlan(event: Array(text.utf8)) == ReportPlan())

@@ -84,7 +84,7 @@ private func findings(
   var options = Doctor.Options()
   options.stepTimeout = stepTimeout
   options.publishTopic = publish ? try Topic(validating: "defender/test") : nil
-  var doctor = Doctor(Environment(variables), options, time: SystemTime(shutdown: nil))
+  var doctor = Doctor(Environment(variables), options, time: SystemWaiter(shutdown: nil))
   doctor.examine()
   return doctor.findings
 }
@@ -302,7 +302,7 @@ extension [Finding] {
 
   @Test func `tells each finding when its check is done`() throws {
     var doctor = Doctor(
-      Environment(try Clinic().variables), Doctor.Options(), time: SystemTime(shutdown: nil))
+      Environment(try Clinic().variables), Doctor.Options(), time: SystemWaiter(shutdown: nil))
     var told: [Finding] = []
     doctor.onFinding = { told.append($0) }
     doctor.examine()

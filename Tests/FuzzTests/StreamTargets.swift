@@ -67,7 +67,7 @@ private func packets(in pieces: [ArraySlice<UInt8>]) throws -> ([IncomingPacket]
 /// The reader of the answer to a WebSocket upgrade.
 let webSocketAnswer = FuzzTarget("websocket-answer") { input in
   do {
-    let upgrade = WebSocketUpgrade(host: "h", target: "/mqtt?X-Amz-Signature=secret")
+    let upgrade = WebSocketUpgrade(host: "h", target: "/mqtt?X-Amz-Signature=secret", nonce: [])
     let answer = try upgrade.answer(input + Array("\r\n\r\n".utf8))
     try require((100...999).contains(answer.status), "a status that is none")
     try require(

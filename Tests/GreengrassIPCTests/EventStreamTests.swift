@@ -27,7 +27,7 @@ private func framed(headers: [UInt8], payload: [UInt8] = []) -> [UInt8] {
   return message + bigEndian(crc32(message))
 }
 
-@Suite struct `event stream messages` {
+@Suite struct `An event stream message` {
   @Test(arguments: ["connect", "publish", "connect-ack", "every-type", "empty"])
   func `are read and written as AWS's client writes them`(name: String) throws {
     let bytes = try seed(name)
@@ -160,7 +160,7 @@ private func framed(headers: [UInt8], payload: [UInt8] = []) -> [UInt8] {
   }
 }
 
-@Suite struct `RPC messages` {
+@Suite struct `An RPC message` {
   @Test(arguments: [
     (#"{"message":"one","_message":"two"}"#, "one"), (#"{"_message":"two","_errorCode":"X"}"#, "two"),
     (#"{"message":"","_message":"two"}"#, "two"),

@@ -19,12 +19,14 @@ private final class Component {
 
   init(
     socketPath: String, token: String = FakeNucleus.token, name: String? = nil,
-    shutdown: ShutdownSignal? = nil
+    time: any Waiter = SystemWaiter(shutdown: nil),
+    random: any RandomNumberGenerator = SystemRandomNumberGenerator()
   ) {
     let sink = Sink()
     let log = Log(level: .info) { _, line in sink.lines.append(String(decoding: line, as: UTF8.self)) }
     client = IPCClient(
-      socketPath: socketPath, token: token, componentName: { name }, log: log, shutdown: shutdown)
+      socketPath: socketPath, token: token, componentName: { name }, log: log, time: time,
+      random: random)
     self.sink = sink
   }
 
@@ -312,7 +314,8 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
       #"{"do": "fault", "operation": "SubscribeToConfigurationUpdate", "fault": "answer-and-drop", "count": 1000}"#
     )
     let client = IPCClient(
-      socketPath: nucleus.socketPath, token: FakeNucleus.token, log: Log { _, _ in }, shutdown: nil)
+      socketPath: nucleus.socketPath, token: FakeNucleus.token, log: Log { _, _ in },
+      time: SystemWaiter(shutdown: nil))
     _ = client.subscribe(.subscribeToConfigurationUpdate)
     let start = BootTime.now
     while nucleus.count("connect") < 5, start.duration(to: .now) < .seconds(60) {
@@ -414,7 +417,8 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     defer { unsafe sigprocmask(SIG_SETMASK, &before, nil) }
     let nucleus = try FakeNucleus(.classic, configuration: configuration)
     let shutdown = try ShutdownSignal()
-    let component = Component(socketPath: nucleus.socketPath, shutdown: shutdown)
+    let component = Component(
+      socketPath: nucleus.socketPath, time: SystemWaiter(shutdown: shutdown))
     try component.publish()
     try nucleus.do(#"{"do": "fault", "operation": "PublishToIoTCore", "fault": "late", "seconds": 0.05}"#)
     try nucleus.do(#"{"do": "fault", "operation": "PublishToIoTCore", "fault": "mute"}"#)
@@ -438,14 +442,59 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     #expect(backoff.next(using: &random) <= .milliseconds(250))
   }
 
+  @Test(arguments: [(FixedGenerator.lowest, 1.0), (.highest, 2.0)])
+  func `draws its delays from the generator that it is given`(generator: FixedGenerator, factor: Double) {
+    var backoff = IPCClient.reconnecting
+    var random = generator
+    for delay in [0.125, 0.25, 0.5, 1, 2, 4, 8, 15, 15] {
+      #expect(abs(backoff.next(using: &random).inSeconds - delay * factor) < 0.001)
+    }
+  }
+
+  @Test func `waits between attempts, and for another try of a subscription, on the clock that it is given`()
+    throws
+  {
+    let nucleus = try FakeNucleus(.lite, configuration: "{}")
+    let time = ManualTime()
+    let component = Component(
+      socketPath: nucleus.socketPath + "x", time: time, random: FixedGenerator.lowest)
+    #expect(throws: IPCError.self) {
+      try component.client.call(.getConfiguration, until: time.bootTime.advanced(by: .seconds(2)))
+    }
+    // The last of the waits ends with the deadline.
+    #expect(
+      time.sleeps == [
+        .milliseconds(125), .milliseconds(250), .milliseconds(500), .seconds(1), .milliseconds(125),
+      ])
+
+    let other = Component(socketPath: nucleus.socketPath, time: time)
+    func call() throws {
+      _ = try other.client.call(.getConfiguration, until: time.bootTime.advanced(by: .seconds(10)))
+    }
+    let accepted = other.client.subscribe(
+      .subscribeToIoTCore(topicFilter: "\(topic)/accepted", qualityOfService: .atLeastOnce))
+    try call()
+    #expect(accepted.isRefused)
+    try nucleus.do(#"{"do": "configure", "configuration": \#(configuration)}"#.filter { $0 != "\n" })
+    time.advance(by: .seconds(299))
+    try call()
+    #expect(accepted.isRefused)
+    time.advance(by: .seconds(1))
+    try call()
+    try call()
+    #expect(accepted.isActive)
+  }
+
   @Test func `is there only where a nucleus started the process`() {
     let log = Log { _, _ in }
     let socket = "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT"
     for variables in [[:], ["SVCUID": "a"], [socket: "/s"], ["SVCUID": "", socket: "/s"]] {
-      #expect(IPCClient(Environment(variables), componentName: nil, log: log, shutdown: nil) == nil)
+      #expect(
+        IPCClient(Environment(variables), componentName: nil, log: log, time: SystemWaiter(shutdown: nil))
+          == nil)
     }
     let environment = Environment(["SVCUID": "a", socket: "/s"])
-    #expect(IPCClient(environment, componentName: nil, log: log, shutdown: nil) != nil)
+    #expect(IPCClient(environment, componentName: nil, log: log, time: SystemWaiter(shutdown: nil)) != nil)
   }
 
   @Test(arguments: [
@@ -482,13 +531,13 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     let client = try #require(
       IPCClient(
         environment, componentName: name, controlGroupFile: directory.path + "/cgroup", log: Log { _, _ in },
-        shutdown: nil))
+        time: SystemWaiter(shutdown: nil)))
     _ = try client.call(.getConfiguration, until: soon())
     #expect(client.issuedToken != nil)
   }
 }
 
-struct `A subscription` {
+@Suite struct `A subscription` {
   /// How large each event is, and how many of the newest are kept.
   @Test(arguments: [
     (10, 32), (5_000, 32), (8_192, 32), (8_193, 31), (100_000, 2), (262_144, 1), (262_145, 0),

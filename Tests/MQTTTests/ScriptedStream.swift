@@ -64,18 +64,12 @@ final class ScriptedStream: ByteStream {
 }
 
 /// A clock that moves when it is told to.
-final class ScriptedTime: TimeKeeper {
+final class ScriptedTime: TimeSource {
   private(set) var bootTime = BootTime(nanosecondsSinceBoot: 1_000_000_000)
-  var shutdownSignal: ShutdownSignal? { nil }
   var wallTime: WallTime { WallTime(nanosecondsSinceEpoch: bootTime.nanosecondsSinceBoot) }
 
   func pass(_ duration: Duration) { bootTime = bootTime.advanced(by: duration) }
   func pass(until instant: BootTime) { bootTime = max(bootTime, instant) }
-
-  func sleep(until instant: BootTime) -> Wake {
-    pass(until: instant)
-    return .onTime
-  }
 
   func after(_ duration: Duration) -> BootTime { bootTime.advanced(by: duration) }
 }

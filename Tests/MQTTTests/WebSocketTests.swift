@@ -191,7 +191,7 @@ struct `A WebSocket` {
     let signature = String(repeating: "0a", count: 32)
     let target =
       "/mqtt?X-Amz-Credential=AKID&X-Amz-Signature=\(signature)&X-Amz-Security-Token=session%2Ftoken-in-small"
-    var upgrade = WebSocketUpgrade(host: "server.example.com", target: target)
+    var upgrade = WebSocketUpgrade(host: "server.example.com", target: target, nonce: [])
     upgrade.secrets = ["secret-key-in-small"]
     let secrets = [signature, "session%2Ftoken-in-small", "session/token-in-small", "secret-key-in-small"]
     let echo =
@@ -252,7 +252,7 @@ struct `A WebSocket` {
 
   @Test(arguments: ["/a b", "/a\r\nHost: x", "/é"])
   func `refuses a target that would break out of its line`(target: String) {
-    let upgrade = WebSocketUpgrade(host: "h", target: target)
+    let upgrade = WebSocketUpgrade(host: "h", target: target, nonce: [])
     #expect(throws: WebSocketError.self) { try upgrade.request() }
   }
 

@@ -3,7 +3,7 @@ import Platform
 import TestSupport
 import Testing
 
-@Suite struct FileTests {
+@Suite struct `A file to read` {
   @Test func `reads files that say they are empty`() throws {
     let contents = try readFile("/proc/self/status", limit: 100_000)
     #expect(String(decoding: contents, as: UTF8.self).hasPrefix("Name:"))

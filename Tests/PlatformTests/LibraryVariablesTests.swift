@@ -2,7 +2,7 @@ import Glibc
 import Platform
 import Testing
 
-@Suite struct LibraryVariablesTests {
+@Suite struct `The environment variables of libraries` {
   /// That a program that connects removes them is tested with those that show an effect, `SSLKEYLOGFILE` and `OPENSSL_CONF`.
   @Test func `are removed from the environment, each of them`() async {
     // In a process of its own: the environment is everybody's, and they are removed once.

@@ -7,7 +7,7 @@ import WireFormats
 
 @testable import Platform
 
-@Suite(.ownThreads) final class LogOutputTests {
+@Suite(.ownThreads) final class `The output of a log` {
   /// Ways to a pipe: opened a second time, or polled if that isn't permitted.
   static let ways = [true, false]
 

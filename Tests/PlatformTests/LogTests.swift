@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import WireFormats
 
-@Suite struct LogTests {
+@Suite struct `A log` {
   private final class Lines {
     var lines: [String] = []
   }

@@ -3,7 +3,7 @@ import Platform
 import TestSupport
 import Testing
 
-@Suite struct OutputFileTests {
+@Suite struct `An output file` {
   private struct NotReplaced: Error {}
 
   /// The file, which `#require` can't return: it isn't copied.

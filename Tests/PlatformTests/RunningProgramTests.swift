@@ -3,7 +3,7 @@ import Platform
 import TestSupport
 import Testing
 
-@Suite struct RunningProgramTests {
+@Suite struct `A program that is run` {
   private func run(
     _ script: String, limit: Int = 1_000, timeout: Duration = .seconds(20),
     environment: [String: String] = [:]

@@ -1,7 +1,7 @@
 import Platform
 import Testing
 
-@Suite struct SentenceTests {
+@Suite struct `A sentence made of an error` {
   @Test(arguments: [
     ("It failed", "It failed."), ("It failed.", "It failed."), ("Why?", "Why?"), ("Stop!", "Stop!"), ("", ""),
   ])

@@ -1,7 +1,7 @@
 import Platform
 import Testing
 
-struct `What a server said` {
+@Suite struct `Text from a server` {
   private let key = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 
   @Test(arguments: [

@@ -4,7 +4,7 @@ import WireFormats
 
 @testable import Platform
 
-struct TelemetryFrameTests {
+@Suite struct `A telemetry frame` {
   @Test(arguments: [
     (Log.Level.trace, Log.Format.json, "a55a0006"), (.debug, .json, "a55a000a"), (.info, .json, "a55a000e"),
     (.warn, .json, "a55a0012"), (.error, .json, "a55a0016"), (.fatal, .json, "a55a001a"),

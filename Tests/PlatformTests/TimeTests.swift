@@ -2,7 +2,7 @@ import Platform
 import TestSupport
 import Testing
 
-@Suite struct TimeTests {
+@Suite struct `A moment and a duration` {
   @Test(
     arguments: [
       (0, "19700101T000000Z"), (-1, "19691231T235959Z"), (951_782_399, "20000228T235959Z"),
@@ -82,10 +82,10 @@ import Testing
   }
 
   @Test func `sleeps until the moment it is told`() {
-    let time = SystemTime(shutdown: nil)
+    let time = SystemWaiter(shutdown: nil)
     let end = time.bootTime.advanced(by: .milliseconds(20))
-    #expect(time.sleep(until: end) == .onTime)
+    #expect(time.wait(until: end) == .onTime)
     #expect(time.bootTime >= end)
-    #expect(time.sleep(until: end) == .onTime)
+    #expect(time.wait(until: end) == .onTime)
   }
 }

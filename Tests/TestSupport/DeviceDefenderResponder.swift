@@ -38,7 +38,7 @@ package final class DeviceDefenderResponder: Sendable {
   }
 
   private static func connect(_ port: UInt16) throws -> Session {
-    let time = SystemTime(shutdown: nil)
+    let time = SystemWaiter(shutdown: nil)
     let deadline = time.bootTime.advanced(by: .seconds(10))
     let connection = try CurlConnection(
       to: "http://127.0.0.1:\(port)", ConnectionConfiguration(Environment([:])), time: time,
@@ -76,7 +76,7 @@ package final class DeviceDefenderResponder: Sendable {
   }
 
   fileprivate func run(_ session: Session) {
-    let time = SystemTime(shutdown: nil)
+    let time = SystemWaiter(shutdown: nil)
     while !wantsEnd.withLock({ $0 }) {
       do throws(MQTTError) {
         guard
@@ -92,7 +92,7 @@ package final class DeviceDefenderResponder: Sendable {
     session.disconnect(until: time.bootTime.advanced(by: .seconds(1)))
   }
 
-  private func answer(_ message: Message, over session: Session, at time: SystemTime) throws(MQTTError) {
+  private func answer(_ message: Message, over session: Session, at time: SystemWaiter) throws(MQTTError) {
     let isCBOR = message.topic.hasSuffix("/cbor")
     let report =
       isCBOR

@@ -1,7 +1,7 @@
 package import Platform
 
 /// A clock that advances only when the code under test sleeps or the test advances it.
-package final class ManualTime: TimeKeeper {
+package final class ManualTime: Waiter {
   package var wallTime: WallTime
   package var bootTime: BootTime
   /// The duration of each sleep.
@@ -10,6 +10,8 @@ package final class ManualTime: TimeKeeper {
   package private(set) var wakeUps: [BootTime] = []
   /// The time of the stop request.
   package var shutdown: BootTime?
+  /// The moment at which something else needs the caller.
+  package var interruption: BootTime?
   package var shutdownSignal: ShutdownSignal? { nil }
 
   package init(wallTime: WallTime = WallTime(secondsSinceEpoch: 1_714_566_896)) {
@@ -17,13 +19,26 @@ package final class ManualTime: TimeKeeper {
     bootTime = BootTime(nanosecondsSinceBoot: 1_000_000_000_000)
   }
 
-  package func sleep(until instant: BootTime) -> Wake {
+  package func wait(until instant: BootTime) -> Wake {
     wakeUps.append(instant)
-    let duration = max(.zero, bootTime.duration(to: min(instant, shutdown ?? instant)))
+    let end = min(instant, shutdown ?? instant, interruption ?? instant)
+    let duration = max(.zero, bootTime.duration(to: end))
     sleeps.append(duration)
     advance(by: duration)
-    guard let shutdown, shutdown <= bootTime else { return .onTime }
-    return .shutdown
+    if let shutdown, shutdown <= bootTime { return .shutdown }
+    if let interruption, interruption <= bootTime { return .interrupted }
+    return .onTime
+  }
+
+  /// Waits for real, and moves the clock to `deadline` if the descriptor isn't ready by then.
+  package func wait(
+    for descriptor: Int32, toBe readiness: Readiness, until deadline: BootTime, endsOnShutdown: Bool
+  ) throws(Errno) -> ReadinessWake {
+    let left = max(.zero, bootTime.duration(to: deadline))
+    let wake = try Platform.wait(
+      for: descriptor, toBe: readiness, until: .now.advanced(by: left), or: nil)
+    if wake == .deadline { advance(by: left) }
+    return wake
   }
 
   package func advance(by duration: Duration) {

@@ -2,7 +2,7 @@ package import Platform
 import Synchronization
 
 /// The system's clocks, which skip ahead instead of sleeping.
-package final class SkippingTime: TimeKeeper, Sendable {
+package final class SkippingTime: Waiter, Sendable {
   private let skipped = Mutex(Duration.zero)
   private let onSleep = Mutex<(@Sendable () -> Void)?>(nil)
 
@@ -16,7 +16,7 @@ package final class SkippingTime: TimeKeeper, Sendable {
   package var wallTime: WallTime { .now.advanced(by: skipped.withLock { $0 }) }
   package var bootTime: BootTime { .now.advanced(by: skipped.withLock { $0 }) }
 
-  package func sleep(until instant: BootTime) -> Wake {
+  package func wait(until instant: BootTime) -> Wake {
     let gap = bootTime.duration(to: instant)
     guard gap > .zero else { return .onTime }
     skipped.withLock { $0 += gap }

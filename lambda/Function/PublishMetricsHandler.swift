@@ -10,10 +10,10 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
   private static let answerMargin = Duration.milliseconds(500)
 
   package var loop: ReportLoop
-  private let time: any TimeKeeper
+  private let time: any TimeSource
 
   /// Creates a handler that runs `loop` with the clock `time`.
-  package init(_ loop: consuming ReportLoop, time: any TimeKeeper) {
+  package init(_ loop: consuming ReportLoop, time: any TimeSource) {
     self.loop = loop
     self.time = time
   }
@@ -21,12 +21,13 @@ package struct PublishMetricsHandler: Handler, ~Copyable {
   /// Creates a handler with the configuration in the environment.
   ///
   /// Throws a ``ConfigurationError`` that lists all mistakes, or an error if libcurl or OpenSSL can't be used.
-  package init(_ environment: Environment, time: any TimeKeeper, log: Log) throws {
+  package init(_ environment: Environment, time: any Waiter, log: Log) throws {
     warnOfUnknownVariables(in: environment, log: log)
     let configuration = try Configuration(environment)
     let publisher = try configuration.publisher(time: time, log: log)
-    let time = publisher.pacing(time)
-    self.init(ReportLoop(configuration, publisher: publisher, time: time, log: log), time: time)
+    var waiter: any Waiter = time
+    if let task = publisher.idleTask { waiter = TaskRunningWaiter(time, running: [task]) }
+    self.init(ReportLoop(configuration, publisher: publisher, time: waiter, log: log), time: time)
   }
 
   package mutating func handle(_ event: Event, _ context: Context) throws -> Response {

@@ -12,7 +12,7 @@ package struct CredentialContext {
   let directExchange: any HTTPExchange
   /// As ``directExchange``, and only to the addresses that may see credentials without TLS.
   var credentialHostExchange: any HTTPExchange
-  let time: any TimeKeeper
+  let time: any Waiter
   let log: Log
   private static let backoff = Backoff(first: .milliseconds(200), cap: .seconds(20), jitter: 0)
   /// Reads a file, and gives up with `EAGAIN` if that is a pipe whose end takes longer than `patience`.
@@ -22,7 +22,7 @@ package struct CredentialContext {
   }
 
   package init(
-    _ environment: Environment, exchange: any HTTPExchange, time: any TimeKeeper, log: Log
+    _ environment: Environment, exchange: any HTTPExchange, time: any Waiter, log: Log
   ) {
     self.environment = environment
     connection = ConnectionConfiguration(environment)
@@ -35,7 +35,7 @@ package struct CredentialContext {
 
   /// A context whose exchanges go over libcurl, as `connection` says.
   package init(
-    _ environment: Environment, _ connection: ConnectionConfiguration, time: any TimeKeeper, log: Log
+    _ environment: Environment, _ connection: ConnectionConfiguration, time: any Waiter, log: Log
   ) throws(HTTPError) {
     self.connection = connection
     var configuration = connection
@@ -84,7 +84,7 @@ package struct CredentialContext {
         guard error.isTransient, attempt < 3, delay < timeLeft(until: deadline) else {
           throw error
         }
-        if time.sleep(until: time.bootTime.advanced(by: delay)) != .onTime { throw error }
+        if time.wait(until: time.bootTime.advanced(by: delay)) != .onTime { throw error }
         attempt += 1
       }
     }

@@ -11,7 +11,7 @@ struct CredentialProcess {
 
   let command: String
   let environment: Environment
-  let time: any TimeKeeper
+  let time: any Waiter
   /// The time that the command may take if the deadline leaves more.
   var longestTime: Duration = .seconds(60)
 

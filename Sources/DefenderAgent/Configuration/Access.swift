@@ -34,7 +34,7 @@ package struct Access: Sendable {
   /// The credential chain, which asks no source yet.
   ///
   /// Throws if libcurl can't be used, or if the role alias is mistaken.
-  package func credentials(time: any TimeKeeper, log: Log) throws -> CredentialChain {
+  package func credentials(time: any Waiter, log: Log) throws -> CredentialChain {
     if isRoleAliasMistaken {
       throw CredentialError.sourceFailed(
         source: "AWS IoT role alias", reason: "its variables are wrong; see the configuration")

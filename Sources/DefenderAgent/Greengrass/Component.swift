@@ -11,7 +11,7 @@ import WireFormats
 package struct Component: ~Copyable {
   private let environment: Environment
   private let client: IPCClient
-  private let shutdown: ShutdownSignal
+  private let time: any Waiter
   private let log: Log
   private let greengrass: GreengrassPublisher
   private let watch: NucleusWatch
@@ -23,21 +23,24 @@ package struct Component: ~Copyable {
   /// How long a publish may take where the interval is shorter.
   private static let leastPublishTime = Duration.seconds(10)
 
-  package init(_ environment: Environment, _ client: IPCClient, until shutdown: ShutdownSignal, log: Log) {
+  /// A component that runs until `time`'s shutdown signal asks it to stop.
+  package init(_ environment: Environment, _ client: IPCClient, time: any Waiter, log: Log) {
     self.environment = environment
     self.client = client
-    self.shutdown = shutdown
+    self.time = time
     self.log = log
-    greengrass = GreengrassPublisher(client, time: SystemTime(shutdown: shutdown), log: log)
-    watch = NucleusWatch(client, log: log)
-    renewal = ConnectionRenewal(shutdown, log: log)
+    greengrass = GreengrassPublisher(client, time: time, log: log)
+    watch = NucleusWatch(client, time: time, log: log)
+    renewal = ConnectionRenewal(time.shutdownSignal, log: log)
   }
 
-  /// What the function runs with: a configuration, and what publishes and keeps time as it says.
+  private var isAskedToStop: Bool { time.shutdownSignal?.isRequested == true }
+
+  /// What the function runs with: a configuration, and what publishes and waits as it says.
   private struct Plan {
     let configuration: Configuration
     let publisher: any Publisher
-    let time: any TimeKeeper
+    let time: any Waiter
   }
 
   /// Reports, and follows the component configuration as it changes; returns when the process was asked to stop.
@@ -56,7 +59,7 @@ package struct Component: ~Copyable {
         // The configuration has checked the topic.
         log.error("The report loop can't run: \(sentence("\(error)"))")
       }
-      guard !shutdown.isRequested, let next = nextPlan(after: plan) else { break }
+      guard !isAskedToStop, let next = nextPlan(after: plan) else { break }
       plan = next
       loop.resume(with: plan.configuration, publisher: plan.publisher, time: plan.time)
     }
@@ -69,7 +72,7 @@ package struct Component: ~Copyable {
   /// One that can't be used leaves the `former` one in use: with a device that reports as before, a deployment with a
   /// mistake in it does no harm.
   private mutating func nextPlan(after former: Plan?) -> Plan? {
-    while !shutdown.isRequested {
+    while !isAskedToStop {
       client.forgetRefusals()
       if let read = readConfiguration() {
         let token = watch.issuedToken
@@ -83,25 +86,25 @@ package struct Component: ~Copyable {
           return plan
         }
       }
-      if shutdown.isRequested { break }
+      if isAskedToStop { break }
       if let former { return former }
       // A new deployment, or another start of the nucleus, is what can help.
-      _ = client.serve(until: BootTime.now.advanced(by: .seconds(300))) { [watch] in watch.hasNews }
+      _ = client.serve(until: time.bootTime.advanced(by: .seconds(300))) { [watch] in watch.hasNews }
     }
     return nil
   }
 
   /// What the nucleus answers; waits for it as long as there is no connection.
   private mutating func readConfiguration() -> ComponentConfiguration? {
-    while !shutdown.isRequested {
+    while !isAskedToStop {
       do throws(IPCError) {
-        return try watch.read(until: BootTime.now.advanced(by: NucleusWatch.callTimeout))
+        return try watch.read(until: time.bootTime.advanced(by: NucleusWatch.callTimeout))
       } catch {
         if case .refused = error {
           tell("The component configuration can't be read: \(sentence("\(error)")) \(error.advice)")
         }
         if error == .shutdown { return nil }
-        _ = client.serve(until: BootTime.now.advanced(by: .seconds(1)))
+        _ = client.serve(until: time.bootTime.advanced(by: .seconds(1)))
       }
     }
     return nil
@@ -148,12 +151,15 @@ package struct Component: ~Copyable {
   private func tellErrored() { watch.tell(.errored) }
 
   private func plan(_ configuration: inout Configuration, _ variables: Environment) throws -> Plan {
-    let time = ComponentTime(client, watch, shutdown)
+    let waiter = NucleusWaiter(client, watch, time)
     guard configuration.transport == .greengrass else {
-      let publisher = try configuration.publisher(time: time, log: log)
-      let pacing = renewal.pacing(publisher.pacing(time), publisher)
+      let publisher = try configuration.publisher(time: waiter, log: log)
       renewal.ownsConnection = true
-      return Plan(configuration: configuration, publisher: publisher, time: pacing)
+      renewal.publisher = publisher
+      let tasks: [(any IdleTask)?] = [renewal, publisher.idleTask]
+      return Plan(
+        configuration: configuration, publisher: publisher,
+        time: TaskRunningWaiter(waiter, running: tasks.compactMap { $0 }))
     }
     configuration.publishTimeout = max(Self.leastPublishTime, configuration.interval)
     if configuration.givenMaximumReportBytes == nil {
@@ -162,38 +168,11 @@ package struct Component: ~Copyable {
         messageLimit: IPCRequest.messageLimitOfLite)
     }
     renewal.ownsConnection = false
-    return Plan(configuration: configuration, publisher: greengrass, time: time)
+    return Plan(configuration: configuration, publisher: greengrass, time: waiter)
   }
 
   /// Says something once.
   private mutating func tell(_ text: String) {
     if told.insert(text).inserted { log.warn(text) }
-  }
-}
-
-/// A clock whose sleeps answer the nucleus, and are interrupted when the component's plan is out of date.
-struct ComponentTime: TimeKeeper {
-  private let client: IPCClient
-  private let watch: NucleusWatch
-  private let time: SystemTime
-
-  init(_ client: IPCClient, _ watch: NucleusWatch, _ shutdown: ShutdownSignal) {
-    self.client = client
-    self.watch = watch
-    time = SystemTime(shutdown: shutdown)
-  }
-
-  var wallTime: WallTime { time.wallTime }
-  var bootTime: BootTime { time.bootTime }
-  var shutdownSignal: ShutdownSignal? { time.shutdownSignal }
-
-  func sleep(until instant: BootTime) -> Wake {
-    switch client.serve(until: instant, orWhen: { watch.hasNews }) {
-    case .shutdown: return .shutdown
-    case .condition: return .interrupted
-    case .onTime: break
-    }
-    guard watch.hasChanged() else { return .onTime }
-    return shutdownSignal?.isRequested == true ? .shutdown : .interrupted
   }
 }

@@ -7,9 +7,10 @@ import WireFormats
 ///
 /// Nucleus lite drops the subscription to configuration updates without a word when one of its daemons restarts or a
 /// deployment resets the configuration. So the configuration is read with each report as well: a call on a Unix socket.
-final class NucleusWatch {
+final class NucleusWatch: IdleTask {
   private let client: IPCClient
   private let updates: IPCSubscription
+  private let time: any TimeSource
   private let log: Log
   /// What the nucleus answered last, whether it can be used or not.
   private var lastRead: ComponentConfiguration?
@@ -19,6 +20,8 @@ final class NucleusWatch {
   private var pendingState: IPCRequest.State?
   /// When the state is no longer retried every few seconds, but with each report only.
   private var stateUrgencyEnd = BootTime(nanosecondsSinceBoot: 0)
+  /// When the state is retried; nil if it isn't.
+  private(set) var nextDue: BootTime?
 
   static let callTimeout = Duration.seconds(10)
   /// Lite kills a component that hasn't reported `RUNNING` within 120 s, or the time-out of its recipe.
@@ -27,10 +30,12 @@ final class NucleusWatch {
   /// How long a report waits at most for a nucleus that doesn't answer.
   private static let checkTimeout = Duration.seconds(5)
 
-  init(_ client: IPCClient, log: Log) {
+  init(_ client: IPCClient, time: any TimeSource, log: Log) {
     self.client = client
+    self.time = time
     self.log = log
     updates = client.subscribe(.subscribeToConfigurationUpdate)
+    client.idleTask = self
   }
 
   /// Whether the nucleus has announced another configuration.
@@ -68,7 +73,7 @@ final class NucleusWatch {
     let former = lastRead
     let formerToken = lastToken
     do throws(IPCError) {
-      let now = try read(until: BootTime.now.advanced(by: Self.checkTimeout))
+      let now = try read(until: time.bootTime.advanced(by: Self.checkTimeout))
       return now != former || lastToken != formerToken
     } catch {
       log.debug("The component configuration couldn't be read: \(error).")
@@ -82,25 +87,26 @@ final class NucleusWatch {
   /// minutes, whatever the component waits for meanwhile, and with each report after that.
   func tell(_ state: IPCRequest.State) {
     pendingState = state
-    stateUrgencyEnd = BootTime.now.advanced(by: Self.stateUrgency)
+    stateUrgencyEnd = time.bootTime.advanced(by: Self.stateUrgency)
     tellPendingState()
   }
 
+  /// Retries the state, for as long as a call may take: a call that was cut short would cost the connection.
+  func run(until deadline: BootTime) { tellPendingState() }
+
   private func tellPendingState() {
-    client.duty = nil
+    nextDue = nil
     guard let state = pendingState else { return }
     do throws(IPCError) {
-      _ = try client.call(.updateState(state), until: BootTime.now.advanced(by: Self.checkTimeout))
+      _ = try client.call(.updateState(state), until: time.bootTime.advanced(by: Self.checkTimeout))
       pendingState = nil
     } catch {
       log.debug("The nucleus wasn't told the state \(state.rawValue): \(error).")
       // A nucleus without UpdateState never gets it. Retry any other failure.
       if error.meansUnsupported {
         pendingState = nil
-      } else if BootTime.now < stateUrgencyEnd {
-        client.duty = (
-          BootTime.now.advanced(by: Self.stateRetryInterval), { [weak self] in self?.tellPendingState() }
-        )
+      } else if time.bootTime < stateUrgencyEnd {
+        nextDue = time.bootTime.advanced(by: Self.stateRetryInterval)
       }
     }
   }

@@ -8,8 +8,8 @@ package protocol Publisher: AnyObject {
     _ payload: [UInt8], to topic: Topic, qos: QualityOfService, until deadline: BootTime
   ) throws(PublishError) -> PublishReceipt
 
-  /// A clock to sleep on between messages, which does meanwhile what keeps the connection; `time` where that is nothing.
-  func pacing(_ time: any TimeKeeper) -> any TimeKeeper
+  /// The work that keeps the connection alive between two messages; nil if there is none.
+  var idleTask: (any IdleTask)? { get }
 
   /// Lets a connection go that there may be; the next message makes another.
   func disconnect()
@@ -19,7 +19,7 @@ package protocol Publisher: AnyObject {
 }
 
 extension Publisher {
-  package func pacing(_ time: any TimeKeeper) -> any TimeKeeper { time }
+  package var idleTask: (any IdleTask)? { nil }
   package func disconnect() {}
   package func renew() { disconnect() }
 }

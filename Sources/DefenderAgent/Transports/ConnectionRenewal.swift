@@ -3,10 +3,12 @@ import Platform
 /// Closes a publisher's connection after a SIGHUP, so that the next report opens one with the certificate and key that the
 /// files hold now.
 ///
-/// The signal may arrive during a publish, so the callback only sets a flag. The connection is closed when the loop sleeps
-/// or wakes: between two reports.
-final class ConnectionRenewal {
+/// The signal may arrive during a publish, so the callback only sets a flag. The connection is closed when the loop begins
+/// or ends a wait: between two reports.
+final class ConnectionRenewal: IdleTask {
   private var isDue = false
+  /// The publisher whose connection is closed; nil while there is none.
+  var publisher: (any Publisher)?
   /// Whether this process makes the connection. On Greengrass's own transport the nucleus does, and SIGHUP changes nothing.
   var ownsConnection = true
 
@@ -24,31 +26,11 @@ final class ConnectionRenewal {
     }
   }
 
-  /// Wraps `time` so that the connection of `publisher` is closed between two reports, if that is due.
-  func pacing(_ time: any TimeKeeper, _ publisher: any Publisher) -> any TimeKeeper {
-    RenewingTime(time: time, publisher: publisher, renewal: self)
-  }
+  /// At once, after a SIGHUP.
+  var nextDue: BootTime? { isDue ? BootTime(nanosecondsSinceBoot: 0) : nil }
 
-  fileprivate func closeIfDue(_ publisher: any Publisher) {
-    guard isDue else { return }
+  func run(until deadline: BootTime) {
     isDue = false
-    publisher.renew()
-  }
-}
-
-private struct RenewingTime: TimeKeeper {
-  let time: any TimeKeeper
-  let publisher: any Publisher
-  let renewal: ConnectionRenewal
-
-  var wallTime: WallTime { time.wallTime }
-  var bootTime: BootTime { time.bootTime }
-  var shutdownSignal: ShutdownSignal? { time.shutdownSignal }
-
-  func sleep(until instant: BootTime) -> Wake {
-    renewal.closeIfDue(publisher)
-    let wake = time.sleep(until: instant)
-    renewal.closeIfDue(publisher)
-    return wake
+    publisher?.renew()
   }
 }

@@ -24,7 +24,7 @@ package struct Transport: Sendable, Equatable {
 /// What the environment says about a transport.
 package protocol TransportConfiguration: Sendable {
   /// What publishes by it; throws why it can't be made, libcurl or OpenSSL say.
-  func publisher(_ access: Access, time: any TimeKeeper, log: Log) throws -> any Publisher
+  func publisher(_ access: Access, time: any Waiter, log: Log) throws -> any Publisher
 }
 
 extension ConfigurationReader {
@@ -35,7 +35,7 @@ extension ConfigurationReader {
 
 extension Configuration {
   /// The publisher of the transport.
-  package func publisher(time: any TimeKeeper, log: Log) throws -> any Publisher {
+  package func publisher(time: any Waiter, log: Log) throws -> any Publisher {
     guard let transportConfiguration else {
       // Only the component mode has a nucleus to publish through, and it brings its own publisher.
       let problem = "is '\(transport.name)', which takes a Greengrass component: no SVCUID is set"

@@ -32,7 +32,7 @@ package struct StateKeeper: ~Copyable {
   /// opened.
   ///
   /// Waits up to `patience` for another process to release it.
-  package mutating func open(at time: any TimeKeeper, patience: Duration = .zero) -> SavedState? {
+  package mutating func open(at time: any TimeSource, patience: Duration = .zero) -> SavedState? {
     leaveMovedDirectory(at: time.bootTime)
     guard let path, directory == nil else { return nil }
     do {
@@ -55,7 +55,7 @@ package struct StateKeeper: ~Copyable {
   }
 
   /// Saves `state`, unless that is on disk already.
-  package mutating func save(_ state: SavedState, at time: any TimeKeeper) {
+  package mutating func save(_ state: SavedState, at time: any TimeSource) {
     leaveMovedDirectory(at: time.bootTime)
     guard directory != nil, state != saved else { return }
     do throws(Errno) {

@@ -12,14 +12,14 @@ package final class CurlConnection {
   private let connectTo: StringList
   private let gate: AddressGate
   private let configuration: ConnectionConfiguration
-  private let time: any TimeKeeper
+  private let time: any Waiter
   private let socket: Int32
 
   /// Connects to the host of `url`: `https://` for TLS, `http://` for none.
   ///
   /// Gives up within about a second where the process is asked to stop: nothing has been sent that could be answered.
   package init(
-    to url: String, _ configuration: ConnectionConfiguration, time: any TimeKeeper,
+    to url: String, _ configuration: ConnectionConfiguration, time: any Waiter,
     until deadline: BootTime
   ) throws(HTTPError) {
     let handle = try EasyHandle()
@@ -112,9 +112,9 @@ package final class CurlConnection {
     let graceEnd = time.shutdownSignal?.graceEnd
     if let graceEnd, now >= graceEnd { throw .stopped }
     do throws(Errno) {
-      _ = try Platform.wait(
+      _ = try time.wait(
         for: socket, toBe: readiness, until: min(deadline, graceEnd ?? deadline),
-        or: graceEnd == nil ? time.shutdownSignal : nil)
+        endsOnShutdown: graceEnd == nil)
     } catch {
       throw .connectionLost("\(error)")
     }

@@ -12,13 +12,17 @@ struct FailureStreak {
     first: .milliseconds(50), cap: .milliseconds(250), jitter: 0.5)
   private static let patienceWithAbsence = Duration.milliseconds(1_500)
 
-  private let time: any TimeKeeper
+  private let time: any TimeSource
+  private var random: any RandomNumberGenerator
   /// The first of the current series of failed attempts to reach the server; nil if the last attempt reached it.
   private var absentSince: BootTime?
   private var failures = 0
 
-  init(_ time: any TimeKeeper) {
+  init(
+    _ time: any TimeSource, random: any RandomNumberGenerator = SystemRandomNumberGenerator()
+  ) {
     self.time = time
+    self.random = random
   }
 
   /// Whether no failure has been counted yet.
@@ -42,6 +46,6 @@ struct FailureStreak {
       backoff = Self.backoff
     }
     failures += 1
-    return backoff.delay(afterFailures: failures)
+    return backoff.delay(afterFailures: failures, using: &random)
   }
 }

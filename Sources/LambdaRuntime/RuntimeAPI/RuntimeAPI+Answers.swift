@@ -82,7 +82,7 @@ extension RuntimeAPI {
           return
         }
         if attempt == 1 { log.warn("No reply to \(destination), sending it again: \(error).") }
-        if !wasStale { _ = time.sleep(until: time.bootTime.advanced(by: pause)) }
+        if !wasStale { _ = time.wait(until: time.bootTime.advanced(by: pause)) }
       }
     }
   }

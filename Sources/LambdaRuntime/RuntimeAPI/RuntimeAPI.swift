@@ -10,7 +10,7 @@ import WireFormats
 final class RuntimeAPI {
   let connection: RuntimeConnection
   let log: Log
-  let time: any TimeKeeper
+  let time: any Waiter
   /// The head of the answer being sent. A property, so that its buffer is reused.
   var head: [UInt8] = []
   private let endpoint: RuntimeEndpoint
@@ -20,7 +20,7 @@ final class RuntimeAPI {
   private let pollRequest: [UInt8]
 
   init(
-    _ endpoint: RuntimeEndpoint, environment: Environment, log: Log, time: any TimeKeeper,
+    _ endpoint: RuntimeEndpoint, environment: Environment, log: Log, time: any Waiter,
     shutdown: ShutdownSignal?
   ) {
     self.endpoint = endpoint
@@ -83,7 +83,7 @@ final class RuntimeAPI {
     guard let pause = streak.pause(after: error) else {
       throw .givingUp(endpoint: endpoint.authority, after: streak.absence, last: "\(error)")
     }
-    return time.sleep(until: time.bootTime.advanced(by: pause)) == .onTime
+    return time.wait(until: time.bootTime.advanced(by: pause)) == .onTime
   }
 
   /// Stores the head of a POST to `destination` in `head`. Every field except the last must end in CRLF.

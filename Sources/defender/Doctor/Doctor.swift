@@ -18,7 +18,7 @@ struct Doctor {
   }
 
   let options: Options
-  let time: any TimeKeeper
+  let time: any Waiter
   /// The environment as `bootstrap` sees it. In a Greengrass component, the component configuration overrides
   /// it.
   var environment: Environment
@@ -32,7 +32,7 @@ struct Doctor {
   /// Called with each finding as soon as its check is done, because the next check may take long.
   var onFinding: (Finding) -> Void = { _ in }
 
-  init(_ environment: Environment, _ options: Options, time: any TimeKeeper) {
+  init(_ environment: Environment, _ options: Options, time: any Waiter) {
     self.options = options
     self.time = time
     let notes = Notes()
@@ -40,7 +40,7 @@ struct Doctor {
     self.environment = environment
     // The same test by which bootstrap distinguishes a component from a function.
     let isFunction = environment.value("AWS_LAMBDA_RUNTIME_API") != nil
-    nucleus = isFunction ? nil : IPCClient(environment, log: notes.log, shutdown: nil)
+    nucleus = isFunction ? nil : IPCClient(environment, log: notes.log, time: time)
     var mistakes: [ConfigurationError.Mistake] = []
     configuration = Configuration(environment, noting: &mistakes)
   }

@@ -186,12 +186,12 @@ private struct DataPlaneProbe {
   let url: String
   /// The region to sign for; nil if a certificate identifies us.
   let region: String?
-  let time: any TimeKeeper
+  let time: any TimeSource
   private(set) var skew = ClockSkew()
   /// The secrets of the last request's credentials, and its signature.
   private(set) var secrets: [String] = []
 
-  init(url: String, region: String?, time: any TimeKeeper) {
+  init(url: String, region: String?, time: any TimeSource) {
     self.url = url
     self.region = region
     self.time = time

@@ -186,7 +186,7 @@ struct `The deadline for credentials` {
     #expect(exchange.timeouts == [.seconds(1), .seconds(1), .seconds(1)])
     let process = CredentialProcess(
       command: "sleep 60", environment: Environment(["PATH": "/usr/bin:/bin"]),
-      time: SystemTime(shutdown: nil), longestTime: .milliseconds(100))
+      time: SystemWaiter(shutdown: nil), longestTime: .milliseconds(100))
     let start = BootTime.now
     #expect(throws: CredentialFailure.self) { try process.credentials(until: .distantFuture) }
     #expect(start.duration(to: .now) < .seconds(30))

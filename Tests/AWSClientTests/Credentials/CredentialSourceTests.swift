@@ -561,7 +561,7 @@ struct `Credentials of a role alias` {
       at: "https://localhost:\(server.port)",
       as: ClientIdentityFiles(certificate: device.certificateFile, key: device.keyFile))
     let stop = try StopSwitch()
-    let time = SystemTime(shutdown: try stop.signal())
+    let time = SystemWaiter(shutdown: try stop.signal())
     let context = try CredentialContext(
       environment, ConnectionConfiguration(environment), time: time, log: Log { _, _ in })
     stop.stop()
@@ -592,7 +592,7 @@ struct `Credentials of a role alias` {
       as: ClientIdentityFiles(
         certificate: device.certificateFile, key: device.keyFile, password: passwordFile))
     let context = try CredentialContext(
-      environment, ConnectionConfiguration(environment), time: SystemTime(shutdown: nil),
+      environment, ConnectionConfiguration(environment), time: SystemWaiter(shutdown: nil),
       log: Log { _, _ in })
     #expect(try IoTRoleAliasCredentials(alias, context).credentials(at: .now)?.accessKeyID == "A")
     #expect(server.received.first?.handshake?.clientName == "device")
@@ -618,7 +618,7 @@ struct `Credentials of a role alias` {
       at: "https://localhost:\(server.port)",
       as: ClientIdentityFiles(certificate: device.certificateFile, key: device.keyFile))
     let log = Log { _, _ in }
-    let time = SystemTime(shutdown: nil)
+    let time = SystemWaiter(shutdown: nil)
     let context = try CredentialContext(
       environment, ConnectionConfiguration(environment), time: time, log: log)
     let chain = CredentialChain(context, roleAlias: alias)

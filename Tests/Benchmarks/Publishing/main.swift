@@ -33,7 +33,7 @@ let payload = (0..<(arguments.dropFirst().first ?? 1_000)).map { UInt8($0 % 251)
 let environment = Environment.ofThisProcess
 let log = Log(environment)
 let region = environment.value("AWS_REGION") ?? "us-east-1"
-let time = SystemTime(shutdown: nil)
+let time = SystemWaiter(shutdown: nil)
 let publisher = try HTTPSPublisher(
   endpoint: ServiceEndpoint(environment, region: region), region: region,
   credentials: Access(environment).credentials(time: time, log: log),

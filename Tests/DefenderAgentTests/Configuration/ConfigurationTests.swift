@@ -7,7 +7,7 @@ import Platform
 import TestSupport
 import Testing
 
-@Suite struct ConfigurationTests {
+@Suite struct `The configuration of the agent` {
   private static let complete = [
     "AWS_IOT_THING_NAME": "thing-1", "AWS_REGION": "eu-central-1",
   ]

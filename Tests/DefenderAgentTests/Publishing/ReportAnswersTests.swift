@@ -26,7 +26,7 @@ private func rejected(_ id: UInt64?) -> [UInt8] {
 }
 
 /// The rows of the table in docs/agent.md, "Which answer counts".
-struct `An answer of Device Defender` {
+@Suite struct `An answer of Device Defender` {
   private static let rejection = ReportConfirmation.rejected(code: "Throttled", message: "slow down")
 
   private func play(_ steps: [Step]) throws -> (verdicts: [ReportAnswers.Verdict], answers: ReportAnswers) {

@@ -127,7 +127,7 @@ private func with(_ address: inout sockaddr_un, _ body: (UnsafePointer<sockaddr>
     let error = #expect(throws: NetlinkError.self) {
       _ = try socket.dump((20, []), answer: 20, until: deadline, buffer: &buffer) { _ throws(NetlinkError) in
         messages += 1
-        _ = SystemTime(shutdown: nil).sleep(until: deadline)
+        _ = SystemWaiter(shutdown: nil).wait(until: deadline)
       }
     }
     #expect(error == NetlinkError.failed(Errno.timedOut))

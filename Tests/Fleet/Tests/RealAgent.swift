@@ -8,7 +8,7 @@ import TestSupport
 import fleet_simulation
 
 /// A clock that moves when somebody sleeps, until its end; then the process is asked to stop.
-final class VirtualClock: TimeKeeper {
+final class VirtualClock: Waiter {
   private(set) var bootTime = moment(.zero)
   let shutdownSignal: ShutdownSignal? = nil
   var end: BootTime
@@ -19,7 +19,7 @@ final class VirtualClock: TimeKeeper {
 
   var wallTime: WallTime { fleet_simulation.wallTime(bootTime) }
 
-  func sleep(until instant: BootTime) -> Wake {
+  func wait(until instant: BootTime) -> Wake {
     bootTime = max(bootTime, min(instant, end))
     return instant > end ? .shutdown : .onTime
   }
@@ -177,7 +177,7 @@ private final class BrokerStream: ByteStream {
     if incoming.isEmpty {
       // An outage since then has ended the connection.
       if book.service.hadOutage(between: opened, and: clock.bootTime) { return 0 }
-      _ = clock.sleep(until: deadline)
+      _ = clock.wait(until: deadline)
       throw .timedOut
     }
     let count = min(limit, incoming.count)

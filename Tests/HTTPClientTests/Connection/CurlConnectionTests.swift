@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 private let names = "DNS:localhost,IP:127.0.0.1"
-private var time: SystemTime { SystemTime(shutdown: nil) }
+private var time: SystemWaiter { SystemWaiter(shutdown: nil) }
 
 private func soon(_ duration: Duration = .seconds(5)) -> BootTime { time.bootTime.advanced(by: duration) }
 
@@ -111,7 +111,7 @@ struct `A connection` {
       [.keep("one"), .hang], tls: TLSServerContext(authority.issue("server", names: names)))
     defer { server.stop() }
     let stop = try StopSwitch()
-    let stoppable = SystemTime(shutdown: try stop.signal())
+    let stoppable = SystemWaiter(shutdown: try stop.signal())
     let connection = try CurlConnection(
       to: "https://localhost:\(server.port)",
       ConnectionConfiguration(Environment(["AWS_CA_BUNDLE": authority.certificateFile])), time: stoppable,
@@ -133,7 +133,7 @@ struct `A connection` {
     defer { server.stop() }
     let stop = try StopSwitch()
     stop.stop()
-    let stoppable = SystemTime(shutdown: try stop.signal())
+    let stoppable = SystemWaiter(shutdown: try stop.signal())
     // The server is plain, so it never answers the handshake.
     #expect(throws: HTTPError.stopped) {
       _ = try CurlConnection(

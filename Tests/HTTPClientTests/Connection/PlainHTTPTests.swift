@@ -85,7 +85,7 @@ struct `A request without TLS` {
 
   @Test func `is refused by a connection and by a trial, too`() throws {
     let configuration = ConnectionConfiguration(Environment([:]))
-    let time = SystemTime(shutdown: nil)
+    let time = SystemWaiter(shutdown: nil)
     let error = try #require(throws: HTTPError.self) {
       _ = try CurlConnection(
         to: "http://192.0.2.1:1883", configuration, time: time, until: time.bootTime.advanced(by: .seconds(5))

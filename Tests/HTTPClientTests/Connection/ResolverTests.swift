@@ -70,7 +70,7 @@ struct `The time for connecting` {
     defer { close(listener) }
     var configuration = ConnectionConfiguration(Environment([:]))
     configuration.connectTimeout = .milliseconds(200)
-    let time = SystemTime(shutdown: nil)
+    let time = SystemWaiter(shutdown: nil)
     let start = BootTime.now
     let error = #expect(throws: HTTPError.self) {
       _ = try CurlConnection(

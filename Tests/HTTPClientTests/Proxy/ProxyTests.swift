@@ -101,7 +101,7 @@ struct `A proxy` {
   ) throws -> [String] {
     let configuration = ConnectionConfiguration(
       Environment(variables), allowsPlainHTTP: url.hasPrefix("http:"))
-    let time = SystemTime(shutdown: nil)
+    let time = SystemWaiter(shutdown: nil)
     let exchange = try #require(throws: HTTPError.self) {
       try CurlExchange(configuration).exchange(HTTPRequest(method: "GET", url: url), timeout: timeout)
     }

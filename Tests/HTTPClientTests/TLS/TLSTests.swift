@@ -214,7 +214,7 @@ struct `TLS` {
     } throws: { error in
       isOwnCertificateRejected(error) && "\(error)".contains("our certificate or key")
     }
-    let time = SystemTime(shutdown: nil)
+    let time = SystemWaiter(shutdown: nil)
     #expect(throws: HTTPError.self) {
       try CurlConnection(to: url, ours, time: time, until: time.bootTime.advanced(by: .seconds(20)))
     }

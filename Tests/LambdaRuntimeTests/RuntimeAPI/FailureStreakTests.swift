@@ -48,6 +48,16 @@ import Testing
     #expect(waits.contains { $0 < .milliseconds(30) } && waits.contains { $0 > .milliseconds(45) })
   }
 
+  @Test(arguments: [(FixedGenerator.lowest, 0.5), (.highest, 1.0)])
+  func `draws the cut from the generator that it is given`(generator: FixedGenerator, factor: Double) throws {
+    var streak = FailureStreak(ManualTime(), random: generator)
+    for wait in [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2, 2] {
+      let next = streak.pause(after: refused)
+      let pause = try #require(next)
+      #expect(abs(pause.inSeconds - wait * factor) < 0.001)
+    }
+  }
+
   @Test func `never gives up if the server replies, and waits at most two seconds`() throws {
     let time = ManualTime()
     var streak = FailureStreak(time)

@@ -47,8 +47,8 @@ struct Probe: Handler {
     case "setenv": unsafe setenv("_X_AMZN_TRACE_ID", "the handler's own", 1)
     case "sleep":
       startup.log.info("sleeping")
-      let time = SystemTime(shutdown: nil)
-      _ = time.sleep(until: time.bootTime.advanced(by: .milliseconds(request.number ?? 0)))
+      let time = SystemWaiter(shutdown: nil)
+      _ = time.wait(until: time.bootTime.advanced(by: .milliseconds(request.number ?? 0)))
     case "big": return Response(json: quoted(bytes: request.number ?? 0))
     case "stream": return stream(failing: request.number == nil)
     default: return echo.handle(event, context)

@@ -3,8 +3,8 @@ package import Platform
 
 extension IPCClient {
   /// A client of the nucleus that started this process; nil if none did.
-  package convenience init?(_ environment: Environment, log: Log, shutdown: ShutdownSignal?) {
+  package convenience init?(_ environment: Environment, log: Log, time: any Waiter) {
     self.init(
-      environment, componentName: environment.value(.componentName), log: log, shutdown: shutdown)
+      environment, componentName: environment.value(.componentName), log: log, time: time)
   }
 }

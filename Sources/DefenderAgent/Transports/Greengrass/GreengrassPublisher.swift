@@ -33,7 +33,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
 
   package var retries = RetryPolicy()
   private let client: IPCClient
-  private let time: any TimeKeeper
+  private let time: any TimeSource
   private let log: Log
   private var random: any RandomNumberGenerator
   /// The topic of the last report that the nucleus accepted: the component's `accessControl` allowed it.
@@ -43,7 +43,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
   private var verdicts = ReportAnswers()
 
   package init(
-    _ client: IPCClient, time: any TimeKeeper, log: Log,
+    _ client: IPCClient, time: any TimeSource, log: Log,
     random: any RandomNumberGenerator = SystemRandomNumberGenerator()
   ) {
     self.client = client

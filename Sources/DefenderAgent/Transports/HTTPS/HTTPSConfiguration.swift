@@ -17,7 +17,7 @@ package struct HTTPSConfiguration: TransportConfiguration {
   /// The certificate that speaks for the device; nil where requests are signed.
   package let identity: ClientIdentity?
 
-  package func publisher(_ access: Access, time: any TimeKeeper, log: Log) throws -> any Publisher {
+  package func publisher(_ access: Access, time: any Waiter, log: Log) throws -> any Publisher {
     if let identity, let endpoint {
       return try HTTPSPublisher(
         endpoint: endpoint, identity: identity, access.connection, time: time, log: log)

@@ -8,7 +8,7 @@ extension HTTPSPublisher {
   /// A key that others may read is a warning.
   package convenience init(
     endpoint: ServiceEndpoint, identity: ClientIdentity, _ connection: ConnectionConfiguration,
-    time: any TimeKeeper, log: Log
+    time: any Waiter, log: Log
   ) throws(HTTPError) {
     guard endpoint.isSecure else {
       throw .invalidRequest("\(endpoint) isn't https, and a client certificate needs TLS")

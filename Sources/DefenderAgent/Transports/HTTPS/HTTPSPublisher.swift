@@ -19,7 +19,7 @@ package final class HTTPSPublisher: Publisher {
   /// Nil where a client certificate speaks for us.
   private let credentials: (any CredentialSource)?
   private let exchange: any HTTPExchange
-  private let time: any TimeKeeper
+  private let time: any Waiter
   private let log: Log
   private let attemptTimeout: Duration
   private let jitter: () -> Double
@@ -34,14 +34,14 @@ package final class HTTPSPublisher: Publisher {
   /// A publisher that signs with what `credentials` gives; an attempt takes at most `attemptTimeout`.
   package convenience init(
     endpoint: ServiceEndpoint, region: String, credentials: any CredentialSource, exchange: any HTTPExchange,
-    time: any TimeKeeper, log: Log, attemptTimeout: Duration = standardAttemptTimeout
+    time: any Waiter, log: Log, attemptTimeout: Duration = standardAttemptTimeout
   ) throws(CryptographyError) {
     try self.init(endpoint, (region, credentials), exchange, time, log, attemptTimeout: attemptTimeout)
   }
 
   /// A publisher that doesn't sign: `exchange` shows a client certificate, which an AWS IoT policy speaks about.
   package convenience init(
-    endpoint: ServiceEndpoint, exchangeWithCertificate exchange: any HTTPExchange, time: any TimeKeeper,
+    endpoint: ServiceEndpoint, exchangeWithCertificate exchange: any HTTPExchange, time: any Waiter,
     log: Log
   ) throws(CryptographyError) {
     try self.init(endpoint, nil, exchange, time, log)
@@ -49,7 +49,7 @@ package final class HTTPSPublisher: Publisher {
 
   package init(
     _ endpoint: ServiceEndpoint, _ signing: (region: String, credentials: any CredentialSource)?,
-    _ exchange: any HTTPExchange, _ time: any TimeKeeper, _ log: Log,
+    _ exchange: any HTTPExchange, _ time: any Waiter, _ log: Log,
     attemptTimeout: Duration = standardAttemptTimeout, jitter: @escaping () -> Double = { .random(in: 0..<1) }
   ) throws(CryptographyError) {
     region = signing?.region
@@ -88,7 +88,7 @@ package final class HTTPSPublisher: Publisher {
         let error = error(failure.cause, topic, attempts: call.attempts)
         guard let delay = delay(after: failure, &call) else { throw error }
         log.debug("\(error.reason); trying again in \(delay.inWords)")
-        if delay > .zero, time.sleep(until: time.bootTime.advanced(by: delay)) != .onTime { throw error }
+        if delay > .zero, time.wait(until: time.bootTime.advanced(by: delay)) != .onTime { throw error }
       }
     }
   }

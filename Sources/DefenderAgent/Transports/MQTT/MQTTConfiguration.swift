@@ -20,7 +20,7 @@ package struct MQTTConfiguration: TransportConfiguration {
   package var region: String?
   package var settings: MQTTPublisher.Settings
 
-  package func publisher(_ access: Access, time: any TimeKeeper, log: Log) throws -> any Publisher {
+  package func publisher(_ access: Access, time: any Waiter, log: Log) throws -> any Publisher {
     var connection = access.connection
     connection.identity = identity
     if let warning = identity?.warning { log.warn(warning) }

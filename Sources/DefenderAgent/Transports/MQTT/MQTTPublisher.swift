@@ -14,7 +14,7 @@ package enum ConnectionMode: String, CaseIterable, Sendable {
 ///
 /// A report that wasn't acknowledged is sent again over a new connection, with the same report id, as long as its
 /// deadline allows. Whatever the other side does, no call outlasts its deadline.
-package final class MQTTPublisher: Publisher, ReportConfirmer {
+package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   package struct Settings: Sendable {
     package var clientID: String
     /// The longest silence on a connection, 30 to 1,200 s with AWS IoT.
@@ -42,7 +42,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
 
   private let connector: any BrokerConnector
   private let settings: Settings
-  private let time: any TimeKeeper
+  private let time: any Waiter
   private let log: Log
   private var random: any RandomNumberGenerator
   private var delay: ReconnectDelay
@@ -63,7 +63,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
   private var connectionCount = 0
 
   package init(
-    _ connector: any BrokerConnector, _ settings: Settings, time: any TimeKeeper, log: Log,
+    _ connector: any BrokerConnector, _ settings: Settings, time: any Waiter, log: Log,
     random: any RandomNumberGenerator = SystemRandomNumberGenerator()
   ) {
     self.connector = connector
@@ -154,7 +154,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
     answers.confirmation(of: reportID)
   }
 
-  package func pacing(_ time: any TimeKeeper) -> any TimeKeeper { KeepAliveTime(time, keepingAlive: self) }
+  package var idleTask: (any IdleTask)? { self }
 
   /// Says goodbye to the broker; the next report connects again.
   package func disconnect() { disconnect(until: .distantFuture) }
@@ -171,13 +171,13 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
     answeredTopic = nil
   }
 
-  /// When the connection needs ``keepAlive(until:)``; nil where there is none.
-  package var nextPing: BootTime? { session?.nextPing }
+  /// When the connection needs the next ping; nil if there is no connection.
+  package var nextDue: BootTime? { session?.nextPing }
 
   /// Reads what has arrived and pings the broker if that is due, for at most 5 s and until `deadline`.
   ///
   /// A connection that is dead is let go: the next report opens another.
-  package func keepAlive(until deadline: BootTime) {
+  package func run(until deadline: BootTime) {
     guard let session else { return }
     do throws(MQTTError) {
       try session.keepAlive(until: min(deadline, time.bootTime.advanced(by: .seconds(5))))
@@ -226,7 +226,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer {
             "the next attempt to connect is due in \(wholeMilliseconds(time.bootTime.duration(to: next))) ms",
           advice: "What failed before is in the log.", isTransient: false)
       }
-      switch time.sleep(until: next) {
+      switch time.wait(until: next) {
       case .onTime: break
       case .shutdown: throw .stopped(before: "the next attempt to connect")
       case .interrupted:

@@ -11,11 +11,11 @@ package final class TLSConnector: BrokerConnector {
 
   private let broker: BrokerEndpoint
   private let configuration: ConnectionConfiguration
-  private let time: any TimeKeeper
+  private let time: any Waiter
 
   /// `configuration` holds the certificate, the authorities and the proxy.
   package init(
-    _ broker: BrokerEndpoint, _ configuration: ConnectionConfiguration, time: any TimeKeeper
+    _ broker: BrokerEndpoint, _ configuration: ConnectionConfiguration, time: any Waiter
   ) {
     self.broker = broker
     self.configuration = connectionConfiguration(configuration, for: broker)
@@ -43,7 +43,7 @@ package func connectionConfiguration(
 
 /// A connection to `broker` that libcurl opened.
 func openStream(
-  to broker: BrokerEndpoint, _ configuration: ConnectionConfiguration, _ time: any TimeKeeper,
+  to broker: BrokerEndpoint, _ configuration: ConnectionConfiguration, _ time: any Waiter,
   until deadline: BootTime
 ) throws(TransportFailure) -> CurlStream {
   do throws(HTTPError) {

@@ -8,7 +8,8 @@ package final class WebSocketConnector: BrokerConnector {
   private let broker: BrokerEndpoint
   private let configuration: ConnectionConfiguration
   private let credentials: any CredentialSource
-  private let time: any TimeKeeper
+  private let time: any Waiter
+  private var random: any RandomNumberGenerator
   private let log: Log
   private var signer: RequestSigner
   private var clockSkew = ClockSkew()
@@ -17,7 +18,8 @@ package final class WebSocketConnector: BrokerConnector {
 
   package init(
     _ broker: BrokerEndpoint, _ configuration: ConnectionConfiguration, region: String,
-    credentials: any CredentialSource, time: any TimeKeeper, log: Log
+    credentials: any CredentialSource, time: any Waiter, log: Log,
+    random: any RandomNumberGenerator = SystemRandomNumberGenerator()
   ) throws(CryptographyError) {
     signer = try RequestSigner(region: region, service: "iotdevicegateway")
     self.broker = broker
@@ -28,6 +30,7 @@ package final class WebSocketConnector: BrokerConnector {
     self.credentials = credentials
     self.time = time
     self.log = log
+    self.random = random
   }
 
   package var endpoint: String { broker.description }
@@ -37,10 +40,11 @@ package final class WebSocketConnector: BrokerConnector {
   package func connect(until deadline: BootTime) throws(TransportFailure) -> any ByteStream {
     let target = try signedTarget(until: deadline)
     let stream = try openStream(to: broker, configuration, time, until: deadline)
-    var upgrade = WebSocketUpgrade(host: broker.hostHeader, target: target)
+    var upgrade = WebSocketUpgrade(host: broker.hostHeader, target: target, random: &random)
     upgrade.secrets = usedCredentials?.secrets ?? []
     do throws(WebSocketFailure) {
-      return try WebSocketStream(upgrading: stream, with: upgrade, time: time, until: deadline)
+      return try WebSocketStream(
+        upgrading: stream, with: upgrade, time: time, random: random, until: deadline)
     } catch {
       stream.close()
       throw failure(error)

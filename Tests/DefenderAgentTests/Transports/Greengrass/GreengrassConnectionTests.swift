@@ -13,13 +13,14 @@ import Testing
       "SVCUID": "forgotten", "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": nucleus.socketPath,
       "DEFENDER_COMPONENT_NAME": name ?? "",
     ])
-    let client = try #require(IPCClient(environment, log: Log { _, _ in }, shutdown: nil))
+    let client = try #require(IPCClient(environment, log: Log { _, _ in }, time: SystemWaiter(shutdown: nil)))
     let deadline = BootTime.now.advanced(by: name == nil ? .seconds(1) : .seconds(20))
     _ = try? client.call(.getConfiguration, until: deadline)
     #expect((client.issuedToken != nil) == (name != nil))
   }
 
   @Test func `is there only if a nucleus started the process`() {
-    #expect(IPCClient(Environment(["SVCUID": "a"]), log: Log { _, _ in }, shutdown: nil) == nil)
+    #expect(
+      IPCClient(Environment(["SVCUID": "a"]), log: Log { _, _ in }, time: SystemWaiter(shutdown: nil)) == nil)
   }
 }

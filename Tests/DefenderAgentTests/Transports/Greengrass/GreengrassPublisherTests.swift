@@ -18,8 +18,10 @@ private func topic(_ name: String = "$aws/things/t1/defender/metrics/json") thro
 private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now.advanced(by: timeout) }
 
 private func publisher(_ nucleus: FakeNucleus, _ log: Log = Log { _, _ in }) -> GreengrassPublisher {
-  let client = IPCClient(socketPath: nucleus.socketPath, token: FakeNucleus.token, log: log, shutdown: nil)
-  let publisher = GreengrassPublisher(client, time: SystemTime(shutdown: nil), log: log)
+  let client = IPCClient(
+    socketPath: nucleus.socketPath, token: FakeNucleus.token, log: log,
+    time: SystemWaiter(shutdown: nil))
+  let publisher = GreengrassPublisher(client, time: SystemWaiter(shutdown: nil), log: log)
   publisher.retries.firstDelay = .milliseconds(10)
   return publisher
 }
@@ -110,8 +112,9 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
   @Test func `knows a late answer, and waits for none`() throws {
     let nucleus = try FakeNucleus(.lite, configuration: access, arguments: ["--confirm", "accepted"])
     let client = IPCClient(
-      socketPath: nucleus.socketPath, token: FakeNucleus.token, log: Log { _, _ in }, shutdown: nil)
-    let publisher = GreengrassPublisher(client, time: SystemTime(shutdown: nil), log: Log { _, _ in })
+      socketPath: nucleus.socketPath, token: FakeNucleus.token, log: Log { _, _ in },
+      time: SystemWaiter(shutdown: nil))
+    let publisher = GreengrassPublisher(client, time: SystemWaiter(shutdown: nil), log: Log { _, _ in })
     try nucleus.do(#"{"do": "fault", "operation": "confirm", "fault": "late", "seconds": 1}"#)
     publisher.announce(reportID: 7)
     _ = try publisher.publish(report(7), to: topic(), qos: .atLeastOnce, until: soon())
@@ -197,6 +200,16 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
     let tooLong = [UInt8](repeating: 0x20, count: 131_073)
     #expect(throws: PublishError.self) {
       try publisher.publish(tooLong, to: topic(), qos: .atLeastOnce, until: soon())
+    }
+  }
+
+  @Test(arguments: [(FixedGenerator.lowest, 1.0), (.highest, 2.0)])
+  func `draws its delays from the generator that it is given`(generator: FixedGenerator, factor: Double) {
+    let policy = GreengrassPublisher.RetryPolicy()
+    var random = generator
+    for (attempt, delay) in [(1, 2.5), (2, 5), (3, 10), (7, 160), (8, 300), (72, 300)] {
+      #expect(
+        abs(policy.delay(afterAttempt: attempt, using: &random).inSeconds - delay * factor) < 0.001)
     }
   }
 

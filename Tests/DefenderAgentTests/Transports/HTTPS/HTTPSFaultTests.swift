@@ -94,7 +94,7 @@ private final class WatchedExchange: HTTPExchange {
   }
 }
 
-@Suite(.ownThreads) struct HTTPSFaultTests {
+@Suite(.ownThreads) struct `Publishing over HTTPS through faults` {
   private static let reportCount = 500
 
   @Test(.timeLimit(.minutes(20)), arguments: [false, true])

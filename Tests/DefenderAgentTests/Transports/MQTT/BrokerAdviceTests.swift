@@ -73,7 +73,7 @@ private final class StrictBroker: BrokerConnector, ByteStream {
   func close() {}
 }
 
-struct `An advice about a broker` {
+@Suite struct `Advice about a broker` {
   private let time = ManualTime()
   private let recorded = RecordedLog()
 

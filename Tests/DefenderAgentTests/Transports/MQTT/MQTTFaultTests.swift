@@ -28,7 +28,7 @@ private final class Faults: Sendable {
   }
 }
 
-@Suite(.ownThreads) struct MQTTFaultTests {
+@Suite(.ownThreads) struct `Publishing over MQTT through faults` {
   @Test(arguments: [Acknowledgement.publish, .accepted])
   func `loses nothing of the deltas in 1,000 reports over a bad network`(mode: Acknowledgement) throws {
     let broker = try MosquittoBroker()
@@ -52,7 +52,7 @@ private final class Faults: Sendable {
     configuration.mqtt?.settings.delay = ReconnectDelay(first: .milliseconds(1), longest: .milliseconds(5))
     configuration.mqtt?.settings.stepTimeout = .milliseconds(100)
     configuration.publishTimeout = .milliseconds(400)
-    let time = SystemTime(shutdown: nil)
+    let time = SystemWaiter(shutdown: nil)
     let recorded = RecordedLog()
     let log = recorded.log()
     let publisher = try configuration.publisher(time: time, log: log)
@@ -104,11 +104,11 @@ private final class Faults: Sendable {
   }
 
   private func waits(for condition: () -> Bool) -> Bool {
-    let time = SystemTime(shutdown: nil)
+    let time = SystemWaiter(shutdown: nil)
     let end = time.bootTime.advanced(by: .seconds(60))
     while !condition() {
       guard time.bootTime < end else { return false }
-      _ = time.sleep(until: time.bootTime.advanced(by: .milliseconds(10)))
+      _ = time.wait(until: time.bootTime.advanced(by: .milliseconds(10)))
     }
     return true
   }

@@ -12,7 +12,7 @@ private final class Scene {
   let broker: MosquittoBroker
   let responder: DeviceDefenderResponder
   let recorded = RecordedLog()
-  let time = SystemTime(shutdown: nil)
+  let time = SystemWaiter(shutdown: nil)
 
   init() throws {
     broker = try MosquittoBroker()
@@ -81,7 +81,7 @@ extension MQTTPublisher {
   }
 }
 
-@Suite(.ownThreads) struct MQTTPublisherTests {
+@Suite(.ownThreads) struct `Publishing over MQTT` {
   @Test func `publishes over mutual TLS and hears acceptance and rejection`() throws {
     let scene = try Scene()
     var configuration = scene.configuration()
@@ -150,7 +150,7 @@ extension MQTTPublisher {
     let publisher = try scene.publisher(at: "mqtt://127.0.0.1:\(relay.port)", connection: .perReport)
     for id in 1...3 {
       #expect(try publisher.publish(report(id), id: UInt64(id), in: scene) == .accepted)
-      #expect(publisher.nextPing == nil)
+      #expect(publisher.nextDue == nil)
     }
     #expect(relay.connectionCount == 3)
   }

@@ -3,7 +3,7 @@ import Platform
 import TestSupport
 import Testing
 
-struct `The delay before another attempt to connect` {
+@Suite struct `The delay before another attempt to connect` {
   private let now = BootTime(nanosecondsSinceBoot: 1_000_000_000)
 
   /// The delays after so many failures in a row, in seconds, of many clients.

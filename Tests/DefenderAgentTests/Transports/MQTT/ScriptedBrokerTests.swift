@@ -82,7 +82,7 @@ private func answer(_ verdict: String, _ payload: String) -> [UInt8] {
 
 private let reportTopic = "$aws/things/pump-7/defender/metrics/json"
 
-struct `A publisher to a scripted broker` {
+@Suite struct `A publisher to a scripted broker` {
   private let time = ManualTime()
   private let broker: ScriptedBroker
 
@@ -168,9 +168,9 @@ struct `A publisher to a scripted broker` {
     let publisher = publisher()
     broker.answers = [answer("accepted", #"{"reportId":1}"#)]
     #expect(try publish(1, with: publisher) == .accepted)
-    let ping = try #require(publisher.nextPing)
+    let ping = try #require(publisher.nextDue)
     let end = ping.advanced(by: .seconds(left))
-    #expect(publisher.pacing(time).sleep(until: end) == .onTime)
+    #expect(TaskRunningWaiter(time, running: [publisher]).wait(until: end) == .onTime)
     let request = try #require(broker.packets.last { $0.type == 12 })
     #expect(request.deadline == ping.advanced(by: .seconds(limit)))
     #expect(time.bootTime == end)

@@ -14,7 +14,7 @@ private final class Verifier {
   private let directory: TemporaryDirectory
   private let program: ServerProgram
   let recorded = RecordedLog()
-  private let time = SystemTime(shutdown: nil)
+  private let time = SystemWaiter(shutdown: nil)
 
   init(skew: Int = 0) throws {
     authority = try ThrowawayAuthority()
@@ -57,7 +57,7 @@ private final class Verifier {
   }
 }
 
-@Suite(.ownThreads) struct WebSocketConnectorTests {
+@Suite(.ownThreads) struct `A signed WebSocket to the broker` {
   @Test(arguments: [[:], ["AWS_SESSION_TOKEN": "t/o+k=e n"]])
   func `signs as an independent verifier wants it`(variables: [String: String]) throws {
     let verifier = try Verifier()
@@ -93,7 +93,7 @@ private final class Verifier {
   }
 }
 
-@Suite struct TLSConnectorTests {
+@Suite struct `A TLS connection to the broker` {
   /// What a server heard in the handshake of a connection to an endpoint like this one.
   private func handshake(port: String) throws -> TLSHandshake? {
     let authority = try ThrowawayAuthority()
@@ -105,7 +105,7 @@ private final class Verifier {
         protocols: ["x-amzn-mqtt-ca"]))
     defer { server.stop() }
     let device = try authority.issue("device", names: "DNS:device")
-    let time = SystemTime(shutdown: nil)
+    let time = SystemWaiter(shutdown: nil)
     var configuration = ConnectionConfiguration(Environment(["AWS_CA_BUNDLE": authority.certificateFile]))
     configuration.identity = ClientIdentity(certificateFile: device.certificateFile, keyFile: device.keyFile)
     configuration.connectTo = ["broker.example:\(port):127.0.0.1:\(server.port)"]
@@ -127,7 +127,7 @@ private final class Verifier {
   }
 }
 
-@Suite struct BrokerEndpointTests {
+@Suite struct `The endpoint of a broker` {
   @Test(
     arguments: [
       ("h", false, "mqtts://h:8883"), ("H.Example", true, "wss://h.example:443"),
@@ -158,7 +158,7 @@ private final class Verifier {
   }
 }
 
-@Suite(.ownThreads) struct CertificatePublishingTests {
+@Suite(.ownThreads) struct `Publishing over HTTPS with a certificate` {
   @Test func `a certificate publishes over HTTPS without a signature, and needs no region`() throws {
     let authority = try ThrowawayAuthority()
     let device = try authority.issue("device", names: "DNS:device")
@@ -172,7 +172,7 @@ private final class Verifier {
       "AWS_CA_BUNDLE": authority.certificateFile, "DEFENDER_CERTIFICATE_FILE": device.certificateFile,
       "DEFENDER_PRIVATE_KEY_FILE": device.keyFile,
     ])
-    let time = SystemTime(shutdown: nil)
+    let time = SystemWaiter(shutdown: nil)
     let publisher = try Configuration(environment).publisher(time: time, log: RecordedLog().log())
     let receipt = try publisher.publish(
       [1], to: try Topic(validating: "own/pump-7"), qos: .atLeastOnce,

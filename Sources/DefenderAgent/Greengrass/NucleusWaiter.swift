@@ -1,0 +1,35 @@
+import GreengrassIPC
+import Platform
+
+/// Answers the nucleus while it waits, and ends the wait when the component's plan is out of date.
+struct NucleusWaiter: Waiter {
+  private let client: IPCClient
+  private let watch: NucleusWatch
+  private let waiter: any Waiter
+
+  init(_ client: IPCClient, _ watch: NucleusWatch, _ waiter: any Waiter) {
+    self.client = client
+    self.watch = watch
+    self.waiter = waiter
+  }
+
+  var wallTime: WallTime { waiter.wallTime }
+  var bootTime: BootTime { waiter.bootTime }
+  var shutdownSignal: ShutdownSignal? { waiter.shutdownSignal }
+
+  func wait(until instant: BootTime) -> Wake {
+    switch client.serve(until: instant, orWhen: { watch.hasNews }) {
+    case .shutdown: return .shutdown
+    case .condition: return .interrupted
+    case .onTime: break
+    }
+    guard watch.hasChanged() else { return .onTime }
+    return shutdownSignal?.isRequested == true ? .shutdown : .interrupted
+  }
+
+  func wait(
+    for descriptor: Int32, toBe readiness: Readiness, until deadline: BootTime, endsOnShutdown: Bool
+  ) throws(Errno) -> ReadinessWake {
+    try waiter.wait(for: descriptor, toBe: readiness, until: deadline, endsOnShutdown: endsOnShutdown)
+  }
+}

@@ -1,0 +1,183 @@
+import DefenderAgent
+import HTTPClient
+import Platform
+import TestSupport
+import Testing
+import WireFormats
+
+/// Takes what it is given, or refuses it, as told.
+final class ScriptedPublisher: Publisher, ReportConfirmer {
+  let time: ManualTime
+  /// Whether each publish in turn is acknowledged; all after the last are.
+  var acknowledgements: [Bool] = []
+  /// What Device Defender says about each report in turn, where it says anything.
+  var confirmations: [ReportConfirmation] = []
+  /// What it has said about unanswered reports when the next one is due, in turn.
+  var lateConfirmations: [ReportConfirmation?] = []
+  var provesDelivery = true
+  /// Why a publish isn't.
+  var refusal = PublishError.Cause.exchange(.connectionLost("made up"))
+  var timeTaken = Duration.milliseconds(100)
+  /// Called while each report is on its way.
+  var whilePublishing: () -> Void = {}
+  private(set) var payloads: [JSONValue] = []
+  private(set) var topics: [String] = []
+  private(set) var deadlines: [BootTime] = []
+  private(set) var announced: [UInt64] = []
+  private(set) var confirmationDeadlines: [BootTime] = []
+
+  init(time: ManualTime) {
+    self.time = time
+  }
+
+  func publish(
+    _ payload: [UInt8], to topic: Topic, qos: QualityOfService, until deadline: BootTime
+  ) throws(PublishError) -> PublishReceipt {
+    payloads.append((try? JSONValue(parsing: payload)) ?? .null)
+    topics.append(topic.name)
+    deadlines.append(deadline)
+    time.advance(by: timeTaken)
+    whilePublishing()
+    let isAcknowledged = acknowledgements.isEmpty || acknowledgements.removeFirst()
+    guard isAcknowledged else {
+      throw PublishError(refusal, topic: topic, endpoint: "http://localhost", attempts: 1)
+    }
+    return PublishReceipt(status: 200, attempts: 1)
+  }
+
+  func announce(reportID: UInt64) { announced.append(reportID) }
+
+  func confirmation(of reportID: UInt64, until deadline: BootTime) -> ReportConfirmation? {
+    confirmationDeadlines.append(deadline)
+    return confirmations.isEmpty ? nil : confirmations.removeFirst()
+  }
+
+  func lateConfirmation(of reportID: UInt64) -> ReportConfirmation? {
+    lateConfirmations.isEmpty ? nil : lateConfirmations.removeFirst()
+  }
+}
+
+extension ScriptedPublisher {
+  /// What each report says of the bytes received; nil in one without a delta.
+  var bytesIn: [Int?] { payloads.map { $0["metrics"]?["network_stats"]?["bytes_in"]?.integer() } }
+
+  /// The id of each report.
+  var reportIDs: [Int] { payloads.compactMap { $0["header"]?["report_id"]?.integer() } }
+}
+
+/// The variables that keep a state in `tree`, of one boot.
+func variables(ofStateIn tree: TemporaryDirectory) throws -> [String: String] {
+  try tree.write("sys/kernel/random/boot_id", "7d5ff60b-5a4e-4b7e-9d2e-0c7c6f0f3f51\n")
+  return ["DEFENDER_STATE_DIRECTORY": "\(tree.path)/state"]
+}
+
+/// What is saved there; null if nothing is.
+func savedState(in tree: TemporaryDirectory) -> JSONValue {
+  let bytes = try? readFile("\(tree.path)/state/state.json", limit: 65_536)
+  return bytes.flatMap { try? JSONValue(parsing: $0) } ?? .null
+}
+
+/// A report loop over a procfs tree of its own, with everything around it in the test's hands.
+struct LoopStage: ~Copyable {
+  let time = ManualTime(wallTime: WallTime(secondsSinceEpoch: 1_700_000_000))
+  let publisher: ScriptedPublisher
+  let procfs: TemporaryDirectory
+  let lines = Lines()
+  var loop: ReportLoop
+
+  final class Lines {
+    var text = ""
+  }
+
+  init(
+    _ variables: [String: String] = [:], over tree: TemporaryDirectory? = nil,
+    beginsWithBaseline: Bool = false
+  ) throws {
+    let procfs = try tree ?? TemporaryDirectory()
+    var configuration = try Self.configuration(variables, over: procfs)
+    configuration.beginsWithBaseline = beginsWithBaseline
+    let lines = lines
+    let log = Log { _, line in lines.text += String(decoding: line, as: UTF8.self) }
+    self.procfs = procfs
+    publisher = ScriptedPublisher(time: time)
+    loop = ReportLoop(configuration, publisher: publisher, time: time, log: log)
+  }
+
+  /// Fills `procfs`, and returns a configuration that has it read.
+  static func configuration(_ variables: [String: String], over procfs: TemporaryDirectory) throws
+    -> Configuration
+  {
+    for name in ["tcp", "tcp6", "udp", "udp6"] {
+      try procfs.write("net/\(name)", "  sl  local_address rem_address   st tx_queue rx_queue\n")
+    }
+    try setBytesIn(1_000, in: procfs)
+    var environment = [
+      "AWS_REGION": "eu-central-1", "AWS_IOT_THING_NAME": "thing", "PROCFS_PATH": procfs.path,
+      "DEFENDER_TOPIC": "defender/{thing}/{format}",
+    ]
+    environment.merge(variables) { _, given in given }
+    return try Configuration(Environment(environment))
+  }
+
+  /// Runs the loop for at most `seconds`, and expects that the run doesn't count as failed.
+  @discardableResult
+  mutating func run(
+    _ plan: ReportPlan = ReportPlan(reports: 1), seconds: Int64 = 900,
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) throws -> ReportOutcome {
+    let outcome = try attempt(plan, seconds: seconds)
+    #expect(outcome.failure == nil, sourceLocation: sourceLocation)
+    return outcome
+  }
+
+  /// Runs the loop for at most `seconds`, and expects that the run counts as failed.
+  mutating func fail(
+    _ plan: ReportPlan = ReportPlan(reports: 1), seconds: Int64 = 900,
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) throws {
+    let outcome = try attempt(plan, seconds: seconds)
+    #expect(outcome.failure != nil, sourceLocation: sourceLocation)
+  }
+
+  /// Runs the loop for at most `seconds`, whatever comes of it.
+  @discardableResult
+  mutating func attempt(
+    _ plan: ReportPlan = ReportPlan(reports: 1), seconds: Int64 = 900
+  ) throws -> ReportOutcome {
+    try loop.run(plan, until: time.bootTime.advanced(by: .seconds(seconds)))
+  }
+}
+
+/// A plan with more than a number of reports.
+func plan(reports: Int, interval: Duration? = nil, isDryRun: Bool = false) -> ReportPlan {
+  var plan = ReportPlan(reports: reports)
+  plan.interval = interval
+  plan.isDryRun = isDryRun
+  return plan
+}
+
+extension ReportOutcome {
+  /// The report of a dry run.
+  var dryRunDocument: JSONValue {
+    get throws { try JSONValue(parsing: #require(dryRunReport).bytes) }
+  }
+}
+
+/// Makes one report in a process of its own, which ends then.
+func reportOnce(_ variables: [String: String], over tree: TemporaryDirectory) throws {
+  var stage = try LoopStage(variables, over: tree)
+  try stage.run()
+}
+
+func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
+  let zeros = Array(repeating: "0", count: 14).joined(separator: " ")
+  try procfs.write(
+    "net/dev", "Inter-|   Receive  |  Transmit\n face |bytes    packets|bytes\n  eth0: \(bytes) 1 \(zeros)\n")
+}
+
+extension String {
+  /// How often `part` occurs.
+  func components(of part: String) -> Int {
+    split(separator: part, omittingEmptySubsequences: false).count - 1
+  }
+}

@@ -1,0 +1,35 @@
+import Platform
+import TestSupport
+import Testing
+import WireFormats
+
+@testable import DefenderAgent
+
+/// Counts how often it is renewed.
+private final class RenewedPublisher: Publisher {
+  private(set) var renewals = 0
+
+  func publish(
+    _ payload: [UInt8], to topic: Topic, qos: QualityOfService, until deadline: BootTime
+  ) throws(PublishError) -> PublishReceipt { PublishReceipt(attempts: 1) }
+
+  func renew() { renewals += 1 }
+}
+
+@Suite struct `A SIGHUP` {
+  @Test(arguments: [(true, 1), (false, 0)])
+  func `closes a connection of this process once, with the next wait`(isOwn: Bool, renewals: Int) throws {
+    let signal = try StopSwitch().signal()
+    let time = ManualTime()
+    let publisher = RenewedPublisher()
+    let renewal = ConnectionRenewal(signal, log: Log { _, _ in })
+    renewal.ownsConnection = isOwn
+    renewal.publisher = publisher
+    let waiter = TaskRunningWaiter(time, running: [renewal])
+    #expect(waiter.wait(until: time.bootTime.advanced(by: .seconds(1))) == .onTime)
+    #expect(publisher.renewals == 0)
+    signal.whenHungUp?()
+    for _ in 0..<2 { #expect(waiter.wait(until: time.bootTime.advanced(by: .seconds(1))) == .onTime) }
+    #expect(publisher.renewals == renewals)
+  }
+}

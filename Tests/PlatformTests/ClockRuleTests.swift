@@ -1,0 +1,55 @@
+import Foundation
+import Testing
+
+/// The sources that may ask the system's clock: what they wait for, the kernel or libcurl times by that clock.
+private let edges: [String: String] = [
+  "AWSClient/Credentials/CredentialProcess.swift": "waits for a process",
+  "DefenderAgent/ReportLoop.swift": "gives the collector a deadline on its clock",
+  "DeviceDefender/CustomMetrics/MetricsCommand.swift": "waits for a process",
+  "DeviceDefender/Kernel/LineReader.swift": "stops reading procfs at the collector's deadline",
+  "HTTPClient/Connection/ConnectionLimits.swift": "times libcurl's phases",
+  "HTTPClient/Connection/StopGate.swift": "is asked by libcurl",
+  "HTTPClient/Exchange/CurlExchange.swift": "shares a timeout between two calls of libcurl",
+  "LambdaRuntime/Context.swift": "remainingTime is public API without an argument",
+  "LambdaRuntime/HTTP/LoopbackSocket.swift": "waits for a socket",
+  "LambdaRuntime/Process/WorkerPool.swift": "waits for processes",
+]
+
+@Suite struct `The clock is an argument` {
+  /// The lines of code outside of `Platform` and the programs that match, as `file: line`.
+  private func lines(where matches: (Substring) -> Bool) throws -> [(file: String, line: String)] {
+    let sources = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent().appending(path: "Sources").path()
+    let paths = try #require(FileManager.default.enumerator(atPath: sources))
+    var found: [(String, String)] = []
+    for case let path as String in paths where path.hasSuffix(".swift") {
+      guard !["Platform/", "defender/", "LambdaEmulator/"].contains(where: { path.hasPrefix($0) }) else {
+        continue
+      }
+      let text = try String(contentsOfFile: "\(sources)/\(path)", encoding: .utf8)
+      for line in text.split(separator: "\n") where matches(line) && !line.contains("///") {
+        found.append((path, line.trimmingCharacters(in: .whitespaces)))
+      }
+    }
+    return found
+  }
+
+  @Test func `and nothing but a wait for the kernel or libcurl asks the system's`() throws {
+    // `.now {` and `.now(let` are a case of SystemMetric.
+    let asking = try lines { line in
+      line.ranges(of: #/\b(BootTime|WallTime)\.now\b|[ (]\.now(\)|\.|$| \{$)/#).count > 0
+        && !line.contains(".now { (files)")
+    }
+    let offenders = asking.filter { edges[$0.file] == nil }.map { "\($0.file): \($0.line)" }
+    #expect(offenders.isEmpty)
+    // And the list is no longer than it needs to be.
+    #expect(Set(edges.keys).subtracting(asking.map(\.file)) == [])
+  }
+
+  @Test func `and so is what random numbers are drawn from`() throws {
+    let drawing = try lines { line in
+      line.contains(#/\.random\(in:/#) && !line.contains("using:") && !line.contains("jitter:")
+    }
+    #expect(drawing.map { "\($0.file): \($0.line)" } == [])
+  }
+}

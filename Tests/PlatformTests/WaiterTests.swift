@@ -1,0 +1,111 @@
+import Platform
+import TestSupport
+import Testing
+
+/// A task that is due at given moments, and records when it ran.
+private final class ScriptedTask: IdleTask {
+  private let time: any TimeSource
+  private var moments: [BootTime]
+  private(set) var runs: [(at: BootTime, deadline: BootTime)] = []
+
+  init(_ time: any TimeSource, dueAt moments: [BootTime]) {
+    self.time = time
+    self.moments = moments
+  }
+
+  var nextDue: BootTime? { moments.first }
+
+  func run(until deadline: BootTime) {
+    moments.removeFirst()
+    runs.append((time.bootTime, deadline))
+  }
+
+  func add(_ moment: BootTime) { moments.append(moment) }
+}
+
+@Suite struct `A wait with work to do` {
+  private let time = ManualTime()
+  private let start: BootTime
+
+  init() {
+    start = time.bootTime
+  }
+
+  private func after(_ seconds: Int64) -> BootTime { start.advanced(by: .seconds(seconds)) }
+
+  @Test func `runs each task when it is due, and leaves what is due at the end to the next wait`() {
+    let first = ScriptedTask(time, dueAt: [after(10), after(30), after(100)])
+    let second = ScriptedTask(time, dueAt: [after(20)])
+    let waiter = TaskRunningWaiter(time, running: [first, second])
+    #expect(waiter.wait(until: after(100)) == .onTime)
+    #expect(first.runs.map(\.at) == [after(10), after(30)])
+    #expect(second.runs.map(\.at) == [after(20)])
+    #expect(first.runs.allSatisfy { $0.deadline == after(100) })
+    #expect(time.bootTime == after(100))
+    #expect(waiter.wait(until: after(101)) == .onTime)
+    #expect(first.runs.map(\.at) == [after(10), after(30), after(100)])
+  }
+
+  @Test func `runs a task that became due while it waited, before it returns`() {
+    let task = ScriptedTask(time, dueAt: [])
+    let signal = ScriptedTask(time, dueAt: [after(10)])
+    let waiter = TaskRunningWaiter(Interjecting(time) { task.add(self.start) }, running: [signal, task])
+    #expect(waiter.wait(until: after(5)) == .onTime)
+    #expect(task.runs.map(\.at) == [after(5)])
+    #expect(signal.runs.isEmpty)
+  }
+
+  @Test func `ends when the process is asked to stop, and runs nothing more`() {
+    time.shutdown = after(20)
+    let task = ScriptedTask(time, dueAt: [after(10), after(20), after(30)])
+    #expect(TaskRunningWaiter(time, running: [task]).wait(until: after(100)) == .shutdown)
+    #expect(task.runs.map(\.at) == [after(10)])
+    #expect(time.bootTime == after(20))
+  }
+
+  @Test func `ends when something else needs the caller`() {
+    time.interruption = after(20)
+    let task = ScriptedTask(time, dueAt: [after(10), after(30)])
+    #expect(TaskRunningWaiter(time, running: [task]).wait(until: after(100)) == .interrupted)
+    #expect(time.bootTime == after(20))
+  }
+
+  @Test(arguments: [("60000000", [0, 30, 60, 90, 100]), ("250000000", [0, 100])])
+  func `reports to the service manager twice in each of its intervals`(interval: String, waits: [Int64])
+    throws
+  {
+    let manager = try #require(
+      ServiceManager(Environment(["NOTIFY_SOCKET": "/nonexistent/notify", "WATCHDOG_USEC": interval])))
+    let watchdog = try #require(Watchdog(manager, time: time))
+    #expect(TaskRunningWaiter(time, running: [watchdog]).wait(until: after(100)) == .onTime)
+    #expect(time.wakeUps == waits.map { after($0) })
+    // It has reported before the process went on to something else.
+    let next = try #require(watchdog.nextDue)
+    #expect(next > after(100))
+  }
+
+  @Test func `has no watchdog if the service manager doesn't watch`() throws {
+    let manager = try #require(ServiceManager(Environment(["NOTIFY_SOCKET": "/nonexistent/notify"])))
+    #expect(Watchdog(manager, time: time) == nil)
+  }
+}
+
+/// Does something at the end of each wait.
+private struct Interjecting: Waiter {
+  let time: ManualTime
+  let body: () -> Void
+
+  init(_ time: ManualTime, _ body: @escaping () -> Void) {
+    self.time = time
+    self.body = body
+  }
+
+  var wallTime: WallTime { time.wallTime }
+  var bootTime: BootTime { time.bootTime }
+  var shutdownSignal: ShutdownSignal? { nil }
+
+  func wait(until instant: BootTime) -> Wake {
+    defer { body() }
+    return time.wait(until: instant)
+  }
+}
