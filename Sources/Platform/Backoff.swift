@@ -42,12 +42,6 @@ package struct Backoff: Equatable, Sendable {
     return ceiling * Double.random(in: (1 - min(jitter, 1))...1, using: &generator)
   }
 
-  /// The same with the system's randomness.
-  package func delay(afterFailures failures: Int) -> Duration {
-    var generator = SystemRandomNumberGenerator()
-    return delay(afterFailures: failures, using: &generator)
-  }
-
   /// Counts a failure, and returns how long to wait now.
   package mutating func next(using generator: inout some RandomNumberGenerator) -> Duration {
     failures = min(failures, Int.max - 1) + 1

@@ -80,7 +80,7 @@ package struct CredentialContext {
       do throws(CredentialFailure) {
         return try call()
       } catch {
-        let delay = Self.backoff.delay(afterFailures: attempt)
+        let delay = Self.backoff.ceiling(afterFailures: attempt)
         guard error.isTransient, attempt < 3, delay < timeLeft(until: deadline) else {
           throw error
         }
