@@ -83,7 +83,7 @@ import WireFormats
       (["-l", "100001"], 2, "--list-size (or DEFENDER_MAX_LIST_SIZE) is '100001'"),
       (["-l", "x"], 64, "'x'"),
       (["--format", "xml"], 2, "--format (or DEFENDER_FORMAT) is 'xml'; allowed: json, cbor"),
-      (["-cm", "nothing"], 2, "'nothing' is no metric"),
+      (["-cm", "nothing"], 2, "unknown metric 'nothing'"),
       (["--output", "/nowhere/file"], 2, "'/nowhere/file'"),
       (["--procfs", "/nowhere"], 1, "/nowhere/net/tcp: No such file"),
       (["--output", "/dev/full"], 74, "can't be written to '/dev/full': No space left"),
@@ -114,7 +114,7 @@ import WireFormats
     try link(to: "wrap/t1")
     try terminal.read(until: { $0.contains("\"bytes_in\":\(bytes),") })
     try link(to: "garbage/t1")
-    try terminal.read(until: { $0.contains("net/tcp: line 3 left out (and 5 more)") })
+    try terminal.read(until: { $0.contains("net/tcp: skipped line 3 (and 5 more)") })
     try terminal.type("\u{3}")
     #expect(try terminal.wait() == 0)
   }

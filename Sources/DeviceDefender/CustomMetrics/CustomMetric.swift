@@ -157,7 +157,7 @@ extension CustomMetricValue {
   {
     guard let number = value.double, number.isFinite else {
       let isNumber = if case .number = value { true } else { false }
-      throw .value(name, "a number", isNumber ? "one beyond the range of a double" : value.kind)
+      throw .value(name, "a number", isNumber ? "a number beyond the range of a double" : value.kind)
     }
     return number
   }

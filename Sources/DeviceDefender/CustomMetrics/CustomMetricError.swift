@@ -16,22 +16,22 @@ package enum CustomMetricError: Error, Equatable, Sendable, CustomStringConverti
   package var description: String {
     switch self {
     case .name(let text):
-      "'\(text)' can't be the name of a custom metric; allowed are 1 to 128 letters, digits, ':', '_' and '-', "
-        + "and it must not begin with 'aws:'"
+      "'\(text)' isn't a valid name of a custom metric; use 1 to 128 letters, digits, ':', '_' and '-', "
+        + "not beginning with 'aws:'"
     case .notAnObject(let kind):
-      "custom metrics should be an object such as {\"queue_depth\":[{\"number\":3}]}, not \(kind)"
+      "custom metrics must be an object such as {\"queue_depth\":[{\"number\":3}]}, not \(kind)"
     case .shape(let name):
-      "\(name): the value should be a list of one object with one member, such as [{\"number\":3}]"
+      "\(name): the value must be a list of one object with one member, such as [{\"number\":3}]"
     case .type(let name, let type):
-      "\(name): '\(type)' is no type; allowed are "
+      "\(name): unknown type '\(type)'; use one of "
         + CustomMetricValue.ValueType.allCases.map(\.rawValue).joined(separator: ", ")
-    case .value(let name, let expected, let found): "\(name): \(expected) should be here, not \(found)"
+    case .value(let name, let expected, let found): "\(name): expected \(expected), got \(found)"
     case .unknown(let text):
-      "'\(text)' is no metric; allowed are " + SystemMetric.names.joined(separator: ", ")
-    case .missingArgument(let text): "'\(text)' needs a directory, as in \(text):/var"
-    case .needlessArgument(let text): "'\(text)' takes nothing after a ':'"
-    case .relativePath(let text): "'\(text)' should be an absolute path"
-    case .twice(let name): "'\(name)' is there twice; give one of them another name, as in \(name)_2=…"
+      "unknown metric '\(text)'; use one of " + SystemMetric.names.joined(separator: ", ")
+    case .missingArgument(let text): "'\(text):' lacks a directory; write it as in \(text):/var"
+    case .needlessArgument(let text): "'\(text)' accepts nothing after it; remove the ':' and what follows"
+    case .relativePath(let text): "'\(text)' must be an absolute path"
+    case .twice(let name): "'\(name)' occurs twice; rename one of them, as in \(name)_2=…"
     case .unreadable(let name, let error): "\(name): \(error)"
     case .noSensor(let name): "\(name): this machine has no sensor for it"
     }

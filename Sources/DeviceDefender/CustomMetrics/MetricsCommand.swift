@@ -50,7 +50,7 @@ package struct MetricsCommand: Equatable, Sendable {
     // A program started now would be killed at once.
     guard start < end else {
       log.warn(
-        "\(path): not run, because no time was left before the deadline; the report does without its metrics")
+        "\(path): not run, because no time was left before the deadline. The report omits its metrics.")
       return []
     }
     let output: [UInt8]
@@ -60,11 +60,11 @@ package struct MetricsCommand: Equatable, Sendable {
       if shutdown?.isRequested == true { return [] }
       if error == .timedOut, end == deadline {
         log.warn(
-          "\(path): killed after \(start.duration(to: end).inWords), because the deadline left no more time; the report does "
-            + "without its metrics. Make the program faster, or give the function a longer timeout.")
+          "\(path): killed after \(start.duration(to: end).inWords), because the deadline left no more time. The report omits "
+            + "its metrics. Make the program faster, or give the function a longer timeout.")
         return []
       }
-      log.warn("\(path): \(reason(of: error) ?? "\(error)"); the report does without its metrics")
+      log.warn("\(path): \(reason(of: error) ?? "\(error)"). The report omits its metrics.")
       return []
     }
     return metrics(in: output, log: log)
@@ -99,14 +99,14 @@ package struct MetricsCommand: Equatable, Sendable {
     do {
       parsed = try CustomMetric.parse(try JSONValue(parsing: output))
     } catch {
-      log.warn("\(path): \(error); the report does without its metrics")
+      log.warn("\(path): \(error). The report omits its metrics.")
       return []
     }
     return parsed.compactMap { result in
       switch result {
       case .success(let metric): return metric
       case .failure(let error):
-        log.warn("\(path): \(error); the report does without that metric")
+        log.warn("\(path): \(error). The report omits this metric.")
         return nil
       }
     }

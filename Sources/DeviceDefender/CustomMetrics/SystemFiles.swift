@@ -23,7 +23,7 @@ struct SystemFiles {
     let value = try number(in: path, column: column)
     guard value > 0 else {
       throw .notMeasured(
-        path: "\(procfs.path)/\(path)", reason: "the kernel has 0 here, so nothing counts it")
+        path: "\(procfs.path)/\(path)", reason: "the value is 0, so this kernel doesn't measure it")
     }
     return value
   }

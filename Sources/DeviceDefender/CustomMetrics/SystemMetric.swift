@@ -35,7 +35,7 @@ package struct SystemMetric: Sendable {
     var name = kind.name
     var directory = "/"
     if words.count == 2 {
-      guard kind.takesDirectory else { throw .needlessArgument(words[0]) }
+      guard kind.acceptsDirectory else { throw .needlessArgument(words[0]) }
       guard !words[1].isEmpty else { throw .missingArgument(words[0]) }
       guard words[1].hasPrefix("/") else { throw .relativePath(words[1]) }
       directory = words[1]
@@ -73,13 +73,13 @@ extension SystemMetric {
     /// The meaning and unit of the number: a line of the help.
     package let summary: String
     /// Whether a choice may have a directory, as in `disk_usage:/var`.
-    let takesDirectory: Bool
+    let acceptsDirectory: Bool
     let reading: Reading
 
-    init(_ name: String, _ summary: String, takesDirectory: Bool = false, _ reading: Reading) {
+    init(_ name: String, _ summary: String, acceptsDirectory: Bool = false, _ reading: Reading) {
       self.name = name
       self.summary = summary
-      self.takesDirectory = takesDirectory
+      self.acceptsDirectory = acceptsDirectory
       self.reading = reading
     }
   }

@@ -15,9 +15,9 @@ package enum CollectionError: Error, Equatable, Sendable, CustomStringConvertibl
 
   package var description: String {
     switch self {
-    case .unreadable(let path, .timedOut): "\(path): the deadline came before the end of the file"
+    case .unreadable(let path, .timedOut): "\(path): the deadline passed before the end of the file"
     case .unreadable(let path, let errno): "\(path): \(errno)"
-    case .notAFile(let path): "\(path) is not a regular file"
+    case .notAFile(let path): "\(path): not a regular file"
     case .malformed(let path, let line, let reason, let text): "\(path): line \(line): \(reason): '\(text)'"
     case .notMeasured(let path, let reason): "\(path): \(reason)"
     case .notCollected: "not collected"

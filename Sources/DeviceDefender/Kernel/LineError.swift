@@ -1,16 +1,16 @@
 /// Why a line is malformed.
 enum LineError: String, Error {
-  case slot = "a slot number and ':' should begin the line"
+  case slot = "the line should begin with a slot number and ':'"
   case localAddress = "the local address should be 8 (IPv4) or 32 (IPv6) hexadecimal digits and ':'"
   case localPort = "the local port should be 4 hexadecimal digits"
   case remoteAddress = "the remote address should be 8 (IPv4) or 32 (IPv6) hexadecimal digits and ':'"
   case remotePort = "the remote port should be 4 hexadecimal digits"
   case state = "the state should be 2 hexadecimal digits"
-  case interfaceName = "an interface name and ':' should begin the line"
-  case counters = "16 counters should follow the interface name, each below 2^64"
-  case processorTimes = "'cpu' and at least 4 times in ticks should be here, each below 2^64"
-  case address = "an address or a network, and the name of its interface, should be here"
-  case cut = "the file ends within the line"
+  case interfaceName = "the line should begin with an interface name and ':'"
+  case counters = "the interface name should be followed by 16 counters, each below 2^64"
+  case processorTimes = "the line should be 'cpu' and at least 4 times in ticks, each below 2^64"
+  case address = "the line should have an address or a network, and the name of its interface"
+  case cut = "the file ends in the middle of the line"
   case tooLong = "the line is longer than 65,536 bytes"
 }
 

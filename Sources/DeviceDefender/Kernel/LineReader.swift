@@ -20,7 +20,7 @@ struct LineReader: ~Copyable {
   var deadline = BootTime.distantFuture
   /// The number of reads between two checks of the clock: 64 KiB of a procfs file, which take less than a
   /// millisecond.
-  private static let readsBetweenLooks = 16
+  private static let readsBetweenClockChecks = 16
 
   init(maximumLineLength: Int = maximumLineLength) {
     bufferSize = maximumLineLength + 1
@@ -49,14 +49,14 @@ struct LineReader: ~Copyable {
     reading read: (inout [UInt8], Int) throws(Errno) -> Int,
     _ body: (_ line: Span<UInt8>, _ number: Int, _ flaw: LineError?) -> Void
   ) throws(Errno) {
-    if buffer.isEmpty { buffer = bytesToReadInto(count: bufferSize) }
+    if buffer.isEmpty { buffer = uninitializedBuffer(count: bufferSize) }
     var lines = LineCounter()
     var filled = 0
     var total = 0
     var reads = 0
     while true {
       reads += 1
-      if reads % Self.readsBetweenLooks == 0, BootTime.now >= deadline { throw .timedOut }
+      if reads % Self.readsBetweenClockChecks == 0, BootTime.now >= deadline { throw .timedOut }
       let count = try read(&buffer, filled)
       total += count
       if total > Self.maximumFileSize { throw .fileTooLarge }
@@ -141,6 +141,6 @@ private struct LineCounter {
 /// Returns an uninitialised buffer; read only the bytes that a read has filled.
 ///
 /// Zeroing it for each snapshot would cost time and memory for all of its bytes, and most answers are short.
-func bytesToReadInto(count: Int) -> [UInt8] {
+func uninitializedBuffer(count: Int) -> [UInt8] {
   unsafe [UInt8](unsafeUninitializedCapacity: count) { _, initialized in initialized = count }
 }

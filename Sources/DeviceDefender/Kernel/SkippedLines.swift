@@ -18,7 +18,7 @@ struct SkippedLines: Equatable {
   func summary(path: String) -> String? {
     guard let first else { return nil }
     let others = count == 1 ? "" : " (and \(count - 1) more)"
-    return "\(path): line \(first.line) left out\(others): \(first.reason): '\(first.text)'"
+    return "\(path): skipped line \(first.line)\(others): \(first.reason): '\(first.text)'"
   }
 
   /// Returns the error for a file that has only malformed lines; nil if none was skipped.
@@ -28,8 +28,8 @@ struct SkippedLines: Equatable {
   }
 
   /// Logs the skipped lines; throws if the file has no others.
-  func report(path: String, isAllThereIs: Bool, to log: Log) throws(CollectionError) {
-    if isAllThereIs, let error = error(path: path) { throw error }
+  func report(path: String, hasOnlySkippedLines: Bool, to log: Log) throws(CollectionError) {
+    if hasOnlySkippedLines, let error = error(path: path) { throw error }
     if let summary = summary(path: path) { log.warn(summary) }
   }
 }

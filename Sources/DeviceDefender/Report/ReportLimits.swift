@@ -2,7 +2,7 @@ import WireFormats
 
 /// The limits of a report's size.
 package struct ReportLimits: Equatable, Sendable {
-  /// The largest message that AWS IoT Core accepts, in bytes (AWS IoT Core quotas, "Publish payload size").
+  /// The largest message that AWS IoT Core accepts.
   package static let defaultReportBytes = AWSIoTQuotas.publishPayloadBytes
 
   /// The largest number of entries in each list; `total` isn't affected.

@@ -122,9 +122,9 @@ package struct Collector: ~Copyable {
   /// The source of the last snapshot, for messages.
   package var origin: String {
     guard asksKernel else { return "the files under \(procfs.path)" }
-    let untold = kernel.untold
-    return untold.isEmpty
-      ? "netlink" : "netlink, and \(untold.joined(separator: ", ")) from the files under /proc"
+    let unavailable = kernel.unavailable
+    return unavailable.isEmpty
+      ? "netlink" : "netlink, and \(unavailable.joined(separator: ", ")) from the files under /proc"
   }
 
   private mutating func readCustomMetrics(into snapshot: inout MetricsSnapshot, until deadline: BootTime) {
@@ -143,18 +143,21 @@ package struct Collector: ~Copyable {
         guard let value = try metric.value(in: files) else { continue }
         snapshot.customMetrics.append(CustomMetric(name: metric.name, value: .number(value)))
       } catch .noSensor(let name) {
-        unmeasured.warn(about: name.text, "\(CustomMetricError.noSensor(name)); left out")
+        unmeasured.warn(about: name.text, "\(CustomMetricError.noSensor(name)). Reports omit the metric.")
       } catch .unreadable(let name, .notMeasured(let path, let reason)) {
-        unmeasured.warn(about: name.text, "\(name): \(path): \(reason); the metric is left out")
+        unmeasured.warn(about: name.text, "\(name): \(path): \(reason). Reports omit the metric.")
       } catch {
-        log.warn("\(error); the report does without")
+        log.warn("Can't read the metric \(error). The report omits it.")
       }
     }
     for metric in command?.metrics(log: log, until: deadline, or: shutdownSignal) ?? [] {
       if names.insert(metric.name).inserted {
         snapshot.customMetrics.append(metric)
       } else {
-        log.warn("\(metric.name): DEFENDER_CUSTOM_METRICS has it too, and is the one that counts")
+        log.warn(
+          "The metrics command reports \(metric.name), which is also in DEFENDER_CUSTOM_METRICS. "
+            + "The command's value is ignored."
+        )
       }
     }
   }
@@ -167,9 +170,9 @@ package struct Collector: ~Copyable {
       return .success(try read(&self))
     } catch {
       if case .notMeasured(let path, _) = error {
-        unmeasured.warn(about: path, "\(error); the report does without")
+        unmeasured.warn(about: path, "\(error). Reports omit the value.")
       } else {
-        log.warn("\(error); the report does without")
+        log.warn("Can't read \(error). The report omits these values.")
       }
       return .failure(error)
     }

@@ -75,7 +75,9 @@ extension InterfaceNames {
     do throws(Errno) {
       try names.insertIPv4Addresses()
     } catch {
-      log.warn("the IPv4 addresses of the interfaces can't be read: \(error); the report doesn't name them")
+      log.warn(
+        "Can't read the IPv4 addresses of the interfaces: \(error). The report omits the interfaces of IPv4 sockets."
+      )
     }
     procfs.readIPv6Addresses(into: &names, directory: "net", log: log)
     return names
@@ -111,7 +113,7 @@ extension ProcRoot {
       }
       if let summary = skipped.summary(path: "\(self.path)/\(path)") { log.warn(summary) }
     } catch {
-      log.warn("\(error); the report doesn't name the interfaces that it tells of")
+      log.warn("Can't read \(error). The report omits the interfaces of some sockets.")
     }
   }
 }

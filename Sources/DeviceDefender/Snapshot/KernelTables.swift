@@ -36,7 +36,7 @@ struct KernelTables: ~Copyable {
   }
 
   /// The names of the tables found to be unavailable over netlink so far.
-  var untold: [String] { Table.allCases.filter(missing.contains).map(\.rawValue) }
+  var unavailable: [String] { Table.allCases.filter(missing.contains).map(\.rawValue) }
 
   /// Frees the receive buffer; the next read allocates it again.
   mutating func freeBuffer() { buffer = [] }
@@ -125,9 +125,9 @@ struct KernelTables: ~Copyable {
       route = nil
       if error.isLasting {
         missing.insert(table)
-        log.info("netlink doesn't tell \(table.rawValue) here: \(error); reading them from files instead")
+        log.info("Netlink doesn't provide \(table.rawValue): \(error). They are read from files instead.")
       } else {
-        log.warn("netlink failed to tell \(table.rawValue): \(error); reading them from files this time")
+        log.warn("Netlink failed to provide \(table.rawValue): \(error). They are read from files this time.")
       }
       return nil
     }

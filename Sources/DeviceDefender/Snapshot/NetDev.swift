@@ -19,7 +19,7 @@ extension ProcRoot {
     } catch {
       throw .unreadable(path: "\(self.path)/\(path)", error)
     }
-    try parser.skipped.report(path: "\(self.path)/\(path)", isAllThereIs: !parser.isPlausible, to: log)
+    try parser.skipped.report(path: "\(self.path)/\(path)", hasOnlySkippedLines: !parser.isPlausible, to: log)
     // Every namespace has a loopback interface, so an empty file is a failure. Accepting its zeros would
     // distort later deltas.
     guard parser.isPlausible else {

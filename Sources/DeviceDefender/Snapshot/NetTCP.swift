@@ -36,9 +36,10 @@ extension ProcRoot {
     }
     if !parser.isPlausible, parser.skipped.count == 0 {
       // The file shows no sockets, but the kernel would have written the heading.
-      log.warn("\(self.path)/\(path) is empty, without its heading; it counts as no sockets")
+      log.warn(
+        "\(self.path)/\(path) is empty and lacks even its heading. The report counts no sockets from it.")
     }
-    try parser.skipped.report(path: "\(self.path)/\(path)", isAllThereIs: !parser.isPlausible, to: log)
+    try parser.skipped.report(path: "\(self.path)/\(path)", hasOnlySkippedLines: !parser.isPlausible, to: log)
   }
 }
 

@@ -49,7 +49,7 @@ struct NetlinkSocket: ~Copyable {
     sequence &+= 1
     try setPatience(until: deadline)
     try send(request.type, request.payload)
-    if buffer.isEmpty { buffer = bytesToReadInto(count: Self.bufferSize) }
+    if buffer.isEmpty { buffer = uninitializedBuffer(count: Self.bufferSize) }
     var reader = DumpReader(sequence: sequence)
     while true {
       let count = try receive(into: &buffer)

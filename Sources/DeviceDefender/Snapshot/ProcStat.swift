@@ -39,7 +39,7 @@ extension ProcRoot {
     }
     // Sandboxes such as gVisor provide the file but don't count.
     if times.columns.allSatisfy({ $0 == 0 }) {
-      throw .notMeasured(path: path, reason: "all processor times are 0, so nothing counts them here")
+      throw .notMeasured(path: path, reason: "all processor times are 0, so this kernel doesn't measure them")
     }
     return times
   }

@@ -44,9 +44,9 @@ package enum SavedStateError: Error, Equatable, Sendable, CustomStringConvertibl
     switch self {
     case .notJSON(let error): "\(error)"
     case .member(let name): "the member '\(name)' is missing or malformed"
-    case .version(let text): "it is of version \(text), and this program knows version \(SavedState.version)"
+    case .version(let text): "it has version \(text), but this program supports version \(SavedState.version)"
     case .reportID(let id, let largest):
-      "its last_report_id is \(id), more than ten years ahead of the clock; allowed now is up to \(largest)"
+      "its last_report_id is \(id), more than ten years ahead of the clock; the largest plausible id is \(largest)"
     }
   }
 }

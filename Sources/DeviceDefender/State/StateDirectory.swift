@@ -40,12 +40,12 @@ package struct StateDirectory: ~Copyable {
   /// `owner` and `permissions` are the directory's, `user` is who runs this process. Root can change everything anyway.
   static func risk(owner: UInt32, permissions: UInt32, user: UInt32) -> String? {
     if owner != user, owner != 0 {
-      return "belongs to user \(owner), who can change what is reported. Make user \(user) its owner."
+      return "belongs to user \(owner), who can tamper with reports. Make user \(user) its owner."
     }
     guard permissions & 0o022 != 0 else { return nil }
     return
-      "is writable by group or others (mode \(String(permissions, radix: 8))), who can change what is "
-      + "reported. Set its mode to 700."
+      "is writable by group or others (mode \(String(permissions, radix: 8))), who can tamper with "
+      + "reports. Set its mode to 700."
   }
 
   /// Returns the state that was saved last; an empty one if there is none, or none that can be used.
@@ -74,7 +74,8 @@ package struct StateDirectory: ~Copyable {
       if origin != self.origin {
         state.baseline = nil
         log.info(
-          "\(path)/\(Self.fileName): of another boot, network namespace or procfs; deltas restart from the next snapshot"
+          "\(path)/\(Self.fileName) is from another boot, network namespace or procfs. "
+            + "Deltas restart from the next snapshot."
         )
       }
       return state
@@ -106,7 +107,7 @@ package struct StateDirectory: ~Copyable {
     case .notPermitted: "it belongs to another user"
     case .tooManyLinks: "it is a symbolic link"
     case .invalidArgument: "it isn't a regular file"
-    case .fileTooLarge: "it has more than \(maximumSize) bytes"
+    case .fileTooLarge: "it is larger than \(maximumSize) bytes"
     default: nil
     }
   }

@@ -44,12 +44,12 @@ package struct StateKeeper: ~Copyable {
       return state
     } catch let error as Errno where error == .wouldBlock {
       noteFailure(
-        "is in use by another process. This agent reports without state until the other process ends, and the two may "
+        "is in use by another process. This agent reports without state until that process ends, and the two may "
           + "use the same report ids. Give each agent its own directory.",
         isError: false, at: time.bootTime)
     } catch {
       // Reporting without state is better than not reporting.
-      noteFailure("can't be used: \(error). Reports go on without a state.", at: time.bootTime)
+      noteFailure("can't be used: \(error). Reports continue without state.", at: time.bootTime)
     }
     return nil
   }
@@ -64,7 +64,7 @@ package struct StateKeeper: ~Copyable {
       noteSuccess("can be written to again")
     } catch {
       noteFailure(
-        "can't be written to: \(error). Reports go on, but a restart begins with an older state.",
+        "can't be written to: \(error). Reports continue, but a restart would begin with an older state.",
         at: time.bootTime)
       // The directory was removed; the next report creates it again.
       if error == .noSuchFile { directory = nil }
@@ -78,7 +78,7 @@ package struct StateKeeper: ~Copyable {
     directory = nil
     saved = nil
     noteFailure(
-      "was moved, replaced or removed. The next report opens the directory that is there, or creates it.",
+      "was moved, replaced or removed. The next report opens or creates the directory at this path.",
       isError: false, at: now)
   }
 

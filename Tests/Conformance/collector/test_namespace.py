@@ -64,7 +64,7 @@ class InANamespace(unittest.TestCase):
                 lines = done.stderr.splitlines()
                 self.assertEqual(len(lines), len(missing), done.stderr)
                 for table in missing:
-                    self.assertEqual(sum(f"netlink doesn't tell {table} here: " in line for line in lines), 1)
+                    self.assertEqual(sum(f"Netlink doesn't provide {table}: " in line for line in lines), 1)
 
     def test_says_from_a_container_what_the_host_has(self):
         said = reports.reported(reports.json_reports(*EVERYTHING)[0])

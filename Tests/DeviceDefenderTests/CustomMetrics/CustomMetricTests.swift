@@ -8,12 +8,12 @@ import WireFormats
 
 @Suite struct `A custom metric` {
   @Test(arguments: ["", "a b", "aws:x", "é", "a/b", "a.b", String(repeating: "a", count: 129), "a\n"])
-  func `refuses a name that the service doesn't take`(name: String) {
+  func `rejects a name that the service doesn't accept`(name: String) {
     #expect(throws: CustomMetricError.name(name)) { try CustomMetricName(validating: name) }
   }
 
   @Test(arguments: ["a", "A-b_c:9", "awsx", String(repeating: "a", count: 128)])
-  func `takes a name`(name: String) throws {
+  func `accepts a name`(name: String) throws {
     #expect(try CustomMetricName(validating: name).text == name)
   }
 
@@ -27,21 +27,23 @@ import WireFormats
       #"{"m":[{"ip_list":[1]}]}"#,
       #"{"aws:m":[{"number":1}]}"#,
     ])
-  func `refuses a value that the service would reject or drop`(text: String) throws {
+  func `rejects a value that the service would reject or drop`(text: String) throws {
     let parsed = try CustomMetric.parse(try JSONValue(parsing: Array(text.utf8)))
     #expect(parsed.count == 1)
     #expect(throws: CustomMetricError.self) { try parsed[0].get() }
   }
 
-  @Test(arguments: [("1e999", "one beyond the range of a double"), ("\"1\"", "a string"), ("null", "null")])
-  func `says what there is instead of a number`(value: String, words: String) throws {
+  @Test(arguments: [
+    ("1e999", "a number beyond the range of a double"), ("\"1\"", "a string"), ("null", "null"),
+  ])
+  func `names the value that it got instead of a number`(value: String, words: String) throws {
     let parsed = try CustomMetric.parse(try JSONValue(parsing: Array("{\"m\":[{\"number\":\(value)}]}".utf8)))
     let error = try #require(throws: CustomMetricError.self) { try parsed[0].get() }
-    #expect("\(error)" == "m: a number should be here, not \(words)")
+    #expect("\(error)" == "m: expected a number, got \(words)")
   }
 
   @Test(arguments: ["[]", "1", "null", #""m""#])
-  func `refuses what isn't an object`(text: String) throws {
+  func `rejects a value that isn't an object`(text: String) throws {
     let json = try JSONValue(parsing: Array(text.utf8))
     #expect(throws: CustomMetricError.self) { try CustomMetric.parse(json) }
   }
@@ -81,14 +83,14 @@ import WireFormats
 
   @Test(
     arguments: [
-      ("cpu", "'cpu' is no metric"), ("cpu_usage:1", "takes nothing after"),
-      ("disk_usage:", "needs a directory"),
-      ("disk_usage:var", "absolute path"), ("a b=cpu_usage", "'a' is no metric"),
-      ("=uptime", "can't be the name"),
-      ("aws:x=uptime", "can't be the name"), ("uptime,uptime", "twice"),
-      ("uptime,x=cpu_usage,x=load_1m", "twice"),
+      ("cpu", "unknown metric 'cpu'"), ("cpu_usage:1", "accepts nothing after"),
+      ("disk_usage:", "lacks a directory"),
+      ("disk_usage:var", "absolute path"), ("a b=cpu_usage", "unknown metric 'a'"),
+      ("=uptime", "isn't a valid name"),
+      ("aws:x=uptime", "isn't a valid name"), ("uptime,uptime", "occurs twice"),
+      ("uptime,x=cpu_usage,x=load_1m", "occurs twice"),
     ])
-  func `refuses a choice and says why`(text: String, words: String) throws {
+  func `rejects a choice and names the reason`(text: String, words: String) throws {
     let error = try #require(throws: CustomMetricError.self) { try SystemMetric.list(parsing: text) }
     #expect(error.description.contains(words), "\(error)")
   }

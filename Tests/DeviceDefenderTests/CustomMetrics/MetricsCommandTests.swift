@@ -20,7 +20,7 @@ import WireFormats
     return collector.snapshot()
   }
 
-  @Test func `puts what a program says in the report`() throws {
+  @Test func `adds a program's metrics to the report`() throws {
     let log = RecordedLog()
     let snapshot = try snapshot(#"echo '{"queue":[{"number":3}],"peers":[{"ip_list":["192.0.2.1"]}]}'"#, log)
     #expect(snapshot.customMetrics.map(\.name.text) == ["queue", "peers"])
@@ -44,7 +44,7 @@ import WireFormats
     ),
     ("#!/bin/sh\necho '{}'\n", nil), ("#!/bin/sh", nil), ("#!/usr/bin/env sh\n", nil),
   ])
-  func `names an interpreter that is missing`(contents: String, reason: String?) throws {
+  func `names a missing interpreter`(contents: String, reason: String?) throws {
     let directory = try TemporaryDirectory()
     let path = try directory.write("metrics", contents)
     #expect(unsafe chmod(path, 0o700) == 0)
@@ -62,7 +62,7 @@ import WireFormats
     #expect(log.lines.last?.contains(reason) == true, "\(log.lines)")
   }
 
-  @Test func `names a loader that is missing, and nothing of a program that isn't there`() throws {
+  @Test func `names a missing loader, but none of a program that doesn't exist`() throws {
     let directory = try TemporaryDirectory()
     // An ELF file without its loader, like a program for another libc.
     let path = try directory.write("metrics", [0x7F, 0x45, 0x4C, 0x46])
@@ -75,10 +75,10 @@ import WireFormats
   @Test(
     arguments: [
       ("exit 1", "ended with status 1"), ("echo '{'", "not JSON at byte"),
-      ("echo '[]'", "should be an object"), ("", "not JSON"),
+      ("echo '[]'", "must be an object"), ("", "not JSON"),
       ("head -c 70000 /dev/zero", "more than 65536 bytes"),
     ])
-  func `loses nothing but its metrics to a program that fails`(script: String, words: String) throws {
+  func `omits only the metrics of a program that fails`(script: String, words: String) throws {
     let log = RecordedLog()
     let snapshot = try snapshot(script, choices: "uptime", log)
     #expect(snapshot.customMetrics.map(\.name.text) == ["uptime"])
@@ -87,7 +87,7 @@ import WireFormats
     #expect(log.lines.first?.contains(words) == true, "\(log.lines)")
   }
 
-  @Test func `loses one metric to a wrong value, and prefers the system's`() throws {
+  @Test func `omits only a malformed metric, and prefers built-in metrics`() throws {
     let log = RecordedLog()
     let script = #"echo '{"a":[{"number":"x"}],"uptime":[{"number":1}],"b":[{"number":2}]}'"#
     let snapshot = try snapshot(script, choices: "uptime", log)
@@ -152,14 +152,14 @@ import WireFormats
     #expect(start.duration(to: .now) < MetricsCommand.defaultTimeout)
   }
 
-  @Test func `hands no secret to the program`() throws {
+  @Test func `passes no secret to the program`() throws {
     let log = RecordedLog()
     let snapshot = try snapshot(#"echo "{\"x\":[{\"string_list\":[\"s:$AWS_SECRET_ACCESS_KEY\"]}]}""#, log)
     #expect(snapshot.customMetrics.map(\.value) == [.stringList(["s:"])])
   }
 
   @Test(arguments: ["", "metrics", "./metrics"])
-  func `wants an absolute path`(path: String) {
+  func `requires an absolute path`(path: String) {
     #expect(throws: CustomMetricError.relativePath(path)) {
       try MetricsCommand(path: path, environment: Environment([:]))
     }

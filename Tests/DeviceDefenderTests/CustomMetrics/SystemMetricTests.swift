@@ -8,7 +8,7 @@ import WireFormats
 
 @Suite struct `A kind of system metric` {
   @Test(arguments: SystemMetric.kinds.map(\.name))
-  func `has a name of its own, which chooses it`(name: String) throws {
+  func `has a unique name, which selects it`(name: String) throws {
     #expect(SystemMetric.names.count { $0 == name } == 1)
     #expect(try SystemMetric(parsing: name).name.text == name)
   }
@@ -46,14 +46,13 @@ import WireFormats
       ("load_1m", "loadavg", "-1 2 3"), ("load_1m", "loadavg", "nan 2 3"), ("uptime", "uptime", "inf 1"),
       ("open_files", "elsewhere", ""), ("uptime", "elsewhere", ""),
     ])
-  func `makes no value of a file that is damaged or missing`(name: String, file: String, text: String) throws
-  {
+  func `has no value if its file is damaged or missing`(name: String, file: String, text: String) throws {
     let tree = try tree([file: text])
     let files = SystemFiles(procfs: ProcRoot(tree.path))
     #expect(throws: CustomMetricError.self) { try SystemMetric(parsing: name).value(in: files) }
   }
 
-  @Test func `takes the hottest sensor that can be read`() throws {
+  @Test func `reports the hottest readable sensor`() throws {
     let tree = try tree([
       "thermal_zone0/temp": "41250\n", "thermal_zone1/temp": "garbage", "thermal_zone7/temp": "-5000\n",
     ])
@@ -68,7 +67,7 @@ import WireFormats
   // Values of drivers for a sensor that is off: THERMAL_TEMP_INVALID, the limits of an int, and below
   // absolute zero.
   @Test(arguments: ["-274000", "-273151", "2147483647", "-2147483648", "1000000", "9223372036854775807"])
-  func `leaves out a zone without a temperature, and warns once`(value: String) throws {
+  func `ignores a zone without a plausible temperature, and warns once`(value: String) throws {
     let tree = try tree(["thermal_zone0/temp": "\(value)\n", "thermal_zone1/temp": "41250\n"])
     let metric = try SystemMetric(parsing: "temperature")
     var warnings: [String] = []
@@ -81,7 +80,7 @@ import WireFormats
   }
 
   @Test(arguments: [("-273150", -273.2), ("999999", 1_000), ("0", 0), ("-40000", -40)])
-  func `keeps a temperature that is far off`(text: String, value: Double) throws {
+  func `accepts an extreme temperature`(text: String, value: Double) throws {
     let tree = try tree(["thermal_zone0/temp": "\(text)\n"])
     let files = SystemFiles(procfs: ProcRoot(), thermalZones: tree.path)
     #expect(try SystemMetric(parsing: "temperature").value(in: files) == value)
@@ -92,7 +91,7 @@ import WireFormats
       ("load_1m", "loadavg", "0.00 0.00 0.00 0/0 0\n"), ("uptime", "uptime", "0.00 0.00\n"),
       ("open_files", "sys/fs/file-nr", "0\t0\t0\n"), ("process_count", "27/stat", ""),
     ])
-  func `makes no value of a count that nothing counts`(name: String, file: String, text: String) throws {
+  func `has no value if the kernel doesn't measure it`(name: String, file: String, text: String) throws {
     let tree = try tree([file: text])
     let error = try #require(throws: CustomMetricError.self) {
       try SystemMetric(parsing: name).value(in: SystemFiles(procfs: ProcRoot(tree.path)))
@@ -120,7 +119,8 @@ import WireFormats
   @Test(
     arguments: [(0, 0, 0), (0, 0, 7), (10, 11, 5), (10, 10, 0), (10, 10, .max)]
       as [(UInt64, UInt64, UInt64)])
-  func `has no usage of a file system without blocks`(blocks: UInt64, free: UInt64, available: UInt64) throws
+  func `reports no usage of a file system without blocks`(blocks: UInt64, free: UInt64, available: UInt64)
+    throws
   {
     let error = try #require(throws: CollectionError.self) {
       try diskUsagePercent(blocks: blocks, free: free, available: available, directory: "/x")
@@ -129,7 +129,7 @@ import WireFormats
   }
 
   @Test(arguments: ["disk_usage:/proc", "open_files", "temperature", "cpu_usage"])
-  func `warns once about what this machine doesn't measure, and reports none of it`(choice: String) throws {
+  func `warns once about a metric that this machine doesn't measure, and omits it`(choice: String) throws {
     let tree = try tree(["sys/fs/file-nr": "0 0 0\n", "stat": "cpu  0 0 0 0 0 0 0 0 0 0\n"])
     let log = RecordedLog()
     var collector = Collector(
@@ -155,7 +155,7 @@ import WireFormats
     if name == "process_count" || name == "open_files" || name == "uptime" { #expect(value >= 1) }
   }
 
-  @Test func `says of a directory that isn't there that it isn't`() throws {
+  @Test func `names a directory that doesn't exist`() throws {
     let metric = try SystemMetric(parsing: "disk_usage:/no/such/directory")
     let error = try #require(throws: CustomMetricError.self) {
       try metric.value(in: SystemFiles(procfs: ProcRoot()))
@@ -167,7 +167,7 @@ import WireFormats
 }
 
 @Suite struct `The processor metric` {
-  @Test func `leaves the first sample out and tells the difference then`() throws {
+  @Test func `omits the first sample, then reports the difference`() throws {
     let choices = try SystemMetric.list(parsing: "cpu_usage")
     var baseline: Baseline?
     var reports: [JSONValue] = []

@@ -25,7 +25,7 @@ import Testing
     #expect(IPAddress(v4: value).description == text)
   }
 
-  @Test func `has no more text than fits`() {
+  @Test func `has at most 53 characters with its port`() {
     let longest = IPEndpoint(address: IPAddress(v6High: .max, low: .max), port: .max)
     #expect(longest.description == "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535")
   }

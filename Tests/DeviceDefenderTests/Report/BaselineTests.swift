@@ -18,17 +18,17 @@ import Testing
     #expect(counters(("eth0", nil, 7)).traffic(since: counters(("eth0", nil, .max))).bytesIn == 7)
   }
 
-  @Test func `counts an interface that is gone as nothing and a new one in full`() {
+  @Test func `ignores a removed interface, and counts a new one in full`() {
     let delta = counters(("eth1", nil, 5)).traffic(since: counters(("eth0", nil, 1_000)))
     #expect(delta == Traffic(bytesIn: 5, bytesOut: 5, packetsIn: 5, packetsOut: 5))
   }
 
-  @Test func `knows a renamed interface by its number`() {
+  @Test func `recognizes a renamed interface by its index`() {
     let delta = counters(("wan0", 2, 110)).traffic(since: counters(("eth0", 2, 100)))
     #expect(delta.bytesIn == 10)
   }
 
-  @Test func `knows a renamed interface without numbers by its counters`() {
+  @Test func `recognizes a renamed interface without an index by its counters`() {
     let earlier = counters(("lo", nil, 5), ("eth0", nil, 9_000_000), ("wlan0", nil, 3))
     let now = counters(("lo", nil, 6), ("enp0s3", nil, 9_000_500), ("wlan0", nil, 3))
     #expect(now.traffic(since: earlier).bytesIn == 501)
@@ -37,7 +37,7 @@ import Testing
     #expect(numbered.traffic(since: earlier).bytesIn == 501)
   }
 
-  @Test func `takes an interface for another one if a single counter is below`() {
+  @Test func `treats an interface as new if a single counter is lower`() {
     let earlier = counters(("eth0", nil, 100))
     let fields: [WritableKeyPath<Traffic, UInt64>] = [\.bytesIn, \.bytesOut, \.packetsIn, \.packetsOut]
     for field in fields {
@@ -50,7 +50,7 @@ import Testing
     }
   }
 
-  @Test func `counts new interfaces in full unless one name became one other`() {
+  @Test func `counts new interfaces in full unless exactly one was renamed`() {
     let earlier = counters(("eth0", nil, 10), ("eth1", nil, 10))
     // Two new interfaces for two removed ones, two for one, one for two, and one for none.
     #expect(counters(("a", nil, 20), ("b", nil, 20)).traffic(since: earlier).bytesIn == 40)
@@ -65,17 +65,17 @@ import Testing
       counters(("a", nil, 20), isPartial: true).traffic(since: counters(("eth0", nil, 10))).bytesIn == 20)
   }
 
-  @Test func `counts an interface that was made anew under its old name in full`() {
+  @Test func `counts an interface in full if it was recreated under its old name`() {
     let delta = counters(("ppp0", 9, 110)).traffic(since: counters(("ppp0", 8, 100)))
     #expect(delta.bytesIn == 110)
   }
 
-  @Test func `knows an interface by its name where a source has no numbers`() {
+  @Test func `recognizes an interface by its name if a source has no indexes`() {
     #expect(counters(("eth0", nil, 110)).traffic(since: counters(("eth0", 2, 100))).bytesIn == 10)
     #expect(counters(("eth0", 2, 110)).traffic(since: counters(("eth0", nil, 100))).bytesIn == 10)
   }
 
-  @Test func `counts nothing of an interface that the baseline may not have been able to read`() {
+  @Test func `ignores an interface that a partial baseline lacks`() {
     let earlier = counters(("lo", nil, 5), isPartial: true)
     #expect(counters(("lo", nil, 7), ("eth0", nil, 837_285_839)).traffic(since: earlier).bytesIn == 2)
     // If the baseline is complete, the interface is new, and so is its traffic.
@@ -83,12 +83,12 @@ import Testing
       counters(("lo", nil, 7), ("eth0", nil, 10)).traffic(since: counters(("lo", nil, 5))).bytesIn == 12)
   }
 
-  @Test func `keeps to 64 bits`() {
+  @Test func `clamps sums to 64 bits`() {
     let now = counters(("a", nil, .max), ("b", nil, .max))
     #expect(now.traffic(since: counters(("a", nil, 0), ("b", nil, 0))).bytesIn == .max)
   }
 
-  @Test func `keeps the counters that a snapshot couldn't read`() {
+  @Test func `keeps counters that a snapshot couldn't read`() {
     var snapshot = MetricsSnapshot()
     snapshot.networkCounters = .success(counters(("eth0", nil, 100), ("eth1", nil, 1_000)))
     var baseline = Baseline(snapshot)

@@ -57,7 +57,7 @@ import WireFormats
         """)
   }
 
-  @Test func `says the same in CBOR`() {
+  @Test func `has the same content in CBOR`() {
     let report = Report(id: 1_530_304_554, snapshot: snapshot(), baseline: emptyBaseline)
     #expect(
       hex(report.encoded(as: .cbor, names: .short))
@@ -68,7 +68,7 @@ import WireFormats
         + "3230332e302e3131332e313a343433617401")
   }
 
-  @Test func `leaves out network_stats without a baseline, and lost blocks`() {
+  @Test func `omits network_stats without a baseline, and unreadable blocks`() {
     #expect(Report(id: 1, snapshot: snapshot(), baseline: nil).networkStatistics == nil)
     #expect(Report(id: 1, snapshot: MetricsSnapshot(), baseline: emptyBaseline).isEmpty)
     // An empty baseline counts as none.
@@ -86,7 +86,7 @@ import WireFormats
   }
 
   @Test(arguments: [(0, 0), (1, 1), (49, 49), (50, 50), (51, 50), (500, 50)])
-  func `lists so many and counts all`(count: Int, listed: Int) throws {
+  func `lists entries up to the limit and counts all`(count: Int, listed: Int) throws {
     let report = Report(
       id: 1, snapshot: snapshot(connections: count), baseline: nil, limits: ReportLimits(maximumListSize: 50))
     #expect(report.establishedConnections?.total == count)
@@ -96,7 +96,7 @@ import WireFormats
   }
 
   @Test(arguments: ReportFormat.allCases, ReportNames.allCases)
-  func `cuts its lists in proportion until it fits`(format: ReportFormat, names: ReportNames) throws {
+  func `shortens its lists in proportion until it fits`(format: ReportFormat, names: ReportNames) throws {
     let snapshot = snapshot(connections: 2_000, ports: 1_000, total: 5_000)
     for limit in [0, 400, 1_000, 7_000, 60_000] {
       let limits = ReportLimits(maximumListSize: .max, maximumReportBytes: limit)
@@ -145,7 +145,7 @@ import WireFormats
     }
   }
 
-  @Test func `leaves out custom metrics from the last one on when its lists aren't enough`() throws {
+  @Test func `omits custom metrics, last first, if shortening its lists isn't enough`() throws {
     var empty = snapshot(connections: 0, ports: 0, total: 3)
     let metrics = try (0..<4).map {
       CustomMetric(name: try CustomMetricName(validating: "m\($0)"), value: .number(1))
@@ -167,7 +167,7 @@ import WireFormats
     }
   }
 
-  @Test func `gives each entry the same chance to stay when it is cut`() throws {
+  @Test func `gives each entry the same chance to stay when it is shortened`() throws {
     let snapshot = snapshot(connections: 20, ports: 0)
     var kept = [Int](repeating: 0, count: 20)
     for seed in 0..<2_000 {

@@ -50,7 +50,9 @@ import Testing
     return reporter.draft(of: snapshot, at: now, since: other)
   }
 
-  @Test func `counts from the last acknowledged report, and repeats what a lost one counted`() throws {
+  @Test func `computes deltas against the last acknowledged report, which repeats the traffic of lost ones`()
+    throws
+  {
     var reporter = Reporter(collector: collector())
     let first = try draft(&reporter, 1_000)
     #expect(first.report.networkStatistics == nil)
@@ -63,7 +65,7 @@ import Testing
     #expect(try draft(&reporter, 1_151).report.networkStatistics?.bytesIn == 1)
   }
 
-  @Test func `counts a series that nobody acknowledges from that series' own baseline`() throws {
+  @Test func `computes an unacknowledged series against its own baseline`() throws {
     var reporter = Reporter(collector: collector())
     reporter.acknowledge(try draft(&reporter, 1_000).nextBaseline)
     var dry: Baseline?
@@ -75,7 +77,7 @@ import Testing
     #expect(try draft(&reporter, 1_100).report.networkStatistics?.bytesIn == 100)
   }
 
-  @Test func `counts from the last readable counters, also in a series that nobody acknowledges`() throws {
+  @Test func `computes deltas against the last readable counters, also in an unacknowledged series`() throws {
     var reporter = Reporter(collector: collector())
     reporter.acknowledge(try draft(&reporter, 1_000).nextBaseline)
     try tree.write("net/dev", "garbage\n")
@@ -88,7 +90,7 @@ import Testing
     #expect(try draft(&reporter, 1_400).report.networkStatistics?.bytesIn == 400)
   }
 
-  @Test func `gives no two reports the same id, acknowledged or not`() throws {
+  @Test func `never reuses a report id, acknowledged or not`() throws {
     var reporter = Reporter(collector: collector())
     var last = reporter.lastReportID
     #expect(last == 0)
@@ -109,7 +111,7 @@ import Testing
     #expect(last == 1_900_000_001)
   }
 
-  @Test func `begins the deltas with a snapshot, once`() throws {
+  @Test func `uses only the first snapshot as the initial baseline`() throws {
     var reporter = Reporter(collector: collector())
     for bytes in [1_000, 2_000] as [UInt64] {
       try receive(bytes)
@@ -137,7 +139,7 @@ import Testing
     #expect(adopt(baseline(400), &reporter) == (true, ["eth0": 400]))
   }
 
-  @Test func `prefers a saved baseline to its own first snapshot, and completes it from that`() throws {
+  @Test func `prefers a saved baseline to its own first snapshot, and fills gaps from the snapshot`() throws {
     try receive(1_000, interface: "eth1")
     var reporter = Reporter(collector: collector())
     let snapshot = reporter.snapshot()
@@ -146,7 +148,7 @@ import Testing
     #expect(adopt(baseline(400, isPartial: true), &reporter) == (true, ["eth0": 400, "eth1": 1_000]))
   }
 
-  @Test func `prefers what it acknowledged to a saved baseline, and completes it from that`() {
+  @Test func `prefers its own acknowledged baseline to a saved one, and fills gaps from the saved one`() {
     var reporter = Reporter(collector: collector())
     reporter.acknowledge(baseline(1_000))
     #expect(adopt(baseline(300, interface: "eth1"), &reporter) == (false, ["eth0": 1_000]))
@@ -155,7 +157,7 @@ import Testing
     #expect(adopt(nil, &reporter) == (false, ["eth0": 1_000, "eth1": 300]))
   }
 
-  @Test func `keeps ids, and the baseline if asked to, with another collector`() throws {
+  @Test func `keeps ids, and the baseline on request, with another collector`() throws {
     var reporter = Reporter(collector: collector())
     reporter.acknowledge(try draft(&reporter, 1_000).nextBaseline)
     reporter.resume(with: collector(), limits: ReportLimits(), keepsBaseline: true)
@@ -171,7 +173,7 @@ import Testing
     #expect(adopt(self.baseline(400), &reporter) == (true, ["eth0": 400]))
   }
 
-  @Test func `keeps the limits that it was given last`() throws {
+  @Test func `uses the latest limits`() throws {
     var reporter = Reporter(collector: collector(), limits: ReportLimits(maximumListSize: 1))
     var snapshot = MetricsSnapshot()
     let ports = [22, 80].map { ListeningPort(interface: nil, port: $0) }

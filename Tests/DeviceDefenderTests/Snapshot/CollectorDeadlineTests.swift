@@ -70,7 +70,7 @@ private func with(_ address: inout sockaddr_un, _ body: (UnsafePointer<sockaddr>
     return try MetricsCommand(path: path, environment: Environment(["PATH": "/usr/bin:/bin"]))
   }
 
-  @Test func `ends a metrics command before its own timeout, and says why`() throws {
+  @Test func `stops a metrics command before its own timeout, and logs why`() throws {
     let directory = try TemporaryDirectory()
     var collector = Collector(
       procfs: ProcRoot(), log: log.log(), command: try command("sleep 60", in: directory))
@@ -83,7 +83,7 @@ private func with(_ address: inout sockaddr_un, _ body: (UnsafePointer<sockaddr>
     #expect(throws: Never.self) { try snapshot.listeningTCPPorts.get() }
   }
 
-  @Test func `leaves a metrics command its own timeout, and blames that`() throws {
+  @Test func `lets a metrics command reach its own timeout, and logs that as the reason`() throws {
     let directory = try TemporaryDirectory()
     let path = try directory.write("metrics", "#!/bin/sh\nsleep 60\n")
     #expect(unsafe chmod(path, 0o700) == 0)
@@ -95,7 +95,7 @@ private func with(_ address: inout sockaddr_un, _ body: (UnsafePointer<sockaddr>
     #expect(log.lines.allSatisfy { $0.contains("it took too long") && !$0.contains("deadline") })
   }
 
-  @Test func `that has passed starts no metrics command`() throws {
+  @Test func `starts no metrics command once it has passed`() throws {
     let directory = try TemporaryDirectory()
     let command = try command("touch \(directory.path)/ran", in: directory)
     let found = command.metrics(log: log.log(), until: .now, or: nil)
@@ -112,7 +112,7 @@ private func with(_ address: inout sockaddr_un, _ body: (UnsafePointer<sockaddr>
     let snapshot = collector.snapshot(until: start.advanced(by: .milliseconds(200)))
     // Each of the four requests would time out after 5 s.
     #expect(start.duration(to: .now) < .seconds(4))
-    #expect(log.lines.count { $0.contains("netlink failed to tell") } == 4, "\(log.lines)")
+    #expect(log.lines.count { $0.contains("Netlink failed to provide") } == 4, "\(log.lines)")
     // Short files are still read.
     #expect(throws: Never.self) { try snapshot.networkCounters.get() }
   }
@@ -134,7 +134,7 @@ private func with(_ address: inout sockaddr_un, _ body: (UnsafePointer<sockaddr>
     #expect(messages == 1)
   }
 
-  @Test func `comes before an answer that isn't the kernel's`() throws {
+  @Test func `passes if only a process other than the kernel answers`() throws {
     let (ours, theirs) = try socketsOfImpostor()
     defer { close(theirs) }
     let forged = netlinkMessage(20, [1, 2, 3, 4]) + netlinkMessage(3, status(0))
@@ -150,7 +150,7 @@ private func with(_ address: inout sockaddr_un, _ body: (UnsafePointer<sockaddr>
     #expect(messages == 0)
   }
 
-  @Test func `lets the next dump wait as long as it may`() throws {
+  @Test func `doesn't shorten the next dump`() throws {
     let kernel = QueuedKernel()
     var socket = try NetlinkSocket(NETLINK_ROUTE) { number throws(Errno) in try kernel.open(number) }
     var buffer: [UInt8] = []
@@ -164,7 +164,7 @@ private func with(_ address: inout sockaddr_un, _ body: (UnsafePointer<sockaddr>
     }
   }
 
-  @Test func `ends a file that doesn't`() {
+  @Test func `ends reading a file that has no end`() {
     var reader = LineReader()
     reader.deadline = .now.advanced(by: .milliseconds(100))
     var lines = 0
@@ -177,7 +177,7 @@ private func with(_ address: inout sockaddr_un, _ body: (UnsafePointer<sockaddr>
     #expect(lines > 0)
   }
 
-  @Test func `isn't needed to stop at a file that exceeds the size limit`() {
+  @Test func `isn't needed to stop reading at the size limit`() {
     var reader = LineReader()
     var reads = 0
     #expect(throws: Errno.fileTooLarge) {
@@ -190,7 +190,7 @@ private func with(_ address: inout sockaddr_un, _ body: (UnsafePointer<sockaddr>
     }
   }
 
-  @Test func `reports a last line without a line end as cut off`() throws {
+  @Test func `reports a last line without a line end as truncated`() throws {
     var reader = LineReader()
     var rest = Array("one\ntwo".utf8)
     var flaws: [LineError?] = []
@@ -202,7 +202,7 @@ private func with(_ address: inout sockaddr_un, _ body: (UnsafePointer<sockaddr>
     #expect(flaws == [nil, .cut])
   }
 
-  @Test func `leaves a long file out of the report, and says so`() throws {
+  @Test func `omits an unfinished file from the report, and logs it`() throws {
     let tree = try TemporaryDirectory()
     let heading = "  sl  local_address rem_address   st tx_queue rx_queue\n"
     let socket =
@@ -217,7 +217,7 @@ private func with(_ address: inout sockaddr_un, _ body: (UnsafePointer<sockaddr>
       try snapshot.listeningTCPPorts.get()
     }
     #expect(throws: Never.self) { try snapshot.listeningUDPPorts.get() }
-    #expect(log.lines.contains { $0.contains("net/tcp: the deadline came before the end of the file") })
+    #expect(log.lines.contains { $0.contains("net/tcp: the deadline passed before the end of the file") })
     let whole = collector.snapshot()
     #expect(try whole.listeningTCPPorts.get().total == 1)
   }

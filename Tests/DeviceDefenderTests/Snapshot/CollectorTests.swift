@@ -29,7 +29,7 @@ import WireFormats
   }
 
   @Test(arguments: CapturedTree.all)
-  func `reports a captured tree as it is`(tree: CapturedTree) throws {
+  func `reports the expected values for a captured tree`(tree: CapturedTree) throws {
     let expected = try tree.expectation()
     var baseline: Baseline?
     for moment in ["t0", "t1"] {
@@ -67,23 +67,23 @@ import WireFormats
   }
 
   @Test(arguments: CapturedTree.all)
-  func `tells how busy a captured machine was`(tree: CapturedTree) throws {
+  func `computes the processor usage of a captured machine`(tree: CapturedTree) throws {
     let expected = try #require(try tree.expectation()["cpu_usage"]?.double)
     let percent = try tree.root("t1").processorTimes().busyPercent(since: tree.root("t0").processorTimes())
     // The expected file rounds halves differently.
     #expect(abs(percent - expected) <= 0.1001)
   }
 
-  @Test func `tells in one line of each damaged file what was left out`() {
+  @Test func `logs one line for the skipped lines of each damaged file`() {
     let log = RecordedLog()
     var collector = Collector(procfs: ProcRoot(fixturePath("proc/garbage/t1")), log: log.log())
     _ = collector.snapshot()
     #expect(log.lines.count == 5)
-    #expect(log.lines.contains { $0.contains("net/tcp: line 3 left out (and 5 more): the state should be") })
+    #expect(log.lines.contains { $0.contains("net/tcp: skipped line 3 (and 5 more): the state should be") })
   }
 
   @Test(arguments: ["net/tcp", "net/tcp6", "net/udp", "net/udp6", "net/dev"])
-  func `loses one block to a file of garbage, and no other`(file: String) throws {
+  func `omits only the block whose file is garbage`(file: String) throws {
     let tree = try copy(of: "basic/t1")
     try tree.write(file, "no such\nthing\n")
     let log = RecordedLog()
@@ -95,7 +95,7 @@ import WireFormats
   }
 
   @Test(arguments: ["net/tcp", "net/udp", "net/dev"])
-  func `loses one block to a missing file, and makes no zero of it`(file: String) throws {
+  func `omits the block of a missing file instead of reporting zero`(file: String) throws {
     let tree = try copy(of: "basic/t1")
     #expect(unsafe unlink("\(tree.path)/\(file)") == 0)
     let log = RecordedLog()
@@ -123,7 +123,7 @@ import WireFormats
     }
   }
 
-  @Test func `counts on after a line that is longer than the buffer`() throws {
+  @Test func `continues after a line that is longer than the buffer`() throws {
     let tree = try copy(of: "basic/t1")
     let contents = try readFile("\(tree.path)/net/udp", limit: 65_536)
     let long = [UInt8](repeating: UInt8(ascii: "x"), count: 200_000) + [UInt8(ascii: "\n")]

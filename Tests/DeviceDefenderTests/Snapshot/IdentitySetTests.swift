@@ -3,7 +3,7 @@ import Testing
 @testable import DeviceDefender
 
 @Suite struct `A set of identities` {
-  @Test func `keeps its memory from one dump to the next, and needs no more`() {
+  @Test func `reuses its memory from dump to dump without growing`() {
     var seen = IdentitySet()
     for _ in 0..<100 {
       seen.removeAll()
@@ -15,7 +15,7 @@ import Testing
     #expect(capacity == 1_024)
   }
 
-  @Test func `knows each number once, and none of 0`() {
+  @Test func `reports each number as new once, and 0 every time`() {
     var seen = IdentitySet()
     func new(_ numbers: some Sequence<UInt64>) -> Int {
       var count = 0

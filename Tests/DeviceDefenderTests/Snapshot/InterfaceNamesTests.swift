@@ -31,8 +31,7 @@ import Testing
       ("fe80::1", 9, nil), ("fe80::2", 0, "eth0"), ("fe80::3", 3, "eth1"), ("10.9.9.9", 0, "wan"),
       ("10.1.9.9", 0, "lan"), ("10.2.9.9", 0, nil), ("224.0.0.251", 0, nil),
     ] as [(String, UInt32, String?)])
-  func `tells the interface of an address, or nothing`(text: String, index: UInt32, interface: String?) throws
-  {
+  func `finds the interface of an address, or none`(text: String, index: UInt32, interface: String?) throws {
     let address = try #require(IPAddress(parsing: text))
     #expect(names().interface(of: address, index: index) == interface)
   }

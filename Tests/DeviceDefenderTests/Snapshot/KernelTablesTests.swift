@@ -42,7 +42,7 @@ private final class ScriptedKernel {
 
   private static let done = netlinkMessage(3, status(0))
 
-  @Test func `counts a socket that is told of twice once, and equal sockets each`() throws {
+  @Test func `counts a socket once if the dump has it twice, and sockets with equal addresses each`() throws {
     let established = diagnosedSocket(
       AF_INET, state: 1, [127, 0, 0, 1], 1_000, [192, 0, 2, 1], 443, cookie: 1)
     let twin = diagnosedSocket(AF_INET, state: 10, [], 80, cookie: 2)
@@ -69,7 +69,7 @@ private final class ScriptedKernel {
     EACCES, EAFNOSUPPORT, ECONNREFUSED, EINVAL, ENOENT, ENOSYS, EOPNOTSUPP, EPERM, EPROTONOSUPPORT,
     ESOCKTNOSUPPORT,
   ])
-  func `reads files where netlink is missing, and says so once`(errno: Int32) throws {
+  func `reads files if netlink is missing, and logs it once`(errno: Int32) throws {
     let log = RecordedLog()
     let tables = KernelTables(log: log.log()) { _ throws(Errno) in throw Errno(rawValue: errno) }
     var collector = Collector(procfs: ProcRoot(), kernel: tables, log: log.log())
@@ -82,7 +82,7 @@ private final class ScriptedKernel {
     #expect(log.lines.count == 4)
   }
 
-  @Test func `reads files for the one protocol that the kernel doesn't diagnose`() throws {
+  @Test func `reads files only for the protocol that netlink doesn't provide`() throws {
     let socket = diagnosedSocket(AF_INET, state: 10, [], 7_777, cookie: 2)
     let kernel = ScriptedKernel([
       NETLINK_SOCK_DIAG: [
@@ -95,10 +95,10 @@ private final class ScriptedKernel {
     #expect(try snapshot.listeningTCPPorts.get().sample.map(\.port) == [7_777])
     #expect(throws: Never.self) { try snapshot.listeningUDPPorts.get() }
     #expect(
-      log.lines.contains { $0.contains("netlink doesn't tell UDP sockets here: No such file or directory") })
+      log.lines.contains { $0.contains("Netlink doesn't provide UDP sockets: No such file or directory") })
   }
 
-  @Test func `takes counters of no interface at all for no answer`() throws {
+  @Test func `treats counters without any interface as unavailable`() throws {
     let kernel = ScriptedKernel([NETLINK_ROUTE: [Self.done]])
     let log = RecordedLog()
     var collector = collector(kernel, log)
@@ -106,10 +106,10 @@ private final class ScriptedKernel {
       let counters = try collector.snapshot().networkCounters.get()
       #expect(counters.interfaces.contains { $0.name == "lo" && $0.index == nil })
     }
-    #expect(log.lines.count { $0.contains("netlink doesn't tell interface counters here") } == 1)
+    #expect(log.lines.count { $0.contains("Netlink doesn't provide interface counters") } == 1)
   }
 
-  @Test func `starts over on a new socket after a broken answer, and keeps nothing of it`() throws {
+  @Test func `opens a new socket after a malformed answer, and discards the answer`() throws {
     let socket = diagnosedSocket(AF_INET, state: 10, [], 7_777, cookie: 2)
     let kernel = ScriptedKernel([
       NETLINK_SOCK_DIAG: [netlinkMessage(TCPDIAG_GETSOCK, socket) + [1, 2, 3]]
@@ -118,17 +118,17 @@ private final class ScriptedKernel {
     var collector = collector(kernel, log)
     let snapshot = collector.snapshot()
     #expect(try !snapshot.listeningTCPPorts.get().sample.contains { $0.port == 7_777 })
-    #expect(log.lines.contains { $0.contains("failed to tell TCP sockets: malformed answer") })
+    #expect(log.lines.contains { $0.contains("failed to provide TCP sockets: malformed answer") })
     #expect(kernel.opened.filter { $0 == NETLINK_SOCK_DIAG }.count == 2)
   }
 
-  @Test func `opens a new socket after malformed counters, too`() throws {
+  @Test func `opens a new socket after malformed counters`() throws {
     let kernel = ScriptedKernel([NETLINK_ROUTE: [netlinkMessage(Int32(RTM_NEWSTATS), [1, 2, 3])]])
     let log = RecordedLog()
     let tables = KernelTables(log: log.log()) { number throws(Errno) in try kernel.open(number) }
     var collector = Collector(procfs: ProcRoot(), kernel: tables, log: log.log())
     _ = collector.snapshot(until: .now.advanced(by: .seconds(1)))
-    #expect(log.lines.contains { $0.contains("failed to tell interface counters: malformed answer") })
+    #expect(log.lines.contains { $0.contains("failed to provide interface counters: malformed answer") })
     // Once for the counters, and once for the addresses.
     #expect(kernel.opened.count { $0 == NETLINK_ROUTE } == 2)
   }
@@ -140,7 +140,7 @@ private final class ScriptedKernel {
     var collector = collector(kernel, log)
     _ = collector.snapshot(until: .now.advanced(by: .seconds(1)))
     let reason = size == 0 ? "an empty datagram" : "a datagram of 40000 bytes"
-    #expect(log.lines.contains { $0.contains("failed to tell TCP sockets: malformed answer: \(reason)") })
+    #expect(log.lines.contains { $0.contains("failed to provide TCP sockets: malformed answer: \(reason)") })
   }
 
   private func statistics(of index: UInt32, bytesIn: UInt64) -> [UInt8] {
@@ -160,7 +160,7 @@ private final class ScriptedKernel {
       + netlinkMessage(3, status(0), sequence: number)
   }
 
-  @Test func `asks again for counters that changed meanwhile, and keeps the last answer only`() throws {
+  @Test func `repeats a dump of counters that changed meanwhile, and uses only the last one`() throws {
     let kernel = ScriptedKernel([
       NETLINK_ROUTE: [
         dump(1, bytesIn: 10, isConsistent: false), dump(2, bytesIn: 20, isConsistent: false),
@@ -173,7 +173,7 @@ private final class ScriptedKernel {
     #expect(!counters.isPartial)
   }
 
-  @Test func `marks counters as partial if they changed during three dumps`() throws {
+  @Test func `marks counters as partial if they changed during each of three dumps`() throws {
     let kernel = ScriptedKernel([
       NETLINK_ROUTE: (1...3).map { dump($0, bytesIn: UInt64($0), isConsistent: false) }
     ])
@@ -183,7 +183,7 @@ private final class ScriptedKernel {
     #expect(counters.isPartial)
   }
 
-  @Test func `names an address by its label, and by its interface without one`() throws {
+  @Test func `names an address by its label, or by its interface if it has none`() throws {
     let head: [UInt8] = [UInt8(AF_INET), 32, 0, 0]
     var index: [UInt8] = []
     appendBytes(of: UInt32(1), to: &index)
@@ -236,10 +236,10 @@ private final class ScriptedKernel {
     var collector = collector(kernel, log)
     let snapshot = collector.snapshot()
     #expect(try !snapshot.listeningUDPPorts.get().sample.contains { $0.port == 7_777 })
-    #expect(log.lines.contains { $0.contains("failed to tell UDP sockets: malformed answer") })
+    #expect(log.lines.contains { $0.contains("failed to provide UDP sockets: malformed answer") })
   }
 
-  @Test func `asks the kernel only where the root is this system's by name`() throws {
+  @Test func `uses netlink only if the root is named /proc`() throws {
     let directory = try TemporaryDirectory()
     let link = directory.path + "/proc"
     #expect(unsafe symlink("/proc", link) == 0)
@@ -252,7 +252,7 @@ private final class ScriptedKernel {
     }
   }
 
-  @Test func `finds what a file of procfs finds`() throws {
+  @Test func `finds the same as the files of procfs`() throws {
     let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     defer { close(listener) }
     #expect(listen(listener, 1) == 0)

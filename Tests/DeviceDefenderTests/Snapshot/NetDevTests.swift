@@ -13,7 +13,7 @@ import Testing
       "eth0: 18446744073709551616 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16",
       "eth 0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16", "e\u{7f}: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16",
     ])
-  func `refuses a line without a name or with a counter missing, wide or odd`(text: String) {
+  func `rejects a line without a name, or with a missing or malformed counter`(text: String) {
     #expect(throws: LineError.self) { try InterfaceCounters(text: text) }
   }
 
@@ -26,13 +26,13 @@ import Testing
       ("br-lan.100:\t1\t2 3 4 5 6 7 8 9 10 11 12 13 14 15 16", "br-lan.100"),
       ("     0:1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16", "0"),
     ])
-  func `reads the name to the last colon and four of the counters`(text: String, name: String) throws {
+  func `reads the name up to the last colon, and four of the counters`(text: String, name: String) throws {
     let counters = try InterfaceCounters(text: text)
     #expect(counters.name == name)
     #expect(counters.traffic == Traffic(bytesIn: 1, bytesOut: 9, packetsIn: 2, packetsOut: 10))
   }
 
-  @Test func `is partial with a line that can't be read, and not without`() {
+  @Test func `marks the counters as partial only if a line is malformed`() {
     func counters(_ lines: String...) -> NetworkCounters {
       var parser = NetworkCountersParser()
       for (index, line) in lines.enumerated() {
@@ -46,7 +46,7 @@ import Testing
     #expect(counters(good, "eth1: 1 2 3").isPartial)
   }
 
-  @Test func `counts the largest counter`() throws {
+  @Test func `accepts the largest counter`() throws {
     let text = "eth0: 18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0"
     #expect(try InterfaceCounters(text: text).traffic.bytesIn == .max)
   }

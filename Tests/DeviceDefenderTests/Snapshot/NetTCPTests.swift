@@ -3,7 +3,7 @@ import Testing
 @testable import DeviceDefender
 
 @Suite struct `A reader of socket files` {
-  @Test func `reads a line that is cut off anywhere after the state`() throws {
+  @Test func `reads a line that is truncated anywhere after the state`() throws {
     let line =
       "0: 0100007F:0016 090A0B0C:FFFF 0A 00000000:00000000 00:00000000 00000000     0        0 42 1 0"
     let start = "0: 0100007F:0016 090A0B0C:FFFF 0A"
@@ -13,7 +13,7 @@ import Testing
     }
   }
 
-  @Test func `counts no socket with a port of 0`() {
+  @Test func `ignores a socket with a port of 0`() {
     var generator = SeededGenerator(seed: 1)
     var tcp = TCPSockets(limit: 10, generator: &generator)
     let address = IPAddress(v4: 0x7F00_0001)
@@ -50,7 +50,8 @@ import Testing
       ("0: 0100007F:0016 00000000:0000 00A", "state"), ("0: 0100007F:0016 00000000:0000 ZZ 0", "state"),
       ("0: 0100007F:0016 00000000:0000 \u{e9}A", "state"),
     ])
-  func `refuses a line with a column missing, wide or odd, and says which`(text: String, column: String) {
+  func `rejects a line with a missing or malformed column, and names the column`(text: String, column: String)
+  {
     let expected: LineError =
       switch column {
       case "slot": .slot

@@ -21,7 +21,7 @@ import Testing
       netlinkMessage(2, [0, 0, 0]),
       netlinkMessage(20, [1, 2, 3, 4]) + [1],
     ])
-  func `refuses a datagram with a message cut off or of a wrong length`(datagram: [UInt8]) throws {
+  func `rejects a datagram with a truncated message or a wrong length`(datagram: [UInt8]) throws {
     let error = try #require(throws: NetlinkError.self) { _ = try read(datagram) }
     guard case .malformed = error else {
       Issue.record("\(error)")
@@ -35,7 +35,7 @@ import Testing
       (netlinkMessage(3, status(-ENOENT)), ENOENT),
       (netlinkMessage(20, []) + netlinkMessage(3, status(-EOPNOTSUPP)), EOPNOTSUPP),
     ])
-  func `takes an error for one, in a final message as well`(datagram: [UInt8], errno: Int32) {
+  func `throws an error status, also from a final message`(datagram: [UInt8], errno: Int32) {
     #expect(throws: NetlinkError.refused(Errno(rawValue: errno))) { _ = try read(datagram) }
   }
 
@@ -49,13 +49,13 @@ import Testing
       (netlinkMessage(20, [], flags: 0x10) + netlinkMessage(3, status(0)), .finishedInconsistent, 1),
       (netlinkMessage(3, status(-1), sequence: 7) + netlinkMessage(20, []), .unfinished, 1),
     ] as [([UInt8], DumpProgress, Int)])
-  func `goes through a dump to its end`(datagram: [UInt8], progress: DumpProgress, payloads: Int) throws {
+  func `reads a dump to its end`(datagram: [UInt8], progress: DumpProgress, payloads: Int) throws {
     let result = try read(datagram)
     #expect(result.0 == progress)
     #expect(result.payloads == payloads)
   }
 
-  @Test func `takes lost messages for a failure, not for the end of the dump`() {
+  @Test func `treats lost messages as a failure, not as the end of the dump`() {
     let datagram = netlinkMessage(20, [1]) + netlinkMessage(NLMSG_OVERRUN, [])
     #expect(throws: NetlinkError.failed(Errno(rawValue: ENOBUFS))) { _ = try read(datagram) }
   }

@@ -5,7 +5,7 @@ import Testing
 @testable import DeviceDefender
 
 @Suite struct `A reader of route messages` {
-  @Test func `reads the address of our end, and its label`() throws {
+  @Test func `reads the local address and its label`() throws {
     let head: [UInt8] = [UInt8(AF_INET), 32, 0, 0] + [7, 0, 0, 0]
     // NLA_F_NET_BYTEORDER in the type is a flag and doesn't change the attribute.
     let local = attribute(UInt16(IFA_LOCAL) | 0x4000, [10, 0, 0, 1])
@@ -24,7 +24,7 @@ import Testing
       [2, 0, 0, 0, 1, 0, 0, 0] + attribute(1, [1, 2, 3]),
       [10, 0, 0, 0, 1, 0, 0, 0] + attribute(1, [1, 2, 3, 4]),
     ])
-  func `refuses an address message without an address`(bytes: [UInt8]) {
+  func `rejects an address message without an address`(bytes: [UInt8]) {
     #expect(throws: NetlinkError.self) { _ = try InterfaceAddress(bytes.span) }
   }
 }

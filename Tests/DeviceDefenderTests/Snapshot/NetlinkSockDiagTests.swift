@@ -18,7 +18,7 @@ import Testing
   }
 
   @Test(arguments: [[], [2], [UInt8](repeating: 2, count: 71), [UInt8](repeating: 1, count: 72)])
-  func `refuses a socket that is cut off or of another family`(bytes: [UInt8]) {
+  func `rejects a socket that is truncated or of another family`(bytes: [UInt8]) {
     #expect(throws: NetlinkError.self) { _ = try SocketMessage(bytes.span) }
   }
 }

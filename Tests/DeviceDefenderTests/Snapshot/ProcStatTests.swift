@@ -8,7 +8,7 @@ import Testing
       "", "cpu", "cpu ", "cpu0 1 2 3 4", "intr 1 2 3 4", "cpu 1 2 3", "cpu 1 2 3 x", "cpu 1 2 3 -4",
       "cpu 1 2 3 18446744073709551616", " cpu 1 2 3 4",
     ])
-  func `refuses a line without enough times`(text: String) {
+  func `rejects a line with too few times`(text: String) {
     #expect(ProcessorTimes(text: text) == nil)
   }
 
@@ -21,7 +21,7 @@ import Testing
       ("cpu  0 0 0 0", "cpu  18446744073709551615 0 0 18446744073709551615", 50),
       ("cpu  0 0 0 0 9", "cpu  3 0 0 1 8", 75),
     ])
-  func `tells how busy the processors were`(before: String, now: String, percent: Double) throws {
+  func `computes the processor usage`(before: String, now: String, percent: Double) throws {
     let earlier = try #require(ProcessorTimes(text: before))
     let later = try #require(ProcessorTimes(text: now))
     #expect(later.busyPercent(since: earlier) == percent)

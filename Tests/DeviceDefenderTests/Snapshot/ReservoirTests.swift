@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct `A reservoir` {
   @Test(arguments: [(0, 0), (0, 5), (1, 5), (5, 5), (6, 5), (1_000, 5), (1_000, 0), (10, -1)])
-  func `counts all and keeps so many`(count: Int, limit: Int) {
+  func `counts all elements and keeps up to the limit`(count: Int, limit: Int) {
     var reservoir = Reservoir<Int>(limit: limit, generator: SeededGenerator(seed: 1))
     for number in 0..<count { reservoir.append(number) }
     #expect(reservoir.total == count)
@@ -25,7 +25,7 @@ import Testing
   }
 
   @Test(arguments: 1...2)
-  func `takes the smallest random number there is for no trap`(limit: Int) {
+  func `doesn't trap on the smallest random number`(limit: Int) {
     // This state is one step before 0, from which SplitMix64 generates 0.
     let generator = SeededGenerator(seed: 0 &- 0x9E37_79B9_7F4A_7C15)
     var reservoir = Reservoir<Int>(limit: limit, generator: generator)
@@ -34,7 +34,7 @@ import Testing
     #expect(reservoir.sample.count == limit)
   }
 
-  @Test func `gives each element the same chance after a reset, too`() {
+  @Test func `gives each element the same chance after a reset`() {
     var kept = [Int](repeating: 0, count: 60)
     for seed in 0..<2_000 {
       var reservoir = Reservoir<Int>(limit: 6, generator: SeededGenerator(seed: UInt64(seed)))
@@ -47,7 +47,7 @@ import Testing
     #expect(kept.allSatisfy { abs($0 - 200) < 80 })
   }
 
-  @Test func `forgets when it is reset`() {
+  @Test func `is empty after a reset`() {
     var reservoir = Reservoir<Int>(limit: 2, generator: SeededGenerator(seed: 1))
     for number in 0..<100 { reservoir.append(number) }
     reservoir.reset()

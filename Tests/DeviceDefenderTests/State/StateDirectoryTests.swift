@@ -57,7 +57,7 @@ import Testing
       SavedState(), SavedState(lastReportID: 7), SavedState(lastReportID: 1, baseline: Baseline()), state,
       partialState,
     ])
-  func `finds what it saved`(state: SavedState) throws {
+  func `loads the state that it saved`(state: SavedState) throws {
     let directory = try TemporaryDirectory()
     let log = RecordedLog()
     try open(directory.path + "/new", log).save(SavedState(lastReportID: 3))
@@ -76,7 +76,7 @@ import Testing
     #expect(status.st_mode & 0o777 == 0o700)
   }
 
-  @Test func `starts from nothing where there is nothing`() throws {
+  @Test func `starts with an empty state if none was saved`() throws {
     let directory = try TemporaryDirectory()
     let log = RecordedLog()
     #expect(try load(directory.path, log) == SavedState())
@@ -89,7 +89,7 @@ import Testing
       CounterOrigin(bootID: "b", networkNamespace: 2, procfs: "/proc"),
       CounterOrigin(bootID: "b", networkNamespace: 1, procfs: "/host-proc"),
     ])
-  func `keeps the number but not the counters of another boot, namespace or procfs`(other: CounterOrigin)
+  func `keeps the id but not the counters of another boot, namespace or procfs`(other: CounterOrigin)
     throws
   {
     let directory = try TemporaryDirectory()
@@ -111,7 +111,7 @@ import Testing
       #"{"version":1,"boot_id":"b","network_namespace":1,"procfs":"/proc","last_report_id":1,"interfaces":[],"interfaces_are_partial":1}"#,
       String(repeating: "x", count: 5 << 20),
     ])
-  func `moves a damaged file aside and says so`(text: String) throws {
+  func `moves a damaged file aside and logs it`(text: String) throws {
     let directory = try TemporaryDirectory()
     try directory.write("state.json", text)
     let log = RecordedLog()
@@ -148,11 +148,11 @@ import Testing
     (ENFILE, false),
     (ENOMEM, false), (EACCES, false), (ESTALE, false),
   ])
-  func `sets a file aside only for what no later attempt can change`(code: Int32, isSetAside: Bool) {
+  func `moves a file aside only if the failure is permanent`(code: Int32, isSetAside: Bool) {
     #expect((StateDirectory.reasonToSetAside(Errno(rawValue: code)) != nil) == isSetAside)
   }
 
-  @Test func `keeps a good file that can't be read at the moment`() throws {
+  @Test func `keeps a file that temporarily can't be read`() throws {
     let directory = try TemporaryDirectory()
     let log = RecordedLog()
     let opened = try open(directory.path, log)
@@ -185,11 +185,11 @@ import Testing
   }
 
   @Test(arguments: ["/no/such/parent/state", "/proc/self/status"])
-  func `says when the directory can't be had`(path: String) {
+  func `throws if the directory can't be opened or created`(path: String) {
     #expect(throws: Errno.self) { _ = try open(path, RecordedLog()) }
   }
 
-  @Test func `leaves the old file where the new one can't be written`() throws {
+  @Test func `keeps the old file if the new one can't be written`() throws {
     let directory = try TemporaryDirectory()
     try open(directory.path, RecordedLog()).save(Self.state)
     // A directory in place of the temporary file.
@@ -198,7 +198,7 @@ import Testing
     #expect(try load(directory.path, RecordedLog()) == Self.state)
   }
 
-  @Test func `knows this machine's boot and namespace`() throws {
+  @Test func `identifies this machine's boot and namespace`() throws {
     let origin = try CounterOrigin.current(ProcRoot())
     #expect(origin.bootID.utf8.count == 36)
     #expect(try CounterOrigin.current(ProcRoot()) == origin)
@@ -218,7 +218,7 @@ import Testing
       (1_800_000_100, 2_114_380_800, 2_114_380_800 + 315_576_000, true),
       (0, 2_114_380_800, 2_114_380_800 + 315_576_001, false),
     ] as [(Int64, Int, UInt64, Bool)])
-  func `rejects a last id further ahead of the clock than ten years, and sets the file aside`(
+  func `rejects a last id more than ten years ahead of the clock, and moves the file aside`(
     now: Int64, written: Int, id: UInt64, isAccepted: Bool
   ) throws {
     let directory = try TemporaryDirectory()
@@ -243,14 +243,16 @@ import Testing
       (1_000, 0o1777, 1_000, "mode 1777"), (0, 0o775, 1_000, "mode 775"),
       (1_000, 0o700, 0, "belongs to user 1000"), (1_001, 0o700, 1_000, "belongs to user 1001"),
     ] as [(UInt32, UInt32, UInt32, String?)])
-  func `knows who else can change a state`(owner: UInt32, permissions: UInt32, user: UInt32, words: String?) {
+  func `detects that others can change a state`(
+    owner: UInt32, permissions: UInt32, user: UInt32, words: String?
+  ) {
     let risk = StateDirectory.risk(owner: owner, permissions: permissions, user: user)
     #expect((risk == nil) == (words == nil), "\(risk ?? "")")
     #expect(words.map { risk?.contains($0) == true } ?? true, "\(risk ?? "")")
   }
 
   @Test(arguments: [(0o770, 1), (0o707, 1), (0o755, 0)] as [(UInt32, Int)])
-  func `warns of a directory that others can write to`(permissions: UInt32, warnings: Int) throws {
+  func `warns about a directory that others can write to`(permissions: UInt32, warnings: Int) throws {
     let directory = try TemporaryDirectory()
     #expect(unsafe chmod(directory.path, permissions) == 0)
     let log = RecordedLog()
@@ -259,7 +261,7 @@ import Testing
     #expect(log.lines.allSatisfy { $0.contains("[WARN]") && $0.contains("Set its mode to 700") })
   }
 
-  @Test func `warns of a directory that belongs to somebody else than this user`() throws {
+  @Test func `warns about a directory that belongs to another user`() throws {
     let directory = try TemporaryDirectory()
     // Only root can change a directory's owner.
     let isRoot = geteuid() == 0

@@ -6,7 +6,7 @@ import Testing
 
 @testable import DeviceDefender
 
-@Suite struct `A keeper of state` {
+@Suite struct `A state keeper` {
   private let time = ManualTime(wallTime: WallTime(secondsSinceEpoch: 1_800_000_000))
 
   /// Returns a keeper of the directory `state` in `parent`.
@@ -14,7 +14,7 @@ import Testing
     StateKeeper(path: "\(parent.path)/state", procfs: ProcRoot(), log: log.log(level: .info))
   }
 
-  @Test func `keeps nothing without a directory, and says nothing`() {
+  @Test func `saves and logs nothing without a directory`() {
     let log = RecordedLog()
     var keeper = StateKeeper(path: nil, procfs: ProcRoot(), log: log.log())
     let opened = keeper.open(at: time)
@@ -23,7 +23,7 @@ import Testing
     #expect(log.lines == [])
   }
 
-  @Test func `opens a directory once, and finds what it saved`() throws {
+  @Test func `opens a directory once, and loads the state saved there`() throws {
     let parent = try TemporaryDirectory()
     let log = RecordedLog()
     var first = keeper(in: parent, log)
@@ -37,7 +37,7 @@ import Testing
     #expect(log.lines == [])
   }
 
-  @Test func `doesn't write what is on disk already`() throws {
+  @Test func `doesn't write a state that is already on disk`() throws {
     let parent = try TemporaryDirectory()
     var keeper = keeper(in: parent, RecordedLog())
     _ = keeper.open(at: time)
@@ -52,8 +52,7 @@ import Testing
     #expect(inodes[0] == inodes[1] && inodes[1] != inodes[2])
   }
 
-  @Test func `works without a state while another one holds the directory, and takes over after that`() throws
-  {
+  @Test func `works without state while another keeper holds the directory, then takes over`() throws {
     let parent = try TemporaryDirectory()
     let log = RecordedLog()
     var first = keeper(in: parent, RecordedLog())
@@ -77,7 +76,7 @@ import Testing
     #expect(log.lines.last?.contains("is in use now") == true)
   }
 
-  @Test func `logs a failure once an hour, and its end`() throws {
+  @Test func `logs a failure once an hour, and the recovery`() throws {
     let parent = try TemporaryDirectory()
     let log = RecordedLog()
     var keeper = keeper(in: parent, log)
@@ -99,7 +98,7 @@ import Testing
     #expect(log.lines.last?.contains("can be written to again") == true)
   }
 
-  @Test func `saves again what an attempt that failed may have left undone`() throws {
+  @Test func `saves a state again after a failed attempt`() throws {
     let parent = try TemporaryDirectory()
     var first = keeper(in: parent, RecordedLog())
     _ = first.open(at: time)
@@ -115,7 +114,7 @@ import Testing
     #expect(found == SavedState(lastReportID: 2))
   }
 
-  @Test func `uses a directory that can't be opened as soon as it can, and says both`() throws {
+  @Test func `uses a directory as soon as it can be opened, and logs failure and recovery`() throws {
     let parent = try TemporaryDirectory()
     let log = RecordedLog()
     // A file in place of the directory.
@@ -133,7 +132,7 @@ import Testing
   }
 
   @Test(arguments: [true, false])
-  func `follows its path to a directory that has taken the place of the first`(isSavedBetween: Bool) throws {
+  func `follows its path to a directory that replaced the first one`(isSavedBetween: Bool) throws {
     let parent = try TemporaryDirectory()
     let log = RecordedLog()
     var keeper = keeper(in: parent, log)
@@ -158,7 +157,7 @@ import Testing
     #expect(log.lines.last?.contains("is in use now") == true)
   }
 
-  @Test func `creates a directory again that was removed`() throws {
+  @Test func `creates a removed directory again`() throws {
     let parent = try TemporaryDirectory()
     let log = RecordedLog()
     var keeper = keeper(in: parent, log)

@@ -7,8 +7,8 @@ extension SystemMetric.Kind {
   ///
   /// Don't configure it for a network file system: statvfs(3) blocks while its server doesn't answer.
   static let diskUsage = Self(
-    "disk_usage", "used space where a directory is (disk_usage:/var), in percent",
-    takesDirectory: true,
+    "disk_usage", "used space of a file system (disk_usage:/var), in percent",
+    acceptsDirectory: true,
     .now { (files) throws(CollectionError) in
       var status = statvfs()
       do throws(Errno) {
@@ -29,7 +29,7 @@ func diskUsagePercent(
   guard blocks > 0, free <= blocks else {
     let reason =
       blocks == 0
-      ? "the file system has no blocks, so it has no usage either (df prints '-')"
+      ? "the file system reports no blocks, so its usage is undefined (df prints '-')"
       : "the file system reports more free blocks than it has"
     throw .notMeasured(path: directory, reason: reason)
   }

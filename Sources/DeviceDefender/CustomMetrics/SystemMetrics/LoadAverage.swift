@@ -1,19 +1,19 @@
 extension SystemMetric.Kind {
-  static let load1m = load("load_1m", "a minute", column: 0)
+  static let load1m = load("load_1m", "1 minute", column: 0)
   static let load5m = load("load_5m", "5 minutes", column: 1)
   static let load15m = load("load_15m", "15 minutes", column: 2)
 
   /// Reads `loadavg` (proc_loadavg(5)).
   private static func load(_ name: String, _ span: String, column: Int) -> Self {
     Self(
-      name, "processes that run or want to, on average over \(span)",
+      name, "running and waiting processes, average over \(span)",
       .now { (files) throws(CollectionError) in
         let load = try files.number(in: "loadavg", column: column)
         let contents = try files.procfs.firstBytes(of: "loadavg", count: 256)
         if countsNoTask(contents) {
           throw .notMeasured(
             path: "\(files.procfs.path)/loadavg",
-            reason: "no task exists according to it, so nothing counts them")
+            reason: "it counts no tasks, so this kernel doesn't measure the load")
         }
         return load
       })

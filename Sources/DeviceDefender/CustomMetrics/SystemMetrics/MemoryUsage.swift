@@ -1,10 +1,10 @@
 extension SystemMetric.Kind {
   static let memoryUsage = Self(
-    "memory_usage", "memory that can't be had without swapping, in percent",
+    "memory_usage", "memory that isn't available without swapping, in percent",
     .now { (files) throws(CollectionError) in
       let contents = try files.procfs.firstBytes(of: "meminfo", count: 16_384)
       guard let percent = memoryUsagePercent(in: contents) else {
-        throw files.malformed("meminfo", contents, "MemTotal and MemAvailable, in kB, should be here")
+        throw files.malformed("meminfo", contents, "the file should have MemTotal and MemAvailable, in kB")
       }
       return percent
     })

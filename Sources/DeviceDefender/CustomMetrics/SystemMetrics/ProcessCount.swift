@@ -3,7 +3,7 @@ import Platform
 
 extension SystemMetric.Kind {
   static let processCount = Self(
-    "process_count", "processes that there are",
+    "process_count", "number of processes",
     .now { (files) throws(CollectionError) in try countOfProcesses(in: files.procfs) })
 }
 
@@ -27,7 +27,7 @@ private func countOfProcesses(in procfs: ProcRoot) throws(CollectionError) -> Do
     throw .notMeasured(
       path: procfs.path,
       reason:
-        "processes of other users are hidden (mount option hidepid); add the agent's user to the group of the mount "
+        "processes of other users are hidden (mount option hidepid); add the agent's user to the group in the mount "
         + "option gid="
     )
   }

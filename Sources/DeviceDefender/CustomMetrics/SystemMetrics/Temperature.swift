@@ -13,7 +13,8 @@ extension SystemMetric.Kind {
         guard let value = Int(text) else { continue }
         guard plausibleTemperatures.contains(value) else {
           let path = "\(files.thermalZones)/\(file)"
-          files.warnOnce(path, "\(path) is \(value), which is no temperature; the zone is left out")
+          files.warnOnce(
+            path, "\(path) is \(value), which isn't a plausible temperature. The zone is ignored.")
           continue
         }
         hottest = max(hottest ?? value, value)
