@@ -8,7 +8,7 @@ import WireFormats
 struct InvokeEndpoint: Sendable {
   static let path = "/2015-03-31/functions/function/invocations"
   /// The maximum size of a synchronous invocation's event: 6 MB ("Lambda quotas"), and the 100 bytes that RAPID adds.
-  private static let eventLimit = RuntimeAPIEndpoint.responseLimit
+  private static let eventLimit = Outcome.responseLimit
 
   let environment: ExecutionEnvironment
 

@@ -2,6 +2,9 @@ import Platform
 
 /// How an invocation ended from the point of view of the execution environment.
 enum Outcome: Sendable {
+  /// The maximum size of a buffered response in bytes: 6 MiB and 100 bytes.
+  static let responseLimit = 6_291_556
+
   case response([UInt8], contentType: String?)
   /// The streamed response has ended, with an error if `errorType` isn't nil.
   case streamed(errorType: String?)
@@ -45,7 +48,7 @@ enum Outcome: Sendable {
       let seconds = twoDecimals(function.timeout.inSeconds)
       return failure(.timeout, "Sandbox.Timedout", "\(prefix) Task timed out after \(seconds) seconds")
     case .responseTooLarge:
-      let limit = RuntimeAPIEndpoint.responseLimit
+      let limit = Self.responseLimit
       return failure(
         .responseTooLarge, "Function.ResponseSizeTooLarge",
         "Response payload size exceeded maximum allowed payload size (\(limit) bytes).")

@@ -6,8 +6,6 @@ import WireFormats
 /// Paths, states, statuses and error documents follow the Lambda developer guide, "Using the Lambda runtime API for custom
 /// runtimes". Where it is silent, they follow AWS's Runtime Interface Emulator.
 struct RuntimeAPIEndpoint: Sendable {
-  /// The maximum size of a buffered response in bytes: 6 MiB and 100 bytes.
-  static let responseLimit = 6_291_556
   /// The maximum size of a streamed response in bytes ("Lambda quotas": 200 MB).
   private static let streamLimit = 200 * 1024 * 1024
 
@@ -80,7 +78,7 @@ struct RuntimeAPIEndpoint: Sendable {
   }
 
   private func takeInitError(_ request: ReceivedRequest, _ body: inout RequestBody) async throws -> Answer {
-    let document = try await body.complete(limit: Self.responseLimit)
+    let document = try await body.complete(limit: Outcome.responseLimit)
     try await environment.takeInitError(document.bytes, type: errorType(of: request))
     return .accepted
   }
@@ -89,7 +87,7 @@ struct RuntimeAPIEndpoint: Sendable {
     _ request: ReceivedRequest, _ body: inout RequestBody, to requestID: String
   ) async throws -> Answer {
     try await environment.checkAnswer(requestID, transition: "InvocationErrorResponse")
-    let document = try await body.complete(limit: Self.responseLimit)
+    let document = try await body.complete(limit: Outcome.responseLimit)
     let contentType = request.value(of: .contentType)
     try await environment.takeAnswer(
       .error(
@@ -115,7 +113,7 @@ struct RuntimeAPIEndpoint: Sendable {
           "errorMessage": "Invalid function response mode", "errorType": "InvalidFunctionResponseMode",
         ])
     }
-    let response = try await body.complete(limit: Self.responseLimit)
+    let response = try await body.complete(limit: Outcome.responseLimit)
     guard !response.isCut else {
       try await environment.takeAnswer(.responseTooLarge, to: requestID, transition: transition)
       return .tooLarge
@@ -166,16 +164,11 @@ struct RuntimeAPIEndpoint: Sendable {
   }
 }
 
-/// Why a streamed response was interrupted.
-enum StreamError: Error {
-  case tooLong, cutShort, stopped
-}
-
 extension Answer {
   fileprivate static var accepted: Answer { Answer(status: 202, object: ["status": "OK"]) }
 
   fileprivate static var tooLarge: Answer {
-    let message = "Exceeded maximum allowed payload size (\(RuntimeAPIEndpoint.responseLimit) bytes)."
+    let message = "Exceeded maximum allowed payload size (\(Outcome.responseLimit) bytes)."
     return Answer(
       status: 413, object: ["errorMessage": message, "errorType": "RequestEntityTooLarge"])
   }

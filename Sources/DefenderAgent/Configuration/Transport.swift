@@ -1,8 +1,8 @@
 package import Platform
 
-/// A way for reports to leave, chosen by `DEFENDER_TRANSPORT`.
+/// How reports are published, chosen by `DEFENDER_TRANSPORT`.
 package struct Transport: Sendable, Equatable {
-  /// Those that there are: a line here, and a file beside that of ``MQTTConfiguration``.
+  /// The available transports. A new one needs a line here and a folder in `Transports`.
   package static let all: [Transport] = [
     .https,
     .mqtt,
@@ -10,20 +10,19 @@ package struct Transport: Sendable, Equatable {
   ]
 
   package let name: String
-  /// Whether Device Defender's own topics take what goes this way; what they answer is heard then.
+  /// Whether Device Defender's own topics accept reports over this transport, which then also receives the answers.
   package let takesReservedTopics: Bool
-  /// How long one publish may take at most, with everything that is tried again.
+  /// The limit of one publish, including all retries.
   package let publishTimeout: Duration
-  /// Reads what the environment says about this transport, noting mistakes; nil where that is nothing that a publisher
-  /// can be made of.
+  /// Reads the transport's own variables and notes mistakes; returns nil if no publisher can be built from them.
   let configuration: @Sendable (inout ConfigurationReader, Configuration) -> (any TransportConfiguration)?
 
   package static func == (left: Transport, right: Transport) -> Bool { left.name == right.name }
 }
 
-/// What the environment says about a transport.
+/// A transport's own configuration.
 package protocol TransportConfiguration: Sendable {
-  /// What publishes by it; throws why it can't be made, libcurl or OpenSSL say.
+  /// Returns a publisher for this configuration. Throws if libcurl or OpenSSL can't be used.
   func publisher(_ access: Access, time: any Waiter, log: Log) throws -> any Publisher
 }
 
@@ -34,10 +33,10 @@ extension ConfigurationReader {
 }
 
 extension Configuration {
-  /// The publisher of the transport.
+  /// Returns a publisher for the configured transport.
   package func publisher(time: any Waiter, log: Log) throws -> any Publisher {
     guard let transportConfiguration else {
-      // Only the component mode has a nucleus to publish through, and it brings its own publisher.
+      // Only a Greengrass component has a nucleus to publish through, and it has a publisher already.
       let problem = "is '\(transport.name)', which takes a Greengrass component: no SVCUID is set"
       throw ConfigurationError(of: .transport, problem)
     }

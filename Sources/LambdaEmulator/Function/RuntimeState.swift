@@ -81,3 +81,8 @@ extension RuntimeState.Phase {
     }
   }
 }
+
+/// Why a streamed response was interrupted.
+enum StreamError: Error {
+  case tooLong, cutShort, stopped
+}
