@@ -46,7 +46,8 @@ def write_told():
             sys.stdout.write(line)
             sys.stdout.flush()
         except BrokenPipeError:
-            os._exit(1)
+            # The reader has gone. The end of standard input ends the nucleus, which first ends its component.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Refusal(Exception):
