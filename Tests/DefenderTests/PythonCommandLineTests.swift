@@ -5,7 +5,7 @@ import Testing
 
 @testable import defender
 
-@Suite struct PythonCommandLineTests {
+@Suite struct `The Python agent's command line` {
   @Test(
     arguments: [
       ([], []),
@@ -76,7 +76,7 @@ import Testing
   }
 }
 
-@Suite struct FileOfArgumentsTests {
+@Suite struct `A file of arguments` {
   @Test(arguments: ["-i 300", "--interval 300", "-ph\tproxy", "--cert  /a file", "-i "])
   func `names the line that holds an option and its value`(line: String) throws {
     let directory = try TemporaryDirectory()
@@ -96,7 +96,7 @@ import Testing
   }
 }
 
-@Suite struct AgentCommandTests {
+@Suite struct `The command line of defender agent` {
   /// Returns the variables that a command line for the Python agent adds.
   private func variables(
     _ arguments: [String], over inherited: [String: String] = [:]

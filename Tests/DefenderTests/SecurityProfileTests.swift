@@ -3,7 +3,7 @@ import Testing
 
 @testable import defender
 
-struct SecurityProfileTests {
+@Suite struct `A security profile` {
   @Test(arguments: ["a", "A:b_c-1", String(repeating: "x", count: 128)])
   func `takes the names that AWS IoT takes`(name: String) throws {
     #expect(try Defender.parseAsRoot(["security-profile", "--name", name]) is SecurityProfileCommand)

@@ -5,7 +5,7 @@ import WireFormats
 
 @testable import defender
 
-@Suite struct WatchViewTests {
+@Suite struct `The view of a watched machine` {
   private func sample(connections: Int = 3, second: Bool = true, custom: Bool = false) -> Sample {
     var snapshot = MetricsSnapshot()
     snapshot.establishedConnections = .success(

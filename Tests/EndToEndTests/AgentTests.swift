@@ -8,7 +8,7 @@ import Testing
 import WireFormats
 
 /// Tests of the built agent with a real broker and a simulated Device Defender.
-@Suite(.ownThreads) struct AgentTests {
+@Suite(.ownThreads) struct `defender agent` {
   /// Runs `defender agent` until `count` reports have been accepted, and then asks it to stop.
   private func runAgent(
     _ arguments: [String], _ environment: [String: String] = [:], until count: Int,

@@ -6,7 +6,7 @@ import Testing
 import WireFormats
 
 /// Tests of the built `defender collect` with files and a terminal.
-@Suite(.ownThreads, .timeLimit(.minutes(20))) struct CollectTests {
+@Suite(.ownThreads, .timeLimit(.minutes(20))) struct `defender collect` {
   private func defender() throws -> BuiltProgram { try BuiltProgram("defender") }
 
   /// Returns the JSON documents in a text. Each ends with a line `}`.

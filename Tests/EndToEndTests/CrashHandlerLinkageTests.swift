@@ -7,7 +7,7 @@ import Testing
 ///
 /// A signal may arrive while malloc(3) holds its lock. A handler that then allocates, as the Swift runtime sometimes does, never
 /// returns.
-@Suite struct CrashHandlerLinkageTests {
+@Suite struct `Linkage of the crash handler` {
   private static let handlers = ["clinux_handle_crash", "clinux_handle_stop", "clinux_handle_alarm"]
   /// Functions listed in signal-safety(7), and two functions of the C library that use only their arguments.
   private static let safeFunctions: Set = [

@@ -8,7 +8,7 @@ import Testing
 import WireFormats
 
 /// Tests of the built `defender` as a user runs it in a terminal.
-@Suite(.ownThreads, .timeLimit(.minutes(20))) struct DefenderTests {
+@Suite(.ownThreads, .timeLimit(.minutes(20))) struct `The defender command` {
   @Test(arguments: ["bootstrap", "defender"])
   func `prints its version and those of its libraries`(program: String) async throws {
     let run = try await BuiltProgram(program).run(["--version"])

@@ -6,7 +6,7 @@ import Testing
 import WireFormats
 
 /// Tests of the built `defender doctor` as a user and a script run it.
-@Suite(.ownThreads, .timeLimit(.minutes(20))) struct DoctorTests {
+@Suite(.ownThreads, .timeLimit(.minutes(20))) struct `defender doctor` {
   private func variables() throws -> [String: String] {
     [
       "AWS_REGION": "eu-central-1", "AWS_IOT_THING_NAME": "pump-7", "DEFENDER_TOPIC": "defender/{thing}",

@@ -5,7 +5,7 @@ import Testing
 import WireFormats
 
 /// Tests of the built `echo-function` in the emulator, in situations that any handler on `LambdaRuntime` can meet.
-@Suite(.ownThreads, .timeLimit(.minutes(20))) struct EchoFunctionTests {
+@Suite(.ownThreads, .timeLimit(.minutes(20))) struct `The echo function` {
   @Test(arguments: [0, 1, 65_536, 6_291_456, 6_291_556])
   func `returns an event of any size that Lambda accepts`(size: Int) async throws {
     try await withEchoFunction { emulator, lines in

@@ -6,7 +6,7 @@ import Testing
 import WireFormats
 
 /// Tests of the built `bootstrap` in the emulator, from an event to a report that the emulated AWS IoT accepts.
-@Suite(.ownThreads, .timeLimit(.minutes(20))) struct FunctionTests {
+@Suite(.ownThreads, .timeLimit(.minutes(20))) struct `The Lambda function` {
   @Test func `publishes two reports of this machine, the second with what went over the network`()
     async throws
   {

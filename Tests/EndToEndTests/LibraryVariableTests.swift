@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Tests of environment variables that could weaken the TLS of this package's programs.
-@Suite(.ownThreads, .timeLimit(.minutes(5))) struct LibraryVariableTests {
+@Suite(.ownThreads, .timeLimit(.minutes(5))) struct `The variables of libraries` {
   /// With this build of OpenSSL, only `SSLKEYLOGFILE` and `OPENSSL_CONF` would have an effect. `LibraryVariablesTests` tests that the
   /// others are removed, too.
   @Test func `have no effect`() async throws {

@@ -3,7 +3,7 @@ import Platform
 import Testing
 
 /// Tests of the libraries and modules linked into the built programs.
-@Suite struct LinkageTests {
+@Suite struct `Linkage of the programs` {
   /// The prefixes of mangled symbol names for modules that `bootstrap` must not contain.
   private static let unwanted = [
     "$s10Foundation", "$s20FoundationEssentials", "$s14ArgumentParser", "$s7NIOCore", "$s8NIOPosix",

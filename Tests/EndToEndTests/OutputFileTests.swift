@@ -6,7 +6,7 @@ import Testing
 import WireFormats
 
 /// Tests of the output file of `defender collect --output` and `defender agent --dryrun` if it can't simply be replaced.
-@Suite(.ownThreads, .timeLimit(.minutes(5))) struct OutputFileTests {
+@Suite(.ownThreads, .timeLimit(.minutes(5))) struct `An output file of defender` {
   private let directory: TemporaryDirectory
 
   init() throws {

@@ -6,7 +6,7 @@ import Testing
 import WireFormats
 
 /// Tests of the built `defender` if its standard output can't be written.
-@Suite(.ownThreads, .timeLimit(.minutes(5))) struct OutputTests {
+@Suite(.ownThreads, .timeLimit(.minutes(5))) struct `The output of a program` {
   private static let commands = [
     ["doctor"], ["doctor", "--json"], ["security-profile"], ["collect"], ["collect", "-n", "0"],
     ["collect", "--watch"],

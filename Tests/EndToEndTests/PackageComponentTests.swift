@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Tests that nobody else can choose what `lambda/greengrass/package-component` writes, and where.
-@Suite(.ownThreads) struct PackageComponentTests {
+@Suite(.ownThreads) struct `Packaging a component` {
   private let directory: TemporaryDirectory
 
   init() throws { directory = try TemporaryDirectory() }

@@ -7,7 +7,7 @@ import Testing
 import WireFormats
 
 /// Tests of the built `bootstrap` with a faulty Runtime API.
-@Suite(.ownThreads, .timeLimit(.minutes(20))) struct RuntimeAPITests {
+@Suite(.ownThreads, .timeLimit(.minutes(20))) struct `bootstrap and the Runtime API` {
   /// Replies to a poll that contain no event.
   enum BadPoll: CaseIterable, Sendable {
     case internalError, forbidden, notFound, noContent, garbage, nothing, cutOff, noRequestID, endlessHeader

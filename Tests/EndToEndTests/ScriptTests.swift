@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Tests of the command lines of all scripts in the project.
-@Suite(.ownThreads) struct ScriptTests {
+@Suite(.ownThreads) struct `A script` {
   private static let root = URL(filePath: fixturePath("../..")).standardizedFileURL.path
 
   /// The files of the project that begin with a shebang line.

@@ -6,7 +6,7 @@ import Testing
 
 @testable import LambdaEmulator
 
-@Suite(.ownThreads, .timeLimit(.minutes(20))) struct ChildProcessTests {
+@Suite(.ownThreads, .timeLimit(.minutes(20))) struct `A child process` {
   /// Runs a shell script until it exits.
   private func run(
     _ script: String, environment: [String: String] = [:]

@@ -9,7 +9,7 @@ import Testing
 import WireFormats
 
 /// Tests of the emulator in which the test itself uses the Runtime API. The process that the emulator starts only sleeps.
-@Suite(.ownThreads, .timeLimit(.minutes(20))) struct EmulatorTests {
+@Suite(.ownThreads, .timeLimit(.minutes(20))) struct `The emulator` {
   private let next = "/2018-06-01/runtime/invocation/next"
 
   @Test func `hands out an event with its context, and returns the response`() async throws {

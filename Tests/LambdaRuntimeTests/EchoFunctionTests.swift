@@ -7,7 +7,7 @@ import Testing
 import WireFormats
 
 /// Tests of the echo function as a separate process.
-struct EchoFunctionTests {
+@Suite struct `The echo function's handler` {
   @Test func `exits with status 0 if it is stopped while it waits for an event`() throws {
     let server = try LoopbackServer(script: [event("1"), accepted])
     let function = try EchoFunction(server.authority)

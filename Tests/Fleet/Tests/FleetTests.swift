@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import fleet_simulation
 
-@Suite struct FleetTests {
+@Suite struct `A simulated fleet` {
   /// What one device of the simulation does until `end`; `restart` is when its process ends and another begins.
   private func simulated(
     _ name: String, _ number: Int, _ settings: Device.Settings, _ service: Service, restart: BootTime?,
