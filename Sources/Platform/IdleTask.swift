@@ -27,10 +27,14 @@ package struct TaskRunningWaiter: Waiter {
     while true {
       var next = instant
       for case let due? in tasks.map(\.nextDue) { next = min(next, due) }
+      if next <= waiter.bootTime, next < instant, shutdownSignal?.isRequested != true {
+        runTasks(before: instant)
+        continue
+      }
       let wake = waiter.wait(until: next)
-      guard wake != .shutdown else { return .shutdown }
+      guard wake == .onTime else { return wake }
       runTasks(before: instant)
-      guard wake == .onTime, next < instant else { return wake }
+      guard next < instant else { return .onTime }
     }
   }
 

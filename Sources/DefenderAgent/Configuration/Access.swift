@@ -20,10 +20,17 @@ package struct Access: Sendable {
   }
 
   /// Reads what publishing signed messages needs, and throws all mistakes in it together.
+  ///
+  /// Without a role alias nothing uses the device's certificate and key, so mistakes in those are ignored.
   package init(_ environment: Environment) throws(ConfigurationError) {
     var reader = ConfigurationReader(environment)
     self = reader.readAccess()
-    guard reader.mistakes.isEmpty else { throw ConfigurationError(mistakes: reader.mistakes) }
+    var mistakes = reader.mistakes
+    if !reader.namesRoleAlias {
+      let unused = [Variable.certificateFile, .privateKeyFile].map(\.rawValue)
+      mistakes.removeAll { unused.contains($0.variable) }
+    }
+    guard mistakes.isEmpty else { throw ConfigurationError(mistakes: mistakes) }
   }
 
   /// How connections are made: whom to trust, which proxy to use, and whether TLS may be left out.
@@ -42,4 +49,10 @@ package struct Access: Sendable {
     let context = try CredentialContext(environment, connection, time: time, log: log)
     return CredentialChain(context, roleAlias: roleAlias)
   }
+}
+
+/// The environment has secrets, so nothing prints it.
+extension Access: CustomStringConvertible, CustomReflectable {
+  package var description: String { "access" }
+  package var customMirror: Mirror { Mirror(self, children: []) }
 }

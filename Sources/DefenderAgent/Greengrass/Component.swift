@@ -168,6 +168,8 @@ package struct Component: ~Copyable {
         messageLimit: IPCRequest.messageLimitOfLite)
     }
     renewal.ownsConnection = false
+    // A connection of the former plan would stay open, and nothing would keep it alive.
+    renewal.publisher = nil
     return Plan(configuration: configuration, publisher: greengrass, time: waiter)
   }
 

@@ -20,7 +20,7 @@ struct NucleusWaiter: Waiter {
   func wait(until instant: BootTime) -> Wake {
     switch client.serve(until: instant, orWhen: { watch.hasNews }) {
     case .shutdown: return .shutdown
-    case .condition: return .interrupted
+    case .condition: return shutdownSignal?.isRequested == true ? .shutdown : .interrupted
     case .onTime: break
     }
     guard watch.hasChanged() else { return .onTime }

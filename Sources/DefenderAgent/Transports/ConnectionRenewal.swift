@@ -3,8 +3,8 @@ import Platform
 /// Closes a publisher's connection after a SIGHUP, so that the next report opens one with the certificate and key that the
 /// files hold now.
 ///
-/// The signal may arrive during a publish, so the callback only sets a flag. The connection is closed when the loop begins
-/// or ends a wait: between two reports.
+/// The signal may arrive during a publish, so the callback only sets a flag. The connection is closed while the loop waits:
+/// between two reports.
 final class ConnectionRenewal: IdleTask {
   private var isDue = false
   /// The publisher whose connection is closed; nil while there is none.

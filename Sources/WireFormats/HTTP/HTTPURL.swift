@@ -25,14 +25,14 @@ package struct HTTPURL: Equatable, Sendable {
 
   package init(_ url: String) throws(URLError) {
     let parts = URLParts(url)
+    guard parts.userInformation == nil else {
+      // The text stays out of the message: it may hold a password.
+      throw URLError(url: "(not shown)", reason: "it has a user name")
+    }
     switch parts.scheme?.lowercased() {
     case "https": isSecure = true
     case "http": isSecure = false
     default: throw URLError(url: url, reason: "it doesn't begin with https:// or http://")
-    }
-    guard parts.userInformation == nil else {
-      // The text stays out of the message: it may hold a password.
-      throw URLError(url: "(not shown)", reason: "it has a user name")
     }
     guard !parts.target.utf8.contains(UInt8(ascii: "#")) else {
       throw URLError(url: url, reason: "it has a fragment")
@@ -53,7 +53,8 @@ package struct HTTPURL: Equatable, Sendable {
     let target = parts.target.utf8
     let pathEnd = target.firstIndex(of: UInt8(ascii: "?")) ?? target.endIndex
     path = pathEnd == target.startIndex ? "/" : String(parts.target[..<pathEnd])
-    query = String(parts.target[pathEnd...].dropFirst())
+    // By bytes: a combining character makes one Character with the question mark.
+    query = String(Substring(target[pathEnd...].dropFirst()))
   }
 
   /// The value of the `Host` header: with the port unless it is the scheme's default.

@@ -37,9 +37,16 @@ struct `The parts of a URL` {
     #expect(parts.target == row.target)
   }
 
-  @Test(arguments: ["https://me:hunter2@h/", "https://me:hunter2@h/#a", "https://me:hunter2@h:x"])
+  @Test(arguments: [
+    "https://me:hunter2@h/", "https://me:hunter2@h/#a", "https://me:hunter2@h:x", "htps://me:hunter2@h/",
+  ])
   func `stay out of an error if they hold a password`(url: String) throws {
     let error = try #require(throws: URLError.self) { try HTTPURL(url) }
     #expect(error == URLError(url: "(not shown)", reason: "it has a user name"))
+  }
+
+  @Test func `have a query that begins with any byte`() throws {
+    #expect(try HTTPURL("https://h/a?\u{301}b").query == "\u{301}b")
+    #expect(try HTTPURL("https://h/a?").query == "")
   }
 }

@@ -232,7 +232,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
       case .interrupted:
         throw TransportFailure(
           reason: "another configuration came before the next attempt to connect",
-          advice: "The next report tells it.", .stopped)
+          advice: "The next report includes this traffic.", .stopped)
       }
     }
     let session = try newSession(until: deadline, topic: topic)
