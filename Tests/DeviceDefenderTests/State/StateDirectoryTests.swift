@@ -29,9 +29,11 @@ import Testing
 
   private let now = WallTime(secondsSinceEpoch: 1_800_000_100)
 
-  private func open(_ path: String, _ log: RecordedLog, origin: CounterOrigin? = nil) throws -> StateDirectory
-  {
-    try StateDirectory(path: path, origin: origin ?? self.origin, log: log.log())
+  /// A process that another test starts holds every lock of this process until it calls execve(2), so this waits for a lock.
+  private func open(
+    _ path: String, _ log: RecordedLog, origin: CounterOrigin? = nil, patience: Duration = .seconds(10)
+  ) throws -> StateDirectory {
+    try StateDirectory(path: path, origin: origin ?? self.origin, log: log.log(), patience: patience)
   }
 
   /// Returns the state in the directory at `path`.
@@ -276,7 +278,9 @@ import Testing
   @Test func `is held by one at a time`() throws {
     let directory = try TemporaryDirectory()
     let first = try open(directory.path, RecordedLog())
-    #expect(throws: Errno(rawValue: EAGAIN)) { _ = try open(directory.path, RecordedLog()) }
+    #expect(throws: Errno(rawValue: EAGAIN)) {
+      _ = try open(directory.path, RecordedLog(), patience: .zero)
+    }
     try first.save(Self.state)
     _ = consume first
     #expect(try load(directory.path, RecordedLog()) == Self.state)

@@ -6,6 +6,10 @@ import Testing
 
 @testable import DeviceDefender
 
+/// A process that another test starts holds every lock of this process until it calls execve(2): a released directory is free
+/// a moment later.
+private let forkPatience = Duration.seconds(10)
+
 @Suite struct `A state keeper` {
   private let time = ManualTime(wallTime: WallTime(secondsSinceEpoch: 1_800_000_000))
 
@@ -32,7 +36,7 @@ import Testing
     first.save(SavedState(lastReportID: 7), at: time)
     _ = consume first
     var second = keeper(in: parent, log)
-    let found = second.open(at: time)
+    let found = second.open(at: time, patience: forkPatience)
     #expect(found == SavedState(lastReportID: 7))
     #expect(log.lines == [])
   }
@@ -71,7 +75,7 @@ import Testing
     #expect(late == nil && start.duration(to: .now) >= .milliseconds(100))
     first.save(SavedState(lastReportID: 8), at: time)
     _ = consume first
-    let taken = second.open(at: time)
+    let taken = second.open(at: time, patience: forkPatience)
     #expect(taken == SavedState(lastReportID: 8))
     #expect(log.lines.last?.contains("is in use now") == true)
   }
@@ -110,7 +114,7 @@ import Testing
     first.save(SavedState(lastReportID: 2), at: time)
     _ = consume first
     var second = keeper(in: parent, RecordedLog())
-    let found = second.open(at: time)
+    let found = second.open(at: time, patience: forkPatience)
     #expect(found == SavedState(lastReportID: 2))
   }
 
@@ -146,7 +150,7 @@ import Testing
     #expect(unsafe rename("\(parent.path)/other", "\(parent.path)/state") == 0)
     let moved = try readFile("\(parent.path)/moved/state.json", limit: 4_096)
     if isSavedBetween { keeper.save(SavedState(lastReportID: 2), at: time) }
-    let opened = [keeper.open(at: time), keeper.open(at: time)]
+    let opened = [keeper.open(at: time, patience: forkPatience), keeper.open(at: time)]
     #expect(opened == [SavedState(lastReportID: 7), nil])
     // The state is the same as before, but it isn't in this directory.
     keeper.save(SavedState(lastReportID: 1), at: time)
