@@ -51,7 +51,7 @@ extension ConfigurationReader {
   private mutating func publishingIdentity(_ access: Access) -> ClientIdentity? {
     // With a role alias it isn't for publishing, and its mistakes are noted all the same.
     let identity = identity(access.device)
-    guard environment.value(.roleAlias) == nil, let identity else { return nil }
+    guard !namesRoleAlias, let identity else { return nil }
     if environment.value(.dataPlaneEndpoint, .endpoint) == nil {
       note(
         .dataPlaneEndpoint,
