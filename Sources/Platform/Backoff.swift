@@ -1,17 +1,17 @@
-/// How long to wait before each retry: exponentially longer up to a limit, part of each wait by chance.
+/// Computes the wait before each retry: exponential up to a limit, with jitter.
 ///
-/// "Exponential backoff and jitter", as in the AWS SDKs. The random part keeps clients that failed in the same moment from
-/// coming back in the same moment.
+/// This is "exponential backoff and jitter", as in the AWS SDKs. The random part keeps clients that failed at the same
+/// moment from retrying at the same moment.
 package struct Backoff: Equatable, Sendable {
   /// The wait after the first failure, before jitter.
   package let first: Duration
-  /// By what the wait grows with each failure.
+  /// The factor by which the wait grows with each failure.
   package let factor: Int
   /// The longest wait.
   package let cap: Duration
-  /// The part of each wait that is random: 0 for none, 1 for a wait from zero to the whole.
+  /// The random part of each wait: 0 for no jitter, 1 for a wait between zero and the full length.
   package let jitter: Double
-  /// How many failures ``next(using:)`` has counted since the last success.
+  /// The number of failures that ``next(using:)`` has counted since the last success.
   package private(set) var failures = 0
 
   package init(first: Duration, factor: Int = 2, cap: Duration, jitter: Double) {
@@ -21,11 +21,11 @@ package struct Backoff: Equatable, Sendable {
     self.jitter = jitter
   }
 
-  /// The longest wait after so many failures in a row, counted from 1.
+  /// Returns the longest wait after `failures` consecutive failures, counted from 1.
   package func ceiling(afterFailures failures: Int) -> Duration {
     var wait = first
     var count = 1
-    // Ends at the cap, so that no number of failures can overflow.
+    // The loop ends at the cap, so that no number of failures can overflow.
     while count < failures, wait < cap, factor > 1, wait > .zero {
       wait *= factor
       count += 1
@@ -33,7 +33,7 @@ package struct Backoff: Equatable, Sendable {
     return min(wait, cap)
   }
 
-  /// A wait after so many failures in a row, counted from 1.
+  /// Returns a wait, with jitter, after `failures` consecutive failures, counted from 1.
   package func delay(
     afterFailures failures: Int, using generator: inout some RandomNumberGenerator
   ) -> Duration {
@@ -42,12 +42,12 @@ package struct Backoff: Equatable, Sendable {
     return ceiling * Double.random(in: (1 - min(jitter, 1))...1, using: &generator)
   }
 
-  /// Counts a failure, and returns how long to wait now.
+  /// Counts a failure and returns the wait before the next retry.
   package mutating func next(using generator: inout some RandomNumberGenerator) -> Duration {
     failures = min(failures, Int.max - 1) + 1
     return delay(afterFailures: failures, using: &generator)
   }
 
-  /// Begins again with the first wait, after a success.
+  /// Resets the number of failures after a success; the next wait is the first one again.
   package mutating func reset() { failures = 0 }
 }

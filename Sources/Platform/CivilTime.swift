@@ -1,6 +1,6 @@
-/// A moment as a date and a time of day in UTC, by the proleptic Gregorian calendar.
+/// A date and a time of day in UTC, in the proleptic Gregorian calendar.
 ///
-/// Written out because the alternative is Foundation: 7 MB and a millisecond of start-up for one date a report.
+/// Implemented here because the alternative is Foundation: 7 MB and a millisecond of start-up for one date per report.
 package struct CivilTime: Equatable, Sendable {
   package var year: Int
   package var month: Int
@@ -18,17 +18,18 @@ package struct CivilTime: Equatable, Sendable {
     hour = secondOfDay / 3_600
     minute = secondOfDay / 60 % 60
     second = secondOfDay % 60
-    // Not by way of the seconds: in nanoseconds, that of the first moment that can be told is before it.
+    // Computed from the nanoseconds: at the earliest representable time, converting the seconds back to nanoseconds would
+    // overflow.
     let nanosecond = time.nanosecondsSinceEpoch % 1_000_000_000
     millisecond = Int((nanosecond < 0 ? nanosecond + 1_000_000_000 : nanosecond) / 1_000_000)
   }
 
-  /// `20260102T030405Z`, the date of a signature (AWS Signature Version 4, ISO 8601 basic format).
+  /// The form `20260102T030405Z`, for the date of a signature (AWS Signature Version 4, ISO 8601 basic format).
   package var basicFormat: String {
     "\(digits(year, 4))\(digits(month, 2))\(digits(day, 2))T\(digits(hour, 2))\(digits(minute, 2))\(digits(second, 2))Z"
   }
 
-  /// `2026-01-02T03:04:05.678Z` (ISO 8601 extended format, RFC 3339).
+  /// The form `2026-01-02T03:04:05.678Z` (ISO 8601 extended format, RFC 3339).
   package var extendedFormat: String {
     let date = "\(digits(year, 4))-\(digits(month, 2))-\(digits(day, 2))"
     let time = "\(digits(hour, 2)):\(digits(minute, 2)):\(digits(second, 2)).\(digits(millisecond, 3))"
@@ -37,10 +38,12 @@ package struct CivilTime: Equatable, Sendable {
 }
 
 extension WallTime {
-  /// The moment that the fields name, or the last one that can be told, where that is later (the years to 9999, by
-  /// which some mean "never"); nil where a field is out of range, as 30 February is.
+  /// Creates the time that the fields describe, clamped to the latest representable one; nil if a field is out of range
+  /// (such as 30 February).
+  ///
+  /// Years up to 9999 are accepted because some sources use one to mean "never".
   package init?(year: Int, month: Int, day: Int, hour: Int, minute: Int, second: Int, millisecond: Int = 0) {
-    // From 1678 to 2262 is what 64 bits of nanoseconds hold.
+    // Nanoseconds in 64 bits cover the years 1678 to 2262.
     guard
       (1_678...9_999).contains(year), (1...12).contains(month), (1...31).contains(day),
       (0...23).contains(hour), (0...59).contains(minute), (0...60).contains(second),
@@ -52,9 +55,9 @@ extension WallTime {
     self.init(millisecondsSinceEpoch: Int64(seconds) * 1_000 + Int64(millisecond))
   }
 
-  /// Reads `2026-01-02T03:04:05Z`, with or without a fraction of a second, with `Z` or an offset such as `+00:00`.
+  /// Parses `2026-01-02T03:04:05Z`, with or without a fraction of a second, with `Z` or an offset such as `+00:00`.
   ///
-  /// ISO 8601 as RFC 3339 narrows it: how AWS writes when credentials expire.
+  /// This is the profile of ISO 8601 in RFC 3339, in which AWS writes the expiration of credentials.
   package init?(iso8601 text: String) {
     let bytes = Array(text.utf8)
     func number(_ range: Range<Int>) -> Int? {
@@ -108,8 +111,8 @@ extension WallTime {
   }
 }
 
-// Howard Hinnant's algorithms "days_from_civil" and "civil_from_days": years begin in March, so that the leap day
-// is the last one, and 400 years (146,097 days) repeat.
+// Howard Hinnant's algorithms "days_from_civil" and "civil_from_days". Years begin in March, so that the leap day is the
+// last day of the year. The calendar repeats every 400 years (146,097 days).
 private func daysSinceEpoch(year: Int, month: Int, day: Int) -> Int {
   let shiftedYear = month <= 2 ? year - 1 : year
   let era = (shiftedYear >= 0 ? shiftedYear : shiftedYear - 399) / 400

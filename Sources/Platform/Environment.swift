@@ -1,6 +1,6 @@
 import Glibc
 
-/// Environment variables, read once.
+/// A snapshot of environment variables.
 public struct Environment: Sendable {
   /// All variables and their values.
   package let all: [String: String]
@@ -9,7 +9,7 @@ public struct Environment: Sendable {
     all = variables
   }
 
-  /// The variables that this process was started with (environ(7)).
+  /// The environment variables of this process (environ(7)).
   public static var ofThisProcess: Environment {
     var count = 0
     while unsafe environ[count] != nil { count += 1 }
@@ -17,7 +17,8 @@ public struct Environment: Sendable {
     var entry = unsafe environ
     while let text = unsafe entry.pointee {
       let line = unsafe String(cString: text)
-      // By bytes: going by characters needs Unicode's tables, and at start that is most of the time this takes.
+      // Search the bytes: a search by characters needs Unicode's tables, which would take most of the time of this
+      // function at start.
       if let equals = line.utf8.firstIndex(of: UInt8(ascii: "=")) {
         variables[String(line[..<equals])] = String(line[line.utf8.index(after: equals)...])
       }
@@ -26,17 +27,15 @@ public struct Environment: Sendable {
     return Environment(variables)
   }
 
-  /// The same variables with `changes` in place of what they were.
+  /// Returns these variables with `changes` added; a change replaces an existing value.
   package func with(_ changes: [String: String]) -> Environment {
     Environment(all.merging(changes) { _, new in new })
   }
 
-  /// The value of a variable, empty where it is set to nothing, nil where it isn't set.
+  /// The value of a variable: empty if it is set to an empty string, nil if it isn't set.
   public subscript(_ name: String) -> String? { all[name] }
 
-  /// The value of the first of `names` that is set to something.
-  ///
-  /// An empty variable counts as unset, as in the AWS SDKs and the AWS CLI.
+  /// Returns the value of the first of `names` that is set and not empty; nil if none is.
   package func value(_ names: String...) -> String? {
     for name in names {
       if let value = all[name], !value.isEmpty { return value }

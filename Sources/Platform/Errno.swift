@@ -1,6 +1,6 @@
 import Glibc
 
-/// The number by which a system call says why it failed (errno(3)).
+/// The error number of a failed system call (errno(3)).
 public struct Errno: Error, Equatable, Sendable, CustomStringConvertible {
   public let rawValue: Int32
 
@@ -8,7 +8,7 @@ public struct Errno: Error, Equatable, Sendable, CustomStringConvertible {
     self.rawValue = rawValue
   }
 
-  /// The calling thread's `errno`; read it before anything else runs.
+  /// The calling thread's `errno`. Read it before any other call can change it.
   @usableFromInline package static var current: Errno { Errno(rawValue: errno) }
 
   package static let brokenPipe = Errno(rawValue: EPIPE)
@@ -16,7 +16,7 @@ public struct Errno: Error, Equatable, Sendable, CustomStringConvertible {
   package static let inProgress = Errno(rawValue: EINPROGRESS)
   @usableFromInline package static let interrupted = Errno(rawValue: EINTR)
   package static let invalidArgument = Errno(rawValue: EINVAL)
-  /// Nobody reads the pipe (open(2)).
+  /// The pipe has no reader (open(2)).
   package static let noReader = Errno(rawValue: ENXIO)
   package static let noSuchFile = Errno(rawValue: ENOENT)
   package static let notADirectory = Errno(rawValue: ENOTDIR)
@@ -26,16 +26,16 @@ public struct Errno: Error, Equatable, Sendable, CustomStringConvertible {
   package static let tooManyLinks = Errno(rawValue: ELOOP)
   package static let wouldBlock = Errno(rawValue: EAGAIN)
 
-  /// The system's words for the error, such as `No such file or directory (errno 2)`.
+  /// The system's text for the error, such as `No such file or directory (errno 2)`.
   public var description: String {
     guard let words = unsafe strerror(rawValue) else { return "errno \(rawValue)" }
     return unsafe "\(String(cString: words)) (errno \(rawValue))"
   }
 }
 
-/// What `call` returned, repeated while a signal interrupted it; `Errno` where it returned a negative number.
+/// Returns the result of `call`, repeating it if a signal interrupts it; throws `Errno` if the result is negative.
 ///
-/// `errno` is read here and nowhere else, before another call can change it.
+/// `errno` is read only here, before another call can change it.
 @inlinable
 package func retryingOnInterrupt<Value: SignedInteger>(_ call: () -> Value) throws(Errno) -> Value {
   while true {

@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// One open file, socket, timer or signal descriptor, closed when its owner goes.
+/// An open file, socket, timer or signal descriptor, which is closed when its owner is destroyed.
 package struct FileDescriptor: ~Copyable {
   package let rawValue: Int32
 
@@ -21,10 +21,11 @@ package struct FileDescriptor: ~Copyable {
     _ = close(rawValue)
   }
 
-  /// Reads at most `limit` bytes and appends them to `buffer`; returns their number, 0 at the end.
+  /// Reads at most `limit` bytes and appends them to `buffer`; returns the number of bytes read, 0 at the end of the
+  /// file.
   package borrowing func read(into buffer: inout [UInt8], limit: Int) throws(Errno) -> Int {
-    // Through memory that nobody clears: there is often much less to read, and without optimisation the zeros would take
-    // longer than anything else here.
+    // Read into uninitialised memory: a read often returns much less than `limit`, and in an unoptimised build clearing
+    // the memory would take longer than everything else here.
     let result: Result<Int, Errno> = unsafe withUnsafeTemporaryAllocation(byteCount: limit, alignment: 1) {
       space in
       do throws(Errno) {
@@ -38,9 +39,10 @@ package struct FileDescriptor: ~Copyable {
     return try result.get()
   }
 
-  /// Reads over the elements of `buffer` from index `start` on; returns the number of bytes read, 0 at the end.
+  /// Overwrites the elements of `buffer` from index `start` on; returns the number of bytes read, 0 at the end of the
+  /// file.
   ///
-  /// For a buffer that is read into many times: nothing is appended and nothing is cleared.
+  /// For a buffer that is reused for many reads: nothing is appended and nothing is cleared.
   package borrowing func read(over buffer: inout [UInt8], from start: Int) throws(Errno) -> Int {
     guard buffer.indices.contains(start) else { throw .invalidArgument }
     return try retryingOnInterrupt {
@@ -56,7 +58,7 @@ package struct FileDescriptor: ~Copyable {
   }
 }
 
-/// Writes all of `bytes` to a descriptor that somebody else owns, such as standard error.
+/// Writes all of `bytes` to a descriptor that the caller doesn't own, such as standard error.
 package func writeAll(_ bytes: [UInt8], to descriptor: Int32) throws(Errno) {
   var written = 0
   while written < bytes.count {
@@ -69,9 +71,9 @@ package func writeAll(_ bytes: [UInt8], to descriptor: Int32) throws(Errno) {
   }
 }
 
-/// The contents of the file at `path`; `EFBIG` where they exceed `limit` bytes.
+/// Returns the contents of the file at `path`; throws `EFBIG` if it has more than `limit` bytes.
 ///
-/// Reads to the end rather than trusting `st_size`: files of procfs say 0.
+/// Reads to the end instead of using `st_size`, which is 0 for the files of procfs.
 package func readFile(_ path: String, limit: Int) throws(Errno) -> [UInt8] {
   let file = try FileDescriptor(reading: path)
   var contents: [UInt8] = []
@@ -81,14 +83,16 @@ package func readFile(_ path: String, limit: Int) throws(Errno) -> [UInt8] {
   return contents
 }
 
-/// Whether there is something at `path` that isn't a regular file: a directory, or a pipe that may never end.
+/// Returns whether `path` exists and isn't a regular file. It can be a directory, or a pipe that may never end.
 package func isSpecialFile(_ path: String) -> Bool {
   var status = stat()
   return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFREG
 }
 
-/// The contents of a file that somebody else names, such as one of credentials: `EAGAIN` where it is a pipe and what
-/// is to come takes longer than `patience`, which includes a pipe that nobody writes to; see ``Errno/ofFile``.
+/// Returns the contents of a file whose path comes from configuration, such as a credentials file.
+///
+/// Throws `EFBIG` if it has more than `limit` bytes, and `EAGAIN` if it is a pipe whose end doesn't come within
+/// `patience`, such as a pipe without a writer; see ``Errno/ofFile``.
 package func readFile(_ path: String, limit: Int, patience: Duration) throws(Errno) -> [UInt8] {
   let deadline = BootTime.now.advanced(by: patience)
   let flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC
@@ -104,7 +108,7 @@ package func readFile(_ path: String, limit: Int, patience: Duration) throws(Err
 }
 
 extension Errno {
-  /// Why a file that somebody else names couldn't be read, in words.
+  /// The reason why ``readFile(_:limit:patience:)`` failed, in words.
   package var ofFile: String {
     self == .wouldBlock ? "it isn't a regular file, and its end didn't come in time" : description
   }

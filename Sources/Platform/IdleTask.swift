@@ -1,15 +1,15 @@
-/// Work that must not stop while the process waits for something else, such as a ping that keeps a connection alive.
+/// Work that must continue while the process waits for something else, such as a ping that keeps a connection alive.
 package protocol IdleTask: AnyObject {
-  /// When the work is due next; nil if there is none. ``run(until:)`` must move it on.
+  /// When the work is due next; nil if there is none. ``run(until:)`` must move this to a later time.
   var nextDue: BootTime? { get }
 
-  /// Does the work. The wait that it interrupts ends at `deadline`, and so should work that can be put off.
+  /// Does the work. The interrupted wait ends at `deadline`; work that can be postponed should end by then, too.
   func run(until deadline: BootTime)
 }
 
-/// Waits like another waiter, and runs each task when it is due.
+/// A waiter that waits like another one, and runs each task when it is due.
 ///
-/// A task that is due when the wait ends, or later, is left to the next wait.
+/// A task that is due at the end of the wait or later runs in the next wait.
 package struct TaskRunningWaiter: Waiter {
   private let waiter: any Waiter
   private let tasks: [any IdleTask]

@@ -1,11 +1,11 @@
 import Glibc
 import WireFormats
 
-/// Log lines, in the formats and levels of AWS Lambda's logging controls.
+/// A log in the formats and levels of AWS Lambda's logging controls.
 ///
-/// `AWS_LAMBDA_LOG_FORMAT` (`Text` or `JSON`) and `AWS_LAMBDA_LOG_LEVEL` choose; see "Configuring advanced logging
-/// controls" in the Lambda developer guide. One event is one line: control characters in a message are escaped, so
-/// that nobody who chooses a name or an error text can write a line of their own.
+/// `AWS_LAMBDA_LOG_FORMAT` (`Text` or `JSON`) and `AWS_LAMBDA_LOG_LEVEL` select them; see "Configuring advanced logging
+/// controls" in the Lambda developer guide. One event is one line: control characters in a message are escaped, so that a
+/// name or an error text from outside can't forge a log line.
 public final class Log {
   package enum Level: Int, Comparable, CaseIterable, Sendable {
     case trace, debug, info, warn, error, fatal
@@ -21,13 +21,13 @@ public final class Log {
 
   package let level: Level
   package let format: Format
-  /// The invocation that lines belong to, while there is one.
+  /// The request id of the current invocation, which each line carries; nil between invocations.
   package var requestID: String?
-  /// Where all lines go; nil if a closure or two descriptors take them.
+  /// The descriptor that all lines go to; nil if the log writes to a closure or to two descriptors.
   package let descriptor: Int32?
-  /// Whether lines go out as telemetry frames.
+  /// Whether lines are written as telemetry frames.
   package let isFramed: Bool
-  /// Whether other processes write to the same pipe, so that a line must not be longer than the pipe takes in one piece.
+  /// Whether other processes write to the same pipe. If so, a line is split into pieces that the pipe accepts atomically.
   package var sharesPipe = false
   private let destination: Destination
 
@@ -38,7 +38,7 @@ public final class Log {
     case split(LogOutput, LogOutput)
   }
 
-  /// A log that hands each line that is `level` or above, line feed included, to `write`.
+  /// Creates a log that passes each line of `level` or above, including its line feed, to `write`.
   package init(level: Level = .info, format: Format = .text, write: @escaping (Level, [UInt8]) -> Void) {
     self.level = level
     self.format = format
@@ -47,7 +47,7 @@ public final class Log {
     isFramed = false
   }
 
-  /// A log that writes to a descriptor, in telemetry frames if `isFramed`.
+  /// Creates a log that writes to a descriptor, in telemetry frames if `isFramed`.
   package init(level: Level, format: Format, descriptor: Int32, isFramed: Bool) {
     self.level = level
     self.format = format
@@ -56,7 +56,7 @@ public final class Log {
     destination = .output(LogOutput(descriptor))
   }
 
-  /// A log that writes lines below `WARN` to standard output and the rest to standard error.
+  /// Creates a log that writes lines below `WARN` to standard output and the rest to standard error.
   private init(onStandardDescriptors level: Level, _ format: Format) {
     self.level = level
     self.format = format
@@ -65,7 +65,8 @@ public final class Log {
     destination = .split(LogOutput(STDOUT_FILENO), LogOutput(STDERR_FILENO))
   }
 
-  /// The log that the environment asks for, on standard error; what it asks for in vain is a warning in it.
+  /// Creates the log that the environment configures. It writes to the telemetry descriptor if Lambda provides one, and
+  /// otherwise to standard error. It warns about each invalid setting.
   package convenience init(_ environment: Environment) {
     let levelText = environment.value("AWS_LAMBDA_LOG_LEVEL")
     let formatText = environment.value("AWS_LAMBDA_LOG_FORMAT")
@@ -93,8 +94,9 @@ public final class Log {
     }
   }
 
-  /// The log of a Greengrass component, at the level and in the format that the environment asks for: the nucleus files
-  /// standard output as INFO and standard error as WARN.
+  /// Creates the log of a Greengrass component, with the level and the format that the environment configures.
+  ///
+  /// The nucleus logs standard output as INFO and standard error as WARN.
   package static func ofComponent(_ environment: Environment) -> Log {
     let asked = Log(environment)
     return Log(onStandardDescriptors: asked.level, asked.format)
@@ -119,17 +121,18 @@ public final class Log {
     for piece in sharesPipe ? pieces(of: text, level) : [text] {
       output.write(encoded(level, piece)) { lines, reason in
         let cause = reason == .wouldBlock ? "nobody read the log" : "the log could not be written: \(reason)"
-        // These lines had passed the level's filter, so this one does, too.
+        // The lost lines had passed the level filter, so this one must pass it, too.
         let level = max(.warn, self.level)
         return encoded(level, "Lost \(lines) log line\(lines == 1 ? "" : "s"): \(cause).")
       }
     }
   }
 
-  /// `text` in pieces that, encoded, the kernel writes to a pipe without other writers' bytes in between (pipe(7)).
+  /// Splits `text` into pieces whose encoded form the kernel writes to a pipe atomically, without bytes of other writers
+  /// in between (pipe(7)).
   private func pieces(of text: String, _ level: Level) -> [String] {
     let limit = Int(PIPE_BUF)
-    // Measured, not computed: escapes make a text longer, by how much depends on the format.
+    // Measured instead of computed: escapes lengthen a text, and by how much depends on the format.
     if encoded(level, text).count <= limit { return [text] }
     var pieces = [text.unicodeScalars[...]]
     var index = 0
@@ -147,7 +150,7 @@ public final class Log {
     }
   }
 
-  /// The bytes that are written for a message.
+  /// Returns the bytes to write for a message.
   private func encoded(_ level: Level, _ text: String) -> [UInt8] {
     let line = line(level, text)
     return isFramed ? telemetryFrame(line.dropLast(1), level: level, format: format, at: .now) : line
@@ -173,7 +176,7 @@ public final class Log {
         line.string(requestID)
       }
       line.endMap()
-      // JSON leaves those beyond ASCII as they are. They stand in texts only, where an escape says the same.
+      // JSON doesn't escape control characters beyond ASCII. They occur only inside strings, so an escape is equivalent.
       let json = replacingControlCharacters(String(decoding: line.bytes, as: UTF8.self)) { scalar in
         let digits = String(scalar.value, radix: 16)
         return "\\u" + String(repeating: "0", count: max(0, 4 - digits.utf8.count)) + digits
@@ -185,19 +188,21 @@ public final class Log {
 
 private func isOpen(_ descriptor: Int32) -> Bool { fcntl(descriptor, F_GETFD) >= 0 }
 
-/// `text`, cut where it is longer than a log line may be: CloudWatch takes 256 KB an event, escapes included.
+/// Returns `text`, truncated if it is longer than a log line may be: CloudWatch accepts 256 KB per event, escapes
+/// included.
 private func bounded(_ text: String) -> String {
   let limit = 32_768
   guard text.utf8.count > limit else { return text }
   return String(decoding: text.utf8.prefix(limit), as: UTF8.self) + "… (\(text.utf8.count) bytes)"
 }
 
-/// `text` with its control characters written as `\n`, `\t`, `\u{1b}` and so on.
+/// Returns `text` with its control characters escaped as `\n`, `\t`, `\u{1b}` and so on.
 package func escapingControlCharacters(_ text: String) -> String {
   replacingControlCharacters(text) { $0.escaped(asASCII: true) }
 }
 
-/// `text` with what `replacement` makes of each control character, separators of lines and paragraphs among them.
+/// Returns `text` with each control character, line separator and paragraph separator replaced by the result of
+/// `replacement`.
 private func replacingControlCharacters(
   _ text: String, _ replacement: (Unicode.Scalar) -> String
 ) -> String {

@@ -3,17 +3,16 @@ import Glibc
 
 /// Writes log lines to a descriptor without ever blocking on its reader.
 ///
-/// A pipe holds 64 KiB (pipe(7)). If nobody reads it, write(2) blocks for ever, and with it the process: no report is
-/// published and SIGTERM has no effect. Here a line waits at most ``patience`` for room. After that, lines are dropped
-/// without waiting until the reader is back, and the next line that can be written is preceded by one that says how many
-/// were lost.
+/// A pipe holds 64 KiB (pipe(7)). If nobody reads it, write(2) blocks the process for ever: no report is published and
+/// SIGTERM has no effect. Here a line waits at most ``patience`` for room. After that, lines are dropped without waiting
+/// until the reader is back. A line with the number of lost lines then precedes the next line.
 ///
-/// `O_NONBLOCK` belongs to the open file, which is shared with whoever started this process, so setting it on the
-/// descriptor would change their writes, too. A pipe or terminal is therefore opened a second time, through `/proc/self/fd`.
-/// If that is not permitted, poll(2) says whether there is room. That is exact as long as no other process writes
-/// to the same pipe.
+/// `O_NONBLOCK` belongs to the open file description, which this process shares with its parent, so setting it on the
+/// descriptor would change the parent's writes, too. A pipe or terminal is therefore opened a second time, through
+/// `/proc/self/fd`. If that is not permitted, poll(2) reports whether there is room. That is exact as long as no other
+/// process writes to the same pipe.
 package final class LogOutput {
-  /// The longest time that one line waits for its reader.
+  /// The longest time that one line waits for room.
   package static let patience = Duration.milliseconds(100)
 
   /// How to write to the descriptor without blocking.
@@ -29,16 +28,16 @@ package final class LogOutput {
 
   package let descriptor: Int32
   private let mayReopen: Bool
-  /// Nil before the first line: a log that only carries settings needs no second descriptor.
+  /// Nil before the first line: a log that is only used for its settings needs no second descriptor.
   private var access: Access?
-  /// What is left of a line that was written in part.
+  /// The unwritten rest of a line that was written in part.
   private var rest: ArraySlice<UInt8> = []
   private var lostLines = 0
   private var lastFailure = Errno.wouldBlock
-  /// Whether the last line found no reader, so that the next one doesn't wait.
+  /// Whether the last line could not be written, so that the next one doesn't wait.
   private var isStuck = false
 
-  /// An output to a descriptor that stays open as long as this object; `mayReopen` is false in tests only.
+  /// Creates an output to a descriptor that must stay open as long as this object. Only tests set `mayReopen` to false.
   package init(_ descriptor: Int32, mayReopen: Bool = true) {
     self.descriptor = descriptor
     self.mayReopen = mayReopen
@@ -51,8 +50,9 @@ package final class LogOutput {
   /// Writes `line`, or counts it as lost.
   ///
   /// - Parameters:
-  ///   - line: All bytes of the line, with its line feed or in its frame.
-  ///   - note: Makes a line that says how many lines were lost before, and why. Written first if there were any.
+  ///   - line: All bytes of the line, including its line feed or its frame.
+  ///   - note: Returns a line that reports how many lines were lost before, and why. It is written first if any were
+  ///     lost.
   package func write(_ line: [UInt8], afterLosses note: (_ lines: Int, _ reason: Errno) -> [UInt8]) {
     let end = isStuck ? nil : BootTime.now.advanced(by: Self.patience)
     guard finishRest(by: end), lostLines == 0 || send(note(lostLines, lastFailure)[...], by: end) else {
@@ -63,7 +63,7 @@ package final class LogOutput {
     if !rest.isEmpty || !send(line[...], by: end) { lostLines += 1 }
   }
 
-  /// Writes what is left of the last line; false if some of it still is.
+  /// Writes the ``rest`` of the last line; returns false if some of it is still unwritten.
   private func finishRest(by end: BootTime?) -> Bool {
     guard !rest.isEmpty else { return true }
     let left = rest
@@ -72,7 +72,7 @@ package final class LogOutput {
     return rest.isEmpty
   }
 
-  /// Writes `bytes`, and keeps what doesn't fit as the ``rest``; false if nothing was written.
+  /// Writes `bytes` and stores what doesn't fit in ``rest``; returns false if nothing was written.
   private func send(_ bytes: ArraySlice<UInt8>, by end: BootTime?) -> Bool {
     var left = bytes
     while !left.isEmpty {
@@ -101,7 +101,7 @@ package final class LogOutput {
     case .reopened(let own): target = own
     case .polled:
       target = descriptor
-      // A pipe that poll(2) calls writable takes as much as this without blocking.
+      // If poll(2) reports a pipe as writable, it accepts this many bytes without blocking.
       limit = min(limit, Int(PIPE_BUF))
       guard isWritable(within: .zero) else { throw .wouldBlock }
     }

@@ -1,8 +1,9 @@
 import CLinux
 
-/// Gives whole pages of freed memory back to the system (malloc_trim(3)), for a wait of minutes.
+/// Returns whole pages of freed memory to the system (malloc_trim(3)). For use before a wait of minutes.
 ///
-/// glibc does so by itself at the end of the heap only, and a TLS handshake leaves what stays above what it freed.
+/// glibc does this automatically only at the end of the heap, and a TLS handshake leaves live allocations above the
+/// memory that it frees.
 package func returnFreeMemory() {
   _ = malloc_trim(0)
 }

@@ -1,14 +1,15 @@
 import Glibc
 
-/// Why the first line of the script at `path` doesn't lead to an interpreter; nil if it does, or if the file isn't a script.
+/// Returns why the interpreter in the first line of the script at `path` can't be found; nil if it can, or if the file
+/// isn't a script.
 ///
-/// execve(2) fails with ENOENT then, which reads as if the script itself were missing. A script that was saved with Windows line
-/// ends asks for an interpreter whose name ends with a carriage return.
+/// In this case execve(2) fails with ENOENT, as if the script itself were missing. A script with Windows line endings
+/// requests an interpreter whose name ends with a carriage return.
 package func missingInterpreter(of path: String) -> String? {
   // Opening a pipe would wait for a writer.
   guard !isSpecialFile(path), let file = try? FileDescriptor(reading: path) else { return nil }
   var bytes: [UInt8] = []
-  // The kernel looks at 256 bytes (BINPRM_BUF_SIZE).
+  // The kernel reads 256 bytes (BINPRM_BUF_SIZE).
   guard (try? file.read(into: &bytes, limit: 256)) != nil, bytes.starts(with: "#!".utf8) else { return nil }
   let line = bytes.dropFirst(2).prefix { $0 != 0x0A }.drop { $0 == 0x20 || $0 == 0x09 }
   let name = String(decoding: line.prefix { $0 != 0x20 && $0 != 0x09 }, as: UTF8.self)
@@ -21,7 +22,8 @@ package func missingInterpreter(of path: String) -> String? {
   return "\(reason): the first line ends with a carriage return. Save the file with Unix line ends (LF)"
 }
 
-/// Why env(1), the interpreter `name`, can't find the program in `argument`: its name ends with a carriage return.
+/// Returns why env(1), the interpreter `name`, can't find the program in `argument`; nil unless the name of that program
+/// ends with a carriage return.
 private func missingProgram(ofEnv name: String, _ argument: ArraySlice<UInt8>) -> String? {
   let program = argument.drop { $0 == 0x20 || $0 == 0x09 }
   guard name.hasSuffix("/env"), program.last == 0x0D, program.first != UInt8(ascii: "-") else { return nil }
@@ -30,7 +32,7 @@ private func missingProgram(ofEnv name: String, _ argument: ArraySlice<UInt8>) -
     "env looks for '\(shown)': the first line ends with a carriage return. Save the file with Unix line ends (LF)"
 }
 
-/// Why execve(2) failed with ENOENT for the program at `path`; nil if the program itself doesn't exist.
+/// Returns why execve(2) failed with ENOENT for the program at `path`; nil if the program itself doesn't exist.
 package func reasonNotFound(_ path: String) -> String? {
   if let reason = missingInterpreter(of: path) { return reason }
   guard unsafe access(path, F_OK) == 0 else { return nil }

@@ -1,7 +1,7 @@
-/// Returns the one of `names` that a person probably meant by `word`; nil if none is similar.
+/// Returns the one of `names` that the user probably meant by `word`; nil if none is similar.
 ///
-/// That is the name that `word` begins, or the nearest by Levenshtein distance: at most a third of the letters of `word`
-/// inserted, deleted or replaced, and one in a short word.
+/// This is a name that begins with `word`, or else the name with the smallest Levenshtein distance. That distance may be
+/// at most a third of the length of `word`, or 1 for a short word.
 package func nearestName(to word: some StringProtocol, among names: [String]) -> String? {
   let letters = Array(word.unicodeScalars)
   if letters.count > 1, let longer = names.first(where: { $0.hasPrefix(word) }) { return longer }
@@ -10,7 +10,7 @@ package func nearestName(to word: some StringProtocol, among names: [String]) ->
   return nearest.distance <= max(1, letters.count / 3) ? nearest.name : nil
 }
 
-/// The Levenshtein distance of two words, computed one row of its table at a time.
+/// Returns the Levenshtein distance of two words, computed one row of its table at a time.
 private func editDistance(_ left: [Unicode.Scalar], _ right: [Unicode.Scalar]) -> Int {
   var row = Array(0...right.count)
   for (index, letter) in left.enumerated() {

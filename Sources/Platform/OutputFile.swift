@@ -1,11 +1,12 @@
 import CLinux
 import Glibc
 
-/// A file that a user named for output, and that replaces any existing file.
+/// An output file that a user named, which replaces any existing file.
 ///
 /// The file appears under its name when ``publish()`` is called. Until then, readers of the path see the existing file,
-/// which stays if the new one isn't published. The new file keeps its owner, group and permissions. If it can't be
-/// replaced (it is a mount point, its directory is read-only, its owner can't be kept), it is overwritten.
+/// which remains if the new one is never published. The new file gets the owner, group and permissions of the existing
+/// one. If the file can't be replaced (it is a mount point, its directory is read-only, its owner can't be kept), it is
+/// overwritten.
 ///
 /// Links of other users aren't followed: in a shared directory, one could lead to any file that this user can write.
 package struct OutputFile: ~Copyable {
@@ -18,13 +19,13 @@ package struct OutputFile: ~Copyable {
   private let newOwner: FileDescriptor?
   /// The name of the new file until it is published; nil if it is, or if the existing file is overwritten.
   private var temporaryName: String?
-  /// The one of the two files that the bytes go to.
+  /// The descriptor of the file, new or existing, that the bytes are written to.
   private var target: Int32
-  /// The number of bytes that were written whole.
+  /// The number of bytes from complete calls of ``append(_:)``.
   private var length = 0
 
-  /// Opens a file to replace the one at `path`; nil for a pipe, device or socket. Follows links that belong to `user` or
-  /// to root, and no others.
+  /// Opens a file to replace the one at `path`; returns nil for a pipe, device or socket. Follows only links that belong
+  /// to `user` or to root.
   package static func open(
     _ path: String, as user: UInt32 = geteuid()
   ) throws(OutputFileError) -> OutputFile? {
@@ -32,7 +33,7 @@ package struct OutputFile: ~Copyable {
     let start = path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex
     let folder = start == path.startIndex ? "." : String(path[..<start])
     do throws(Errno) {
-      // Only to look names up in: a directory that can't be listed may still contain a file that can be written.
+      // The directory is only used to look up names: one that can't be listed may still contain a writable file.
       let flags = clinux_path_only | O_DIRECTORY | O_CLOEXEC
       let directory = FileDescriptor(
         owning: try retryingOnInterrupt { unsafe clinux_open(folder, flags, 0) })
@@ -47,7 +48,7 @@ package struct OutputFile: ~Copyable {
     }
   }
 
-  /// A file that replaces `existing` with `new`, or that overwrites it if there is no new one.
+  /// Creates a file that replaces `existing` with `new`, or that overwrites `existing` if `new` is nil.
   private init(
     _ name: String, in directory: consuming FileDescriptor, _ existing: Int32?, _ new: TemporaryFile?
   ) {
@@ -78,7 +79,7 @@ package struct OutputFile: ~Copyable {
     }
   }
 
-  /// Gives the new file its name, in place of the existing file; does nothing if it has it.
+  /// Gives the new file its name, replacing the existing file; does nothing if the file is already in place.
   package mutating func publish() throws(Errno) {
     guard let temporaryName else { return }
     let folder = directory.rawValue
@@ -100,16 +101,17 @@ package struct OutputFile: ~Copyable {
     _ = try retryingOnInterrupt { unsafe fstat(existing, &wanted) }
     _ = try retryingOnInterrupt { unsafe fstat(target, &status) }
     if (status.st_uid, status.st_gid) != (wanted.st_uid, wanted.st_gid) {
-      // An owner of -1 stays: the group alone can be changed without privileges, to another one of this user.
+      // An owner of -1 is left unchanged. An unprivileged process can change the group alone, to another of its user's
+      // groups.
       let owner = status.st_uid == wanted.st_uid ? uid_t.max : wanted.st_uid
       _ = try retryingOnInterrupt { fchown(target, owner, wanted.st_gid) }
     }
-    // A file that another user put here doesn't decide that everybody can change the new one.
+    // If the existing file belongs to another user, its permissions must not make the new file writable by others.
     let allowed: mode_t = wanted.st_uid == geteuid() ? 0o777 : 0o644
     _ = try retryingOnInterrupt { fchmod(target, wanted.st_mode & allowed) }
   }
 
-  /// Copies the new file over the existing one, which further bytes go to.
+  /// Copies the new file over the existing one, which then receives all further bytes.
   private mutating func overwrite(_ existing: Int32) throws(Errno) {
     _ = try retryingOnInterrupt { ftruncate(existing, 0) }
     var copied = 0
@@ -126,7 +128,7 @@ package struct OutputFile: ~Copyable {
   }
 }
 
-/// Opens the regular file `name` for writing without changing it; nil if there is none.
+/// Opens the regular file `name` for writing without changing it; returns nil if it doesn't exist.
 ///
 /// A file that this user can't write isn't replaced, even if the directory would allow it.
 private func openExisting(_ name: String, in directory: Int32) throws(Errno) -> Int32? {
@@ -141,7 +143,7 @@ private func openExisting(_ name: String, in directory: Int32) throws(Errno) -> 
   var status = stat()
   guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
     close(descriptor)
-    // Somebody replaced it since it was looked at.
+    // The file was replaced after `destination(of:_:)` checked it.
     throw Errno(rawValue: EEXIST)
   }
   return descriptor

@@ -1,10 +1,10 @@
 import CLinux
 import Glibc
 
-/// Why a file can't be written.
+/// The reason why an output file can't be written.
 package enum OutputFileError: Error, Equatable, Sendable, CustomStringConvertible {
   case system(Errno)
-  /// A link on the way to the file that belongs to neither this user nor root.
+  /// A link in the path belongs to neither this user nor root.
   case foreignLink(String, owner: UInt32)
 
   package var description: String {
@@ -16,14 +16,14 @@ package enum OutputFileError: Error, Equatable, Sendable, CustomStringConvertibl
   }
 }
 
-/// Returns `path` without its links; nil for a pipe, device or socket.
+/// Returns `path` with its links resolved; nil for a pipe, device or socket.
 ///
-/// Every link, also one that another link leads through, must belong to `user` or to root: those of the system, such as
-/// /dev/stdout.
+/// Every link, including those that other links lead to, must belong to `user` or to root. Root owns those of the system,
+/// such as /dev/stdout.
 func destination(of path: String, _ user: UInt32) throws(OutputFileError) -> String? {
   var done = path.hasPrefix("/") ? "/" : ""
   var rest = Array(path.split(separator: "/").map(String.init).reversed())
-  // A slash at the end demands a directory.
+  // A trailing slash requires a directory.
   if path.hasSuffix("/") { rest.insert(".", at: 0) }
   var links = 0
   while let part = rest.popLast() {
@@ -38,7 +38,7 @@ func destination(of path: String, _ user: UInt32) throws(OutputFileError) -> Str
       if status.st_uid != user, status.st_uid != 0 { throw .foreignLink(next, owner: status.st_uid) }
       links += 1
       guard links <= 40 else { throw .system(.tooManyLinks) }
-      // A link of procfs leads to an open file, and its text may be no path (proc_pid_fd(5)).
+      // A link in procfs leads to an open file, and its text may not be a path (proc_pid_fd(5)).
       var system = statfs()
       if unsafe statfs(done.isEmpty ? "." : done, &system) == 0, system.f_type == 0x9FA0 {
         if rest.isEmpty { return nil }

@@ -1,41 +1,41 @@
 import CLinux
 import Glibc
 
-/// A directory in which one process at a time writes: the one that holds its lock (flock(2)).
+/// A directory that one process at a time writes to: the one that holds its lock (flock(2)).
 ///
-/// Everything happens relative to the open directory, so a directory that is moved or replaced under its path never mixes
-/// the files of two processes. The lock ends with its owner, also if that is killed, and leaves no file behind.
+/// All operations are relative to the open directory, so moving the directory or replacing it under its path never mixes
+/// the files of two processes. The lock ends with its owner, even if the owner is killed, and leaves no file behind.
 package struct PrivateDirectory: ~Copyable {
   private let descriptor: FileDescriptor
 
   /// Opens the directory at `path` and locks it.
   ///
-  /// Throws `EAGAIN` if somebody else holds the lock for longer than `patience`.
+  /// Throws `EAGAIN` if another process holds the lock for longer than `patience`.
   package init(_ path: String, patience: Duration = .zero) throws(Errno) {
     descriptor = try openLocked(path, patience: patience)
   }
 
-  /// Returns the user that owns the directory, and its permission bits.
+  /// Returns the directory's owner and its permission bits.
   package borrowing func access() throws(Errno) -> (owner: UInt32, permissions: UInt32) {
     var status = stat()
     if unsafe fstat(descriptor.rawValue, &status) != 0 { throw .current }
     return (status.st_uid, status.st_mode & 0o7777)
   }
 
-  /// Replaces the file called `name` by one of `contents` that only its owner can read, all at once.
+  /// Atomically replaces the file called `name` with one that contains `contents` and that only its owner can read.
   ///
-  /// A reader sees the old file or the new one, also after a power failure. Flushes the contents before the rename and the
-  /// directory after it (fsync(2), rename(2)).
+  /// A reader sees either the old file or the new one, even after a power failure. The contents are flushed before the
+  /// rename, and the directory after it (fsync(2), rename(2)).
   package borrowing func replace(_ name: String, with contents: [UInt8]) throws(Errno) {
     let directory = descriptor.rawValue
     let temporary = name + ".new"
-    // The rest of a process that was killed halfway, or somebody's link.
+    // Removes a leftover of a process that was killed halfway, or another user's link.
     if unsafe unlinkat(directory, temporary, 0) != 0, errno != ENOENT { throw .current }
     do throws(Errno) {
       try write(contents, toNew: temporary)
       if unsafe renameat(directory, temporary, directory, name) != 0 { throw .current }
     } catch {
-      // On a full disk, the part that was written would take up space that something else needs.
+      // On a full disk, the partial file would take up space that something else needs.
       unsafe unlinkat(directory, temporary, 0)
       throw error
     }
@@ -55,9 +55,9 @@ package struct PrivateDirectory: ~Copyable {
     try readPrivateFile(name, limit: limit, in: descriptor.rawValue)
   }
 
-  /// Returns whether `path` still leads to this directory; false if another one has taken its place.
+  /// Returns whether `path` still leads to this directory; false if another one has replaced it.
   ///
-  /// Throws `ENOENT` if nothing is there any more.
+  /// Throws `ENOENT` if nothing exists at `path` any more.
   package borrowing func isAt(_ path: String) throws(Errno) -> Bool {
     var current = stat()
     if unsafe stat(path, &current) != 0 { throw .current }
@@ -73,13 +73,13 @@ package struct PrivateDirectory: ~Copyable {
     return WallTime(secondsSinceEpoch: Int64(status.st_mtim.tv_sec))
   }
 
-  /// Gives the file called `name` another name in this directory.
+  /// Renames the file called `name` within this directory.
   package borrowing func rename(_ name: String, to other: String) throws(Errno) {
     if unsafe renameat(descriptor.rawValue, name, descriptor.rawValue, other) != 0 { throw .current }
   }
 }
 
-/// Opens the directory at `path`, locked until it is closed.
+/// Opens the directory at `path` and locks it until it is closed.
 private func openLocked(_ path: String, patience: Duration) throws(Errno) -> FileDescriptor {
   let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC
   let directory = FileDescriptor(owning: try retryingOnInterrupt { unsafe clinux_open(path, flags, 0) })
@@ -97,8 +97,8 @@ private func openLocked(_ path: String, patience: Duration) throws(Errno) -> Fil
 
 /// Replaces the file at `path`, as ``PrivateDirectory/replace(_:with:)`` does.
 ///
-/// Processes that replace files of one directory take turns: without them, one would take the half-written file of another
-/// for a leftover. Throws `EAGAIN` if somebody else holds the directory for longer than `patience`.
+/// Locks the directory, so that processes that replace files in it take turns. Otherwise one could remove another's
+/// half-written file as a leftover. Throws `EAGAIN` if another process holds the lock for longer than `patience`.
 package func replacePrivateFile(
   _ path: String, with contents: [UInt8], patience: Duration = .seconds(3)
 ) throws(Errno) {
@@ -121,7 +121,7 @@ package func readPrivateFile(
     descriptor = try retryingOnInterrupt { unsafe clinux_openat(directory, path, flags, 0) }
   } catch {
     if error == .noSuchFile { return nil }
-    // Opening a socket, or somebody else's private file, fails before its kind and owner can be checked.
+    // Opening a socket or another user's private file fails before its type and owner can be checked.
     var status = stat()
     if error != .tooManyLinks, unsafe fstatat(directory, path, &status, AT_SYMLINK_NOFOLLOW) == 0 {
       try requireOwnFile(status)

@@ -1,8 +1,9 @@
-/// What follows the program's name on its command line (`/proc/self/cmdline`, proc(5)); nothing where that can't be read.
+/// Returns the command-line arguments after the program's name (`/proc/self/cmdline`, proc(5)); empty if they can't be
+/// read.
 ///
-/// Swift's `CommandLine` finds its arguments in every program that links it by reading the table of memory mappings,
-/// line by line with `sscanf`, before `main`. The release leaves that out (lambda/packaging/layout.ld): it is 5 % of what
-/// is executed until the first request. So what `bootstrap` links can't use `CommandLine`: it would be empty.
+/// In every program that links it, Swift's `CommandLine` finds the arguments before `main` by reading the table of memory
+/// mappings, line by line with `sscanf`. The release omits that code (lambda/packaging/layout.ld): it is 5 % of what is
+/// executed until the first request. Code that `bootstrap` links therefore can't use `CommandLine`: it would be empty.
 package func programArguments() -> [String] {
   var contents: [UInt8] = []
   do throws(Errno) {
@@ -11,7 +12,7 @@ package func programArguments() -> [String] {
   } catch {
     return []
   }
-  // Each argument ends with a zero, the last one too.
+  // Each argument ends with a NUL, including the last one.
   var arguments: [String] = []
   var start = 0
   for end in contents.indices where contents[end] == 0 {

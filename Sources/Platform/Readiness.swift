@@ -1,24 +1,24 @@
 import CLinux
 import Glibc
 
-/// What a descriptor is waited for to be.
+/// The state of a descriptor that a caller waits for.
 package enum Readiness: Sendable {
   case readable
   case writable
 }
 
-/// Why a wait for a descriptor ended.
+/// The reason why a wait for a descriptor ended.
 package enum ReadinessWake: Sendable {
-  /// It is ready, or broken, which the next call on it will say.
+  /// The descriptor is ready, or it is broken and the next call on it returns the error.
   case ready
   case deadline
   case shutdown
 }
 
-/// Waits until `descriptor` is ready, `deadline` is there or the process was asked to stop.
+/// Waits until `descriptor` is ready, `deadline` has come or the process is asked to stop.
 ///
-/// A `descriptor` of -1 is never ready. poll(2) with a timerfd of `CLOCK_BOOTTIME` beside it: time in which the machine
-/// was suspended counts.
+/// A `descriptor` of -1 is never ready. A timerfd of `CLOCK_BOOTTIME` ends the poll(2), so that time in which the machine
+/// is suspended counts.
 package func wait(
   for descriptor: Int32, toBe readiness: Readiness, until deadline: BootTime, or shutdown: ShutdownSignal?
 ) throws(Errno) -> ReadinessWake {
@@ -26,7 +26,7 @@ package func wait(
   let timer = FileDescriptor(
     owning: try retryingOnInterrupt { timerfd_create(CLOCK_BOOTTIME, Int32(TFD_CLOEXEC)) })
   var setting = itimerspec()
-  // All zero would disarm the timer; a moment long past fires at once.
+  // A value of zero would disarm the timer; a time in the past makes it fire at once.
   let nanoseconds = max(1, deadline.nanosecondsSinceBoot)
   setting.it_value.tv_sec = Int(nanoseconds / 1_000_000_000)
   setting.it_value.tv_nsec = Int(nanoseconds % 1_000_000_000)
@@ -41,7 +41,7 @@ package func wait(
     _ = try retryingOnInterrupt { unsafe poll(&waits, nfds_t(waits.count), -1) }
     if let shutdown, shutdown.isRequested { return .shutdown }
     if waits[1].revents != 0 { return .ready }
-    // Otherwise an orphan has ended or a SIGHUP came, and nothing that was waited for has happened.
+    // Otherwise an orphan has ended or a SIGHUP arrived. Neither ends this wait.
     if waits[2].revents != 0 { return .deadline }
   }
 }

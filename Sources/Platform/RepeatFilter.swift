@@ -1,17 +1,17 @@
-/// Remembers what was said, so that a trouble that lasts is told now and then and not each time it is met.
+/// Rate-limits repeated log messages: the same text passes at most once per interval.
 package struct RepeatFilter {
   private let interval: Duration
   private var lastTold: [String: BootTime] = [:]
 
-  /// A filter that lets the same text pass once in `interval`.
+  /// Creates a filter that lets the same text pass once per `interval`.
   package init(interval: Duration) {
     self.interval = interval
   }
 
-  /// Whether `text` should be said now; counts as said where it is so.
+  /// Returns whether `text` may be logged at `now`; if so, records that it was.
   package mutating func allows(_ text: String, at now: BootTime) -> Bool {
     if let last = lastTold[text], now < last.advanced(by: interval) { return false }
-    // Texts with ever new contents don't pile up.
+    // Keeps texts whose contents always change from accumulating.
     if lastTold.count >= 100 { lastTold.removeAll() }
     lastTold[text] = now
     return true

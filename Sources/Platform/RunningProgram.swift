@@ -1,13 +1,13 @@
 import CLinux
 import Glibc
 
-/// Why a program's output isn't to be had.
+/// The reason why a program's output isn't available.
 package enum ProgramError: Error, Equatable, Sendable, CustomStringConvertible {
   case notStarted(Errno)
   case unreadable(Errno)
   case timedOut
   case tooMuchOutput(limit: Int)
-  /// It ended with another status than 0.
+  /// It ended with a status other than 0.
   case exited(status: Int32)
   case killed(signal: Int32)
 
@@ -25,13 +25,13 @@ package enum ProgramError: Error, Equatable, Sendable, CustomStringConvertible {
 
 /// A program to run for what it writes to its standard output.
 ///
-/// It has an empty standard input, no other descriptor of ours, and of the environment what it is given here. It has no
-/// terminal. No shell is in between, unless it is the program.
+/// It gets an empty standard input, none of this process's other descriptors, and only the environment variables given
+/// here. It has no terminal. No shell is involved, unless the program is one.
 package struct Program: Sendable {
   package let path: String
   package var arguments: [String] = []
   package var environment: [String: String] = [:]
-  /// How much it may write, in bytes.
+  /// The maximum size of its standard output in bytes.
   package let outputLimit: Int
   /// The number of bytes of its standard error to keep; the program may write any number. If 0, standard error is
   /// `/dev/null`.
@@ -42,17 +42,17 @@ package struct Program: Sendable {
     self.outputLimit = outputLimit
   }
 
-  /// What a program wrote to its standard error.
+  /// The standard error of a program.
   package struct Errors: Equatable, Sendable {
     /// The first bytes, at most ``Program/errorLimit``.
     package fileprivate(set) var kept: [UInt8] = []
-    /// The number of all bytes.
+    /// The number of bytes that the program wrote, kept or not.
     package fileprivate(set) var count = 0
 
     package init() {}
   }
 
-  /// What it wrote, if it ended well and in time.
+  /// Runs the program and returns its output, if the program succeeds before `deadline`.
   package func output(
     until deadline: BootTime, or shutdown: ShutdownSignal? = nil
   ) throws(ProgramError) -> [UInt8] {
@@ -60,10 +60,11 @@ package struct Program: Sendable {
     return try output(until: deadline, or: shutdown, errors: &errors)
   }
 
-  /// What it wrote, if it ended well and in time; `errors` gets its standard error however the program ended.
+  /// Runs the program and returns its output, if the program succeeds before `deadline`; `errors` receives its standard
+  /// error even if it fails.
   ///
-  /// It runs in a process group of its own. When it has ended, or when `deadline` or `shutdown` comes, the program and what
-  /// is left of the group are killed. What it started outside of the group is not: no call of Linux finds that.
+  /// The program runs in a separate process group. When it has ended, or at `deadline` or `shutdown`, the program and the
+  /// rest of its group are killed. Processes that it started outside the group survive: no Linux system call finds them.
   package func output(
     until deadline: BootTime, or shutdown: ShutdownSignal?, errors: inout Errors
   ) throws(ProgramError) -> [UInt8] {
@@ -75,8 +76,8 @@ package struct Program: Sendable {
       if hasErrors { hasErrors = running.readErrors(into: &errors, limit: errorLimit) != .end }
       if hasOutput { hasOutput = try running.readOutput(into: &output, limit: outputLimit) != .end }
       if try running.hasEnded() {
-        // What it wrote before it ended is in the pipes by now. Its standard error is read once, because a process that it
-        // left behind may write to that forever.
+        // All that it wrote before it ended is in the pipes by now. Its standard error is read only once, because a
+        // process that it left behind may write to it for ever.
         if hasErrors { _ = running.readErrors(into: &errors, limit: errorLimit) }
         while hasOutput { hasOutput = try running.readOutput(into: &output, limit: outputLimit) == .bytes }
         break
@@ -88,16 +89,16 @@ package struct Program: Sendable {
   }
 }
 
-/// A program that was started and is not yet waited for.
+/// A program that was started and has not yet been waited for.
 private struct RunningProgram: ~Copyable {
-  /// What there was to read from a pipe.
+  /// The result of reading from a pipe.
   enum Reading {
     case bytes, nothing, end
   }
 
   private let processID: Int32
   private let output: FileDescriptor
-  /// Nil if nobody wants the program's standard error.
+  /// Nil if the program's standard error is discarded.
   private let errors: FileDescriptor?
 
   init(_ program: Program) throws(ProgramError) {
@@ -119,11 +120,12 @@ private struct RunningProgram: ~Copyable {
     }
   }
 
-  /// Kills the program and what is left of its process group, and waits for the program.
+  /// Kills the program and the rest of its process group, and waits for the program.
   ///
-  /// A program that the kernel can't end at once, because a file system doesn't answer, is left to it after a second.
+  /// If the kernel can't end the program at once because a file system doesn't respond, the wait is abandoned after a
+  /// second.
   deinit {
-    // The program isn't waited for until here, so that its number can't be another's by now.
+    // The program hasn't been waited for until here, so the kernel can't have reused its process id.
     send(SIGKILL, toGroupLedBy: processID)
     for _ in 0..<100 {
       if waitpid(processID, nil, WNOHANG) != 0 { break }
@@ -132,7 +134,7 @@ private struct RunningProgram: ~Copyable {
     Orphans.programHasEnded()
   }
 
-  /// Waits until one of the pipes that are still open has bytes, but only briefly: that the program ends wakes nobody.
+  /// Waits until one of the open pipes has bytes, but only briefly: the end of the program doesn't wake poll(2).
   borrowing func waitForBytes(output isOutputOpen: Bool, errors isErrorOpen: Bool) {
     let errorNumber: Int32
     switch errors {
@@ -148,7 +150,7 @@ private struct RunningProgram: ~Copyable {
     _ = unsafe poll(&waits, nfds_t(waits.count), isOutputOpen ? 20 : 1)
   }
 
-  /// Reads what the program wrote to its standard output, without waiting for it.
+  /// Reads available bytes of the program's standard output, without waiting.
   borrowing func readOutput(into buffer: inout [UInt8], limit: Int) throws(ProgramError) -> Reading {
     do throws(Errno) {
       guard try output.read(into: &buffer, limit: 4_096) > 0 else { return .end }
@@ -160,9 +162,9 @@ private struct RunningProgram: ~Copyable {
     return .bytes
   }
 
-  /// Reads what the program wrote to its standard error, without waiting for it: as much as a pipe holds (pipe(7)).
+  /// Reads available bytes of the program's standard error, without waiting: at most as many as a pipe holds (pipe(7)).
   ///
-  /// An error ends only the reading; the program's output is still good.
+  /// An error only ends the reading; the program's output is still valid.
   borrowing func readErrors(into result: inout Program.Errors, limit: Int) -> Reading {
     switch errors {
     case .none: return .end
@@ -179,11 +181,11 @@ private struct RunningProgram: ~Copyable {
     }
   }
 
-  /// Whether the program has ended; it stays to be waited for.
+  /// Returns whether the program has ended, without reaping it.
   borrowing func hasEnded() throws(ProgramError) -> Bool {
     var information = unsafe siginfo_t()
     guard unsafe waitid(P_PID, id_t(processID), &information, WEXITED | WNOHANG | WNOWAIT) == 0 else {
-      // Whoever started this process has it ignore SIGCHLD: then nobody learns how a program ended.
+      // If this process's parent made it ignore SIGCHLD, the kernel discards the exit status of programs.
       throw .unreadable(.current)
     }
     return unsafe information.si_signo == SIGCHLD
@@ -233,16 +235,16 @@ private func spawn(_ program: Program, output: Int32, errors: Int32?) throws(Err
       unsafe posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0))
   }
   try check(unsafe posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1))
-  // Neither the signals that this process blocks nor those that it ignores are the program's concern.
+  // The program must not inherit the signals that this process blocks or ignores.
   var none = sigset_t()
   var all = sigset_t()
   unsafe sigemptyset(&none)
   unsafe sigfillset(&all)
   try check(unsafe posix_spawnattr_setsigmask(&attributes, &none))
   try check(unsafe posix_spawnattr_setsigdefault(&attributes, &all))
-  // A session has no terminal when it begins. A program that asks its terminal for a password would be stopped (SIGTTIN)
-  // until its time is up, for it isn't in the foreground; without a terminal it fails at once and says why. The session's
-  // leader also leads a process group of its own.
+  // A new session has no terminal. A program that asks its terminal for a password isn't in the foreground, so it would
+  // be stopped (SIGTTIN) until its time is up; without a terminal it fails at once and reports why. The session leader
+  // also leads a new process group.
   let flags = clinux_spawn_new_session | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
   try check(unsafe posix_spawnattr_setflags(&attributes, Int16(flags)))
   var processID: Int32 = 0
@@ -256,12 +258,12 @@ private func spawn(_ program: Program, output: Int32, errors: Int32?) throws(Err
   return processID
 }
 
-/// Throws what a function of the posix_spawn family returned, unless it is 0.
+/// Throws the error number that a function of the posix_spawn family returned, unless it is 0.
 private func check(_ result: Int32) throws(Errno) {
   if result != 0 { throw Errno(rawValue: result) }
 }
 
-/// Lends `texts` as the null-terminated array of C strings that exec(3) takes.
+/// Passes `texts` to `body` as the null-terminated array of C strings that exec(3) expects.
 private func withCStrings<Result>(
   _ texts: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
 ) -> Result {

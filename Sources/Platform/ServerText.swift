@@ -1,27 +1,28 @@
 import WireFormats
 
-/// Makes what another program sent fit for a log line or an error: without secrets, and cut.
+/// Makes text from another program fit for a log line or an error: hides secrets and truncates it.
 ///
-/// A server can send back what it got: AWS's answer to a wrong signature contains the canonical request, session token
-/// included, and an endpoint for credentials may answer an error with half of them.
+/// A server can send back what it received: AWS's response to a wrong signature contains the canonical request, including
+/// the session token, and a credential endpoint may include part of the credentials in an error.
 package struct ServerText: Sendable {
-  /// How much of a text is kept, in characters.
+  /// The maximum length of a shown text, in characters.
   package static let limit = 500
-  /// The shortest part of a secret that is hidden, in bytes.
+  /// The length of the shortest part of a secret that is hidden, in bytes.
   private static let partLength = 12
-  /// Bytes of a text that are looked at; the rest is cut.
+  /// The number of bytes of a text that are scanned; the rest is cut off.
   private static let readLimit = 65_536
 
   private let secrets: [[UInt8]]
 
-  /// Hides `secrets`, each part of them that is 12 bytes or longer, and what looks like a secret.
+  /// Creates a filter that hides `secrets`, each part of them of 12 bytes or more, and everything that looks like a
+  /// secret.
   ///
-  /// A secret of fewer than 6 bytes is hidden by its name only: those letters may be in any text.
+  /// A secret of fewer than 6 bytes is hidden only if it follows its name: so short a string could occur in any text.
   package init(hiding secrets: [String] = []) {
     self.secrets = secrets.map { Array($0.utf8) }.filter { $0.count >= 6 }
   }
 
-  /// `text` with each secret as `•••`, and no longer than `limit` characters.
+  /// Returns `text` with each secret replaced by `•••`, truncated to `limit` characters.
   package func shown(_ text: String, limit: Int = Self.limit) -> String {
     let bytes = Array(text.utf8.prefix(Self.readLimit))
     var isSecret = [Bool](repeating: false, count: bytes.count)
@@ -41,7 +42,7 @@ package struct ServerText: Sendable {
     return isCut ? masked.prefix(limit) + "…" : masked
   }
 
-  /// Marks the secrets that are known, whole and in parts.
+  /// Marks the known secrets, whole and in parts.
   private func markKnown(_ bytes: [UInt8], _ isSecret: inout [Bool]) {
     var parts: Set<ArraySlice<UInt8>> = []
     var lengths: Set<Int> = []
@@ -77,13 +78,13 @@ package struct ServerText: Sendable {
     }
   }
 
-  /// The value behind the name that ends at `end`; nil if none follows.
+  /// Returns the range of the value after the name that ends at `end`; nil if no value follows.
   private func value(after end: Int, in bytes: [UInt8]) -> Range<Int>? {
     var index = end
     func skip(_ characters: String) {
       while index < bytes.count, characters.utf8.contains(bytes[index]) { index += 1 }
     }
-    // The quote may be escaped: JSON in JSON.
+    // The quote may be escaped: JSON inside a JSON string.
     skip("\\\"' \t")
     guard index < bytes.count, ":=>".utf8.contains(bytes[index]) else { return nil }
     index += 1
@@ -95,7 +96,7 @@ package struct ServerText: Sendable {
       while index < bytes.count, !isEnd(bytes[index], ofValueIn: quote) { index += 1 }
     }
     skipWord()
-    // Only the first word can be a scheme. To check it once keeps the cost linear, however many blanks follow.
+    // Only the first word can be a scheme. Checking it once keeps the cost linear, however many blanks follow.
     if quote == nil, isScheme(bytes[start..<index]) {
       skip(" \t")
       skipWord()
@@ -103,20 +104,20 @@ package struct ServerText: Sendable {
     return index > start ? start..<index : nil
   }
 
-  /// Whether `byte` ends a value that is enclosed in `quote`; nil stands for no quotes.
+  /// Returns whether `byte` ends a value that is enclosed in `quote`; a nil `quote` stands for an unquoted value.
   private func isEnd(_ byte: UInt8, ofValueIn quote: UInt8?) -> Bool {
     if byte == 0x0A || byte == 0x0D { return true }
     return quote.map { byte == $0 } ?? " \t,;&<>{}()[]\"'".utf8.contains(byte)
   }
 
-  /// Whether `word` comes before the secret itself, as in `Authorization: Bearer …`.
+  /// Returns whether `word` is an authentication scheme, which precedes the secret, as in `Authorization: Bearer …`.
   private func isScheme(_ word: ArraySlice<UInt8>) -> Bool {
     guard word.count <= 6 else { return false }
     let scheme = word.map(lowerCased)
     return scheme == Array("bearer".utf8) || scheme == Array("basic".utf8)
   }
 
-  /// Marks long texts that look random, such as keys, tokens and signatures.
+  /// Marks long strings that look random, such as keys, tokens and signatures.
   private func markRandom(_ bytes: [UInt8], _ isSecret: inout [Bool]) {
     var index = 0
     while index < bytes.count {
@@ -135,7 +136,7 @@ package struct ServerText: Sendable {
     }
   }
 
-  /// Whether `part` is of digits and letters in both cases, or a long hexadecimal number.
+  /// Returns whether `part` mixes digits with letters in both cases, or is a long hexadecimal number.
   private func isRandom(_ part: ArraySlice<UInt8>) -> Bool {
     let digits = part.count { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
     let isHexadecimal = part.allSatisfy { isLetterOrDigit($0) && lowerCased($0) <= UInt8(ascii: "f") }
@@ -146,7 +147,8 @@ package struct ServerText: Sendable {
   }
 }
 
-/// How names end whose values are secret, without what isn't a letter: `X-Amz-Security-Token`, `aws_secret_access_key`.
+/// The endings, in lower case and without punctuation, of names whose values are secret, such as `X-Amz-Security-Token`
+/// and `aws_secret_access_key`.
 private let secretNames: [[UInt8]] = [
   "token", "secret", "secretaccesskey", "secretkey", "signature", "password", "authorization", "credential",
   "privatekey",

@@ -1,15 +1,16 @@
 import CLinux
 import Glibc
 
-/// The service manager that started this process, where one wants to be told how it goes (sd_notify(3)).
+/// The service manager that started this process and expects status notifications (sd_notify(3)).
 ///
-/// One datagram on a Unix socket is all that the protocol is; systemd's library isn't needed for it.
+/// The protocol is one datagram per notification on a Unix socket, so systemd's library isn't needed.
 package struct ServiceManager: Sendable {
   private let socketPath: String
-  /// The longest silence that the manager accepts; nil for any (`WatchdogSec=`, sd_watchdog_enabled(3)).
+  /// The longest time between two ``alive()`` calls that the manager accepts; nil if it sets no limit (`WatchdogSec=`,
+  /// sd_watchdog_enabled(3)).
   package let watchdogInterval: Duration?
 
-  /// Nil where `NOTIFY_SOCKET` isn't set, or isn't a path or abstract name that a socket can have.
+  /// Nil if `NOTIFY_SOCKET` isn't set, or if its value isn't a valid path or abstract name of a socket.
   package init?(_ environment: Environment) {
     guard
       let path = environment.value("NOTIFY_SOCKET"), path.hasPrefix("/") || path.hasPrefix("@"),
@@ -21,16 +22,16 @@ package struct ServiceManager: Sendable {
     watchdogInterval = isMeant && microseconds > 0 ? .microseconds(microseconds) : nil
   }
 
-  /// The service is up.
+  /// Reports that the service is up.
   package func ready(status: String) { send("READY=1\nSTATUS=\(escapingControlCharacters(status))") }
 
-  /// The service is alive.
+  /// Reports that the service is alive.
   package func alive() { send("WATCHDOG=1") }
 
-  /// The service is going down.
+  /// Reports that the service is stopping.
   package func stopping() { send("STOPPING=1") }
 
-  /// Sends one message. A manager that can't be reached has nobody to tell about it either.
+  /// Sends one message. Errors are ignored: if the manager can't be reached, the failure can't be reported to it either.
   private func send(_ message: String) {
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
@@ -52,14 +53,14 @@ package struct ServiceManager: Sendable {
   }
 }
 
-/// Reports to the service manager that the process is alive, twice in each of the manager's intervals.
+/// Reports to the service manager that the process is alive, twice per watchdog interval.
 package final class Watchdog: IdleTask {
   private let manager: ServiceManager
   private let time: any TimeSource
   private let interval: Duration
   package private(set) var nextDue: BootTime?
 
-  /// Nil if the manager doesn't watch.
+  /// Nil if the manager doesn't watch this process.
   package init?(_ manager: ServiceManager, time: any TimeSource) {
     guard let watchdogInterval = manager.watchdogInterval else { return nil }
     self.manager = manager

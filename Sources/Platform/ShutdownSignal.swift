@@ -1,33 +1,33 @@
 import CLinux
 import Glibc
 
-/// SIGTERM and SIGINT as something to wait for, instead of something that ends the process.
+/// Turns SIGTERM and SIGINT into an event to wait for, instead of the end of the process.
 ///
-/// The signals are blocked and read from a signalfd(2): a wait that polls ``descriptor`` beside its own wakes at
-/// once, and nothing runs in a signal handler. A process has one of these, made first thing in `main`.
+/// The signals are blocked and read from a signalfd(2): a wait that also polls ``descriptor`` wakes at once, and no code
+/// runs in a signal handler. A process creates one of these at the very beginning of `main`.
 package final class ShutdownSignal {
   private let signals: FileDescriptor
-  /// When the request was seen first.
+  /// When the request was first seen.
   private var received: BootTime?
-  /// Is called once, when the request is first seen by ``isRequested``.
+  /// Called once, when ``isRequested`` first sees the request.
   package var whenReceived: (() -> Void)?
-  /// Is called for each SIGHUP that is no request to stop, when ``isRequested`` sees it. It should only take note: this may
-  /// be in the middle of anything.
+  /// Called by ``isRequested`` for each SIGHUP that isn't a request to stop. It should only set a flag, because it can
+  /// run in the middle of any operation.
   package var whenHungUp: (() -> Void)?
   /// Whether SIGHUP is among the signals.
   private let handlesHangup: Bool
-  /// Whether the process was started on a terminal, and ends with it.
+  /// Whether the process was started on a terminal, and stops when the terminal is closed.
   private let endsWithTerminal: Bool
 
-  /// How long an answer on its way is still waited for: a report that is acknowledged needn't be told again by the next
-  /// process. Service managers allow more, the Greengrass nucleus five seconds.
+  /// How long to keep waiting for a pending answer after the request to stop: if a report is acknowledged, the next
+  /// process needn't repeat it. Service managers allow more; the Greengrass nucleus allows five seconds.
   package static let grace = Duration.seconds(1)
 
-  /// Blocks SIGTERM and SIGINT, and with `handlesHangup` SIGHUP.
+  /// Blocks SIGTERM and SIGINT, and with `handlesHangup` also SIGHUP.
   ///
-  /// SIGHUP has two meanings: the terminal was closed, which is a request to stop, and the operator wants files to be read
-  /// again. A process that had a terminal when it started and now has none was hung up; one started by nohup(1), which
-  /// ignores SIGHUP, doesn't end with its terminal.
+  /// SIGHUP has two meanings: the terminal was closed, which is a request to stop, or the operator wants files to be read
+  /// again. It is a request to stop if the process had a terminal when it started and has none now. A process that was
+  /// started by nohup(1), which ignores SIGHUP, doesn't stop with its terminal.
   package init(handlesHangup: Bool = false) throws(Errno) {
     self.handlesHangup = handlesHangup
     endsWithTerminal = handlesHangup && clinux_is_ignored(SIGHUP) == 0 && hasTerminal()
@@ -41,14 +41,15 @@ package final class ShutdownSignal {
     signals = FileDescriptor(owning: try retryingOnInterrupt { unsafe signalfd(-1, &mask, flags) })
   }
 
-  /// A request to stop that comes as a byte on `descriptor`, which doesn't block; for tests.
+  /// Creates a signal that is requested by a byte on `descriptor`, which must not block; for tests.
   package init(readableOnRequest descriptor: consuming FileDescriptor) {
     signals = descriptor
     handlesHangup = false
     endsWithTerminal = false
   }
 
-  /// Becomes readable when the process was asked to stop, or got a SIGHUP: ``isRequested`` tells which. For poll(2).
+  /// A descriptor for poll(2) that becomes readable when the process is asked to stop or receives a SIGHUP;
+  /// ``isRequested`` distinguishes the two.
   package var descriptor: Int32 { signals.rawValue }
 
   /// Whether the process was asked to stop; once true, always true.
@@ -57,7 +58,7 @@ package final class ShutdownSignal {
     var information = signalfd_siginfo()
     let descriptor = signals.rawValue
     let size = MemoryLayout<signalfd_siginfo>.size
-    // Asked before each invocation: so without an allocation, and a failure says the same as "nothing there yet".
+    // Runs before each invocation, so it doesn't allocate. A failed read counts as "no signal yet".
     while case let count = unsafe read(descriptor, &information, size), count > 0 {
       if count == size, information.ssi_signo == UInt32(SIGCHLD) {
         Orphans.waitForAll()
@@ -74,9 +75,10 @@ package final class ShutdownSignal {
     return false
   }
 
-  /// Has ``isRequested`` wait for the orphans that this process adopts, and ``descriptor`` become readable when one ends.
+  /// Makes ``isRequested`` wait for the orphans that this process adopts, and ``descriptor`` become readable when one
+  /// ends.
   ///
-  /// For a process of one thread that starts no other children than by ``Program``.
+  /// For a single-threaded process that starts children only through ``Program``.
   func waitForOrphans() throws(Errno) {
     var mask = sigset_t()
     unsafe sigemptyset(&mask)
@@ -87,15 +89,15 @@ package final class ShutdownSignal {
     if handlesHangup { unsafe sigaddset(&mask, SIGHUP) }
     _ = try retryingOnInterrupt { unsafe signalfd(signals.rawValue, &mask, 0) }
     Orphans.enable()
-    // Those that came before this process was this program.
+    // Wait for orphans that ended before this program replaced another one in this process (execve(2)).
     Orphans.waitForAll()
   }
 
-  /// When nothing may be waited for any more; nil where the process wasn't asked to stop.
+  /// The time after which the process must not wait for anything; nil if the process wasn't asked to stop.
   package var graceEnd: BootTime? { isRequested ? received?.advanced(by: Self.grace) : nil }
 }
 
-/// Whether the process has a controlling terminal (tty(4)).
+/// Returns whether the process has a controlling terminal (tty(4)).
 private func hasTerminal() -> Bool {
   let flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC
   let descriptor = unsafe clinux_open("/dev/tty", flags, 0)

@@ -1,10 +1,11 @@
 import WireFormats
 
-/// The frame in which Lambda takes a log line over the descriptor of `_LAMBDA_TELEMETRY_LOG_FD`.
+/// Returns `line` in the frame that Lambda expects on the descriptor of `_LAMBDA_TELEMETRY_LOG_FD`.
 ///
-/// Sixteen bytes, then the line: a word that says level and format, the line's length, and the time in microseconds since
-/// the epoch, all of them big-endian. The word is `0xa55a0000`, the level in bits 2 to 4, bit 1 for "there is a time", and
-/// bit 0 for text rather than JSON. A frame may hold line feeds, so that what belongs together stays together.
+/// A frame is sixteen bytes and then the line. The sixteen bytes are a word with level and format, the line's length, and
+/// the time in microseconds since the epoch, all big-endian. The word is `0xa55a0000`, the level in bits 2 to 4, bit 1 if
+/// there is a time, and bit 0 for text rather than JSON. A frame may contain line feeds, so a message of several lines
+/// stays in one piece.
 package func telemetryFrame(
   _ line: some Collection<UInt8>, level: Log.Level, format: Log.Format, at time: WallTime
 ) -> [UInt8] {

@@ -1,23 +1,23 @@
 import CLinux
 import Glibc
 
-/// A file that isn't published under its name yet.
+/// A file that has not yet been published under its final name.
 ///
-/// It is locked while its process lives (flock(2)), which other PID namespaces see, too. One without a lock is a leftover of
-/// a process that was killed.
+/// Its process holds a lock on it (flock(2)), which processes in other PID namespaces can see, too. A file without a lock
+/// is a leftover of a process that was killed.
 struct TemporaryFile {
   let descriptor: Int32
   let name: String
 
   private static let end = ".new"
 
-  /// Creates the file that is to become `name`, and removes leftovers. If it replaces a file, nobody else can read it.
+  /// Creates the file that will become `name`, and removes leftovers. If it replaces a file, no other user can read it.
   static func create(for name: String, in directory: Int32, replacing existing: Int32?) -> Result<Self, Errno>
   {
     let start = ".\(name.utf8.count > 200 ? "output" : name)."
     removeLeftovers(start, in: directory)
     let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
-    // Another process may take a file for a leftover before it is locked.
+    // Another process may remove the file as a leftover before it is locked.
     for _ in 0..<3 {
       let name = start + String(UInt64.random(in: 0 ... .max), radix: 16) + end
       do throws(Errno) {
@@ -34,10 +34,10 @@ struct TemporaryFile {
     return .failure(.wouldBlock)
   }
 
-  /// Locks a new file; false if another process has removed it or is about to.
+  /// Locks a new file; returns false if another process has removed it or is about to.
   private static func isOwned(_ descriptor: Int32) -> Bool {
     if flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
-      // A file system without locks has no leftovers removed.
+      // On a file system without locks, no leftovers are removed, so the file is safe.
       return errno != EWOULDBLOCK
     }
     var status = stat()

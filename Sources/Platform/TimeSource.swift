@@ -1,10 +1,10 @@
-/// The two clocks, as an argument, so that a test can be in charge of them.
+/// The two clocks, passed as an argument so that tests can control them.
 ///
-/// Code that only asks the time takes this; code that also lets time pass takes a ``Waiter``.
+/// Code that only reads the time takes a `TimeSource`; code that also waits takes a ``Waiter``.
 package protocol TimeSource {
-  /// The date. For whatever the outside world dates.
+  /// The date and time. Use it for timestamps that leave this process.
   var wallTime: WallTime { get }
 
-  /// The time since boot. For spans of time and deadlines.
+  /// The time since boot. Use it for durations and deadlines.
   var bootTime: BootTime { get }
 }

@@ -3,22 +3,23 @@ import Glibc
 
 /// Waits until an instant or an event.
 ///
-/// An argument like ``TimeSource``: a test's waiter doesn't wait, it moves its own clock.
+/// Passed as an argument like ``TimeSource``: a test's waiter moves its own clock instead of waiting.
 package protocol Waiter: TimeSource {
   /// Waits until `instant`. Returns earlier if the process is asked to stop, or if something else needs the caller.
   func wait(until instant: BootTime) -> Wake
 
-  /// Waits until `descriptor` is ready or `deadline` has come, or with `endsOnShutdown` until the process is asked to stop.
+  /// Waits until `descriptor` is ready or `deadline` has come or, with `endsOnShutdown`, until the process is asked to
+  /// stop.
   func wait(
     for descriptor: Int32, toBe readiness: Readiness, until deadline: BootTime, endsOnShutdown: Bool
   ) throws(Errno) -> ReadinessWake
 
-  /// What asks the process to stop, and so ends each wait early. Nil if nothing does.
+  /// The signal that asks the process to stop, and so ends each wait early; nil if there is none.
   var shutdownSignal: ShutdownSignal? { get }
 }
 
 extension Waiter {
-  /// Waits by the system's clock for as long as this waiter's own clock says is left until `deadline`.
+  /// Waits by the system's clock for the time that is left until `deadline` by this waiter's clock.
   package func wait(
     for descriptor: Int32, toBe readiness: Readiness, until deadline: BootTime, endsOnShutdown: Bool
   ) throws(Errno) -> ReadinessWake {
@@ -28,19 +29,19 @@ extension Waiter {
   }
 }
 
-/// Why a wait ended.
+/// The reason why a wait ended.
 package enum Wake: Sendable {
   case onTime
   case shutdown
-  /// Something else needs the caller before the instant has come, such as a changed configuration.
+  /// Something else needs the caller before the instant has come, such as a configuration change.
   case interrupted
 }
 
-/// The system's clocks, and waits by them.
+/// A waiter that uses the system's clocks.
 package struct SystemWaiter: Waiter {
   package let shutdownSignal: ShutdownSignal?
 
-  /// A waiter whose waits end early when `shutdown` is requested.
+  /// Creates a waiter whose waits end early when `shutdown` is requested.
   package init(shutdown: ShutdownSignal?) {
     shutdownSignal = shutdown
   }
@@ -48,7 +49,7 @@ package struct SystemWaiter: Waiter {
   package var wallTime: WallTime { .now }
   package var bootTime: BootTime { .now }
 
-  /// Waits by a clock that counts the time in which the machine is suspended, unlike the timeout of poll(2).
+  /// Waits by a clock that, unlike the timeout of poll(2), includes the time in which the machine is suspended.
   package func wait(until instant: BootTime) -> Wake {
     while true {
       if let shutdownSignal, shutdownSignal.isRequested { return .shutdown }
@@ -56,7 +57,8 @@ package struct SystemWaiter: Waiter {
       do throws(Errno) {
         _ = try Platform.wait(for: -1, toBe: .readable, until: instant, or: shutdownSignal)
       } catch {
-        // No timer is available (descriptors used up). poll's own timeout stops while suspended, so wait in short pieces.
+        // No timer is available (all descriptors are in use). The timeout of poll(2) stops while the machine is
+        // suspended, so wait in short pieces.
         let remaining = min(bootTime.duration(to: instant), .seconds(1))
         var signal = pollfd(fd: shutdownSignal?.descriptor ?? -1, events: Int16(POLLIN), revents: 0)
         _ = unsafe poll(&signal, 1, remaining.millisecondsForTimeout)

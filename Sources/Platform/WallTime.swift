@@ -1,10 +1,10 @@
 import CLinux
 import Glibc
 
-/// A moment of the calendar clock, in nanoseconds since 1970-01-01T00:00:00Z (`CLOCK_REALTIME`).
+/// A point in time on the calendar clock, in nanoseconds since 1970-01-01T00:00:00Z (`CLOCK_REALTIME`).
 ///
-/// For what the outside world dates: signatures, report ids, deadlines as AWS sends them. Spans of time are
-/// measured on ``BootTime``, which nobody sets.
+/// For dates that the outside world sees: signatures, report ids, deadlines that AWS sends. Measure durations with
+/// ``BootTime``, which can't be set.
 public struct WallTime: Comparable, Hashable, Sendable {
   public let nanosecondsSinceEpoch: Int64
 
@@ -12,7 +12,7 @@ public struct WallTime: Comparable, Hashable, Sendable {
     self.nanosecondsSinceEpoch = nanosecondsSinceEpoch
   }
 
-  /// The moment `milliseconds` after the epoch, or the last one that can be told, where that is further away.
+  /// Creates the time `milliseconds` after the epoch, clamped to the representable range.
   public init(millisecondsSinceEpoch milliseconds: Int64) {
     let (nanoseconds, overflow) = milliseconds.multipliedReportingOverflow(by: 1_000_000)
     nanosecondsSinceEpoch = overflow ? (milliseconds < 0 ? .min : .max) : nanoseconds
@@ -23,7 +23,7 @@ public struct WallTime: Comparable, Hashable, Sendable {
     self.init(millisecondsSinceEpoch: overflow ? (seconds < 0 ? .min : .max) : milliseconds)
   }
 
-  /// Whole seconds since the epoch, rounded down.
+  /// The whole seconds since the epoch, rounded down.
   public var secondsSinceEpoch: Int64 {
     nanosecondsSinceEpoch / 1_000_000_000 - (nanosecondsSinceEpoch % 1_000_000_000 < 0 ? 1 : 0)
   }
@@ -32,12 +32,12 @@ public struct WallTime: Comparable, Hashable, Sendable {
     left.nanosecondsSinceEpoch < right.nanosecondsSinceEpoch
   }
 
-  /// How long after this moment `other` is; negative where it is earlier.
+  /// Returns the duration from this time to `other`; negative if `other` is earlier.
   public func duration(to other: WallTime) -> Duration {
     difference(other.nanosecondsSinceEpoch, nanosecondsSinceEpoch)
   }
 
-  /// This moment moved by `duration`, kept within what can be told.
+  /// Returns this time moved by `duration`, clamped to the representable range.
   public func advanced(by duration: Duration) -> WallTime {
     WallTime(nanosecondsSinceEpoch: saturatingSum(nanosecondsSinceEpoch, duration))
   }
@@ -45,7 +45,8 @@ public struct WallTime: Comparable, Hashable, Sendable {
   package static var now: WallTime { WallTime(nanosecondsSinceEpoch: nanoseconds(of: CLOCK_REALTIME)) }
 }
 
-/// A moment of a clock that nobody sets and that counts time asleep, in nanoseconds since boot (`CLOCK_BOOTTIME`).
+/// A point in time on a clock that can't be set and that includes suspended time, in nanoseconds since boot
+/// (`CLOCK_BOOTTIME`).
 package struct BootTime: Comparable, Hashable, Sendable {
   package let nanosecondsSinceBoot: Int64
 
@@ -57,24 +58,24 @@ package struct BootTime: Comparable, Hashable, Sendable {
     left.nanosecondsSinceBoot < right.nanosecondsSinceBoot
   }
 
-  /// How long after this moment `other` is; negative where it is earlier.
+  /// Returns the duration from this time to `other`; negative if `other` is earlier.
   package func duration(to other: BootTime) -> Duration {
     difference(other.nanosecondsSinceBoot, nanosecondsSinceBoot)
   }
 
-  /// This moment moved by `duration`, kept within what can be told.
+  /// Returns this time moved by `duration`, clamped to the representable range.
   package func advanced(by duration: Duration) -> BootTime {
     BootTime(nanosecondsSinceBoot: saturatingSum(nanosecondsSinceBoot, duration))
   }
 
-  /// The last moment that can be told: the deadline of what may take as long as it wants.
+  /// The latest representable time: the deadline of an operation without a time limit.
   package static let distantFuture = BootTime(nanosecondsSinceBoot: .max)
 
   package static var now: BootTime { BootTime(nanosecondsSinceBoot: nanoseconds(of: CLOCK_BOOTTIME)) }
 }
 
 extension Duration {
-  /// The length in whole milliseconds, rounded up, at least 0, at most `Int32.max`: what poll(2) and libcurl take.
+  /// The length in whole milliseconds, rounded up, from 0 to `Int32.max`, as poll(2) and libcurl expect it.
   package var millisecondsForTimeout: Int32 {
     guard self > .zero else { return 0 }
     let (seconds, attoseconds) = components
@@ -84,12 +85,12 @@ extension Duration {
     return Int32(seconds * 1_000 + part)
   }
 
-  /// The length in seconds, with its fraction.
+  /// The length in seconds, including the fraction.
   package var inSeconds: Double {
     Double(components.seconds) + Double(components.attoseconds) / 1e18
   }
 
-  /// The duration for people, such as `300 s` and `0.5 s`.
+  /// The duration as text for people, such as `300 s` and `0.5 s`.
   package var inWords: String {
     components.attoseconds == 0 ? "\(components.seconds) s" : "\(inSeconds) s"
   }
@@ -97,7 +98,7 @@ extension Duration {
 
 private func nanoseconds(of clock: clockid_t) -> Int64 {
   var time = timespec()
-  // Both clocks exist since Linux 2.6.39, and the pointer is valid: the call has no way to fail.
+  // Both clocks have existed since Linux 2.6.39 and the pointer is valid, so the call can't fail.
   _ = unsafe clock_gettime(clock, &time)
   return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
 }
