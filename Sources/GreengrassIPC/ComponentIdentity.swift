@@ -1,18 +1,18 @@
 import Platform
 
-/// What identifies a component to its nucleus.
+/// How a component identifies itself to its nucleus.
 package enum ComponentIdentity: Sendable {
   /// The token that the nucleus gave the process (`SVCUID`).
   case token(String)
   /// The component's name. Nucleus lite checks it against the control group of the process that connects.
   case name(String)
 
-  /// Returns the name of the component whose unit of nucleus lite this process belongs to, `ggl.NAME.service`; nil if
-  /// it belongs to none.
+  /// Returns the name of the component whose nucleus lite unit, `ggl.NAME.service`, this process belongs to; nil if it
+  /// belongs to none.
   ///
-  /// Reads `/proc/self/cgroup` (cgroups(7)): lines of hierarchy, controllers and path, with colons in between.
+  /// Reads `/proc/self/cgroup` (cgroups(7)), whose lines are hierarchy, controllers and path, separated by colons.
   package static func componentName(controlGroupFile: String) -> String? {
-    // No such file: no control groups, and so no nucleus lite.
+    // If the file doesn't exist, there are no control groups, and so no nucleus lite.
     guard let contents = try? readFile(controlGroupFile, limit: 65_536) else { return nil }
     return componentName(controlGroups: String(decoding: contents, as: UTF8.self))
   }

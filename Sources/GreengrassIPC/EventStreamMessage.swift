@@ -1,8 +1,8 @@
 import WireFormats
 
-/// One message of the `application/vnd.amazon.eventstream` encoding: typed headers and a payload.
+/// A message of the `application/vnd.amazon.eventstream` encoding: typed headers and a payload.
 ///
-/// On the wire, all numbers big-endian: total length, headers length, CRC-32 of those eight bytes, headers, payload,
+/// On the wire, with all numbers big-endian: total length, headers length, CRC-32 of those eight bytes, headers, payload,
 /// CRC-32 of everything before it (AWS event stream encoding, Amazon Transcribe developer guide).
 package struct EventStreamMessage: Equatable, Sendable {
   package var headers: [Header]
@@ -37,22 +37,23 @@ package struct EventStreamMessage: Equatable, Sendable {
     self.payload = payload
   }
 
-  /// The value of the header called `name`; nil where there is none.
+  /// Returns the value of the header called `name`; nil if there is none.
   package subscript(_ name: String) -> HeaderValue? {
     headers.first { $0.name == name }?.value
   }
 
-  /// The longest message that is read: an IoT message of 128 KiB is 175 KiB of Base64, a configuration much less.
+  /// The longest message that the reader accepts. An IoT message of 128 KiB is 175 KiB of Base64; a configuration is much
+  /// shorter.
   package static let maximumLength = 1 << 20
   static let maximumHeadersLength = 128 << 10
   static let maximumHeaderValueLength = 32_767
-  /// Two lengths and their checksum.
+  /// The length of the prelude: two lengths and their checksum.
   package static let preludeLength = 12
-  /// The prelude and the checksum at the end.
+  /// The length of the prelude and the checksum at the end.
   package static let framingLength = 16
 }
 
-/// Why bytes aren't an event stream message, or a message can't be one.
+/// The reason why bytes aren't an event stream message, or why a message can't be encoded.
 package enum EventStreamError: Error, Equatable, Sendable, CustomStringConvertible {
   case lengthsOutOfRange(total: UInt32, headers: UInt32)
   case preludeChecksum(stated: UInt32, counted: UInt32)
@@ -80,7 +81,7 @@ package enum EventStreamError: Error, Equatable, Sendable, CustomStringConvertib
 }
 
 extension EventStreamMessage {
-  /// The message as it goes over the wire.
+  /// Returns the message as bytes for the wire.
   package func encoded() throws(EventStreamError) -> [UInt8] {
     var encodedHeaders: [UInt8] = []
     for header in headers { try append(header, to: &encodedHeaders) }

@@ -1,7 +1,7 @@
-/// Finds the messages in bytes as they come from a socket, in whatever pieces.
+/// Extracts messages from bytes that arrive from a socket in arbitrary pieces.
 ///
-/// Holds no more than one message of ``EventStreamMessage/maximumLength`` and the piece that came last: lengths are
-/// checked, by their own checksum and against the limit, before anything is waited for.
+/// Buffers at most one message of ``EventStreamMessage/maximumLength`` and the latest piece: the lengths are checked,
+/// against their checksum and the limit, before the reader waits for the rest.
 package struct EventStreamReader {
   private var buffer: [UInt8] = []
 
@@ -11,7 +11,7 @@ package struct EventStreamReader {
     buffer += bytes
   }
 
-  /// The next message, nil while it isn't all there; the stream can't be read on after an error.
+  /// Returns the next message; nil if it isn't complete yet. After an error, the stream can't be read any further.
   package mutating func nextMessage() throws(EventStreamError) -> EventStreamMessage? {
     var reader = BigEndianReader(buffer)
     guard
@@ -84,7 +84,8 @@ package struct EventStreamReader {
   }
 }
 
-/// Takes numbers and bytes off the front of an array; nil, and nothing taken, where there are too few.
+/// Reads numbers and bytes from the front of an array. If too few bytes are left, a read returns nil and consumes
+/// nothing.
 private struct BigEndianReader {
   private let all: [UInt8]
   private(set) var position = 0

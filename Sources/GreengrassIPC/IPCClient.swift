@@ -1,13 +1,13 @@
 package import Platform
 package import WireFormats
 
-/// What a component asks of its nucleus, over one connection that is made again whenever it is lost.
+/// A component's client for its nucleus. It uses one connection, and reconnects whenever that is lost.
 ///
-/// Synchronous, for one thread. Events are read, and pings answered, while an answer is waited for and in
-/// ``serve(until:orWhen:)``, which is how a component should pass its time.
+/// Synchronous, for one thread. It reads events and answers pings while it waits for an answer and in
+/// ``serve(until:orWhen:)``, in which a component should spend its idle time.
 package final class IPCClient {
   private let socketPath: String
-  /// In a closure, so that the token can't be dumped by accident.
+  /// In a closure, so that a dump of this object can't reveal the token.
   private var token: () -> String
   private let componentName: () -> String?
   private let log: Log
@@ -16,7 +16,7 @@ package final class IPCClient {
   private var repeats = RepeatFilter(interval: .seconds(300))
 
   private var connection: IPCConnection?
-  /// Half of each delay is random, so that the components of a core don't all come back at once.
+  /// Half of each delay is random, so that the components of a core don't all reconnect at once.
   static let reconnecting = Backoff(first: .milliseconds(250), cap: .seconds(30), jitter: 0.5)
   private var backoff = reconnecting
   private var nextAttempt = BootTime(nanosecondsSinceBoot: 0)
@@ -26,10 +26,10 @@ package final class IPCClient {
   private var subscriptionOfStream: [Int32: IPCSubscription] = [:]
   private var retrySubscriptionsAt: BootTime?
   private var call: (streamID: Int32, answer: Result<JSONValue, IPCError>?)?
-  /// Whether the nucleus leaves it to the client to end the stream of a call, as lite does and the classic nucleus
-  /// doesn't; nil before its first answer.
+  /// Whether the nucleus expects the client to end the stream of a call, as lite does and the classic nucleus doesn't;
+  /// nil before its first answer.
   package private(set) var leavesStreamsOpen: Bool?
-  /// The token that the nucleus issued in place of one that it had forgotten; nil if it hasn't.
+  /// The token that the nucleus issued to replace one that it no longer knew; nil if it issued none.
   package private(set) var issuedToken: (() -> String)?
 
   /// Work that ``serve(until:orWhen:)`` does when it is due and there is a connection; it may call the nucleus.
@@ -38,15 +38,15 @@ package final class IPCClient {
   static let handshakeTimeout = Duration.seconds(10)
   static let subscriptionRetryInterval = Duration.seconds(300)
 
-  /// A client that connects when it is first used.
+  /// Creates a client that connects on first use.
   ///
   /// - Parameters:
-  ///   - socketPath: The nucleus's Unix socket, as the nucleus gives it, relative or not.
-  ///   - token: What tells the nucleus which component this is (`SVCUID`).
-  ///   - componentName: The component's name, for a nucleus that no longer knows the token; nil if it is unknown.
-  ///   - log: Where lost connections and refused subscriptions are told, each at most every five minutes.
-  ///   - time: The clock, and what waits by it.
-  ///   - random: Spreads the attempts to connect again.
+  ///   - socketPath: The path of the nucleus's Unix socket, as the nucleus gives it, relative or absolute.
+  ///   - token: The token that identifies this component to the nucleus (`SVCUID`).
+  ///   - componentName: Returns the component's name, for a nucleus that no longer knows the token; nil if it is unknown.
+  ///   - log: The log for lost connections and refused subscriptions. Each message appears at most every five minutes.
+  ///   - time: The clock and the waiter.
+  ///   - random: The source of the jitter between attempts to reconnect.
   package init(
     socketPath: String, token: String, componentName: @escaping () -> String? = { nil }, log: Log,
     time: any Waiter, random: any RandomNumberGenerator = SystemRandomNumberGenerator()
@@ -59,9 +59,9 @@ package final class IPCClient {
     self.random = random
   }
 
-  /// A client for the nucleus that started this process; nil where none did.
+  /// Creates a client for the nucleus that started this process; nil if none did.
   ///
-  /// Without a `componentName` the component is called what its control group says.
+  /// Without a `componentName`, the name comes from the process's control group.
   package convenience init?(
     _ environment: Environment, componentName: String?, controlGroupFile: String = "/proc/self/cgroup",
     log: Log, time: any Waiter
@@ -80,7 +80,7 @@ package final class IPCClient {
   /// Whether there is a connection to the nucleus.
   package var isConnected: Bool { connection != nil }
 
-  /// The nucleus's answer to `request`, on the connection that there is or a new one.
+  /// Sends `request` on the current connection or a new one, and returns the nucleus's answer.
   package func call(_ request: IPCRequest, until deadline: BootTime) throws(IPCError) -> JSONValue {
     do throws(IPCError) {
       let connection = try connected(until: deadline)
@@ -92,25 +92,25 @@ package final class IPCClient {
         let message = try connection.nextMessage(until: deadline, waitingFor: awaited, allowsGrace: true)
         try dispatch(message, request)
         guard let answer = call?.answer else {
-          // A nucleus that never stops sending something else mustn't keep us.
+          // A nucleus that keeps sending other messages must not extend the wait beyond the deadline.
           try connection.checkTime(until: deadline, waitingFor: awaited)
           continue
         }
         let value = try answer.get()
-        // Only what somebody asked for: a nucleus that answers the subscriptions of each new connection and then ends it
-        // would have us come back at once for ever.
+        // Reset the backoff only after an answer to a call. If a nucleus answers the subscriptions of each new connection
+        // and then closes it, an earlier reset would make the client reconnect in a tight loop.
         backoff.reset()
         return value
       }
     } catch {
-      // Whatever comes later on a connection on which something was not answered in time is nobody's. Where there is no
-      // connection, the next attempt stays due when it was: whoever asks often must not put it off for ever.
+      // After a timeout, a late answer would have no receiver, so close the connection. If there is no connection, the
+      // time of the next attempt must not change: otherwise frequent calls would postpone it for ever.
       if connection != nil, error.endsConnection || error.isTimeout { disconnect(because: error) }
       throw error
     }
   }
 
-  /// Asks for events, now and on each new connection; doesn't wait for the nucleus's answer.
+  /// Subscribes to events, now and on each new connection; doesn't wait for the nucleus's answer.
   package func subscribe(_ request: IPCRequest) -> IPCSubscription {
     let subscription = IPCSubscription(request)
     subscriptions.append(subscription)
@@ -124,11 +124,11 @@ package final class IPCClient {
     return subscription
   }
 
-  /// Ends a subscription, here and at the nucleus.
+  /// Ends a subscription in this client and at the nucleus.
   package func unsubscribe(_ subscription: IPCSubscription) {
     subscriptions.removeAll { $0 === subscription }
     guard let streamID = subscriptionOfStream.first(where: { $0.value === subscription })?.key else { return }
-    // What still comes on the stream is nobody's.
+    // Ignore messages that still arrive on the stream.
     subscriptionOfStream[streamID] = nil
     do throws(IPCError) {
       try connection?.endStream(streamID, until: time.bootTime.advanced(by: Self.handshakeTimeout))
@@ -137,10 +137,11 @@ package final class IPCClient {
     }
   }
 
-  /// Ends a subscription's stream, if it has one, and asks for the events on a new stream.
+  /// Ends a subscription's stream, if it has one, and subscribes again on a new stream.
   ///
-  /// Nucleus lite drops subscriptions without a word when one of its daemons restarts; a new stream is the cure. Events
-  /// that have arrived stay. Without a connection nothing needs to be done: a new one asks for all subscriptions.
+  /// When one of its daemons restarts, nucleus lite drops subscriptions without notice; a new stream restores them.
+  /// Events that have arrived are kept. Without a connection there is nothing to do: a new connection starts all
+  /// subscriptions.
   package func renew(_ subscription: IPCSubscription) {
     guard let connection else { return }
     do throws(IPCError) {
@@ -154,19 +155,19 @@ package final class IPCClient {
     }
   }
 
-  /// Has subscriptions that were refused asked for again with the next call, since what may be done has changed.
+  /// Makes the next call request refused subscriptions again, because permissions may have changed.
   package func forgetRefusals() {
     if retrySubscriptionsAt != nil { retrySubscriptionsAt = time.bootTime }
   }
 
-  /// Why ``serve(until:orWhen:)`` returned.
+  /// The reason why ``serve(until:orWhen:)`` returned.
   package enum ServeEnd: Sendable {
     case onTime
     case condition
     case shutdown
   }
 
-  /// Reads events and answers pings until `instant`, or until `condition` holds; connects anew where that is needed.
+  /// Reads events and answers pings until `instant`, or until `condition` holds; reconnects if necessary.
   package func serve(until instant: BootTime, orWhen condition: () -> Bool = { false }) -> ServeEnd {
     while true {
       if condition() { return .condition }
@@ -185,7 +186,7 @@ package final class IPCClient {
       } catch .timedOut {
         continue
       } catch {
-        // One that didn't come about is dealt with where it was tried.
+        // A failed attempt to connect has already been handled in `connected(until:)`.
         if connection != nil { disconnect(because: error) }
       }
     }
@@ -195,7 +196,7 @@ package final class IPCClient {
 
   private func connected(until deadline: BootTime) throws(IPCError) -> IPCConnection {
     if let connection {
-      // Only a request to stop leaves a broken connection in place.
+      // A broken connection is only kept after a request to stop.
       guard !connection.isBroken else { throw .shutdown }
       try retrySubscriptions(on: connection)
       return connection
@@ -228,10 +229,11 @@ package final class IPCClient {
     return new
   }
 
-  /// A connection made with the token, or with the component's name if the nucleus no longer knows the token.
+  /// Returns a connection that is authenticated with the token, or with the component's name if the nucleus no longer
+  /// knows the token.
   ///
-  /// Lite keeps tokens in the memory of `ggipcd` and restarts that without restarting the components. It identifies a
-  /// component that connects by name by its control group, and issues a new token.
+  /// Lite keeps tokens in the memory of `ggipcd`, and restarts it without restarting the components. If a component
+  /// connects by name, lite identifies it by its control group and issues a new token.
   private func identifiedConnection(until deadline: BootTime) throws(IPCError) -> IPCConnection {
     let refusal: IPCError
     let name: String
@@ -287,7 +289,7 @@ package final class IPCClient {
     subscriptionOfStream[streamID] = subscription
   }
 
-  /// Asks again for what was refused: `accessControl` may have been amended since.
+  /// Requests refused subscriptions again: `accessControl` may have been changed since.
   private func retrySubscriptions(on connection: IPCConnection) throws(IPCError) {
     guard let instant = retrySubscriptionsAt, time.bootTime >= instant else { return }
     retrySubscriptionsAt = nil
@@ -303,7 +305,7 @@ package final class IPCClient {
       call = (streamID, answer(message, to: request))
       if message.kind == .applicationMessage { leavesStreamsOpen = !message.endsStream }
       if !message.endsStream, let connection {
-        // Lite leaves it to the client to end the stream.
+        // Lite expects the client to end the stream.
         try connection.endStream(streamID, until: time.bootTime.advanced(by: Self.handshakeTimeout))
       }
     } else {
@@ -322,7 +324,7 @@ package final class IPCClient {
     case .success where message.serviceModelType == answerType:
       subscription.move(to: .active)
     case .success(let event):
-      // An event can come before the answer: nucleus lite sends the two from different threads.
+      // An event can arrive before the answer: nucleus lite sends the two from different threads.
       if !message.payload.isEmpty { subscription.append(event, bytes: message.payload.count) }
     }
     if message.endsStream { end(subscription, streamID: message.streamID) }

@@ -1,23 +1,23 @@
 import Platform
 
-/// One connection to the nucleus: messages in both directions, pings answered, every wait with an end.
+/// A connection to the nucleus: it sends and receives messages, answers pings, and limits the time of every wait.
 ///
-/// After an error that ends the connection (``IPCError/endsConnection``) nothing can be done with it any more.
+/// After an error that ends the connection (``IPCError/endsConnection``), it can't be used any more.
 final class IPCConnection {
   private let socket: UnixSocket
   private let time: any Waiter
   private var reader = EventStreamReader()
   private var lastStreamID: Int32 = 0
-  /// Once the process was asked to stop: until when what is under way may still come to its end.
+  /// The time by which pending work must finish after a request to stop; nil before such a request.
   private var stopBy: BootTime?
-  /// Whether a message may have been sent in part, so that the nucleus would read anything more as the rest of it.
+  /// Whether a message may have been sent in part. The nucleus would read any further bytes as the rest of it.
   private(set) var isBroken = false
   /// The token that the nucleus issued when it accepted the connection; nil if it issued none.
   private(set) var issuedToken: String?
 
-  /// How long an answer is still waited for after the process was asked to stop.
+  /// How long to keep waiting for an answer after the process was asked to stop.
   ///
-  /// A publish that is answered needn't be sent again after the restart; the nucleus allows five seconds.
+  /// A publish whose answer arrives needn't be repeated after the restart. The nucleus allows five seconds.
   static let grace = Duration.seconds(1)
   /// The minimum time for sending a pong, even if the current deadline is earlier.
   private static let pongTimeout = Duration.seconds(1)
@@ -42,7 +42,7 @@ final class IPCConnection {
     another
     """
 
-  /// Sends the first message of a new stream; returns the stream's number.
+  /// Sends the first message of a new stream and returns the stream's number.
   func start(_ request: IPCRequest, until deadline: BootTime) throws(IPCError) -> Int32 {
     let (next, overflow) = lastStreamID.addingReportingOverflow(1)
     guard !overflow else { throw .protocolError("all stream numbers are used up") }
@@ -56,8 +56,8 @@ final class IPCConnection {
     try send(.endOfStream(streamID), until: deadline, waitingFor: "the end of a stream")
   }
 
-  /// The next message that isn't a ping; with `allowsGrace` waits for ``grace`` more after the process was asked to
-  /// stop.
+  /// Returns the next message that isn't a ping. With `allowsGrace`, it waits for up to ``grace`` more after the process
+  /// was asked to stop.
   func nextMessage(
     until deadline: BootTime, waitingFor what: String, allowsGrace: Bool = false
   ) throws(IPCError) -> RPCMessage {
@@ -65,10 +65,10 @@ final class IPCConnection {
       while let message = try readMessage() {
         switch message.kind {
         case .ping:
-          // A deadline that is about to pass must not cost the connection.
+          // Even if the deadline is about to pass, the pong must be sent, or the connection would be lost.
           let pongDeadline = max(deadline, time.bootTime.advanced(by: Self.pongTimeout))
           try send(.pingResponse(payload: message.payload), until: pongDeadline, waitingFor: what)
-          // A nucleus that does nothing but ping doesn't make anybody wait for ever.
+          // A nucleus that only sends pings must not extend the wait beyond the deadline.
           try checkTime(until: deadline, waitingFor: what)
         case .protocolError, .internalError:
           throw .protocolError(message.errorText)
@@ -138,7 +138,7 @@ final class IPCConnection {
     stopBy = time.bootTime.advanced(by: Self.grace)
   }
 
-  /// Throws where the time for what is waited for is up.
+  /// Throws if the deadline of the wait, or the grace period after a request to stop, is over.
   func checkTime(until deadline: BootTime, waitingFor what: String) throws(IPCError) {
     let now = time.bootTime
     if let stopBy, now >= stopBy { throw .shutdown }

@@ -1,18 +1,18 @@
 package import Platform
 
-/// Why something asked of the nucleus didn't happen.
+/// The reason why a request to the nucleus failed.
 package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// The socket can't be reached: the nucleus isn't running, or restarts.
+  /// The socket can't be reached: the nucleus isn't running or is restarting.
   case unreachable(path: String, Errno)
   case pathTooLong(path: String)
-  /// The nucleus doesn't take the token in `SVCUID`.
+  /// The nucleus rejected the token in `SVCUID`.
   case tokenRefused
-  /// The connection ended, by the nucleus or by an error, while `waitingFor` was waited for.
+  /// The nucleus closed the connection, or an error broke it, before `waitingFor` arrived.
   case disconnected(waitingFor: String, Errno?)
   case timedOut(waitingFor: String)
-  /// The nucleus didn't read what was sent to it, so a message may have been sent in part.
+  /// The nucleus stopped reading, so a message may have been sent in part.
   case stalled(before: String)
-  /// What the nucleus sent isn't the protocol.
+  /// The nucleus sent something that violates the protocol.
   case malformed(String)
   /// The nucleus answered with an error that ends the connection.
   case protocolError(String)
@@ -34,7 +34,7 @@ package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
     return true
   }
 
-  /// Whether the same request may go well later, with nobody changing anything.
+  /// Whether the same request may succeed later without any change.
   package var isTransient: Bool {
     switch self {
     case .unreachable, .disconnected, .timedOut, .stalled, .malformed, .protocolError, .tokenRefused: true
@@ -43,7 +43,7 @@ package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// Whether the nucleus may have meant the component's token: lite refuses one by closing the connection.
+  /// Whether the nucleus may have rejected the component's token: lite does so by closing the connection.
   var mayMeanToken: Bool {
     switch self {
     case .tokenRefused, .disconnected: true
@@ -54,15 +54,15 @@ package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
   /// Whether the component's `accessControl` doesn't allow the operation.
   package var isUnauthorized: Bool { refusalName == "UnauthorizedError" }
 
-  /// Whether the nucleus doesn't know the operation, or not with these arguments.
+  /// Whether the nucleus doesn't support the operation, or not with these arguments.
   package var meansUnsupported: Bool {
     guard case .refused(_, _, let name, let text) = self else { return false }
-    // Lite gives this answer no name.
+    // Lite sends this error without a name.
     return name == "UnsupportedOperation" || name == "InvalidArgumentsError"
       || text == "Unsupported Operation"
   }
 
-  /// The name of the error that the nucleus answered with, such as `ServiceError`; nil if it didn't answer.
+  /// The name of the error that the nucleus answered with, such as `ServiceError`; nil if the nucleus didn't answer.
   package var refusalName: String? {
     guard case .refused(_, _, let name, _) = self else { return nil }
     return name
@@ -91,7 +91,8 @@ package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// What to do if the nucleus allowed the same before: lite also answers so while its configuration daemon restarts.
+  /// The advice if the nucleus allowed the same operation before: lite also refuses it while its configuration daemon
+  /// restarts.
   package var adviceOnWithdrawal: String {
     guard case .refused(let operation, let subject, _, _) = self, isUnauthorized else { return advice }
     return
@@ -100,7 +101,7 @@ package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
       + "resources \(subject ?? "*")."
   }
 
-  /// What to do about it, in whole sentences.
+  /// The advice for this error, in complete sentences.
   package var advice: String {
     switch self {
     case .unreachable:

@@ -1,17 +1,17 @@
 package import WireFormats
 
-/// An operation of Greengrass IPC and what it is asked with.
+/// A request for an operation of Greengrass IPC, with its arguments.
 ///
-/// "Interact with AWS IoT Core", "Interact with component configuration" and "Interact with component lifecycle" in
-/// the Greengrass V2 developer guide name the members.
+/// For the members, see "Interact with AWS IoT Core", "Interact with component configuration" and "Interact with
+/// component lifecycle" in the Greengrass V2 developer guide.
 package struct IPCRequest: Equatable, Sendable {
-  /// Without its namespace, such as `PublishToIoTCore`.
+  /// The operation's name without its namespace, such as `PublishToIoTCore`.
   package let operation: String
-  /// What it is about, for messages: a topic, or nothing.
+  /// The topic that the request is about, for messages; nil if it has none.
   package let subject: String?
   package let payload: [UInt8]
 
-  /// Publishes to AWS IoT Core by the nucleus's own MQTT connection.
+  /// Publishes to AWS IoT Core over the nucleus's MQTT connection.
   package static func publishToIoTCore(
     topic: String, qualityOfService: QualityOfService, payload: [UInt8]
   ) -> IPCRequest {
@@ -23,7 +23,7 @@ package struct IPCRequest: Equatable, Sendable {
       ]))
   }
 
-  /// Asks for the messages that AWS IoT Core sends to the topics that match `topicFilter`.
+  /// Subscribes to the messages that AWS IoT Core sends on topics that match `topicFilter`.
   package static func subscribeToIoTCore(topicFilter: String, qualityOfService: QualityOfService)
     -> IPCRequest
   {
@@ -34,43 +34,43 @@ package struct IPCRequest: Equatable, Sendable {
       ]))
   }
 
-  /// Asks for all of this component's own configuration.
+  /// Requests the whole configuration of this component.
   package static let getConfiguration = IPCRequest(
     operation: "GetConfiguration", subject: nil, payload: jsonObject([]))
 
-  /// Asks to be told when anything in this component's own configuration changes.
+  /// Subscribes to notifications of changes in this component's configuration.
   package static let subscribeToConfigurationUpdate = IPCRequest(
     operation: "SubscribeToConfigurationUpdate", subject: nil, payload: jsonObject([]))
 
-  /// The states that a component can tell of itself.
+  /// The lifecycle states that a component can report.
   package enum State: String, Sendable {
     case running = "RUNNING"
     case errored = "ERRORED"
   }
 
-  /// Tells the nucleus how this component does.
+  /// Reports the component's state to the nucleus.
   ///
-  /// `RUNNING` ends the lifecycle `startup`; with `run` the classic nucleus knows it already and only logs that it was told,
-  /// and lite passes it to systemd. After `ERRORED` the classic nucleus stops the component and starts it again, and
-  /// gives up on it (`BROKEN`) at the third time within an hour; lite does nothing.
+  /// `RUNNING` ends the lifecycle step `startup`. With the step `run`, the classic nucleus already knows the state and
+  /// only logs the report, and lite passes it to systemd. After `ERRORED` the classic nucleus restarts the component, and
+  /// marks it as `BROKEN` at the third time within an hour; lite does nothing.
   package static func updateState(_ state: State) -> IPCRequest {
     IPCRequest(
       operation: "UpdateState", subject: nil, payload: jsonObject([("state", json(state.rawValue))]))
   }
 
-  /// The longest payload that `publishToIoTCore` can carry to `topic` where a message may have no more than
-  /// `limit` bytes; 0 where there is no room at all.
+  /// Returns the longest payload that `publishToIoTCore` can send to `topic` if a message may have at most `limit` bytes;
+  /// 0 if even an empty one doesn't fit.
   ///
-  /// Base64 makes four bytes of three.
+  /// Base64 encodes three bytes as four.
   package static func maximumPublishPayload(topic: String, messageLimit limit: Int) -> Int {
     let empty = EventStreamMessage.request(
       publishToIoTCore(topic: topic, qualityOfService: .atLeastOnce, payload: []), streamID: 1)
-    // Header names and operation names are ours and short: this one can always be encoded.
+    // Header names and operation names are constant and short, so encoding this message never fails.
     guard let overhead = try? empty.encoded().count else { return 0 }
     return max(0, (limit - overhead) / 4 * 3)
   }
 
-  /// The longest message that Greengrass nucleus lite reads: it allows 10,000 bytes after the prelude, and closes the
-  /// connection without a word on one that is longer.
+  /// The longest message that Greengrass nucleus lite reads. It allows 10,000 bytes after the prelude, and closes the
+  /// connection without an error if a message is longer.
   package static let messageLimitOfLite = 10_000 + EventStreamMessage.preludeLength
 }

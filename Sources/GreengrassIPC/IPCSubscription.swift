@@ -1,26 +1,28 @@
 package import WireFormats
 
-/// A stream of events that the nucleus was asked for, asked for again after each new connection.
+/// A subscription to events of the nucleus, which is renewed on each new connection.
 package final class IPCSubscription {
   package let request: IPCRequest
 
   enum State {
-    /// Not asked for on this connection.
+    /// Not requested on this connection.
     case idle
     case requested
     case active
-    /// The nucleus refused, or ended the stream; not asked for again for a while.
+    /// The nucleus refused it or ended the stream. It isn't requested again for a while.
     case ended
   }
 
   private(set) var state = State.idle
-  /// Why the nucleus refused or ended the stream; nil if it didn't, or gave no reason.
+  /// The error with which the nucleus refused the subscription or ended its stream; nil if neither happened or no reason
+  /// was given.
   package private(set) var refusal: IPCError?
-  /// Whether the nucleus has ever granted it: a refusal may pass then.
+  /// Whether the nucleus has ever granted the subscription. If so, a refusal may be temporary.
   package private(set) var wasGranted = false
   private var events: [(event: JSONValue, bytes: Int)] = []
 
-  /// How many events are kept for a taker who doesn't come, and how many bytes of them; older ones go first.
+  /// The limits for events that nobody has taken yet: their number and their total size in bytes. The oldest are dropped
+  /// first.
   static let maximumEvents = 32
   static let maximumBytes = 256 << 10
 
@@ -28,13 +30,13 @@ package final class IPCSubscription {
     self.request = request
   }
 
-  /// Whether the nucleus has said that it will send the events.
+  /// Whether the nucleus has granted the subscription.
   var isActive: Bool { state == .active }
 
-  /// Whether the nucleus has said that it won't, or that it does no longer.
+  /// Whether the nucleus has refused the subscription, or has ended it.
   package var isRefused: Bool { state == .ended }
 
-  /// Whether a refusal may pass without anybody changing anything.
+  /// Whether the refusal may be temporary, so that the subscription can succeed without any change.
   package var mayBeGranted: Bool {
     refusal.map { $0.isTransient || ($0.isUnauthorized && wasGranted) } ?? false
   }
@@ -47,7 +49,7 @@ package final class IPCSubscription {
     if state == .active { wasGranted = true }
   }
 
-  /// The events that came since the last call, oldest first.
+  /// Returns and removes the events that arrived since the last call, oldest first.
   package func takeEvents() -> [JSONValue] {
     defer { events = [] }
     return events.map(\.event)

@@ -1,7 +1,7 @@
 import Platform
 import WireFormats
 
-/// A message of the event stream RPC protocol that Greengrass IPC speaks, with the headers that every one has.
+/// A message of the event stream RPC protocol of Greengrass IPC, with the headers that every message has.
 package struct RPCMessage: Equatable, Sendable {
   package enum Kind: Int32, Sendable {
     case applicationMessage = 0
@@ -27,15 +27,15 @@ package struct RPCMessage: Equatable, Sendable {
 
   package var kind: Kind
   package var flags: Flags
-  /// 0 for messages about the connection; the client counts its streams up from 1.
+  /// The number of the stream: 0 for messages about the connection. The client numbers its streams from 1.
   package var streamID: Int32
-  /// Such as `aws.greengrass#PublishToIoTCoreResponse`.
+  /// The type of the payload, such as `aws.greengrass#PublishToIoTCoreResponse`.
   package var serviceModelType: String?
-  /// The header `svcuid` of a CONNECT_ACK: the token of a component that connected by its name.
+  /// The header `svcuid` of a CONNECT_ACK: the token that the nucleus issued to a component that connected by name.
   package var issuedToken: String?
   package var payload: [UInt8]
 
-  /// Reads the headers by name, in any order, and passes over those it doesn't know.
+  /// Reads the headers by name, in any order, and ignores unknown ones.
   package init(_ message: EventStreamMessage) throws(IPCError) {
     guard
       case .int32(let kind) = message[":message-type"], let kind = Kind(rawValue: kind),
@@ -50,16 +50,17 @@ package struct RPCMessage: Equatable, Sendable {
     payload = message.payload
   }
 
-  /// Whether it is the last message of its stream.
+  /// Whether this is the last message of its stream.
   package var endsStream: Bool { flags.contains(.terminateStream) }
 
-  /// What an error says, without the period at its end: its `message`, else its `_message`, else its bytes as they are.
+  /// The text of an error without a final period: its `message`, else its `_message`, else its `error`, else its raw
+  /// payload.
   ///
-  /// The classic nucleus writes `message`, lite `_message`, and some errors are plain text.
+  /// The classic nucleus writes `message`, lite writes `_message`, and some errors are plain text.
   package var errorText: String { withoutFinalPeriod(rawErrorText) }
 
   private var rawErrorText: String {
-    let value = try? JSONValue(parsing: payload)  // Not JSON: then it is text.
+    let value = try? JSONValue(parsing: payload)  // Nil if it is plain text.
     for name in ["message", "_message", "error"] {
       if let text = value?[name]?.string, !text.isEmpty { return ServerText().shown(text) }
     }
@@ -85,7 +86,7 @@ extension EventStreamMessage {
     ]
   }
 
-  /// The first message of a connection, which identifies the component.
+  /// Returns the first message of a connection, which identifies the component.
   package static func connect(as identity: ComponentIdentity) -> EventStreamMessage {
     let member: (name: String, json: String)
     switch identity {
@@ -97,17 +98,17 @@ extension EventStreamMessage {
       payload: jsonObject([member]))
   }
 
-  /// The answer to a ping: its payload, sent back.
+  /// Returns the answer to a ping, which echoes its payload.
   static func pingResponse(payload: [UInt8]) -> EventStreamMessage {
     EventStreamMessage(headers: headers(.pingResponse, [], streamID: 0), payload: payload)
   }
 
-  /// What ends a stream that the nucleus left open.
+  /// Returns the message that ends a stream that the nucleus left open.
   static func endOfStream(_ streamID: Int32) -> EventStreamMessage {
     EventStreamMessage(headers: headers(.applicationMessage, .terminateStream, streamID: streamID))
   }
 
-  /// The first message of a stream: an operation, and what it is asked with.
+  /// Returns the first message of a stream: an operation and its arguments.
   package static func request(_ request: IPCRequest, streamID: Int32) -> EventStreamMessage {
     EventStreamMessage(
       headers: [
@@ -120,13 +121,13 @@ extension EventStreamMessage {
   }
 }
 
-/// A JSON object, spaced as AWS's clients space it, so that frames can be compared byte by byte.
+/// Returns a JSON object with the spacing of AWS's clients, so that frames can be compared byte by byte.
 func jsonObject(_ members: [(name: String, json: String)]) -> [UInt8] {
   let text = members.map { "\(json($0.name)): \($0.json)" }.joined(separator: ", ")
   return Array("{\(text)}".utf8)
 }
 
-/// `text` as a JSON string.
+/// Returns `text` as a JSON string.
 func json(_ text: String) -> String {
   var document = JSONWriter()
   document.string(text)

@@ -1,15 +1,17 @@
 import Glibc
 import Platform
 
-/// A connected stream socket of the Unix domain, on which no call blocks (unix(7)).
+/// A connected Unix domain stream socket whose calls never block (unix(7)).
 struct UnixSocket: ~Copyable {
-  /// What `sun_path` holds beside its zero at the end.
+  /// The longest path in `sun_path`, in bytes without the terminating NUL.
   static let maximumPathLength = 107
 
   private let descriptor: FileDescriptor
 
-  /// Connects to `path`, as it is: the classic nucleus gives one relative to the component's directory where the
-  /// whole path is too long, so the working directory must still be that one.
+  /// Connects to `path` without changing it.
+  ///
+  /// If the absolute path is too long, the classic nucleus gives one relative to the component's directory, so that must
+  /// still be the working directory.
   init(connectingTo path: String) throws(IPCError) {
     guard path.utf8.count <= Self.maximumPathLength else { throw .pathTooLong(path: path) }
     descriptor = try Self.connected(to: path)
@@ -43,7 +45,8 @@ struct UnixSocket: ~Copyable {
 
   var rawValue: Int32 { descriptor.rawValue }
 
-  /// Appends what is there to `buffer`; returns the number of bytes, 0 at the end, nil where nothing is there yet.
+  /// Appends the available bytes to `buffer`; returns their number, 0 at the end of the stream, nil if none are available
+  /// yet.
   borrowing func read(into buffer: inout [UInt8]) throws(Errno) -> Int? {
     do throws(Errno) {
       return try descriptor.read(into: &buffer, limit: 16_384)
@@ -52,12 +55,12 @@ struct UnixSocket: ~Copyable {
     }
   }
 
-  /// Sends as much of `bytes` as there is room for; returns the number of bytes, 0 where there is no room yet.
+  /// Sends as much of `bytes` as fits; returns the number of bytes, 0 if there is no room yet.
   borrowing func write(_ bytes: ArraySlice<UInt8>) throws(Errno) -> Int {
     do throws(Errno) {
       return try retryingOnInterrupt {
         unsafe bytes.withUnsafeBytes { buffer in
-          // A nucleus that is gone is an error here, not a signal that ends the process.
+          // If the nucleus has gone, return an error (EPIPE) instead of ending the process with SIGPIPE.
           unsafe send(descriptor.rawValue, buffer.baseAddress, buffer.count, Int32(MSG_NOSIGNAL))
         }
       }
