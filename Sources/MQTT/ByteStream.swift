@@ -1,28 +1,30 @@
 package import Platform
 
-/// A connection that carries bytes both ways, in order.
+/// A bidirectional, ordered connection for bytes.
 ///
-/// What MQTT and WebSocket frames travel over: TLS from libcurl, a WebSocket, or a test's script.
+/// MQTT packets and WebSocket frames travel over it. It is TLS from libcurl, a WebSocket, or a test's script.
 package protocol ByteStream: AnyObject {
-  /// Appends what has arrived, at most `limit` bytes, and returns how many; 0 where the other side has ended.
+  /// Appends at most `limit` bytes that have arrived, and returns their number; 0 if the other side has closed the
+  /// stream.
   ///
-  /// Looks at least once, so that a deadline that has passed asks for what is there already.
+  /// Checks for bytes at least once, so that a deadline in the past returns what has already arrived.
   func read(into buffer: inout [UInt8], limit: Int, until deadline: BootTime) throws(StreamError) -> Int
 
-  /// Writes all of `bytes`; after a failure nobody knows how much went out, and the stream is of no more use.
+  /// Writes all of `bytes`. After a failure an unknown part of them may have been sent, so the stream can't be used any
+  /// more.
   func write(_ bytes: [UInt8], until deadline: BootTime) throws(StreamError)
 
-  /// Lets go of the connection; what is called afterwards fails.
+  /// Closes the connection; later calls fail.
   func close()
 }
 
-/// Why bytes went no further.
+/// The reason why reading or writing bytes failed.
 package enum StreamError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// The deadline came first.
+  /// The deadline passed first.
   case timedOut
   /// The connection broke.
   case lost(String)
-  /// What arrived breaks the rules of the layer below MQTT, such as WebSocket.
+  /// The other side violated the protocol below MQTT, such as WebSocket.
   case malformed(String)
   /// The process was asked to stop.
   case stopped

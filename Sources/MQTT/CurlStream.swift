@@ -1,9 +1,9 @@
 package import HTTPClient
 package import Platform
 
-/// A connection that libcurl opened, as a stream of bytes.
+/// A byte stream over a connection that libcurl opened.
 package final class CurlStream: ByteStream {
-  /// Nil once it is closed.
+  /// Nil once the stream is closed.
   private var connection: CurlConnection?
 
   package init(_ connection: CurlConnection) {

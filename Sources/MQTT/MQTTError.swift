@@ -1,20 +1,20 @@
-/// Why an MQTT session couldn't do what was asked.
+/// The reason why an operation of an MQTT session failed.
 package enum MQTTError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// What was to be sent can't be said in MQTT.
+  /// The packet can't be encoded as MQTT.
   case invalid(String)
-  /// The server's CONNACK said no (MQTT 3.1.1, section 3.2.2.3).
+  /// The server refused the connection in its CONNACK (MQTT 3.1.1, section 3.2.2.3).
   case refused(returnCode: UInt8)
   case subscriptionRefused(topicFilter: String)
-  /// The deadline came before the packet named.
+  /// The deadline passed before the named packet arrived.
   case timedOut(waitingFor: String)
-  /// The server ended the connection before the packet named.
+  /// The server closed the connection before the named packet arrived.
   case closedByServer(waitingFor: String)
   case connectionLost(String)
-  /// The server sent what no server may.
+  /// The server sent a packet that violates the protocol.
   case malformed(PacketError)
-  /// The server sent a packet that nobody asked for.
+  /// The server sent a packet that the client doesn't expect.
   case unexpected(packet: String)
-  /// The process was asked to stop before what is named.
+  /// The process was asked to stop before the named event.
   case stopped(before: String)
 
   package var description: String {
@@ -33,7 +33,7 @@ package enum MQTTError: Error, Equatable, Sendable, CustomStringConvertible {
   }
 }
 
-/// What a CONNACK's return code says.
+/// Returns the meaning of a CONNACK's return code.
 private func connectReturnCodeMeaning(_ code: UInt8) -> String {
   switch code {
   case 1: "it doesn't speak MQTT 3.1.1 (return code 1)"

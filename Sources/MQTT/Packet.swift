@@ -4,7 +4,8 @@ import WireFormats
 package struct Message: Equatable, Sendable {
   package var topic: String
   package var payload: [UInt8]
-  /// Whether the server had kept it from before the subscription (MQTT 3.1.1, section 3.3.1.3); nothing is sent so.
+  /// Whether the server retained the message from before the subscription (MQTT 3.1.1, section 3.3.1.3). The client never
+  /// sends retained messages.
   package var isRetained: Bool
 
   package init(topic: String, payload: [UInt8], isRetained: Bool = false) {
@@ -14,11 +15,11 @@ package struct Message: Equatable, Sendable {
   }
 }
 
-/// What the client introduces itself with (MQTT 3.1.1, section 3.1).
+/// The options of the CONNECT packet (MQTT 3.1.1, section 3.1).
 package struct ConnectOptions: Equatable, Sendable {
-  /// Who this is. A second connection with the same identifier ends the first.
+  /// The client identifier. A second connection with the same identifier ends the first.
   package var clientID: String
-  /// The longest silence before a ping; 0 for none.
+  /// The longest time without a sent packet before the client pings the server; 0 for no pings.
   package var keepAliveSeconds: UInt16
 
   package init(clientID: String, keepAliveSeconds: UInt16) {
@@ -36,7 +37,8 @@ enum OutgoingPacket: Equatable {
   case pingRequest
   case disconnect
 
-  /// The packet's bytes; `MQTTError.invalid` where a text or the whole is longer than MQTT can tell.
+  /// Returns the packet as bytes; throws `MQTTError.invalid` if a string or the packet is too long for MQTT, or a string
+  /// contains a NUL.
   func encoded() throws(MQTTError) -> [UInt8] {
     var body: [UInt8] = []
     let firstByte: UInt8
@@ -44,7 +46,7 @@ enum OutgoingPacket: Equatable {
     case .connect(let options):
       firstByte = 0x10
       try append("MQTT", to: &body)
-      // Level 4 is version 3.1.1; the one flag asks for a clean session.
+      // Protocol level 4 is version 3.1.1; the only flag set requests a clean session.
       body.append(contentsOf: [4, 0x02])
       appendBigEndian(options.keepAliveSeconds, to: &body)
       try append(options.clientID, to: &body)
@@ -80,7 +82,7 @@ enum OutgoingPacket: Equatable {
     body.append(contentsOf: text.utf8)
   }
 
-  /// A length in groups of seven bits, the lowest first (section 2.2.3).
+  /// Encodes a length in groups of seven bits, the lowest first (section 2.2.3).
   private func remainingLength(_ length: Int) throws(MQTTError) -> [UInt8] {
     guard length <= maximumRemainingLength else {
       throw .invalid("a packet of \(length) bytes; MQTT carries at most \(maximumRemainingLength)")
@@ -96,13 +98,13 @@ enum OutgoingPacket: Equatable {
   }
 }
 
-/// What four groups of seven bits hold (MQTT 3.1.1, section 2.2.3).
+/// The largest number in four groups of seven bits (MQTT 3.1.1, section 2.2.3).
 let maximumRemainingLength = 268_435_455
 
-/// The packets that a server sends to a client that subscribes and publishes with quality 0 and 1.
+/// The packets that a server sends to a client that subscribes and publishes with quality of service 0 and 1.
 package enum IncomingPacket: Equatable, Sendable {
   case connectAcknowledgement(sessionPresent: Bool, returnCode: UInt8)
-  /// `packetID` is nil where no acknowledgement is asked for.
+  /// `packetID` is nil if the server doesn't expect an acknowledgement.
   case publish(Message, packetID: UInt16?, isDuplicate: Bool)
   case publishAcknowledgement(packetID: UInt16)
   case subscribeAcknowledgement(packetID: UInt16, returnCodes: [UInt8])
@@ -120,7 +122,7 @@ package enum IncomingPacket: Equatable, Sendable {
   }
 }
 
-/// Why bytes aren't a packet that a server may send.
+/// The reason why bytes aren't a packet that a server may send.
 package struct PacketError: Error, Equatable, Sendable, CustomStringConvertible {
   package let packet: String
   package let reason: String

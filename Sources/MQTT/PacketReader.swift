@@ -1,10 +1,10 @@
 import WireFormats
-/// Finds packets in bytes that arrive in pieces (MQTT 3.1.1, section 2).
+/// Extracts packets from bytes that arrive in pieces (MQTT 3.1.1, section 2).
 ///
-/// Takes nothing on trust: a length is checked against the bound before a byte is kept for it, and a packet that is
-/// no server's ends the connection (section 4.8).
+/// Nothing is trusted: a length is checked against the limit before the packet's body is awaited, and a packet that no
+/// server may send is an error, which ends the connection (section 4.8).
 package struct PacketReader {
-  /// The largest remaining length that is accepted. AWS IoT's own bound is 128 KiB of payload.
+  /// The largest remaining length that is accepted. AWS IoT's own limit is 128 KiB of payload.
   package static let defaultLimit = 192 * 1_024
 
   private let limit: Int
@@ -14,17 +14,17 @@ package struct PacketReader {
     self.limit = limit
   }
 
-  /// Bytes that wait for the rest of their packet.
+  /// The number of buffered bytes, whose packet isn't complete.
   var pendingCount: Int { buffer.count }
 
   package mutating func append(_ bytes: some Sequence<UInt8>) {
     buffer.append(contentsOf: bytes)
   }
 
-  /// The next packet; nil where its end hasn't arrived.
+  /// Returns the next packet; nil if it isn't complete yet.
   package mutating func next() throws(PacketError) -> IncomingPacket? {
     guard let firstByte = buffer.first else { return nil }
-    // Known before its length, so that nothing is gathered for what will be refused.
+    // Check the type before the length, so that no bytes are buffered for a packet that will be rejected.
     let kind = try PacketKind(firstByte: firstByte)
     guard let (length, headerSize) = try remainingLength(of: kind) else { return nil }
     guard buffer.count - headerSize >= length else { return nil }
@@ -34,7 +34,7 @@ package struct PacketReader {
     return packet
   }
 
-  /// The remaining length and the size of the fixed header; nil where the length isn't complete.
+  /// Returns the remaining length and the size of the fixed header; nil if the length isn't complete yet.
   private func remainingLength(of kind: PacketKind) throws(PacketError) -> (length: Int, headerSize: Int)? {
     var length = 0
     for (index, byte) in buffer.dropFirst().prefix(4).enumerated() {
@@ -51,12 +51,12 @@ package struct PacketReader {
   }
 
   private mutating func dropFirst(_ count: Int) {
-    // One large message shouldn't hold its memory for as long as the connection lasts.
+    // A single large message shouldn't occupy memory for the rest of the connection.
     if count == buffer.count { buffer = [] } else { buffer.removeFirst(count) }
   }
 }
 
-/// The types of packet, by the upper four bits of the first byte, that a server may send (section 2.2.1).
+/// The types of packet that a server may send, by the upper four bits of the first byte (section 2.2.1).
 private enum PacketKind: UInt8 {
   case connectAcknowledgement = 2
   case publish = 3
@@ -85,7 +85,7 @@ private enum PacketKind: UInt8 {
   }
 }
 
-/// What follows the fixed header, read from front to back.
+/// The bytes after the fixed header, which are consumed from front to back.
 private struct PacketBody {
   let kind: PacketKind
   var bytes: ArraySlice<UInt8>
@@ -113,7 +113,7 @@ private struct PacketBody {
 
   private mutating func publish(flags: UInt8) throws(PacketError) -> IncomingPacket {
     let isDuplicate = flags & 0x08 != 0
-    // Quality 2 was never subscribed to, and 3 doesn't exist.
+    // The client never subscribes with quality of service 2, and 3 doesn't exist.
     guard let quality = QualityOfService(rawValue: flags >> 1 & 0x03) else {
       throw error("the quality of service is \(flags >> 1 & 0x03), subscribed was at most 1")
     }

@@ -1,20 +1,21 @@
 package import Platform
 package import WireFormats
 
-/// A clean MQTT 3.1.1 session, from the server's CONNACK until one side hangs up.
+/// A clean MQTT 3.1.1 session, from the server's CONNACK until one side closes the connection.
 ///
 /// Synchronous: each call sends, or waits for one thing until its deadline. Messages that arrive while a call waits for
-/// something else are kept for ``receive(until:)``. After an error the session is over and its stream closed, but where it
-/// says otherwise; who wants another connects again.
+/// something else are kept for ``receive(until:)``. Any error ends the session and closes its stream unless a method
+/// documents otherwise; create a new session to reconnect.
 package final class Session {
-  /// What came from the server.
+  /// A message or an acknowledgement from the server.
   package enum Arrival: Equatable, Sendable {
     case message(Message)
-    /// The server has taken the message that ``send(_:quality:until:)`` sent with this identifier.
+    /// The server has acknowledged the message that ``send(_:quality:until:)`` sent with this identifier.
     case acknowledgement(packetID: UInt16)
   }
 
-  /// Messages that wait to be received. A server that floods a client which doesn't look loses the oldest.
+  /// The maximum number of messages and acknowledgements that wait for ``receive(until:)``. When more arrive, the oldest
+  /// is dropped.
   package static let inboxLimit = 64
 
   private let stream: any ByteStream
@@ -26,10 +27,11 @@ package final class Session {
   private var lastSent: BootTime
   private var awaitsPingResponse = false
   package private(set) var isOver = false
-  /// Whether the server sent anything after its CONNACK: until then nobody knows if it keeps any connection at all.
+  /// Whether the server has sent anything after its CONNACK. Until then it is unknown whether the server keeps any
+  /// connection open.
   package private(set) var hasHeld = false
 
-  /// Introduces the client to the server at the other end of `stream`, and waits for its CONNACK.
+  /// Sends CONNECT to the server at the other end of `stream`, and waits for its CONNACK.
   package init(
     over stream: any ByteStream, as options: ConnectOptions, time: any TimeSource, until deadline: BootTime,
     packetLimit: Int = PacketReader.defaultLimit
@@ -54,9 +56,9 @@ package final class Session {
 
   deinit { stream.close() }
 
-  /// Subscribes to `topicFilters` with quality 1, and waits until the server says that it has.
+  /// Subscribes to `topicFilters` with quality of service 1, and waits for the server's SUBACK.
   ///
-  /// Throws `MQTTError.subscriptionRefused` where it won't; the session goes on without.
+  /// Throws `MQTTError.subscriptionRefused` if the server refuses one of them; that doesn't end the session.
   package func subscribe(to topicFilters: [String], until deadline: BootTime) throws(MQTTError) {
     let packetID = nextPacketID()
     try send(.subscribe(topicFilters: topicFilters, packetID: packetID), until: deadline)
@@ -72,7 +74,7 @@ package final class Session {
     }
   }
 
-  /// Sends a message; returns the identifier that the server will acknowledge it by, nil with quality 0.
+  /// Sends a message; returns the identifier with which the server will acknowledge it, nil with quality of service 0.
   package func send(
     _ message: Message, quality: QualityOfService, until deadline: BootTime
   ) throws(MQTTError) -> UInt16? {
@@ -84,7 +86,7 @@ package final class Session {
     return quality == .atLeastOnce ? packetID : nil
   }
 
-  /// Sends a message, and with quality 1 waits until the server has taken it.
+  /// Sends a message; with quality of service 1, waits until the server has acknowledged it.
   package func publish(
     _ message: Message, quality: QualityOfService, until deadline: BootTime
   ) throws(MQTTError) {
@@ -94,7 +96,7 @@ package final class Session {
     }
   }
 
-  /// The next message or acknowledgement; nil where none came until `deadline`.
+  /// Returns the next message or acknowledgement; nil if none arrives before `deadline`.
   package func receive(until deadline: BootTime) throws(MQTTError) -> Arrival? {
     if !inbox.isEmpty { return inbox.removeFirst() }
     repeat {
@@ -105,13 +107,13 @@ package final class Session {
     return nil
   }
 
-  /// When the next ping is due; nil where the session has no keep-alive.
+  /// When the next ping is due; nil if the session has no keep-alive.
   package var nextPing: BootTime? { keepAlive.map { lastSent.advanced(by: $0) } }
 
-  /// Reads what has arrived, and pings the server if that is due.
+  /// Reads what has arrived, and pings the server if a ping is due.
   ///
-  /// The answer isn't waited for but looked for at the next ping, so that an idle session wakes the processor once a
-  /// keep-alive and no more; without one by then the connection is lost.
+  /// It doesn't wait for the answer, but checks for it at the next ping, so that an idle session wakes the processor only
+  /// once per keep-alive interval. If the answer hasn't arrived by then, the connection is lost.
   package func keepAlive(until deadline: BootTime) throws(MQTTError) {
     while let packet = try packet(until: time.bootTime, waitingFor: "PINGRESP") {
       try take(packet, until: deadline)
@@ -123,13 +125,14 @@ package final class Session {
     awaitsPingResponse = true
   }
 
-  /// Pings the server and waits for its answer: the control that a connection holds on which nothing else is sent.
+  /// Pings the server and waits for its answer, to check that an otherwise idle connection stays open.
   package func ping(until deadline: BootTime) throws(MQTTError) {
     try send(.pingRequest, until: deadline)
     _ = try wait(for: "PINGRESP", until: deadline) { $0 == .pingResponse ? true : nil }
   }
 
-  /// Says goodbye and closes the connection; on a connection that is broken there is nobody to tell.
+  /// Sends DISCONNECT, unless the session is over, and closes the connection. Ignores errors: the connection ends either
+  /// way.
   package func disconnect(until deadline: BootTime) {
     if !isOver { try? send(.disconnect, until: deadline) }
     close()
@@ -140,7 +143,7 @@ package final class Session {
     stream.close()
   }
 
-  /// Ends the session because of `error`.
+  /// Ends the session and returns `error`, for the caller to throw.
   private func end(_ error: MQTTError) -> MQTTError {
     close()
     return error
@@ -164,7 +167,7 @@ package final class Session {
     lastSent = time.bootTime
   }
 
-  /// Deals with a packet that nobody waits for: messages and acknowledgements go to the inbox.
+  /// Handles a packet that no call waits for: messages and acknowledgements go to the inbox.
   private func take(_ packet: IncomingPacket, until deadline: BootTime) throws(MQTTError) {
     hasHeld = true
     switch packet {
@@ -185,11 +188,11 @@ package final class Session {
     inbox.append(arrival)
   }
 
-  /// Takes packets until `pick` makes something of one; what comes before it goes the usual way.
+  /// Reads packets until `pick` returns a value for one; handles all packets before it with `take(_:until:)`.
   private func wait<Value>(
     for name: String, until deadline: BootTime, _ pick: (IncomingPacket) -> Value?
   ) throws(MQTTError) -> Value {
-    // The time is looked at between packets too: a server that never stops sending mustn't keep us.
+    // Check the time between packets, too: a server that keeps sending must not extend the wait beyond the deadline.
     repeat {
       guard let packet = try packet(until: deadline, waitingFor: name) else { break }
       hasHeld = true
@@ -199,7 +202,7 @@ package final class Session {
     throw end(.timedOut(waitingFor: name))
   }
 
-  /// The next packet; nil where none was complete by `deadline`.
+  /// Returns the next packet; nil if none is complete by `deadline`.
   private func packet(until deadline: BootTime, waitingFor name: String) throws(MQTTError) -> IncomingPacket?
   {
     guard !isOver else { throw .connectionLost("the session is over") }
@@ -232,7 +235,7 @@ package final class Session {
   }
 }
 
-/// Whether messages can be published to `topic` (MQTT 3.1.1, section 4.7).
+/// Returns whether messages can be published to `topic` (MQTT 3.1.1, section 4.7).
 private func isValidTopicName(_ topic: String) -> Bool {
   !topic.isEmpty
     && !topic.utf8.contains { $0 == UInt8(ascii: "+") || $0 == UInt8(ascii: "#") || $0 == 0 }

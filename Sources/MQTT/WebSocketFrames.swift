@@ -1,6 +1,6 @@
 import WireFormats
 
-/// The kinds of WebSocket frame (RFC 6455, section 5.2).
+/// The opcodes of WebSocket frames (RFC 6455, section 5.2).
 package enum WebSocketOpcode: UInt8, Sendable {
   case continuation = 0
   case text = 1
@@ -12,7 +12,7 @@ package enum WebSocketOpcode: UInt8, Sendable {
   var isControl: Bool { rawValue >= 8 }
 }
 
-/// A whole, final frame as a client sends it: masked with `mask` (RFC 6455, section 5.3).
+/// Returns a complete, final frame as a client sends it: masked with `mask` (RFC 6455, section 5.3).
 package func webSocketFrame(_ opcode: WebSocketOpcode, _ payload: [UInt8], mask: UInt32) -> [UInt8] {
   var frame: [UInt8] = [0x80 | opcode.rawValue]
   frame.reserveCapacity(payload.count + 14)
@@ -33,18 +33,17 @@ package func webSocketFrame(_ opcode: WebSocketOpcode, _ payload: [UInt8], mask:
   return frame
 }
 
-/// What a server's frames say, one thing at a time.
+/// An event in the frames that a server sends.
 package enum WebSocketEvent: Equatable, Sendable {
-  /// Bytes of a binary message; where one frame or message ends and the next begins means nothing to MQTT
-  /// (MQTT 3.1.1, section 6).
+  /// Bytes of a binary message. The boundaries of frames and messages have no meaning for MQTT (MQTT 3.1.1, section 6).
   case data([UInt8])
   case ping([UInt8])
   case pong
-  /// The server closes; the code is nil where it gave none (RFC 6455, section 7.4).
+  /// The server closes the connection; the code is nil if the server gave none (RFC 6455, section 7.4).
   case close(code: UInt16?, reason: String)
 }
 
-/// Why bytes aren't the frames of a WebSocket server.
+/// The reason why bytes aren't valid frames of a WebSocket server.
 package struct WebSocketError: Error, Equatable, Sendable, CustomStringConvertible {
   package let reason: String
 
@@ -53,13 +52,13 @@ package struct WebSocketError: Error, Equatable, Sendable, CustomStringConvertib
   package var description: String { "WebSocket: \(reason)" }
 }
 
-/// Finds frames in bytes that arrive in pieces (RFC 6455, section 5).
+/// Extracts frames from bytes that arrive in pieces (RFC 6455, section 5).
 ///
-/// Payloads are passed on as they arrive, so that a frame of any size takes no memory; only a header, or a control
-/// frame of at most 125 bytes, is waited for.
+/// Payloads are returned as they arrive, so that a frame of any size needs no memory. Only headers, and control frames of
+/// at most 125 bytes, are buffered until they are complete.
 package struct WebSocketFrameReader {
   private var buffer: [UInt8] = []
-  /// What is still to come of the data frame that has begun.
+  /// The number of payload bytes of the current data frame that haven't been returned yet.
   private var remainingPayload: UInt64 = 0
   /// Whether a message has begun whose last fragment hasn't.
   private var isInMessage = false
@@ -70,7 +69,7 @@ package struct WebSocketFrameReader {
     buffer.append(contentsOf: bytes)
   }
 
-  /// The next event; nil where the bytes for one haven't arrived.
+  /// Returns the next event; nil if its bytes haven't arrived yet.
   package mutating func next() throws(WebSocketError) -> WebSocketEvent? {
     while remainingPayload == 0 {
       guard let header = try header() else { return nil }
@@ -99,7 +98,7 @@ package struct WebSocketFrameReader {
     var size: Int
   }
 
-  /// The header of the next frame; nil where it isn't complete.
+  /// Returns the header of the next frame; nil if it isn't complete yet.
   private func header() throws(WebSocketError) -> Header? {
     guard let first = buffer.first else { return nil }
     guard first & 0x70 == 0 else { throw WebSocketError("reserved bits are set") }

@@ -2,24 +2,25 @@ package import HTTPClient
 package import Platform
 import WireFormats
 
-/// A WebSocket as a stream of bytes (RFC 6455), with MQTT in binary messages.
+/// A byte stream over a WebSocket (RFC 6455), with MQTT in binary messages.
 ///
-/// Our own, because Debian 12's libcurl 7.88.1 speaks no `wss`, and 200 lines are fewer than another libcurl.
+/// Implemented here because Debian 12's libcurl 7.88.1 doesn't support `wss`, and 200 lines are less than another
+/// libcurl.
 package final class WebSocketStream: ByteStream {
-  /// Bytes of the answer to the upgrade, up to its empty line.
+  /// The largest head of the answer to the upgrade, in bytes, including its empty line.
   static let headLimit = 16_384
 
   private let stream: any ByteStream
   private let upgrade: WebSocketUpgrade
   private let time: any TimeSource
-  /// What masks are drawn from: nobody may guess them (RFC 6455, section 10.3).
+  /// The source of the masks, which must be unpredictable (RFC 6455, section 10.3).
   private var random: any RandomNumberGenerator
   private var frames = WebSocketFrameReader()
-  /// What arrived and nobody has read.
+  /// Bytes that have arrived and haven't been read yet.
   private var data: [UInt8] = []
   private var isClosing = false
 
-  /// Upgrades `stream`, and waits for the server's agreement.
+  /// Requests the upgrade of `stream` to a WebSocket, and waits for the server's agreement.
   package init(
     upgrading stream: any ByteStream, with upgrade: WebSocketUpgrade, time: any TimeSource,
     random: any RandomNumberGenerator = SystemRandomNumberGenerator(), until deadline: BootTime
@@ -56,14 +57,15 @@ package final class WebSocketStream: ByteStream {
       case .pong:
         break
       case .close(let code, let reason):
-        // The answer that a server wants before it hangs up; whether it gets it changes nothing.
+        // The server expects a close frame in answer before it closes the connection. A failure to send it changes
+        // nothing.
         try? answer(.close, [], until: deadline)
         isClosing = true
         guard let code, code != 1_000 else { return 0 }
         let words = reason.isEmpty ? "" : ": \(upgrade.shown(reason))"
         throw .lost("the server closed the WebSocket with code \(code)\(words)")
       case nil:
-        // A server that sends nothing but pings, or single bytes of a header, mustn't keep us.
+        // A server that sends only pings, or a header byte by byte, must not extend the wait beyond the deadline.
         if hasLooked, time.bootTime >= deadline { throw .timedOut }
         hasLooked = true
         var bytes: [UInt8] = []
@@ -83,7 +85,8 @@ package final class WebSocketStream: ByteStream {
 
   package func close() {
     if !isClosing {
-      // Politeness: 1000, "normal closure". The connection goes either way, and nobody waits for it.
+      // Status 1000 is "normal closure". The connection is closed in any case, so this doesn't wait for room or for an
+      // answer.
       try? stream.write(frame(.close, [0x03, 0xE8]), until: BootTime(nanosecondsSinceBoot: 0))
       isClosing = true
     }
@@ -100,12 +103,12 @@ package final class WebSocketStream: ByteStream {
     do throws(StreamError) {
       try stream.write(frame(opcode, payload), until: deadline)
     } catch .timedOut {
-      // Half a frame may be out: this isn't a wait that somebody could repeat.
+      // Half a frame may have been sent, so the caller can't retry as it could after a timeout.
       throw .lost("a WebSocket frame couldn't be written in time")
     }
   }
 
-  /// The head of the server's answer, and what came behind it.
+  /// Returns the head of the server's answer and the bytes that followed it.
   private static func answer(
     from stream: any ByteStream, to upgrade: WebSocketUpgrade, until deadline: BootTime
   ) throws(WebSocketFailure) -> (ResponseHead, rest: [UInt8]) {
@@ -131,10 +134,10 @@ package final class WebSocketStream: ByteStream {
   }
 }
 
-/// Why a connection didn't become a WebSocket.
+/// The reason why a connection couldn't be upgraded to a WebSocket.
 package enum WebSocketFailure: Error, Equatable, Sendable, CustomStringConvertible {
   case stream(StreamError)
-  /// The server answered, but not with an upgrade. The response holds the beginning of the body, and no secrets.
+  /// The server answered, but not with a valid upgrade. The response contains the beginning of the body, and no secrets.
   case refused(HTTPResponse, WebSocketError)
 
   package var description: String {
@@ -149,7 +152,7 @@ package enum WebSocketFailure: Error, Equatable, Sendable, CustomStringConvertib
   }
 }
 
-/// Where the empty line ends that ends a head; nil if it hasn't arrived.
+/// Returns the index after the empty line that ends a head; nil if it hasn't arrived.
 private func endOfHead(_ bytes: [UInt8]) -> Int? {
   let ending: [UInt8] = [0x0D, 0x0A, 0x0D, 0x0A]
   guard bytes.count >= ending.count else { return nil }
@@ -159,7 +162,7 @@ private func endOfHead(_ bytes: [UInt8]) -> Int? {
   return start.map { $0 + ending.count }
 }
 
-/// What `call` returned; its complaint about the frames as one about the stream.
+/// Returns the result of `call`; rethrows a `WebSocketError` as `StreamError.malformed`.
 private func malformed<Value>(_ call: () throws(WebSocketError) -> Value) throws(StreamError) -> Value {
   do throws(WebSocketError) {
     return try call()

@@ -3,17 +3,17 @@ import HTTPClient
 import Platform
 import WireFormats
 
-/// The HTTP/1.1 request that turns a connection into a WebSocket, and the answer to it (RFC 6455, section 4).
+/// The HTTP/1.1 request that turns a connection into a WebSocket, and the check of its answer (RFC 6455, section 4).
 package struct WebSocketUpgrade {
-  /// Host, and port where it isn't the scheme's, as a URL has them.
+  /// The host, with the port if it isn't the scheme's default, in the form of a URL.
   package var host: String
-  /// Path and query, percent-encoded.
+  /// The path and query, percent-encoded.
   package var target: String
-  /// What no text about the server's answer may hold, besides the signature in ``target``.
+  /// The secrets to hide in texts about the server's answer, in addition to the signature in ``target``.
   package var secrets: [String] = []
   private let key: String
 
-  /// A request with a fresh random key.
+  /// Creates a request with a new random key.
   package init(host: String, target: String, random: inout some RandomNumberGenerator) {
     self.init(
       host: host, target: target,
@@ -26,13 +26,13 @@ package struct WebSocketUpgrade {
     key = base64(nonce)
   }
 
-  /// What the server said, without secrets.
+  /// Returns `text` from the server without secrets.
   func shown(_ text: String) -> String {
     let query = target.utf8.firstIndex(of: UInt8(ascii: "?")).map { target[$0...].dropFirst() } ?? ""
     return ServerText(hiding: secrets + querySecrets(query)).shown(text)
   }
 
-  /// The response to show: `head` and the beginning of its body, without secrets.
+  /// Returns the response to show: `head` and the beginning of its body, without secrets.
   func shown(_ head: ResponseHead, _ body: [UInt8]) -> HTTPResponse {
     HTTPResponse(
       status: head.status, headers: head.fields.all.map { HeaderField($0.name, shown($0.value)) },
@@ -52,7 +52,8 @@ package struct WebSocketUpgrade {
     }
   }
 
-  /// The request's bytes; an error where host or target would break out of their line.
+  /// Returns the request as bytes; throws if the host or the target contains a space or a control character, which could
+  /// break out of its line.
   func request() throws(WebSocketError) -> [UInt8] {
     for text in [host, target] {
       guard text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
@@ -66,7 +67,7 @@ package struct WebSocketUpgrade {
     return Array(lines.joined(separator: "\r\n").utf8)
   }
 
-  /// Checks the server's answer, from its status line to its last header field.
+  /// Checks that the server's answer accepts the upgrade: status, header fields and the response to our key.
   func check(_ head: ResponseHead) throws(WebSocketError) {
     let fields = head.fields
     guard head.status == 101 else { throw WebSocketError("the server answered with status \(head.status)") }
@@ -84,7 +85,8 @@ package struct WebSocketUpgrade {
     }
   }
 
-  /// What `Sec-WebSocket-Accept` has to be: the digest of the key and a number that only WebSocket servers know.
+  /// The required value of `Sec-WebSocket-Accept`: a digest of the key and a constant that only WebSocket servers append
+  /// to it.
   var acceptance: String {
     let text = Array((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8)
     var digest = [UInt8](repeating: 0, count: Int(SHA_DIGEST_LENGTH))
