@@ -17,7 +17,7 @@ struct RuntimeState: Equatable, Sendable {
     case answered(requestID: String)
   }
 
-  /// Why a request is rejected.
+  /// The reason why a request is rejected.
   enum Refusal: Error, Equatable, Sendable {
     /// Status 403, InvalidStateTransition.
     case invalidStateTransition(from: String, to: String)
@@ -82,7 +82,7 @@ extension RuntimeState.Phase {
   }
 }
 
-/// Why a streamed response was interrupted.
+/// The reason why a streamed response was interrupted.
 enum StreamError: Error {
   case tooLong, cutShort, stopped
 }

@@ -2,7 +2,7 @@ import COpenSSL
 package import Platform
 import WireFormats
 
-/// Why a request's signature was rejected.
+/// The reason why a request's signature was rejected.
 package struct SignatureRefusal: Error, Equatable, Sendable {
   /// AWS's message, which is sent to the client.
   package let message: String
@@ -243,7 +243,7 @@ private func canonicalQuery(_ query: Substring) -> String {
 }
 
 private func strictlyEncoded(_ text: Substring) -> String {
-  // An invalid percent-encoding is taken literally, as lenient servers do.
+  // An invalid percent-encoding stays unchanged, as in lenient servers.
   percentEncoding(percentDecoding(text.utf8) ?? Array(text.utf8))
 }
 

@@ -3,8 +3,8 @@ import WireFormats
 
 /// The Runtime API for custom runtimes, version 2018-06-01.
 ///
-/// Paths, states, statuses and error documents follow the Lambda developer guide, "Using the Lambda runtime API for custom
-/// runtimes". Where it is silent, they follow AWS's Runtime Interface Emulator.
+/// Paths, states, statuses and error documents follow the Lambda developer guide, "Using the Lambda runtime API for
+/// custom runtimes". If the guide doesn't specify something, they follow AWS's Runtime Interface Emulator.
 struct RuntimeAPIEndpoint: Sendable {
   /// The maximum size of a streamed response in bytes ("Lambda quotas": 200 MB).
   private static let streamLimit = 200 * 1024 * 1024

@@ -1,6 +1,6 @@
 package import Platform
 
-/// Why a request to the Runtime API got no usable reply.
+/// The reason why a request to the Runtime API got no usable reply.
 package enum ExchangeError: Error, Equatable, Sendable {
   /// The resolver returned no address for the host name.
   case unresolvable(host: String, reason: String)

@@ -2,16 +2,16 @@ import Glibc
 
 /// The environment variable `_X_AMZN_TRACE_ID`, in which the X-Ray SDKs expect the trace of the current invocation.
 ///
-/// A handler's threads, or a library's resolver, may call getenv(3) at any time. Before glibc 2.41 that is unsafe while another
-/// thread calls setenv(3) or unsetenv(3), because these move the entries of `environ` and free the old array. The variable is
-/// therefore added to the array once, before the function is created. After that only the bytes of its entry change. The entry
-/// is a buffer that is never freed; setenv(3) would also leak a copy of each value.
+/// A handler's threads, or a library's resolver, may call getenv(3) at any time. Before glibc 2.41 that is unsafe while
+/// another thread calls setenv(3) or unsetenv(3), because these move the entries of `environ` and free the old array. The
+/// variable is therefore added to the array once, before the function is created. After that only the bytes of its entry
+/// change. The entry is a buffer that is never freed; setenv(3) would also leak a copy of each value.
 ///
-/// If an invocation has no trace, the entry becomes an empty string. That hides the variable: getenv(3) compares names, and
-/// programs that list the environment ignore entries without `=`.
+/// If an invocation has no trace, the entry becomes an empty string. That hides the variable: getenv(3) compares names,
+/// and programs that list the environment ignore entries without `=`.
 ///
-/// A handler that sets or unsets the variable itself changes the array, at the risk of its own threads. The next invocation
-/// restores the entry.
+/// A handler that sets or unsets the variable itself changes the array, which is a risk for the handler's threads. The
+/// next invocation restores the entry.
 @safe
 struct TraceVariable {
   private static let name = "_X_AMZN_TRACE_ID"

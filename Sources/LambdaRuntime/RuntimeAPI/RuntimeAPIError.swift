@@ -1,4 +1,4 @@
-/// Why the process can't start or continue to handle invocations.
+/// The reason why the process can't start or continue to handle invocations.
 package enum RuntimeAPIError: Error, Equatable, Sendable {
   /// `AWS_LAMBDA_RUNTIME_API` isn't set.
   case notUnderLambda

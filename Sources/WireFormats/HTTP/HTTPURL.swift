@@ -1,4 +1,4 @@
-/// Why a text isn't a URL that a request can go to.
+/// The reason why a text isn't a URL of an HTTP request.
 package struct URLError: Error, Equatable, Sendable, CustomStringConvertible {
   package let url: String
   package let reason: String
@@ -11,22 +11,22 @@ package struct URLError: Error, Equatable, Sendable, CustomStringConvertible {
   package var description: String { "'\(url)' is no URL to send to: \(reason)" }
 }
 
-/// An `http` or `https` URL, in the parts that a signature and a connection need.
+/// An `http` or `https` URL, split into the parts that a signature and a connection need.
 package struct HTTPURL: Equatable, Sendable {
   package let isSecure: Bool
-  /// In the spelling of ``HostName``.
+  /// The host in the spelling of ``HostName``.
   package let host: String
-  /// Nil if it is the scheme's default port.
+  /// The port; nil if it is the scheme's default.
   package let port: UInt16?
-  /// As in the URL; `/` if that has none.
+  /// The path as in the URL; `/` if the URL has none.
   package let path: String
-  /// As in the URL, without its question mark.
+  /// The query as in the URL, without its question mark.
   package let query: String
 
   package init(_ url: String) throws(URLError) {
     let parts = URLParts(url)
     guard parts.userInformation == nil else {
-      // The text stays out of the message: it may hold a password.
+      // The error doesn't contain the text, which may include a password.
       throw URLError(url: "(not shown)", reason: "it has a user name")
     }
     switch parts.scheme?.lowercased() {

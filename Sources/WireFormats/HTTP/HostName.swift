@@ -1,15 +1,15 @@
 import Glibc
 
-/// The host of a URL in the one spelling that is signed, sent in `Host` and connected to.
+/// The host of a URL, in the spelling that is signed, sent in `Host` and used to connect.
 ///
-/// libcurl rewrites hosts: it shortens `[0:0:0:0:0:0:0:1]`, takes `127.1` for 127.0.0.1, decodes `%6c` and drops the zone of
-/// `[fe80::1%25eth0]`, and a signature over what the user wrote is then refused. So an IPv6 address is written as inet_ntop(3)
-/// writes it, which libcurl keeps, and any spelling that libcurl would change is rejected.
+/// libcurl rewrites hosts: it shortens `[0:0:0:0:0:0:0:1]`, reads `127.1` as 127.0.0.1, decodes `%6c` and removes the
+/// zone of `[fe80::1%25eth0]`. A server then rejects a signature over the user's spelling. So an IPv6 address is written
+/// as inet_ntop(3) writes it, which libcurl keeps, and any other spelling that libcurl would change is rejected.
 package struct HostName: Equatable, Sendable {
-  /// Lower case, an IPv6 address in brackets.
+  /// The host in lower case; an IPv6 address is in brackets.
   package let text: String
 
-  /// The host that `text` spells, an IPv6 address in brackets.
+  /// Parses a host; an IPv6 address must be in brackets.
   package init(_ text: some StringProtocol) throws(HostNameError) {
     guard !text.isEmpty else { throw .empty }
     if text.utf8.first == UInt8(ascii: "[") {
@@ -39,14 +39,14 @@ package struct HostName: Equatable, Sendable {
     let name = String(decoding: bytes.map(lowerCased), as: UTF8.self)
     let labels = bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
     guard labels.allSatisfy({ !$0.isEmpty }) else { throw .label }
-    // The last label of a name isn't a number (RFC 3696, section 2): this is an IPv4 address, in whatever spelling.
+    // The last label of a host name isn't a number (RFC 3696, section 2), so this is an IPv4 address in some spelling.
     if let last = labels.last, isNumber(last) {
       guard labels.count == 4, labels.allSatisfy(isOctet) else { throw .noAddress4 }
     }
     return name
   }
 
-  /// Whether inet_aton(3) reads `label` as a number, as libcurl does.
+  /// Returns whether inet_aton(3), and so libcurl, reads `label` as a number.
   private static func isNumber(_ label: ArraySlice<UInt8>) -> Bool {
     let isHexadecimal = label.starts(with: "0x".utf8) || label.starts(with: "0X".utf8)
     return isHexadecimal
@@ -61,7 +61,7 @@ package struct HostName: Equatable, Sendable {
   }
 }
 
-/// Why a text can't be the host of a URL.
+/// The reason why a text can't be the host of a URL.
 package enum HostNameError: Error, Equatable, Sendable, CustomStringConvertible {
   case empty
   case noAddress6

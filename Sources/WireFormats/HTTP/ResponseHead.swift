@@ -180,11 +180,11 @@ private func isTokenCharacter(_ byte: UInt8) -> Bool {
   return byte < 128 && bits >> UInt64(byte & 63) & 1 == 1
 }
 
-/// Why bytes aren't the head of an HTTP/1.1 response.
+/// The reason why bytes aren't the head of an HTTP/1.1 response.
 package enum ResponseHeadError: Error, Equatable, Sendable, CustomStringConvertible {
   case statusLine(String)
   case fields(String)
-  /// Where the body ends is contradictory or not supported.
+  /// The head describes the end of the body in a contradictory or unsupported way.
   case framing(String)
 
   package var description: String {

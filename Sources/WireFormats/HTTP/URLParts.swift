@@ -1,25 +1,25 @@
 /// The parts of a URL, or of a host with an optional port, as they are written (RFC 3986, section 3).
 ///
-/// Splits and decides nothing: whether a scheme, a host or a user name is allowed is for the caller to say, who knows
-/// what the text is for.
+/// This type only splits the text. The caller, who knows its purpose, decides which schemes, hosts and user names are
+/// allowed.
 package struct URLParts: Equatable, Sendable {
   package enum Port: Equatable, Sendable {
     case number(UInt16)
-    /// Not a number from 1 to 65535, or not separated from the host by a colon.
+    /// The port isn't a number from 1 to 65535, or isn't separated from the host by a colon.
     case malformed
   }
 
   /// The text before `://`; nil if there is none.
   package let scheme: String?
-  /// User name and password, up to the last `@` before the path; nil if there is none.
+  /// The user name and password, up to the last `@` before the path; nil if there are none.
   package let userInformation: String?
   /// The host, an IPv6 address in its brackets.
   package let host: String
-  /// Nil if the text names no port.
+  /// The port; nil if the text contains none.
   package let port: Port?
-  /// Host and port.
+  /// The host and the port.
   package let authority: String
-  /// Path, query and fragment: everything after the port.
+  /// The path, query and fragment: everything after the port.
   package let target: String
 
   package init(_ text: some StringProtocol) {
@@ -53,7 +53,7 @@ package struct URLParts: Equatable, Sendable {
 }
 
 extension URLParts.Port {
-  /// Reads a colon and digits.
+  /// Parses a colon and digits.
   fileprivate init(_ text: ArraySlice<UInt8>) {
     let digits = text.dropFirst()
     guard text.first == UInt8(ascii: ":"), digits.allSatisfy({ (0x30...0x39).contains($0) }),
