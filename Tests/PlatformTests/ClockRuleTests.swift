@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// The sources that may ask the system's clock: what they wait for, the kernel or libcurl times by that clock.
+/// The sources that may read the system's clock, because the kernel or libcurl times their waits by that clock.
 private let edges: [String: String] = [
   "AWSClient/Credentials/CredentialProcess.swift": "waits for a process",
   "DefenderAgent/ReportLoop.swift": "gives the collector a deadline on its clock",
@@ -18,7 +18,7 @@ private let edges: [String: String] = [
 ]
 
 @Suite struct `The clock is an argument` {
-  /// The lines of code outside of `Platform` and the programs that match, as `file: line`.
+  /// Returns the matching lines of code outside of `Platform` and the programs, with their files.
   private func lines(where matches: (Substring) -> Bool) throws -> [(file: String, line: String)] {
     let sources = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent().appending(path: "Sources").path()
@@ -37,7 +37,7 @@ private let edges: [String: String] = [
   }
 
   @Test func `and nothing but a wait for the kernel or libcurl asks the system's`() throws {
-    // `.now` alone is also a case of SystemMetric, with a closure behind it.
+    // `.now` alone is also a case of SystemMetric, followed by a closure.
     let asking = try lines { line in
       ["BootTime.now", "WallTime.now", " .now.", "(.now.", " .now)", "(.now)"].contains {
         line.contains($0)
@@ -46,7 +46,7 @@ private let edges: [String: String] = [
     }
     let offenders = asking.filter { edges[$0.file] == nil }.map { "\($0.file): \($0.line)" }
     #expect(offenders.isEmpty)
-    // And the list is no longer than it needs to be.
+    // The list must not contain more files than necessary, either.
     #expect(Set(edges.keys).subtracting(asking.map(\.file)) == [])
   }
 

@@ -32,7 +32,7 @@ import Testing
     guard let writer = unsafe fopen(path, "r+") else { throw Errno.current }
     unsafe fputs("secret", writer)
     unsafe fflush(writer)
-    // Its end isn't written.
+    // The writer is still open, so the end of the pipe hasn't come.
     #expect(throws: Errno.wouldBlock) { try readFile(path, limit: 10, patience: .milliseconds(50)) }
     unsafe fclose(writer)
     #expect(Errno.wouldBlock.ofFile == "it isn't a regular file, and its end didn't come in time")

@@ -3,9 +3,10 @@ import Platform
 import Testing
 
 @Suite struct `The environment variables of libraries` {
-  /// That a program that connects removes them is tested with those that show an effect, `SSLKEYLOGFILE` and `OPENSSL_CONF`.
+  /// Other tests check that a program that connects removes the variables, using the two that have a visible effect:
+  /// `SSLKEYLOGFILE` and `OPENSSL_CONF`.
   @Test func `are removed from the environment, each of them`() async {
-    // In a process of its own: the environment is everybody's, and they are removed once.
+    // Runs in a separate process: all tests share the environment, and the variables are removed only once.
     await #expect(processExitsWith: .success) {
       for name in weakeningVariables { unsafe setenv(name, "value", 1) }
       unsafe setenv("SSL_CERT_FILE", "value", 1)

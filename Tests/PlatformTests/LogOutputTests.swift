@@ -8,12 +8,12 @@ import WireFormats
 @testable import Platform
 
 @Suite(.ownThreads) final class `The output of a log` {
-  /// Ways to a pipe: opened a second time, or polled if that isn't permitted.
+  /// Whether the output may open a pipe a second time; if not, it polls the pipe.
   static let ways = [true, false]
 
   private let directory: TemporaryDirectory
   private let pipe: UnreadPipe
-  /// As a service manager hands it over: it blocks.
+  /// A blocking descriptor, as a service manager passes it.
   private let descriptor: FileDescriptor
 
   init() throws {
@@ -27,7 +27,7 @@ import WireFormats
     Array("lost \(lines): \(reason == .wouldBlock ? "unread" : "\(reason.rawValue)")\n".utf8)
   }
 
-  /// Writes `lines` on a thread of their own; false if that takes a minute, as it does where a write blocks.
+  /// Writes `lines` on a separate thread; returns false if that takes a minute, for example because a write blocks.
   private func write(_ lines: [String], to output: LogOutput) -> Bool {
     nonisolated(unsafe) let output = output
     let done = DispatchSemaphore(value: 0)
@@ -43,7 +43,7 @@ import WireFormats
   {
     let output = LogOutput(descriptor.rawValue, mayReopen: mayReopen)
     let start = BootTime.now
-    // Were each line to wait for the reader, these would take 100 s.
+    // If each line waited for the reader, these would take 100 s.
     try #require(write((1...1_000).map { "line \($0)\n" }, to: output))
     #expect(start.duration(to: .now) < .seconds(50))
     #expect(try pipe.drain() == "")
@@ -85,7 +85,7 @@ import WireFormats
     let duration = start.duration(to: .now)
     isWritten.withLock { $0 = true }
     try #require(done.wait(timeout: .now() + 60) == .success)
-    // A busy machine may give the reader no turn for 100 ms. Only a line that waited that long may be lost.
+    // On a busy machine the reader may not run for 100 ms. Only a line that waited that long may be lost.
     let read = text.withLock { $0 }
     #expect(read == lines.joined() || duration >= LogOutput.patience)
   }
@@ -121,7 +121,7 @@ import WireFormats
       owning: try retryingOnInterrupt { fcntl(full.rawValue, F_DUPFD_CLOEXEC, 700) })
     let output = LogOutput(target.rawValue)
     try #require(write(["one\n", "two\n"], to: output))
-    // The same number, and a file that takes lines.
+    // Gives the same descriptor number to a file that accepts lines.
     let file = try directory.write("file", "")
     let healthy = FileDescriptor(owning: unsafe open(file, O_WRONLY | O_CLOEXEC))
     try #require(dup2(healthy.rawValue, target.rawValue) >= 0)

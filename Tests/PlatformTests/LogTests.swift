@@ -44,7 +44,7 @@ import WireFormats
     let lines = Lines()
     let log = log(.info, .json, to: lines)
     log.requestID = "id-1"
-    // Line ends to some, and to a terminal the beginning of a command.
+    // Some programs treat these characters as line ends, and a terminal treats one as the beginning of a command.
     let message = "line one\n\"two\"\u{7F}\u{85}\u{9B}31m\u{2028}\u{2029}\u{A0}é😀"
     log.error(message)
     let line = try #require(lines.lines.first)
@@ -93,7 +93,7 @@ import WireFormats
     return log
   }
 
-  /// Texts whose encoding is longer than they are, in various degrees.
+  /// Texts that become longer when encoded, by various factors.
   static let texts = [
     String(repeating: "x", count: 20_000), String(repeating: "\n", count: 5_000),
     String(repeating: "\u{2028}é😀\"", count: 2_000), String(repeating: "y", count: 3_950),

@@ -6,7 +6,7 @@ import Testing
 @Suite struct `An output file` {
   private struct NotReplaced: Error {}
 
-  /// The file, which `#require` can't return: it isn't copied.
+  /// Opens an output file. `#require` can't return one, because it is noncopyable.
   private func opened(_ path: String) throws -> OutputFile {
     guard let file = try OutputFile.open(path) else { throw NotReplaced() }
     return file
@@ -36,7 +36,7 @@ import Testing
     #expect(try text(path) == "one\ntwo\n")
     var status = stat()
     #expect(unsafe stat(path, &status) == 0 && status.st_mode & 0o777 == 0o600)
-    // Whoever has the former file open reads the former file.
+    // A reader that has the existing file open still reads that file.
     var former: [UInt8] = []
     #expect(try reader.read(into: &former, limit: 100) == 6)
     #expect(try names(in: directory) == ["report"])
@@ -80,7 +80,7 @@ import Testing
     for (link, text) in [("link", "folder/target"), ("outer", "folder"), ("own", "link")] {
       let path = "\(directory.path)/\(link)"
       try #require(unsafe symlink(text, path) == 0)
-      // Root's own links are the system's.
+      // Links of root count as the system's, so they need another owner.
       if geteuid() == 0, link != "own" { try #require(unsafe lchown(path, 65_534, 65_534) == 0) }
     }
     let owner: uid_t = geteuid() == 0 ? 65_534 : geteuid()
@@ -110,7 +110,7 @@ import Testing
     let foreign = "\(directory.path)/foreign"
     let owner: uid_t = geteuid() == 0 ? 65_534 : geteuid()
     try #require(unsafe lchown(foreign, owner, getegid()) == 0)
-    // Without privileges all links are of one user, which is then the other one.
+    // Without privileges all links belong to this user. For user 54321, the first link is then already another user's.
     let link = geteuid() == 0 ? foreign : "\(directory.path)/own"
     for path in ["own/target", "own/new"] {
       #expect(throws: OutputFileError.foreignLink(link, owner: owner)) {
@@ -119,7 +119,8 @@ import Testing
     }
   }
 
-  /// Root keeps the file another user's; without privileges there is no such file to test with.
+  /// As root, the existing file belongs to another user. Without privileges the test can't create such a file, so it
+  /// belongs to this user.
   @Test(arguments: [
     (0o640, 0o640), (0o600, 0o600), (0o666, 0o644), (0o777, 0o644), (0o6755, 0o644), (0o466, 0o444),
   ])

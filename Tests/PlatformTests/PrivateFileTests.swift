@@ -32,7 +32,7 @@ import Testing
 
   @Test func `leaves nothing of itself behind where it can't take the name`() throws {
     let directory = try TemporaryDirectory()
-    // What has that name is a directory, so that the file can't take its place.
+    // A directory has that name, so the file can't replace it.
     let path = "\(directory.path)/state"
     #expect(unsafe mkdir(path, 0o700) == 0)
     #expect(throws: Errno.self) { try replacePrivateFile(path, with: [1]) }
@@ -71,7 +71,7 @@ import Testing
     if geteuid() == 0 {
       #expect(unsafe chown(path, 1, 1) == 0)
     } else {
-      // Root's, and everybody can read it.
+      // A file of root that every user can read.
       path = "/etc/passwd"
     }
     #expect(throws: Errno(rawValue: EPERM)) { try readPrivateFile(path, limit: 1 << 20) }

@@ -25,7 +25,7 @@ import Testing
     let output = try run("/usr/bin/env", environment: ["A": "1"])
     let lines = String(decoding: output, as: UTF8.self).split(separator: "\n")
     #expect(lines.contains("A=1"))
-    // What the shell itself sets.
+    // Everything else must be a variable that the shell itself sets.
     #expect(lines.allSatisfy { ["A", "PWD", "OLDPWD", "SHLVL", "_"].contains($0.prefix { $0 != "=" }) })
   }
 
@@ -112,14 +112,16 @@ import Testing
     #expect(String(decoding: output, as: UTF8.self) == "done\n")
     let text = String(decoding: try readFile("\(directory.path)/pid", limit: 100), as: UTF8.self)
     let child = try #require(Int32(text.prefix { $0 != "\n" }))
-    // Killed, which on a busy machine takes its time; and whoever adopted it may not have waited for it yet.
+    // The child is killed, but on a busy machine that takes time, and the process that adopted it may not have reaped it
+    // yet.
     let end = BootTime.now.advanced(by: .seconds(60))
     while isRunning(child), BootTime.now < end { poll(nil, 0, 5) }
     #expect(!isRunning(child))
   }
 
   @Test func `gives a program no way out of the process group that is ended with it`() throws {
-    // The leader of a session stays in its group (setpgid(2)). Python, because a shell only moves what it starts.
+    // A session leader can't leave its process group (setpgid(2)). This uses Python because a shell only moves its
+    // children.
     let script = """
       import os
       try: os.setpgid(0, os.getpgid(os.getppid()))

@@ -58,11 +58,11 @@ import Testing
     let texts = ServerText(hiding: [key, "hunter2", "short"])
     #expect(texts.shown("a \(key) b") == "a ••• b")
     #expect(texts.shown("a hunter2hunter2 b") == "a ••• b")
-    // Cut by the server, broken over lines, or with something before it.
+    // The server truncated the secret, broke it over lines, or put something before it.
     #expect(texts.shown("a \(key.prefix(15))… b") == "a •••… b")
     #expect(texts.shown("\(key.prefix(20))\n\(key.dropFirst(20))") == "•••\n•••")
     #expect(texts.shown("(\(key))") == "(•••)")
-    // A short one may be part of any word.
+    // A short secret can be part of any word.
     #expect(texts.shown("shortage") == "shortage")
   }
 
@@ -79,7 +79,7 @@ import Testing
     #expect(texts.shown(String(repeating: " ", count: 70_000) + key, limit: 70_000).hasSuffix(" …"))
   }
 
-  /// What comes first, and what fills the text behind it.
+  /// The start of a text, and the filler that is repeated after it.
   private static let fillings: [(start: String, filler: String)] =
     [
       "token", "secret", "SecretAccessKey", "secret_key", "signature", "password", "authorization",
@@ -92,7 +92,7 @@ import Testing
       ("", "Aa0/"), ("", "a=b&"), ("x", "\u{301}"),
     ]
 
-  /// Quadratic cost is that of more than ten minutes in a debug build; linear cost, of less than a second.
+  /// With quadratic cost this takes more than ten minutes in a debug build; with linear cost, less than a second.
   @Test(.serialized, .timeLimit(.minutes(5)), arguments: fillings)
   func `of 64 KiB is shown at a linear cost`(start: String, filler: String) {
     let text = start + String(repeating: filler, count: (65_536 - start.utf8.count) / filler.utf8.count)

@@ -36,7 +36,7 @@ import Testing
       ("1970-01-01T00:00:00.0019Z", 1), ("1970-01-01T01:00:00+01:00", 0),
       ("1970-01-01T00:00:00-00:30", 1_800_000),
       ("1970-01-01t00:00:01z", 1_000), ("2016-12-31T23:59:60Z", 1_483_228_800_000),
-      // What some write for "never".
+      // Some sources write this for "never".
       ("9999-12-31T23:59:59Z", .max),
     ] as [(String, Int64)])
   func `reads ISO 8601`(text: String, milliseconds: Int64) {

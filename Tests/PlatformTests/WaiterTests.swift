@@ -2,7 +2,7 @@ import Platform
 import TestSupport
 import Testing
 
-/// A task that is due at given moments, and records when it ran.
+/// A task that is due at the given times, and records when it ran.
 private final class ScriptedTask: IdleTask {
   private let time: any TimeSource
   private var moments: [BootTime]
@@ -79,7 +79,7 @@ private final class ScriptedTask: IdleTask {
     let watchdog = try #require(Watchdog(manager, time: time))
     #expect(TaskRunningWaiter(time, running: [watchdog]).wait(until: after(100)) == .onTime)
     #expect(time.wakeUps == waits.map { after($0) })
-    // It has reported before the process went on to something else.
+    // The watchdog reported before the wait ended, so the next report is due after it.
     let next = try #require(watchdog.nextDue)
     #expect(next > after(100))
   }
@@ -90,7 +90,7 @@ private final class ScriptedTask: IdleTask {
   }
 }
 
-/// Does something at the end of each wait.
+/// A waiter that calls `body` at the end of each wait.
 private struct Interjecting: Waiter {
   let time: ManualTime
   let body: () -> Void
