@@ -68,7 +68,7 @@ struct `The packets of MQTT` {
       ("4002 0001", .publishAcknowledgement(packetID: 1)),
       ("9004 0001 0180", .subscribeAcknowledgement(packetID: 1, returnCodes: [1, 0x80])),
       ("d000", .pingResponse),
-      // A length with a needless byte, which the specification doesn't forbid.
+      // A length with an unnecessary byte, which the specification allows.
       ("d08000", .pingResponse),
     ] as [(String, IncomingPacket)])
   func `reads what a server sends, in one piece and byte by byte`(

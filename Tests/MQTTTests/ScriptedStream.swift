@@ -1,21 +1,21 @@
 import MQTT
 import Platform
 
-/// A stream whose other side is a script: it answers what is written, in pieces of any size.
+/// A stream whose other side is scripted: it answers each write, in pieces of a given size.
 final class ScriptedStream: ByteStream {
-  /// What is to be read; where it runs out, reading times out.
+  /// The bytes to read. When there are none left, a read times out.
   private var incoming: [UInt8]
-  /// The most that one read returns.
+  /// The maximum number of bytes that one read returns.
   private let pieceSize: Int
-  /// Whether the other side hangs up after what it has sent.
+  /// Whether the other side closes the stream after its last byte.
   private let endsAfterwards: Bool
-  /// Called with each write; returns what the other side answers.
+  /// Called with each write; returns the other side's answer.
   private let answer: ([UInt8]) -> [UInt8]
   let time: ScriptedTime
   private(set) var written: [UInt8] = []
   private(set) var isClosed = false
   var writeError: StreamError?
-  /// What reading ends with once nothing more is there, instead of the time.
+  /// The error of a read when no bytes are left; nil for a timeout.
   var readError: StreamError?
 
   init(
@@ -31,7 +31,7 @@ final class ScriptedStream: ByteStream {
 
   func read(into buffer: inout [UInt8], limit: Int, until deadline: BootTime) throws(StreamError) -> Int {
     if isClosed { throw .lost("closed") }
-    // A look takes a moment, as with a real connection: a loop without an end shows.
+    // Each read takes some time, as on a real connection, so that an endless loop becomes visible.
     time.pass(.milliseconds(1))
     if incoming.isEmpty {
       if endsAfterwards { return 0 }
@@ -54,7 +54,7 @@ final class ScriptedStream: ByteStream {
 
   func close() { isClosed = true }
 
-  /// Makes the other side send something.
+  /// Sends bytes from the other side.
   func deliver(_ bytes: [UInt8]) { incoming += bytes }
 
   func takeWritten() -> [UInt8] {
@@ -63,7 +63,7 @@ final class ScriptedStream: ByteStream {
   }
 }
 
-/// A clock that moves when it is told to.
+/// A clock that moves only when a test or a stream moves it.
 final class ScriptedTime: TimeSource {
   private(set) var bootTime = BootTime(nanosecondsSinceBoot: 1_000_000_000)
   var wallTime: WallTime { WallTime(nanosecondsSinceEpoch: bootTime.nanosecondsSinceBoot) }
@@ -74,7 +74,7 @@ final class ScriptedTime: TimeSource {
   func after(_ duration: Duration) -> BootTime { bootTime.advanced(by: duration) }
 }
 
-/// The bytes that hexadecimal digits, with or without spaces, stand for.
+/// Returns the bytes that `hex` represents; spaces are allowed.
 func bytes(_ hex: String) -> [UInt8] {
   let digits = hex.compactMap(\.hexDigitValue)
   return stride(from: 0, to: digits.count - 1, by: 2).map { UInt8(digits[$0] * 16 + digits[$0 + 1]) }

@@ -6,7 +6,7 @@ import WireFormats
 struct `An MQTT session` {
   let options = ConnectOptions(clientID: "d", keepAliveSeconds: 60)
 
-  /// A stream whose server accepts the connection and then sends what follows.
+  /// Returns a stream whose server accepts the connection and then sends `following`.
   private func stream(_ following: String = "", endsAfterwards: Bool = false) -> ScriptedStream {
     ScriptedStream(bytes("20020000" + following), endsAfterwards: endsAfterwards)
   }
@@ -93,7 +93,7 @@ struct `An MQTT session` {
     arguments: [
       ("9004 0001 0101", nil), ("9004 0001 0100", nil), ("3003000174 9004 0001 0101", nil),
       ("9004 0001 0180", .subscriptionRefused(topicFilter: "b")),
-      // QoS 2 was not requested.
+      // The client didn't request QoS 2.
       ("9004 0001 0102", .subscriptionRefused(topicFilter: "b")),
       ("9003 0001 01", .unexpected(packet: "SUBACK of 1 topics for 2")),
       ("9004 0002 0101", .unexpected(packet: "SUBACK")),

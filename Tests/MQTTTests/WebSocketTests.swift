@@ -122,7 +122,7 @@ struct `The frames of a WebSocket` {
 }
 
 struct `A WebSocket` {
-  // The key and the answer of RFC 6455, section 1.3.
+  // The key and the answer in the example of RFC 6455, section 1.3.
   static let upgrade = WebSocketUpgrade(
     host: "server.example.com", target: "/mqtt?a=b", nonce: Array("the sample nonce".utf8))
   static let agreement = """
@@ -299,7 +299,7 @@ struct `A WebSocket` {
     var payload: [UInt8]
   }
 
-  /// The short frames of a client.
+  /// Parses a client's short frames and removes their masks.
   private func unmasked(_ bytes: [UInt8]) -> [Frame] {
     var frames: [Frame] = []
     var rest = bytes[...]
