@@ -19,7 +19,7 @@ private func messages(in bytes: [UInt8]) throws(EventStreamError) -> [EventStrea
   return messages
 }
 
-/// A frame with right checksums around whatever headers and payload.
+/// Returns a frame with correct checksums for any headers and payload.
 private func framed(headers: [UInt8], payload: [UInt8] = []) -> [UInt8] {
   func bigEndian(_ value: UInt32) -> [UInt8] { (0..<4).map { UInt8(value >> UInt32(24 - 8 * $0) & 0xFF) } }
   let lengths = bigEndian(UInt32(16 + headers.count + payload.count)) + bigEndian(UInt32(headers.count))
@@ -146,7 +146,7 @@ private func framed(headers: [UInt8], payload: [UInt8] = []) -> [UInt8] {
       for _ in 0..<1_000 {
         let damage = damaged(bytes, using: &random)
         _ = try? messages(in: damage)
-        // With right checksums, so that the damage reaches the headers.
+        // With correct checksums, so that the reader gets as far as the damaged headers.
         let message = try? messages(in: framed(headers: Array(damage.dropFirst(12)))).first
         if let message { #expect(try messages(in: try message.encoded()).first == message) }
       }

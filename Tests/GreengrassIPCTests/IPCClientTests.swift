@@ -12,7 +12,7 @@ private let configuration = """
     "resources": ["$aws/things/*/defender/metrics/*"]}}}}
   """
 
-/// A client of a nucleus, and what it logs.
+/// A client of a nucleus, and its log.
 private final class Component {
   let client: IPCClient
   private(set) var lines: [String] = []
@@ -133,7 +133,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
       "PublishToIoTCore to elsewhere", "UnauthorizedError", "uthorized", "accessControl",
       "aws.greengrass.ipc.mqttproxy", "resources elsewhere",
     ] { #expect("\(error). \(error.advice)".contains(part)) }
-    // The connection is as good as before.
+    // The connection still works.
     try component.publish()
     #expect(try nucleus.next("publish")["connection"] == .number("1"))
   }
@@ -150,7 +150,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
       #expect(error.description.contains("token (SVCUID)"))
       #expect(error.isTransient)
     }
-    // A busy machine may have the nucleus take too long once, which is told too.
+    // On a busy machine the nucleus may exceed the time limit once, which is logged, too.
     let messages = component.log.map { $0.split(separator: "\t").last }
     #expect(Set(messages).count == messages.count && messages.count < 3, "\(messages)")
     #expect(component.log.allSatisfy { !$0.contains("FEDCBA9876543210") })
@@ -176,7 +176,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     }
     let issued = try #require(component.client.issuedToken?())
     #expect(issued.utf8.count == 16)
-    // The new token is good for the next connection.
+    // The new token is valid for the next connection.
     try nucleus.do(#"{"do": "drop"}"#)
     while nucleus.count("publish") == 3 {
       do throws(IPCError) { try component.publish() } catch { #expect(error.isTransient) }
@@ -226,7 +226,8 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     let nucleus = try FakeNucleus(.classic, configuration: configuration)
     let component = Component(nucleus)
     try component.publish()
-    // The answers to these pings fill the socket, and nobody reads them until long after the client's patience.
+    // The answers to these pings fill the socket, and the nucleus doesn't read them until long after the client's time
+    // limit.
     try nucleus.do(#"{"do": "stall", "seconds": 4, "pings": 40}"#)
     let start = BootTime.now
     while component.log.isEmpty, start.duration(to: .now) < .seconds(30) {
@@ -284,7 +285,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     let nucleus = try FakeNucleus(.classic, configuration: configuration)
     let component = Component(nucleus)
     try component.publish()
-    // The answer comes, but long after the deadline, and behind all that is sent until then.
+    // The answer comes long after the deadline, after many other messages.
     try nucleus.do(#"{"do": "fault", "operation": "PublishToIoTCore", "fault": "flood", "seconds": 3}"#)
     let error = try #require(throws: IPCError.self) { try component.publish(within: .milliseconds(300)) }
     #expect(error == .timedOut(waitingFor: "its answer to PublishToIoTCore"))
@@ -323,7 +324,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
       try nucleus.catchUp()
     }
     #expect(nucleus.count("connect") >= 5)
-    // After 0.25 s, 0.5, 1 and 2 s, or half of each: no sooner, however long it takes.
+    // The waits are 0.25 s, 0.5 s, 1 s and 2 s, of which jitter removes up to half. There is no upper limit.
     #expect(start.duration(to: .now) >= .milliseconds(1_875))
   }
 
@@ -397,7 +398,8 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     let nucleus = try FakeNucleus(.lite, configuration: configuration)
     try nucleus.do(#"{"do": "restart", "seconds": 3}"#)
     let component = Component(nucleus)
-    // Each of these would have doubled the wait for the next attempt, to far more than the second that is asked below.
+    // If each of these calls doubled the wait for the next attempt, it would be far longer than the second that the calls
+    // below allow.
     for _ in 0..<12 {
       #expect(throws: IPCError.self) { try component.publish(within: .milliseconds(1)) }
       #expect(component.client.serve(until: soon(.milliseconds(1))) == .onTime)
@@ -411,7 +413,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
 
   @Test func `stops at once when the process is asked to stop, and lets an answer under way come in`() throws
   {
-    // The signal goes to this thread only, which waits for it nowhere else.
+    // The signal is sent only to this thread, which doesn't wait for it anywhere else.
     var before = sigset_t()
     unsafe sigprocmask(SIG_BLOCK, nil, &before)
     defer { unsafe sigprocmask(SIG_SETMASK, &before, nil) }
@@ -461,7 +463,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     #expect(throws: IPCError.self) {
       try component.client.call(.getConfiguration, until: time.bootTime.advanced(by: .seconds(2)))
     }
-    // The last of the waits ends with the deadline.
+    // The deadline ends the last wait.
     #expect(
       time.sleeps == [
         .milliseconds(125), .milliseconds(250), .milliseconds(500), .seconds(1), .milliseconds(125),
@@ -538,7 +540,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
 }
 
 @Suite struct `A subscription` {
-  /// How large each event is, and how many of the newest are kept.
+  /// The size of each event, and how many of the newest are kept.
   @Test(arguments: [
     (10, 32), (5_000, 32), (8_192, 32), (8_193, 31), (100_000, 2), (262_144, 1), (262_145, 0),
   ])
