@@ -3,33 +3,34 @@ package import DefenderAgent
 import DeviceDefender
 package import Platform
 
-/// A device with `defender agent` or `bootstrap agent` on it, as the service sees it: when it connects, when it reports.
+/// A device that runs `defender agent` or `bootstrap agent`, as the service sees it: when it connects and when it
+/// reports.
 ///
-/// The decisions are the product's own types (`FirstReport`, `ReportSchedule`, `ReconnectDelay`, `StandardRetry`,
-/// `RetryQuota`). What is here is the order in which `PublishMetricsHandler`, `MQTTPublisher` and `HTTPSPublisher` ask
-/// them, since a million of those wouldn't fit into seconds; a test runs real ones beside this, on the same clock, and
-/// compares every moment.
+/// The product's own types make the decisions (`FirstReport`, `ReportSchedule`, `ReconnectDelay`, `StandardRetry`,
+/// `RetryQuota`). This type only reproduces the order in which `PublishMetricsHandler`, `MQTTPublisher` and
+/// `HTTPSPublisher` call them, because simulating a million of those would take too long. A test runs the real ones on
+/// the same clock and compares every event.
 package struct Device: Sendable {
-  /// What all devices of a fleet have in common.
+  /// The settings that all devices of a fleet share.
   package struct Settings: Sendable {
     package var interval = Duration.seconds(300)
-    /// `DEFENDER_JITTER`.
+    /// Whether the first reports are spread over the interval (`DEFENDER_JITTER`).
     package var isSpread = true
     package var transport = Transport.mqtt
     package var delay = ReconnectDelay()
-    /// Whether a throttled report moves the device's place in the interval; the product always does.
+    /// Whether a throttled report moves the device to another slot; the product always does this.
     package var movesOn = true
-    /// Whether the time of the last report outlives a restart (`DEFENDER_STATE_DIRECTORY`).
+    /// Whether the time of the last report survives a restart (`DEFENDER_STATE_DIRECTORY`).
     package var hasState = true
 
     package init() {}
 
-    /// The longest time spent on one report, retries included. An attempt is answered at once here, so that
+    /// The longest time spent on one report, including retries. Attempts are answered at once here, so
     /// `HTTPSPublisher.standardAttemptTimeout` never ends one.
     var publishTimeout: Duration { transport.publishTimeout }
   }
 
-  /// What the service noticed of a device's wake-up.
+  /// An event of a device that the service can observe.
   package enum Event: Sendable {
     case started
     case refusedConnection
@@ -42,16 +43,16 @@ package struct Device: Sendable {
   private var delay: ReconnectDelay
   private var isConnected = false
   private var retryQuota = RetryQuota()
-  /// How often the report under way was sent, and what the last retry of it took from the quota.
+  /// The number of attempts for the current report, and the cost of its last retry in the retry quota.
   private var attempts = 0
   private var lastCost: Int?
   private var hasStarted = false
-  /// When the report under way is given up; nil between reports.
+  /// The deadline of the current report; nil between reports.
   private var deadline: BootTime?
-  /// The number of the last report that was made: its second.
+  /// The id of the last report: the second in which it was made.
   private var lastReportID: UInt64 = 0
   package private(set) var lastAccepted: BootTime?
-  /// When it does something next.
+  /// When the device acts next.
   package private(set) var wake: BootTime
 
   package init(_ name: String, number: Int, start: BootTime, _ settings: Settings) {
@@ -62,7 +63,7 @@ package struct Device: Sendable {
     schedule = ReportSchedule(interval: settings.interval, first: start)
   }
 
-  /// Ends the process, and starts it again at `now`.
+  /// Ends the process and starts it again at `now`.
   package mutating func restart(at now: BootTime, _ settings: Settings) {
     isConnected = false
     hasStarted = false
@@ -76,7 +77,7 @@ package struct Device: Sendable {
 
   package mutating func loseConnection() { isConnected = false }
 
-  /// Does what is due at `wake`, whose time has come.
+  /// Performs the action that is due at `wake`.
   package mutating func run(_ settings: Settings, _ service: inout Service, _ note: (Event, BootTime) -> Void)
   {
     let now = wake
@@ -88,7 +89,7 @@ package struct Device: Sendable {
       let first =
         settings.isSpread
         ? firstReport.due(from: now, thing: name)
-        // Without a saved baseline the first sample is one, which isn't published.
+        // Without a saved baseline, the first snapshot becomes the baseline and isn't published.
         : lastReportID == 0 ? now.advanced(by: settings.interval) : firstReport.dueUnspread(from: now)
       schedule = ReportSchedule(interval: settings.interval, first: first)
       wake = first
@@ -108,7 +109,7 @@ package struct Device: Sendable {
     at now: BootTime, until deadline: BootTime, _ settings: Settings, _ service: inout Service,
     _ note: (Event, BootTime) -> Void
   ) {
-    // `MQTTPublisher` waits out the delay of an earlier report's failures before it connects.
+    // Before it connects, `MQTTPublisher` waits for the delay that earlier failures caused.
     if !isConnected, let next = delay.notBefore, next > now {
       if next < deadline { wake = next } else { finishReport(at: now) }
       return

@@ -1,25 +1,25 @@
 import DefenderAgent
 package import Platform
 
-/// What happens to a fleet, and when.
+/// A scenario for a fleet: its devices, the quotas, and what happens when.
 package struct Scenario: Sendable {
   package var name: String
   package var devices = 1_000_000
   package var duration = Duration.seconds(2_400)
   package var quotas = Service.Quotas()
   package var settings = Device.Settings()
-  /// How long after the first device the last one starts.
+  /// The time between the start of the first device and that of the last one.
   package var startWithin = Duration.zero
-  /// All devices start again at this moment.
+  /// The time at which all devices restart; nil if they don't.
   package var restart: Duration?
-  /// The endpoint refuses connections, and those that there are end.
+  /// The time in which the endpoint refuses connections, after it has closed the existing ones.
   package var outage: Range<Duration>?
 
   package init(_ name: String) {
     self.name = name
   }
 
-  /// The same with fewer devices and quotas to match.
+  /// Returns the scenario with fewer devices, and with quotas reduced in proportion.
   package func scaled(to devices: Int) -> Scenario {
     var scenario = self
     let factor = Double(devices) / 1_000_000
@@ -30,15 +30,15 @@ package struct Scenario: Sendable {
   }
 }
 
-/// What the service saw, second by second.
+/// The number of events that the service observed in each second.
 package struct Arrivals: Sendable {
   package var reports: [Int]
   package var refusedConnections: [Int]
   package var throttled: [Int]
-  /// Devices of which no report was accepted in the last half of the time.
+  /// The number of devices without an accepted report in the second half of the simulation.
   package var unheard = 0
-  /// How long after the outage, or the restart, the last device but one in a thousand had a report accepted; nil where
-  /// that didn't happen.
+  /// The time after the outage or the restart until 999 of 1,000 devices had a report accepted; nil if that didn't
+  /// happen.
   package var recovery: Duration?
 
   init(seconds: Int) {
@@ -48,9 +48,10 @@ package struct Arrivals: Sendable {
   }
 }
 
-/// Devices on a virtual clock, which run in the order of time.
+/// Devices on a virtual clock, which run in chronological order.
 package struct Fleet {
-  /// Devices by the quarter of a second in which they are due: a heap of a million would miss the cache at each step.
+  /// The length of a time slot; devices are grouped by the slot in which they are due. With a single heap of a million
+  /// devices, each step would miss the cache.
   private static let slotNanoseconds: Int64 = 250_000_000
 
   private let scenario: Scenario
@@ -72,7 +73,7 @@ package struct Fleet {
     let within = scenario.startWithin
     let count = scenario.devices
     let numbers = (0..<count).map { (shareOfInterval(settings.interval, thing: thingName($0)), $0) }
-    // Who is due one after the other lies side by side, as the caches like it.
+    // Devices that are due in succession are adjacent in memory, for the sake of the caches.
     devices = numbers.sorted(by: <).map { _, number in
       Device(
         thingName(number), number: number, start: moment(within * (Double(number) / Double(count))), settings)
@@ -157,10 +158,10 @@ package struct Fleet {
 
 private func thingName(_ number: Int) -> String { "device-\(number)" }
 
-/// A moment of the virtual clock.
+/// Returns the given time on the virtual clock.
 package func moment(_ time: Duration) -> BootTime { BootTime(nanosecondsSinceBoot: 0).advanced(by: time) }
 
-/// The date at a moment of the virtual clock.
+/// Returns the date and time that corresponds to a time on the virtual clock.
 package func wallTime(_ moment: BootTime) -> WallTime {
   WallTime(secondsSinceEpoch: 1_700_000_000).advanced(by: .nanoseconds(moment.nanosecondsSinceBoot))
 }
@@ -176,11 +177,11 @@ private struct Due: Comparable {
   }
 }
 
-/// Devices in the order in which they are due; those of one moment in the order of their numbers.
+/// Devices in the order in which they are due, and by index if they are due at the same time.
 private struct DueDevices {
   private let sorted: [Due]
   private var position = 0
-  /// Those that were inserted since, few, the next one last.
+  /// The few devices that were inserted later, in reverse order.
   private var inserted: [Due] = []
 
   init(_ devices: [Due]) {

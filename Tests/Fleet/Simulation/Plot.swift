@@ -1,13 +1,13 @@
 import Platform
 
-/// Curves of a few scenarios below each other, as SVG: what arrives each second, the highest of ten seconds at a time.
+/// An SVG plot with one curve per scenario: arrivals per second, as the maximum of each ten seconds.
 struct Plot {
   private static let width = 720
   private static let panelHeight = 118
   private static let left = 64
   private static let right = 16
   private static let top = 24
-  /// Seconds that a point of a curve stands for.
+  /// The number of seconds that one point of a curve represents.
   private static let step = 10
   private static let ceiling = 24_000.0
   private static let lastSecond = 2_400
@@ -97,7 +97,7 @@ struct Plot {
   }
 }
 
-/// `number` with commas between groups of three digits.
+/// Returns `number` with commas between groups of three digits.
 func grouped(_ number: Int) -> String {
   var digits = "\(number)"
   var groups: [String] = []

@@ -1,11 +1,11 @@
 import DefenderAgent
 import Platform
 
-/// What `docs/fleet.md` shows, and what each has to hold.
+/// A scenario of `docs/fleet.md`, with the promises that it must keep.
 package struct Study: Sendable {
   package let scenario: Scenario
   package var isPlotted = false
-  /// What the product promises for it: the sentences that aren't true of what was seen.
+  /// Returns the promises of the product that the observed events break.
   package let broken: @Sendable (Scenario, Arrivals) -> [String]
 }
 
@@ -17,19 +17,19 @@ package func studies() -> [Study] {
   ]
 }
 
-/// What the fleet does without the spread.
+/// The fleet without jitter.
 private func startedAtOnce() -> Study {
   var scenario = Scenario("All start in one second, DEFENDER_JITTER=0")
   scenario.settings.isSpread = false
   return Study(scenario: scenario, isPlotted: true) { _, seen in
-    // Throttled devices spread themselves.
+    // Throttled devices move to other slots.
     expect(
       "from the third interval on at most 1 in 10 reports is throttled",
       sum(seen.throttled.dropFirst(900)) <= sum(seen.reports.dropFirst(900)) / 10)
   }
 }
 
-/// The steady state, and all in one second a new start, at a moment that has nothing to do with the interval.
+/// The steady state, and then a restart of all devices in one second, at a time unrelated to the interval.
 private func restarted() -> Study {
   var scenario = Scenario("All start in one second, and again at 1,234 s")
   scenario.restart = .seconds(1_234)
@@ -68,7 +68,7 @@ private func outage() -> Study {
   }
 }
 
-/// The whole fleet connects anew, and the account lets 500 a second in: 2,000 s at best.
+/// The whole fleet reconnects, and the account accepts 500 connections per second: that takes at least 2,000 s.
 private func reconnecting() -> Study {
   var scenario = Scenario("All connect anew, quota 500 CONNECT/s")
   scenario.quotas.connects = 500
@@ -84,7 +84,7 @@ private func reconnecting() -> Study {
   }
 }
 
-/// More devices than the quota carries.
+/// More devices than the quota allows.
 private func overloaded(movesOn: Bool) -> Study {
   var scenario = Scenario("1,200,000 devices" + (movesOn ? "" : ", if throttled ones kept their place"))
   scenario.devices = 1_200_000
@@ -112,8 +112,8 @@ private func isBack(_ seen: Arrivals, within limit: Duration) -> Bool {
 
 private func sum(_ counts: some Sequence<Int>) -> Int { counts.reduce(0, +) }
 
-/// `factor` times the mean, and with few devices room for chance: five standard deviations of a mean that small, and of
-/// a million, none.
+/// Returns `factor` times the mean. With fewer than a million devices, it adds five standard deviations of the mean, as
+/// room for chance.
 private func spread(_ factor: Double, _ scenario: Scenario) -> Double {
   let mean = mean(scenario)
   return scenario.devices >= 1_000_000 ? factor * mean : factor * mean + 5 * mean.squareRoot()
@@ -121,7 +121,7 @@ private func spread(_ factor: Double, _ scenario: Scenario) -> Double {
 
 private func expect(_ promise: String, _ holds: Bool) -> [String] { holds ? [] : [promise] }
 
-/// Reports per second, were they spread evenly.
+/// Returns the number of reports per second if they were spread evenly.
 package func mean(_ scenario: Scenario) -> Double {
   Double(scenario.devices) / scenario.settings.interval.inSeconds
 }

@@ -1,19 +1,19 @@
 package import Platform
 
-/// The account that a fleet reports to: its quotas, and when it can't be reached.
+/// The AWS account that a fleet reports to: its quotas and its outage.
 package struct Service: Sendable {
   package struct Quotas: Sendable {
     /// Reports per second and account ("AWS IoT Device Defender endpoints and quotas", AWS General Reference).
     package var reports = 3_500.0
-    /// Connections per second and account, MQTT's CONNECT; infinite where a scenario isn't about it.
+    /// MQTT CONNECT requests per second and account; infinite if the scenario doesn't limit them.
     package var connects = Double.infinity
-    /// Device Defender throttles reports of one device that are closer than this.
+    /// The shortest interval between two reports of a device that Device Defender doesn't throttle.
     package var shortestInterval = Duration.seconds(300)
 
     package init() {}
   }
 
-  /// What became of a report that reached the broker.
+  /// The result of a report that reached the broker.
   package enum Answer: Equatable, Sendable {
     case accepted, throttled
   }
@@ -32,23 +32,23 @@ package struct Service: Sendable {
 
   package func isDown(at now: BootTime) -> Bool { outage?.contains(now) ?? false }
 
-  /// Whether a connection that was opened at `start` has been ended by an outage until `end`.
+  /// Returns whether an outage has closed, by `end`, a connection that was opened at `start`.
   package func hadOutage(between start: BootTime, and end: BootTime) -> Bool {
     outage.map { start < $0.lowerBound && end >= $0.lowerBound } ?? false
   }
 
-  /// Whether a device that connects at `now` is let in; where not, it hears so at once.
+  /// Returns whether the service accepts a connection at `now`. It refuses one without delay.
   package mutating func connect(at now: BootTime) -> Bool { !isDown(at: now) && connectQuota.take(at: now) }
 
-  /// Takes the report of a device whose last accepted one came at `last`.
+  /// Returns the answer to the report of a device whose last accepted report arrived at `last`.
   package mutating func report(at now: BootTime, last: BootTime?) -> Answer {
-    // A millisecond of patience: rounding is no second report.
+    // A tolerance of a millisecond, so that rounding doesn't cause throttling.
     if let last, last.duration(to: now) + .milliseconds(1) < shortestInterval { return .throttled }
     return reportQuota.take(at: now) ? .accepted : .throttled
   }
 }
 
-/// A quota of so many a second, of which at most one second's worth is saved up.
+/// A token bucket that holds the tokens of at most one second.
 struct TokenBucket: Sendable {
   private let perSecond: Double
   private var tokens: Double

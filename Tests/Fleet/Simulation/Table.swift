@@ -1,6 +1,6 @@
 import Platform
 
-/// The scenarios as a table in Markdown.
+/// A Markdown table of the scenarios.
 struct Table {
   private(set) var text = """
     | scenario | reports/s: mean, highest second | refused connections/s, highest | reports throttled | not heard in \
@@ -18,7 +18,7 @@ struct Table {
     text += "| \(cells.joined(separator: " | ")) |\n"
   }
 
-  /// `share` in hundredths, with two decimals.
+  /// Returns `share` as a percentage with two decimals.
   private func percent(_ share: Double) -> String {
     let hundredths = Int((share * 10_000).rounded())
     if hundredths == 0, share > 0 { return "under 0.01 %" }
@@ -27,6 +27,6 @@ struct Table {
 }
 
 extension Scenario {
-  /// Whether something happens that the fleet has to come back from.
+  /// Whether the scenario contains an event that the fleet must recover from.
   var hasEvent: Bool { outage != nil || restart != nil }
 }

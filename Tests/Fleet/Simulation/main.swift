@@ -1,8 +1,8 @@
 import Glibc
 import Platform
 
-// Simulates the fleets of docs/fleet.md, prints their table and writes their plot to the file that is named. Ends with
-// status 1 where a promise is broken.
+// Simulates the fleets of docs/fleet.md, prints their table, and writes their plot to the given file. Exits with status 1
+// if a promise is broken.
 guard let file = CommandLine.arguments.dropFirst().first else {
   print("fleet-simulation FILE.svg   prints the table and writes the plot; see Tests/Fleet/run")
   exit(2)
@@ -10,7 +10,7 @@ guard let file = CommandLine.arguments.dropFirst().first else {
 var table = Table()
 var plot = Plot()
 var broken: [String] = []
-// Each by itself gives the same whenever it runs, so they run beside each other.
+// Each simulation is deterministic and independent of the others, so they run concurrently.
 let runs = studies().map { study in
   Task.detached {
     var fleet = Fleet(study.scenario)

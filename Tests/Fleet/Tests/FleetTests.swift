@@ -5,7 +5,7 @@ import Testing
 import fleet_simulation
 
 @Suite struct `A simulated fleet` {
-  /// What one device of the simulation does until `end`; `restart` is when its process ends and another begins.
+  /// Returns the events of one simulated device until `end`. At `restart`, its process ends and another begins.
   private func simulated(
     _ name: String, _ number: Int, _ settings: Device.Settings, _ service: Service, restart: BootTime?,
     end: BootTime
@@ -42,7 +42,7 @@ import fleet_simulation
     var (refusals, throttled) = (0, 0)
     for number in 0..<20 {
       var quotas = Service.Quotas()
-      // Every second report of these comes too soon for the service.
+      // For these devices, every second report comes too early for the service.
       if number % 2 == 1 { quotas.shortestInterval = .seconds(400) }
       let service = Service(quotas, outage: moment(.seconds(2_500))..<moment(.seconds(3_405)))
       let agent = try RealAgent(
@@ -59,7 +59,8 @@ import fleet_simulation
 
   @Test(arguments: ["All start in one second, and again at 1,234 s", "Endpoint down from 1,200 s to 1,800 s"])
   func `a fleet keeps within what the product promises`(name: String) throws {
-    // A twentieth of the fleet and of the quotas; the whole of all scenarios is for the release build, in Tests/Fleet/run.
+    // A twentieth of the fleet and of the quotas. Tests/Fleet/run simulates all scenarios in full, with the release
+    // build.
     let study = try #require(studies().first { $0.scenario.name == name })
     let scenario = study.scenario.scaled(to: 50_000)
     var fleet = Fleet(scenario)
@@ -72,7 +73,7 @@ import fleet_simulation
     var fleet = Fleet(scenario)
     let seen = fleet.run()
     #expect(peak(seen.reports) == 1_000)
-    // What is promised of a fleet that is spread.
+    // The promises for a fleet with jitter.
     #expect(studies()[1].broken(scenario, seen).count >= 3)
   }
 

@@ -7,7 +7,7 @@ import Platform
 import TestSupport
 import fleet_simulation
 
-/// A clock that moves when somebody sleeps, until its end; then the process is asked to stop.
+/// A clock that only advances during waits. When it reaches `end`, the process is asked to stop.
 final class VirtualClock: Waiter {
   private(set) var bootTime = moment(.zero)
   let shutdownSignal: ShutdownSignal? = nil
@@ -25,7 +25,7 @@ final class VirtualClock: Waiter {
   }
 }
 
-/// One generator for all of a device.
+/// A random number generator that all parts of a device share.
 final class SharedGenerator: RandomNumberGenerator {
   private var generator: SeededGenerator
 
@@ -36,8 +36,8 @@ final class SharedGenerator: RandomNumberGenerator {
   func next() -> UInt64 { generator.next() }
 }
 
-/// What the service saw, as a line each: `r 123.456000000` is a report at that second, `x` one that was throttled, `c` a
-/// refused connection.
+/// The events that the service observed, one per line: `r 123.456000000` is a report at that second, `x` a throttled
+/// report, `c` a refused connection.
 final class ServiceBook {
   var service: Service
   private(set) var lines: [String] = []
@@ -66,7 +66,7 @@ final class ServiceBook {
   }
 }
 
-/// The product's own handler and publisher, on a virtual clock, against the service of the simulation.
+/// The product's own handler and publisher, on a virtual clock, connected to the simulated service.
 final class RealAgent {
   private let clock: VirtualClock
   private let book: ServiceBook
@@ -96,7 +96,7 @@ final class RealAgent {
     self.configuration = configuration
   }
 
-  /// Runs a process until `end`; a second one goes on from there.
+  /// Runs a process until `end`. The next call starts another process, which continues at that time.
   func run(until end: BootTime) throws {
     clock.end = end
     var loop = ReportLoop(
@@ -121,7 +121,7 @@ final class RealAgent {
   }
 }
 
-/// The service as an HTTPS endpoint.
+/// The simulated service as an HTTPS endpoint.
 private final class SimulatedEndpoint: HTTPExchange {
   private let clock: VirtualClock
   private let book: ServiceBook
@@ -141,7 +141,7 @@ private final class SimulatedEndpoint: HTTPExchange {
   }
 }
 
-/// The service as an MQTT broker.
+/// The simulated service as an MQTT broker.
 private final class SimulatedBroker: BrokerConnector {
   let endpoint = "mqtt://127.0.0.1:1883"
   private let clock: VirtualClock
@@ -160,7 +160,7 @@ private final class SimulatedBroker: BrokerConnector {
   }
 }
 
-/// A connection to the broker; each write is one packet, as `Session` writes them (MQTT 3.1.1, section 3).
+/// A connection to the broker. Each write contains one packet, as `Session` writes them (MQTT 3.1.1, section 3).
 private final class BrokerStream: ByteStream {
   private let clock: VirtualClock
   private let book: ServiceBook
@@ -175,7 +175,7 @@ private final class BrokerStream: ByteStream {
 
   func read(into buffer: inout [UInt8], limit: Int, until deadline: BootTime) throws(StreamError) -> Int {
     if incoming.isEmpty {
-      // An outage since then has ended the connection.
+      // An outage since the connection was opened has closed it.
       if book.service.hadOutage(between: opened, and: clock.bootTime) { return 0 }
       _ = clock.wait(until: deadline)
       throw .timedOut
