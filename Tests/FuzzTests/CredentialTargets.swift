@@ -1,7 +1,7 @@
 @testable import AWSClient
 @testable import Platform
 
-/// The shared files: the config file up to a byte of 0, the credentials file behind it.
+/// The shared AWS files: the config file, a NUL byte, and the credentials file.
 let profiles = FuzzTarget("profiles") { input in
   let parts = parts(of: input, upTo: 2)
   let texts = (config: text(parts[0]), credentials: parts.count == 2 ? text(parts[1]) : "")
@@ -17,7 +17,7 @@ let profiles = FuzzTarget("profiles") { input in
   }
 }
 
-/// The documents that hold credentials: of containers, EC2, credential_process and AWS IoT in JSON, of STS in XML.
+/// Documents that contain credentials: JSON from containers, EC2, credential_process and AWS IoT, and XML from STS.
 let credentialDocuments = FuzzTarget("credential-documents") { input in
   for keys in [CredentialKeys.container, .process, .iot] {
     do {
@@ -34,7 +34,7 @@ let credentialDocuments = FuzzTarget("credential-documents") { input in
     try require(found.utf8.count <= document.utf8.count, "an element longer than the document")
   }
   if let time = xmlText("Expiration", in: document).flatMap({ WallTime(iso8601: $0) }) {
-    // To the millisecond, which is what the text has; the last moment that can be told is finer than that.
+    // Compares milliseconds, the precision of the text: the latest representable time is more precise than that.
     let written = CivilTime(time).extendedFormat
     let again = WallTime(iso8601: written).map { CivilTime($0).extendedFormat }
     try require(again == written, "a time that isn't itself")

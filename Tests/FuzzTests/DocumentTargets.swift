@@ -1,6 +1,6 @@
 @testable import WireFormats
 
-/// The JSON reader: what it takes is the same when it is written, compactly or for people, and read again.
+/// The JSON reader: an accepted value must stay the same when it is written, compactly or for people, and read again.
 let json = FuzzTarget("json") { input in
   let value: JSONValue
   do throws(JSONError) {
@@ -18,7 +18,8 @@ let json = FuzzTarget("json") { input in
   }
 }
 
-/// The CBOR reader: what it takes can be written as JSON, which the JSON reader takes, but for members of one name.
+/// The CBOR reader: an accepted value can be written as JSON that the JSON reader accepts, unless it has duplicate
+/// members.
 let cbor = FuzzTarget("cbor") { input in
   let value: JSONValue
   do throws(CBORError) {

@@ -16,13 +16,13 @@ let events = FuzzTarget("events") { input in
   }
 }
 
-/// The variables, one on each line, `NAME=VALUE`.
+/// Environment variables, one `NAME=VALUE` per line.
 let configuration = FuzzTarget("configuration") { input in
   var variables: [String: String] = [:]
   for line in text(input).split(separator: "\n") {
     guard let equals = line.firstIndex(of: "=") else { continue }
     let name = String(line[..<equals])
-    // These files are read: a search must not find those of this machine.
+    // The configuration reads these files, and the fuzzer must not find files of this machine.
     if name.hasSuffix("_FILE") || name.hasSuffix("_BUNDLE") { continue }
     variables[name] = String(line[line.index(after: equals)...])
   }
@@ -36,7 +36,7 @@ let configuration = FuzzTarget("configuration") { input in
   }
 }
 
-/// The component configuration that a Greengrass nucleus hands out.
+/// The component configuration from a Greengrass nucleus.
 let componentConfiguration = FuzzTarget("component-configuration") { input in
   guard let value = try? JSONValue(parsing: input) else { return }
   let configuration = ComponentConfiguration(value)
@@ -45,7 +45,7 @@ let componentConfiguration = FuzzTarget("component-configuration") { input in
   }
 }
 
-/// The state file: what is read is written and read as the same.
+/// The state file: an accepted state must stay the same when it is written and read again.
 let savedState = FuzzTarget("saved-state") { input in
   do {
     let (state, origin) = try SavedState.decode(input)
@@ -59,7 +59,7 @@ let savedState = FuzzTarget("saved-state") { input in
   }
 }
 
-/// What a program of the device owner's says about custom metrics, and the list of metrics that somebody chose.
+/// The output of a metrics command, and the list of built-in metrics in the configuration.
 let customMetrics = FuzzTarget("custom-metrics") { input in
   if let value = try? JSONValue(parsing: input), let parsed = try? CustomMetric.parse(value) {
     let metrics = parsed.compactMap { try? $0.get() }

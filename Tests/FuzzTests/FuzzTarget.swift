@@ -1,9 +1,9 @@
-/// A parser of bytes from outside, and what has to hold whatever the bytes are.
+/// A parser of untrusted bytes, and properties that must hold for any input.
 ///
-/// The corpus in `Tests/Fixtures/fuzz/<name>` runs in the ordinary tests; `Tests/Fuzz/run <name>` searches for more.
+/// The ordinary tests run the corpus in `Tests/Fixtures/fuzz/<name>`; `Tests/Fuzz/run <name>` searches for more inputs.
 struct FuzzTarget: Sendable, CustomStringConvertible {
   let name: String
-  /// Hands the bytes to the parser; throws a ``Finding`` where something doesn't hold, and traps where the parser does.
+  /// Passes the bytes to the parser; throws a ``Finding`` if a property doesn't hold, and traps if the parser does.
   let run: @Sendable (_ input: [UInt8]) throws -> Void
 
   init(_ name: String, _ run: @escaping @Sendable (_ input: [UInt8]) throws -> Void) {
@@ -14,7 +14,7 @@ struct FuzzTarget: Sendable, CustomStringConvertible {
   var description: String { name }
 }
 
-/// What doesn't hold for some input.
+/// A property that doesn't hold for some input.
 struct Finding: Error {
   let what: String
 }
@@ -23,7 +23,8 @@ func require(_ holds: Bool, _ what: String) throws {
   if !holds { throw Finding(what: what) }
 }
 
-/// `bytes` without the first, cut into pieces of a size that the first byte says, so that the search can change it.
+/// Returns `input` without its first byte, cut into pieces. The first byte determines their size, so that the fuzzer can
+/// vary it.
 func pieces(of input: [UInt8], upTo longest: Int = 16) -> [ArraySlice<UInt8>] {
   guard let size = input.first.map({ Int($0) % longest + 1 }) else { return [] }
   return stride(from: 1, to: input.count, by: size).map { start in
@@ -31,7 +32,7 @@ func pieces(of input: [UInt8], upTo longest: Int = 16) -> [ArraySlice<UInt8>] {
   }
 }
 
-/// The parts of `input` between bytes of 0, at most `count` of them: some parsers take more than one text.
+/// Splits `input` at NUL bytes into at most `count` parts, for parsers of more than one text.
 func parts(of input: [UInt8], upTo count: Int) -> [[UInt8]] {
   input.split(separator: 0, maxSplits: count - 1, omittingEmptySubsequences: false).map(Array.init)
 }

@@ -4,7 +4,7 @@
 @testable import Platform
 @testable import WireFormats
 
-/// The reader of the Runtime API's HTTP/1.1 responses: in any packets the same messages, or the same complaint.
+/// The reader of the Runtime API's HTTP/1.1 responses: the packet size must not change the messages or the error.
 let http = FuzzTarget("http") { input in
   guard let size = input.first.map({ Int($0 % 64) + 1 }) else { return }
   let (whole, complaint) = try messages(in: input.dropFirst(), packetSize: .max)
@@ -36,7 +36,7 @@ private struct Message: Equatable {
   let body: [UInt8]
 }
 
-/// The messages in `bytes`, and the complaint that they end with.
+/// Returns the messages in `bytes`, and the error at their end.
 private func messages(
   in bytes: ArraySlice<UInt8>, packetSize: Int
 ) throws -> ([Message], ExchangeError) {
@@ -59,8 +59,8 @@ private func messages(
   }
 }
 
-/// What AWS answers over libcurl: lines of the head up to a byte of 0, the body behind it; what is made of a refusal, and
-/// what is learnt of the clock.
+/// An AWS response as libcurl delivers it: the lines of the head, a NUL byte, and the body. Also checks the service error
+/// and the clock skew that are derived from it.
 let serviceAnswers = FuzzTarget("service-answers") { input in
   let parts = parts(of: input, upTo: 2)
   let sink = ResponseSink(headLimit: 512, bodyLimit: 1_024)

@@ -2,8 +2,9 @@ import Platform
 
 @testable import DeviceDefender
 
-/// The files of procfs, line by line: read in any pieces, the same sockets, counters and addresses, and the same complaints.
-/// The first byte says which file it is, and how large the pieces are.
+/// The files of procfs, line by line: the size of the pieces must not change the sockets, counters, addresses or errors.
+///
+/// The first byte determines the file and the size of the pieces.
 let procfsFiles = FuzzTarget("procfs-files") { input in
   guard let first = input.first else { return }
   let bytes = input[1...]
@@ -12,7 +13,7 @@ let procfsFiles = FuzzTarget("procfs-files") { input in
     try digest(bytes, file: first % 8, piece: Int(first / 8) + 1) == whole, "the pieces change what is read")
 }
 
-/// One line of a file of procfs, so that the search gets further into it. The first byte says of which file.
+/// One line of a procfs file, so that the fuzzer gets further into it. The first byte determines the file.
 let procfsLines = FuzzTarget("procfs-lines") { input in
   guard let first = input.first else { return }
   let bytes = input[1...]
@@ -40,8 +41,10 @@ let procfsLines = FuzzTarget("procfs-lines") { input in
   }
 }
 
-/// A netlink dump and the messages in it: as one datagram and as a datagram for each message the same sockets, counters
-/// and addresses, or the same complaint. The first byte says what is asked for, and whether it is a message alone.
+/// A netlink dump and its messages: one datagram for all messages and one for each must have the same sockets, counters
+/// and addresses, or the same error.
+///
+/// The first byte determines the request, and whether the input is a single message.
 let netlinkMessages = FuzzTarget("netlink-messages") { input in
   guard let first = input.first else { return }
   let bytes = input[1...]
@@ -55,7 +58,7 @@ let netlinkMessages = FuzzTarget("netlink-messages") { input in
   try require(whole == parts, "where a datagram ends changes what is read")
 }
 
-/// What was read, as one number, and how it ended.
+/// A hash of the values that were read, and how the reading ended.
 private struct Digest: Equatable {
   var value: UInt64 = 0xcbf2_9ce4_8422_2325
   var progress = DumpProgress.unfinished
@@ -84,7 +87,7 @@ private struct Digest: Equatable {
     add(socket.identity)
   }
 
-  /// Reads the payload of one message of a kind.
+  /// Adds the payload of one message of the given kind.
   mutating func add(_ payload: Span<UInt8>, kind: UInt8) throws(NetlinkError) {
     switch kind {
     case 0, 1:
@@ -102,10 +105,10 @@ private struct Digest: Equatable {
   }
 }
 
-/// The longest line here: short, so that the search finds what is longer.
+/// The maximum line length: short, so that the fuzzer finds longer lines.
 private let longestLine = 255
 
-/// Reads `bytes` in pieces of at most `piece` bytes as one of the files.
+/// Reads `bytes` as one of the files, in pieces of at most `piece` bytes.
 private func digest(_ bytes: ArraySlice<UInt8>, file: UInt8, piece: Int) throws -> Digest {
   var reader = LineReader(maximumLineLength: longestLine)
   var digest = Digest()
@@ -145,9 +148,9 @@ private func digest(_ bytes: ArraySlice<UInt8>, file: UInt8, piece: Int) throws 
   return digest
 }
 
-/// Reads a datagram at once, or message by message as if each came in a datagram of its own.
+/// Reads a datagram at once, or message by message, as if each came in a separate datagram.
 private func dump(_ datagram: Span<UInt8>, kind: UInt8, messageByMessage: Bool) -> Digest {
-  // The types of the messages that answer a dump of TCP sockets, UDP sockets, counters and addresses.
+  // The message types in the answers to dumps of TCP sockets, UDP sockets, counters and addresses.
   let types: [UInt16] = [18, 20, 92, 20]
   var digest = Digest()
   var reader = DumpReader(sequence: 1)

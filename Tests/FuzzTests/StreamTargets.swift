@@ -3,8 +3,10 @@
 @testable import MQTT
 @testable import WireFormats
 
-/// The event stream reader: in any pieces the same messages, or the same complaint, and what is read is written as it
-/// came. A second time with the input as the headers of a frame whose checksums are right.
+/// The event stream reader: the size of the pieces must not change the messages or the error, and writing the messages
+/// must reproduce the input.
+///
+/// Runs a second time with the input as the headers of a frame with correct checksums.
 let eventStream = FuzzTarget("eventstream") { input in
   for bytes in [input, framed(headers: input)] {
     let (whole, complaint) = messages(in: bytes, piece: max(1, bytes.count))
@@ -41,10 +43,10 @@ private func framed(headers: [UInt8]) -> [UInt8] {
   return message + bigEndian(crc32(message))
 }
 
-/// The MQTT packet reader: in any pieces the same packets, or the same complaint at the same place.
+/// The MQTT packet reader: the size of the pieces must not change the packets, the error or its position.
 let mqttPackets = FuzzTarget("mqtt-packets") { input in
   let (inPieces, complaint) = try packets(in: pieces(of: input))
-  // Byte by byte, so that a packet is refused at the same place whatever the pieces.
+  // The reference reads byte by byte: the reader must reject a packet at the same position with any pieces.
   let (single, sameComplaint) = try packets(in: input.indices.dropFirst().map { input[$0...$0] })
   try require(inPieces == single && complaint == sameComplaint, "the pieces change what is read")
 }
@@ -80,14 +82,14 @@ let webSocketAnswer = FuzzTarget("websocket-answer") { input in
   }
 }
 
-/// The reader of WebSocket frames: in any pieces the same events, or the same complaint.
+/// The reader of WebSocket frames: the size of the pieces must not change the events or the error.
 let webSocketFrames = FuzzTarget("websocket-frames") { input in
   let (inPieces, complaint) = events(in: pieces(of: input))
   let (single, sameComplaint) = events(in: input.indices.dropFirst().map { input[$0...$0] })
   try require(inPieces == single && complaint == sameComplaint, "the pieces change what is read")
 }
 
-/// What a reader makes of `pieces`, data joined, and the complaint it ended with.
+/// Returns the events that a reader finds in `pieces`, with adjacent data joined, and the error at the end.
 private func events(in pieces: [ArraySlice<UInt8>]) -> ([WebSocketEvent], WebSocketError?) {
   var reader = WebSocketFrameReader()
   var events: [WebSocketEvent] = []
@@ -108,7 +110,7 @@ private func events(in pieces: [ArraySlice<UInt8>]) -> ([WebSocketEvent], WebSoc
   }
 }
 
-/// What Device Defender answers to a report: the topic up to a byte of 0, the payload behind it.
+/// Device Defender's answer to a report: the topic, a NUL byte, and the payload.
 let reportAnswers = FuzzTarget("report-answers") { input in
   let parts = parts(of: input, upTo: 2)
   guard let answer = ReportAnswer(on: text(parts[0]), payload: parts.count == 2 ? parts[1] : []) else {

@@ -1,4 +1,4 @@
-/// Every target: a new one is a function and a line here, and a corpus in `Tests/Fixtures/fuzz`.
+/// All targets. A new one needs a function, a line here, and a corpus in `Tests/Fixtures/fuzz`.
 let targets: [FuzzTarget] = [
   http, serviceAnswers, eventStream, mqttPackets, webSocketAnswer, webSocketFrames, reportAnswers, json, cbor,
   profiles, credentialDocuments, events, configuration, componentConfiguration, savedState, customMetrics,
