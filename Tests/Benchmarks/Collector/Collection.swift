@@ -10,7 +10,7 @@ enum BenchmarkError: Error {
   case differs(String)
 }
 
-/// The CPU time that this process has used, user's and system's, in microseconds.
+/// Returns the CPU time that this process has used, in user mode and in the kernel, in microseconds.
 func cpuMicroseconds() -> Double {
   var time = timespec()
   _ = unsafe clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
@@ -19,11 +19,11 @@ func cpuMicroseconds() -> Double {
 
 func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
 
-/// The most anonymous memory that was resident at once, in KiB, or a little more.
+/// An upper bound of the process's peak anonymous memory, in KiB.
 ///
-/// The kernel notes the most of all resident memory, `VmHWM` (proc_pid_status(5)), and pages of files stay where nothing
-/// presses them out: without those that were there at the beginning, it is an upper bound. The pages of files that came
-/// in meanwhile are what it is too high by.
+/// The kernel only records the peak of all resident memory, `VmHWM` (proc_pid_status(5)), and file pages stay resident
+/// unless something evicts them. The result is that peak without the file pages that were resident at the beginning. It
+/// is too high by the file pages that were loaded since.
 struct PeakMemory {
   private let filePages: Int
 
@@ -41,12 +41,12 @@ private func residentKiB(_ field: String) -> Int {
   return 0
 }
 
-/// Shows the files of this process's network namespace under a name that isn't `/proc`, so that they are read.
+/// A path other than `/proc` to the files of this process's network namespace. With it, the collector reads the files.
 let filesRoot = "/proc/self"
 
 func makeCollector(root: String = "/proc") throws -> Collector {
   let log = Log(level: .warn) { _, line in try? writeAll(line, to: STDERR_FILENO) }
-  // There is no `stat` of the processors under the other root.
+  // The other root has no `stat` file of the processors.
   let choices = root == "/proc" ? "cpu_usage" : ""
   return Collector(procfs: ProcRoot(root), log: log, systemMetrics: try SystemMetric.list(parsing: choices))
 }
@@ -60,7 +60,7 @@ func benchmarkCollection(rounds: Int) throws {
   var snapshot = collector.snapshot()
   let memory = peak.anonymousKiB
   for round in 0..<rounds {
-    // In turn, and each first as often as the other.
+    // They alternate, and each of them is first equally often.
     for step in 0..<2 {
       let start = cpuMicroseconds()
       if (step + round) % 2 == 0 {
@@ -100,7 +100,8 @@ func benchmarkFiles(rounds: Int) throws {
     """)
 }
 
-/// Does one thing `count` times, for a count of instructions or allocations by the difference of two runs.
+/// Repeats one operation `count` times. The difference of two runs is the number of instructions or allocations per
+/// operation.
 func repeatOnly(_ what: String, count: Int) throws {
   var collector = try makeCollector(root: what == "files" ? filesRoot : "/proc")
   var counts = reference_counts()
@@ -115,5 +116,5 @@ func repeatOnly(_ what: String, count: Int) throws {
   }
 }
 
-/// Where results go, so that they are made.
+/// Receives results, so that the compiler can't remove their computation.
 nonisolated(unsafe) var sink = 0

@@ -5,7 +5,7 @@ import WireFormats
 
 private let addresses: [UInt32] = (0..<50).map { 0xCB00_7101 &+ $0 &* 0x0001_0307 }
 
-/// A report of 50 entries in each list.
+/// Returns a report with 50 entries in each list.
 func sampleReport() -> Report {
   var snapshot = MetricsSnapshot()
   let ports = (0..<50).map { (index: Int) -> ListeningPort in
@@ -29,7 +29,7 @@ func sampleReport() -> Report {
   return Report(id: 1_530_304_554, snapshot: snapshot, baseline: Baseline(empty))
 }
 
-/// The same for the reference; it points to memory that is never freed.
+/// Returns the same report for the reference, which points to memory that is never freed.
 private func referenceReport() -> reference_report {
   let ports = UnsafeMutablePointer<reference_port>.allocate(capacity: 50)
   let connections = UnsafeMutablePointer<reference_connection>.allocate(capacity: 50)

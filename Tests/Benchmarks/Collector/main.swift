@@ -4,12 +4,12 @@ import DeviceDefender
 import Glibc
 import Platform
 
-// collector-benchmark: the collector and the encoders against plain C, in one process and in turn.
+// collector-benchmark: compares the collector and the encoders with plain C, alternately in one process.
 //
 //   collector-benchmark collect ROUNDS            CPU of one full collection, Swift and C
 //   collector-benchmark collect-files ROUNDS      the same from the files of /proc, Swift only
 //   collector-benchmark encode ROUNDS             time of one encoding, Swift and C
-//   collector-benchmark repeat WHAT COUNT         only repeats, to be counted by valgrind
+//   collector-benchmark repeat WHAT COUNT         only repeats, for counting with valgrind
 //
 // Each prints a line of JSON with medians in microseconds.
 

@@ -1,11 +1,11 @@
-// Publishes to an endpoint again and again, as fast as it answers, and says what that cost.
+// Publishes to an endpoint repeatedly, as fast as it answers, and prints the cost.
 //
 //   publishing-benchmark COUNT [BYTES]
 //
 // The endpoint, the credentials and the certificate authorities come from the environment, as for `bootstrap`. Prints a
-// line of JSON: the processor time from the program's start to the first acknowledgement, then for each of the COUNT
-// publishes that follow the median of time and the mean of processor time, in microseconds, the memory at the end, and how
-// much of it has come since the first publish.
+// line of JSON: the processor time from the program's start to the first acknowledgement; for the COUNT publishes after it
+// the median time and the mean processor time, in microseconds; the memory at the end, and how much of it was added since
+// the first publish.
 
 import AWSClient
 import DefenderAgent
@@ -14,7 +14,7 @@ import HTTPClient
 import Platform
 import WireFormats
 
-/// The memory in use that isn't of files, in KiB (`Anonymous` of proc_pid_smaps_rollup(5)).
+/// Returns the memory in use that isn't file-backed, in KiB (`Anonymous` of proc_pid_smaps_rollup(5)).
 func anonymousMemory() throws -> Int {
   let text = String(decoding: try readFile("/proc/self/smaps_rollup", limit: 1 << 20), as: UTF8.self)
   let line = text.split(separator: "\n").first { $0.hasPrefix("Anonymous:") }
@@ -46,7 +46,7 @@ let topic = try Topic(validating: "$aws/things/benchmark/defender/metrics/json")
 }
 
 do {
-  // Made first, so that it isn't among what the publishes add to the memory.
+  // Allocated first, so that it doesn't count as memory that the publishes add.
   var times = [Double](repeating: .nan, count: count)
   try publish()
   let first = processorMicroseconds()

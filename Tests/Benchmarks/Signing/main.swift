@@ -1,7 +1,7 @@
-// Signs one publish again and again: 5,120 bytes of body, a session token, one core.
+// Signs the same publish repeatedly: a body of 5,120 bytes, a session token, one core.
 //
-//   signing-benchmark [SECONDS]          a line of JSON each: what was done, microseconds (median of five parts)
-//   signing-benchmark repeat COUNT       only signs, to be counted by valgrind
+//   signing-benchmark [SECONDS]          prints lines of JSON: the operation, microseconds (median of five parts)
+//   signing-benchmark repeat COUNT       only signs, for counting with valgrind
 
 import AWSClient
 import DefenderAgent
@@ -24,7 +24,7 @@ func request() -> HTTPRequest {
   HTTPRequest(method: "POST", url: endpoint.url(topic.path, query: "qos=1"), body: body)
 }
 
-/// Runs `sign` for `seconds` in five parts, and prints the median of what one takes.
+/// Runs `sign` for `seconds` in five parts, and prints the median of the time per signature.
 func measure(_ name: String, seconds: Double, _ sign: () throws -> Void) rethrows {
   var times: [Double] = []
   for _ in 1...5 {
