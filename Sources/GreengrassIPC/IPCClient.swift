@@ -97,8 +97,9 @@ package final class IPCClient {
           continue
         }
         let value = try answer.get()
-        // Reset the backoff only after an answer to a call. If a nucleus answers the subscriptions of each new connection
-        // and then closes it, an earlier reset would make the client reconnect in a tight loop.
+        // Reset the backoff only after an answer to a call. Suppose a nucleus answers the subscriptions of each new
+        // connection and then closes it: with an earlier reset, the client would reconnect after the shortest delay for
+        // ever.
         backoff.reset()
         return value
       }

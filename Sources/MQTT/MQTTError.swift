@@ -1,6 +1,6 @@
 /// The reason why an operation of an MQTT session failed.
 package enum MQTTError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// The packet can't be encoded as MQTT.
+  /// The message or packet isn't valid in MQTT.
   case invalid(String)
   /// The server refused the connection in its CONNACK (MQTT 3.1.1, section 3.2.2.3).
   case refused(returnCode: UInt8)

@@ -14,7 +14,7 @@ package struct PacketReader {
     self.limit = limit
   }
 
-  /// The number of buffered bytes, whose packet isn't complete.
+  /// The number of bytes that are buffered until their packet is complete.
   var pendingCount: Int { buffer.count }
 
   package mutating func append(_ bytes: some Sequence<UInt8>) {

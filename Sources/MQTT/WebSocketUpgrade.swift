@@ -52,8 +52,8 @@ package struct WebSocketUpgrade {
     }
   }
 
-  /// Returns the request as bytes; throws if the host or the target contains a space or a control character, which could
-  /// break out of its line.
+  /// Returns the request as bytes; throws if the host or the target contains a character other than visible ASCII, which
+  /// could break out of its line.
   func request() throws(WebSocketError) -> [UInt8] {
     for text in [host, target] {
       guard text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
@@ -85,8 +85,7 @@ package struct WebSocketUpgrade {
     }
   }
 
-  /// The required value of `Sec-WebSocket-Accept`: a digest of the key and a constant that only WebSocket servers append
-  /// to it.
+  /// The required value of `Sec-WebSocket-Accept`: a digest of the key and the constant of RFC 6455, section 1.3.
   var acceptance: String {
     let text = Array((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8)
     var digest = [UInt8](repeating: 0, count: Int(SHA_DIGEST_LENGTH))

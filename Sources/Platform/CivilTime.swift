@@ -24,12 +24,13 @@ package struct CivilTime: Equatable, Sendable {
     millisecond = Int((nanosecond < 0 ? nanosecond + 1_000_000_000 : nanosecond) / 1_000_000)
   }
 
-  /// The form `20260102T030405Z`, for the date of a signature (AWS Signature Version 4, ISO 8601 basic format).
+  /// The time in the form `20260102T030405Z`, for the date of a signature (AWS Signature Version 4, ISO 8601 basic
+  /// format).
   package var basicFormat: String {
     "\(digits(year, 4))\(digits(month, 2))\(digits(day, 2))T\(digits(hour, 2))\(digits(minute, 2))\(digits(second, 2))Z"
   }
 
-  /// The form `2026-01-02T03:04:05.678Z` (ISO 8601 extended format, RFC 3339).
+  /// The time in the form `2026-01-02T03:04:05.678Z` (ISO 8601 extended format, RFC 3339).
   package var extendedFormat: String {
     let date = "\(digits(year, 4))-\(digits(month, 2))-\(digits(day, 2))"
     let time = "\(digits(hour, 2)):\(digits(minute, 2)):\(digits(second, 2)).\(digits(millisecond, 3))"

@@ -10,7 +10,7 @@ package func resetInheritedState() {
   resetInheritedSignals()
 }
 
-/// Unblocks all signals, and resets ignored ones to their default disposition, with the exceptions listed below.
+/// Unblocks all signals, and resets ignored ones to their default disposition, except those in `kept`.
 ///
 /// If SIGCHLD stayed ignored, the kernel would discard the exit status of each program that this process runs (waitid(2),
 /// ECHILD).

@@ -29,7 +29,7 @@ package struct PrivateDirectory: ~Copyable {
   package borrowing func replace(_ name: String, with contents: [UInt8]) throws(Errno) {
     let directory = descriptor.rawValue
     let temporary = name + ".new"
-    // Removes a leftover of a process that was killed halfway, or another user's link.
+    // Remove a leftover of a process that was killed halfway, or another user's link.
     if unsafe unlinkat(directory, temporary, 0) != 0, errno != ENOENT { throw .current }
     do throws(Errno) {
       try write(contents, toNew: temporary)

@@ -11,7 +11,7 @@ package struct RepeatFilter {
   /// Returns whether `text` may be logged at `now`; if so, records that it was.
   package mutating func allows(_ text: String, at now: BootTime) -> Bool {
     if let last = lastTold[text], now < last.advanced(by: interval) { return false }
-    // Keeps texts whose contents always change from accumulating.
+    // Limits the memory for texts that differ each time.
     if lastTold.count >= 100 { lastTold.removeAll() }
     lastTold[text] = now
     return true

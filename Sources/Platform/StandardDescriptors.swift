@@ -1,11 +1,11 @@
 import CLinux
 import Glibc
 
-/// Opens standard input, output and error if they are closed. Call it at the beginning of `main`.
+/// Opens `/dev/null` in place of standard input, output or error if they are closed. Call it at the beginning of `main`.
 ///
 /// A program may be started with one of them closed (`>&-`). The next file or socket would get its number and then
-/// receive output that is meant for people. So `/dev/null` is opened in its place, in the wrong direction: reading and
-/// writing fail as on a closed descriptor (EBADF).
+/// receive output that is meant for people. `/dev/null` is opened in the wrong direction, so that reading and writing
+/// fail as on a closed descriptor (EBADF).
 package func occupyStandardDescriptors() {
   // open(2) returns the lowest free number.
   for descriptor in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] where fcntl(descriptor, F_GETFD) == -1 {
