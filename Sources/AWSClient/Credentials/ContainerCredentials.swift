@@ -3,11 +3,12 @@ import HTTPClient
 package import Platform
 import WireFormats
 
-/// Credentials from the endpoint that a container finds in its environment.
+/// Credentials from the endpoint that a container's environment names.
 ///
-/// `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` or `_FULL_URI`, with the token of `AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE`
-/// or `AWS_CONTAINER_AUTHORIZATION_TOKEN`: Amazon ECS, EKS Pod Identity, AWS Lambda SnapStart, and the Token Exchange
-/// Service of AWS IoT Greengrass ("Container credential provider", AWS SDKs and Tools Reference Guide).
+/// The variables are `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` or `_FULL_URI`, and
+/// `AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE` or `AWS_CONTAINER_AUTHORIZATION_TOKEN` for the token. Amazon ECS, EKS Pod
+/// Identity, AWS Lambda SnapStart and the Token Exchange Service of AWS IoT Greengrass work this way ("Container
+/// credential provider", AWS SDKs and Tools Reference Guide).
 package final class ContainerCredentials: CredentialSource {
   package let name = "container"
   private let context: CredentialContext
@@ -30,10 +31,10 @@ package final class ContainerCredentials: CredentialSource {
 
   package func forget(_ credentials: Credentials) -> Bool { cache.forget(credentials) }
 
-  /// Where the environment says that credentials are; nil where it doesn't.
+  /// Returns the URL of the credentials that the environment names; nil if it names none.
   ///
-  /// Without TLS only hosts that are this machine or AWS's own beside it. Of names that is `localhost` alone: a
-  /// resolver could let any other one mean anything.
+  /// Without TLS, the host must be this machine or one of AWS's credential addresses beside it. The only name allowed
+  /// is `localhost`: a resolver could map any other name to any address.
   package static func url(_ environment: Environment) throws(CredentialError) -> String? {
     if let path = environment.value("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") {
       guard path.hasPrefix("/") else {
@@ -74,7 +75,7 @@ package final class ContainerCredentials: CredentialSource {
     return try Credentials(parsing: response.body, .container)
   }
 
-  /// The token to show; read anew each time, because whoever wrote the file writes it again.
+  /// Returns the authorization token. Reads its file each time, because the file is updated regularly.
   private func token(until deadline: BootTime) throws(CredentialFailure) -> String? {
     var token = context.environment.value("AWS_CONTAINER_AUTHORIZATION_TOKEN")
     var origin = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
@@ -94,7 +95,7 @@ package final class ContainerCredentials: CredentialSource {
   }
 }
 
-/// Whether `host` is an IP address, an IPv6 one in brackets, that may see credentials without TLS.
+/// Returns whether `host` is an IP address (IPv6 in brackets) that may be asked for credentials without TLS.
 private func isCredentialHost(literal host: String) -> Bool {
   var four = in_addr()
   if unsafe inet_pton(AF_INET, host, &four) == 1 { return isCredentialHost(UInt32(bigEndian: four.s_addr)) }

@@ -1,6 +1,6 @@
 package import Platform
 
-/// The first source that is configured; one that is configured and fails ends the search.
+/// The provider chain: uses the first configured source. If that source fails, the search ends with its error.
 package final class CredentialChain: CredentialSource {
   package let name = "the credential chain"
   private let sources: [any CredentialSource]
@@ -11,7 +11,7 @@ package final class CredentialChain: CredentialSource {
     self.sources = sources
   }
 
-  /// The standard sources, in their order.
+  /// Creates the chain of the standard sources, in their order.
   package convenience init(_ context: CredentialContext, roleAlias: IoTRoleAlias?) {
     let profile = ProfileCredentials(context)
     self.init([
@@ -37,7 +37,7 @@ package final class CredentialChain: CredentialSource {
   }
 
   package func forget(_ credentials: Credentials) -> Bool {
-    // Every source, whichever the first is that has them.
+    // Call every source, even after one has forgotten them.
     sources.reduce(false) { $1.forget(credentials) || $0 }
   }
 

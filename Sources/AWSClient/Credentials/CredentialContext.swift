@@ -1,21 +1,21 @@
 package import HTTPClient
 package import Platform
 
-/// What the sources of credentials look at and talk through.
+/// What credential sources share: the environment, HTTP exchanges, the clock and the log.
 package struct CredentialContext {
   let environment: Environment
-  /// How services of AWS are connected to, for a source that makes another exchange.
+  /// How to connect to AWS services, for a source that creates another exchange.
   let connection: ConnectionConfiguration
-  /// For services of AWS, through a proxy where there is one.
+  /// The exchange for AWS services; it uses the proxy if one is configured.
   let exchange: any HTTPExchange
-  /// For what is on this machine or beside it, never through a proxy.
+  /// The exchange for services on this machine or beside it; it never uses a proxy.
   let directExchange: any HTTPExchange
-  /// As ``directExchange``, and only to the addresses that may see credentials without TLS.
+  /// Like ``directExchange``, but connects only to addresses that may be asked for credentials without TLS.
   var credentialHostExchange: any HTTPExchange
   let time: any Waiter
   let log: Log
   private static let backoff = Backoff(first: .milliseconds(200), cap: .seconds(20), jitter: 0)
-  /// Reads a file, and gives up with `EAGAIN` if that is a pipe whose end takes longer than `patience`.
+  /// Reads a file. Fails with `EAGAIN` if the file is a pipe that doesn't end within `patience`.
   package var readFile: (_ path: String, _ patience: Duration) throws(Errno) -> [UInt8] = {
     (path, patience) throws(Errno) in
     try Platform.readFile(path, limit: 1 << 20, patience: patience)
@@ -33,7 +33,7 @@ package struct CredentialContext {
     self.log = log
   }
 
-  /// A context whose exchanges go over libcurl, as `connection` says.
+  /// Creates a context whose exchanges use libcurl as `connection` configures it.
   package init(
     _ environment: Environment, _ connection: ConnectionConfiguration, time: any Waiter, log: Log
   ) throws(HTTPError) {
@@ -50,7 +50,7 @@ package struct CredentialContext {
     self.log = log
   }
 
-  /// The time from now to `deadline`: zero or negative once it has passed.
+  /// Returns the time from now to `deadline`: zero or negative if it has passed.
   func timeLeft(until deadline: BootTime) -> Duration { time.bootTime.duration(to: deadline) }
 
   /// Returns the response to `request`; takes at most `limit`, and ends at `deadline` if that comes first.
@@ -71,7 +71,7 @@ package struct CredentialContext {
     try readFile(path, min(timeLeft(until: deadline), .seconds(5)))
   }
 
-  /// Repeats `call` while its failure is transient, at most three times and until `deadline`.
+  /// Repeats `call` while its failure is transient, with at most three attempts, until `deadline`.
   func retrying<Value>(
     until deadline: BootTime, _ call: () throws(CredentialFailure) -> Value
   ) throws(CredentialFailure) -> Value {
@@ -105,12 +105,12 @@ struct CredentialFailure: Error {
     self.init("\(error)", isTransient: error.isTransient)
   }
 
-  /// What `response`, which isn't a success, says to `request`; without `secrets` and those of the request.
+  /// Describes the error `response` to `request`, with `secrets` and the request's own secrets masked.
   init(_ response: HTTPResponse, to request: HTTPRequest, hiding secrets: [String] = []) {
     let secrets = request.secrets + secrets
     let error = ServiceError(response, hiding: secrets)
     var reason = "\(error)"
-    // Some answer in plain text. Redact before truncating; otherwise the start of a secret could remain.
+    // Some services answer in plain text. Redact before truncating; otherwise the start of a secret could remain.
     if error.message == nil, let text = String(validating: response.body, as: UTF8.self), !text.isEmpty {
       reason += ": " + escapingControlCharacters(ServerText(hiding: secrets).shown(text, limit: 200))
     }

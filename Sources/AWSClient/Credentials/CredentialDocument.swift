@@ -23,7 +23,7 @@ struct CredentialKeys {
 }
 
 extension Credentials {
-  /// Reads the members of a JSON object.
+  /// Parses credentials from the members of a JSON object.
   ///
   /// No message shows a value: it may be a secret in the wrong place.
   init(_ document: JSONValue, _ keys: CredentialKeys) throws(CredentialFailure) {
@@ -35,7 +35,7 @@ extension Credentials {
       return text
     }
     guard case .object = document else {
-      // What Greengrass answers while it has none: the next attempt may find some.
+      // Greengrass answers this while it has no credentials; the next attempt may succeed.
       throw CredentialFailure("the answer is \(document.kind), not an object", isTransient: true)
     }
     guard let accessKeyID = try text(keys.accessKeyID) else {
@@ -60,13 +60,13 @@ extension Credentials {
       sessionToken: sessionToken.map { Secret($0) }, expiration: expiration)
   }
 
-  /// Reads a JSON document.
+  /// Parses credentials from a JSON document.
   init(parsing bytes: [UInt8], _ keys: CredentialKeys) throws(CredentialFailure) {
     let document: JSONValue
     do throws(JSONError) {
       document = try JSONValue(parsing: bytes)
     } catch {
-      // Something between here and there may have cut it short. The reader's words may name a member.
+      // The response may have been truncated on the way. The parser's message may contain a member's name.
       throw CredentialFailure("the answer is not JSON at byte \(error.offset)", isTransient: true)
     }
     try self.init(document, keys)

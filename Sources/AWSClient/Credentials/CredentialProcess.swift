@@ -3,16 +3,16 @@ import WireFormats
 
 /// A command that prints credentials ("Process credential provider", AWS SDKs and Tools Reference Guide).
 ///
-/// Run by `/bin/sh`, as most of the AWS SDKs do. What it writes to its standard error may hold a secret, and so may the
-/// command itself: neither gets into a log or an error. Its standard error is `/dev/null`, although it often has a hint
-/// to log in: a password or a one-time code among words doesn't look like a secret, so masking can't be relied on.
+/// `/bin/sh` runs it, as in most of the AWS SDKs. Neither the command nor its standard error gets into a log or an
+/// error, because both may hold a secret. Its standard error is `/dev/null`, although it often has a hint to log in: a
+/// password or a one-time code among words doesn't look like a secret, so masking can't be relied on.
 struct CredentialProcess {
   private static let outputLimit = 65_536
 
   let command: String
   let environment: Environment
   let time: any Waiter
-  /// The time that the command may take if the deadline leaves more.
+  /// The time that the command may take if the deadline allows more.
   var longestTime: Duration = .seconds(60)
 
   func credentials(until deadline: BootTime) throws(CredentialFailure) -> Credentials {

@@ -1,21 +1,21 @@
 package import Platform
 
-/// One place where credentials may come from.
+/// One place that AWS credentials can come from.
 package protocol CredentialSource: AnyObject {
-  /// What the source is called in messages, such as `environment`.
+  /// The name of the source in messages, such as `environment`.
   var name: String { get }
 
-  /// The credentials to sign with now; nil where this source isn't configured.
+  /// Returns the credentials to sign with now; nil if this source isn't configured.
   ///
-  /// `now` is the corrected date, for expirations and signatures. Gives up at `deadline`, which bounds all the steps
-  /// together: each step gets the time that is left, never a new time limit. Throws if the source is configured and
-  /// fails: signing as somebody else instead would hide that.
+  /// `now` is the corrected date, for expirations and signatures. The implementation must give up at `deadline`, which
+  /// bounds all steps together: each step gets the time that is left, never a new time limit. It must throw if the
+  /// source is configured and fails: signing with another identity instead would hide the failure.
   func credentials(at now: WallTime, until deadline: BootTime) throws(CredentialError) -> Credentials?
 
-  /// Forgets `credentials` where it keeps them: a service refused them. Returns whether it did.
+  /// Forgets `credentials` if they are cached, because a service rejected them. Returns whether they were.
   func forget(_ credentials: Credentials) -> Bool
 
-  /// Forgets a certificate and key, and credentials that were got with them: the files may have changed.
+  /// Forgets the certificate and key, and credentials obtained with them, because the files may have changed.
   func renew()
 }
 
@@ -26,8 +26,8 @@ extension CredentialSource {
 
 /// Why there are no credentials.
 package enum CredentialError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// A source is configured and doesn't give any: what is wrong, and what to do.
-  /// `isTransient` if the source may recover without anybody changing anything.
+  /// A configured source failed. `reason` says what is wrong and what to do; `isTransient` is true if the source may
+  /// recover without any change to the configuration.
   case sourceFailed(source: String, reason: String, isTransient: Bool = false)
   case noSourceConfigured(tried: [String])
 

@@ -1,8 +1,8 @@
 package import Platform
 import WireFormats
 
-/// Credentials from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` and
-/// `AWS_CREDENTIAL_EXPIRATION`: how AWS Lambda hands over those of the function's role.
+/// Credentials from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` and `AWS_CREDENTIAL_EXPIRATION`.
+/// AWS Lambda passes the credentials of the function's role in such variables.
 package final class EnvironmentCredentials: CredentialSource {
   package let name = sourceName
   /// The variables of a process don't change, so they are read once.
@@ -22,7 +22,7 @@ package final class EnvironmentCredentials: CredentialSource {
 private let sourceName = "environment"
 
 private func readCredentials(_ environment: Environment) throws(CredentialError) -> Credentials? {
-  /// A value of blanks counts as none, as in the AWS SDKs.
+  /// Returns the variable's value without surrounding blanks; nil if nothing is left, as in the AWS SDKs.
   func trimmed(_ variable: String) -> String? {
     let text = environment[variable].map { trimmingBlanks($0) } ?? ""
     return text.isEmpty ? nil : text

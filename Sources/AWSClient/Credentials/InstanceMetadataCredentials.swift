@@ -4,12 +4,12 @@ import WireFormats
 
 /// Credentials of an Amazon EC2 instance's role, from the Instance Metadata Service, version 2.
 ///
-/// Version 1, which anybody who can make the machine fetch a URL can use, is never asked. Nor is version 2 where
-/// there is none: in AWS Lambda and under Greengrass.
+/// Never uses version 1, which is open to anyone who can make the machine fetch a URL. Doesn't use version 2 in AWS
+/// Lambda or under Greengrass, which don't offer it.
 package final class InstanceMetadataCredentials: CredentialSource {
   package let name = "EC2 instance metadata"
   private let context: CredentialContext
-  /// The settings of the profile in use.
+  /// Returns the settings of the profile in use.
   private let profile: (_ deadline: BootTime) throws(CredentialError) -> Profile?
   private var cache = CredentialCache()
 
@@ -38,7 +38,7 @@ package final class InstanceMetadataCredentials: CredentialSource {
         }
       }
     } catch {
-      // A machine outside EC2 isn't a machine whose EC2 fails.
+      // A machine outside EC2 isn't a failure of this source.
       if !isReachable { return nil }
       throw error
     }
@@ -46,8 +46,9 @@ package final class InstanceMetadataCredentials: CredentialSource {
 
   package func forget(_ credentials: Credentials) -> Bool { cache.forget(credentials) }
 
-  /// Where the service is: what `AWS_EC2_METADATA_SERVICE_ENDPOINT` or the profile's `ec2_metadata_service_endpoint`
-  /// says, else the address of the mode (IPv4 or IPv6) of the same names with `_MODE`.
+  /// Returns the endpoint of the service: `AWS_EC2_METADATA_SERVICE_ENDPOINT` or the profile's
+  /// `ec2_metadata_service_endpoint`; otherwise the address for the mode (IPv4 or IPv6) in the settings of the same
+  /// names with `_MODE`.
   package static func endpoint(
     _ environment: Environment, profile: Profile? = nil, mode: String? = nil
   ) throws(CredentialError) -> ServiceEndpoint {
@@ -80,13 +81,13 @@ package final class InstanceMetadataCredentials: CredentialSource {
     return environment.value("AWS_LAMBDA_FUNCTION_NAME", "SVCUID") == nil
   }
 
-  /// A session token; nil where nobody listens, as on any machine outside EC2.
+  /// Returns a session token; nil if nothing answers, as on any machine outside EC2.
   private func token(_ endpoint: ServiceEndpoint, until deadline: BootTime) throws(CredentialFailure)
     -> String?
   {
     var request = HTTPRequest(method: "PUT", url: endpoint.url("/latest/api/token"))
     request.headers = [HeaderField("x-aws-ec2-metadata-token-ttl-seconds", "21600")]
-    // Without time to ask, nobody can say that this isn't EC2.
+    // Without time to ask, don't conclude that this machine isn't EC2.
     guard context.timeLeft(until: deadline) > .zero else {
       throw CredentialFailure("no time was left to ask for a session token")
     }
@@ -142,14 +143,14 @@ package final class InstanceMetadataCredentials: CredentialSource {
       switch response.status {
       case 200: return response.body
       case 404: throw CredentialFailure("the instance has no role")
-      // The session token ended in between; the next attempt begins with a new one.
+      // The session token has expired in between; the next attempt begins with a new one.
       case 401: throw CredentialFailure("the session token isn't taken")
       default: throw CredentialFailure(response, to: request)
       }
     }
   }
 
-  /// `AWS_METADATA_SERVICE_TIMEOUT` in seconds: 1, because on most machines nobody answers.
+  /// The value of `AWS_METADATA_SERVICE_TIMEOUT` in seconds; by default 1 s, because on most machines nothing answers.
   private var timeout: Duration {
     guard
       let text = context.environment.value("AWS_METADATA_SERVICE_TIMEOUT"), let seconds = Double(text),

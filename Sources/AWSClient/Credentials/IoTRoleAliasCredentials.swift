@@ -2,14 +2,14 @@ package import HTTPClient
 package import Platform
 import WireFormats
 
-/// A role alias of AWS IoT, and what the credentials provider needs to give credentials for it.
+/// A role alias of AWS IoT, and what the credentials provider needs to issue credentials for it.
 package struct IoTRoleAlias: Sendable {
   package let name: String
   /// The endpoint of the account's credentials provider.
   package let endpoint: ServiceEndpoint
-  /// The thing to name in the request; nil names none.
+  /// The thing name to send with the request; nil to send none.
   package let thingName: String?
-  /// The device's certificate and key.
+  /// The files of the device's certificate and key.
   package let device: ClientIdentityFiles
 
   package init(name: String, endpoint: ServiceEndpoint, thingName: String?, device: ClientIdentityFiles) {
@@ -28,9 +28,9 @@ package struct IoTRoleAlias: Sendable {
 }
 
 extension ServiceEndpoint {
-  /// The endpoint of a credentials provider, given as a host name or a URL with `https`.
+  /// Creates the endpoint of a credentials provider from a host name or an `https` URL.
   ///
-  /// `variable` is who named it.
+  /// Errors name `variable` as the source of `text`.
   package init(credentialsProvider text: String, namedBy variable: String) throws(ServiceEndpointError) {
     try self.init(url: text.includes("://") ? text : "https://\(text)", namedBy: variable)
     guard isSecure else {
@@ -39,8 +39,8 @@ extension ServiceEndpoint {
   }
 }
 
-/// Credentials for a device that has nothing but an X.509 certificate: the AWS IoT credentials provider gives them
-/// for a role alias ("Authorizing direct calls to AWS services using AWS IoT Core credential provider").
+/// Credentials for a device that has only an X.509 certificate: the AWS IoT credentials provider issues them for a role
+/// alias ("Authorizing direct calls to AWS services using AWS IoT Core credential provider").
 package final class IoTRoleAliasCredentials: CredentialSource {
   package let name = "AWS IoT role alias"
   private let alias: IoTRoleAlias?
@@ -48,9 +48,9 @@ package final class IoTRoleAliasCredentials: CredentialSource {
   private var exchange: (any HTTPExchange)?
   private var cache = CredentialCache()
 
-  /// Credentials for `alias`; none if that is nil.
+  /// Creates the source for `alias`; if that is nil, the source isn't configured.
   ///
-  /// `exchange` is what talks as the device; without one, the first use makes it from the device's files.
+  /// `exchange` authenticates as the device. If it is nil, the first use creates one from the device's files.
   package init(_ alias: IoTRoleAlias?, _ context: CredentialContext, exchange: (any HTTPExchange)? = nil) {
     self.alias = alias
     self.context = context

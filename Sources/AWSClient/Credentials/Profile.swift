@@ -1,11 +1,11 @@
 import WireFormats
 
-/// Settings of one name in the shared files, keys in lower case.
+/// The settings of one profile in the shared files; keys are in lower case.
 package typealias Profile = [String: String]
 
-/// Why a shared file can't be read as one.
+/// Why a shared file can't be parsed.
 package struct ProfileError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// What kind of file it is, and where.
+  /// The kind of the file, such as `the config file`.
   package let file: String
   package let line: Int
   package let reason: String
@@ -13,10 +13,10 @@ package struct ProfileError: Error, Equatable, Sendable, CustomStringConvertible
   package var description: String { "\(file), line \(line): \(reason)" }
 }
 
-/// The profiles of the shared `config` and `credentials` files, put together.
+/// The merged profiles of the shared `config` and `credentials` files.
 ///
-/// "Shared config and credentials files", AWS SDKs and Tools Reference Guide. A property of the credentials file goes
-/// before the same one of the config file.
+/// "Shared config and credentials files", AWS SDKs and Tools Reference Guide. A property in the credentials file
+/// overrides the same property in the config file.
 package struct ProfileSet: Equatable, Sendable {
   package private(set) var profiles: [String: Profile] = [:]
 
@@ -30,8 +30,8 @@ package struct ProfileSet: Equatable, Sendable {
     for section in sections where section.spelling == .doubtful {
       others[section.name, default: [:]].merge(section.properties) { $1 }
     }
-    // A section that not every SDK reads must not change a profile that has credentials. Nor may it be passed over if it
-    // has the only ones: requests would be signed as somebody else.
+    // A section that not every SDK reads must not change a profile that has credentials. Nor may it be ignored if only
+    // it has credentials: requests would be signed with another identity.
     for (name, other) in others {
       let profile = profiles[name]
       guard profile == nil || profile?.credentialKey == nil && other.credentialKey != nil else { continue }
@@ -41,9 +41,9 @@ package struct ProfileSet: Equatable, Sendable {
 }
 
 extension Profile {
-  /// The first key by which an AWS SDK gets credentials; nil if there is none.
+  /// The first key from which an AWS SDK would get credentials; nil if there is none.
   ///
-  /// It needn't be one that this program supports: a profile that has one is configured, and if it yields no credentials, no
+  /// This program needn't support it: a profile with such a key is configured, and if it yields no credentials, no
   /// other source may stand in for it.
   var credentialKey: String? {
     keys.filter { credentialKeys.contains($0) || $0.hasPrefix("sso_") || $0.hasPrefix("login_") }.min()
@@ -62,7 +62,7 @@ private enum SharedFile: String {
   case credentials = "the credentials file"
 }
 
-/// A profile as one file spells it.
+/// A profile as written in one file.
 private struct Section {
   let name: String
   var spelling: Spelling
@@ -70,14 +70,14 @@ private struct Section {
 
   enum Spelling {
     case proper
-    /// With blanks around the name, which every SDK except botocore ignores; or `[default]` beside `[profile default]`, of
-    /// which every SDK except botocore reads the latter only.
+    /// With blanks around the name, which every SDK except botocore ignores; or `[default]` beside `[profile default]`,
+    /// of which every SDK except botocore reads only the latter.
     case doubtful
   }
 }
 
 extension Section {
-  /// The profile that the text between the brackets names; nil if it names none, as `[sso-session x]` does.
+  /// Creates a section from the text between the brackets; nil if it names no profile, such as `[sso-session x]`.
   init?(title: String, _ file: SharedFile, properties: Profile) {
     let trimmed = trimmingWhitespace(title)
     let isPrefixed = file == .config && title.hasPrefix("profile") && trimmed == trimmingBlanks(title)
@@ -87,7 +87,7 @@ extension Section {
       guard !trimmed.isEmpty else { return nil }
       name = trimmed
     } else {
-      // botocore looks at the first letters only: `[profiles x]` is the profile x, too.
+      // botocore checks only the prefix: `[profiles x]` is the profile x, too.
       guard trimmed.hasPrefix("profile"), let words = shellWords(trimmed), words.count == 2 else {
         return nil
       }
@@ -96,8 +96,8 @@ extension Section {
   }
 }
 
-/// The words of `text` as a POSIX shell splits them, and Python's `shlex.split`, with which botocore reads names; nil if a
-/// quote isn't closed.
+/// Splits `text` into words like a POSIX shell, and like Python's `shlex.split`, with which botocore reads names. Nil
+/// if a quote isn't closed.
 ///
 /// `aws configure` quotes a name that has blanks: `[profile 'my dev']`.
 private func shellWords(_ text: String) -> [String]? {
@@ -126,7 +126,7 @@ private func shellWords(_ text: String) -> [String]? {
   return words
 }
 
-/// Removes the rest of a text in double quotes, in which a backslash escapes a quote or another backslash only.
+/// Removes and returns the rest of a double-quoted text; a backslash escapes only a quote or another backslash.
 private func popQuoted(_ scalars: inout Substring.UnicodeScalarView) -> String? {
   var text = ""
   while let scalar = scalars.popFirst() {
@@ -141,10 +141,11 @@ private func popQuoted(_ scalars: inout Substring.UnicodeScalarView) -> String? 
   return nil
 }
 
-/// The profiles of a shared file in their order.
+/// Returns the profiles of a shared file in their order.
 ///
-/// Properties and comments are read as botocore's `configparser` reads them, so that no SDK finds credentials that this
-/// program overlooks. As in botocore, the properties of `[DEFAULT]`, in capitals, are in every section that doesn't have its own.
+/// Properties and comments are parsed like in botocore's `configparser`, so that no SDK finds credentials that this
+/// program overlooks. As in botocore, the properties of `[DEFAULT]`, in capitals, apply to every section that doesn't
+/// override them.
 private func sections(of text: String, _ file: SharedFile) throws(ProfileError) -> [Section] {
   var sections: [(title: String, properties: [Property])] = []
   var number = 0
@@ -159,7 +160,7 @@ private func sections(of text: String, _ file: SharedFile) throws(ProfileError) 
       continue
     }
     let property = sections.last?.properties.indices.last
-    // Indented, and after a property, it continues that.
+    // An indented line after a property continues the property, even if it begins with a bracket.
     if trimmed.hasPrefix("["), first == "[" || property == nil {
       sections.append((try title(of: trimmed, error), []))
       continue
@@ -169,7 +170,7 @@ private func sections(of text: String, _ file: SharedFile) throws(ProfileError) 
     }
     if isBlank(first) {
       guard let property else { throw error("a continuation needs a property before it") }
-      // What continues nothing is a property of a property.
+      // After an empty value, the line must be a nested property.
       if sections[last].properties[property].value.isEmpty { _ = try Property(trimmed[...], number, error) }
       sections[last].properties[property].value += "\n" + trimmed
       continue
@@ -177,7 +178,7 @@ private func sections(of text: String, _ file: SharedFile) throws(ProfileError) 
     sections[last].properties.append(try Property(withoutComment(line), number, error))
   }
   var profiles: [(String, Profile)] = []
-  // A section that isn't a profile may hold anything.
+  // A section that isn't a profile may contain anything.
   for (title, properties) in sections
   where title == "DEFAULT" || Section(title: title, file, properties: [:]) != nil {
     profiles.append((title, try profile(of: properties, file)))
@@ -194,9 +195,9 @@ private func sections(of text: String, _ file: SharedFile) throws(ProfileError) 
   }
 }
 
-/// The text between the brackets of `line`, which begins with one.
+/// Returns the text between the brackets of `line`, which must begin with a bracket.
 ///
-/// A comment may follow. Without one, botocore ignores what is behind the last bracket.
+/// A comment may follow. Otherwise, like botocore, this ignores what follows the last bracket.
 private func title(of line: String, _ error: (String) -> ProfileError) throws(ProfileError) -> String {
   var end: String.Index?
   for index in line.indices where line[index] == "]" {
@@ -210,9 +211,9 @@ private func title(of line: String, _ error: (String) -> ProfileError) throws(Pr
   return title
 }
 
-/// `properties` by name, in lower case; the last one of a name counts.
+/// Returns `properties` by name, in lower case; of several with the same name, the last one counts.
 private func profile(of properties: [Property], _ file: SharedFile) throws(ProfileError) -> Profile {
-  // A malformed name may be that of a credential, misspelled. To ignore it could sign requests as somebody else.
+  // A malformed name may be a misspelled credential. If it were ignored, requests could be signed as somebody else.
   if let line = properties.first(where: { !isIdentifier($0.key) })?.line {
     throw ProfileError(
       file: file.rawValue, line: line,
@@ -222,7 +223,7 @@ private func profile(of properties: [Property], _ file: SharedFile) throws(Profi
   return Profile(properties.map { ($0.key.lowercased(), $0.value) }) { $1 }
 }
 
-/// A `key = value` or `key: value` of a shared file.
+/// A property of a shared file, `key = value` or `key: value`.
 private struct Property {
   let key: String
   var value: String
@@ -241,7 +242,7 @@ private struct Property {
   }
 }
 
-/// `line` up to a `#` or `;` that follows a blank.
+/// Returns `line` up to a `#` or `;` that follows a blank.
 private func withoutComment(_ line: Substring) -> Substring {
   var previousIsBlank = false
   for index in line.indices {
@@ -256,12 +257,13 @@ private func isBlank(_ character: Character) -> Bool {
   character.unicodeScalars.first.map(isWhitespace) ?? false
 }
 
-/// Whether Python strips `scalar`: `str.isspace` includes four control characters that Unicode doesn't call white space.
+/// Returns whether Python strips `scalar`: `str.isspace` includes four control characters that aren't Unicode white
+/// space.
 private func isWhitespace(_ scalar: Unicode.Scalar) -> Bool {
   scalar.properties.isWhitespace || (0x1C...0x1F).contains(scalar.value)
 }
 
-/// `text` without the white space of any script around it, such as a no-break space from a web page.
+/// Returns `text` without surrounding white space of any script, such as a no-break space from a web page.
 private func trimmingWhitespace(_ text: some StringProtocol) -> String {
   let scalars = Array(text.unicodeScalars)
   guard let first = scalars.firstIndex(where: { !isWhitespace($0) }),
@@ -270,7 +272,7 @@ private func trimmingWhitespace(_ text: some StringProtocol) -> String {
   return String(String.UnicodeScalarView(scalars[first...last]))
 }
 
-/// Whether a text file of any system ends a line here.
+/// Returns whether `character` ends a line in the text files of any system.
 private func isLineEnd(_ character: Character) -> Bool {
   character == "\n" || character == "\r\n" || character == "\r"
 }

@@ -2,12 +2,12 @@ package import Platform
 
 /// Credentials of a profile in the shared `config` and `credentials` files.
 ///
-/// `AWS_PROFILE` names the profile, or `default`. It has keys, or a `credential_process`, or a `role_arn` to take on
-/// with the credentials of another profile, of the environment, of a container, of EC2 or of a token file.
+/// `AWS_PROFILE` names the profile; without it, the profile is `default`. It has keys, a `credential_process`, or a
+/// `role_arn` to assume with the credentials of another profile, the environment, a container, EC2 or a token file.
 package final class ProfileCredentials: CredentialSource {
   package let name = "profile"
   private let context: CredentialContext
-  /// Of what isn't read from the files themselves.
+  /// Caches credentials that aren't in the files themselves.
   private var cache = CredentialCache()
   private let container: ContainerCredentials
   private let instance: InstanceMetadataCredentials
@@ -42,11 +42,11 @@ package final class ProfileCredentials: CredentialSource {
   }
 
   package func forget(_ credentials: Credentials) -> Bool {
-    // The files are read anew each time anyway; only what they led to is kept.
+    // The files are read at each use; only credentials obtained through them are cached.
     cache.forget(credentials) || container.forget(credentials) || instance.forget(credentials)
   }
 
-  /// The settings of the profile in use; nil where there are none.
+  /// Returns the settings of the profile in use; nil if that profile doesn't exist.
   package func settings(until deadline: BootTime) throws(CredentialError) -> Profile? {
     do throws(CredentialFailure) {
       let name = context.environment.value("AWS_PROFILE", "AWS_DEFAULT_PROFILE") ?? "default"
@@ -130,7 +130,7 @@ package final class ProfileCredentials: CredentialSource {
     }
   }
 
-  /// The credentials that `credential_source` names.
+  /// Returns credentials from the source that `credential_source` names.
   private func credentials(
     ofSource source: String, _ profile: String, at now: WallTime, until deadline: BootTime
   ) throws(CredentialFailure) -> Credentials {
@@ -171,7 +171,7 @@ private func reasonForNoCredentials(_ profile: Profile, _ name: String) -> Strin
   }
 }
 
-/// The keys that a profile has in itself; nil where it has none.
+/// Returns the keys in the profile itself; nil if it has none.
 private func staticKeys(_ profile: Profile, _ name: String) throws(CredentialFailure) -> Credentials? {
   switch (profile["aws_access_key_id"], profile["aws_secret_access_key"]) {
   case (nil, nil): return nil
@@ -185,10 +185,10 @@ private func staticKeys(_ profile: Profile, _ name: String) throws(CredentialFai
   }
 }
 
-/// The shared files, read and put together.
+/// The merged contents of the shared files.
 private struct SharedFiles {
   let profiles: [String: Profile]
-  /// Their paths, for a message.
+  /// The paths of the files, for messages.
   let paths: String
 
   init(_ context: CredentialContext, until deadline: BootTime) throws(CredentialFailure) {
@@ -210,7 +210,7 @@ private struct SharedFiles {
     }
   }
 
-  /// The text of a file, empty where there is none.
+  /// Returns the text of a file; empty if there is no such file.
   private static func contents(
     _ path: String?, _ context: CredentialContext, _ deadline: BootTime
   ) throws(CredentialFailure) -> String {

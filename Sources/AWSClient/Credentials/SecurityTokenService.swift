@@ -2,12 +2,12 @@ import HTTPClient
 import Platform
 import WireFormats
 
-/// The two calls of the AWS Security Token Service that give credentials.
+/// The two calls of the AWS Security Token Service that return credentials.
 struct SecurityTokenService {
   private let endpoint: ServiceEndpoint
   private let region: String
 
-  /// The service of `region`; without one the endpoint that all regions share.
+  /// Uses the endpoint of `region`; without a region, the endpoint that all regions share.
   init(_ environment: Environment, region: String?) throws(CredentialFailure) {
     self.region = region ?? "us-east-1"
     do throws(ServiceEndpointError) {
@@ -25,7 +25,7 @@ struct SecurityTokenService {
     }
   }
 
-  /// Calls `action` with `parameters`, signed where there is something to sign with.
+  /// Calls `action` with `parameters`, and signs the request if there are `credentials`.
   func call(
     _ action: String, _ parameters: [(String, String)], signedWith credentials: Credentials? = nil,
     _ context: CredentialContext, at now: WallTime, until deadline: BootTime
@@ -44,7 +44,7 @@ struct SecurityTokenService {
     }
     let text = String(decoding: response.body, as: UTF8.self)
     guard response.isSuccess else {
-      // A token of an identity provider is in the body.
+      // The body contains the identity provider's token, which isn't among `request.secrets`.
       let secrets = parameters.filter { $0.0 == "WebIdentityToken" }.map(\.1) + (credentials?.secrets ?? [])
       guard let code = xmlText("Code", in: text) else {
         throw CredentialFailure(response, to: request, hiding: secrets)
@@ -78,9 +78,9 @@ struct SecurityTokenService {
   }
 }
 
-/// The text of the first element called `name`; nil where there is none, or where it isn't text.
+/// Returns the text of the first element called `name`; nil if there is none or its content isn't plain text.
 ///
-/// Enough for the answers of STS, which have no attributes, no CDATA and no comments where it matters.
+/// Sufficient for the responses of STS, which have no attributes, CDATA or comments in the elements that matter.
 func xmlText(_ name: String, in document: String) -> String? {
   let bytes = Array(document.utf8)
   guard

@@ -1,13 +1,13 @@
 package import Platform
 import WireFormats
 
-/// A role to take on with a token that an identity provider wrote to a file, as Amazon EKS does.
+/// A role to assume with a token that an identity provider wrote to a file, as on Amazon EKS.
 struct WebIdentity {
   let tokenFile: String
   let roleARN: String
   let sessionName: String?
 
-  /// `AssumeRoleWithWebIdentity`; the token is read anew each time, because it is short-lived.
+  /// Calls `AssumeRoleWithWebIdentity`. Reads the token each time, because it is short-lived.
   func credentials(
     _ context: CredentialContext, region: String?, at now: WallTime, until deadline: BootTime
   ) throws(CredentialFailure) -> Credentials {
@@ -29,7 +29,7 @@ struct WebIdentity {
   }
 }
 
-/// Credentials for the role of `AWS_ROLE_ARN`, with the token in `AWS_WEB_IDENTITY_TOKEN_FILE`.
+/// Credentials for the role `AWS_ROLE_ARN`, obtained with the token in the file `AWS_WEB_IDENTITY_TOKEN_FILE`.
 package final class WebIdentityCredentials: CredentialSource {
   package let name = "web identity"
   private let context: CredentialContext

@@ -2,17 +2,17 @@ package import HTTPClient
 package import Platform
 import WireFormats
 
-/// By how much this machine's clock differs from the service's, learnt from the `Date` of its answers.
+/// The difference between this machine's clock and AWS's, learned from the `Date` header of responses.
 ///
-/// The rules that the AWS SDKs agreed on in 2026: every answer with a `Date` counts, unless a cache gave it (`Age`)
-/// or it took so long that the middle of the exchange says nothing. The system's clock is never set.
+/// Follows the rules that the AWS SDKs agreed on in 2026: every response with a `Date` counts, unless it came from a
+/// cache (`Age`) or the exchange took so long that its midpoint means nothing. Never sets the system clock.
 package struct ClockSkew: Sendable {
-  /// What is added to the clock before a request is signed; positive where the clock is behind.
+  /// The duration to add to the clock before signing a request; positive if the clock is behind.
   package private(set) var offset: Duration = .zero
 
   package init() {}
 
-  /// Learns from an answer to a request sent at `sent` that took `duration`.
+  /// Updates ``offset`` from the response to a request that was sent at `sent` and took `duration`.
   package mutating func observe(_ response: HTTPResponse, sent: WallTime, duration: Duration) {
     guard
       let date = response.header(.date).flatMap({ WallTime(httpDate: $0) }), response.header(.age) == nil,
@@ -21,10 +21,11 @@ package struct ClockSkew: Sendable {
     offset = sent.advanced(by: duration / 2).duration(to: date)
   }
 
-  /// Whether a refusal is the clock's doing, so that the same request signed anew may pass.
+  /// Returns whether a wrong clock explains `error`, so that the same request may succeed when signed again.
   ///
-  /// `used` is the offset that the refused request was signed with. AWS IoT gives one code to every refusal, so with
-  /// most codes it depends on whether the offset has turned out to be another one by 4 min or more; services allow 5.
+  /// `used` is the offset that the rejected request was signed with. Some codes always mean a wrong clock. Others, such
+  /// as AWS IoT's single code for every refusal, count only if the offset has changed by 4 min or more since; services
+  /// allow 5 min.
   package func explains(_ error: ServiceError, _ response: HTTPResponse, used: Duration) -> Bool {
     guard let code = error.code, response.header(.date) != nil, response.header(.age) == nil else {
       return false
@@ -34,10 +35,10 @@ package struct ClockSkew: Sendable {
     return possibleCodes.contains(code) && (change >= Self.threshold || change <= .zero - Self.threshold)
   }
 
-  /// From here on, signatures are in danger.
+  /// The clock difference to react to; AWS rejects signatures that are off by more than 5 min.
   package static let threshold: Duration = .seconds(240)
 
-  /// A sentence about a clock that is wrong by ``threshold`` or more; nil about any other.
+  /// A warning if the clock is off by ``threshold`` or more; nil otherwise.
   package var warning: String? {
     let size = offset < .zero ? .zero - offset : offset
     guard size >= Self.threshold else { return nil }
@@ -55,9 +56,9 @@ private let possibleCodes: Set<String> = [
 ]
 
 extension WallTime {
-  /// Reads `Thu, 01 Jan 2026 00:05:01 GMT` (IMF-fixdate, RFC 9110, section 5.6.7).
+  /// Parses an HTTP date such as `Thu, 01 Jan 2026 00:05:01 GMT` (IMF-fixdate, RFC 9110, section 5.6.7).
   package init?(httpDate text: String) {
-    // By place: splitting the text at its blanks took a twentieth of a publish.
+    // Parse by position: splitting the text at its spaces took a twentieth of a publish.
     let bytes = Array(text.utf8)
     guard bytes.count == dateShape.count else { return nil }
     for (byte, shape) in zip(bytes, dateShape) {
@@ -80,7 +81,7 @@ extension WallTime {
   }
 }
 
-/// A letter for each `a`, a digit for each `0`, and the rest as it is.
+/// The layout of an HTTP date: `a` stands for any byte, `0` for a digit, and every other character for itself.
 private let dateShape = Array("aaa, 00 aaa 0000 00:00:00 GMT".utf8)
 
 private let monthNames = [

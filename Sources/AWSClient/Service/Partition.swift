@@ -1,7 +1,7 @@
-/// A part of AWS with domain names of its own.
+/// A partition of AWS, which has its own domain names.
 struct Partition {
   let suffix: String
-  /// Nil where there is none.
+  /// The suffix of dual-stack endpoints; nil if the partition has none.
   let dualStackSuffix: String?
 
   init(ofRegion region: String) {

@@ -1,7 +1,7 @@
 package import Platform
 package import WireFormats
 
-/// Why it isn't known where to publish.
+/// Why the endpoint to publish to can't be determined.
 package enum ServiceEndpointError: Error, Equatable, Sendable, CustomStringConvertible {
   case noRegion
   case malformedRegion(String)
@@ -21,13 +21,13 @@ package enum ServiceEndpointError: Error, Equatable, Sendable, CustomStringConve
   }
 }
 
-/// Where an AWS service takes requests: scheme, host, port, and a path that goes before every other.
+/// The endpoint of an AWS service: scheme, host, port and the prefix of every path.
 package struct ServiceEndpoint: Equatable, Sendable, CustomStringConvertible {
   private let target: HTTPURL
   /// Scheme, host and path, without a slash at the end.
   private let base: String
 
-  /// The endpoint at `url`; `variable` is who named it.
+  /// Creates the endpoint at `url`; errors name `variable` as the source of the URL.
   package init(url: String, namedBy variable: String = "the endpoint") throws(ServiceEndpointError) {
     do throws(URLError) {
       target = try HTTPURL(url)
@@ -38,10 +38,11 @@ package struct ServiceEndpoint: Equatable, Sendable, CustomStringConvertible {
     base = target.origin + (target.path.hasSuffix("/") ? String(target.path.dropLast()) : target.path)
   }
 
-  /// The IoT data plane's endpoint that the environment asks for.
+  /// Creates the IoT data plane endpoint that the environment configures.
   ///
-  /// `AWS_ENDPOINT_URL_IOT_DATA_PLANE`, `AWS_ENDPOINT_URL` (neither where `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` is
-  /// true), else the region's own, as `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` choose it.
+  /// `AWS_ENDPOINT_URL_IOT_DATA_PLANE` comes first, then `AWS_ENDPOINT_URL`; both are ignored if
+  /// `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` is true. Otherwise it is the region's endpoint, selected by
+  /// `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT`.
   package init(_ environment: Environment, region: String?) throws(ServiceEndpointError) {
     if try !flag("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", in: environment) {
       for variable in ["AWS_ENDPOINT_URL_IOT_DATA_PLANE", "AWS_ENDPOINT_URL"] {
@@ -57,7 +58,7 @@ package struct ServiceEndpoint: Equatable, Sendable, CustomStringConvertible {
       dualStack: try flag("AWS_USE_DUALSTACK_ENDPOINT", in: environment))
   }
 
-  /// The endpoint that every account in a region shares (endpoint rules of the AWS SDKs' `iot-data` model).
+  /// Creates the endpoint that all accounts in a region share (endpoint rules of the AWS SDKs' `iot-data` model).
   package init(iotDataPlaneOf region: String, fips: Bool = false, dualStack: Bool = false)
     throws(ServiceEndpointError)
   {
@@ -80,7 +81,7 @@ package struct ServiceEndpoint: Equatable, Sendable, CustomStringConvertible {
   package var port: UInt16 { target.port ?? (target.isSecure ? 443 : 80) }
   package var description: String { base }
 
-  /// The URL of `path`, which begins with a slash and is encoded already.
+  /// Returns the URL of `path`, which must begin with a slash and be percent-encoded.
   package func url(_ path: String, query: String = "") -> String {
     base + path + (query.isEmpty ? "" : "?" + query)
   }
@@ -99,7 +100,7 @@ private func flag(_ variable: String, in environment: Environment) throws(Servic
   }
 }
 
-/// Whether `text` can be one label of a host name (RFC 1123, section 2.1).
+/// Returns whether `text` can be one label of a host name (RFC 1123, section 2.1).
 func isHostLabel(_ text: String) -> Bool {
   (1...63).contains(text.utf8.count) && !text.hasPrefix("-") && !text.hasSuffix("-")
     && text.utf8.allSatisfy { isLetterOrDigit($0) || $0 == UInt8(ascii: "-") }

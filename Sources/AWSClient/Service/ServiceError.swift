@@ -2,21 +2,21 @@ package import HTTPClient
 import Platform
 import WireFormats
 
-/// An answer of an AWS service that isn't a success, in the shape of its REST-JSON protocol.
+/// An error response of an AWS service with the REST-JSON protocol.
 package struct ServiceError: Error, Equatable, Sendable, CustomStringConvertible {
   package let status: Int
-  /// AWS's name for what went wrong, such as `ForbiddenException`; nil where the answer gives none.
+  /// AWS's name for the error, such as `ForbiddenException`; nil if the response has none.
   package let code: String?
   package let message: String?
   package let requestID: String?
   package let traceID: String?
 
-  /// Reads an answer whose body may be anything, and hides `secrets`, which it may repeat.
+  /// Parses an error response, whose body may be anything, and masks `secrets`, which the response may repeat.
   package init(_ response: HTTPResponse, hiding secrets: [String] = []) {
     let texts = ServerText(hiding: secrets)
     let shortened = { texts.shown($0) }
     let shortCode = { (text: String) in serviceErrorCode(text).map(shortened) }
-    // A body that isn't JSON tells nothing more; the status already did.
+    // A body that isn't JSON adds nothing to the status.
     let body = try? JSONValue(parsing: response.body)
     status = response.status
     code =
@@ -28,9 +28,9 @@ package struct ServiceError: Error, Equatable, Sendable, CustomStringConvertible
     traceID = (body?["traceId"]?.string).map(shortened)
   }
 
-  /// Whether new temporary credentials may be taken where these weren't.
+  /// Whether the service rejected the credentials as invalid or expired, so that new temporary ones may be accepted.
   ///
-  /// AWS IoT has one code for every refusal, so its words have to tell.
+  /// AWS IoT uses one code for every refusal, so the message decides.
   package var saysCredentialsAreStale: Bool {
     guard [400, 401, 403].contains(status) else { return false }
     if let code, staleCodes.contains(code) { return true }
@@ -43,9 +43,9 @@ package struct ServiceError: Error, Equatable, Sendable, CustomStringConvertible
     case wrongSecret, wrongClock, wrongScope, badCredentials
   }
 
-  /// Why AWS rejected our identity; nil if the answer is no refusal or is about permissions.
+  /// Why AWS rejected our identity; nil if the response isn't a refusal or is about permissions.
   ///
-  /// AWS IoT has one code for every refusal, so the message decides.
+  /// AWS IoT uses one code for every refusal, so the message decides.
   package var identityProblem: IdentityProblem? {
     guard [401, 403].contains(status) else { return nil }
     let words = message?.lowercased() ?? ""
@@ -57,8 +57,8 @@ package struct ServiceError: Error, Equatable, Sendable, CustomStringConvertible
     return words.includes("security token") || words.includes("expired") ? .badCredentials : nil
   }
 
-  /// Whether the answer has marks of an AWS service, rather than of something on the way there. A message alone is none:
-  /// any proxy that answers in JSON has one.
+  /// Whether the response comes from AWS rather than from something on the way: it has a code, a request ID or a trace
+  /// ID. A message alone proves nothing, because any proxy that answers in JSON sends one.
   package var isOfAWS: Bool {
     code != nil || requestID != nil || traceID != nil
   }
@@ -76,7 +76,7 @@ private let staleCodes: Set<String> = [
   "ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException",
 ]
 
-/// The name in `ForbiddenException:http://internal.amazon.com/…` or `com.amazonaws.iot#ForbiddenException`.
+/// Returns the name in `ForbiddenException:http://internal.amazon.com/…` or `com.amazonaws.iot#ForbiddenException`.
 private func serviceErrorCode(_ text: String) -> String? {
   let name = text.split(separator: ":", omittingEmptySubsequences: false)[0]
   let last = name.split(separator: "#").last.map { trimmingBlanks($0) } ?? ""

@@ -8,7 +8,7 @@ package struct AuthenticationCode: Equatable, Sendable {
     self.bytes = bytes
   }
 
-  /// 64 lower-case hexadecimal digits.
+  /// The code as 64 lower-case hexadecimal digits.
   package var hex: String {
     var digits: [UInt8] = []
     digits.reserveCapacity(64)
@@ -20,7 +20,7 @@ package struct AuthenticationCode: Equatable, Sendable {
     AWSClient.appendHexDigits(bytes, to: &digits)
   }
 
-  /// Compares in a time that doesn't tell how much is equal.
+  /// Compares in constant time, so that the time doesn't reveal how many bytes match.
   package static func == (left: AuthenticationCode, right: AuthenticationCode) -> Bool {
     var difference: UInt8 = 0
     for index in left.bytes.indices { difference |= left.bytes[index] ^ right.bytes[index] }
@@ -28,7 +28,7 @@ package struct AuthenticationCode: Equatable, Sendable {
   }
 }
 
-/// HMAC-SHA-256 with one context for any number of codes.
+/// Computes any number of HMAC-SHA-256 codes with one OpenSSL context.
 @safe
 struct AuthenticationContext: ~Copyable {
   nonisolated(unsafe) private static let algorithm = {
@@ -53,12 +53,12 @@ struct AuthenticationContext: ~Copyable {
     unsafe EVP_MAC_CTX_free(context)
   }
 
-  /// The code of `data` under `key`, which stays the context's own.
+  /// Returns the code of `data` under `key`, which the context keeps for ``codeUnderLastKey(of:)``.
   borrowing func code(
     of data: [UInt8], key: Span<UInt8>
   ) throws(CryptographyError) -> AuthenticationCode {
     let isReady = unsafe key.withUnsafeBytes { key in
-      // OpenSSL takes "no key" for "the key of last time", so an empty key needs an address, too.
+      // OpenSSL treats a null key as "reuse the last key", so an empty key needs an address, too.
       var nothing: UInt8 = 0
       let keyStart = unsafe key.baseAddress?.assumingMemoryBound(to: UInt8.self)
       return unsafe withUnsafePointer(to: &nothing) { nothing in
@@ -68,7 +68,7 @@ struct AuthenticationContext: ~Copyable {
     return try finish(data, isReady)
   }
 
-  /// The code of `data` under the key of last time, which needn't be set up again.
+  /// Returns the code of `data` under the last key, which needs no new setup.
   borrowing func codeUnderLastKey(of data: [UInt8]) throws(CryptographyError) -> AuthenticationCode {
     try finish(data, unsafe EVP_MAC_init(context, nil, 0, nil) == 1)
   }

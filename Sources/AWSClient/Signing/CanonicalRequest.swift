@@ -1,20 +1,20 @@
 package import WireFormats
 
-/// What of a request is signed, in the one spelling that both sides agree on.
+/// The parts of a request that are signed, in the canonical form that both sides compute.
 ///
-/// "Create a canonical request", AWS Signature Version 4, for every service but S3: the path, which is encoded on
-/// the wire already, is encoded a second time. Written as bytes from end to end: with a string for each part, a
-/// signature took five times as long.
+/// Implements "Create a canonical request" (AWS Signature Version 4) for every service except S3: the path, already
+/// encoded on the wire, is encoded a second time. Works on bytes throughout: with a string for each part, a signature
+/// took five times as long.
 package struct CanonicalRequest {
   package let bytes: [UInt8]
   private let signedHeadersRange: Range<Int>
-  /// Where the value of the last of the headers, in the order that they were given in, ends in ``bytes``.
+  /// The offset in ``bytes`` at which the value of the last element of `headers` ends.
   let endOfLastValue: Int
 
-  /// Writes a canonical request.
+  /// Creates a canonical request.
   ///
-  /// `path` and `query` are as on the wire; `headers` are those to sign, `Host` among them, in their order;
-  /// `normalizingPath` takes dot segments and empty segments out, as all AWS services but S3 do.
+  /// `path` and `query` are as on the wire. `headers` are the headers to sign, including `Host`, in their order.
+  /// `normalizingPath` removes dot segments and empty segments, as all AWS services except S3 do.
   package init(
     method: String, path: some StringProtocol, query: some StringProtocol, headers: [HeaderField],
     payloadHash: Digest, normalizingPath: Bool = true
@@ -39,7 +39,7 @@ package struct CanonicalRequest {
 
   package var text: String { String(decoding: bytes, as: UTF8.self) }
 
-  /// The names of the signed headers: lower case, sorted, with semicolons between.
+  /// The names of the signed headers: lower-case, sorted, separated by semicolons.
   package var signedHeaders: String { String(decoding: signedHeaderBytes, as: UTF8.self) }
 
   var signedHeaderBytes: ArraySlice<UInt8> { bytes[signedHeadersRange] }
@@ -49,10 +49,10 @@ private let lineFeed = UInt8(ascii: "\n")
 private let slash = UInt8(ascii: "/")
 private let dot = UInt8(ascii: ".")
 
-/// Appends `path` with every byte but the unreserved ones and `/` encoded.
+/// Appends `path`, encoding every byte except `/` and the unreserved characters.
 private func appendCanonicalPath(_ path: ArraySlice<UInt8>, normalizing: Bool, to bytes: inout [UInt8]) {
   guard normalizing else { return appendPercentEncoding(path, keepingSlashes: true, to: &bytes) }
-  // Where the segments begin in `bytes`, each with the slash before it, so that `..` can take the last one back.
+  // The offset of each segment in `bytes`, including the slash before it, so that `..` can remove the last one.
   var starts: [Int] = []
   var position = path.startIndex
   while position < path.endIndex {
@@ -73,7 +73,7 @@ private func appendCanonicalPath(_ path: ArraySlice<UInt8>, normalizing: Bool, t
   if starts.isEmpty || path.last == slash { bytes.append(slash) }
 }
 
-/// Appends the parameters sorted by encoded name, then by value, each `name=value`.
+/// Appends the parameters as `name=value`, sorted by encoded name, then by encoded value.
 private func appendCanonicalQuery(_ query: ArraySlice<UInt8>, to bytes: inout [UInt8]) {
   var parameters: [(name: [UInt8], value: [UInt8])] = []
   var position = query.startIndex
@@ -99,7 +99,7 @@ private func appendCanonicalQuery(_ query: ArraySlice<UInt8>, to bytes: inout [U
   }
 }
 
-/// `text` in the one strict encoding; a `%` that encodes nothing stands for itself.
+/// Returns `text` in the strict percent-encoding. If it isn't validly encoded, each `%` stands for itself.
 private func reencoded(_ text: ArraySlice<UInt8>) -> [UInt8] {
   var encoded: [UInt8] = []
   encoded.reserveCapacity(text.count)
@@ -111,8 +111,8 @@ private func reencoded(_ text: ArraySlice<UInt8>) -> [UInt8] {
   return encoded
 }
 
-/// Appends a line for each header name; returns the names, with semicolons between, and where the value of the last of
-/// `headers` ends.
+/// Appends a line for each header name. Returns the names, separated by semicolons, and the offset at which the value
+/// of the last of `headers` ends.
 private func appendCanonicalHeaders(
   _ headers: [HeaderField], to bytes: inout [UInt8]
 ) -> (names: [UInt8], endOfLastValue: Int) {
@@ -124,7 +124,7 @@ private func appendCanonicalHeaders(
   for index in order {
     let field = headers[index]
     if let previous, headers[previous].name == field.name {
-      // Another value of the same name: instead of the line's end.
+      // Another value of the same header: a comma replaces the line feed.
       bytes.removeLast()
       bytes.append(UInt8(ascii: ","))
     } else {
@@ -142,9 +142,9 @@ private func appendCanonicalHeaders(
   return (names, endOfLastValue)
 }
 
-/// The indices of `headers` in the order of their names, those of one name in their own order.
+/// Returns the indices of `headers` sorted by name; headers of the same name keep their order.
 ///
-/// The standard library's sort doesn't promise the latter, and a handful of headers is no case for more than this.
+/// The standard library doesn't guarantee a stable sort, and for a handful of headers an insertion sort is enough.
 private func orderByName(_ headers: [HeaderField]) -> [Int] {
   var order = Array(headers.indices)
   for start in order.indices.dropFirst() {
@@ -157,7 +157,7 @@ private func orderByName(_ headers: [HeaderField]) -> [Int] {
   return order
 }
 
-/// Whether one header name is before another, their case aside.
+/// Returns whether one header name sorts before another, ignoring case.
 private func precedes(_ left: HeaderName, _ right: HeaderName) -> Bool {
   var leftBytes = left.text.utf8.makeIterator()
   var rightBytes = right.text.utf8.makeIterator()
@@ -169,7 +169,7 @@ private func precedes(_ left: HeaderName, _ right: HeaderName) -> Bool {
   return false
 }
 
-/// Appends `value` without white space at its ends, and with one space for each run of it inside.
+/// Appends `value` without white space at its ends; each run of white space inside becomes one space.
 private func appendTrimmed(_ value: String, to bytes: inout [UInt8]) {
   guard hasSpace(value) else {
     bytes.append(contentsOf: value.utf8)
@@ -189,7 +189,7 @@ private func appendTrimmed(_ value: String, to bytes: inout [UInt8]) {
 }
 
 private func hasSpace(_ text: String) -> Bool {
-  // By a span: the view's `contains(where:)` took a tenth of the instructions of a signature outside of libcrypto.
+  // Not the view's `contains(where:)`, which took a tenth of a signature's instructions outside of libcrypto.
   let bytes = text.utf8.span
   for index in bytes.indices where isSpace(bytes[index]) { return true }
   return false

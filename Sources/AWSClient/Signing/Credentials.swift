@@ -1,12 +1,12 @@
 package import Platform
 
-/// What a request is signed with.
+/// AWS credentials, which sign requests.
 package struct Credentials: Equatable, Sendable {
   package let accessKeyID: String
   package let secretAccessKey: Secret
-  /// Present with temporary credentials only.
+  /// The session token; only temporary credentials have one.
   package let sessionToken: Secret?
-  /// Nil where they don't expire, or nobody said when.
+  /// Nil if the credentials don't expire or their expiration is unknown.
   package let expiration: WallTime?
 
   package init(
@@ -20,6 +20,6 @@ package struct Credentials: Equatable, Sendable {
 }
 
 extension Credentials {
-  /// What no text that others see may hold.
+  /// The values that must never appear in a log, an error or any other output.
   package var secrets: [String] { [secretAccessKey.revealed, sessionToken?.revealed].compactMap { $0 } }
 }

@@ -1,6 +1,6 @@
 import COpenSSL
 
-/// libcrypto didn't do what it was asked: it has no SHA-256, or no memory.
+/// An operation that libcrypto failed to perform: it doesn't support the algorithm, or it is out of memory.
 package struct CryptographyError: Error, Equatable, Sendable, CustomStringConvertible {
   package let operation: String
 
@@ -15,7 +15,7 @@ package struct CryptographyError: Error, Equatable, Sendable, CustomStringConver
 package struct Digest: Equatable, Sendable {
   package private(set) var bytes: InlineArray<32, UInt8>
 
-  /// The digest of `data`.
+  /// Computes the digest of `data`.
   package init(of data: [UInt8]) throws(CryptographyError) {
     let context = try DigestContext()
     self = try context.digest(of: data)
@@ -25,7 +25,7 @@ package struct Digest: Equatable, Sendable {
     self.bytes = bytes
   }
 
-  /// 64 lower-case hexadecimal digits.
+  /// The digest as 64 lower-case hexadecimal digits.
   package var hex: String {
     var digits: [UInt8] = []
     digits.reserveCapacity(64)
@@ -54,7 +54,7 @@ func appendHexDigits(_ bytes: InlineArray<32, UInt8>, to digits: inout [UInt8]) 
   writeHexDigits(bytes, to: &place, at: start)
 }
 
-/// Writes the lower-case hexadecimal digits of `bytes` from `start` on.
+/// Writes the lower-case hexadecimal digits of `bytes` to `place`, beginning at `start`.
 func writeHexDigits(_ bytes: InlineArray<32, UInt8>, to place: inout MutableSpan<UInt8>, at start: Int) {
   for index in bytes.indices {
     place[start + 2 * index] = hexDigits[Int(bytes[index] >> 4)]
@@ -62,10 +62,10 @@ func writeHexDigits(_ bytes: InlineArray<32, UInt8>, to place: inout MutableSpan
   }
 }
 
-/// SHA-256 with one context for any number of digests.
+/// Computes any number of SHA-256 digests with one OpenSSL context.
 ///
-/// OpenSSL 3 looks an algorithm up whenever it is named; fetched once and with its context used again, a digest of
-/// 64 bytes takes a third of the time.
+/// OpenSSL 3 looks up an algorithm each time it is named. If the algorithm is fetched once and its context reused, a
+/// digest of 64 bytes takes a third of the time.
 @safe
 struct DigestContext: ~Copyable {
   nonisolated(unsafe) private static let algorithm = {

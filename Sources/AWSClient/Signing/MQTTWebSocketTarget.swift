@@ -2,12 +2,12 @@ package import Platform
 import WireFormats
 
 extension RequestSigner {
-  /// The path and query that open a WebSocket for MQTT at `host`, signed in the query; the service is
-  /// `iotdevicegateway`.
+  /// Returns the path and query that open a WebSocket for MQTT at `host`, signed in the query. The signer's service
+  /// must be `iotdevicegateway`.
   ///
-  /// `host` is what the `Host` header says: in lower case, with the port where that isn't 443. The session token comes
-  /// after the signature and isn't part of it, unlike with every other service ("Device communication protocols", AWS
-  /// IoT developer guide). The text holds the token: it is no text for a log.
+  /// `host` is the value of the `Host` header: in lower case, with the port unless it is 443. Unlike with every other
+  /// service, the session token follows the signature and isn't part of it ("Device communication protocols", AWS IoT
+  /// developer guide). The returned text contains the token, so it must not be logged.
   package mutating func mqttWebSocketTarget(
     host: String, with credentials: Credentials, at time: WallTime
   ) throws(CryptographyError) -> String {

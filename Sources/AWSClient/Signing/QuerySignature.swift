@@ -1,13 +1,13 @@
 package import Platform
 package import WireFormats
 
-/// What of a request a signature in the query is about.
+/// The parts of a request that a signature in the query covers.
 package struct PresignableRequest {
   package let method: String
-  /// As on the wire, as is the query.
+  /// The path as on the wire; ``query`` has the same form.
   package let path: String
   package let query: String
-  /// Those to sign; `Host` has to be among them.
+  /// The headers to sign, which must include `Host`.
   package let headers: [HeaderField]
   package let payloadHash: Digest
   package let normalizingPath: Bool
@@ -25,13 +25,14 @@ package struct PresignableRequest {
   }
 }
 
-/// How a signature in the query is to be made.
+/// The parameters of a signature in the query.
 package struct PresigningTerms: Sendable {
-  /// `20260102T030405Z`.
+  /// The time of the signature, such as `20260102T030405Z`.
   package let timestamp: String
-  /// How long the signature is good for, in seconds; nil where the service says that.
+  /// The validity of the signature in seconds; nil if the service determines it.
   package let lifetime: Int?
-  /// Whether the session token is signed; AWS IoT's WebSocket endpoint wants it added after the signature instead.
+  /// Whether the signature covers the session token. AWS IoT's WebSocket endpoint requires the token after the
+  /// signature.
   package let signsSessionToken: Bool
 
   package init(timestamp: String, lifetime: Int?, signsSessionToken: Bool = true) {
@@ -47,10 +48,10 @@ package struct PresigningTerms: Sendable {
 }
 
 extension RequestSigner {
-  /// Signs `request` in its query, for whoever can't send an `Authorization` header: the target, path and query, that
-  /// carries the signature, and the signature.
+  /// Signs `request` in its query, for a client that can't send an `Authorization` header. Returns the target (path and
+  /// query) with the signature, and the signature itself.
   ///
-  /// "Add signing information to the query string", AWS Signature Version 4.
+  /// Implements "Add signing information to the query string" (AWS Signature Version 4).
   package mutating func presign(
     _ request: PresignableRequest, with credentials: Credentials, _ terms: PresigningTerms
   ) throws(CryptographyError) -> (target: String, signature: Signature) {

@@ -15,7 +15,7 @@ package enum SigningError: Error, Equatable, Sendable, CustomStringConvertible {
   }
 }
 
-/// A signature and what it was made of, step by step.
+/// A signature and the intermediate results that it was computed from.
 package struct Signature {
   package let canonicalRequest: CanonicalRequest
   package let scope: SigningScope
@@ -28,8 +28,8 @@ package struct Signature {
   }
 }
 
-/// The value of the `Authorization` header ("Add the signature to the request", AWS Signature Version 4); the code is
-/// the end of it.
+/// Returns the value of the `Authorization` header ("Add the signature to the request", AWS Signature Version 4), which
+/// ends with the code.
 func authorizationValue(
   _ accessKeyID: String, _ scope: SigningScope, _ canonicalRequest: CanonicalRequest,
   _ code: AuthenticationCode
@@ -43,7 +43,7 @@ func authorizationValue(
 
 /// Signs requests to one service in one region (AWS Signature Version 4).
 ///
-/// Keeps what signatures share: the contexts of libcrypto, the signing key, which only changes with the day and the
+/// Keeps what signatures share: the libcrypto contexts, the signing key, which changes only with the day and the
 /// secret, and the texts of the last signature.
 package struct RequestSigner: ~Copyable {
   let region: String
@@ -62,10 +62,10 @@ package struct RequestSigner: ~Copyable {
     self.key = key
   }
 
-  /// Adds `X-Amz-Date`, `X-Amz-Security-Token` where the credentials have one, and `Authorization`.
+  /// Adds `X-Amz-Date`, `X-Amz-Security-Token` if the credentials have a session token, and `Authorization`.
   ///
-  /// Signs the host and every header that `request` has, but those that change on the way. `payloadHash` spares the
-  /// digest of a body that was signed before.
+  /// Signs the host and every header of `request`, except those that may change on the way. Pass `payloadHash` to avoid
+  /// computing the digest of the same body again.
   package mutating func sign(
     _ request: inout HTTPRequest, with credentials: Credentials, at time: WallTime,
     payloadHash: Digest? = nil
@@ -92,7 +92,7 @@ package struct RequestSigner: ~Copyable {
     }
   }
 
-  /// The digest of a body, to be handed to every signature over it.
+  /// Returns the digest of a body, to pass to every signature over that body.
   package borrowing func payloadHash(_ payload: [UInt8]) throws(SigningError) -> Digest {
     do throws(CryptographyError) {
       return try digests.digest(of: payload)
@@ -101,7 +101,7 @@ package struct RequestSigner: ~Copyable {
     }
   }
 
-  /// Signs a canonical request; `timestamp` is `20260102T030405Z`.
+  /// Returns the signature of a canonical request; `timestamp` has the form `20260102T030405Z`.
   package mutating func signature(
     of canonicalRequest: CanonicalRequest, at timestamp: String, secretAccessKey: Secret
   ) throws(CryptographyError) -> Signature {
@@ -121,10 +121,10 @@ package struct RequestSigner: ~Copyable {
   }
 }
 
-/// When a signature is made: as it is written, and as the scope of that day.
+/// The time of a signature, as a timestamp and as the scope of its day.
 struct SigningMoment {
   let second: Int64
-  /// `20260102T030405Z`
+  /// The time in the form `20260102T030405Z`.
   let timestamp: String
   let scope: SigningScope
 
@@ -135,7 +135,7 @@ struct SigningMoment {
   }
 }
 
-/// The key of a scope and a secret, kept while both stay the same.
+/// The signing key of a scope and a secret, kept while both stay the same.
 struct SigningKey: ~Copyable {
   /// Holds the signing key of ``owner``.
   private let codes: AuthenticationContext
@@ -163,7 +163,7 @@ struct SigningKey: ~Copyable {
   }
 }
 
-/// Whether a header may change between here and the service, which is why the AWS SDKs leave it out.
+/// Returns whether a header may change on the way to the service; the AWS SDKs don't sign such headers.
 func isNeverSigned(_ name: HeaderName) -> Bool { neverSigned.contains(name) }
 
 private let neverSigned: [HeaderName] = [

@@ -1,10 +1,10 @@
 import HTTPClient
 import WireFormats
 
-/// The texts that a signature is made of, written once for all requests that differ in their time and body only.
+/// The texts that a signature is computed from, written once for all requests that differ only in time and body.
 ///
-/// A device publishes to one topic, with the same credentials for an hour. From one publish to the next a time and three
-/// digests change in these texts, and are written over where they stand.
+/// A device publishes to one topic, with the same credentials for an hour. From one publish to the next, only a time
+/// and three digests change in these texts, and they are overwritten in place.
 struct SignedForm {
   private let method: String
   private let url: String
@@ -12,12 +12,12 @@ struct SignedForm {
   private let credentials: Credentials
   private let scope: SigningScope
   private var canonicalRequest: [UInt8]
-  /// Where the value of `x-amz-date` ends in ``canonicalRequest``.
+  /// The offset in ``canonicalRequest`` at which the value of `x-amz-date` ends.
   private let timeEnd: Int
   private var stringToSign: [UInt8]
   private var authorization: [UInt8]
 
-  /// The form of `request`, which isn't signed yet.
+  /// Creates the form of `request`, which must not be signed yet.
   init(
     _ request: HTTPRequest, _ credentials: Credentials, _ moment: SigningMoment
   ) throws(URLError) {
@@ -33,7 +33,7 @@ struct SignedForm {
     }
     if let token = credentials.sessionToken { signed.append(HeaderField(.amzSecurityToken, token.revealed)) }
     signed.append(HeaderField(.amzDate, moment.timestamp))
-    // A digest and a code of zeros stand where the right ones are going to.
+    // Zeros are placeholders for the digests and the code.
     let zeros = InlineArray<32, UInt8>(repeating: 0)
     let form = CanonicalRequest(
       method: request.method, path: target.path, query: target.query, headers: signed,
@@ -45,18 +45,18 @@ struct SignedForm {
       credentials.accessKeyID, scope, form, AuthenticationCode(bytes: zeros))
   }
 
-  /// Whether `request`, which isn't signed yet, has this form.
+  /// Returns whether `request`, which must not be signed yet, has this form.
   func isOf(_ request: HTTPRequest, _ credentials: Credentials, _ scope: SigningScope) -> Bool {
     url == request.url && method == request.method && self.scope == scope && self.credentials == credentials
-      // Byte by byte, as it is signed: texts are equal, too, where one has é as a letter and a mark.
+      // Compare bytes, as they are signed: strings are equal even if one spells é as a letter and a combining mark.
       && headers.elementsEqual(request.headers) {
         $0.name == $1.name && $0.value.utf8.elementsEqual($1.value.utf8)
       }
   }
 
-  /// The value of the `Authorization` header for a body with the digest `payloadHash`.
+  /// Returns the value of the `Authorization` header for a body with the digest `payloadHash`.
   ///
-  /// `timestamp` is of the day of the scope.
+  /// `timestamp` must be on the day of the scope.
   mutating func authorization(
     at timestamp: String, _ payloadHash: Digest, _ digests: borrowing DigestContext, _ key: inout SigningKey
   ) throws(CryptographyError) -> String {
@@ -70,14 +70,14 @@ struct SignedForm {
   }
 }
 
-/// Writes `text` over what stands before `end`.
+/// Overwrites the bytes before `end` with `text`.
 private func write(_ text: String, before end: Int, in bytes: inout [UInt8]) {
   let text = text.utf8.span
   var place = bytes.mutableSpan
   for index in text.indices { place[end - text.count + index] = text[index] }
 }
 
-/// Writes the hexadecimal digits of `digest` over the last 64 bytes.
+/// Overwrites the last 64 bytes with the hexadecimal digits of `digest`.
 private func write(_ digest: InlineArray<32, UInt8>, atEndOf bytes: inout [UInt8]) {
   var place = bytes.mutableSpan
   writeHexDigits(digest, to: &place, at: place.count - 64)

@@ -1,6 +1,6 @@
-/// Where and when a signature counts: a day, a region and a service.
+/// The scope of a signature: a day, a region and a service.
 package struct SigningScope: Hashable, Sendable {
-  /// `20260102`, in UTC.
+  /// The day in UTC, such as `20260102`.
   package let date: String
   package let region: String
   package let service: String
@@ -11,10 +11,10 @@ package struct SigningScope: Hashable, Sendable {
     self.service = service
   }
 
-  /// `20260102/us-east-1/iotdata/aws4_request`.
+  /// The scope as text, such as `20260102/us-east-1/iotdata/aws4_request`.
   package var text: String { "\(date)/\(region)/\(service)/aws4_request" }
 
-  /// The key that signs within this scope ("Derive a signing key", AWS Signature Version 4).
+  /// Returns the key that signs within this scope ("Derive a signing key", AWS Signature Version 4).
   func signingKey(
     _ secretAccessKey: Secret, _ context: borrowing AuthenticationContext
   ) throws(CryptographyError) -> AuthenticationCode {
@@ -26,13 +26,13 @@ package struct SigningScope: Hashable, Sendable {
     return key
   }
 
-  /// What is signed in the end: the date, the scope and the digest of the canonical request ("Create a string to
-  /// sign", AWS Signature Version 4). `timestamp` is `20260102T030405Z`.
+  /// Returns the string to sign: the time, the scope and the digest of the canonical request ("Create a string to
+  /// sign", AWS Signature Version 4). `timestamp` has the form `20260102T030405Z`.
   package func stringToSign(_ canonicalRequestHash: Digest, at timestamp: String) -> [UInt8] {
     Array("\(Self.algorithm)\n\(timestamp)\n\(text)\n\(canonicalRequestHash.hex)".utf8)
   }
 
   static let algorithm = "AWS4-HMAC-SHA256"
-  /// Where the timestamp ends in a string to sign.
+  /// The offset at which the timestamp ends in a string to sign.
   static let timeEnd = algorithm.utf8.count + 1 + "20260102T030405Z".utf8.count
 }
