@@ -1,40 +1,40 @@
-/// Why a request got no answer. An answer of any status isn't an error here.
+/// Why a request got no response. A response of any status isn't an error here.
 ///
-/// The texts are libcurl's own reasons, which name hosts and numbers, never headers or bodies.
+/// The texts are libcurl's messages, which contain hosts and numbers, never headers or bodies.
 package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// The request or the configuration can't be sent as it is; nothing was.
+  /// The request or the configuration is invalid; nothing was sent.
   case invalidRequest(String)
-  /// The name of the host has no address, or nobody could tell.
+  /// The host name has no address, or no name server answered.
   case notResolved(String)
-  /// What names the proxy names none that could be asked.
+  /// The proxy's configuration doesn't name a usable proxy.
   case invalidProxy(String)
-  /// The name of the proxy has no address, or nobody could tell.
+  /// The proxy's name has no address, or no name server answered.
   case proxyNotResolved(String)
-  /// Nobody listens at the proxy, or what does brings no connection about.
+  /// Nothing listens at the proxy's address, or the proxy establishes no connection.
   case proxyFailed(String)
-  /// A file that TLS needs isn't one that can be read to its end.
+  /// A file that TLS needs isn't a regular file, so it can't be read to its end.
   case unusableFile(String)
-  /// The connection would have been to an address that may not be reached without TLS; nothing was sent.
+  /// The address of the connection requires TLS; nothing was sent.
   case withoutTLS(String)
   case notConnected(String)
   /// The server's certificate can't be verified.
   case notTrusted(String)
   /// The server rejected our certificate, or TLS can't use our certificate or key.
   case ownCertificateRejected(String)
-  /// The TLS handshake broke off for another reason.
+  /// The TLS handshake failed for another reason.
   case handshakeFailed(String)
-  /// The proxy refused to connect; 407 says that it wants other credentials.
+  /// The proxy refused to connect; status 407 means that it requires other credentials.
   case proxyRefused(status: Int, String)
-  /// Time was up, before the request went out or after.
+  /// The time limit expired, before or after the request was sent.
   case timedOut(Phase, String)
-  /// The connection broke after the request had, or may have, gone out.
+  /// The connection broke after the request was sent, or may have been sent.
   case connectionLost(String)
   /// The connection broke just after we presented our certificate: the server may have rejected it.
   case lostAfterCertificate(String)
   case emptyResponse(String)
   case malformedResponse(String)
   case responseTooLarge(Part, limit: Int)
-  /// The process was asked to stop before the answer came.
+  /// The process was asked to stop before the response arrived.
   case stopped
   case outOfMemory
   case other(code: Int, String)
@@ -75,7 +75,7 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// Whether the same request may succeed a moment later: the network failed, not what was asked.
+  /// Whether the same request may succeed a moment later: the network failed, not the request.
   package var isTransient: Bool {
     switch self {
     case .notResolved, .proxyNotResolved, .proxyFailed, .notConnected, .handshakeFailed, .timedOut,

@@ -1,13 +1,13 @@
 package import WireFormats
 
-/// One request and the answer to it; the seam between what is asked of AWS and how it gets there.
+/// Performs HTTP requests: the seam between what is requested from AWS and how it is transported.
 package protocol HTTPExchange: AnyObject {
-  /// The answer to `request`, whatever its status.
+  /// Returns the response to `request`, whatever its status.
   ///
-  /// Takes at most `timeout`, name resolution, connection and TLS included.
+  /// The implementation must take at most `timeout`, including name resolution, connecting and TLS.
   func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse
 
-  /// Closes the connections that are open, and forgets TLS sessions and certificates: the next request reads them again.
+  /// Closes open connections and forgets TLS sessions and certificates, so that the next request reads them again.
   func disconnect()
 }
 
@@ -15,12 +15,12 @@ extension HTTPExchange {
   package func disconnect() {}
 }
 
-/// An HTTP request: what it says, not how it travels.
+/// An HTTP request: its content, not its transport.
 package struct HTTPRequest: Sendable {
   package var method: String
-  /// `http://` or `https://`, host, path and query, percent-encoded as they shall appear on the wire.
+  /// The URL: `http://` or `https://`, host, path and query, percent-encoded exactly as on the wire.
   package var url: String
-  /// Sent as they are; no header is added but `Host` and `Content-Length`.
+  /// The headers, sent unchanged; only `Host` and `Content-Length` are added.
   package var headers: [HeaderField]
   package var body: [UInt8]
 
@@ -32,7 +32,7 @@ package struct HTTPRequest: Sendable {
   }
 }
 
-/// An HTTP response, complete.
+/// A complete HTTP response.
 package struct HTTPResponse: Equatable, Sendable {
   package let status: Int
   package let body: [UInt8]
@@ -56,7 +56,7 @@ package struct HTTPResponse: Equatable, Sendable {
   /// All header fields, in order.
   package var headers: [HeaderField] { fields.all }
 
-  /// The value of the first header field called `name`; nil if there is none.
+  /// Returns the value of the first header field called `name`; nil if there is none.
   package func header(_ name: HeaderName) -> String? { fields[name] }
 
   package var isSuccess: Bool { (200..<300).contains(status) }

@@ -1,16 +1,16 @@
 import CCurl
 import Glibc
 
-/// Which addresses a connection may go to, whatever name they were found under.
+/// The addresses that a connection may go to, whatever name resolved to them.
 package enum AddressRule: Sendable {
   case any
-  /// The addresses that a request may go to without TLS: loopback, and the addresses beside the machine at which AWS offers
-  /// credentials and instance metadata. Everything else could be read on the way.
+  /// The addresses that a request may go to without TLS: loopback, and the addresses beside the machine at which AWS
+  /// offers credentials and instance metadata. On the way to any other address, others could read the request.
   case hostsWithoutTLS
-  /// Loopback, and the link-local addresses at which Amazon ECS and EKS hand out credentials: the only ones that may
-  /// see a token without TLS.
+  /// Loopback, and the link-local addresses at which Amazon ECS and EKS provide credentials: the only addresses that a
+  /// token may be sent to without TLS.
   case credentialHosts
-  /// None: for a trial that must not connect.
+  /// No address: for a trial that must not connect.
   case nothing
 
   func allows(_ address: UnsafePointer<sockaddr>, size: Int) -> Bool {
@@ -41,48 +41,47 @@ package enum AddressRule: Sendable {
   }
 }
 
-/// Whether an IPv4 address is of 127.0.0.0/8, 169.254.170.2 (ECS) or 169.254.170.23 (EKS).
+/// Returns whether an IPv4 address is in 127.0.0.0/8, or is 169.254.170.2 (ECS) or 169.254.170.23 (EKS).
 package func isCredentialHost(_ address: UInt32) -> Bool {
   address >> 24 == 127 || address == 0xA9FE_AA02 || address == 0xA9FE_AA17
 }
 
-/// Whether an IPv6 address, 16 bytes, is ::1 or fd00:ec2::23 (EKS).
+/// Returns whether an IPv6 address of 16 bytes is ::1 or fd00:ec2::23 (EKS).
 package func isCredentialHost(_ address: [UInt8]) -> Bool {
   let zeros = [UInt8](repeating: 0, count: 10)
   return address == zeros + [0, 0, 0, 0, 0, 1] || address == [0xFD, 0x00, 0x0E, 0xC2] + zeros + [0x00, 0x23]
 }
 
-/// Whether an IPv4 address is 169.254.169.254, the instance metadata of Amazon EC2.
+/// Returns whether an IPv4 address is 169.254.169.254, the instance metadata of Amazon EC2.
 private func isMetadataHost(_ address: UInt32) -> Bool { address == 0xA9FE_A9FE }
 
-/// Whether an IPv6 address, 16 bytes, is fd00:ec2::254, the instance metadata of Amazon EC2.
+/// Returns whether an IPv6 address of 16 bytes is fd00:ec2::254, the instance metadata of Amazon EC2.
 private func isMetadataHost(_ address: [UInt8]) -> Bool {
   address == [0xFD, 0x00, 0x0E, 0xC2] + [UInt8](repeating: 0, count: 10) + [0x02, 0x54]
 }
 
-/// Opens sockets to allowed addresses only, and remembers the last one that it refused.
+/// Opens sockets to allowed addresses only, and records the last address that it refused.
 ///
-/// libcurl asks it for every address that it is about to connect to, so nothing that a resolver says in between
-/// makes a difference.
+/// libcurl calls it for every address that it is about to connect to, so the rule holds whatever a resolver returns.
 final class AddressGate {
   private var rule: AddressRule
   private let limits: ConnectionLimits?
-  /// Whether it refused every address that libcurl asked for, so nothing else can have kept a connection from being made.
+  /// Whether it refused every address that libcurl tried, so that nothing else can have prevented the connection.
   var refused: Bool { hasRefused && !hasAllowed }
   private var hasRefused = false
   private var hasAllowed = false
-  /// That address as text, such as `192.0.2.1`.
+  /// The last refused address as text, such as `192.0.2.1`.
   private(set) var refusedAddress = ""
-  /// The port of that address; 0 where it has none.
+  /// The port of the last refused address; 0 if it has none.
   private(set) var refusedPort: UInt16 = 0
 
-  /// A gate that tells `limits` that there is an address.
+  /// Creates a gate that notes in `limits` when an address is known.
   init(_ rule: AddressRule, _ limits: ConnectionLimits? = nil) {
     self.rule = rule
     self.limits = limits
   }
 
-  /// Begins with another connection, for which `rule` holds.
+  /// Resets the gate for another connection, to which `rule` applies.
   func begin(_ rule: AddressRule) {
     hasRefused = false
     hasAllowed = false
@@ -92,7 +91,8 @@ final class AddressGate {
   func open(_ address: UnsafeMutablePointer<curl_sockaddr>) -> curl_socket_t {
     limits?.noteAddress()
     let size = unsafe Int(address.pointee.addrlen)
-    // The address is longer than the `sockaddr` that libcurl declares; a pointer to the field alone might be to a copy.
+    // The address is longer than the `sockaddr` that libcurl declares; a pointer to the field alone might point to a
+    // copy.
     guard let offset = MemoryLayout<curl_sockaddr>.offset(of: \.addr) else { return CURL_SOCKET_BAD }
     let generic = unsafe UnsafeRawPointer(address).advanced(by: offset).assumingMemoryBound(to: sockaddr.self)
     guard unsafe rule.allows(generic, size: size) else {
@@ -108,7 +108,9 @@ final class AddressGate {
 }
 
 extension ConnectionConfiguration {
-  /// Why `gate` kept a connection, whose TLS is `isSecure`, from being made; nil if it let libcurl try an address.
+  /// Returns why `gate` prevented a connection; nil if it let libcurl try an address.
+  ///
+  /// `isSecure` says whether the connection uses TLS.
   func refusal(_ gate: AddressGate, secure isSecure: Bool) -> HTTPError? {
     guard gate.refused else { return nil }
     guard case .hostsWithoutTLS = addressRule(secure: isSecure) else {
@@ -122,7 +124,7 @@ extension ConnectionConfiguration {
   }
 }
 
-/// The port of an IPv4 or IPv6 address, which both have at the same place; 0 of any other.
+/// Returns the port of an IPv4 or IPv6 address, which both have at the same offset; 0 for any other address.
 private func port(of address: UnsafePointer<sockaddr>, size: Int) -> UInt16 {
   let family = unsafe Int32(address.pointee.sa_family)
   guard family == AF_INET || family == AF_INET6, size >= MemoryLayout<sockaddr_in>.size else { return 0 }
@@ -131,7 +133,7 @@ private func port(of address: UnsafePointer<sockaddr>, size: Int) -> UInt16 {
   }
 }
 
-/// An IPv4 or IPv6 address as text (getnameinfo(3)).
+/// Returns an IPv4 or IPv6 address as text (getnameinfo(3)).
 private func text(of address: UnsafePointer<sockaddr>, size: Int) -> String {
   var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN) + 1 + Int(IF_NAMESIZE))
   let code = unsafe getnameinfo(

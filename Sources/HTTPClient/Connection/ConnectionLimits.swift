@@ -1,22 +1,23 @@
 import Platform
 
-/// The time that resolving a name and connecting may each take, and how far the current transfer is.
+/// The time limits for resolving a name and for connecting, and the phase of the current transfer.
 ///
 /// libcurl has one limit for both (`CURLOPT_CONNECTTIMEOUT_MS`). glibc asks the second name server after 5 s, so if the
 /// first one was silent, a limit of 5 s ended every attempt too early. Here each phase has its own limit, and libcurl's
 /// limit is their sum.
 final class ConnectionLimits {
   enum Phase {
-    /// Waits for the address of the host, or of the proxy.
+    /// The address of the host, or of the proxy, isn't known yet.
     case resolving
-    /// Has an address; TCP, the proxy's answer and TLS are under way.
+    /// The address is known; TCP, the proxy's response and TLS are under way.
     case connecting
     /// The connection is established.
     case connected
   }
 
-  /// What glibc needs to get an answer from the third of three name servers if the first two are silent (5 s, then
-  /// 3.3 s), and the release's c-ares to ask each of two servers twice (9 s; lambda/packaging/resolver.h).
+  /// The limit for resolving a name. Within it, glibc gets an answer from the third of three name servers if the first
+  /// two are silent (5 s, then 3.3 s), and the release's c-ares asks each of two servers twice (9 s;
+  /// lambda/packaging/resolver.h).
   static let resolving: Duration = .seconds(10)
 
   let connecting: Duration
@@ -33,7 +34,7 @@ final class ConnectionLimits {
   /// The sum of both limits.
   var total: Duration { Self.resolving + connecting }
 
-  /// Begins with another transfer.
+  /// Resets the limits for another transfer.
   func begin() {
     phase = .resolving
     isExceeded = false
@@ -41,7 +42,7 @@ final class ConnectionLimits {
     startOfPhase = start
   }
 
-  /// Notes that an address is known, since libcurl opens a socket for it.
+  /// Notes that an address is known, because libcurl opens a socket for it.
   func noteAddress() {
     guard phase == .resolving else { return }
     phase = .connecting
@@ -50,13 +51,13 @@ final class ConnectionLimits {
 
   func noteConnection() { phase = .connected }
 
-  /// Whether the transfer has to end now; libcurl asks at least once a second.
+  /// Returns whether the transfer must end now; libcurl asks at least once a second.
   func mustStop() -> Bool {
     guard phase != .connected else { return false }
     isExceeded = timeOfPhase >= (phase == .resolving ? Self.resolving : connecting)
     return isExceeded
   }
 
-  /// How long the current phase has taken so far.
+  /// The duration of the current phase so far.
   var timeOfPhase: Duration { startOfPhase.duration(to: .now) }
 }

@@ -3,7 +3,7 @@ import Platform
 import WireFormats
 
 extension EasyHandle {
-  /// Sets where a connection goes, and the time that it may take; the other options stay as they are.
+  /// Sets the URL of a connection and its time limit; the other options stay as they are.
   borrowing func aim(
     at url: String, _ configuration: ConnectionConfiguration, timeout: Duration
   ) throws(HTTPError) {
@@ -11,19 +11,19 @@ extension EasyHandle {
     try limit(to: timeout, configuration)
   }
 
-  /// Sets the time that a connection and everything on it may take.
+  /// Sets the time limit for a connection and everything on it.
   borrowing func limit(
     to timeout: Duration, _ configuration: ConnectionConfiguration
   ) throws(HTTPError) {
     try set(CURLOPT_TIMEOUT_MS, to: Int(timeout.millisecondsForTimeout))
-    // For both phases; ConnectionLimits watches each of them.
+    // The limit for both phases together; ConnectionLimits watches each phase.
     let connectTimeout = min(timeout, ConnectionLimits.resolving + configuration.connectTimeout)
     try set(CURLOPT_CONNECTTIMEOUT_MS, to: Int(connectTimeout.millisecondsForTimeout))
   }
 
-  /// Sets the options that all connections have in common: the proxy, and whom TLS trusts and shows.
+  /// Sets the options that all connections share: the proxy, the trusted authorities and the client identity.
   ///
-  /// `amazonRoots` chooses the shipped certificate authorities over the configured ones.
+  /// `amazonRoots` selects the shipped certificate authorities instead of the configured ones.
   borrowing func prepareConnections(
     secure isSecure: Bool, _ configuration: ConnectionConfiguration, amazonRoots: Bool
   ) throws(HTTPError) {
@@ -33,10 +33,11 @@ extension EasyHandle {
     try set(CURLOPT_PROTOCOLS_STR, to: "http,https")
     try set(CURLOPT_DISALLOW_USERNAME_IN_URL, to: true)
     try set(CURLOPT_HTTP_VERSION, to: Int(CURL_HTTP_VERSION_1_1))
-    // A resolver that doesn't answer takes ten seconds and more, and would hold up the end of a call that long.
+    // A resolver that doesn't answer takes ten seconds or more, and would delay the end of a call by that long.
     try set(CURLOPT_QUICK_EXIT, to: true)
-    // A report every 300 s may use the connection of the last one; after 350 s, NAT gateways and load balancers of
-    // AWS have forgotten it. Until then, probes every minute keep it known, and tell of its end before it is used.
+    // A report every 300 s can reuse the connection of the last one. AWS's NAT gateways and load balancers forget an
+    // idle connection after 350 s. Until then, a probe every minute keeps it alive, and detects its end before we use
+    // it.
     try set(CURLOPT_MAXAGE_CONN, to: 345)
     try set(CURLOPT_TCP_KEEPALIVE, to: true)
     try set(CURLOPT_TCP_KEEPIDLE, to: 60)
@@ -56,25 +57,25 @@ extension EasyHandle {
     try set(CURLOPT_SSL_VERIFYPEER, to: 1)
     try set(CURLOPT_SSL_VERIFYHOST, to: 2)
     try set(CURLOPT_SSLVERSION, to: Int(CURL_SSLVERSION_TLSv1_2))
-    // libcurl's own protocols; a name that the other side doesn't expect could only fail the handshake.
+    // This disables libcurl's own protocols: one that the peer doesn't expect could only make the handshake fail.
     try set(CURLOPT_SSL_ENABLE_ALPN, to: false)
     try set(CURLOPT_CAINFO, to: amazonRoots ? nil : configuration.trust.path)
     if amazonRoots { try set(CURLOPT_CAINFO_BLOB, toBytesOf: amazonRootCertificates) }
-    // A directory of certificates would keep libcurl from caching the parsed bundle.
+    // A directory of certificates would prevent libcurl from caching the parsed bundle.
     try set(CURLOPT_CAPATH, to: String?.none)
     if let identity = configuration.identity {
       try set(CURLOPT_SSLCERTTYPE, to: "PEM")
       try set(CURLOPT_SSLCERT, to: identity.certificateFile)
       try set(CURLOPT_SSLKEYTYPE, to: "PEM")
       try set(CURLOPT_SSLKEY, to: identity.keyFile)
-      // Without any password, OpenSSL would ask for one on the terminal.
+      // Without any password, OpenSSL would prompt for one on the terminal.
       try set(CURLOPT_KEYPASSWD, to: identity.keyPassword ?? "")
     }
   }
 }
 
 extension ConnectionConfiguration {
-  /// Refuses what OpenSSL would open, and then read without end, such as a pipe that nobody writes to.
+  /// Rejects files that OpenSSL would open and then read without end, such as a pipe that has no writer.
   fileprivate func checkFiles(amazonRoots: Bool) throws(HTTPError) {
     var files: [(path: String, name: String)] = amazonRoots ? [] : [(trust.path, trust.origin)]
     if let identity {
@@ -86,13 +87,13 @@ extension ConnectionConfiguration {
     }
   }
 
-  /// Whether the shipped certificate authorities are tried first: for hosts of AWS, where nobody named other ones.
+  /// Returns whether to try the shipped certificate authorities first: for AWS hosts, unless others are configured.
   func usesAmazonRoots(for host: String) -> Bool {
     guard case .system = trust else { return false }
     return isAmazonHost(host)
   }
 
-  /// What the TLS handshake asks for; nil where it asks for nothing.
+  /// Returns the protocol negotiation for the TLS handshake; nil if no protocol is configured.
   func negotiation() throws(HTTPError) -> ProtocolNegotiation? {
     guard let applicationProtocol else { return nil }
     guard let negotiation = ProtocolNegotiation(applicationProtocol) else {
@@ -102,10 +103,10 @@ extension ConnectionConfiguration {
   }
 }
 
-/// Whether a URL's scheme is `https`.
+/// Returns whether a URL's scheme is `https`.
 package func isSecure(_ url: String) -> Bool { URLParts(url).scheme?.lowercased() == "https" }
 
-/// The host of a URL, in lower case; empty if it has none.
+/// Returns the host of a URL in lower case; empty if it has none.
 func host(of url: String) -> String { URLParts(url).host.lowercased() }
 
 private func isAmazonHost(_ host: String) -> Bool {

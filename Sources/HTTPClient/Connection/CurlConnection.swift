@@ -2,10 +2,10 @@ import CCurl
 import Glibc
 package import Platform
 
-/// A connection that libcurl opened, through proxies and TLS, and that then carries bytes of the caller's own
+/// A connection that libcurl opens, through proxies and TLS, and that then carries the caller's own bytes
 /// (`CURLOPT_CONNECT_ONLY`, curl_easy_send(3)).
 ///
-/// Trusts, proves and negotiates what ``CurlExchange`` does with the same configuration.
+/// Trust, client identity and protocol negotiation are the same as in a ``CurlExchange`` with this configuration.
 package final class CurlConnection {
   private let handle: EasyHandle
   private let negotiation: ProtocolNegotiation?
@@ -17,7 +17,7 @@ package final class CurlConnection {
 
   /// Connects to the host of `url`: `https://` for TLS, `http://` for none.
   ///
-  /// Gives up within about a second where the process is asked to stop: nothing has been sent that could be answered.
+  /// Gives up within about a second if the process is asked to stop: nothing has been sent that could be answered.
   package init(
     to url: String, _ configuration: ConnectionConfiguration, time: any Waiter,
     until deadline: BootTime
@@ -28,7 +28,7 @@ package final class CurlConnection {
     let gate = AddressGate(configuration.addressRule(secure: isSecure(url)), limits)
     let negotiation = try configuration.negotiation()
     let stop = StopGate(patience: .zero, limits) { time.shutdownSignal?.isRequested == true }
-    // The shipped authorities first, where they may be the right ones, as in an exchange.
+    // Try the shipped authorities first for AWS hosts, as an exchange does.
     let attempts = configuration.usesAmazonRoots(for: host(of: url)) ? [true, false] : [false]
     var failure: HTTPError?
     for amazonRoots in attempts {
@@ -41,9 +41,9 @@ package final class CurlConnection {
       if let negotiation { try handle.negotiate(negotiation) }
       if !configuration.connectTo.isEmpty { try handle.set(CURLOPT_CONNECT_TO, to: connectTo) }
       try handle.set(CURLOPT_CONNECT_ONLY, to: true)
-      // A proxy has to let everything through, `http://` too.
+      // A proxy must tunnel everything, `http://` too.
       try handle.set(CURLOPT_HTTPPROXYTUNNEL, to: true)
-      // What is spoken here keeps itself alive, and a probe would wake a device that sleeps.
+      // The caller's protocol keeps the connection alive, and a probe would wake a sleeping device.
       try handle.set(CURLOPT_TCP_KEEPALIVE, to: false)
       try handle.watch(through: stop)
       limits.begin()
@@ -51,7 +51,7 @@ package final class CurlConnection {
       failure =
         configuration.refusal(gate, secure: isSecure(url))
         ?? handle.failureToConnect(code, limits, to: url, configuration)
-      // Nobody asks any more once the connection is established, and then the gate is gone.
+      // `stop` isn't needed once the connection is established, and it doesn't outlive this initialiser.
       try handle.set(CURLOPT_NOPROGRESS, to: true)
       guard !stop.hasStopped else { throw .stopped }
       guard let failure, failure.isAboutTheirCertificate else { break }
@@ -67,10 +67,10 @@ package final class CurlConnection {
     self.socket = socket
   }
 
-  /// Appends what has arrived, at most `limit` bytes, and returns how many; 0 where the other side has ended.
+  /// Appends what has arrived, at most `limit` bytes, and returns the number of bytes; 0 if the peer has ended.
   ///
-  /// Waits until `deadline`, and looks at least once; then throws `HTTPError.timedOut`. Where the process is asked to
-  /// stop, an answer has ``ShutdownSignal/grace`` more, and then comes `HTTPError.stopped`.
+  /// Checks at least once and waits until `deadline`, then throws `HTTPError.timedOut`. If the process is asked to
+  /// stop, waits for a response for another ``ShutdownSignal/grace``, then throws `HTTPError.stopped`.
   package func receive(
     into buffer: inout [UInt8], limit: Int, until deadline: BootTime
   ) throws(HTTPError) -> Int {
@@ -82,14 +82,14 @@ package final class CurlConnection {
         return count
       }
       guard code == CURLE_AGAIN else { throw failure(code) }
-      // TLS keeps whole records: what it still has, it has given before it said "again".
+      // CURLE_AGAIN means that libcurl has no decrypted bytes left, so waiting on the socket is safe.
       try wait(toBe: .readable, until: deadline)
     }
   }
 
-  /// Sends all of `bytes`; after an error nobody knows how many went out.
+  /// Sends all of `bytes`. After an error, it is unknown how many were sent.
   package func send(_ bytes: [UInt8], until deadline: BootTime) throws(HTTPError) {
-    // One buffer for the whole of it: OpenSSL wants a write that it put off to be repeated from the same place.
+    // Use one buffer throughout: OpenSSL requires that a deferred write is repeated from the same address.
     try unsafe bytes.withUnsafeBufferPointer { (buffer) throws(HTTPError) in
       let buffer = UnsafeRawBufferPointer(buffer)
       var sent = 0
@@ -126,7 +126,7 @@ package final class CurlConnection {
 }
 
 extension EasyHandle {
-  /// What kept a connection from being made; nil where `code` says that it was.
+  /// Returns why the connection failed; nil if `code` reports success.
   borrowing func failureToConnect(
     _ code: CURLcode, _ limits: ConnectionLimits, to url: String,
     _ configuration: ConnectionConfiguration
@@ -139,7 +139,7 @@ extension EasyHandle {
     return namingProxy(in: error, url, configuration, tunnels: true)
   }
 
-  /// What took too long; nil if that isn't why libcurl gave up, or if a request was out already.
+  /// Returns the error for the phase that took too long; nil if libcurl failed for another reason or had connected.
   borrowing func exceededLimit(
     _ code: CURLcode, _ limits: ConnectionLimits, to url: String,
     _ configuration: ConnectionConfiguration
@@ -150,7 +150,7 @@ extension EasyHandle {
     let time = "\(Double(Int(limits.timeOfPhase.inSeconds * 10)) / 10) s"
     switch limits.phase {
     case .resolving:
-      // The proxy's name is the only one that is looked up if there is a proxy.
+      // If there is a proxy, its name is the only one that is looked up.
       let proxy = configuration.proxyInUse(for: url)
       let name = proxy.map { host(of: $0.url) } ?? host(of: url)
       let reason = "no name server answered for '\(name)' within \(time)"

@@ -1,17 +1,17 @@
 import CCurl
 import Platform
 
-/// libcurl, initialised once a process; what `curl_global_init` returned.
+/// The result of `curl_global_init`, which runs once per process.
 private let initialisation: CURLcode = {
   removeWeakeningVariables
   return curl_global_init(Int(CURL_GLOBAL_DEFAULT))
 }()
 
-/// The owner of one libcurl easy handle, its connections and its error text (libcurl-easy(3)).
+/// Owns one libcurl easy handle, its connections and its error text (libcurl-easy(3)).
 @safe
 struct EasyHandle: ~Copyable {
   private let easy: UnsafeMutableRawPointer
-  /// Where libcurl writes what went wrong; it has to outlive the handle.
+  /// The buffer for libcurl's error messages; it must outlive the handle.
   private let errorText: UnsafeMutablePointer<CChar>
 
   init() throws(HTTPError) {
@@ -26,7 +26,7 @@ struct EasyHandle: ~Copyable {
     unsafe errorText.deallocate()
   }
 
-  /// Forgets every option; keeps connections, resolved names and TLS sessions (curl_easy_reset(3)).
+  /// Resets every option; keeps connections, resolved names and TLS sessions (curl_easy_reset(3)).
   borrowing func reset() throws(HTTPError) {
     unsafe curl_easy_reset(easy)
     try check(unsafe ccurl_set_pointer(easy, CURLOPT_ERRORBUFFER, errorText))
@@ -40,19 +40,19 @@ struct EasyHandle: ~Copyable {
     try set(option, to: value ? 1 : 0)
   }
 
-  /// Sets an option that takes a text; libcurl copies it. Nil takes the option away, its default too.
+  /// Sets a string option; libcurl copies the string. Nil removes the option's value, including its default.
   borrowing func set(_ option: CURLoption, to value: String?) throws(HTTPError) {
     guard let value else { return try check(unsafe ccurl_set_string(easy, option, nil)) }
     guard !value.utf8.contains(0) else { throw .invalidRequest("a NUL character in an option") }
     try check(unsafe value.withCString { unsafe ccurl_set_string(easy, option, $0) })
   }
 
-  /// Sets a list that has to live until ``perform()`` returned.
+  /// Sets a list, which must live until ``perform()`` returns.
   borrowing func set(_ option: CURLoption, to list: borrowing StringList) throws(HTTPError) {
     try check(unsafe ccurl_set_list(easy, option, list.first))
   }
 
-  /// Hands the lines of a head and the pieces of a body to these functions, with `context` as their last argument.
+  /// Passes the lines of a head and the pieces of a body to these functions, with `context` as their last argument.
   borrowing func deliver(
     headTo head: ccurl_data_function, bodyTo body: ccurl_data_function, _ context: UnsafeMutableRawPointer
   ) throws(HTTPError) {
@@ -68,31 +68,31 @@ struct EasyHandle: ~Copyable {
     try check(text.withUTF8 { unsafe ccurl_set_bytes(easy, option, $0.baseAddress, $0.count) })
   }
 
-  /// Has `gate` say whether the request may go out; it has to live until ``perform()`` returned.
+  /// Lets `gate` decide whether the request may be sent; it must live until ``perform()`` returns.
   borrowing func sendOnce(through gate: RequestGate) throws(HTTPError) {
     let context = unsafe Unmanaged.passUnretained(gate).toOpaque()
     try check(unsafe ccurl_set_request_function(easy, beginRequest, context))
   }
 
-  /// Has `gate` say whether the transfer goes on; it has to live until ``perform()`` returned.
+  /// Lets `gate` decide whether the transfer continues; it must live until ``perform()`` returns.
   borrowing func watch(through gate: StopGate) throws(HTTPError) {
     let context = unsafe Unmanaged.passUnretained(gate).toOpaque()
     try check(unsafe ccurl_set_progress_function(easy, watchTransfer, context))
   }
 
-  /// Asks for an application protocol; `negotiation` has to live until ``perform()`` returned.
+  /// Requests an application protocol; `negotiation` must live until ``perform()`` returns.
   borrowing func negotiate(_ negotiation: ProtocolNegotiation) throws(HTTPError) {
     let context = unsafe Unmanaged.passUnretained(negotiation).toOpaque()
     try check(unsafe ccurl_set_tls_function(easy, prepareTLSContext, context))
   }
 
-  /// Has `recorder` look on while certificates are verified; it has to live until ``perform()`` returned.
+  /// Lets `recorder` record certificates while they are verified; it must live until ``perform()`` returns.
   borrowing func record(in recorder: CertificateRecorder) throws(HTTPError) {
     let context = unsafe Unmanaged.passUnretained(recorder).toOpaque()
     try check(unsafe ccurl_set_tls_function(easy, recordCertificates, context))
   }
 
-  /// Has `gate` open the sockets; it has to live until ``perform()`` returned.
+  /// Lets `gate` open the sockets; it must live until ``perform()`` returns.
   borrowing func openSockets(through gate: AddressGate) throws(HTTPError) {
     let context = unsafe Unmanaged.passUnretained(gate).toOpaque()
     try check(unsafe ccurl_set_socket_function(easy, openSocket, context))
@@ -106,7 +106,7 @@ struct EasyHandle: ~Copyable {
   /// Performs a request whose body is `body`.
   borrowing func perform(sending body: [UInt8]) throws(HTTPError) -> CURLcode {
     try check(unsafe ccurl_set_offset(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(body.count)))
-    // Without a pointer, even to nothing, libcurl would ask a callback for the body.
+    // Without a pointer, libcurl would ask a callback for the body, even for an empty one.
     let bytes = body.isEmpty ? [0] : body
     return try unsafe bytes.withUnsafeBufferPointer { (buffer) throws(HTTPError) in
       let start = unsafe UnsafeMutableRawPointer(mutating: buffer.baseAddress)
@@ -117,7 +117,7 @@ struct EasyHandle: ~Copyable {
 
   borrowing func number(_ info: CURLINFO) -> Int {
     var value = 0
-    // A libcurl too old to know it leaves 0, which is what "unknown" is to every caller.
+    // A libcurl too old to know `info` leaves 0, which every caller treats as unknown.
     _ = unsafe ccurl_get_long(easy, info, &value)
     return value
   }
@@ -128,7 +128,7 @@ struct EasyHandle: ~Copyable {
     return Int64(value)
   }
 
-  /// A text; nil where there is none, and where libcurl is too old to know it.
+  /// Returns a text; nil if there is none or libcurl is too old to know `info`.
   borrowing func text(_ info: CURLINFO) -> String? {
     var value: UnsafePointer<CChar>?
     guard unsafe ccurl_get_string(easy, info, &value) == CURLE_OK, let value = unsafe value else {
@@ -137,14 +137,14 @@ struct EasyHandle: ~Copyable {
     return unsafe String(cString: value)
   }
 
-  /// The socket of the connection that `CURLOPT_CONNECT_ONLY` left open; nil where there is none.
+  /// Returns the socket of the connection that `CURLOPT_CONNECT_ONLY` left open; nil if there is none.
   borrowing func activeSocket() -> Int32? {
     var socket = CURL_SOCKET_BAD
     let code = unsafe ccurl_get_socket(easy, CURLINFO_ACTIVESOCKET, &socket)
     return code == CURLE_OK && socket != CURL_SOCKET_BAD ? socket : nil
   }
 
-  /// Receives what has arrived on the connection that was left open, into `buffer`; returns how many bytes.
+  /// Receives what has arrived on the connection that was left open into `buffer`; returns the number of bytes.
   borrowing func receive(into buffer: UnsafeMutableRawBufferPointer) -> (CURLcode, Int) {
     var count = 0
     unsafe errorText.pointee = 0
@@ -152,7 +152,7 @@ struct EasyHandle: ~Copyable {
     return (code, count)
   }
 
-  /// Sends what the connection that was left open takes of `buffer`; returns how many bytes.
+  /// Sends as much of `buffer` as the connection that was left open accepts; returns the number of bytes.
   borrowing func send(_ buffer: UnsafeRawBufferPointer) -> (CURLcode, Int) {
     var count = 0
     unsafe errorText.pointee = 0
@@ -160,7 +160,7 @@ struct EasyHandle: ~Copyable {
     return (code, count)
   }
 
-  /// libcurl's words for the last failure, the general ones for `code` where it had no others.
+  /// Returns libcurl's message for the last failure, or its general message for `code` if there is none.
   borrowing func reason(for code: CURLcode) -> String {
     let own = unsafe String(cString: errorText)
     if !own.isEmpty { return own }
@@ -175,11 +175,11 @@ struct EasyHandle: ~Copyable {
   }
 }
 
-/// The owner of a libcurl list of texts (curl_slist_append(3)).
+/// Owns a libcurl list of strings (curl_slist_append(3)).
 @safe
 struct StringList: ~Copyable {
   private(set) var first: UnsafeMutablePointer<curl_slist>?
-  /// The text that is appended next, with a NUL after it.
+  /// The buffer for the next string, with its terminating NUL.
   private var text: [UInt8] = []
 
   init(_ elements: [String] = []) throws(HTTPError) {
@@ -192,7 +192,7 @@ struct StringList: ~Copyable {
     unsafe curl_slist_free_all(first)
   }
 
-  /// Appends one text of three parts, without a NUL in any.
+  /// Appends one string of three parts, none of which may contain a NUL.
   mutating func append(_ name: String, _ separator: String, _ value: String) throws(HTTPError) {
     text.removeAll(keepingCapacity: true)
     text.append(contentsOf: name.utf8)

@@ -2,9 +2,9 @@ import CCurl
 import WireFormats
 
 extension HTTPError {
-  /// What a code of libcurl (libcurl-errors(3)) and its words mean to us.
+  /// Translates a libcurl code (libcurl-errors(3)) and its message.
   ///
-  /// `wasSent` tells whether any of the request had gone out.
+  /// `wasSent` says whether any part of the request had been sent.
   init(code: CURLcode, reason: String, wasSent: Bool, trust: TrustStore) {
     // With TLS 1.3 the peer rejects our certificate after the handshake, so libcurl reports it under several codes.
     if isAlertAboutCertificate(reason) {
@@ -15,7 +15,7 @@ extension HTTPError {
     case CURLE_URL_MALFORMAT, CURLE_BAD_FUNCTION_ARGUMENT, CURLE_LOGIN_DENIED:
       self = .invalidRequest(reason)
     case CURLE_UNSUPPORTED_PROTOCOL:
-      // Also what an answer gets that doesn't begin with a status line ("HTTP/0.9").
+      // libcurl also reports this code if a response doesn't begin with a status line ("HTTP/0.9").
       self = wasSent ? .malformedResponse(reason) : .invalidRequest(reason)
     case CURLE_COULDNT_RESOLVE_PROXY where reason.includes("proxy syntax"),
       CURLE_COULDNT_CONNECT where reason.includes("proxy scheme"):
@@ -43,7 +43,7 @@ extension HTTPError {
     case CURLE_WEIRD_SERVER_REPLY, CURLE_BAD_CONTENT_ENCODING:
       self = .malformedResponse(reason)
     case CURLE_OUT_OF_MEMORY:
-      // A header line of more than CURL_MAX_HTTP_HEADER bytes ends so too.
+      // libcurl also reports this code for a header line of more than CURL_MAX_HTTP_HEADER bytes.
       self = wasSent ? .responseTooLarge(.head, limit: Int(CURL_MAX_HTTP_HEADER)) : .outOfMemory
     default:
       self = .other(code: Int(code.rawValue), reason)
@@ -64,7 +64,7 @@ extension HTTPError {
 }
 
 extension HTTPError {
-  /// Whether a name had no address, the host's or the proxy's.
+  /// Whether the name of the host or of the proxy couldn't be resolved.
   var isAboutName: Bool {
     switch self {
     case .notResolved, .proxyNotResolved: true
@@ -87,7 +87,7 @@ extension HTTPError {
   }
 }
 
-/// Whether libcurl's words are about an alert (RFC 8446, section 6.2) that says so.
+/// Returns whether libcurl's message reports a TLS alert (RFC 8446, section 6.2) about our certificate.
 private func isAlertAboutCertificate(_ reason: String) -> Bool {
   reason.includes(" alert ")
     && ["certificate", "unknown ca", "access denied"].contains { reason.includes($0) }

@@ -3,10 +3,10 @@ import Platform
 import WireFormats
 
 extension ConnectionConfiguration {
-  /// The proxy that a connection to `url` goes through; nil where it goes straight to its host.
+  /// Returns the proxy that a connection to `url` uses; nil if the connection is direct.
   ///
-  /// How NO_PROXY is read is libcurl's own, and only from 8.7 on it tells what came of that. So it is asked to connect,
-  /// to one port for a proxy and to another one without, and to neither of them it does.
+  /// libcurl before 8.7 doesn't report whether NO_PROXY applied. To find out, this gives libcurl a dummy proxy port and
+  /// a dummy direct port, checks which one it tries to open, and refuses both.
   func proxyInUse(for url: String) -> Proxy? {
     let proxyPort: UInt16 = 1
     do throws(HTTPError) {
@@ -27,28 +27,28 @@ extension ConnectionConfiguration {
       withExtendedLifetime(direct) {}
       return gate.refusedPort == proxyPort ? proxy : nil
     } catch {
-      // Whoever wants to connect has the same reason from libcurl.
+      // libcurl reports the same error to the caller that connects.
       return nil
     }
   }
 }
 
 extension Proxy {
-  /// Where it is, such as `proxy:3128 (HTTPS_PROXY)`, with the port that libcurl takes where the variable names none.
+  /// The proxy's address, such as `proxy:3128 (HTTPS_PROXY)`, with libcurl's default port if the variable names none.
   var name: String {
     let parts = URLParts(url)
     let port = parts.port != nil ? "" : isSecure(url) ? ":443" : ":1080"
     return "\(parts.authority)\(port) (\(variable))"
   }
 
-  /// Whether it speaks HTTP, and so answers whether it has connected.
+  /// Whether the proxy uses HTTP, and therefore reports whether it has connected.
   fileprivate var isHTTP: Bool { url.prefix(4).lowercased() == "http" }
 }
 
 extension EasyHandle {
-  /// `error`, or that the proxy failed, where nobody but a proxy was spoken to: libcurl has one code for both.
+  /// Returns `error`, or a proxy failure if only a proxy was contacted: libcurl uses one code for both.
   ///
-  /// `tunnels` tells whether a proxy was to be asked for a connection, rather than for the answer to a request.
+  /// `tunnels` says whether a proxy had to open a tunnel, rather than forward a request.
   borrowing func namingProxy(
     in error: HTTPError, _ url: String, _ configuration: ConnectionConfiguration, tunnels: Bool
   ) -> HTTPError {

@@ -1,9 +1,9 @@
 import CCurl
 
-/// Lets a request out once.
+/// Lets libcurl send a request only once.
 ///
-/// Where a connection that was used before breaks without a byte of an answer, libcurl sends the request again by
-/// itself, over a new connection. Whether it is sent again, and with which signature, is for the caller to decide.
+/// If a reused connection breaks before any byte of the response, libcurl sends the request again by itself, over a new
+/// connection. The caller must decide whether to send it again, and with which signature.
 final class RequestGate {
   private let limits: ConnectionLimits
   private(set) var hasBegun = false
@@ -14,13 +14,13 @@ final class RequestGate {
     self.limits = limits
   }
 
-  /// Begins with another request.
+  /// Resets the gate for another request.
   func begin() {
     hasBegun = false
     refused = false
   }
 
-  /// Whether the request may go out now.
+  /// Returns whether libcurl may send the request now.
   func letOut() -> Bool {
     limits.noteConnection()
     refused = hasBegun

@@ -1,6 +1,6 @@
 import Glibc
 
-/// Which version of the resolver's configuration is in place (resolv.conf(5)).
+/// The version of the resolver's configuration file (resolv.conf(5)).
 ///
 /// c-ares reads `/etc/resolv.conf` once for each easy handle. An agent that started before DHCP, or that has roamed, would
 /// ask the old name servers forever. Compare this before you reuse a handle.
@@ -11,7 +11,7 @@ struct ResolverConfiguration: Equatable {
   private var seconds = 0
   private var nanoseconds = 0
 
-  /// The version of the file at `path`; a missing file is a version, too.
+  /// Reads the version of the file at `path`; a missing file is a version, too.
   init(path: String) {
     var status = stat()
     guard unsafe stat(path, &status) == 0 else { return }

@@ -1,8 +1,8 @@
 import CCurl
 import Platform
 
-/// Ends a transfer a second after the process was asked to stop, and one whose name isn't resolved, or whose connection
-/// isn't made, in the time for that. An answer under way gets one more second.
+/// Ends a transfer one second after the process was asked to stop; a response under way may arrive within that second.
+/// Also ends a transfer that takes too long to resolve the name or to connect.
 final class StopGate {
   private let patience: Duration
   private let isRequested: () -> Bool
@@ -18,13 +18,13 @@ final class StopGate {
     self.isRequested = isRequested
   }
 
-  /// Begins with another transfer.
+  /// Resets the gate for another transfer.
   func begin() {
     noticed = nil
     hasStopped = false
   }
 
-  /// Whether the transfer is to end now; libcurl asks about once a second, and more often while bytes move.
+  /// Returns whether the transfer must end now. libcurl asks about once a second, and more often while bytes move.
   func mustStop() -> Bool {
     guard isRequested() else { return limits.mustStop() }
     let start = noticed ?? .now

@@ -1,30 +1,30 @@
 import CCurl
 import Platform
 
-/// How far a connection came: what `defender doctor` shows, by the very steps that a publish takes.
+/// The result of a trial connection, which `defender doctor` shows. It has the same steps as a publish.
 package struct ConnectionTrial: Sendable {
-  /// The steps of a connection, in their order; what has to do with files or the proxy alone is first.
+  /// The steps of a connection, in order. Failures in local files and in the proxy's configuration come first.
   package enum Step: Int, Comparable, Sendable {
     case files, proxy, resolving, connecting, handshake
 
     package static func < (left: Step, right: Step) -> Bool { left.rawValue < right.rawValue }
   }
 
-  /// Where it went, such as `192.0.2.1 port 443`: the proxy's address where there is one; nil where it got no address.
+  /// The address of the connection, such as `192.0.2.1 port 443`, or the proxy's address; nil if there was none.
   package private(set) var address: String?
-  /// The proxy that it goes through, such as `proxy:3128 (HTTPS_PROXY)`; nil where it goes straight to the host.
+  /// The proxy in use, such as `proxy:3128 (HTTPS_PROXY)`; nil if the connection is direct.
   package private(set) var proxy: String?
-  /// How long it took from the beginning until each step was done.
+  /// The time from the start of the connection to the end of each step.
   package private(set) var timeOfLookup: Duration = .zero
   package private(set) var timeOfConnect: Duration = .zero
   package private(set) var timeOfHandshake: Duration = .zero
-  /// The certificates that the other side showed, its own first; empty without TLS.
+  /// The certificates that the peer presented, its own first; empty without TLS.
   package private(set) var chain: [CertificateSummary] = []
-  /// What is wrong with them; nil where nothing.
+  /// Why OpenSSL rejected the certificates; nil if it didn't.
   package private(set) var rejection: CertificateRejection?
-  /// Whether the shipped certificate authorities vouched for the other side, or nobody had to.
+  /// Whether the connection succeeded with the shipped certificate authorities, even if it needed none.
   package private(set) var usedAmazonRoots = false
-  /// Which step failed, and how; nil where the connection was made.
+  /// The step that failed and its error; nil if the connection succeeded.
   package private(set) var failure: (step: Step, error: HTTPError)?
 
   /// Connects to the host of `url` and closes the connection again.
@@ -43,7 +43,7 @@ package struct ConnectionTrial: Sendable {
     let connectTo = try StringList(configuration.connectTo)
     let attempts = configuration.usesAmazonRoots(for: host(of: url)) ? [true, false] : [false]
     for amazonRoots in attempts {
-      // A handle of its own for each: one that is used again wouldn't look the name up again.
+      // Use a new handle for each attempt: a reused one wouldn't look up the name again.
       let handle = try EasyHandle()
       let recorder = CertificateRecorder(try configuration.negotiation())
       let limits = ConnectionLimits(connecting: configuration.connectTimeout)

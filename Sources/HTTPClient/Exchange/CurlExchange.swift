@@ -5,14 +5,14 @@ import WireFormats
 /// HTTP/1.1 over libcurl, one request at a time.
 ///
 /// libcurl, OpenSSL and the resolver start with the first request, not before: they take 1.5 ms, and a process has
-/// several of these, most of which it never uses.
+/// several exchanges, most of which it never uses.
 package final class CurlExchange: HTTPExchange {
   private let configuration: ConnectionConfiguration
-  /// Says whether the process was asked to stop.
+  /// Returns whether the process was asked to stop.
   private let isStopRequested: () -> Bool
   private var session: CurlSession?
 
-  /// An exchange that gives up about a second after `isStopRequested` says that the process is to stop.
+  /// Creates an exchange that gives up about a second after `isStopRequested` returns true.
   package init(
     _ configuration: ConnectionConfiguration, isStopRequested: @escaping () -> Bool = { false }
   ) throws(HTTPError) {
@@ -27,14 +27,14 @@ package final class CurlExchange: HTTPExchange {
     do throws(HTTPError) {
       return try used.exchange(request, timeout: timeout)
     } catch {
-      // Other things than the file decide which servers are asked, too (nsswitch.conf, a network that came up): a new
-      // handle reads all of it again.
+      // The choice of name servers also depends on other things than the file (nsswitch.conf, a network that came up).
+      // A new handle reads them all again.
       if error.isAboutName { session = nil }
       throw error
     }
   }
 
-  /// The session that there is, unless it asks name servers that `resolver` no longer names.
+  /// Returns the current session, or a new one if the resolver's configuration has changed.
   private func session(for resolver: ResolverConfiguration) throws(HTTPError) -> CurlSession {
     if let session, session.resolver == resolver { return session }
     session = nil
@@ -46,33 +46,34 @@ package final class CurlExchange: HTTPExchange {
   package func disconnect() { session = nil }
 }
 
-/// What a ``CurlExchange`` keeps from one request to the next.
+/// The state that a ``CurlExchange`` keeps from one request to the next.
 ///
-/// One easy handle serves every request, so that its connections, TLS sessions and parsed certificate bundle (21 ms
-/// of the first request with 140 certificates) are used again; its options too, where a request asks for the same as
-/// the one before. TLS is always verified, from version 1.2 on.
-/// Redirects are never followed: they would carry credentials to wherever an answer says. Paths go out as they are,
-/// dot segments included, because the signature is over the path as written.
+/// One easy handle serves every request, so that its connections, TLS sessions and parsed certificate bundle (21 ms of
+/// the first request with 140 certificates) are reused. Its options are reused, too, if a request needs the same ones
+/// as the request before. TLS is always verified, from version 1.2 on.
+///
+/// Redirects are never followed: they would carry credentials to wherever a response points. Paths are sent as they
+/// are, dot segments included, because the signature covers the path as written.
 private final class CurlSession {
   private let handle: EasyHandle
   private let configuration: ConnectionConfiguration
   private let negotiation: ProtocolNegotiation?
   private let connectTo: StringList
-  // libcurl has pointers to these for as long as it has the options.
+  // libcurl keeps pointers to these for as long as the options are set.
   private let sink: ResponseSink
   private let addressGate: AddressGate
   private let requestGate: RequestGate
   private let stopGate: StopGate
   private let limits: ConnectionLimits
-  /// What the handle knows of the resolver's configuration.
+  /// The version of the resolver's configuration that the handle uses.
   let resolver: ResolverConfiguration
-  /// What the options of the handle were set for; nil where they have to be set anew.
+  /// What the handle's options are set for; nil if they must be set again.
   private var preparation: Preparation?
-  /// The time that the options of the handle allow.
+  /// The time limit in the handle's options.
   private var limit: Duration?
-  /// Where the last request went.
+  /// The destination of the last request.
   private var destination: Destination?
-  /// Hosts of AWS that the shipped certificate authorities don't vouch for, such as those of another partition.
+  /// AWS hosts whose certificates the shipped authorities don't verify, such as those of another partition.
   private var hostsOfOtherAuthorities: Set<String> = []
 
   init(
@@ -129,10 +130,10 @@ private final class CurlSession {
     requestGate.begin()
     stopGate.begin()
     let code = method == .get ? handle.perform() : try handle.perform(sending: request.body)
-    // libcurl has a pointer to them: they have to live until here.
+    // libcurl has a pointer to `fields`, so they must live until here.
     withExtendedLifetime(fields) {}
     guard code == CURLE_OK else { throw error(for: code, destination) }
-    // libcurl takes the end of the connection for the end of the head, too.
+    // libcurl also accepts the end of the connection as the end of the head.
     guard sink.isHeadComplete else { throw .connectionLost("the answer ended in its head") }
     return HTTPResponse(
       status: handle.number(CURLINFO_RESPONSE_CODE), fields: sink.fields, body: sink.body)
@@ -145,8 +146,8 @@ private final class CurlSession {
     return made
   }
 
-  /// Sets every option that isn't of one request alone, where they aren't as `wanted` already: 40 calls that a request
-  /// like the one before doesn't need.
+  /// Sets every option that doesn't belong to a single request, unless the options already match `wanted`. This saves
+  /// 40 calls for a request like the one before.
   private func prepare(_ wanted: Preparation) throws(HTTPError) {
     guard preparation != wanted else { return }
     preparation = nil
@@ -170,7 +171,7 @@ private final class CurlSession {
     preparation = wanted
   }
 
-  /// The header fields as libcurl takes them: a name with nothing after it takes away one that libcurl would add.
+  /// Returns the header fields as libcurl expects them: a name without a value removes a header that libcurl would add.
   private func headerFields(of request: HTTPRequest) throws(HTTPError) -> StringList {
     guard isToken(request.method) else { throw .invalidRequest("the method is '\(request.method)'") }
     var fields = try StringList()
@@ -189,19 +190,19 @@ private final class CurlSession {
     return fields
   }
 
-  /// What the options of a handle depend on, the configuration and the single request aside.
+  /// What the handle's options depend on, apart from the configuration and the single request.
   private struct Preparation: Equatable {
     let destination: Destination
     let amazonRoots: Bool
     let method: Method
   }
 
-  /// A URL, and what it says about the connection.
+  /// A URL, and the properties of the connection that follow from it.
   private struct Destination: Equatable {
     let url: String
     let isSecure: Bool
     let host: String
-    /// Whether the shipped certificate authorities are to be tried first.
+    /// Whether to try the shipped certificate authorities first.
     let isOfAmazon: Bool
 
     init(_ url: String, _ configuration: ConnectionConfiguration) {
@@ -213,9 +214,9 @@ private final class CurlSession {
   }
 
   private enum Method: Equatable {
-    /// Without a body.
+    /// A GET request without a body.
     case get
-    /// With a body, be it an empty one.
+    /// A request with a body, which may be empty.
     case sending(String)
 
     init(of request: HTTPRequest) {
@@ -238,7 +239,7 @@ private final class CurlSession {
       return .proxyRefused(status: proxyStatus, handle.reason(for: code))
     }
     if let error = handle.exceededLimit(code, limits, to: destination.url, configuration) { return error }
-    // 1 is libcurl's "not verified yet"; above are OpenSSL's reasons (X509_STORE_CTX_get_error(3)).
+    // 1 is libcurl's "not verified yet"; higher values are OpenSSL's reasons (X509_STORE_CTX_get_error(3)).
     if code == CURLE_SSL_CONNECT_ERROR && handle.number(CURLINFO_SSL_VERIFYRESULT) > 1 {
       return .notTrusted(handle.reason(for: code))
     }
@@ -250,15 +251,15 @@ private final class CurlSession {
         in: error, destination.url, configuration, tunnels: destination.isSecure)
       if case .proxyFailed = named { return named }
     }
-    // From TLS 1.3 on, a certificate is refused when the handshake is done (RFC 8446, section 4.4.2.4), and the reset
-    // that follows may be faster than the alert that tells why.
+    // With TLS 1.3, a server rejects a certificate after the handshake (RFC 8446, section 4.4.2.4), and the reset that
+    // follows may arrive before the alert with the reason.
     let hasJustShownCertificate =
       configuration.identity != nil && handle.number(CURLINFO_NUM_CONNECTS) > 0 && sink.isUntouched
     return hasJustShownCertificate ? error.withCertificateInDoubt : error
   }
 }
 
-/// Whether `text` is a token of RFC 9110, section 5.6.2: what a method or a header name consists of.
+/// Returns whether `text` is a token (RFC 9110, section 5.6.2), as methods and header names must be.
 private func isToken(_ text: String) -> Bool {
   let bytes = text.utf8.span
   for index in bytes.indices {
@@ -268,10 +269,10 @@ private func isToken(_ text: String) -> Bool {
   return !bytes.isEmpty
 }
 
-/// Whether `text` has no control character but the tab (RFC 9110, section 5.5).
+/// Returns whether `text` has no control character except the tab (RFC 9110, section 5.5).
 private func isFieldValue(_ text: String) -> Bool {
   unsafe text.utf8.span.withUnsafeBufferPointer { bytes in
-    // To the end, whatever is found: so the compiler makes vector instructions of it.
+    // No early exit, so that the compiler generates vector instructions.
     var found: UInt8 = 0
     for index in bytes.indices {
       let byte = unsafe bytes[index]

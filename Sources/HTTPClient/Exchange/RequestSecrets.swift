@@ -1,12 +1,12 @@
 import WireFormats
 
 extension HTTPRequest {
-  /// What an answer to this request must not carry into a log line or an error: tokens and signatures.
+  /// The tokens and signatures of this request, which must not get from a response into a log line or an error.
   package var secrets: [String] {
     var secrets =
       url.utf8.firstIndex(of: UInt8(ascii: "?")).map { querySecrets(url[$0...].dropFirst()) } ?? []
     for field in headers where secretFields.contains(field.name) {
-      // A signature is the end of its field; the scope and the names of fields before it are no secret.
+      // The signature ends the field; the scope and the header names before it aren't secret.
       let signature = Array("Signature=".utf8)
       let bytes = Array(field.value.utf8)
       let start = bytes.indices.first { bytes[$0...].starts(with: signature) }
@@ -17,7 +17,7 @@ extension HTTPRequest {
   }
 }
 
-/// The values in `query` that sign a URL, as they are written and as they are meant.
+/// Returns the values in `query` that sign a URL, both percent-encoded and decoded.
 package func querySecrets(_ query: some StringProtocol) -> [String] {
   query.split(separator: "&").flatMap { item -> [String] in
     guard let equals = item.firstIndex(of: "="), secretParameters.contains(item[..<equals].lowercased())

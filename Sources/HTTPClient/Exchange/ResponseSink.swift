@@ -1,19 +1,19 @@
 import WireFormats
 
-/// What has arrived of a response, and the bounds it has to keep.
+/// Collects a response and enforces its size limits.
 ///
-/// A class, because libcurl's callbacks find it through a pointer.
+/// A class, because libcurl's callbacks receive a pointer to it.
 final class ResponseSink {
   private let headLimit: Int
   private let bodyLimit: Int
   private var headSize = 0
   private(set) var fields = HeaderFields()
   private(set) var body: [UInt8] = []
-  /// Whether the empty line after the fields has come.
+  /// Whether the empty line after the header fields has arrived.
   private(set) var isHeadComplete = false
-  /// Whether nothing of the response has come.
+  /// Whether nothing of the response has arrived.
   var isUntouched: Bool { headSize == 0 }
-  /// The part that grew over its bound, which ended the transfer.
+  /// The part that exceeded its limit, which ended the transfer.
   private(set) var excess: HTTPError.Part?
 
   init(headLimit: Int, bodyLimit: Int) {
@@ -21,7 +21,7 @@ final class ResponseSink {
     self.bodyLimit = bodyLimit
   }
 
-  /// Begins with another response.
+  /// Resets the sink for another response.
   func begin() {
     headSize = 0
     fields.removeAll()
@@ -30,14 +30,14 @@ final class ResponseSink {
     excess = nil
   }
 
-  /// Takes a line of the head: a status line, a field or the empty line; false to end the transfer.
+  /// Adds a line of the head: a status line, a field or the empty line. Returns false to end the transfer.
   func take(headLine line: Span<UInt8>) -> Bool {
     headSize += line.count
     guard headSize <= headLimit else {
       excess = .head
       return false
     }
-    // Every response begins anew, so that nothing of a "100 Continue" stays.
+    // A status line begins a new response, so that no field of a "100 Continue" remains.
     if isStatusLine(line) {
       fields.removeAll()
       isHeadComplete = false
@@ -48,7 +48,7 @@ final class ResponseSink {
     return true
   }
 
-  /// Takes a piece of the body; false to end the transfer.
+  /// Adds a piece of the body. Returns false to end the transfer.
   func take(body piece: UnsafeRawBufferPointer) -> Bool {
     guard piece.count <= bodyLimit - body.count else {
       excess = .body
@@ -60,7 +60,7 @@ final class ResponseSink {
 }
 
 extension EasyHandle {
-  /// Hands what arrives to `sink`, which has to live until ``perform()`` returned.
+  /// Passes what arrives to `sink`, which must live until ``perform()`` returns.
   borrowing func deliver(to sink: ResponseSink) throws(HTTPError) {
     let context = unsafe Unmanaged.passUnretained(sink).toOpaque()
     try unsafe deliver(headTo: receiveHeadLine, bodyTo: receiveBody, context)
@@ -72,7 +72,7 @@ private func isStatusLine(_ line: Span<UInt8>) -> Bool {
     && line[2] == UInt8(ascii: "T") && line[3] == UInt8(ascii: "P") && line[4] == UInt8(ascii: "/")
 }
 
-// Free functions, because a closure inside a type may be bound to an actor, which libcurl's thread isn't on.
+// Free functions, because a closure inside a type may be bound to an actor, and libcurl's thread isn't on that actor.
 
 func receiveHeadLine(
   _ data: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?

@@ -1,10 +1,10 @@
 package import Platform
 import WireFormats
 
-/// Which proxy requests go through, and which hosts they reach without.
+/// The proxies that requests use, and the hosts that they reach without a proxy.
 ///
-/// From `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` or the same in lower case, which counts before upper case, as in
-/// the AWS CLI. The URL of a proxy may hold a user name and a password; they are never shown.
+/// Read from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. The same names in lower case take precedence, as in the AWS
+/// CLI. The URL of a proxy may contain a user name and a password, which are never shown.
 package struct ProxySettings: Equatable, Sendable, CustomStringConvertible, CustomReflectable {
   private let forHTTPS: String?
   private let forHTTP: String?
@@ -18,7 +18,7 @@ package struct ProxySettings: Equatable, Sendable, CustomStringConvertible, Cust
     exceptions = environment.value("no_proxy", "NO_PROXY")
   }
 
-  /// The proxy for URLs of the scheme `https`, or `http`.
+  /// Returns the proxy for `https` URLs if `isSecure` is true, otherwise for `http` URLs.
   func proxy(secure isSecure: Bool) throws(HTTPError) -> Proxy {
     let name = isSecure ? "HTTPS_PROXY" : "HTTP_PROXY"
     guard let text = isSecure ? forHTTPS : forHTTP else { return .none }
@@ -34,13 +34,13 @@ package struct ProxySettings: Equatable, Sendable, CustomStringConvertible, Cust
   package var customMirror: Mirror { Mirror(self, children: []) }
 }
 
-/// A proxy as libcurl takes it: the user name and the password apart from the URL, which libcurl shows in its words.
+/// A proxy as libcurl expects it. User name and password aren't in the URL, because libcurl's messages show the URL.
 struct Proxy {
-  /// Empty for none, which keeps libcurl from looking at the environment itself.
+  /// The URL; empty for no proxy, which keeps libcurl from reading the environment itself.
   let url: String
-  /// `user:password`, percent-encoded; nil where the proxy asks for none.
+  /// `user:password`, percent-encoded; nil if the variable's URL has none.
   let userInformation: String?
-  /// The variable that names it.
+  /// The environment variable that configures the proxy.
   let variable: String
 
   static let none = Proxy()
@@ -51,7 +51,7 @@ struct Proxy {
     variable = ""
   }
 
-  /// Nil if it isn't clear which part of `text` is the password.
+  /// Nil if there is no host, or if it is unclear which part of `text` is the password.
   init?(_ text: String, namedBy variable: String) {
     let parts = URLParts(text)
     guard !parts.host.isEmpty, !parts.target.utf8.contains(UInt8(ascii: "@")) else { return nil }

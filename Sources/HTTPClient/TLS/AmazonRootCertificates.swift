@@ -1,9 +1,8 @@
-/// The certificate authorities that sign for AWS IoT: Amazon Root CA 1 to 4 and the Starfield root that vouched for
-/// AWS before them, as PEM.
+/// The root certificates of AWS IoT in PEM: Amazon Root CA 1 to 4, and the Starfield root that AWS used before them.
 ///
-/// Tried before the system's bundle, because reading five certificates takes a fraction of the time of reading 140.
-/// From Debian's package ca-certificates 20230311+deb12u1 (the certificates are Mozilla's, MPL-2.0; Amazon publishes
-/// the same at https://www.amazontrust.com/repository/). A test compares their fingerprints.
+/// They are tried before the system's bundle, because reading five certificates takes a fraction of the time of reading
+/// 140. They come from Debian's package ca-certificates 20230311+deb12u1 (the certificates are Mozilla's, MPL-2.0;
+/// Amazon publishes the same at https://www.amazontrust.com/repository/). A test compares their fingerprints.
 package let amazonRootCertificates = """
   -----BEGIN CERTIFICATE-----
   MIIDQTCCAimgAwIBAgITBmyfz5m/jAo54vB4ikPmljZbyjANBgkqhkiG9w0BAQsF

@@ -3,15 +3,16 @@ import COpenSSL
 import Glibc
 package import Platform
 
-/// What an X.509 certificate says about itself (RFC 5280, section 4.1).
+/// The main fields of an X.509 certificate (RFC 5280, section 4.1).
 package struct CertificateSummary: Equatable, Sendable {
-  /// Whose it is, such as `CN=*.iot.eu-central-1.amazonaws.com`.
+  /// The subject, such as `CN=*.iot.eu-central-1.amazonaws.com`.
   package let subject: String
-  /// Who signed it.
+  /// The issuer, which signed the certificate.
   package let issuer: String
-  /// The hosts that it is for, such as `DNS:localhost, IP Address:127.0.0.1`; empty where it names none.
+  /// The hosts that the certificate is valid for, such as `DNS:localhost, IP Address:127.0.0.1`; empty if it names
+  /// none.
   package let names: String
-  /// Nil where the certificate holds no time that can be read.
+  /// The start of the certificate's validity; nil if the certificate has no readable time.
   package let notBefore: WallTime?
   package let notAfter: WallTime?
 
@@ -27,7 +28,7 @@ package struct CertificateSummary: Equatable, Sendable {
     notAfter = unsafe time(X509_get0_notAfter(certificate))
   }
 
-  /// The first certificate in a PEM file; nil where there is none, or that is no regular file that can be read.
+  /// Reads the first certificate in a PEM file; nil if there is none, or if the file isn't a readable regular file.
   package init?(pemFile path: String) {
     removeWeakeningVariables
     guard !isSpecialFile(path), let file = unsafe BIO_new_file(path, "r") else { return nil }
@@ -38,7 +39,7 @@ package struct CertificateSummary: Equatable, Sendable {
   }
 }
 
-/// What `write` writes, at most 4,096 bytes of it.
+/// Returns what `write` writes, but at most 4,096 bytes.
 private func text(_ write: (OpaquePointer) -> Int32) -> String {
   guard let memory = unsafe BIO_new(BIO_s_mem()) else { return "" }
   defer { unsafe BIO_free(memory) }
@@ -56,11 +57,11 @@ private func time(_ time: UnsafePointer<ASN1_TIME>?) -> WallTime? {
     hour: Int(civil.tm_hour), minute: Int(civil.tm_min), second: Int(civil.tm_sec))
 }
 
-/// Looks on while OpenSSL verifies the certificates of the other side, and keeps them, also where they are refused.
+/// Records the peer's certificates while OpenSSL verifies them, even if OpenSSL rejects them.
 ///
-/// A class, because OpenSSL's callback finds it through a pointer.
+/// A class, because OpenSSL's callback receives a pointer to it.
 final class CertificateRecorder {
-  /// The other side's own certificate first.
+  /// The peer's certificates, its own first.
   private(set) var chain: [CertificateSummary] = []
   /// Why OpenSSL rejected them; nil if it didn't.
   private(set) var rejection: CertificateRejection?
@@ -76,7 +77,7 @@ final class CertificateRecorder {
     return unsafe negotiation?.apply(to: context) ?? true
   }
 
-  /// Verifies as OpenSSL does by default; returns 1 if the other side is trusted (X509_verify_cert(3)).
+  /// Verifies as OpenSSL does by default; returns 1 if the peer is trusted (X509_verify_cert(3)).
   func verify(_ context: OpaquePointer) -> Int32 {
     let result = unsafe X509_verify_cert(context)
     let found = unsafe copenssl_chain(context)
@@ -94,7 +95,7 @@ final class CertificateRecorder {
 
 /// Why OpenSSL rejected a certificate chain (X509_STORE_CTX_get_error(3)).
 package struct CertificateRejection: Equatable, Sendable, CustomStringConvertible {
-  /// OpenSSL's words, such as `certificate has expired`.
+  /// OpenSSL's description, such as `certificate has expired`.
   package let description: String
   /// Whether a certificate isn't valid at this time: it expired, or isn't valid yet. A wrong clock looks the same.
   package let isAboutTime: Bool

@@ -1,6 +1,6 @@
 import Glibc
 
-/// Who we are to the other side of a TLS connection: an X.509 certificate and its private key, in PEM files.
+/// Our identity in a TLS connection: an X.509 certificate and its private key, in PEM files.
 package struct ClientIdentity: Equatable, Sendable, CustomStringConvertible, CustomReflectable {
   package let certificateFile: String
   package let keyFile: String
@@ -14,12 +14,12 @@ package struct ClientIdentity: Equatable, Sendable, CustomStringConvertible, Cus
   }
 
   package var description: String { "the certificate \(certificateFile) with the key \(keyFile)" }
-  // Without the password.
+  // Omits the password.
   package var customMirror: Mirror {
     Mirror(self, children: ["certificateFile": certificateFile, "keyFile": keyFile])
   }
 
-  /// A warning where others than its owner may read the key; nil where not, or where there is no such file.
+  /// A warning if users other than the owner have access to the key; nil if they don't, or if there is no such file.
   package var warning: String? {
     var status = stat()
     guard unsafe stat(keyFile, &status) == 0, status.st_mode & 0o077 != 0 else { return nil }

@@ -35,10 +35,9 @@ package enum ClientIdentityError: Error, Equatable, Sendable, CustomStringConver
 }
 
 extension ClientIdentity {
-  /// The identity that `files` hold now.
+  /// Creates the identity from the current contents of `files`.
   ///
-  /// Throws if an encrypted key can't be decrypted. Whether there are a certificate and a key shows when a connection uses
-  /// them.
+  /// Throws if an encrypted key can't be decrypted. A missing certificate or key fails only when a connection uses it.
   package init(
     _ files: ClientIdentityFiles,
     readFile: (String) throws(Errno) -> [UInt8] = { (path) throws(Errno) in
@@ -63,7 +62,7 @@ extension ClientIdentity {
   }
 }
 
-/// `text` without the line end that an editor or `echo` writes after it.
+/// Returns `text` without the line end that an editor or `echo` writes after it.
 private func withoutLineEnd(_ text: String) -> String {
   guard text.utf8.last == 0x0A else { return text }
   // A carriage return and a line feed are one Character.

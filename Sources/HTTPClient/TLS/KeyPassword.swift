@@ -10,7 +10,7 @@ extension ClientIdentity {
 
   /// Why the private key can't be decrypted; nil if it can, isn't encrypted, or can't be read.
   ///
-  /// Starts OpenSSL for an encrypted key only.
+  /// Initialises OpenSSL only if the key is encrypted.
   package var keyProblem: KeyProblem? {
     guard let bytes = try? readFile(keyFile, limit: 65_536, patience: .seconds(5)),
       // PKCS #8 (RFC 7468, section 11) and the older `Proc-Type: 4,ENCRYPTED` (RFC 1421, section 4.6.1.1).
@@ -22,7 +22,7 @@ extension ClientIdentity {
   }
 }
 
-/// Whether `password` decrypts the PEM text `key`.
+/// Returns whether `password` decrypts the PEM text `key`.
 private func canDecrypt(_ key: UnsafeRawBufferPointer, _ password: String) -> Bool {
   guard let memory = unsafe BIO_new_mem_buf(key.baseAddress, Int32(key.count)) else { return false }
   defer { unsafe BIO_free(memory) }
@@ -31,7 +31,7 @@ private func canDecrypt(_ key: UnsafeRawBufferPointer, _ password: String) -> Bo
     unsafe PEM_read_bio_PrivateKey(memory, nil, nil, UnsafeMutableRawPointer(mutating: password))
   }
   guard let decrypted = unsafe decrypted else {
-    // libcurl reads this thread's errors, too.
+    // libcurl also reads this thread's error queue.
     ERR_clear_error()
     return false
   }

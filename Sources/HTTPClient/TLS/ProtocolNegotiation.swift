@@ -1,20 +1,21 @@
 import CCurl
 import COpenSSL
 
-/// The application protocol that a TLS connection is asked for (RFC 7301).
+/// The application protocol that we request in the TLS handshake (ALPN, RFC 7301).
 ///
-/// libcurl only knows those of HTTP; AWS IoT tells by `x-amzn-http-ca` on port 443 that a client certificate comes.
+/// libcurl supports only HTTP's protocols. On port 443, `x-amzn-http-ca` informs AWS IoT that we use a client
+/// certificate.
 final class ProtocolNegotiation {
   private let list: [UInt8]
 
-  /// Nil where `name` is longer than a list can hold.
+  /// Nil if `name` is empty, or longer than a list can hold.
   init?(_ name: String) {
     guard let size = UInt8(exactly: name.utf8.count), size > 0 else { return nil }
     list = [size] + Array(name.utf8)
   }
 
   func apply(to context: OpaquePointer) -> Bool {
-    // Of OpenSSL's calls one of the few that return 0 for success.
+    // Unlike most OpenSSL functions, this one returns 0 for success.
     unsafe SSL_CTX_set_alpn_protos(context, list, UInt32(list.count)) == 0
   }
 }

@@ -1,14 +1,14 @@
 import Glibc
 package import Platform
 
-/// Which certificate authorities vouch for the other side of a TLS connection.
+/// The certificate authorities that TLS connections trust.
 package enum TrustStore: Equatable, Sendable, CustomStringConvertible {
   /// A file of PEM certificates, and the variable that names it.
   case file(path: String, namedBy: String)
   /// The system's own bundle.
   case system(path: String)
 
-  /// Where Debian, Amazon Linux and Fedora, Alpine, and openSUSE keep their bundle.
+  /// The bundles' paths on Debian, Amazon Linux and Fedora, Alpine, and openSUSE.
   package static let systemBundles = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -16,8 +16,8 @@ package enum TrustStore: Equatable, Sendable, CustomStringConvertible {
     "/etc/ssl/ca-bundle.pem",
   ]
 
-  /// The store that the environment asks for: `AWS_CA_BUNDLE` as in the AWS CLI, `SSL_CERT_FILE` as in OpenSSL, or
-  /// the first of the system's that exists.
+  /// Chooses the store that the environment configures: `AWS_CA_BUNDLE` as in the AWS CLI, `SSL_CERT_FILE` as in
+  /// OpenSSL, or the system's first readable bundle.
   package init(_ environment: Environment) {
     for name in ["AWS_CA_BUNDLE", "SSL_CERT_FILE"] {
       if let path = environment.value(name) {
@@ -42,7 +42,7 @@ package enum TrustStore: Equatable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// Where the path comes from, for a message about a file that can't be used.
+  /// The source of the path, for a message about a file that can't be used.
   var origin: String {
     switch self {
     case .file(_, let name): "the file that \(name) names"
