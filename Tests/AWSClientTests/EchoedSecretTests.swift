@@ -12,7 +12,7 @@ private let secretKey = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 private let sessionToken = "plain-session-token-in-small-letters"
 private let token = "container-token"
 
-/// Answers with everything that it was sent, and with everything that it could know.
+/// An exchange whose responses repeat everything that the request contained, and every secret of the test.
 private final class EchoingExchange: HTTPExchange {
   enum Shape: CaseIterable {
     case message, text, code, requestID, xml, credentials
@@ -52,7 +52,7 @@ private final class EchoingExchange: HTTPExchange {
     return HTTPResponse(status: status, headers: headers, body: Array(body.utf8))
   }
 
-  /// What must not be in a message: every value that signed or carried a request.
+  /// The values that no message may contain: every value that signed or authorised a request.
   var secrets: [String] {
     [secretKey, String(secretKey.prefix(20))] + sent.flatMap(\.secrets)
   }
@@ -132,7 +132,7 @@ struct `A server that sends back what it knows` {
       }
       #expect(!exchange.sent.isEmpty, "\(error)")
       var others = [token, "web-identity-token-of-small-letters"]
-      // Who didn't send it can't know it, unless the answer says what it is.
+      // A source can mask the session token only if it sent the token, or if the response labels it as one.
       if shape == .credentials || exchange.secrets.contains(sessionToken) { others.append(sessionToken) }
       expectNone(of: exchange.secrets + others, in: ["\(error)"])
     }

@@ -169,7 +169,7 @@ struct `A failed publish` {
     ("http://127.0.0.1:1", "arn:aws:iot:<region>:<account>:topic/a/b c"),
   ])
   func `names what the role lacks`(url: String, name: String) throws {
-    // AWS IoT's own words are no more than that.
+    // AWS IoT's real response contains no more than this.
     let body = Array(#"{"message":null,"traceId":"6c3a1b9e"}"#.utf8)
     let exchange = ScriptedExchange([.success(HTTPResponse(status: 403, body: body))])
     let error = try #require(throws: PublishError.self) {
@@ -336,7 +336,7 @@ struct `Publishing again` {
     #expect(try testPublish(with: publisher, time: time).attempts == 1)
     #expect(warnings.count == 1)
     #expect(warnings.first?.contains("3 h 0 min 0 s behind") == true)
-    // Set right, and wrong once more.
+    // The clock is set right, and is then wrong again.
     let right = HeaderField("Date", "Wed, 01 May 2024 12:34:56 GMT")
     exchange.answers = [right, date].map { .success(HTTPResponse(status: 200, headers: [$0])) }
     for _ in 0..<2 { _ = try testPublish(with: publisher, time: time) }
@@ -348,7 +348,7 @@ struct `Publishing again` {
   {
     let time = ManualTime()
     let log = RecordedLog()
-    // An hour to live, by a clock that is two hours behind ours.
+    // The credentials are valid for an hour by a clock that is two hours behind ours.
     let document = """
       {"AccessKeyId":"A","SecretAccessKey":"s","Token":"t","Expiration":"2024-05-01T11:34:56Z"}
       """
@@ -379,7 +379,7 @@ struct `Publishing again` {
   }
 }
 
-/// Gives other credentials whenever it has been told to forget.
+/// A credential source that returns new credentials after each call of `forget`.
 private final class RotatingCredentials: CredentialSource {
   let name = "rotating"
   private let areTemporary: Bool

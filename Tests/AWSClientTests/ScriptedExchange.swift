@@ -5,7 +5,7 @@ import Platform
 import TestSupport
 import WireFormats
 
-/// Answers without a network, and keeps what it was asked.
+/// Returns scripted responses without a network, and records the requests.
 final class ScriptedExchange: HTTPExchange {
   var answers: [Result<HTTPResponse, HTTPError>]
   private(set) var requests: [HTTPRequest] = []
@@ -23,13 +23,13 @@ final class ScriptedExchange: HTTPExchange {
 }
 
 extension CredentialSource {
-  /// The credentials of a source that has all the time it may want.
+  /// Returns the credentials, with no deadline.
   func credentials(at now: WallTime) throws(CredentialError) -> Credentials? {
     try credentials(at: now, until: .distantFuture)
   }
 }
 
-/// A publisher with made-up credentials over `exchange`, whose delays are as long as they get.
+/// Creates a publisher with made-up credentials that sends over `exchange` and uses the longest possible retry delays.
 func testPublisher(
   _ exchange: any HTTPExchange, url: String = "https://iot.example.com", time: any Waiter = ManualTime(),
   credentials: [String: String] = ["AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s3cr3t"],

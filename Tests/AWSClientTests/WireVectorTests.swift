@@ -8,8 +8,8 @@ import Testing
 import WireFormats
 
 struct `Vectors on the wire` {
-  /// Each goes through the publisher, libcurl, TLS with the endpoint's own name, and a verifier that shares no code with
-  /// the signer.
+  /// Each vector passes through the publisher, libcurl, TLS with the endpoint's own name, and a verifier that shares no
+  /// code with the signer.
   @Test(arguments: Vector.all("sigv4/iotdata.jsonl").filter { $0["mode"]?.string == "client" })
   func `are accepted, with the topic and the payload that went in`(vector: Vector) throws {
     let payload = try payload(vector)
@@ -39,7 +39,7 @@ struct `Vectors on the wire` {
     var configuration = ConnectionConfiguration(Environment(variables))
     configuration.connectTo = ["\(endpoint.host):\(endpoint.port):127.0.0.1:\(server.port)"]
     if topic.contains(where: { "+#".contains($0) }) {
-      // No topic to publish to, and yet a path to sign: what is refused is the topic.
+      // A topic with a wildcard can't be published to, but its path can be signed. The service must reject the topic.
       var request = HTTPRequest(method: "POST", url: endpoint.url(Topic.path(of: topic)), body: payload)
       var signer = try RequestSigner(region: region, service: "iotdata")
       let found = try EnvironmentCredentials(Environment(variables)).credentials(at: now)

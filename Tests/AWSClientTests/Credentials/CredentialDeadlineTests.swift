@@ -11,12 +11,12 @@ private let now = WallTime(secondsSinceEpoch: 1_767_225_600)  // 2026-01-01T00:0
 private final class SlowWorld: HTTPExchange {
   let time = ManualTime(wallTime: now)
   var files: [String: String] = [:]
-  /// How long the next call takes if it is allowed that long.
+  /// The duration of the next call, if its time limit allows that.
   var duration: () -> Duration
   /// Whether the next request gets status 500.
   var fails: () -> Bool = { false }
   private(set) var requests = 0
-  /// How long each file was waited for at most.
+  /// The maximum wait for each file.
   private(set) var patience: [Duration] = []
 
   init(_ duration: @escaping () -> Duration) {
@@ -41,7 +41,7 @@ private final class SlowWorld: HTTPExchange {
     return HTTPResponse(status: 200, body: Array(body(of: request).utf8))
   }
 
-  /// Lets the time of one call pass; false if it was not allowed enough.
+  /// Advances the clock by the duration of one call; returns false if the call's time limit was too short.
   private func spend(upTo limit: Duration) -> Bool {
     let wanted = duration()
     time.advance(by: max(.zero, min(wanted, limit)))
@@ -67,7 +67,7 @@ private func alias(as device: ClientIdentityFiles) -> IoTRoleAlias? {
   }
 }
 
-/// A way to credentials, and the calls that it blocks in.
+/// A way to obtain credentials, with the calls that it blocks in.
 private struct Route: Sendable, CustomTestStringConvertible {
   let name: String
   var variables: [String: String] = [:]

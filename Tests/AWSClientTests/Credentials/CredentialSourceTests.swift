@@ -19,7 +19,7 @@ private func containerAnswer(_ number: Int, expiration: String) -> Result<HTTPRe
     #"{"AccessKeyId":"A\#(number)","SecretAccessKey":"hunter2","Token":"T","Expiration":"\#(expiration)"}"#)
 }
 
-/// A context for tests: its clock stands still, its log is kept, its files are given.
+/// What a credential source under test works with: a manual clock, scripted responses, a recorded log and given files.
 private final class Surroundings {
   let time = ManualTime(wallTime: now)
   let exchange: ScriptedExchange
@@ -42,7 +42,7 @@ private final class Surroundings {
     return context
   }
 
-  /// The reason that `source` gives for failing.
+  /// Returns the error with which `source` fails.
   func reason(_ source: any CredentialSource) throws -> String {
     "\(try #require(throws: CredentialError.self) { try source.credentials(at: now) })"
   }
@@ -151,7 +151,7 @@ struct `Credentials of a container` {
 }
 
 struct `Kept credentials` {
-  /// When, in seconds from the start, which answer is in use, where the first expires after an hour.
+  /// Checks which response is in use at a number of seconds from the start; the first one expires after an hour.
   @Test func `are refreshed five minutes early, at most once a minute, and stay in use while that fails`()
     throws
   {
@@ -173,7 +173,7 @@ struct `Kept credentials` {
     #expect(requests() == 2)
     #expect(try key(after: 3_361) == "A1")
     #expect(requests() == 3)
-    // The last minute: at each use.
+    // In the last minute: at each use.
     #expect(try key(after: 3_550) == "A1")
     #expect(try key(after: 3_551) == "A1")
     #expect(requests() == 5)
@@ -435,7 +435,7 @@ struct `Credentials of a profile` {
       HTTPResponse(status: 0, headers: $0.headers).header("Authorization")?.prefix(38)
     }
     #expect(signers == ["AWS4-HMAC-SHA256 Credential=AKID/20260", "AWS4-HMAC-SHA256 Credential=ASIA/20260"])
-    // Kept for as long as they are good.
+    // The credentials are cached for as long as they are valid.
     _ = try source.credentials(at: now)
     #expect(surroundings.exchange.requests.count == 2)
   }

@@ -5,10 +5,10 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// Long before any of the vectors' credentials expire.
+/// A time long before any of the vectors' credentials expire.
 private let past = WallTime(secondsSinceEpoch: 1_000_000_000)
 
-/// Answers the requests of a vector in their order, and refuses any other.
+/// Replays the responses of a vector in order, and records how the requests differ from the expected ones.
 private final class ReplayedExchange: HTTPExchange {
   private var steps: [JSONValue]
   private(set) var mismatches: [String] = []
@@ -115,8 +115,8 @@ struct `Credential vectors` {
         config: vector["input", "configFile"]?.string ?? "",
         credentials: vector["input", "credentialsFile"]?.string ?? "")
     }
-    // The credentials chain never skips what botocore reads: `:` separates, too, and an unknown name may be a misspelled key.
-    // No profiles stand for an error.
+    // The provider chain must not skip what botocore reads: `:` is a separator, too, and an unknown name may be a
+    // misspelled key. An empty dictionary stands for an error.
     let asBotocore: [String: [String: Profile]] = [
       "Property definitions must contain an equals sign.": ["foo": ["key": "value"]],
       "Invalid property names are ignored.": [:],

@@ -3,7 +3,7 @@ import Testing
 @testable import AWSClient
 import DefenderAgent
 
-/// The value of `key` in the profile `name`; nil if the files don't have it.
+/// Returns the value of `key` in the profile `name`; nil if the files don't contain it.
 private func value(_ key: String = "k", of name: String, config: String = "", credentials: String = "") throws
   -> String?
 {
@@ -101,7 +101,7 @@ struct `The name of a profile` {
   }
 
   @Test(arguments: [
-    // The properties of the better spelling, and whether the other one's credentials count.
+    // The properties in the better spelling, and whether the credentials in the other spelling count.
     ("region = x", true), ("aws_access_key_id = B\naws_secret_access_key = b", false),
     ("login_session = l", false),
     ("sso_session = l", false),

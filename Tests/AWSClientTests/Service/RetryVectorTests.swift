@@ -120,7 +120,7 @@ struct `A retry delay` {
   }
 }
 
-/// Plays the attempts of a clock-skew vector: its clock is where the vector says.
+/// Plays the attempts of a clock-skew vector, and sets the clock as the vector says.
 private final class SkewedService: HTTPExchange {
   let time: ManualTime
   var attempts: [JSONValue]

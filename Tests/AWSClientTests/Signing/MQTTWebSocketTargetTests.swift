@@ -3,7 +3,7 @@ import Platform
 import Testing
 
 struct `The target of a WebSocket for MQTT` {
-  // Made by AWS's own signer (awscrt, as the AWS IoT Device SDK for Python calls it).
+  // Signed by AWS's own signer (awscrt, called as in the AWS IoT Device SDK for Python).
   static let signed =
     "/mqtt?X-Amz-Algorithm=AWS4-HMAC-SHA256"
     + "&X-Amz-Credential=AKIDEXAMPLE%2F20260102%2Fus-east-1%2Fiotdevicegateway%2Faws4_request"

@@ -6,12 +6,12 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// A row of a vector file, named by its id in what a test prints.
+/// A row of a vector file; its id is its name in test output.
 struct Vector: CustomTestStringConvertible, Sendable {
   let row: JSONValue
 
   static func all(_ file: String) -> [Vector] {
-    // A file that can't be read gives no rows; the count of each is a test of its own.
+    // An unreadable file yields no rows; another test checks the number of rows.
     (try? fixtureLines(file))?.map(Vector.init) ?? []
   }
 
@@ -23,7 +23,7 @@ struct Vector: CustomTestStringConvertible, Sendable {
     try #require(path.reduce(row) { $0?[$1] }?.string, "\(path)")
   }
 
-  /// A list of pairs of texts.
+  /// Returns a list of string pairs as header fields.
   func pairs(_ path: String...) throws -> [HeaderField] {
     let pairs = try #require(path.reduce(row) { $0?[$1] }?.array, "\(path)")
     return try pairs.map { pair in
@@ -87,7 +87,7 @@ struct `Signature vectors` {
     if isDefault {
       #expect(try ServiceEndpoint(iotDataPlaneOf: vector.text("input", "region")) == endpoint)
     }
-    // A publisher only sends `qos`; other parameters are taken from the row.
+    // A publisher sends only `qos`; other parameters come from the row.
     let query = try vector.text("expected", "url").split(separator: "?", maxSplits: 1).dropFirst().first ?? ""
     if let qos: UInt8 = vector["input", "qos"]?.integer(), vector["input", "params"]?.members == [] {
       #expect(query == "qos=\(qos)")
@@ -133,7 +133,7 @@ struct `Signature vectors` {
       String(decoding: signature.stringToSign, as: UTF8.self)
         == (try vector.text("expected", "string_to_sign")))
     #expect(signature.code.hex == (try vector.text("expected", "signature")))
-    // The order of a query's parameters says nothing; what matters is that none is missing or other.
+    // The order of the query's parameters doesn't matter, as long as they are all there and equal.
     let expected = try vector.text("expected", "signed_target")
     #expect(target.prefix { $0 != "?" } == expected.prefix { $0 != "?" })
     #expect(parameters(target) == parameters(expected))

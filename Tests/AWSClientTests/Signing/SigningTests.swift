@@ -46,7 +46,7 @@ struct `A digest` {
 }
 
 struct `An authentication code` {
-  // RFC 4231, test cases 1, 2 and 6; and an empty key after another, which libcrypto would take for that other.
+  // RFC 4231, test cases 1, 2 and 6; and an empty key after another key, which libcrypto would reuse.
   @Test(arguments: [
     (
       [UInt8](repeating: 0x0B, count: 20), "Hi There",
@@ -64,7 +64,7 @@ struct `An authentication code` {
   ])
   func `is that of the standard`(key: [UInt8], text: String, expected: String) throws {
     let context = try AuthenticationContext()
-    // The context keeps a key; this one is to be forgotten for the other.
+    // The context keeps this key, which the next key must replace.
     _ = try context.code(of: [], key: [UInt8](repeating: 1, count: 32).span)
     #expect(try context.code(of: Array(text.utf8), key: key.span).hex == expected)
   }
@@ -111,12 +111,12 @@ struct `A signed request` {
   }
 
   @Test func `is signed step by step as by a signer that signed others before`() throws {
-    // Each request differs from the one before in one thing or two, the rest of what a signature is made of stays.
+    // Each request differs from the one before in one or two inputs of the signature; the others stay the same.
     let urls = ["https://x/a%2Fb?qos=1", "https://x/a%2Fc?qos=1", "https://x:8443/a%2Fb?qos=1"]
     let headers: [[HeaderField]] = [
       [], [HeaderField("X-Amz-Date", "mine")],
       [HeaderField("x-custom", " a  b "), HeaderField("Zebra", "z")],
-      // In its value only, in its name only, and in the number of those with the same beginning.
+      // These differ only in a value, only in a name, or only in how many headers follow the same first ones.
       [HeaderField("x-name", "\u{E9}")], [HeaderField("x-name", "e\u{301}")], [HeaderField("host", "y")],
       [HeaderField("host", "z")], [HeaderField("accept", "z")],
       [HeaderField("accept", "z"), HeaderField("TE", "t")], [HeaderField("TE", "t")],
@@ -147,7 +147,7 @@ struct `A signed request` {
     }
   }
 
-  /// What the `Authorization` of a signed request has to be, from the steps of the specification.
+  /// Returns the `Authorization` that a signed request must have, computed in the steps of the specification.
   private func authorization(
     of request: HTTPRequest, _ credentials: Credentials, at time: WallTime
   ) throws -> String {
