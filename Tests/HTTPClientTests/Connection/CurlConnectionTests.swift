@@ -8,7 +8,7 @@ private var time: SystemWaiter { SystemWaiter(shutdown: nil) }
 
 private func soon(_ duration: Duration = .seconds(5)) -> BootTime { time.bootTime.advanced(by: duration) }
 
-/// A connection to `server`, whose certificate `authority` vouches for.
+/// Connects to `server`, whose certificate `authority` issued.
 private func connect(
   _ server: ScriptedServer, _ authority: ThrowawayAuthority,
   _ change: (inout ConnectionConfiguration) -> Void = { _ in }
@@ -45,7 +45,7 @@ struct `A connection` {
     #expect(try received(connection) == "one")
     try connection.send(Array("c\r\n\r\n".utf8), until: soon())
     #expect(try received(connection) == "two")
-    // The end.
+    // The server has closed the connection.
     #expect(try received(connection) == "")
     #expect(server.received.map(\.text) == ["a\0b\r\n\r\n", "c\r\n\r\n"])
     #expect(
@@ -134,7 +134,7 @@ struct `A connection` {
     let stop = try StopSwitch()
     stop.stop()
     let stoppable = SystemWaiter(shutdown: try stop.signal())
-    // The server is plain, so it never answers the handshake.
+    // The server doesn't use TLS, so it never answers the handshake.
     #expect(throws: HTTPError.stopped) {
       _ = try CurlConnection(
         to: "https://127.0.0.1:\(server.port)", ConnectionConfiguration(Environment([:])),
@@ -144,7 +144,8 @@ struct `A connection` {
 
   @Test func `sends no longer than until the deadline to a server that doesn't read`() throws {
     let authority = try ThrowawayAuthority()
-    // What has no empty line is no request to that server, so it reads on; a flood of its own keeps it from that.
+    // The server would keep reading, because only an empty line ends a request. While it sends a flood, it doesn't
+    // read.
     let server = try ScriptedServer(
       [.flood(String(repeating: "x", count: 65_536))],
       tls: TLSServerContext(authority.issue("server", names: names)))
@@ -164,7 +165,7 @@ struct `A connection` {
     let connection = try connect(server, authority)
     try connection.send(Array("a\r\n\r\n".utf8), until: soon())
     server.stop()
-    // The first write finds the socket open and brings a reset; the next would be a SIGPIPE.
+    // The first write finds the socket open and causes a reset; the next would raise SIGPIPE.
     #expect {
       for _ in 0..<100 { try connection.send([UInt8](repeating: 1, count: 65_536), until: soon()) }
     } throws: { error in

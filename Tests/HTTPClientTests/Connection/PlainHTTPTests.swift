@@ -24,7 +24,7 @@ struct `A request without TLS` {
   @Test(arguments: [
     ("http://192.0.2.1/", [], "192.0.2.1"), ("HTTP://192.0.2.1:8080/", [], "192.0.2.1"),
     ("http://[2001:db8::1]/", [], "2001:db8::1"), ("http://169.254.169.253/", [], "169.254.169.253"),
-    // Whatever a name says: what counts is the address.
+    // The address decides, whatever name it belongs to.
     ("http://localhost/", ["localhost:80:192.0.2.1:80"], "192.0.2.1"),
     ("http://127.0.0.1/", ["127.0.0.1:80:192.0.2.1:80"], "192.0.2.1"),
   ])
@@ -50,7 +50,7 @@ struct `A request without TLS` {
     #expect(try exchange.exchange(request, timeout: .seconds(5)).status == 200)
   }
 
-  /// A proxy on this machine would carry it away from here.
+  /// A proxy on this machine would forward the request to the other one.
   @Test func `to another machine is refused through a proxy of this one, too`() throws {
     let proxy = try ScriptedServer([.keep(httpResponse())])
     defer { proxy.stop() }
@@ -100,7 +100,7 @@ struct `A request without TLS` {
     #expect(trial.failure?.error == error)
   }
 
-  /// A name can have addresses of both kinds: what came of the allowed one is the outcome.
+  /// A name can have addresses of both kinds. If so, the allowed address determines the outcome.
   @Test(arguments: [
     (["192.0.2.1"], true), (["192.0.2.1", "198.51.100.1"], true), (["192.0.2.1", "127.0.0.1"], false),
     (["127.0.0.1", "192.0.2.1"], false), (["127.0.0.1"], false), ([], false),

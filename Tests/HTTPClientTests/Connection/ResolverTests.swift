@@ -4,7 +4,7 @@ import Platform
 import TestSupport
 import Testing
 
-/// Tests/Release/test_network.py has name servers; here is what shows without one.
+/// Tests that need no name server; Tests/Release/test_network.py has those that do.
 struct `The resolver of an exchange` {
   private func get(_ url: String, _ exchange: CurlExchange) throws {
     _ = try exchange.exchange(HTTPRequest(method: "GET", url: url), timeout: .seconds(20))
@@ -22,13 +22,13 @@ struct `The resolver of an exchange` {
     try directory.write("resolv.conf", "nameserver 192.0.2.1\n")
     try get(server.url, exchange)
     try get(server.url, exchange)
-    // As DHCP clients write it: another file of the same size in its place.
+    // Replaces the file as DHCP clients do, with another file of the same size.
     try directory.write("resolv.new", "nameserver 192.0.2.2\n")
     let renamed = unsafe rename(directory.path + "/resolv.new", directory.path + "/resolv.conf")
     try #require(renamed == 0)
     try get(server.url, exchange)
     try get(server.url, exchange)
-    // A handle, and with it a resolver, keeps its connections; a new one has none.
+    // A handle, with its resolver, keeps its connections; a new handle has none.
     #expect(server.received.map(\.connection) == [1, 1, 2, 2, 3, 3])
   }
 
@@ -37,7 +37,7 @@ struct `The resolver of an exchange` {
     defer { server.stop() }
     let exchange = try CurlExchange(ConnectionConfiguration(Environment([:])))
     try get(server.url, exchange)
-    // A label of 64 characters is no name: no server has to be asked.
+    // A label of 64 characters is invalid, so libcurl doesn't ask a name server.
     let error = #expect(throws: HTTPError.self) {
       try get("http://\(String(repeating: "a", count: 64)).invalid/", exchange)
     }

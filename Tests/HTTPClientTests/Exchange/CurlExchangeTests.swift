@@ -8,7 +8,7 @@ private func exchange() throws -> CurlExchange {
   try CurlExchange(ConnectionConfiguration(Environment([:])))
 }
 
-/// What came of one request to a server that answers so.
+/// Returns the outcome of one request to a server that responds with `answer`.
 private func outcome(
   _ answer: ScriptedServer.Answer, timeout: Duration = .seconds(5)
 ) throws -> Result<HTTPResponse, HTTPError> {
@@ -122,7 +122,7 @@ struct `An exchange` {
     _ = try exchange.exchange(request, timeout: .seconds(5))
   }
 
-  /// What one request asks for is nothing to the next one, whose options are the same or others.
+  /// The options of one request must not affect the next one, whether that has the same options or others.
   @Test func `sends each request as it is, whatever the one before`() throws {
     let plan: [(method: String, path: String, body: [UInt8], header: String)] = [
       ("POST", "/1", [1, 2, 3], "a"), ("POST", "/22", [], "b"), ("GET", "/3", [], "c"),

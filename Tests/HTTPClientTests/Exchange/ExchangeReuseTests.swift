@@ -9,7 +9,7 @@ struct `An exchange that is used again` {
     try CurlExchange(ConnectionConfiguration(Environment(variables)))
   }
 
-  /// Sends a request with `timeout`; returns the status and how long it took.
+  /// Sends a request with `timeout`; returns the status and the elapsed time.
   private func time(
     _ exchange: CurlExchange, _ url: String, timeout: Duration
   ) -> (status: Int?, time: Duration) {
@@ -23,8 +23,8 @@ struct `An exchange that is used again` {
     let server = try ScriptedServer([.keep(httpResponse()), .hang])
     defer { server.stop() }
     let exchange = try exchange()
-    // The same request gets a shorter time. Another request sets the options anew, with the time that they had; a busy
-    // machine needs some for the first answer.
+    // The same request gets a shorter time limit. Another request sets the options again, with the same limit as
+    // before: long enough for a busy machine to get the first response.
     let isSame = path == "/a"
     #expect(time(exchange, server.url + "/a", timeout: .seconds(isSame ? 60 : 4)).status == 200)
     let late = time(exchange, server.url + path, timeout: .seconds(isSame ? 0.5 : 4))

@@ -4,7 +4,7 @@ import WireFormats
 
 @testable import HTTPClient
 
-/// The objects behind libcurl's callbacks, each with the state of one transfer.
+/// The objects that libcurl's callbacks use, each with the state of one transfer.
 struct `The state of a transfer` {
   private func take(_ line: String, _ sink: ResponseSink) -> Bool {
     let bytes = Array(line.utf8)

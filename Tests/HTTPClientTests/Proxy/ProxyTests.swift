@@ -5,7 +5,7 @@ import Testing
 
 struct `A proxy` {
   private func get(_ url: String, _ variables: [String: String]) throws -> HTTPResponse {
-    // Requests for http go through a proxy only if they may leave the machine at all.
+    // Requests over http use a proxy only if they may leave the machine.
     let exchange = try CurlExchange(
       ConnectionConfiguration(Environment(variables), allowsPlainHTTP: true))
     return try exchange.exchange(HTTPRequest(method: "GET", url: url), timeout: .seconds(5))
@@ -30,7 +30,7 @@ struct `A proxy` {
 
   @Test func `carries a TLS connection that is verified to its end`() throws {
     let authority = try ThrowawayAuthority()
-    // The proxy answers "connected", and what comes then is no TLS server.
+    // The proxy answers "connected", but what follows isn't TLS.
     let proxy = try ScriptedServer([.close("HTTP/1.1 200 Connected\r\n\r\ngarbage")])
     defer { proxy.stop() }
     #expect {
@@ -64,7 +64,7 @@ struct `A proxy` {
     #expect(try get(server.url, variables).status == 200)
   }
 
-  /// Texts of which libcurl would show the whole in its error.
+  /// URLs that libcurl would show completely in its error.
   @Test(arguments: [
     "http://user:hunter2@127.0.0.1:99999", "ftp://user:hunter2@127.0.0.1:1",
     "http://user:hunter2@no such host",
@@ -94,7 +94,7 @@ struct `A proxy` {
 
   // MARK: that can't be reached
 
-  /// Why a connection to nobody's host fails, for an exchange, a connection of one's own, and a trial.
+  /// Returns why connecting to `url` fails: for an exchange, for a connection and for a trial.
   private func reasons(
     _ variables: [String: String], url: String = "https://iot.example.com",
     within timeout: Duration = .seconds(20)

@@ -7,7 +7,7 @@ import Testing
 
 private let names = "DNS:localhost,IP:127.0.0.1,DNS:*.iot.eu-west-1.amazonaws.com"
 
-/// An exchange that trusts `authority` and nobody else.
+/// Returns a configuration that trusts only `authority`.
 private func configuration(_ authority: ThrowawayAuthority) -> ConnectionConfiguration {
   ConnectionConfiguration(Environment(["AWS_CA_BUNDLE": authority.certificateFile]))
 }
@@ -16,13 +16,13 @@ private func get(_ url: String, _ configuration: ConnectionConfiguration) throws
   try CurlExchange(configuration).exchange(HTTPRequest(method: "GET", url: url), timeout: .seconds(5))
 }
 
-/// Whether `error` says that the server's certificate can't be verified.
+/// Returns whether `error` says that the server's certificate can't be verified.
 private func isNotTrusted(_ error: any Error) -> Bool {
   guard case .notTrusted = error as? HTTPError else { return false }
   return true
 }
 
-/// Whether `error` says that our certificate was rejected or can't be used.
+/// Returns whether `error` says that our certificate was rejected or can't be used.
 private func isOwnCertificateRejected(_ error: any Error) -> Bool {
   guard case .ownCertificateRejected = error as? HTTPError else { return false }
   return true
@@ -142,7 +142,7 @@ struct `TLS` {
     #expect {
       try get(server.url, configuration)
     } throws: { error in
-      // What is left of the connection may be gone before the reason is read.
+      // The connection may be gone before the client has read the reason.
       if case .lostAfterCertificate = error as? HTTPError { return true }
       return isOwnCertificateRejected(error) && "\(error)".contains("our certificate was refused")
     }
@@ -174,7 +174,7 @@ struct `TLS` {
       let text = try failure()
       #expect(text.contains("our certificate, which may have been refused"), "\(text)")
     }
-    // On one that was used before, the certificate isn't what broke it.
+    // On a reused connection, the certificate isn't the cause.
     _ = try exchange.exchange(HTTPRequest(method: "GET", url: server.url), timeout: .seconds(20))
     #expect(try !failure().contains("certificate"))
   }
@@ -185,7 +185,7 @@ struct `TLS` {
       [.keep(httpResponse()), .keep(httpResponse())],
       tls: TLSServerContext(authority.issue("server", names: names)))
     defer { server.stop() }
-    // The throwaway authority plays the system's bundle.
+    // The throwaway authority stands in for the system's bundle.
     var configuration = ConnectionConfiguration(trust: .system(path: authority.certificateFile))
     let host = "data-ats.iot.eu-west-1.amazonaws.com"
     configuration.connectTo = ["\(host):443:127.0.0.1:\(server.port)"]
@@ -195,7 +195,7 @@ struct `TLS` {
       #expect(try exchange.exchange(request, timeout: .seconds(5)).status == 200)
     }
     #expect(server.received.map(\.handshake?.serverName) == [host, host])
-    // The handshake that failed was a connection, too; the second request asked nobody in vain.
+    // The failed handshake was a connection, too. The second request doesn't try the shipped authorities again.
     #expect(server.received.map(\.connection) == [2, 2])
   }
 
@@ -220,7 +220,7 @@ struct `TLS` {
     }
     let trial = ConnectionTrial(to: url, ours, timeout: .seconds(20))
     #expect(trial.failure?.error.isAboutOurCertificate == true)
-    // One connection for each of the three, and then one more.
+    // Each of the three made one connection, so this is the fourth.
     _ = try get(server.url, configuration(authority))
     #expect(server.received.map(\.connection) == [4])
   }
@@ -268,7 +268,7 @@ struct `The shipped certificate authorities` {
       fingerprints.append(digest.prefix(4).map { String($0, radix: 16) }.joined(separator: ":"))
       unsafe X509_free(certificate)
     }
-    // First bytes of the SHA-256 fingerprints at https://www.amazontrust.com/repository/, in this order.
+    // The first bytes of the SHA-256 fingerprints at https://www.amazontrust.com/repository/, in this order.
     #expect(fingerprints == ["8e:cd:e6:88", "1b:a5:b2:aa", "18:ce:6c:fe", "e3:5d:28:41", "56:8d:69:5"])
   }
 }
