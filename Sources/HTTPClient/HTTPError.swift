@@ -14,7 +14,7 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
   case proxyFailed(String)
   /// A file that TLS needs isn't a regular file, so it can't be read to its end.
   case unusableFile(String)
-  /// The address of the connection requires TLS; nothing was sent.
+  /// Connections to the address aren't allowed without TLS; nothing was sent.
   case withoutTLS(String)
   case notConnected(String)
   /// The server's certificate can't be verified.

@@ -2,9 +2,9 @@ import Platform
 
 /// Caches a source's credentials until they must be refreshed.
 ///
-/// A refresh is tried in the last 5 minutes before they expire, at most once a minute, and at each use in the last minute. If
-/// it fails, the old credentials stay in use until they expire; no failure is cached. Fresh credentials that look expired are
-/// used if there are no others, because this machine's clock may be ahead.
+/// In the last 5 minutes before the credentials expire, a refresh is tried at most once a minute; in the last minute,
+/// at each use. If it fails, the old credentials stay in use until they expire; no failure is cached. Fresh credentials
+/// that look expired are used if there are no others, because this machine's clock may be ahead.
 struct CredentialCache {
   private static let advisoryTime: Duration = .seconds(300)
   private static let mandatoryTime: Duration = .seconds(60)

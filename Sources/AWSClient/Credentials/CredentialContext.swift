@@ -65,8 +65,8 @@ package struct CredentialContext {
 
   /// Returns the contents of the file at `path`.
   ///
-  /// A pipe is read for at most 5 s, and no longer than until `deadline`. A regular file never waits, so that it can be
-  /// read even if no time is left.
+  /// A pipe is read for at most 5 s, and no longer than until `deadline`. Reading a regular file never waits, so it
+  /// works even if no time is left.
   func contents(of path: String, until deadline: BootTime) throws(Errno) -> [UInt8] {
     try readFile(path, min(timeLeft(until: deadline), .seconds(5)))
   }

@@ -143,9 +143,9 @@ private func popQuoted(_ scalars: inout Substring.UnicodeScalarView) -> String? 
 
 /// Returns the profiles of a shared file in their order.
 ///
-/// Properties and comments are parsed like in botocore's `configparser`, so that no SDK finds credentials that this
-/// program overlooks. As in botocore, the properties of `[DEFAULT]`, in capitals, apply to every section that doesn't
-/// override them.
+/// Properties and comments are parsed as botocore's `configparser` parses them, so that no SDK finds credentials that
+/// this program overlooks. As in botocore, the properties of `[DEFAULT]`, in capitals, apply to every section that
+/// doesn't override them.
 private func sections(of text: String, _ file: SharedFile) throws(ProfileError) -> [Section] {
   var sections: [(title: String, properties: [Property])] = []
   var number = 0

@@ -67,10 +67,11 @@ package final class CurlConnection {
     self.socket = socket
   }
 
-  /// Appends what has arrived, at most `limit` bytes, and returns the number of bytes; 0 if the peer has ended.
+  /// Appends what has arrived, at most `limit` bytes, and returns the number of bytes; 0 if the peer has closed its
+  /// side.
   ///
   /// Checks at least once and waits until `deadline`, then throws `HTTPError.timedOut`. If the process is asked to
-  /// stop, waits for a response for another ``ShutdownSignal/grace``, then throws `HTTPError.stopped`.
+  /// stop, waits for a response for at most another ``ShutdownSignal/grace``, then throws `HTTPError.stopped`.
   package func receive(
     into buffer: inout [UInt8], limit: Int, until deadline: BootTime
   ) throws(HTTPError) -> Int {
@@ -150,7 +151,7 @@ extension EasyHandle {
     let time = "\(Double(Int(limits.timeOfPhase.inSeconds * 10)) / 10) s"
     switch limits.phase {
     case .resolving:
-      // If there is a proxy, its name is the only one that is looked up.
+      // If there is a proxy, only its name is looked up.
       let proxy = configuration.proxyInUse(for: url)
       let name = proxy.map { host(of: $0.url) } ?? host(of: url)
       let reason = "no name server answered for '\(name)' within \(time)"
