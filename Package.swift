@@ -113,10 +113,7 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "AWSClientTests",
-      dependencies: [
-        "AWSClient", "DefenderAgent", "HTTPClient", "LambdaEmulator", "Platform", "TestSupport",
-        "WireFormats",
-      ],
+      dependencies: ["AWSClient", "HTTPClient", "Platform", "TestSupport", "WireFormats"],
       swiftSettings: strict),
     .testTarget(
       name: "DeviceDefenderTests",

@@ -6,7 +6,6 @@ import Testing
 import WireFormats
 
 @testable import AWSClient
-import DefenderAgent
 
 private let now = WallTime(secondsSinceEpoch: 1_767_225_600)  // 2026-01-01T00:00:00Z
 
@@ -622,16 +621,12 @@ struct `Credentials of a role alias` {
     let context = try CredentialContext(
       environment, ConnectionConfiguration(environment), time: time, log: log)
     let chain = CredentialChain(context, roleAlias: alias)
-    let publisher = try HTTPSPublisher(
-      endpoint: ServiceEndpoint(url: "https://localhost", namedBy: "url"), region: "eu-west-1",
-      credentials: chain,
-      exchange: ScriptedExchange([]), time: time, log: log)
     #expect(try chain.credentials(at: .now)?.accessKeyID == "A")
     #expect(try chain.credentials(at: .now)?.accessKeyID == "A")
     let other = try authority.issue("other", names: "DNS:other")
     #expect(unsafe rename(other.certificateFile, device.certificateFile) == 0)
     #expect(unsafe rename(other.keyFile, device.keyFile) == 0)
-    publisher.renew()
+    chain.renew()
     #expect(try chain.credentials(at: .now)?.accessKeyID == "B")
     #expect(server.received.map { $0.handshake?.clientName } == ["device", "other"])
   }

@@ -1,7 +1,6 @@
 import Testing
 
 @testable import AWSClient
-import DefenderAgent
 
 /// Returns the value of `key` in the profile `name`; nil if the files don't contain it.
 private func value(_ key: String = "k", of name: String, config: String = "", credentials: String = "") throws

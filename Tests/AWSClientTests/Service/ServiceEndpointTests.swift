@@ -1,5 +1,4 @@
 import AWSClient
-import DefenderAgent
 import Platform
 import Testing
 import WireFormats

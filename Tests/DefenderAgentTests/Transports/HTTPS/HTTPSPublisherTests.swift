@@ -7,7 +7,24 @@ import TestSupport
 import Testing
 import WireFormats
 
+/// Has no credentials, and counts how often it is renewed.
+private final class RenewedSource: CredentialSource {
+  let name = "a test"
+  private(set) var renewals = 0
+
+  func credentials(at now: WallTime, until deadline: BootTime) throws(CredentialError) -> Credentials? { nil }
+
+  func renew() { renewals += 1 }
+}
+
 struct `Publishing over HTTPS` {
+  @Test func `renews its source of credentials when it is renewed`() throws {
+    let source = RenewedSource()
+    let publisher = try testPublisher(ScriptedExchange([]), source)
+    publisher.renew()
+    #expect(source.renewals == 1)
+  }
+
   @Test func `sends one signed request and tells what the answer said`() throws {
     let body = Array(#"{"message":"OK","traceId":"t-1"}"#.utf8)
     let exchange = ScriptedExchange([

@@ -5,30 +5,6 @@ import Platform
 import TestSupport
 import WireFormats
 
-/// Returns scripted responses without a network, and records the requests.
-final class ScriptedExchange: HTTPExchange {
-  var answers: [Result<HTTPResponse, HTTPError>]
-  private(set) var requests: [HTTPRequest] = []
-  private(set) var timeouts: [Duration] = []
-
-  init(_ answers: [Result<HTTPResponse, HTTPError>]) {
-    self.answers = answers
-  }
-
-  func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse {
-    requests.append(request)
-    timeouts.append(timeout)
-    return try answers.isEmpty ? HTTPResponse(status: 200) : answers.removeFirst().get()
-  }
-}
-
-extension CredentialSource {
-  /// Returns the credentials, with no deadline.
-  func credentials(at now: WallTime) throws(CredentialError) -> Credentials? {
-    try credentials(at: now, until: .distantFuture)
-  }
-}
-
 /// Creates a publisher with made-up credentials that sends over `exchange` and uses the longest possible retry delays.
 func testPublisher(
   _ exchange: any HTTPExchange, url: String = "https://iot.example.com", time: any Waiter = ManualTime(),
