@@ -1,9 +1,9 @@
 package import Platform
 
-/// `function_handler` as a daemon on a device, outside of Lambda and Greengrass: the loop that never returns by itself.
+/// The agent as a daemon on a device, outside Lambda and Greengrass: it reports until a signal stops the process.
 ///
-/// What `bootstrap agent` runs, configured by the environment, and `defender agent`, which makes options of that. It
-/// publishes over MQTT where nothing else is asked for: Device Defender's own topics take nothing else.
+/// `bootstrap agent` configures it with the environment, and `defender agent` with command-line options. It publishes
+/// over MQTT unless the configuration names another transport: Device Defender's reserved topics accept nothing else.
 package struct Agent: ~Copyable {
   private var loop: ReportLoop
   private let publisher: any Publisher
@@ -13,11 +13,11 @@ package struct Agent: ~Copyable {
   private let shutdown: ShutdownSignal?
   private let log: Log
 
-  /// The agent that the environment configures; `once` for one report at once instead of the loop.
+  /// Creates the agent that `environment` configures. If `once` is true, it makes one report at once and doesn't loop.
   package init(_ environment: Environment, time: any Waiter, log: Log, once: Bool) throws {
     warnOfUnknownVariables(in: environment, log: log)
     var configuration = try Configuration(environment, transport: .mqtt)
-    // The Python agent doesn't publish its first sample either. Who wants one report gets it, without deltas.
+    // Like the Python agent, the loop doesn't publish its first sample. A single report is published, without deltas.
     configuration.beginsWithBaseline = !once
     publisher = try configuration.publisher(time: time, log: log)
     manager = ServiceManager(environment)
@@ -37,7 +37,7 @@ package struct Agent: ~Copyable {
       time: TaskRunningWaiter(time, running: tasks.compactMap { $0 }), log: log)
   }
 
-  /// Reports until the process is asked to stop; false where one was asked for and nothing was published.
+  /// Reports until a signal stops the process. Returns false if a single report was requested and publishing it failed.
   package mutating func run() throws -> Bool {
     log.info("Begins with \(description).")
     manager?.ready(status: description)

@@ -1,35 +1,38 @@
 import AWSClient
 import DeviceDefender
 
-/// Decides whether the baseline moves when a report was published.
+/// Decides whether a published report moves the baseline.
 ///
-/// A publish that succeeded moves it, unless the configuration waits for Device Defender, or the transport's success
-/// proves nothing. In the second case Device Defender's answers count as soon as it is known that it answers at all: a
-/// core whose policy doesn't let answers through would otherwise repeat its traffic for ever.
+/// A report that Device Defender accepted moves it, and a rejected one doesn't. An unanswered one moves it unless the
+/// configuration requires acceptance, or the transport's success proves nothing. In the second case, answers count only
+/// once Device Defender has answered a report of this thing: a Greengrass core whose IoT policy blocks the answers would
+/// otherwise repeat its traffic for ever.
 struct BaselinePolicy {
   /// The thing whose reports Device Defender has answered at least once; nil if it never has.
   var answeredThing: String?
-  /// The last report that the baseline doesn't include because Device Defender hasn't answered, and the baseline with it.
+  /// The last report that the baseline doesn't include because Device Defender hasn't answered it: its id, and the
+  /// baseline that includes it.
   private(set) var unanswered: (id: UInt64, baseline: Baseline)?
-  /// The number of consecutive unanswered reports; each repeats the traffic of the one before.
+  /// The number of consecutive unanswered reports; each one repeats the traffic of those before it.
   private var repetitions = 0
 
   init(answeredThing: String? = nil) {
     self.answeredThing = answeredThing
   }
 
-  /// How many reports in a row may be unanswered before the operator is told that they repeat themselves.
+  /// The number of consecutive unanswered reports at which the log warns that reports repeat their traffic.
   private static let toleratedRepetitions = 3
 
-  /// What `confirmation` means for the baseline of `thing`.
+  /// The properties of a published report that decide what its confirmation means for the baseline.
   struct Context {
     let acknowledgement: Acknowledgement
     let provesDelivery: Bool
     let thing: String?
   }
 
-  /// Whether the baseline moves on for a report that was published and got `confirmation`; nil if nobody answers reports
-  /// on its topic.
+  /// Returns whether a published report with this confirmation moves the baseline.
+  ///
+  /// `confirmation` is nil if nobody answers reports on the report's topic.
   mutating func movesBaseline(_ confirmation: ReportConfirmation?, _ context: Context) -> Bool {
     switch confirmation {
     case nil: return true
@@ -43,15 +46,16 @@ struct BaselinePolicy {
     }
   }
 
-  /// Remembers a report whose publish the baseline doesn't include. Returns whether the operator should be warned that
-  /// reports repeat themselves: once, until there is an answer.
+  /// Remembers a published report that the baseline doesn't include.
+  ///
+  /// Returns true if the log should warn now that reports repeat their traffic: once, until Device Defender answers.
   mutating func hold(_ id: UInt64, _ baseline: Baseline) -> Bool {
     unanswered = (id, baseline)
     repetitions += 1
     return repetitions == Self.toleratedRepetitions
   }
 
-  /// Forgets the unanswered report: a later one covers it, or its counters are of another place.
+  /// Forgets the unanswered report, so that a late answer to it no longer moves the baseline.
   mutating func forgetUnanswered() { unanswered = nil }
 
   private func waitsForAnswers(_ context: Context) -> Bool {

@@ -3,7 +3,7 @@ import Platform
 import WireFormats
 
 extension ReportLoop {
-  /// Makes a report and publishes it; returns whether it was throttled.
+  /// Makes a report and publishes it. Returns whether it was throttled.
   mutating func publish(
     _ work: ReportWork, before end: BootTime, into outcome: inout ReportOutcome
   ) -> Bool {
@@ -14,14 +14,14 @@ extension ReportLoop {
     let draft = reporter.draft(of: snapshot, at: time.wallTime)
     let id = draft.report.id
     guard !draft.report.isEmpty else {
-      // Counters alone make no first report, and yet they are what the next one counts from.
+      // Without a baseline, a report from counters alone is empty. This snapshot becomes the baseline of the next report.
       reporter.begin(with: snapshot)
       outcome.failed += 1
       outcome.lastError = "no metric could be read; the log says why"
       return false
     }
     let payload = draft.report.encoded(as: work.format, names: work.names)
-    // Reserves the id: however this process ends, the next one gives it to no other report.
+    // Reserves the id: however this process ends, the next one doesn't use the id again.
     saveState()
     let limit = min(end, time.bootTime.advanced(by: configuration.publishTimeout))
     confirmer?.announce(reportID: id)
@@ -47,7 +47,7 @@ extension ReportLoop {
   private mutating func note(_ error: PublishError, of id: UInt64) {
     let text = "Report \(id) was not published: \(error)"
     if error.isOfStop {
-      // Nothing that an operator could mend, and nothing is lost: the next report tells it.
+      // Not a fault, and nothing is lost: the next report includes the traffic.
       log.info(text)
     } else if failures.allows("\(error)", at: time.bootTime) {
       log.error(text)
@@ -74,7 +74,7 @@ extension ReportLoop {
     case .unavailable(let reason):
       outcome.confirmations.unanswered += 1
       let text = "Device Defender's answers can't be received: \(sentence(reason))"
-      // The transport has logged it, too, with what to do.
+      // The transport has already logged the problem and what to do about it.
       if failures.allows(text, at: time.bootTime) { log.info(text) }
     case .stopped:
       outcome.confirmations.unanswered += 1
@@ -82,7 +82,9 @@ extension ReportLoop {
     }
   }
 
-  /// Moves the baseline for a published report, or keeps it until Device Defender answers.
+  /// Moves the baseline for a published report, or remembers the report until Device Defender answers it.
+  ///
+  /// A rejected report does neither.
   private mutating func settle(
     _ draft: Reporter.Draft, _ confirmation: ReportConfirmation?, provesDelivery: Bool
   ) {
@@ -97,7 +99,7 @@ extension ReportLoop {
     }
   }
 
-  /// Moves the baseline on for a report that Device Defender accepted after the wait for its answer had ended.
+  /// Processes an answer that arrived after the wait for it had ended. An acceptance moves the baseline.
   private mutating func takeLateConfirmation(
     _ confirmer: (any ReportConfirmer)?, into outcome: inout ReportOutcome
   ) {
@@ -110,7 +112,7 @@ extension ReportLoop {
       reporter.acknowledge(unanswered.baseline)
     }
     guard outcome.confirmations.unanswered > 0 else {
-      // The report was made by an earlier invocation, whose summary has been sent.
+      // An earlier run made the report, and its outcome has already been returned.
       var earlier = outcome
       note(confirmation, of: unanswered.id, in: &earlier)
       return

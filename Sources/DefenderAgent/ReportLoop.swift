@@ -3,10 +3,10 @@ package import Platform
 
 /// Samples this machine's network metrics and publishes them as Device Defender reports, one each interval.
 ///
-/// Long-lived: the baseline and the last report id live as long as the process, across calls of ``run(_:until:)``. The
-/// baseline moves only when a report was acknowledged, so the next report includes what a lost one would have said.
+/// The loop keeps the baseline and the last report id across calls of ``run(_:until:)``. Only an acknowledged report moves
+/// the baseline, so the report after a lost one includes the lost one's traffic.
 package struct ReportLoop: ~Copyable {
-  /// A cycle is expected to take no less than this, until one has taken longer.
+  /// The least time that the loop reserves for a cycle before the deadline. A slower cycle raises it.
   private static let leastCycleTime = Duration.seconds(1)
 
   var configuration: Configuration
@@ -15,16 +15,16 @@ package struct ReportLoop: ~Copyable {
   let log: Log
   var reporter: Reporter
   var policy = BaselinePolicy()
-  /// Where in the interval a thing goes whose report was throttled.
+  /// Chooses the next slot of a thing whose report was throttled.
   private var random: any RandomNumberGenerator
   /// Keeps the baseline and the last report id across restarts.
   private var state: StateKeeper
   var hasPublished = false
-  /// When the last report was due.
+  /// The moment at which the last report was due.
   private var lastDue: BootTime?
-  /// Whether the next loop goes on where the last one ended.
+  /// Whether the next run continues the schedule of the last one.
   private var isResumed = false
-  /// Failures, of which the same is told every few minutes and no more.
+  /// Rate-limits repeated failures in the log: the same text passes at most once per interval.
   var failures = RepeatFilter(interval: .seconds(240))
   private var hasWarnedOfReservedTopic = false
   private var hasWarnedOfInterval = false
@@ -42,11 +42,13 @@ package struct ReportLoop: ~Copyable {
     reporter = Reporter(
       collector: configuration.collector(log: log, or: time.shutdownSignal), limits: configuration.limits)
     state = configuration.stateKeeper(log: log)
-    // At a restart, the process before may still be stopping.
+    // After a restart, the previous process may still be stopping and hold the state directory.
     openState(patience: .seconds(2))
   }
 
-  /// Has the next loop go on with another configuration: an interval after the last report, with the same baseline.
+  /// Makes the next run continue with another configuration, one interval after the last report.
+  ///
+  /// The baseline stays unless the new configuration reads the counters of another network.
   package mutating func resume(
     with configuration: Configuration, publisher: any Publisher, time: any Waiter
   ) {
@@ -66,17 +68,18 @@ package struct ReportLoop: ~Copyable {
     isResumed = true
   }
 
-  /// Continues from the saved state once it can be opened.
+  /// Loads the saved state and continues from it, if the state directory can be opened now.
   mutating func openState(patience: Duration = .zero) {
     guard let saved = state.open(at: time, patience: patience) else { return }
     if reporter.adopt(saved.baseline, lastReportID: saved.lastReportID) {
-      // The unanswered report didn't count from the saved baseline, so its answer doesn't cover all traffic since that.
+      // The unanswered report's deltas weren't computed against the saved baseline, so an acceptance of it doesn't cover
+      // all traffic since then.
       policy.forgetUnanswered()
     }
     policy.answeredThing = policy.answeredThing ?? saved.answeredThing
   }
 
-  /// Saves what the next process continues from.
+  /// Saves the state from which the next process continues.
   mutating func saveState() {
     state.save(
       SavedState(
@@ -84,9 +87,11 @@ package struct ReportLoop: ~Copyable {
       at: time)
   }
 
-  /// Makes and publishes reports as `plan` says, until `end`; for ever if that is ``BootTime/distantFuture``.
+  /// Makes and publishes the reports of `plan`, and returns the counts and why the run ended.
   ///
-  /// Throws if the configured topic can't be published to.
+  /// The run ends when the plan's reports are made, when no further report would fit before `end`, or when a signal or a
+  /// changed configuration ends a wait. ``BootTime/distantFuture`` means no deadline. Throws if the configured topic can't be
+  /// published to.
   package mutating func run(_ plan: ReportPlan, until end: BootTime) throws(TopicError) -> ReportOutcome {
     let work = try ReportWork(plan, configuration)
     warn(about: work)
@@ -94,7 +99,7 @@ package struct ReportLoop: ~Copyable {
     if isFirstSampleKept {
       let first = sample(before: end)
       reporter.begin(with: first)
-      // Restarts within the first interval would each lose what was counted before them.
+      // Otherwise each restart within the first interval would lose the traffic counted before it.
       saveState()
     }
     var outcome = ReportOutcome(topic: work.topic.name, transport: configuration.transport.name)
@@ -104,7 +109,7 @@ package struct ReportLoop: ~Copyable {
     var dryBaseline: Baseline?
     var made = 0
     while true {
-      // The first report may take what time there is; a later one has to fit with room to spare.
+      // The first report may use all the remaining time. A later one starts only if the slowest cycle so far would fit.
       if schedule.next.advanced(by: made == 0 ? .zero : cycleTime) > end {
         outcome.ended = .deadline
         break
@@ -137,8 +142,11 @@ package struct ReportLoop: ~Copyable {
     return outcome
   }
 
-  /// When the first report is due: at once, or an interval after a sample that only began the deltas, or in a loop
-  /// without an end at this thing's share of the interval.
+  /// Returns when the first report of a run is due.
+  ///
+  /// A resumed run continues one interval after the last report. Otherwise the report is due at once, or one interval after
+  /// a sample that only became the baseline. If the plan doesn't limit the number of reports and nothing has been published
+  /// yet, the report is due at this thing's slot instead.
   private mutating func firstReport(of work: ReportWork, before end: BootTime, afterInterval: Bool)
     -> BootTime
   {
@@ -150,7 +158,7 @@ package struct ReportLoop: ~Copyable {
     let unspread = afterInterval ? now.advanced(by: work.interval) : now
     guard work.reports == nil, !hasPublished else { return unspread }
     let room = now.duration(to: end) - Self.leastCycleTime
-    // Where the deadline comes first, the share is taken of the time that there is: no invocation without a report.
+    // If the deadline comes before the interval ends, the slot lies within the time left, so that each run makes a report.
     let isRoomy = room >= work.interval * 2
     let firstReport = FirstReport(
       interval: max(.zero, min(work.interval, room)), lastReportID: isRoomy ? reporter.lastReportID : 0,
@@ -170,15 +178,15 @@ package struct ReportLoop: ~Copyable {
     )
   }
 
-  /// Takes a snapshot for at most half of the time that is left before `end`: the report still has to be published.
+  /// Takes a snapshot within at most half of the time left before `end`, because publishing needs the rest.
   mutating func sample(before end: BootTime) -> MetricsSnapshot {
-    // The collector waits for the kernel and for programs, by the system's clock.
+    // The collector waits for the kernel and for programs, so its deadline is on the system's clock, not on `time`.
     reporter.snapshot(until: .now.advanced(by: time.bootTime.duration(to: end) / 2))
   }
 
-  /// Makes a report that is only shown, and returns the baseline of the next one.
+  /// Makes a report without publishing it, and returns the baseline of the next dry run.
   ///
-  /// A dry run has a separate baseline, because traffic that is only shown has yet to be published.
+  /// Dry runs have a separate baseline, because the traffic that they show still has to be published.
   private mutating func makeDryRun(
     _ work: ReportWork, before end: BootTime, since baseline: Baseline?, into outcome: inout ReportOutcome
   ) -> Baseline {

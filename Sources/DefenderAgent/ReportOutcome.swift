@@ -4,13 +4,13 @@ package import DeviceDefender
 package struct ReportOutcome: Equatable, Sendable, CustomStringConvertible {
   /// Why the run ended.
   package enum End: String, Sendable {
-    /// The plan's number of reports was made.
+    /// The loop made the number of reports in the plan.
     case reports
     /// The time until the deadline doesn't allow another report.
     case deadline
     /// The process received a signal to stop.
     case signal
-    /// The configuration in use is out of date.
+    /// The configuration has changed since the run started.
     case configurationChanged = "configuration"
   }
 
@@ -36,7 +36,7 @@ package struct ReportOutcome: Equatable, Sendable, CustomStringConvertible {
   package let topic: String
   package let transport: String
   package var ended = End.reports
-  /// Why the last report that failed did so.
+  /// The last error: why a report wasn't made, published or accepted.
   package var lastError: String?
   /// The last report of a dry run.
   package var dryRunReport: Document?
@@ -46,7 +46,7 @@ package struct ReportOutcome: Equatable, Sendable, CustomStringConvertible {
     self.transport = transport
   }
 
-  /// Why the run counts as failed: nothing was published, and something went wrong. Nil if it succeeded.
+  /// Why the run counts as failed: no report was published, and there was an error. Nil if it succeeded.
   package var failure: String? {
     guard published == 0, let lastError else { return nil }
     return "no report was published (\(failed) failed): \(lastError)"

@@ -1,14 +1,14 @@
 package import DeviceDefender
 
-/// What one run of a ``ReportLoop`` should do. The configuration says what a nil property leaves open.
+/// What one run of a ``ReportLoop`` should do. If `interval`, `format` or `names` is nil, the configured value applies.
 package struct ReportPlan: Equatable, Sendable {
   /// The number of reports to make; nil for as many as the time until the deadline allows.
   package var reports: Int?
-  /// The wanted time between two reports; raised to the configuration's minimum.
+  /// The requested interval. The loop raises it to the configured minimum.
   package var interval: Duration?
   package var format: ReportFormat?
   package var names: ReportNames?
-  /// Whether reports are made and none is published.
+  /// Whether reports are made but not published.
   package var isDryRun = false
 
   package init(reports: Int? = nil) {
@@ -16,7 +16,7 @@ package struct ReportPlan: Equatable, Sendable {
   }
 }
 
-/// A plan, completed by the configuration.
+/// A plan whose missing values come from the configuration.
 struct ReportWork {
   let reports: Int?
   let interval: Duration

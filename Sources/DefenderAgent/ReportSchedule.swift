@@ -1,6 +1,6 @@
 package import Platform
 
-/// When reports are due: every interval, counted from the first one, so that slow reports don't shift later ones.
+/// Computes when reports are due: every interval after the first one, so that a slow report doesn't shift later ones.
 package struct ReportSchedule: Sendable {
   private let interval: Duration
   package private(set) var next: BootTime
@@ -10,7 +10,7 @@ package struct ReportSchedule: Sendable {
     next = first
   }
 
-  /// Moves to the first due time after `now`. Those that were missed, asleep say, are not made up for.
+  /// Moves to the first due time after `now`. Due times that were missed, such as during a suspend, are skipped.
   package mutating func advance(past now: BootTime) {
     next = next.advanced(by: interval)
     guard next <= now else { return }
@@ -19,22 +19,24 @@ package struct ReportSchedule: Sendable {
     if next <= now { next = now.advanced(by: interval) }
   }
 
-  /// Moves the beat on by a random part of the interval.
+  /// Moves the slot later by a random part of the interval.
   ///
-  /// For a report that was throttled: the account's quota is used up in the second that this thing has, and without a
-  /// move it would be in each interval again. Later only, since Device Defender throttles two reports in less than 300 s.
+  /// Used after a throttled report: if the account is over quota at this thing's slot, it will be in every interval. The
+  /// slot never moves earlier, because Device Defender throttles reports that are less than 300 s apart.
   package mutating func moveOn(using generator: inout some RandomNumberGenerator) {
     next = next.advanced(by: interval * Double.random(in: 0..<1, using: &generator))
   }
 }
 
-/// When the first report of a loop without an end is due, that of a new process.
+/// Computes when a new process makes the first report of a loop without an end.
 package struct FirstReport: Sendable {
-  /// How long ago the last report was made, by the process before this one; nil where nobody knows.
+  /// The time since the previous process made its last report; nil if that is unknown.
   private let sinceLast: Duration?
   private let interval: Duration
 
-  /// `lastReportID` is the number of the last report, the second in which it was made; 0 where there was none.
+  /// Creates the computation for a process that starts at `now`.
+  ///
+  /// `lastReportID` is the number of the last report, which is the second in which it was made; 0 if there was none.
   package init(interval: Duration, lastReportID: UInt64, now: WallTime) {
     self.interval = interval
     let second = Int64(exactly: lastReportID) ?? 0
@@ -42,28 +44,31 @@ package struct FirstReport: Sendable {
     sinceLast = second > 0 ? WallTime(secondsSinceEpoch: second).duration(to: now) - .seconds(1) : nil
   }
 
-  /// At this thing's share of the interval after `start`; an interval later where that would be less than an interval
-  /// after the last report: the place stays, and Device Defender throttles two reports in less than 300 s.
+  /// Returns this thing's slot after `start`, or the same slot one interval later if the first one is less than an interval
+  /// after the last report.
+  ///
+  /// Device Defender throttles reports that are less than 300 s apart.
   package func due(from start: BootTime, thing: String) -> BootTime {
     let share = shareOfInterval(interval, thing: thing)
     guard let sinceLast, isRecent, sinceLast + share < interval else { return start.advanced(by: share) }
     return start.advanced(by: share + interval)
   }
 
-  /// At once, or an interval after the last report, of a thing that isn't spread.
+  /// Returns when a thing without a slot reports first: at once, or one interval after a recent last report.
   package func dueUnspread(from start: BootTime) -> BootTime {
     guard let sinceLast, isRecent else { return start }
     return start.advanced(by: interval - max(.zero, sinceLast))
   }
 
-  /// Whether the last report was less than an interval ago; one that is still to come was dated by another clock.
+  /// Whether the last report was less than an interval ago. False if its date is in the future: another clock set that date.
   private var isRecent: Bool { sinceLast.map { $0 >= .seconds(-1) && $0 < interval } ?? false }
 }
 
-/// A thing's share of `interval`, from its name alone: where in the interval its reports fall.
+/// Returns a thing's slot as the time from the start of `interval`. It depends only on the thing's name.
 ///
-/// Spreads a fleet that starts at once evenly over the interval, the same way after each restart. FNV-1a (Fowler,
-/// Noll, Vo; 64 bits), finished with the mixing step of MurmurHash3 since names often differ in the last digit only.
+/// The slots spread a fleet that starts at one moment evenly over the interval, in the same way after each restart. The
+/// hash is FNV-1a (Fowler, Noll, Vo; 64 bits), followed by the mixing step of MurmurHash3, because names often differ in
+/// the last digit only.
 package func shareOfInterval(_ interval: Duration, thing: String) -> Duration {
   var hash: UInt64 = 0xcbf2_9ce4_8422_2325
   for byte in thing.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }

@@ -1,8 +1,10 @@
 import HTTPClient
 import Platform
 
-/// What `--version` prints: the product's version, those of the libraries as they are at run time, and the source
-/// packages that a release was linked from, in which a distribution's security updates are told apart.
+/// Returns the text that `--version` prints.
+///
+/// It lists the product's version, the versions of the libraries at run time, and the source packages that a release was
+/// linked from. The package versions identify a distribution's security updates.
 package func versionText(of program: String) -> String {
   var lines = ["\(program) \(packageVersion)", "\(libcurlVersion) glibc/\(libcVersion)"]
   if let releaseComponents {

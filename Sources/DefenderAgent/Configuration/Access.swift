@@ -2,24 +2,24 @@ package import AWSClient
 package import HTTPClient
 package import Platform
 
-/// How services of AWS are reached, and as whom: certificates, credentials, proxies.
+/// How to reach AWS services and authenticate to them: certificates, credentials and proxies.
 package struct Access: Sendable {
-  /// Where AWS's credential chain, the certificate authorities and the proxies read their own variables.
+  /// The environment from which the credential chain, the certificate authorities and the proxies read their variables.
   private let environment: Environment
-  /// Whether requests without TLS may go to any address.
+  /// Whether requests without TLS are allowed to any address.
   var allowsPlainHTTP = false
   /// The device's certificate and key; nil if none are configured.
   var device: ClientIdentityFiles?
-  /// Nil if none is configured, or a mistake was noted.
+  /// The role alias; nil if none is configured, or if a mistake in it was noted.
   var roleAlias: IoTRoleAlias?
-  /// Whether a mistake in the role alias was noted. No other source may give credentials then.
+  /// Whether a mistake in the role alias was noted. If so, no other source may supply credentials.
   var isRoleAliasMistaken = false
 
   init(reading environment: Environment) {
     self.environment = environment
   }
 
-  /// Reads what publishing signed messages needs, and throws all mistakes in it together.
+  /// Reads the variables that publishing signed messages needs. Throws one error with all the mistakes in them.
   ///
   /// Without a role alias nothing uses the device's certificate and key, so mistakes in those are ignored.
   package init(_ environment: Environment) throws(ConfigurationError) {
@@ -33,14 +33,14 @@ package struct Access: Sendable {
     guard mistakes.isEmpty else { throw ConfigurationError(mistakes: mistakes) }
   }
 
-  /// How connections are made: whom to trust, which proxy to use, and whether TLS may be left out.
+  /// The settings of connections: the trusted authorities, the proxy, and whether connections without TLS are allowed.
   package var connection: ConnectionConfiguration {
     ConnectionConfiguration(environment, allowsPlainHTTP: allowsPlainHTTP)
   }
 
-  /// The credential chain, which asks no source yet.
+  /// Returns the credential chain, which hasn't queried any source yet.
   ///
-  /// Throws if libcurl can't be used, or if the role alias is mistaken.
+  /// Throws if libcurl can't be used, or if the role alias is misconfigured.
   package func credentials(time: any Waiter, log: Log) throws -> CredentialChain {
     if isRoleAliasMistaken {
       throw CredentialError.sourceFailed(

@@ -12,7 +12,7 @@ extension ConfigurationReader {
       note(.region, "isn't set; set it to the region of the IoT endpoint, such as eu-central-1")
       return nil
     }
-    // Upper case would do for a host name, and not for the scope of a signature.
+    // A host name may be in upper case, but the scope of a signature may not.
     guard region == region.lowercased(), (try? ServiceEndpoint(iotDataPlaneOf: region)) != nil else {
       note(variable, "is '\(region)'; allowed are lower-case letters, digits and '-', as in eu-central-1")
       return nil
@@ -20,9 +20,9 @@ extension ConfigurationReader {
     return region
   }
 
-  /// Reads certificates, the role alias and what may do without TLS; notes half of a pair, and files that can't be read.
+  /// Reads the certificates, the role alias and whether TLS is required. Notes incomplete pairs and unreadable files.
   ///
-  /// Whether there are credentials at all is the credential chain's business: a role may come and go.
+  /// The credential chain checks whether there are credentials, because a role may come and go.
   mutating func readAccess() -> Access {
     var result = Access(reading: environment)
     _ = lacksHalf(of: .accessKeyID, .secretAccessKey)
@@ -34,7 +34,8 @@ extension ConfigurationReader {
     return result
   }
 
-  /// Returns the device's certificate and key as they are now; nil if there are none, or a mistake was noted.
+  /// Returns the device's certificate and key as the files hold them now; nil if none are configured, or if a mistake was
+  /// noted.
   mutating func identity(_ files: ClientIdentityFiles?) -> ClientIdentity? {
     guard let files else { return nil }
     do throws(ClientIdentityError) {
@@ -73,7 +74,7 @@ extension ConfigurationReader {
       if unsafe access(path, R_OK) != 0 {
         note(variable, "is '\(path)', which can't be read: \(Errno.current)")
       } else if isSpecialFile(path) {
-        // Nobody reads those.
+        // The agent reads neither directories nor pipes, which may never end.
         note(variable, "is '\(path)', which isn't a regular file")
       }
     }
@@ -87,7 +88,7 @@ extension ConfigurationReader {
       certificate: certificate, key: key, password: environment.value(.privateKeyPasswordFile))
   }
 
-  /// Whether a role alias is configured, rightly or wrongly.
+  /// Whether a role alias is configured, even if incorrectly.
   var namesRoleAlias: Bool {
     environment.value(.roleAlias) != nil || environment.value(.credentialsEndpoint) != nil
   }

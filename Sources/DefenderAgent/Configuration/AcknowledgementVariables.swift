@@ -1,15 +1,15 @@
 import Platform
 
-/// What moves the baseline of the deltas.
+/// What has to happen to a report before it moves the baseline.
 package enum Acknowledgement: String, CaseIterable, Sendable {
   /// The broker or the service acknowledged the report.
   case publish
-  /// Device Defender accepted the report. The next report repeats what it didn't answer.
+  /// Device Defender accepted the report. The next report repeats the traffic of an unanswered one.
   case accepted
 }
 
 extension ConfigurationReader {
-  /// Reads what moves the baseline, and how long a report waits for that; the transport has to be known.
+  /// Reads what moves the baseline, and how long to wait for Device Defender's answer.
   mutating func readAcknowledgement(into configuration: inout Configuration) {
     if let acknowledgement = choice(.acknowledge, byRawValue: Acknowledgement.self) {
       configuration.acknowledgement = acknowledgement
@@ -17,7 +17,7 @@ extension ConfigurationReader {
     if let time = confirmationTime() { configuration.confirmationTime = time }
   }
 
-  /// Notes an acknowledgement that the transport can't receive.
+  /// Notes a mistake if the transport can't receive the configured acknowledgement.
   mutating func checkAcknowledgement(_ configuration: Configuration) {
     guard configuration.acknowledgement == .accepted, !configuration.transport.takesReservedTopics else {
       return

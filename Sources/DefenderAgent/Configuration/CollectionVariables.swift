@@ -3,7 +3,7 @@ import Glibc
 import Platform
 
 extension ConfigurationReader {
-  /// Reads where metrics come from, custom ones included.
+  /// Reads the sources of the metrics, including the custom metrics.
   mutating func readCollection(into configuration: inout Configuration) {
     if let path = absolutePath(.procfs) { configuration.procfsPath = path }
     configuration.customMetrics = customMetrics()

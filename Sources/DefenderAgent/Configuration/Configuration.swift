@@ -1,19 +1,19 @@
 package import DeviceDefender
 package import Platform
 
-/// What the environment says about this function, read once and checked whole.
+/// The agent's configuration, read from the environment once and validated as a whole.
 package struct Configuration: Sendable {
-  /// The name of the thing that reports are about; nil where the topic doesn't ask for one.
+  /// The name of the thing that the reports describe; nil if it isn't set and the topic doesn't need it.
   package var thingName: String?
-  /// The variable that names the thing, or should.
+  /// The variable that sets the thing's name, or that should set it.
   package private(set) var thingNameVariable = Variable.awsThingName
   package var topicTemplate = TopicTemplate.deviceDefender
   package var interval = Duration.seconds(300)
-  /// Below this an interval is raised: Device Defender throttles a device that reports more often.
+  /// The minimum to which a shorter interval is raised. Device Defender throttles a device that reports more often.
   package var minimumInterval = Duration.seconds(300)
-  /// Whether the first report of a long-lived loop waits for this thing's share of the interval.
+  /// Whether the first report of a long-lived loop waits for this thing's slot.
   package var isSpread = true
-  /// Whether the first sample only begins the deltas and isn't published, as with the Python agent.
+  /// Whether the first sample only becomes the baseline and isn't published, as in the Python agent.
   package var beginsWithBaseline = false
   package var format = ReportFormat.json
   package var names = ReportNames.long
@@ -23,35 +23,34 @@ package struct Configuration: Sendable {
   package var procfsPath = "/proc"
   /// Custom metrics to add to each report.
   package var customMetrics: [SystemMetric] = []
-  /// A program that tells further ones.
+  /// The program that writes further custom metrics; nil if none is configured.
   package var metricsCommand: MetricsCommand?
-  /// Where the baseline and the last report id outlive a restart.
+  /// The directory that keeps the baseline and the last report id across restarts; nil if none is configured.
   package var stateDirectory: String?
-  /// How services of AWS are reached, and as whom.
+  /// How to reach AWS services and authenticate to them.
   package private(set) var access: Access
   package var transport: Transport
   package var acknowledgement = Acknowledgement.publish
-  /// How long a report waits for what Device Defender says about it, with a transport that hears that.
+  /// How long to wait for Device Defender's answer to a report, if the transport receives answers.
   package var confirmationTime = Duration.seconds(10)
-  /// How long one publish may take at most, with everything that is tried again.
+  /// The limit of one publish, including all retries.
   package var publishTimeout = Duration.seconds(10)
-  /// What the transport's publisher is made of; nil where it needs nothing, or mistakes were noted.
+  /// The transport's own configuration; nil if the transport has none, or if mistakes were noted.
   package var transportConfiguration: (any TransportConfiguration)?
 
-  /// How long an interval may be, in seconds: a millisecond to a week.
+  /// The allowed intervals in seconds, from a millisecond to a week.
   package static let intervalRange = 0.001...604_800.0
 
-  /// Reads the environment; throws all its mistakes together.
+  /// Reads the environment. Throws one error with all its mistakes.
   ///
-  /// `transport` is the one to use if the environment names none.
+  /// `transport` applies if the environment names none.
   package init(_ environment: Environment, transport: Transport = .https) throws(ConfigurationError) {
     var mistakes: [ConfigurationError.Mistake] = []
     self.init(environment, transport: transport, noting: &mistakes)
     guard mistakes.isEmpty else { throw ConfigurationError(mistakes: mistakes) }
   }
 
-  /// Reads the environment and adds its mistakes to `mistakes`; what they are about is left out, or as without the
-  /// variable.
+  /// Reads the environment and adds its mistakes to `mistakes`. A setting with a mistake may be missing or have its default.
   package init(
     _ environment: Environment, transport: Transport = .https,
     noting mistakes: inout [ConfigurationError.Mistake]
@@ -74,7 +73,7 @@ package struct Configuration: Sendable {
     mistakes += reader.mistakes
   }
 
-  /// Reads what reports are made of, and nothing about publishing them; adds mistakes to `mistakes`.
+  /// Reads only the variables that decide the content of reports, and adds mistakes in them to `mistakes`.
   package init(ofReports environment: Environment, noting mistakes: inout [ConfigurationError.Mistake]) {
     var reader = ConfigurationReader(environment)
     access = Access(reading: environment)
@@ -84,17 +83,17 @@ package struct Configuration: Sendable {
     mistakes += reader.mistakes
   }
 
-  /// The interval that reports are made in: that of the environment, or `wanted`, but no shorter than the minimum.
+  /// Returns the interval between reports: `wanted`, or the configured one if that is nil, raised to the minimum.
   package func effectiveInterval(wanted: Duration? = nil) -> Duration {
     max(wanted ?? interval, minimumInterval)
   }
 
-  /// The topic that reports of `format` go to.
+  /// Returns the topic of reports in `format`.
   package func topic(for format: ReportFormat) throws(TopicError) -> Topic {
     try topicTemplate.topic(thing: thingName ?? "", format: format)
   }
 
-  /// A collector of what is to be reported.
+  /// Returns a collector of the metrics to report.
   package func collector(log: Log, or shutdown: ShutdownSignal?) -> Collector {
     var collector = Collector(
       procfs: ProcRoot(procfsPath), log: log, maximumListSize: limits.maximumListSize,
@@ -103,7 +102,7 @@ package struct Configuration: Sendable {
     return collector
   }
 
-  /// A keeper of the state that this configuration asks for; not opened yet.
+  /// Returns a keeper of the configured state directory, which it hasn't opened yet.
   package func stateKeeper(log: Log) -> StateKeeper {
     StateKeeper(path: stateDirectory, procfs: ProcRoot(procfsPath), log: log)
   }

@@ -1,4 +1,4 @@
-/// All mistakes in the environment, so that an operator can correct them at once.
+/// All mistakes in the environment together, so that an operator can correct them in one go.
 package struct ConfigurationError: Error, Equatable, Sendable, CustomStringConvertible {
   package struct Mistake: Equatable, Sendable {
     package let variable: String
@@ -17,7 +17,7 @@ package struct ConfigurationError: Error, Equatable, Sendable, CustomStringConve
     self.mistakes = mistakes
   }
 
-  /// One mistake.
+  /// Creates an error with a single mistake.
   init(of variable: Variable, _ problem: String) {
     mistakes = [Mistake(variable: variable.rawValue, problem: problem)]
   }

@@ -1,8 +1,8 @@
 import Platform
 
-/// Reads variables and collects what is wrong with them.
+/// Reads variables and collects the mistakes in them.
 ///
-/// The variables of a group, such as those of the schedule, are read by an extension in the group's own file.
+/// Each group of variables, such as those of the schedule, has a file with an extension that reads them.
 struct ConfigurationReader {
   let environment: Environment
   private(set) var mistakes: [ConfigurationError.Mistake] = []
@@ -18,7 +18,8 @@ struct ConfigurationReader {
     mistakes.append(ConfigurationError.Mistake(variable: variable, problem: problem))
   }
 
-  /// Returns a number of seconds; nil if the variable isn't set or its mistake was noted.
+  /// Returns a duration from a number of seconds, rounded up to milliseconds; nil if the variable isn't set, or if a mistake
+  /// was noted.
   mutating func seconds(_ variable: Variable) -> Duration? {
     guard let text = environment.value(variable) else { return nil }
     guard let seconds = Double(text), Configuration.intervalRange.contains(seconds) else {
@@ -28,7 +29,7 @@ struct ConfigurationReader {
     return .milliseconds(Int64((seconds * 1_000).rounded(.up)))
   }
 
-  /// Returns a whole number; nil if the variable isn't set or its mistake was noted.
+  /// Returns a whole number; nil if the variable isn't set, or if a mistake was noted.
   mutating func wholeNumber(_ variable: Variable, _ range: ClosedRange<Int>) -> Int? {
     guard let text = environment.value(variable) else { return nil }
     guard let number = Int(text), range.contains(number) else {
@@ -39,16 +40,16 @@ struct ConfigurationReader {
     return number
   }
 
-  /// Returns a path; nil if the variable isn't set. Notes a relative one.
+  /// Returns a path; nil if the variable isn't set. A relative path is noted as a mistake and still returned.
   mutating func absolutePath(_ variable: Variable) -> String? {
     guard let path = environment.value(variable) else { return nil }
     if !path.hasPrefix("/") { note(variable, "is '\(path)'; it has to be an absolute path") }
     return path
   }
 
-  /// Returns the value that the variable's text names.
+  /// Returns the value in `table` that the variable names; nil if the variable isn't set, or if a mistake was noted.
   ///
-  /// `table` is evaluated only if the variable is set: each type of table costs half a percent of the start.
+  /// `table` is evaluated only if the variable is set: each type of table costs half a percent of the start-up time.
   mutating func choice<Value>(
     _ variable: Variable, _ table: @autoclosure () -> [(name: String, value: Value)]
   ) -> Value? {
@@ -67,7 +68,7 @@ struct ConfigurationReader {
     choice(variable, Value.allCases.map { ($0.rawValue, $0) })
   }
 
-  /// Returns whether just one variable of a pair is set; notes the other one.
+  /// Returns whether only one variable of a pair is set, and notes the missing one.
   mutating func lacksHalf(of first: Variable, _ second: Variable) -> Bool {
     let isFirstSet = environment.value(first) != nil
     guard isFirstSet != (environment.value(second) != nil) else { return false }

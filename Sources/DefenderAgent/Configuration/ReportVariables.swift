@@ -2,7 +2,7 @@ import DeviceDefender
 import WireFormats
 
 extension ConfigurationReader {
-  /// Reads the format of reports and their limits.
+  /// Reads the format, the names and the limits of reports.
   mutating func readReports(into configuration: inout Configuration) {
     if let format = choice(.format, byRawValue: ReportFormat.self) { configuration.format = format }
     if let names = choice(.names, byRawValue: ReportNames.self) { configuration.names = names }

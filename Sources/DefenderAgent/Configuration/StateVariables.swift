@@ -2,9 +2,10 @@ import Glibc
 import Platform
 
 extension ConfigurationReader {
-  /// Returns the state directory: one that exists, or that can be created in one that exists.
+  /// Returns the path of the state directory; nil if the variable isn't set or the path is relative.
   ///
-  /// A read-only file system isn't a mistake in the configuration: reports are made without saved state then.
+  /// Notes a directory that isn't writable, or that doesn't exist and can't be created. A read-only file system isn't a
+  /// mistake in the configuration: the agent then reports without saved state.
   mutating func stateDirectory() -> String? {
     guard let path = absolutePath(.stateDirectory), path.hasPrefix("/") else { return nil }
     if let obstacle = obstacle(toStateIn: path), obstacle != .readOnlyFileSystem {
@@ -14,7 +15,7 @@ extension ConfigurationReader {
   }
 }
 
-/// Why no file can be written in a directory at `path`, or the directory can't be created; nil if nothing is in the way.
+/// Returns why the directory at `path` isn't writable or can't be created; nil if it is writable or can be created.
 private func obstacle(toStateIn path: String) -> Errno? {
   var status = stat()
   if unsafe stat(path, &status) == 0 {
@@ -24,7 +25,7 @@ private func obstacle(toStateIn path: String) -> Errno? {
   let failure = Errno.current
   guard failure == .noSuchFile else { return failure }
   let slash = UInt8(ascii: "/")
-  // Before the last name, which slashes may follow.
+  // The parent is the part before the last name. Slashes may follow that name.
   let name = path.utf8.lastIndex { $0 != slash } ?? path.startIndex
   let parent = path.utf8[..<name].lastIndex(of: slash).map { String(path[..<$0]) + "/" } ?? "/"
   return unsafe access(parent, W_OK | X_OK) == 0 ? nil : .current

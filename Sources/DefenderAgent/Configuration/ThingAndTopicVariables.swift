@@ -3,7 +3,7 @@ import Platform
 import WireFormats
 
 extension ConfigurationReader {
-  /// Returns the topic's template, checked with the names that it will be filled with.
+  /// Returns the topic template, validated with the thing's name and each format.
   mutating func topicTemplate() -> TopicTemplate {
     guard let text = environment.value(.topic) else { return .deviceDefender }
     guard let template = TopicTemplate(text) else {
@@ -20,7 +20,7 @@ extension ConfigurationReader {
     return template
   }
 
-  /// Returns the thing's name; nil if there is none. Notes that, if the topic needs one.
+  /// Returns the thing's name; nil if it isn't set, which is noted as a mistake if `isRequired` is true.
   mutating func thingName(isRequired: Bool) -> String? {
     let variable = thingNameVariable
     guard let name = givenThingName else {
@@ -37,9 +37,9 @@ extension ConfigurationReader {
     return name
   }
 
-  /// The variable that the thing's name is read from.
+  /// The variable from which the thing's name is read.
   var thingNameVariable: Variable { environment.value(.thingName) == nil ? .awsThingName : .thingName }
 
-  /// The thing's name as the environment has it, unchecked.
+  /// The thing's name from the environment, not validated.
   var givenThingName: String? { environment.value(.thingName, .awsThingName) }
 }

@@ -17,7 +17,7 @@ package struct TopicTemplate: Equatable, Sendable {
     .text("$aws/things/"), .thing, .text("/defender/metrics/"), .format,
   ])
 
-  /// Reads a template; nil where its braces name anything else, or don't match.
+  /// Parses a template; nil if its braces enclose anything else or don't match.
   package init?(_ template: String) {
     var parts: [Part] = []
     var rest = template[...]
@@ -41,7 +41,7 @@ package struct TopicTemplate: Equatable, Sendable {
 
   package var namesThing: Bool { parts.contains(.thing) }
 
-  /// The topic for reports of `format` about `thing`.
+  /// Returns the topic for reports in `format` about `thing`.
   package func topic(thing: String, format: ReportFormat) throws(TopicError) -> Topic {
     var topic = ""
     for part in parts {

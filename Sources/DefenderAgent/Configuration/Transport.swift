@@ -10,7 +10,7 @@ package struct Transport: Sendable, Equatable {
   ]
 
   package let name: String
-  /// Whether Device Defender's own topics accept reports over this transport, which then also receives the answers.
+  /// Whether Device Defender's reserved topics accept reports over this transport. If so, it also receives the answers.
   package let takesReservedTopics: Bool
   /// The limit of one publish, including all retries.
   package let publishTimeout: Duration
@@ -36,7 +36,7 @@ extension Configuration {
   /// Returns a publisher for the configured transport.
   package func publisher(time: any Waiter, log: Log) throws -> any Publisher {
     guard let transportConfiguration else {
-      // Only a Greengrass component has a nucleus to publish through, and it has a publisher already.
+      // Only a Greengrass component can publish through a nucleus, and it creates that publisher itself.
       let problem = "is '\(transport.name)', which takes a Greengrass component: no SVCUID is set"
       throw ConfigurationError(of: .transport, problem)
     }

@@ -1,22 +1,22 @@
 package import Platform
 
-/// A variable that begins as the agent's own do, and that nothing reads: probably a misspelled one.
+/// A variable that has the prefix of the agent's own variables and that nothing reads: probably a misspelled one.
 package struct UnknownVariable: Equatable, Sendable, CustomStringConvertible {
   package let name: String
   /// The known variable with the most similar name; nil if none is similar.
   package let nearest: String?
 
   static let prefix = "DEFENDER_"
-  /// Variables of the package's tests, which the programs under test inherit.
+  /// Variables of the package's tests. The programs under test inherit them.
   package static let ofTests: Set<String> = ["DEFENDER_BINARY_DIRECTORY"]
 
-  /// Nil if the variable called `name` is known, or isn't one of the agent's.
+  /// Creates the unknown variable `name`; nil if the variable is known, lacks the prefix or belongs to the tests.
   init?(_ name: String) {
     guard name.hasPrefix(Self.prefix), Variable(rawValue: name) == nil, !Self.ofTests.contains(name) else {
       return nil
     }
     self.name = name
-    // With the prefix, any two names would be similar.
+    // Compares names without the prefix, which would make any two names similar.
     let known = Variable.allCases.map(\.rawValue).filter { $0.hasPrefix(Self.prefix) }
     let length = Self.prefix.utf8.count
     nearest = nearestName(
@@ -31,7 +31,7 @@ package struct UnknownVariable: Equatable, Sendable, CustomStringConvertible {
 }
 
 extension Environment {
-  /// The variables that look like the agent's and aren't, sorted by name.
+  /// The variables with the agent's prefix that nothing reads, sorted by name.
   package var unknownVariables: [UnknownVariable] {
     all.keys.compactMap { UnknownVariable($0) }.sorted { $0.name < $1.name }
   }

@@ -2,7 +2,7 @@ import Platform
 
 /// The environment variables that the agent reads, in the order of the files that read them.
 ///
-/// The only list of the product's own variables, those that begin with `DEFENDER_`.
+/// This is the only list of the product's own variables, those that begin with `DEFENDER_`.
 package enum Variable: String, CaseIterable, Sendable {
   // ThingAndTopicVariables.swift
   case thingName = "DEFENDER_THING_NAME"

@@ -4,10 +4,10 @@ package import GreengrassIPC
 package import Platform
 import WireFormats
 
-/// The function as a Greengrass component: reports until the process is asked to stop.
+/// The agent as a Greengrass component: it reports until a signal stops the process.
 ///
-/// Nothing that passes by itself, and nothing that a deployment can mend, ends the process: a nucleus gives up on a
-/// component that ended three times within an hour, and only a new deployment brings it back.
+/// Neither a temporary failure nor one that a deployment can correct ends the process. A nucleus gives up on a component
+/// that ended three times within an hour, and then only a new deployment starts it again.
 package struct Component: ~Copyable {
   private let environment: Environment
   private let client: IPCClient
@@ -17,13 +17,13 @@ package struct Component: ~Copyable {
   private let watch: NucleusWatch
   private let renewal: ConnectionRenewal
   private var told: Set<String> = []
-  /// What the plan in use was made of.
+  /// The component configuration and the token from which the current plan was made.
   private var planned: (configuration: ComponentConfiguration, token: Secret?)?
 
-  /// How long a publish may take where the interval is shorter.
+  /// The time limit of a publish if the interval is shorter than this.
   private static let leastPublishTime = Duration.seconds(10)
 
-  /// A component that runs until `time`'s shutdown signal asks it to stop.
+  /// Creates a component that runs until `time`'s shutdown signal requests a stop.
   package init(_ environment: Environment, _ client: IPCClient, time: any Waiter, log: Log) {
     self.environment = environment
     self.client = client
@@ -36,18 +36,18 @@ package struct Component: ~Copyable {
 
   private var isAskedToStop: Bool { time.shutdownSignal?.isRequested == true }
 
-  /// What the function runs with: a configuration, and what publishes and waits as it says.
+  /// A configuration, with a publisher and a waiter that follow it.
   private struct Plan {
     let configuration: Configuration
     let publisher: any Publisher
     let time: any Waiter
   }
 
-  /// Reports, and follows the component configuration as it changes; returns when the process was asked to stop.
+  /// Reports, and applies each change of the component configuration. Returns when a signal stops the process.
   package mutating func run() {
     log.info("device-defender runs as a Greengrass component.")
     guard var plan = nextPlan(after: nil) else { return }
-    // A recipe with the lifecycle `startup` waits for this, and the first report may be an interval away.
+    // With the lifecycle `startup`, the nucleus waits for this state, and the first report may be an interval away.
     watch.tell(.running)
     var loop = ReportLoop(
       plan.configuration, publisher: plan.publisher, time: plan.time, log: log)
@@ -56,7 +56,7 @@ package struct Component: ~Copyable {
         let outcome = try loop.run(ReportPlan(), until: .distantFuture)
         log.debug("The report loop ended (\(outcome.ended.rawValue)): \(sentence("\(outcome)"))")
       } catch {
-        // The configuration has checked the topic.
+        // Not expected, because the configuration has already validated the topic.
         log.error("The report loop can't run: \(sentence("\(error)"))")
       }
       guard !isAskedToStop, let next = nextPlan(after: plan) else { break }
@@ -66,17 +66,16 @@ package struct Component: ~Copyable {
     log.info("Asked to stop.")
   }
 
-  /// What to run with by the configuration that the nucleus has for this component, read again until it can be used;
-  /// nil where the process was asked to stop before.
+  /// Returns the plan for the component configuration that the nucleus has now; nil if a signal stops the process first.
   ///
-  /// One that can't be used leaves the `former` one in use: with a device that reports as before, a deployment with a
-  /// mistake in it does no harm.
+  /// If the configuration is unusable, the `former` plan stays in use, so that a deployment with a mistake doesn't stop the
+  /// reports. If there is no former plan, the configuration is read again until it is usable.
   private mutating func nextPlan(after former: Plan?) -> Plan? {
     while !isAskedToStop {
       client.forgetRefusals()
       if let read = readConfiguration() {
         let token = watch.issuedToken
-        // A deployment tells of each key that it changes, and the first time already shows all of them.
+        // The nucleus sends one event per changed key, and the first read already sees all changes.
         if let former, let planned, planned == (read, token) { return former }
         if let plan = plan(read, after: former) {
           let isOther = planned.map { $0.configuration != read } ?? false
@@ -88,13 +87,13 @@ package struct Component: ~Copyable {
       }
       if isAskedToStop { break }
       if let former { return former }
-      // A new deployment, or another start of the nucleus, is what can help.
+      // Only a new deployment or a restart of the nucleus is likely to help; read again after 300 s at the latest.
       _ = client.serve(until: time.bootTime.advanced(by: .seconds(300))) { [watch] in watch.hasNews }
     }
     return nil
   }
 
-  /// What the nucleus answers; waits for it as long as there is no connection.
+  /// Reads the component configuration, and tries again until the nucleus answers; nil if a signal stops the process.
   private mutating func readConfiguration() -> ComponentConfiguration? {
     while !isAskedToStop {
       do throws(IPCError) {
@@ -110,7 +109,7 @@ package struct Component: ~Copyable {
     return nil
   }
 
-  /// What to run with by `read`; nil, and an error in the log, where that can't be.
+  /// Returns the plan for the configuration `read`. If it is unusable, logs an error and returns nil.
   private mutating func plan(_ read: ComponentConfiguration, after former: Plan?) -> Plan? {
     for key in read.unknownKeys.sorted() {
       let hint = ComponentConfiguration.nearestKey(to: key).map { " Did you mean '\($0)'?" } ?? ""
@@ -135,19 +134,19 @@ package struct Component: ~Copyable {
     return nil
   }
 
-  /// The environment, with the token that the nucleus issued last in place of the one that the process was given: the
-  /// Token Exchange Service of nucleus lite knows no other.
+  /// The environment, with the token that the nucleus issued last instead of the one that the process started with. The
+  /// Token Exchange Service of nucleus lite accepts no other.
   private var currentEnvironment: Environment {
     let variable = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
     guard let token = watch.issuedToken, environment.value(variable) != nil else { return environment }
     return environment.with([variable: token.revealed])
   }
 
-  /// Tells the nucleus that this component can't do anything until there is another deployment.
+  /// Reports to the nucleus that this component can't work without another deployment.
   ///
-  /// The classic nucleus starts it again twice and then gives up on it: the deployment that brought the mistake has failed and
-  /// is rolled back, where it says so, instead of leaving a fleet that looks well and reports nothing. A mistake that
-  /// the device may mend, such as a directory that isn't there yet, isn't told.
+  /// The classic nucleus starts it again twice and then gives up on it. The deployment that brought the mistake has then
+  /// failed, and is rolled back if it is configured to be. Without this state, the fleet would look healthy and report
+  /// nothing. A mistake that may disappear on the device, such as a directory that doesn't exist yet, isn't reported.
   private func tellErrored() { watch.tell(.errored) }
 
   private func plan(_ configuration: inout Configuration, _ variables: Environment) throws -> Plan {
@@ -173,7 +172,7 @@ package struct Component: ~Copyable {
     return Plan(configuration: configuration, publisher: greengrass, time: waiter)
   }
 
-  /// Says something once.
+  /// Logs a warning, once for each text.
   private mutating func tell(_ text: String) {
     if told.insert(text).inserted { log.warn(text) }
   }

@@ -1,20 +1,20 @@
 package import Platform
 package import WireFormats
 
-/// What a Greengrass component is configured with: the environment, and over it the component configuration.
+/// The configuration that the nucleus has for this component. It overrides the environment.
 ///
-/// The component configuration uses the keys of AWS's own component (`aws.greengrass.DeviceDefender`) and ours; both
-/// become the variables that the function knows, so that there is one place where they are checked.
+/// It may use the keys of AWS's own component (`aws.greengrass.DeviceDefender`) and ours. Both become environment
+/// variables, so that one place validates them.
 package struct ComponentConfiguration: Equatable, Sendable {
-  /// The variables, those of the component configuration in place of the environment's.
+  /// The variables that the component configuration sets.
   package private(set) var variables: [String: String] = [:]
   package private(set) var retryCount: Int?
-  /// What is wrong with the component configuration, a sentence each.
+  /// The mistakes in the component configuration, each in words.
   package private(set) var mistakes: [String] = []
-  /// Keys that mean nothing here.
+  /// The unknown keys, which are ignored.
   package private(set) var unknownKeys: [String] = []
 
-  /// Keys and the variables that they stand for.
+  /// The keys, and the variable that each one sets.
   package static let variableOfKey: [String: String] = [
     "SampleIntervalSeconds": "SAMPLE_INTERVAL_SECONDS",
     "ReportFormat": "DEFENDER_FORMAT",
@@ -31,7 +31,7 @@ package struct ComponentConfiguration: Equatable, Sendable {
     "StateDirectory": "DEFENDER_STATE_DIRECTORY",
     "ProcfsPath": "PROCFS_PATH",
   ]
-  /// Variables that are right or wrong by what is on the device, which no deployment says.
+  /// The variables whose validity depends on files on the device, which the deployment doesn't control.
   private static let variablesOfFiles: Set<String> = [
     "DEFENDER_STATE_DIRECTORY", "DEFENDER_CUSTOM_METRICS_COMMAND", "DEFENDER_CERTIFICATE_FILE",
     "DEFENDER_PRIVATE_KEY_FILE", "DEFENDER_PRIVATE_KEY_PASSWORD_FILE",
@@ -43,7 +43,7 @@ package struct ComponentConfiguration: Equatable, Sendable {
     nearestName(to: key, among: (variableOfKey.keys + [retryCountKey]).sorted())
   }
 
-  /// Keys that are somebody else's: the nucleus's, those of AWS's component, and those of an imported Lambda function.
+  /// Keys for others, which are ignored: those of the nucleus, of AWS's component, and of an imported Lambda function.
   private static let foreignKeys: Set<String> = [
     "accessControl", "UseInstaller", "lambdaExecutionParameters", "containerMode", "containerParams",
     "pinned",
@@ -51,14 +51,14 @@ package struct ComponentConfiguration: Equatable, Sendable {
     "inputPayloadEncodingType", "pubsubTopics",
   ]
 
-  /// Reads the answer to `GetConfiguration`, or its `value` alone; null and empty text leave a key out.
+  /// Reads the response to `GetConfiguration`, or its `value` alone. A key with null or an empty text counts as unset.
   package init(_ answer: JSONValue) {
     for member in (answer["value"] ?? answer).members ?? [] { read(member) }
   }
 
-  /// All variables of the component: what it does unless told otherwise, `environment`, and over it this.
+  /// Returns all variables of the component: its defaults, overridden by `environment` and then by this configuration.
   package func variables(over environment: Environment) -> Environment {
-    // The first report of a component isn't spread: nothing is waited for but the nucleus.
+    // A component's first report isn't spread over the interval. It waits only for the nucleus.
     let defaults = ["DEFENDER_TRANSPORT": Transport.greengrass.name, "DEFENDER_JITTER": "0"]
     let given = environment.all.merging(variables) { _, new in new }
     return Environment(defaults.merging(given) { _, new in new })
@@ -95,8 +95,9 @@ package struct ComponentConfiguration: Equatable, Sendable {
     retryCount = count
   }
 
-  /// A value as a variable has it: `300.0` as `300`, since a nucleus may keep numbers as floating point, and a list
-  /// with commas.
+  /// Returns a value as the text of a variable; nil if that isn't possible.
+  ///
+  /// `300.0` becomes `300`, because a nucleus may store numbers as floating point. Commas separate the elements of a list.
   private static func text(of value: JSONValue) -> String? {
     switch value {
     case .string(let text): return text
@@ -111,13 +112,13 @@ package struct ComponentConfiguration: Equatable, Sendable {
     }
   }
 
-  /// Whether only another deployment can mend what is wrong: a value of the component configuration itself.
+  /// Returns whether only another deployment can correct `error`: a value of the component configuration itself is wrong.
   package func isAtFault(for error: ConfigurationError) -> Bool {
     error.mistakes.contains { variables[$0.variable] != nil && !Self.variablesOfFiles.contains($0.variable) }
   }
 
-  /// The key of the component configuration that stands for `variable`, for messages; the variable itself where the
-  /// component configuration doesn't set it.
+  /// Returns the name to use for `variable` in messages: its key in the component configuration, or the variable itself if
+  /// the component configuration doesn't set it.
   package func name(of variable: String) -> String {
     guard variables[variable] != nil else { return variable }
     return Self.variableOfKey.first { $0.value == variable }?.key ?? variable

@@ -1,7 +1,7 @@
 import GreengrassIPC
 import Platform
 
-/// Answers the nucleus while it waits, and ends the wait when the component's plan is out of date.
+/// A waiter that serves the nucleus's connection while it waits, and ends the wait if the component's plan is out of date.
 struct NucleusWaiter: Waiter {
   private let client: IPCClient
   private let watch: NucleusWatch

@@ -5,29 +5,29 @@ import WireFormats
 
 /// Tracks the configuration and token from the nucleus, and reports the component's state to it.
 ///
-/// Nucleus lite drops the subscription to configuration updates without a word when one of its daemons restarts or a
-/// deployment resets the configuration. So the configuration is read with each report as well: a call on a Unix socket.
+/// Nucleus lite silently drops the subscription to configuration updates when one of its daemons restarts or a deployment
+/// resets the configuration. So the component also reads the configuration with each report: one call on a Unix socket.
 final class NucleusWatch: IdleTask {
   private let client: IPCClient
   private let updates: IPCSubscription
   private let time: any TimeSource
   private let log: Log
-  /// What the nucleus answered last, whether it can be used or not.
+  /// The configuration that the nucleus returned last, usable or not.
   private var lastRead: ComponentConfiguration?
-  /// The token that the nucleus had issued when the configuration was read last.
+  /// The token that the nucleus had issued by the last read of the configuration.
   private var lastToken: Secret?
-  /// The state that the nucleus hasn't taken yet.
+  /// The state that the nucleus hasn't acknowledged yet; nil if there is none.
   private var pendingState: IPCRequest.State?
-  /// When the state is no longer retried every few seconds, but with each report only.
+  /// The end of the retries every few seconds. After it, the state is retried only with each report.
   private var stateUrgencyEnd = BootTime(nanosecondsSinceBoot: 0)
-  /// When the state is retried; nil if it isn't.
+  /// When the state is retried next; nil if no retry is scheduled.
   private(set) var nextDue: BootTime?
 
   static let callTimeout = Duration.seconds(10)
   /// Lite kills a component that hasn't reported `RUNNING` within 120 s, or the time-out of its recipe.
   private static let stateRetryInterval = Duration.seconds(5)
   private static let stateUrgency = Duration.seconds(600)
-  /// How long a report waits at most for a nucleus that doesn't answer.
+  /// The longest time that a report waits for a nucleus that doesn't answer.
   private static let checkTimeout = Duration.seconds(5)
 
   init(_ client: IPCClient, time: any TimeSource, log: Log) {
@@ -38,13 +38,13 @@ final class NucleusWatch: IdleTask {
     client.idleTask = self
   }
 
-  /// Whether the nucleus has announced another configuration.
+  /// Whether the nucleus has announced a configuration change that hasn't been read yet.
   var hasNews: Bool { updates.hasEvents }
 
-  /// The token that the nucleus issued in place of the one that the process was given; nil if it hasn't.
+  /// The token that the nucleus issued to replace the one that the process started with; nil if it issued none.
   var issuedToken: Secret? { client.issuedToken.map { Secret($0()) } }
 
-  /// Reads the component configuration; an empty one if the nucleus has none.
+  /// Reads the component configuration. Returns an empty one if the nucleus has none.
   func read(until deadline: BootTime) throws(IPCError) -> ComponentConfiguration {
     let wasAnnounced = !updates.takeEvents().isEmpty
     let answer: JSONValue
@@ -64,8 +64,9 @@ final class NucleusWatch: IdleTask {
     return configuration
   }
 
-  /// Whether there is another configuration or token than was read last, or a request to stop. Asks the nucleus, if
-  /// there is a connection to it.
+  /// Returns whether the configuration or the token has changed since the last read, or a stop was requested.
+  ///
+  /// Reads the configuration from the nucleus if there is a connection to it.
   func hasChanged() -> Bool {
     if updates.hasEvents { return true }
     guard client.isConnected else { return false }
@@ -81,17 +82,17 @@ final class NucleusWatch: IdleTask {
     }
   }
 
-  /// Reports the component's state to the nucleus: now, or when a retry succeeds.
+  /// Reports the component's state to the nucleus, and retries if that fails.
   ///
-  /// `RUNNING` ends the lifecycle `startup`, which lite allows 120 s. So a refusal is retried every five seconds for ten
-  /// minutes, whatever the component waits for meanwhile, and with each report after that.
+  /// `RUNNING` ends the lifecycle `startup`, for which lite allows 120 s. So a failure is retried every five seconds for ten
+  /// minutes, even while the component waits for something else, and after that with each report.
   func tell(_ state: IPCRequest.State) {
     pendingState = state
     stateUrgencyEnd = time.bootTime.advanced(by: Self.stateUrgency)
     tellPendingState()
   }
 
-  /// Retries the state, for as long as a call may take: a call that was cut short would cost the connection.
+  /// Retries the state. The call has its own time limit, not `deadline`: cutting a call short would cost the connection.
   func run(until deadline: BootTime) { tellPendingState() }
 
   private func tellPendingState() {
@@ -102,7 +103,7 @@ final class NucleusWatch: IdleTask {
       pendingState = nil
     } catch {
       log.debug("The nucleus wasn't told the state \(state.rawValue): \(error).")
-      // A nucleus without UpdateState never gets it. Retry any other failure.
+      // If the nucleus doesn't support UpdateState, retries can't help. Any other failure is retried.
       if error.meansUnsupported {
         pendingState = nil
       } else if time.bootTime < stateUrgencyEnd {

@@ -1,5 +1,5 @@
 extension Topic {
-  /// Whether this is where Device Defender itself takes reports: `$aws/things/<thing>/defender/metrics/<format>`.
+  /// Whether this is a reserved topic for reports to Device Defender: `$aws/things/<thing>/defender/metrics/<format>`.
   package var isDeviceDefenders: Bool {
     name.hasPrefix("$aws/things/")
       && (name.hasSuffix("/defender/metrics/json") || name.hasSuffix("/defender/metrics/cbor"))

@@ -3,26 +3,26 @@ package import HTTPClient
 import Platform
 import WireFormats
 
-/// Why a message wasn't published, or isn't known to be.
+/// Why publishing a message failed. The message may have arrived nevertheless.
 package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible {
   package enum Cause: Equatable, Sendable {
     case payloadTooLarge(bytes: Int, limit: Int)
     case credentials(CredentialError)
     case signing(SigningError)
-    /// No answer came.
+    /// The HTTP exchange failed, so there is no response.
     case exchange(HTTPError)
-    /// An answer came, and it was no.
+    /// The response has an error status.
     case refused(ServiceError)
     /// Another transport than HTTPS failed.
     case transport(TransportFailure)
-    /// The time left wouldn't have carried an attempt.
+    /// The deadline left no time for an attempt.
     case noTimeLeft
   }
 
   package let cause: Cause
   package let topic: Topic
   package let endpoint: String
-  /// How often the message was sent.
+  /// The number of attempts that were made.
   package let attempts: Int
 
   package init(_ cause: Cause, topic: Topic, endpoint: String, attempts: Int) {
@@ -32,7 +32,7 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     self.attempts = attempts
   }
 
-  /// Whether it is the end of the process, and nothing else, that cut it short.
+  /// Whether a request to stop the process is the only cause.
   package var isOfStop: Bool {
     switch cause {
     case .exchange(.stopped): true
@@ -41,11 +41,11 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     }
   }
 
-  /// Whether the last answer was that there are too many requests.
+  /// Whether the last response throttled the request.
   package var isThrottling: Bool { serviceError?.retryReason == .throttling }
-  /// The status of the last answer.
+  /// The HTTP status of the last response; nil if the cause isn't a response.
   package var status: Int? { serviceError?.status }
-  /// AWS's code for the last answer.
+  /// AWS's error code in the last response; nil if there is none.
   package var code: String? { serviceError?.code }
   package var message: String? { serviceError?.message }
   package var requestID: String? { serviceError?.requestID }
@@ -60,7 +60,7 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     return "publishing to '\(topic)' at \(endpoint) failed\(times): \(sentence(reason)) \(advice)"
   }
 
-  /// What happened, in words.
+  /// What failed, in words.
   package var reason: String {
     switch cause {
     case .payloadTooLarge(let bytes, let limit):
@@ -91,7 +91,7 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     }
   }
 
-  /// Partition, service, region and account of the topic's name, as far as the endpoint's host tells them.
+  /// The partition, service, region and account of the topic's ARN, as far as the endpoint's host name shows them.
   private var resource: String {
     let labels = endpoint.split { $0 == "." || $0 == "/" || $0 == ":" }
     let service = labels.firstIndex { $0 == "iot" || $0 == "iot-fips" }
@@ -108,7 +108,7 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
         error.identityProblem?.advice
         ?? "The role lacks iot:Publish on arn:\(resource):topic/\(topic): allow it in the IAM policy of "
         + "whoever signs, or in the AWS IoT policy of the certificate."
-      // AWS IoT names its refusals; a proxy or the login page of a network doesn't.
+      // AWS IoT's refusals have a code or a request id. Those of a proxy or a network's login page have neither.
       if error.isOfAWS { return advice }
       let doubt =
         "The answer has neither a code nor a request id of AWS: check the endpoint, and what is in between "
@@ -166,16 +166,16 @@ extension ServiceError.IdentityProblem {
   }
 }
 
-/// Why a transport other than HTTPS didn't deliver, in that transport's words.
+/// Why a transport other than HTTPS failed to publish, in that transport's words.
 package struct TransportFailure: Error, Equatable, Sendable {
-  /// What happened.
+  /// What failed.
   package let reason: String
   /// What to do about it, in whole sentences.
   package let advice: String
   package let kind: Kind
 
   package enum Kind: Sendable {
-    /// The same may succeed a moment later.
+    /// A retry may succeed.
     case transient
     case permanent
     /// The process was asked to stop.
@@ -194,7 +194,9 @@ package struct TransportFailure: Error, Equatable, Sendable {
 
   package var isTransient: Bool { kind == .transient }
 
-  /// The process was asked to stop before `what`, with the message on its way or not yet.
+  /// Returns the failure of a publish that a request to stop ended before `what`.
+  ///
+  /// `isUnderWay` says whether the message may have been sent by then.
   package static func stopped(before what: String, isUnderWay: Bool = false) -> TransportFailure {
     TransportFailure(
       reason: "the process was asked to stop before \(what)",

@@ -1,9 +1,9 @@
 package import Platform
 package import WireFormats
 
-/// A way for a message to reach AWS IoT; one implementation for each transport.
+/// Publishes messages to AWS IoT. Each transport has one implementation.
 package protocol Publisher: AnyObject {
-  /// Publishes `payload` and returns when the other side has acknowledged it; gives up at `deadline`.
+  /// Publishes `payload` and returns when the other side has acknowledged it. Must give up at `deadline`.
   func publish(
     _ payload: [UInt8], to topic: Topic, qos: QualityOfService, until deadline: BootTime
   ) throws(PublishError) -> PublishReceipt
@@ -11,10 +11,11 @@ package protocol Publisher: AnyObject {
   /// The work that keeps the connection alive between two messages; nil if there is none.
   var idleTask: (any IdleTask)? { get }
 
-  /// Lets a connection go that there may be; the next message makes another.
+  /// Closes the connection if there is one. The next message opens another.
   func disconnect()
 
-  /// Disconnects, and forgets what a certificate and key were used for, so that the next message reads them again.
+  /// Disconnects, and forgets credentials obtained with a certificate and key, so that the next message reads the files
+  /// again.
   func renew()
 }
 
@@ -24,19 +25,19 @@ extension Publisher {
   package func renew() { disconnect() }
 }
 
-/// What the other side said when it took a message.
+/// The other side's acknowledgement of a message.
 package struct PublishReceipt: Sendable, CustomStringConvertible {
-  /// The status of the answer; nil where the transport has none but its acknowledgement.
+  /// The HTTP status of the response; nil if the transport has no statuses.
   package let status: Int?
   /// The value of `x-amzn-RequestId`.
   package let requestID: String?
-  /// How often the message was sent, this time included.
+  /// The number of attempts, including the one that succeeded.
   package let attempts: Int
   private let body: [UInt8]
-  /// What the other side did with the message, in words, for a transport without statuses.
+  /// The acknowledgement in words, for a transport without statuses.
   private let answer: String
 
-  /// `body` is that of the answer, whatever is in it.
+  /// Creates a receipt. `body` is the body of the response; its content doesn't matter.
   package init(
     status: Int? = nil, requestID: String? = nil, body: [UInt8] = [], attempts: Int,
     answer: String = "acknowledged"
@@ -48,13 +49,13 @@ package struct PublishReceipt: Sendable, CustomStringConvertible {
     self.attempts = attempts
   }
 
-  /// AWS IoT's own id of what it did, for its logs; nil where the answer has none.
+  /// The id of the message in AWS IoT's logs; nil if the response has none.
   package var traceID: String? {
-    // Read when somebody asks: any 2xx acknowledges, whatever its body, and a publish needn't wait for this.
+    // Parsed only when needed: any 2xx acknowledges the message, whatever its body, so publishing needn't wait for this.
     (try? JSONValue(parsing: body))?["traceId"]?.string
   }
 
-  /// What the other side said, for a line of log: `status 200, request id 1f2e…, trace id 8a0c…`, or `acknowledged`.
+  /// The acknowledgement for a log line: `status 200, request id 1f2e…, trace id 8a0c…`, or `acknowledged`.
   package var description: String {
     var answer = status.map { "status \($0)" } ?? answer
     let texts = ServerText()

@@ -1,52 +1,52 @@
 import Platform
 
-/// Decides which of Device Defender's answers counts for the report that is under way, for every transport.
+/// Decides which of Device Defender's answers counts for the current report, for every transport.
 ///
-/// Answers come late, early, twice, for other reports, and without an id. The table is in docs/agent.md ("Which answer
-/// counts"); each ``Verdict`` is a row of it.
+/// Answers arrive late, early, twice, for other reports, and without an id. The table in docs/agent.md ("Which answer
+/// counts") has all cases.
 package struct ReportAnswers {
-  /// What became of an answer.
+  /// The decision about an answer.
   package enum Verdict: Equatable, Sendable {
-    /// It is about the report that is under way.
+    /// The answer is about the current report.
     case counts
-    /// A rejection came before, of another copy of the same report: Device Defender has the report all the same.
+    /// An acceptance that follows a rejection of another copy of the same report: Device Defender has the report.
     case replacesRejection
-    /// The report was answered already: the broker, or this publisher, delivered something twice.
+    /// The report already has an answer: the broker or this publisher delivered a message twice.
     case repeated
-    /// It names another report, such as one whose answer was no longer waited for.
+    /// The answer names another report, such as one for which the wait had already ended.
     case isAboutAnotherReport(UInt64)
-    /// No report was sent yet that it could be about: without an id it is about an earlier one.
+    /// The answer arrived before the current report was sent, so it can't be about that report.
     case cameBeforeReport
-    /// The broker kept it from an earlier time.
+    /// The broker retained the message from an earlier time.
     case isRetained
-    /// It came on a topic that isn't an answer topic of the report's.
+    /// The message arrived on a topic that isn't an answer topic of the report.
     case isOfAnotherTopic
-    /// An acceptance that isn't a document proves nothing.
+    /// A malformed acceptance. It proves nothing.
     case isUnreadable
 
-    /// Whether it says anything about the report that is under way.
+    /// Whether the answer changes the confirmation of the current report.
     package var isUsed: Bool { self == .counts || self == .replacesRejection }
   }
 
   private var reportID: UInt64?
-  /// The topic that the report went to; nil until it was sent.
+  /// The topic to which the current report was sent; nil until then.
   private var topic: Topic?
   private var current: ReportConfirmation?
-  /// Whether an answer named the report, so that it was about this report for certain.
+  /// Whether an answer that counted named the report, which proves that it is about this report.
   package private(set) var isNamed = false
 
   package init() {}
 
-  /// Begins with another report: what was said before is about earlier ones.
+  /// Makes `reportID` the current report and forgets the answers to earlier ones.
   package mutating func begin(reportID: UInt64) {
     self = ReportAnswers()
     self.reportID = reportID
   }
 
-  /// Notes that the report goes out now, to `topic`; call it just before each attempt to send it.
+  /// Records that the current report is being sent to `topic`. Call this just before each attempt.
   package mutating func noteSending(to topic: Topic) { self.topic = topic }
 
-  /// Takes an answer that came on `topicName`, and says what became of it.
+  /// Processes an answer that arrived on `topicName`, and returns the decision about it.
   package mutating func take(
     on topicName: String, payload: [UInt8], isRetained: Bool = false
   ) -> Verdict {
@@ -65,14 +65,14 @@ package struct ReportAnswers {
     return isReplacing ? .replacesRejection : .counts
   }
 
-  /// What Device Defender said about the report called `reportID`; nil if nothing yet, or if another report is under way.
+  /// Returns Device Defender's answer to the report `reportID`; nil if there is none yet, or if another report is current.
   package func confirmation(of reportID: UInt64) -> ReportConfirmation? {
     self.reportID == reportID ? current : nil
   }
 }
 
 extension ReportAnswers.Verdict: CustomStringConvertible {
-  /// Why an answer was ignored, for a log.
+  /// The reason for the decision, for the log.
   package var description: String {
     switch self {
     case .counts: "it is about the report"

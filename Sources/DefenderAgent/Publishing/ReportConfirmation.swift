@@ -1,25 +1,25 @@
 package import Platform
 import WireFormats
 
-/// What Device Defender made of a report.
+/// Device Defender's answer to a report, or why there is none.
 package enum ReportConfirmation: Equatable, Sendable {
   case accepted
   /// `code` and `message` are AWS's, such as `InvalidPayload` and `Malformed metrics report`.
   case rejected(code: String, message: String)
-  /// Nothing was heard in time.
+  /// No answer arrived in time.
   case unanswered
-  /// The process was asked to stop before anything was heard.
+  /// The process was asked to stop before an answer arrived.
   case stopped
-  /// Answers can't be received at present; `reason` may end with advice, in sentences of its own.
+  /// Answers can't be received at present. `reason` may end with advice in separate sentences.
   case unavailable(reason: String)
 
-  /// Whether Device Defender didn't take the report, so that nothing in it counts as told.
+  /// Whether Device Defender rejected the report, so that the next report has to include its traffic.
   package var isRejection: Bool {
     guard case .rejected = self else { return false }
     return true
   }
 
-  /// Whether the account's quota was used up, or the device's own.
+  /// Whether the report was rejected because the account's or the device's quota was used up.
   ///
   /// AWS documents no list of Device Defender's codes; its services call this `Throttled` or `ThrottlingException`.
   package var isThrottling: Bool {
@@ -28,20 +28,20 @@ package enum ReportConfirmation: Equatable, Sendable {
   }
 }
 
-/// A transport that hears what Device Defender makes of reports.
+/// A transport that receives Device Defender's answers to reports.
 package protocol ReportConfirmer: AnyObject {
-  /// Says which report the next publish carries.
+  /// Sets the id of the report that the next publish carries.
   func announce(reportID: UInt64)
 
-  /// What Device Defender said about the report called `reportID`, which was just published; waits for it until
-  /// `deadline`. Nil where nobody says anything about what goes to that topic.
+  /// Waits until `deadline` for Device Defender's answer to the report `reportID`, which was just published.
+  ///
+  /// Returns nil if nobody answers messages on the report's topic.
   func confirmation(of reportID: UInt64, until deadline: BootTime) -> ReportConfirmation?
 
-  /// What Device Defender has answered meanwhile about the report called `reportID`, which was unanswered; nil if
-  /// nothing has arrived. Doesn't wait.
+  /// Returns the answer to the unanswered report `reportID` that has arrived since; nil if none has. Must not wait.
   func lateConfirmation(of reportID: UInt64) -> ReportConfirmation?
 
-  /// Whether a publish that succeeded proves that AWS IoT has the report.
+  /// Whether a successful publish proves that AWS IoT has the report.
   var provesDelivery: Bool { get }
 }
 
@@ -51,18 +51,19 @@ extension ReportConfirmer {
   package var provesDelivery: Bool { true }
 }
 
-/// An answer of Device Defender, as it comes on `<topic>/accepted` or `<topic>/rejected`.
+/// An answer of Device Defender on `<topic>/accepted` or `<topic>/rejected`.
 ///
-/// The shape is AWS's ("Sending metrics from devices", Device Defender developer guide), read leniently: the id is
-/// `reportId` in answers that people have seen, a member named by the id itself in the guide's example, and absent from
-/// its example of a rejection.
+/// AWS documents the format ("Sending metrics from devices", Device Defender developer guide). It is parsed leniently:
+/// observed answers have the id in `reportId`, the guide's example of an acceptance has the id itself as the name of a
+/// member, and its example of a rejection has no id.
 package struct ReportAnswer: Equatable, Sendable {
-  /// Nil where the answer doesn't say which report it is about.
+  /// The id of the report that the answer is about; nil if the answer has none.
   package let reportID: UInt64?
   package let confirmation: ReportConfirmation
 
-  /// Reads the answer `payload` that came on `topic`; nil where the topic isn't one for answers, or an acceptance
-  /// can't be read, which proves nothing.
+  /// Parses the answer `payload` that arrived on `topic`.
+  ///
+  /// Nil if the topic isn't an answer topic, or if an acceptance is malformed: an unreadable message confirms nothing.
   package init?(on topic: String, payload: [UInt8]) {
     let isAcceptance = topic.hasSuffix("/accepted")
     guard isAcceptance || topic.hasSuffix("/rejected") else { return nil }
@@ -81,7 +82,7 @@ package struct ReportAnswer: Equatable, Sendable {
           ServerText().shown(details?["ErrorMessage"]?.string ?? "the rejection says no more")))
   }
 
-  /// The answer comes in the format of the report.
+  /// Parses `payload` as JSON or CBOR, because an answer has the format of the report; nil if it is neither.
   private static func document(_ payload: [UInt8]) -> JSONValue? {
     (try? JSONValue(parsing: payload)) ?? (try? JSONValue(parsingCBOR: payload))
   }

@@ -1,6 +1,6 @@
 import WireFormats
 
-/// Why a text isn't a topic to publish to.
+/// Why a string isn't a valid topic to publish to.
 package enum TopicError: Error, Equatable, Sendable, CustomStringConvertible {
   case empty
   case nulCharacter
@@ -25,7 +25,7 @@ package enum TopicError: Error, Equatable, Sendable, CustomStringConvertible {
   }
 }
 
-/// An MQTT topic that AWS IoT takes a message for.
+/// An MQTT topic to which AWS IoT accepts messages.
 ///
 /// Limits: "AWS IoT Core message broker and protocol limits and quotas". The segments of a reserved prefix
 /// (`$aws/rules/<rule>/` of Basic Ingest, `$aws/things/<thing>/`, …) don't count as slashes; those of Basic Ingest
@@ -35,13 +35,13 @@ package struct Topic: Hashable, Sendable, CustomStringConvertible {
   package static let maximumSlashes = 7
 
   package let name: String
-  /// The path of a publish, such as `/topics/%24aws%2Fthings%2Fpump`: the whole topic is one segment.
+  /// The URL path for publishing, such as `/topics/%24aws%2Fthings%2Fpump`. The whole topic is one segment.
   package let path: String
 
   package init(validating name: String) throws(TopicError) {
     if name.isEmpty { throw .empty }
     if name.utf8.contains(0) { throw .nulCharacter }
-    // By bytes: a combining character after a wildcard makes another Character of it, and no other wildcard.
+    // Compares scalars: a wildcard followed by a combining character is another Character, but still a wildcard.
     for wildcard: Unicode.Scalar in ["+", "#"] where name.unicodeScalars.contains(wildcard) {
       throw .wildcard(topic: name, character: Character(wildcard))
     }
@@ -58,7 +58,7 @@ package struct Topic: Hashable, Sendable, CustomStringConvertible {
 
   package var description: String { name }
 
-  /// The path of a publish to `name`, valid or not.
+  /// Returns the URL path for publishing to `name`, which needn't be a valid topic.
   package static func path(of name: String) -> String { "/topics/" + percentEncoding(name.utf8) }
 }
 

@@ -9,10 +9,10 @@ final class ConnectionRenewal: IdleTask {
   private var isDue = false
   /// The publisher whose connection is closed; nil while there is none.
   var publisher: (any Publisher)?
-  /// Whether this process makes the connection. On Greengrass's own transport the nucleus does, and SIGHUP changes nothing.
+  /// Whether this process opens the connection. With the transport `greengrass` the nucleus does, and SIGHUP has no effect.
   var ownsConnection = true
 
-  /// Logs each SIGHUP when it comes.
+  /// Starts to react to SIGHUP, and logs each one when it arrives.
   init(_ shutdown: ShutdownSignal?, log: Log) {
     shutdown?.whenHungUp = { [weak self] in
       guard let self, self.ownsConnection else {
@@ -26,7 +26,7 @@ final class ConnectionRenewal: IdleTask {
     }
   }
 
-  /// At once, after a SIGHUP.
+  /// At once after a SIGHUP; nil otherwise.
   var nextDue: BootTime? { isDue ? BootTime(nanosecondsSinceBoot: 0) : nil }
 
   func run(until deadline: BootTime) {

@@ -2,17 +2,17 @@ package import GreengrassIPC
 package import Platform
 package import WireFormats
 
-/// Publishes through the Greengrass nucleus, and hears what Device Defender makes of the reports.
+/// Publishes through the Greengrass nucleus, and receives Device Defender's answers to the reports.
 ///
-/// A publish that succeeded proves little. The classic nucleus keeps a message while its MQTT connection is down; lite has
-/// written it to a socket, and loses it if that connection turns out to be dead. Neither reports what AWS IoT
-/// acknowledged. No AWS credentials are needed: the certificate of the core has to allow the topic.
+/// A successful publish proves little. The classic nucleus keeps a message while its MQTT connection is down. Lite has only
+/// written the message to a socket, and loses it if that connection is dead. Neither reports what AWS IoT acknowledged.
+/// No AWS credentials are needed: the policy of the core's certificate has to allow the topic.
 package final class GreengrassPublisher: Publisher, ReportConfirmer {
-  /// How often, and after how long, a message is sent again.
+  /// How often, and after which delays, a publish is retried.
   package struct RetryPolicy: Sendable {
-    /// AWS's own component calls it `PublishRetryCount`.
+    /// The number of retries. AWS's own component calls it `PublishRetryCount`.
     package var count = 5
-    /// Doubled from time to time, up to the longest; the second half of it by chance.
+    /// The delay before the first retry. It doubles with each retry, up to `longestDelay`; half of each delay is random.
     package var firstDelay = Duration.seconds(5)
 
     package static let countRange = 0...72
@@ -38,7 +38,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
   private var random: any RandomNumberGenerator
   /// The topic of the last report that the nucleus accepted: the component's `accessControl` allowed it.
   private var allowedTopic: Topic?
-  /// The topic whose answers are heard, and where they come.
+  /// The topic of the reports, and the subscriptions to the answers to them.
   private var answers: (topic: Topic, streams: [IPCSubscription])?
   private var verdicts = ReportAnswers()
 
@@ -65,7 +65,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     renewSubscriptions(where: \.mayBeGranted)
     let request = IPCRequest.publishToIoTCore(
       topic: topic.name, qualityOfService: qos, payload: payload)
-    // What is here by now is no answer to a report that goes out only now.
+    // Messages that have already arrived can't answer a report that hasn't been sent yet.
     takeAnswers()
     verdicts.noteSending(to: topic)
     var attempts = 0
@@ -75,7 +75,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
         let limit = min(deadline, time.bootTime.advanced(by: Self.attemptTimeout))
         _ = try client.call(request, until: limit)
         allowedTopic = topic
-        // What was refused while the core was offline is granted now.
+        // The nucleus now grants subscriptions that it refused while the core was offline.
         renewSubscriptions { $0.isRefused }
         return PublishReceipt(attempts: attempts, answer: "handed to the nucleus")
       } catch {
@@ -88,7 +88,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     }
   }
 
-  /// Rejects a report that nucleus lite would answer by closing the connection, which costs the subscriptions too.
+  /// Throws if the report is so long that nucleus lite would close the connection, and with it the subscriptions.
   private func checkSize(_ payload: [UInt8], for topic: Topic) throws(PublishError) {
     guard client.leavesStreamsOpen == true, let advice = adviceOnSize(payload, topic) else { return }
     let failure = TransportFailure(
@@ -96,10 +96,10 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     throw PublishError(.transport(failure), topic: topic, endpoint: Self.endpoint, attempts: 0)
   }
 
-  /// Whether another attempt should be made; waits until it is due.
+  /// Waits until the next attempt is due. Returns false if there should be none.
   private func waitsForRetry(after error: IPCError, attempts: Int, until deadline: BootTime) -> Bool {
     guard attempts <= retries.count else { return false }
-    // A nucleus that was started again since the last report shows only now; the client itself waits long enough.
+    // A restart of the nucleus since the last report shows only now. The client's own delay before it reconnects suffices.
     if case .disconnected = error, attempts == 1 { return true }
     let next = time.bootTime.advanced(by: retries.delay(afterAttempt: attempts, using: &random))
     guard next < deadline else { return false }
@@ -109,7 +109,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
 
   private func failure(_ error: IPCError, payload: [UInt8], topic: Topic) -> TransportFailure {
     if error == .shutdown { return .stopped(before: "the nucleus answered", isUnderWay: true) }
-    // Lite hangs up on what is too long for it, and would do so again.
+    // Lite closes the connection on a message that is too long, and would do so again.
     if case .disconnected = error, client.leavesStreamsOpen != false,
       let advice = adviceOnSize(payload, topic)
     {
@@ -123,7 +123,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
       reason: error.description, advice: error.advice, isTransient: error.isTransient)
   }
 
-  /// What to do about a payload that is too long for nucleus lite; nil if it isn't.
+  /// Returns the advice about a payload that is too long for nucleus lite; nil if it isn't too long.
   private func adviceOnSize(_ payload: [UInt8], _ topic: Topic) -> String? {
     let limit = IPCRequest.maximumPublishPayload(
       topic: topic.name, messageLimit: IPCRequest.messageLimitOfLite)
@@ -133,9 +133,9 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
       + "\(payload.count): leave MaximumReportBytes to its default there."
   }
 
-  // MARK: What Device Defender answers
+  // MARK: Device Defender's answers
 
-  /// Asks for the answers to reports on `topic`, where there will be any.
+  /// Subscribes to the answers to reports on `topic` if it is Device Defender's topic. Ends the subscriptions to others.
   private func subscribe(to topic: Topic) {
     guard answers?.topic != topic else { return }
     for stream in answers?.streams ?? [] { client.unsubscribe(stream) }
@@ -148,12 +148,12 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     answers = (topic, streams)
   }
 
-  /// Asks again for the subscriptions that match, on new streams.
+  /// Renews the matching subscriptions on new streams.
   private func renewSubscriptions(where matches: (IPCSubscription) -> Bool) {
     for stream in answers?.streams ?? [] where matches(stream) { client.renew(stream) }
   }
 
-  /// An acknowledgement of the nucleus isn't one of AWS IoT.
+  /// False, because the nucleus's acknowledgement isn't one of AWS IoT.
   package var provesDelivery: Bool { false }
 
   package func announce(reportID: UInt64) { verdicts.begin(reportID: reportID) }
@@ -162,7 +162,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     guard let streams = answers?.streams else { return nil }
     while true {
       if let answer = lateConfirmation(of: reportID) { return answer }
-      // Nobody will answer if both subscriptions were refused; the client has logged why.
+      // If the nucleus refused both subscriptions, no answer can arrive. The client has logged why.
       if let refusal = refusal(of: streams), streams.allSatisfy(\.isRefused) { return refusal }
       let end = client.serve(until: deadline) {
         streams.contains { $0.hasEvents } || streams.allSatisfy(\.isRefused)
@@ -172,7 +172,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
       case .shutdown: return .stopped
       case .onTime:
         let refusal = refusal(of: streams)
-        // Lite may have dropped the subscriptions without a word.
+        // Lite may have silently dropped the subscriptions.
         renewSubscriptions { !$0.isRefused }
         return refusal ?? .unanswered
       }
@@ -184,7 +184,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     return verdicts.confirmation(of: reportID)
   }
 
-  /// Why answers can't be received; nil if no subscription is refused.
+  /// Returns why answers can't be received; nil if the nucleus refused no subscription.
   private func refusal(of streams: [IPCSubscription]) -> ReportConfirmation? {
     guard let stream = streams.first(where: \.isRefused) else { return nil }
     guard let refusal = stream.refusal else {
@@ -194,7 +194,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     return .unavailable(reason: "\(sentence("\(refusal)")) \(advice)")
   }
 
-  /// Decides about the answers that have come; IPC doesn't tell whether a message was retained.
+  /// Processes the answers that have arrived. IPC doesn't show whether a message was retained.
   private func takeAnswers() {
     for event in (answers?.streams ?? []).flatMap({ $0.takeEvents() }) {
       guard

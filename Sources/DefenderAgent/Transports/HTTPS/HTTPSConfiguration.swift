@@ -8,13 +8,13 @@ extension Transport {
     configuration: { reader, configuration in reader.https(configuration.access) })
 }
 
-/// What the environment says about the transport `https`.
+/// The configuration of the transport `https`.
 package struct HTTPSConfiguration: TransportConfiguration {
-  /// Nil where a mistake was noted.
+  /// The endpoint to publish to; nil if a mistake was noted.
   package let endpoint: ServiceEndpoint?
-  /// To sign for; nil where a certificate speaks for the device, or a mistake was noted.
+  /// The region for which requests are signed; nil if a certificate authenticates the device, or if a mistake was noted.
   package let region: String?
-  /// The certificate that speaks for the device; nil where requests are signed.
+  /// The certificate that authenticates the device; nil if requests are signed.
   package let identity: ClientIdentity?
 
   package func publisher(_ access: Access, time: any Waiter, log: Log) throws -> any Publisher {
@@ -34,7 +34,7 @@ package struct HTTPSConfiguration: TransportConfiguration {
 }
 
 extension Configuration {
-  /// What was read for `https`; nil with another transport.
+  /// The configuration of `https`; nil with another transport.
   package var https: HTTPSConfiguration? { transportConfiguration as? HTTPSConfiguration }
 }
 
@@ -45,11 +45,11 @@ extension ConfigurationReader {
     return HTTPSConfiguration(endpoint: endpoint(region: region), region: region, identity: identity)
   }
 
-  /// The certificate to publish with over HTTPS; nil where requests are signed.
+  /// Returns the certificate to publish with over HTTPS; nil if requests are signed.
   ///
-  /// With a role alias, the certificate is what credentials are asked for with, and the requests are signed with those.
+  /// With a role alias, the certificate serves to obtain credentials, and these sign the requests.
   private mutating func publishingIdentity(_ access: Access) -> ClientIdentity? {
-    // With a role alias it isn't for publishing, and its mistakes are noted all the same.
+    // Read even with a role alias, when it isn't for publishing, so that mistakes in it are noted.
     let identity = identity(access.device)
     guard !namesRoleAlias, let identity else { return nil }
     if environment.value(.dataPlaneEndpoint, .endpoint) == nil {
@@ -61,7 +61,7 @@ extension ConfigurationReader {
     return identity
   }
 
-  /// The endpoint to publish to; nil where a mistake was noted.
+  /// Returns the endpoint to publish to; nil if a mistake was noted.
   private mutating func endpoint(region: String?) -> ServiceEndpoint? {
     do throws(ServiceEndpointError) {
       return try ServiceEndpoint(environment, region: region)

@@ -3,9 +3,9 @@ package import HTTPClient
 package import Platform
 
 extension HTTPSPublisher {
-  /// A publisher that a client certificate speaks for.
+  /// Creates a publisher that authenticates with a client certificate.
   ///
-  /// A key that others may read is a warning.
+  /// Logs a warning if other users can read the key.
   package convenience init(
     endpoint: ServiceEndpoint, identity: ClientIdentity, _ connection: ConnectionConfiguration,
     time: any Waiter, log: Log
@@ -26,10 +26,10 @@ extension HTTPSPublisher {
 }
 
 extension ConnectionConfiguration {
-  /// The configuration for connections to `endpoint`, with `identity` if a certificate authenticates the device.
+  /// Returns the configuration for connections to `endpoint`, with `identity` if a certificate authenticates the device.
   ///
-  /// Port 8443 takes certificates as it is; on port 443 the TLS handshake has to ask for `x-amzn-http-ca` ("Protocols,
-  /// port mappings, and authentication", AWS IoT Core developer guide).
+  /// On port 8443 a certificate suffices. On port 443 the TLS handshake must also request the protocol `x-amzn-http-ca`
+  /// ("Protocols, port mappings, and authentication", AWS IoT Core developer guide).
   package func with(_ identity: ClientIdentity?, for endpoint: ServiceEndpoint) -> Self {
     var configuration = self
     configuration.identity = identity

@@ -5,25 +5,25 @@ package import WireFormats
 
 /// Publishes over HTTPS: `POST /topics/<topic>?qos=<n>` of the IoT data plane.
 ///
-/// Signed with AWS credentials, or over a connection that a client certificate speaks for. Tries again as the AWS
-/// SDKs' standard mode does, signs each attempt anew, and starts none that the time left can't carry. A message whose
-/// answer was lost is sent again: the other side may get it twice, never less than once.
+/// Requests are signed with AWS credentials, or a client certificate authenticates the connection. Retries follow the
+/// standard mode of the AWS SDKs. Each attempt has a new signature, and none starts if too little time is left. A message
+/// whose response was lost is sent again, so the other side may get it twice, but never less than once.
 package final class HTTPSPublisher: Publisher {
-  /// The time that one attempt may take if the deadline leaves more: 10 s for the name and 5 s for the connection, as
-  /// HTTPClient has them.
+  /// The time limit of one attempt, unless the deadline comes first: the limits of HTTPClient, which are 10 s for resolving
+  /// the name and 5 s for connecting.
   package static let standardAttemptTimeout: Duration = .seconds(15)
-  /// The least time for which another attempt is worth its while: a connection and an answer over a slow network.
+  /// The least time left for which a retry is worthwhile: a connection and a response over a slow network.
   package static let shortestRetry: Duration = .milliseconds(500)
 
   private let endpoint: ServiceEndpoint
-  /// Nil where a client certificate speaks for us.
+  /// The source of the credentials for signing; nil if a client certificate authenticates the device.
   private let credentials: (any CredentialSource)?
   private let exchange: any HTTPExchange
   private let time: any Waiter
   private let log: Log
   private let attemptTimeout: Duration
   private let jitter: () -> Double
-  /// Made with the first publish: OpenSSL takes 0.7 ms to start, which no start of a process should wait for.
+  /// Created by the first publish: OpenSSL takes 0.7 ms to start, and the start of a process shouldn't wait for that.
   private var signer: RequestSigner?
   private let region: String?
   private var last: (topic: Topic, qos: QualityOfService, url: String)?
@@ -31,7 +31,7 @@ package final class HTTPSPublisher: Publisher {
   private var skew = ClockSkew()
   private var hasWarnedOfClock = false
 
-  /// A publisher that signs with what `credentials` gives; an attempt takes at most `attemptTimeout`.
+  /// Creates a publisher that signs with `credentials`. An attempt takes at most `attemptTimeout`.
   package convenience init(
     endpoint: ServiceEndpoint, region: String, credentials: any CredentialSource, exchange: any HTTPExchange,
     time: any Waiter, log: Log, attemptTimeout: Duration = standardAttemptTimeout
@@ -39,7 +39,7 @@ package final class HTTPSPublisher: Publisher {
     try self.init(endpoint, (region, credentials), exchange, time, log, attemptTimeout: attemptTimeout)
   }
 
-  /// A publisher that doesn't sign: `exchange` shows a client certificate, which an AWS IoT policy speaks about.
+  /// Creates a publisher that doesn't sign. `exchange` presents a client certificate, and its AWS IoT policy applies.
   package convenience init(
     endpoint: ServiceEndpoint, exchangeWithCertificate exchange: any HTTPExchange, time: any Waiter,
     log: Log
@@ -100,7 +100,7 @@ package final class HTTPSPublisher: Publisher {
     credentials?.renew()
   }
 
-  /// What one call keeps from attempt to attempt.
+  /// The state of one publish across its attempts.
   private struct Call {
     let payload: [UInt8]
     let topic: Topic
@@ -108,7 +108,7 @@ package final class HTTPSPublisher: Publisher {
     let deadline: BootTime
     var payloadHash: Digest?
     var attempts = 0
-    /// What the last retry took from the quota.
+    /// What the last retry cost of the quota; nil if there was no retry.
     var lastCost: Int?
     var hasForgottenCredentials = false
     var usedCredentials: Credentials?
@@ -148,7 +148,7 @@ package final class HTTPSPublisher: Publisher {
     }
   }
 
-  /// The request of one attempt, signed at this moment where it is signed at all.
+  /// Returns the request for one attempt. If requests are signed, it is signed with the current time.
   private func request(_ call: inout Call) throws(PublishError) -> HTTPRequest {
     var request = HTTPRequest(method: "POST", url: url(call.topic, call.qos), body: call.payload)
     if let credentials {
@@ -176,7 +176,7 @@ package final class HTTPSPublisher: Publisher {
     return request
   }
 
-  /// Where messages to `topic` go; reports go to the same one again and again.
+  /// Returns the URL for messages to `topic`. Keeps the last one, because reports usually have the same topic.
   private func url(_ topic: Topic, _ qos: QualityOfService) -> String {
     if let last, last.topic == topic, last.qos == qos { return last.url }
     let url = endpoint.url(topic.path, query: "qos=\(qos.rawValue)")
@@ -202,7 +202,7 @@ package final class HTTPSPublisher: Publisher {
 
   private var correctedTime: WallTime { time.wallTime.advanced(by: skew.offset) }
 
-  /// How long to wait before the next attempt; nil where there is to be none.
+  /// Returns how long to wait before the next attempt; nil if there must be none.
   private func delay(after failure: Failure, _ call: inout Call) -> Duration? {
     guard call.attempts < StandardRetry.maximumAttempts else { return nil }
     let left = time.bootTime.duration(to: call.deadline)
@@ -218,7 +218,7 @@ package final class HTTPSPublisher: Publisher {
     return delay
   }
 
-  /// Whether a refusal was about who or when we are, and that is other now.
+  /// Returns whether the refusal was about our clock or our credentials, and the next attempt can use other ones.
   private func canCorrect(_ error: ServiceError, _ response: HTTPResponse, _ call: inout Call) -> Bool {
     if skew.explains(error, response, used: call.usedOffset) { return true }
     guard
@@ -244,5 +244,5 @@ package final class HTTPSPublisher: Publisher {
   }
 }
 
-/// Made once: a publish shouldn't allocate it again.
+/// Created once, so that a publish doesn't allocate it.
 private let userAgent = "device-defender-swift/\(packageVersion)"

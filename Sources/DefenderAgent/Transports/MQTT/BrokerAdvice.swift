@@ -1,13 +1,13 @@
 package import MQTT
 
-/// What to do about a broker that ended a connection, as far as the connection showed why.
+/// The advice about a broker that ended a connection, based on what the connection proved.
 ///
-/// AWS IoT closes the connection, without a reason, for anything that a policy doesn't allow, and so does everything else
-/// that goes wrong. An advice therefore names a cause as the likely one only if the connection showed the control: that it
-/// held until just that packet was sent. docs/agent.md has the table ("What advice is based on").
+/// If a policy forbids something, AWS IoT closes the connection without a reason, and other faults look the same. The
+/// advice therefore names one likely cause only if the connection held until exactly that packet was sent. docs/agent.md
+/// has the table ("What advice is based on").
 package struct BrokerAdvice {
   let clientID: String
-  /// Whether the connection takes a client certificate, rather than AWS credentials or nothing.
+  /// Whether the connection authenticates with a client certificate, rather than with AWS credentials or not at all.
   let showsCertificate: Bool
 
   package init(clientID: String, showsCertificate: Bool) {
@@ -15,13 +15,13 @@ package struct BrokerAdvice {
     self.showsCertificate = showsCertificate
   }
 
-  /// How far a connection came before it ended.
+  /// How far a connection got before it ended.
   package enum Stage {
     /// The server hadn't accepted it yet.
     case connecting
-    /// The server had accepted it, and sent nothing since.
+    /// The server had accepted it and sent nothing since.
     case accepted
-    /// The server had sent something since, so that the connection as such was allowed.
+    /// The server had accepted it and sent something since, so the connection itself was allowed.
     case held
   }
 
@@ -29,7 +29,7 @@ package struct BrokerAdvice {
     showsCertificate ? "the certificate's policy" : "the policy of the role or user"
   }
 
-  /// What to report of `error`, which ended a connection at `stage`; `topic` is what the report goes to.
+  /// Returns the failure to report for `error`, which ended a connection at `stage`. `topic` is the report's topic.
   package func failure(
     _ error: MQTTError, at stage: Stage, topic: String, isPublishing: Bool, isUnderWay: Bool
   ) -> TransportFailure {
@@ -52,7 +52,7 @@ package struct BrokerAdvice {
     return TransportFailure(reason: "\(error)", advice: advice, isTransient: isTransient)
   }
 
-  /// What a CONNACK's return code calls for, and whether another attempt may succeed.
+  /// Returns the advice for a CONNACK's return code, and whether another attempt may succeed.
   private func refusal(_ code: UInt8) -> (advice: String, isTransient: Bool) {
     switch code {
     case 1: ("Check that the endpoint is AWS IoT's MQTT broker; it has to support MQTT 3.1.1.", false)
@@ -86,7 +86,7 @@ package struct BrokerAdvice {
     }
   }
 
-  /// What to allow after the server didn't take a subscription, as `problem` says, and took a report without it.
+  /// Returns a warning that reports are published without their answers. `problem` says why there is no subscription.
   func warning(ofSubscription problem: String) -> String {
     "Reports are published, but what Device Defender says about them won't be heard: \(problem). Allow "
       + "iot:Subscribe and iot:Receive on its topics /accepted and /rejected; it is tried again every hour."

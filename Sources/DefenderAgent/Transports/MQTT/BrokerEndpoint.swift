@@ -2,7 +2,7 @@ import HTTPClient
 import Platform
 import WireFormats
 
-/// Where the MQTT broker is, and over what it is spoken to.
+/// The address of the MQTT broker, and the kind of connection to it.
 package struct BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
   package enum Scheme: String, Sendable {
     /// TLS with a client certificate.
@@ -14,13 +14,14 @@ package struct BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
   }
 
   package let scheme: Scheme
-  /// In the spelling of ``HostName``.
+  /// The host as ``HostName`` spells it.
   package let host: String
   package let port: UInt16
 
-  /// Reads `host`, `host:port`, or either after `mqtts://`, `wss://` or `mqtt://`.
+  /// Parses `host` or `host:port`, which `mqtts://`, `wss://` or `mqtt://` may precede.
   ///
-  /// Without a scheme it is `wss` where `usesWebSocket`, and else `mqtts`. Throws what is wrong with the text.
+  /// Without one of these, the scheme is `wss` if `usesWebSocket` is true, and `mqtts` otherwise. Throws an error that says
+  /// what is wrong with the text.
   package init(_ text: String, usesWebSocket: Bool) throws(BrokerEndpointError) {
     let parts = URLParts(text)
     if let named = parts.scheme {
@@ -34,7 +35,7 @@ package struct BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
     do throws(HostNameError) {
       host = try HostName(parts.host).text
       guard parts.userInformation == nil else { throw .character("@") }
-      // A scheme makes a URL of the text, and a URL may end in a slash.
+      // With a scheme the text is a URL, and a URL may end in a slash.
       let first = parts.target == "/" && parts.scheme != nil ? nil : parts.target.unicodeScalars.first
       if let first { throw .character(first) }
     } catch {
@@ -54,14 +55,14 @@ package struct BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
 
   package var description: String { "\(scheme.rawValue)://\(host):\(port)" }
 
-  /// What the `Host` header of the WebSocket's upgrade says.
+  /// The value of the `Host` header in the WebSocket's upgrade request.
   var hostHeader: String { port == 443 ? host : "\(host):\(port)" }
 
   /// The URL that libcurl connects to.
   package var connectionURL: String { "\(scheme == .mqtt ? "http" : "https")://\(host):\(port)" }
 }
 
-/// Why a text doesn't name an MQTT broker.
+/// Why a string isn't the endpoint of an MQTT broker.
 package struct BrokerEndpointError: Error, Equatable, Sendable, CustomStringConvertible {
   package let text: String
   package let reason: String
@@ -72,7 +73,7 @@ package struct BrokerEndpointError: Error, Equatable, Sendable, CustomStringConv
   }
 
   package var description: String {
-    // A user name has a password behind it.
+    // A password may follow a user name.
     "'\(text.contains("@") ? "(not shown)" : text)' is no MQTT endpoint: \(reason)"
   }
 }

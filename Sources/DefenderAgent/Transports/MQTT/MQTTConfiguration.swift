@@ -3,7 +3,7 @@ package import HTTPClient
 package import Platform
 
 extension Transport {
-  // Connecting anew is part of a publish: name, TLS, WebSocket, MQTT, each a round trip or two.
+  // A publish may have to connect first. The name, TLS, the WebSocket and MQTT take a round trip or two each.
   package static let mqtt = Transport(
     name: "mqtt", takesReservedTopics: true, publishTimeout: .seconds(30),
     configuration: { reader, configuration in
@@ -11,12 +11,12 @@ extension Transport {
     })
 }
 
-/// What the environment says about the transport `mqtt`.
+/// The configuration of the transport `mqtt`.
 package struct MQTTConfiguration: TransportConfiguration {
   package var broker: BrokerEndpoint
-  /// The device's certificate; nil with a WebSocket, and with a broker on this machine that wants none.
+  /// The device's certificate and key, which the scheme `mqtts` requires; nil if none are configured.
   package var identity: ClientIdentity?
-  /// To sign a WebSocket for; nil with another connection, or where a mistake was noted.
+  /// The region for which a WebSocket's request is signed; nil with another scheme, or if a mistake was noted.
   package var region: String?
   package var settings: MQTTPublisher.Settings
 
@@ -37,7 +37,7 @@ package struct MQTTConfiguration: TransportConfiguration {
 }
 
 extension Configuration {
-  /// What was read for `mqtt`; nil with another transport.
+  /// The configuration of `mqtt`; nil with another transport.
   package var mqtt: MQTTConfiguration? {
     get { transportConfiguration as? MQTTConfiguration }
     set { transportConfiguration = newValue }
@@ -56,7 +56,7 @@ extension ConfigurationReader {
       if environment.value(.certificateFile, .privateKeyFile) == nil,
         !namesRoleAlias
       {
-        // A role alias needs it, too, and that has been noted.
+        // A role alias needs the certificate, too, so its absence has already been noted.
         note(
           .certificateFile,
           "isn't set; mutual TLS needs it and DEFENDER_PRIVATE_KEY_FILE, and wss:// in DEFENDER_MQTT_ENDPOINT neither"
@@ -72,7 +72,8 @@ extension ConfigurationReader {
     return MQTTConfiguration(broker: broker, identity: identity, region: region, settings: settings)
   }
 
-  /// A keep-alive that the reports themselves keep, where AWS IoT allows one that long: no ping wakes the device then.
+  /// Returns a keep-alive that is longer than the interval, if AWS IoT allows it. The reports then keep the connection
+  /// alive, and no ping wakes the device.
   private static func keepAlive(interval: Duration) -> Int {
     min(1_200, max(30, Int(min(interval, .seconds(1_200)).components.seconds) + 60))
   }
@@ -94,8 +95,10 @@ extension ConfigurationReader {
     }
   }
 
-  /// The thing's name with a suffix: the thing's own client keeps the name itself, which a second connection of the same
-  /// name would push out.
+  /// Returns the configured client id, or the thing's name with a suffix; nil if a mistake was noted.
+  ///
+  /// The suffix leaves the thing's name to the thing's own client: a second connection with the same client id would end
+  /// that client's connection.
   private mutating func clientID(thing: String?) -> String? {
     let variable = Variable.clientID
     guard let text = environment.value(variable) ?? thing.map({ "\($0)-defender" }) else {
@@ -109,7 +112,9 @@ extension ConfigurationReader {
     return text
   }
 
-  /// Lambda freezes a function between invocations, and with it whatever would keep a connection alive.
+  /// The connection mode if none is configured.
+  ///
+  /// In Lambda it is `per-report`, because a function is frozen between invocations and can't keep a connection alive.
   private var defaultConnection: ConnectionMode {
     environment.value(.runtimeAPI) == nil ? .persistent : .perReport
   }

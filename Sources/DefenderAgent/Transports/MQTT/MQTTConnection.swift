@@ -1,18 +1,18 @@
 package import MQTT
 package import Platform
 
-/// A way to the MQTT broker: mutual TLS, a signed WebSocket, or a test's script.
+/// Opens connections to the MQTT broker: over mutual TLS, over a signed WebSocket, or as a test's script describes.
 package protocol BrokerConnector: AnyObject {
-  /// Where it leads, for a log, such as `mqtts://host:8883`.
+  /// The broker's address for the log, such as `mqtts://host:8883`.
   var endpoint: String { get }
 
-  /// Whether a client certificate has to say who we are, so that a wrong one may be why a connection ends.
+  /// Whether the connection authenticates with a client certificate, so that a wrong one may be why the connection ends.
   var showsCertificate: Bool { get }
 
-  /// Opens a connection that MQTT can be spoken over.
+  /// Opens a connection that can carry MQTT.
   func connect(until deadline: BootTime) throws(TransportFailure) -> any ByteStream
 
-  /// Forgets credentials that were got with a certificate and key: the files may have changed.
+  /// Forgets credentials obtained with a certificate and key, because the files may have changed.
   func renew()
 }
 
@@ -21,12 +21,12 @@ extension BrokerConnector {
   package func renew() {}
 }
 
-/// When the next attempt to connect is allowed.
+/// Computes when the next attempt to connect is allowed.
 ///
-/// Half of each delay is random, so that a fleet that lost its broker in one moment doesn't come back in one.
+/// Half of each delay is random, so that a fleet that lost its broker at one moment doesn't reconnect at one moment.
 package struct ReconnectDelay: Sendable {
   private var backoff: Backoff
-  /// Before this moment no attempt is made.
+  /// The earliest moment of the next attempt; nil if it needn't wait.
   package private(set) var notBefore: BootTime?
 
   package init(first: Duration = .seconds(1), longest: Duration = .seconds(60)) {

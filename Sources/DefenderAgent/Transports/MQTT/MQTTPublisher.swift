@@ -2,18 +2,18 @@ import MQTT
 package import Platform
 package import WireFormats
 
-/// When there is a connection to the broker.
+/// When the connection to the broker is open.
 package enum ConnectionMode: String, CaseIterable, Sendable {
-  /// From the first report on; AWS IoT sees the device as connected.
+  /// From the first report on. AWS IoT sees the device as connected.
   case persistent
-  /// While a report is under way; between reports nothing is open and nothing wakes the device.
+  /// Only during a report. Between reports no connection is open and nothing wakes the device.
   case perReport = "per-report"
 }
 
-/// Publishes over MQTT, and hears what Device Defender makes of the reports.
+/// Publishes over MQTT, and receives Device Defender's answers to the reports.
 ///
-/// A report that wasn't acknowledged is sent again over a new connection, with the same report id, as long as its
-/// deadline allows. Whatever the other side does, no call outlasts its deadline.
+/// An unacknowledged report is sent again over a new connection, with the same report id, as long as its deadline allows.
+/// Whatever the other side does, no call outlasts its deadline.
 package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   package struct Settings: Sendable {
     package var clientID: String
@@ -21,12 +21,14 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     package var keepAliveSeconds: UInt16
     package var connection: ConnectionMode
     package var delay = ReconnectDelay()
-    /// The time that CONNACK, subscribing, or one acknowledgement may take if the deadline leaves more.
+    /// The time limit for CONNACK, for subscribing, and for one acknowledgement, unless the deadline comes first.
     package var stepTimeout = Duration.seconds(10)
-    /// The time that a connection may take from the broker's address on: TCP, the proxy, TLS.
+    /// The time limit for connecting once the broker's address is known: TCP, the proxy and TLS.
     static let connectTimeout = Duration.seconds(10)
-    /// The time that all of a connection may take if the deadline leaves more: the address, which has 10 s of its own, the
-    /// connection, and the credentials and the answer to a WebSocket.
+    /// The time limit for a whole connection, unless the deadline comes first.
+    ///
+    /// It covers resolving the address, which has a separate limit of 10 s, connecting, and for a WebSocket getting the
+    /// credentials and the response to the upgrade.
     package var streamTimeout = Duration.seconds(20)
 
     package init(clientID: String, keepAliveSeconds: UInt16, connection: ConnectionMode) {
@@ -36,7 +38,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     }
   }
 
-  /// How often a message is sent at most.
+  /// The largest number of attempts to send a message.
   private static let maximumAttempts = 4
   private static let subscriptionRetryInterval = Duration.seconds(3_600)
 
@@ -47,15 +49,15 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   private var random: any RandomNumberGenerator
   private var delay: ReconnectDelay
   private var session: Session?
-  /// The topic whose answers the session hears.
+  /// The topic to whose answers the session is subscribed.
   private var answeredTopic: Topic?
-  /// How often in a row the connection ended over a subscription: a policy without `iot:Subscribe` looks like that.
+  /// How many connections in a row ended while subscribing. A policy without `iot:Subscribe` causes that.
   private var lostSubscriptions = 0
   /// If true, the next connection must answer a ping before anything is sent.
   private var wantsControl = false
-  /// Why there is no subscription, until a report was acknowledged without one and the log may say so.
+  /// Why there is no subscription; nil once that has been logged, after a report was acknowledged without one.
   private var subscriptionProblem: String?
-  /// When a subscription that the broker didn't allow is asked for again; nil where it is to be asked for at once.
+  /// When to retry a subscription that failed; nil if subscribing needn't wait.
   private var nextSubscription: BootTime?
   /// The topic of the last report that was acknowledged.
   private var publishedTopic: Topic?
@@ -95,7 +97,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
         noteDelivery()
         return PublishReceipt(attempts: attempts)
       } catch {
-        // An attempt that the deadline cut short says less than what failed before it.
+        // If the deadline cut this attempt short, the failure of the attempt before it says more.
         let isCutShort = error.isTransient && time.bootTime >= deadline
         let told = isCutShort ? cause ?? error : error
         cause = told
@@ -111,7 +113,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     }
   }
 
-  /// Connects where there is no connection, and subscribes to what Device Defender says about reports to `topic`.
+  /// Connects if there is no connection, and subscribes to Device Defender's answers to reports on `topic`.
   package func connect(for topic: Topic, until deadline: BootTime) throws(TransportFailure) {
     do throws(TransportFailure) {
       _ = try session(for: topic, until: deadline)
@@ -129,7 +131,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
       if settings.connection == .perReport { disconnect(until: deadline) }
     }
     guard answeredTopic != nil else {
-      // The broker refused the subscription, which was logged with what to do.
+      // The broker refused the subscription. The log has a warning that says what to do.
       return publishedTopic?.isDeviceDefenders == true
         ? .unavailable(reason: "the broker refused the subscription") : nil
     }
@@ -156,7 +158,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
 
   package var idleTask: (any IdleTask)? { self }
 
-  /// Says goodbye to the broker; the next report connects again.
+  /// Sends DISCONNECT and closes the connection. The next report connects again.
   package func disconnect() { disconnect(until: .distantFuture) }
 
   package func renew() {
@@ -164,7 +166,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     connector.renew()
   }
 
-  /// Says goodbye, for at most a second and until `deadline`: the connection goes either way.
+  /// Sends DISCONNECT, for at most one second and until `deadline`, and closes the connection in any case.
   private func disconnect(until deadline: BootTime) {
     session?.disconnect(until: min(deadline, time.bootTime.advanced(by: .seconds(1))))
     session = nil
@@ -174,9 +176,9 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   /// When the connection needs the next ping; nil if there is no connection.
   package var nextDue: BootTime? { session?.nextPing }
 
-  /// Reads what has arrived and pings the broker if that is due, for at most 5 s and until `deadline`.
+  /// Reads the messages that have arrived and pings the broker if a ping is due, for at most 5 s and until `deadline`.
   ///
-  /// A connection that is dead is let go: the next report opens another.
+  /// A dead connection is closed. The next report opens another.
   package func run(until deadline: BootTime) {
     guard let session else { return }
     do throws(MQTTError) {
@@ -194,14 +196,14 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   ) throws(TransportFailure) {
     let limit = min(deadline, time.bootTime.advanced(by: settings.stepTimeout))
     do throws(MQTTError) {
-      // What is here by now is no answer to a report that goes out only now.
+      // Messages that have already arrived can't answer a report that hasn't been sent yet.
       try takeWhatArrived(on: session)
       answers.noteSending(to: topic)
       guard let packetID = try session.send(message, quality: qos, until: limit) else { return }
       while let arrival = try session.receive(until: limit) {
         if arrival == .acknowledgement(packetID: packetID) { return }
         take(arrival)
-        // Device Defender has the report, so the broker has: its acknowledgement was lost or is late.
+        // Device Defender has the report, so the broker has it too: the PUBACK was lost or is late.
         if answers.isNamed { return }
         if time.bootTime >= limit { break }
       }
@@ -213,7 +215,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     }
   }
 
-  /// The session that there is, or a new one, in either case subscribed to the answers of `topic`.
+  /// Returns the current session or a new one, after subscribing to the answers to reports on `topic`.
   private func session(for topic: Topic, until deadline: BootTime) throws(TransportFailure) -> Session {
     if let session = usableSession() {
       try subscribe(session, topic, until: deadline)
@@ -265,7 +267,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     }
   }
 
-  /// The session that there is, where the broker hasn't ended it meanwhile.
+  /// Returns the current session; nil if there is none or it has ended.
   private func usableSession() -> Session? {
     if let session, !session.isOver {
       do throws(MQTTError) {
@@ -280,7 +282,8 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     return nil
   }
 
-  /// Subscribes to what Device Defender says about reports to `topic`, where it says something.
+  /// Subscribes to the answers to reports on `topic`, unless it isn't Device Defender's topic, there is a subscription
+  /// already, or a retry isn't due yet.
   private func subscribe(
     _ session: Session, _ topic: Topic, until deadline: BootTime
   ) throws(TransportFailure) {
@@ -297,10 +300,10 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     } catch {
       switch error {
       case .closedByServer, .connectionLost: lostSubscriptions += 1
-      default: break  // A network that is slow says nothing about a policy.
+      default: break  // A slow network says nothing about a policy.
       }
-      // Without the control, the server may close every connection, whatever is sent. Three, because a network that loses
-      // a packet in twenty takes two in a row within hours.
+      // Unless the connection held first, the server may be closing every connection, whatever is sent. Three in a row,
+      // because a network that loses one packet in twenty ends two connections in a row within hours.
       if lostSubscriptions >= 3, session.hasHeld {
         putOffSubscription(
           "subscribing ended three connections in a row, the last of which had held until then: \(error)")
@@ -309,14 +312,14 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     }
   }
 
-  /// Goes on without the answers for an hour, since a policy may be amended.
+  /// Continues without answers for an hour, and then retries, because the policy may have been corrected.
   private func putOffSubscription(_ problem: String) {
     lostSubscriptions = 0
     nextSubscription = time.bootTime.advanced(by: Self.subscriptionRetryInterval)
     subscriptionProblem = problem
   }
 
-  /// Warns of a missing subscription, now that a report was published without it.
+  /// Logs a warning if the report that was just published has no subscription to its answers.
   private func noteDelivery() {
     wantsControl = false
     guard let subscriptionProblem else { return }
@@ -324,8 +327,8 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     log.warn(advice.warning(ofSubscription: subscriptionProblem))
   }
 
-  /// Pings the server on a new connection, after one that ended while something was sent: if this one ends now, what was
-  /// sent wasn't why.
+  /// Pings the server on a new connection, after the last one ended while a packet was being sent. If this connection ends
+  /// during the ping, that packet wasn't the cause.
   private func showThatItHolds(
     _ session: Session, _ topic: Topic, until deadline: BootTime
   ) throws(TransportFailure) {
@@ -338,7 +341,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   }
 
   private func takeWhatArrived(on session: Session) throws(MQTTError) {
-    // Bounded: a broker that never stops sending has to wait like everybody else.
+    // Bounded, so that a broker that never stops sending can't block the caller.
     for _ in 0..<Session.inboxLimit {
       guard let arrival = try session.receive(until: time.bootTime) else { return }
       take(arrival)
@@ -362,7 +365,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     delay.failed(at: time.bootTime, using: &random)
   }
 
-  /// Lets the connection go because of `error`; what to report of it.
+  /// Closes the connection because of `error`, and returns the failure to report.
   private func lostConnection(
     _ error: MQTTError, topic: String, isPublishing: Bool = false
   ) -> TransportFailure {
@@ -371,7 +374,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
       error, at: stage, topic: topic, isPublishing: isPublishing, isUnderWay: session != nil)
     switch error {
     case .closedByServer, .connectionLost: wantsControl = session != nil
-    default: break  // Nobody ended the connection.
+    default: break  // The other side didn't end the connection.
     }
     giveUpConnection()
     return failure

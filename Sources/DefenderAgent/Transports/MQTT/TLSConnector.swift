@@ -2,18 +2,18 @@ package import HTTPClient
 package import MQTT
 package import Platform
 
-/// MQTT over TLS with a client certificate: on port 8883, and on 443 with the protocol name that AWS IoT wants there.
+/// Connects over TLS with a client certificate: on port 8883, or on 443 with the protocol name that AWS IoT requires there.
 ///
-/// Plain MQTT to a broker on this machine goes the same way, without TLS.
+/// It also connects to a broker on this machine, without TLS.
 package final class TLSConnector: BrokerConnector {
-  /// "Device communication protocols", AWS IoT developer guide.
+  /// The ALPN protocol name on port 443 ("Device communication protocols", AWS IoT developer guide).
   static let applicationProtocol = "x-amzn-mqtt-ca"
 
   private let broker: BrokerEndpoint
   private let configuration: ConnectionConfiguration
   private let time: any Waiter
 
-  /// `configuration` holds the certificate, the authorities and the proxy.
+  /// Creates a connector. `configuration` holds the certificate, the authorities and the proxy.
   package init(
     _ broker: BrokerEndpoint, _ configuration: ConnectionConfiguration, time: any Waiter
   ) {
@@ -30,7 +30,7 @@ package final class TLSConnector: BrokerConnector {
   }
 }
 
-/// `configuration` as connections to `broker` need it.
+/// Returns `configuration` with the settings that connections to `broker` need.
 package func connectionConfiguration(
   _ configuration: ConnectionConfiguration, for broker: BrokerEndpoint
 ) -> ConnectionConfiguration {
@@ -41,7 +41,7 @@ package func connectionConfiguration(
   return configuration
 }
 
-/// A connection to `broker` that libcurl opened.
+/// Opens a connection to `broker` with libcurl.
 func openStream(
   to broker: BrokerEndpoint, _ configuration: ConnectionConfiguration, _ time: any Waiter,
   until deadline: BootTime

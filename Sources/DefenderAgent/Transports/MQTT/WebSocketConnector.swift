@@ -3,7 +3,7 @@ package import HTTPClient
 package import MQTT
 package import Platform
 
-/// MQTT over a WebSocket that is signed with AWS credentials.
+/// Connects over a WebSocket whose request is signed with AWS credentials.
 package final class WebSocketConnector: BrokerConnector {
   private let broker: BrokerEndpoint
   private let configuration: ConnectionConfiguration
@@ -13,7 +13,7 @@ package final class WebSocketConnector: BrokerConnector {
   private let log: Log
   private var signer: RequestSigner
   private var clockSkew = ClockSkew()
-  /// What the last target was signed with.
+  /// The credentials that signed the last request target.
   private var usedCredentials: Credentials?
 
   package init(
@@ -24,7 +24,7 @@ package final class WebSocketConnector: BrokerConnector {
     signer = try RequestSigner(region: region, service: "iotdevicegateway")
     self.broker = broker
     var configuration = connectionConfiguration(configuration, for: broker)
-    // The credentials say who we are; a certificate would only tell it twice.
+    // The credentials authenticate the device, so a certificate isn't needed.
     configuration.identity = nil
     self.configuration = configuration
     self.credentials = credentials
@@ -75,7 +75,7 @@ package final class WebSocketConnector: BrokerConnector {
     }
     let isRefusal = [400, 401, 403].contains(answer.status)
     let isClock = isRefusal && learnsOfClock(from: answer)
-    // Cached credentials may have been revoked; where there are others, they are worth an attempt.
+    // Cached credentials may have been revoked. If the source had cached them, a retry gets new ones.
     let hasOthers = isRefusal && !isClock && usedCredentials.map(credentials.forget) == true
     return TransportFailure(
       reason: "\(error)",
@@ -95,7 +95,7 @@ package final class WebSocketConnector: BrokerConnector {
     }
   }
 
-  /// Takes the clock of the answer where ours is off by minutes; false where that changes nothing.
+  /// Adopts the clock of the response if ours is off by minutes. Returns whether the time for signing changed.
   private func learnsOfClock(from answer: HTTPResponse) -> Bool {
     let used = clockSkew.offset
     clockSkew.observe(answer, sent: time.wallTime, duration: .zero)
