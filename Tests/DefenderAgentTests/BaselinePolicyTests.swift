@@ -12,8 +12,8 @@ import Testing
     .init(acknowledgement: acknowledgement, provesDelivery: provesDelivery, thing: thing)
   }
 
-  /// What moves the baseline: with a transport whose success proves delivery, with one whose success doesn't, with that
-  /// one after an answer, and with `accepted`.
+  /// Whether each confirmation moves the baseline: with a transport whose success proves delivery, with one whose success
+  /// doesn't, with the latter after an answer, and with `accepted`.
   @Test(arguments: [
     (ReportConfirmation?.none, true, true, true, true), (.accepted, true, true, true, true),
     (.rejected(code: "c", message: "m"), false, false, false, false),

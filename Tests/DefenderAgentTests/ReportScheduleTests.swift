@@ -8,7 +8,7 @@ import Testing
   }
 
   @Test(arguments: [
-    // Where the clock stands after a report that was due at 10, with an interval of 5; when the next one is due.
+    // The time after a report that was due at 10 s, with an interval of 5 s; when the next report is due.
     (10.0, 15.0), (10.001, 15), (14.999, 15), (15, 20), (15.1, 20), (37, 40), (1_000_000, 1_000_005),
   ])
   func `keeps to its beat and makes up for nothing`(now: Double, next: Double) {
@@ -31,7 +31,7 @@ import Testing
   }
 
   @Test(arguments: [
-    // The number of the last report, and whether the next one waits an interval more than its share.
+    // The number of the last report, and whether the next report waits for the slot one interval later.
     (UInt64(0), false), (1_000, false), (999_990, true), (1_000_000, true), (1_000_001, false), (.max, false),
     (999_699, false),
   ])
@@ -47,7 +47,7 @@ import Testing
 
   @Test func `keeps an interval's distance to the last report, and no more than it has to`() {
     let share = shareOfInterval(.seconds(300), thing: "thing")
-    // Begun at the end of its second, the last report was made this long ago at least.
+    // If the last report was made at the end of its second, it is at least this old.
     let enough = Int(300 - share.inSeconds) + 2
     for (age, late) in [(enough - 2, true), (enough, false)] {
       let first = FirstReport(
@@ -78,7 +78,7 @@ import Testing
       #expect((0..<300).contains(share))
       counts[min(9, Int(share / 30))] += 1
     }
-    // 1,000 in each tenth; five standard deviations of a fair spread are 150.
+    // 1,000 are expected in each tenth. Five standard deviations of an even spread are 150.
     #expect(counts.allSatisfy { (850...1_150).contains($0) })
   }
 

@@ -83,7 +83,7 @@ import Testing
     #expect(try configuration(["DEFENDER_STATE_DIRECTORY": path]).stateDirectory == path)
   }
 
-  // Rounded down, the shortest ones would be none at all.
+  // Rounded down, the shortest times would be zero.
   @Test(arguments: [("0.001", 1), ("0.0011", 2), ("0.0019", 2), ("300", 300_000), ("604800", 604_800_000)])
   func `rounds a time up to whole milliseconds`(text: String, milliseconds: Int64) throws {
     let configuration = try configuration([
@@ -182,7 +182,7 @@ import Testing
     #expect(error.mistakes.map(\.variable) == [variable])
   }
 
-  /// What is changed in the variables of a role alias, and the mistake that comes of it.
+  /// A change to the variables of a role alias, and the mistake that it causes.
   @Test(
     arguments: [
       (["DEFENDER_CREDENTIALS_ENDPOINT": ""], "DEFENDER_CREDENTIALS_ENDPOINT isn't set; `aws iot describe-e"),
@@ -230,7 +230,7 @@ import Testing
     #expect(isAnywhere == (value == "1"))
   }
 
-  /// A source that comes later would sign as somebody else.
+  /// A later source in the chain would sign with another identity.
   @Test func `gives no credentials if the role alias is mistaken`() throws {
     var mistakes: [ConfigurationError.Mistake] = []
     let environment = Environment(Self.complete.merging(["DEFENDER_ROLE_ALIAS": "alias"]) { $1 })
@@ -266,7 +266,7 @@ import Testing
     #expect("\(error)".contains("interpreter '/bin/sh"))
   }
 
-  /// How the password file ends, what the key is encrypted with, and what is wrong with that.
+  /// The content of the password file, the password of the key, and the mistake, if any.
   @Test(
     arguments: [
       ("pass", "pass", nil), ("pass\n", "pass", nil), ("pass\r\n", "pass", nil), ("pa ss \n", "pa ss ", nil),

@@ -6,7 +6,7 @@ import Testing
 
 private let repository = #filePath.split(separator: "/").dropLast(4).map { "/\($0)" }.joined()
 
-/// The names that begin with `DEFENDER_` in the file at `path` below the repository.
+/// Returns the names that begin with `DEFENDER_` in the file at `path` in the repository.
 private func names(in path: String) throws -> Set<String> {
   let text = String(decoding: try fileContents("\(repository)/\(path)"), as: UTF8.self)
   return Set(text.matches(of: /DEFENDER_[A-Z0-9_]*[A-Z0-9]/).map { String($0.output) })

@@ -4,7 +4,7 @@ import Platform
 import TestSupport
 import Testing
 
-/// Waits like the system, but gives up the whole process after 30 s, so that a test can't hang.
+/// Waits like the system, but stops the component after 30 s, so that a test can't hang.
 private struct LimitedWaiter: Waiter {
   private let system: SystemWaiter
   private let stop: StopSwitch
@@ -49,7 +49,7 @@ private struct LimitedWaiter: Waiter {
     let log = Log(level: .debug) { _, line in
       let text = String(decoding: line, as: UTF8.self)
       lines.append(text)
-      // The first report has failed, as the nucleus allows no topic, and the next one is an interval away.
+      // The first report has failed, because the nucleus allows no topic, and the next one is an interval away.
       if text.contains("was not published") {
         try? nucleus.do(#"{"do": "configure", "configuration": {"SampleIntervalSeconds": 900}}"#)
       }

@@ -7,11 +7,11 @@ private let name = "$aws/things/pump-7/defender/metrics/json"
 private enum Step: Sendable {
   case begin(UInt64)
   case send
-  /// An answer with this id, or none.
+  /// An answer with this id, or without an id if it is nil.
   case accepted(UInt64?)
   case rejected(UInt64?)
   case retained(UInt64?)
-  /// On another topic.
+  /// An answer on this topic, which isn't the report's.
   case foreign(String)
   case garbage
 }
@@ -50,36 +50,36 @@ private func rejected(_ id: UInt64?) -> [UInt8] {
 
   @Test(
     arguments: [
-      // In time.
+      // In time:
       ([.begin(2), .send, .accepted(2)], .counts, .accepted),
       ([.begin(2), .send, .rejected(2)], .counts, rejection),
       ([.begin(2), .send, .accepted(nil)], .counts, .accepted),
       ([.begin(2), .send, .rejected(nil)], .counts, rejection),
-      // Between the attempts of one report, whose first copy it answers.
+      // Between the attempts of one report; it answers the first copy:
       ([.begin(2), .send, .send, .rejected(nil)], .counts, rejection),
-      // Early: before the report was sent.
+      // Early, before the report was sent:
       ([.begin(2), .accepted(nil)], .cameBeforeReport, nil),
       ([.begin(2), .rejected(nil), .send], .cameBeforeReport, nil),
       ([.begin(2), .accepted(2)], .cameBeforeReport, nil),
       ([.accepted(2)], .cameBeforeReport, nil),
-      // Late: an answer to the report before.
+      // Late, an answer to the previous report:
       ([.begin(1), .send, .begin(2), .rejected(1), .send], .cameBeforeReport, nil),
       ([.begin(1), .send, .begin(2), .send, .rejected(1)], .isAboutAnotherReport(1), nil),
       ([.begin(1), .send, .accepted(1), .begin(2), .send, .accepted(1)], .isAboutAnotherReport(1), nil),
       ([.begin(1), .send, .begin(2), .rejected(nil), .send], .cameBeforeReport, nil),
-      // For a report that was never sent, such as another agent's of the same thing.
+      // For a report that this agent never sent, such as one of another agent for the same thing:
       ([.begin(2), .send, .accepted(7)], .isAboutAnotherReport(7), nil),
-      // Twice.
+      // Twice:
       ([.begin(2), .send, .accepted(2), .accepted(2)], .repeated, .accepted),
       ([.begin(2), .send, .rejected(2), .rejected(2)], .repeated, rejection),
       ([.begin(2), .send, .accepted(2), .rejected(2)], .repeated, .accepted),
       ([.begin(2), .send, .accepted(2), .rejected(nil)], .repeated, .accepted),
       ([.begin(2), .send, .rejected(2), .accepted(2)], .replacesRejection, .accepted),
-      // Retained.
+      // Retained:
       ([.begin(2), .send, .retained(2)], .isRetained, nil),
       ([.begin(2), .send, .retained(nil)], .isRetained, nil),
       ([.retained(nil)], .isRetained, nil),
-      // For somebody else.
+      // For another thing or format:
       (
         [.begin(2), .send, .foreign("$aws/things/pump-8/defender/metrics/json/accepted")], .isOfAnotherTopic,
         nil
@@ -90,7 +90,7 @@ private func rejected(_ id: UInt64?) -> [UInt8] {
       ),
       ([.begin(2), .send, .foreign(name)], .isOfAnotherTopic, nil),
       ([.begin(2), .send, .foreign("\(name)/accepted/more")], .isOfAnotherTopic, nil),
-      // No answer at all.
+      // Not an answer:
       ([.begin(2), .send, .garbage], .isUnreadable, nil),
     ] as [([Step], ReportAnswers.Verdict, ReportConfirmation?)])
   fileprivate func `counts for its own report only`(

@@ -77,7 +77,7 @@ import WireFormats
   @Test func `gives ids that always increase`() throws {
     var stage = try LoopStage(["DEFENDER_MINIMUM_INTERVAL_SECONDS": "0.001"])
     try stage.run(plan(reports: 3, interval: .milliseconds(1)))
-    // The clock is set back an hour between two invocations.
+    // Somebody sets the clock back by an hour between two invocations.
     stage.time.wallTime = stage.time.wallTime.advanced(by: .seconds(-3_600))
     try stage.run(plan(reports: 2, interval: .milliseconds(1)))
     #expect(

@@ -22,7 +22,7 @@ import WireFormats
     #expect(stage.publisher.bytesIn == told)
   }
 
-  /// The deltas of reports that are made 100 bytes apart and confirmed as given.
+  /// Returns the deltas of reports that are made 100 bytes apart and get the given confirmations.
   private func deltas(
     _ stage: inout LoopStage, _ confirmations: [ReportConfirmation], late: [ReportConfirmation?] = []
   ) throws -> [Int?] {
@@ -64,7 +64,7 @@ import WireFormats
     let told = try deltas(
       &stage, [.accepted, .unanswered, .unanswered, .unanswered, .accepted],
       late: [.accepted, nil, .rejected(code: "c", message: "m")])
-    // The second was accepted late, the third not at all, and the fourth was rejected late.
+    // The second report was accepted late, the third was never answered, and the fourth was rejected late.
     #expect(told == [nil, 100, 100, 200, 300])
     #expect(stage.lines.text.contains("Device Defender rejected report"))
   }
@@ -122,7 +122,7 @@ import WireFormats
     #expect(stage.publisher.announced == [1_700_000_000])
     #expect(stage.publisher.deadlines == [start.advanced(by: .seconds(5))])
     #expect(stage.publisher.confirmationDeadlines == [start.advanced(by: .seconds(5))])
-    // Nobody said anything about it.
+    // Nobody answered the report.
     #expect(outcome.confirmations == ReportOutcome.Confirmations())
     try stage.run(ReportPlan(reports: 1), seconds: 900)
     #expect(stage.publisher.deadlines.last == start.advanced(by: .milliseconds(30_100)))

@@ -9,7 +9,7 @@ import WireFormats
     var stage = try LoopStage(["DEFENDER_MINIMUM_INTERVAL_SECONDS": "1", "SAMPLE_INTERVAL_SECONDS": "10"])
     stage.publisher.acknowledgements = Array(repeating: false, count: 50)
     try stage.run(ReportPlan(reports: 51))
-    // In 500 s.
+    // Within 500 s.
     #expect(stage.lines.text.split(separator: "\n").filter { $0.contains("was not published") }.count == 3)
   }
 

@@ -50,7 +50,7 @@ private final class TimedPublisher: Publisher {
     let gaps = zip(stage.time.wakeUps, stage.time.wakeUps.dropFirst()).map { $0.duration(to: $1) }
     try #require(gaps.count == 3)
     #expect(gaps[0] == .seconds(300) && gaps[2] == .seconds(300))
-    // Later only: Device Defender throttles what comes sooner than 300 s.
+    // The slot only moves later: Device Defender throttles reports that are less than 300 s apart.
     #expect(gaps[1] > .seconds(300) && gaps[1] < .seconds(600))
     #expect(stage.lines.text.contains("throttled"))
   }
@@ -69,7 +69,7 @@ private final class TimedPublisher: Publisher {
     let wait = start.duration(to: try #require(second.time.wakeUps.first))
     let share = jitter == "1" ? shareOfInterval(.seconds(300), thing: "thing") : .zero
     #expect(wait + .seconds(pause) >= .seconds(300))
-    // The place in the interval stays; without one the wait is as short as it may be.
+    // The slot stays. Without a slot, the wait is as short as the interval allows.
     let late: Duration = jitter == "1" ? share + .seconds(300) : .seconds(291)
     #expect(second.time.wakeUps.first == start.advanced(by: pause > 300 ? share : late))
   }
@@ -110,7 +110,7 @@ private final class TimedPublisher: Publisher {
     #expect(stage.time.wakeUps == [start, start.advanced(by: .seconds(400))])
   }
 
-  // With a deadline less than two intervals away, a report within it matters more than the distance to the last one.
+  // If the deadline is less than two intervals away, a report before it matters more than the interval since the last one.
   @Test(arguments: [200, 400] as [Int64])
   func `reports before a near deadline, however recent the last process's report is`(seconds: Int64) throws {
     let tree = try TemporaryDirectory()
@@ -161,7 +161,7 @@ private final class TimedPublisher: Publisher {
     let outcome = try loop.run(
       ReportPlan(reports: 1), until: time.bootTime.advanced(by: .milliseconds(9_500)))
     #expect(outcome.published == 1)
-    // The command gets half of 9.5 s; a busy machine may need some of the other half.
+    // The command gets half of 9.5 s. A busy machine may need some of the other half.
     #expect(publisher.left.count == 1)
     #expect(publisher.left.allSatisfy { $0 > .zero && $0 < .seconds(5) })
   }

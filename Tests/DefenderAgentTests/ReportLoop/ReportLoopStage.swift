@@ -5,20 +5,20 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// Takes what it is given, or refuses it, as told.
+/// A publisher that acknowledges or fails each publish as the test sets it.
 final class ScriptedPublisher: Publisher, ReportConfirmer {
   let time: ManualTime
-  /// Whether each publish in turn is acknowledged; all after the last are.
+  /// Whether each publish in turn is acknowledged. All publishes after the last element are acknowledged.
   var acknowledgements: [Bool] = []
-  /// What Device Defender says about each report in turn, where it says anything.
+  /// Device Defender's answer to each report in turn; empty if nobody answers.
   var confirmations: [ReportConfirmation] = []
-  /// What it has said about unanswered reports when the next one is due, in turn.
+  /// The late answers to unanswered reports, in turn, when the next report is due; nil for a report still unanswered.
   var lateConfirmations: [ReportConfirmation?] = []
   var provesDelivery = true
-  /// Why a publish isn't.
+  /// Why a publish fails.
   var refusal = PublishError.Cause.exchange(.connectionLost("made up"))
   var timeTaken = Duration.milliseconds(100)
-  /// Called while each report is on its way.
+  /// Called during each publish.
   var whilePublishing: () -> Void = {}
   private(set) var payloads: [JSONValue] = []
   private(set) var topics: [String] = []
@@ -58,26 +58,26 @@ final class ScriptedPublisher: Publisher, ReportConfirmer {
 }
 
 extension ScriptedPublisher {
-  /// What each report says of the bytes received; nil in one without a delta.
+  /// The delta of the received bytes in each report; nil for a report without a delta.
   var bytesIn: [Int?] { payloads.map { $0["metrics"]?["network_stats"]?["bytes_in"]?.integer() } }
 
   /// The id of each report.
   var reportIDs: [Int] { payloads.compactMap { $0["header"]?["report_id"]?.integer() } }
 }
 
-/// The variables that keep a state in `tree`, of one boot.
+/// Returns the variables that keep the state in `tree`, after giving `tree` a boot id.
 func variables(ofStateIn tree: TemporaryDirectory) throws -> [String: String] {
   try tree.write("sys/kernel/random/boot_id", "7d5ff60b-5a4e-4b7e-9d2e-0c7c6f0f3f51\n")
   return ["DEFENDER_STATE_DIRECTORY": "\(tree.path)/state"]
 }
 
-/// What is saved there; null if nothing is.
+/// Returns the state that is saved in `tree`; null if none is.
 func savedState(in tree: TemporaryDirectory) -> JSONValue {
   let bytes = try? readFile("\(tree.path)/state/state.json", limit: 65_536)
   return bytes.flatMap { try? JSONValue(parsing: $0) } ?? .null
 }
 
-/// A report loop over a procfs tree of its own, with everything around it in the test's hands.
+/// A report loop over a separate procfs tree, with a clock, a publisher and a log that the test controls.
 struct LoopStage: ~Copyable {
   let time = ManualTime(wallTime: WallTime(secondsSinceEpoch: 1_700_000_000))
   let publisher: ScriptedPublisher
@@ -103,7 +103,7 @@ struct LoopStage: ~Copyable {
     loop = ReportLoop(configuration, publisher: publisher, time: time, log: log)
   }
 
-  /// Fills `procfs`, and returns a configuration that has it read.
+  /// Fills `procfs`, and returns a configuration that reads it.
   static func configuration(_ variables: [String: String], over procfs: TemporaryDirectory) throws
     -> Configuration
   {
@@ -139,7 +139,7 @@ struct LoopStage: ~Copyable {
     #expect(outcome.failure != nil, sourceLocation: sourceLocation)
   }
 
-  /// Runs the loop for at most `seconds`, whatever comes of it.
+  /// Runs the loop for at most `seconds`, without checking the outcome.
   @discardableResult
   mutating func attempt(
     _ plan: ReportPlan = ReportPlan(reports: 1), seconds: Int64 = 900
@@ -148,7 +148,7 @@ struct LoopStage: ~Copyable {
   }
 }
 
-/// A plan with more than a number of reports.
+/// Returns a plan with further settings than the number of reports.
 func plan(reports: Int, interval: Duration? = nil, isDryRun: Bool = false) -> ReportPlan {
   var plan = ReportPlan(reports: reports)
   plan.interval = interval
@@ -163,7 +163,7 @@ extension ReportOutcome {
   }
 }
 
-/// Makes one report in a process of its own, which ends then.
+/// Makes one report in a separate process, which then ends.
 func reportOnce(_ variables: [String: String], over tree: TemporaryDirectory) throws {
   var stage = try LoopStage(variables, over: tree)
   try stage.run()
@@ -176,7 +176,7 @@ func setBytesIn(_ bytes: Int, in procfs: TemporaryDirectory) throws {
 }
 
 extension String {
-  /// How often `part` occurs.
+  /// Returns how often `part` occurs.
   func components(of part: String) -> Int {
     split(separator: part, omittingEmptySubsequences: false).count - 1
   }

@@ -12,7 +12,7 @@ import WireFormats
     try reportOnce(variables, over: tree)
     var second = try LoopStage(variables, over: tree)
     try setBytesIn(1_800, in: tree)
-    // The clock was set back while nothing ran.
+    // Somebody set the clock back while no process ran.
     second.time.wallTime = second.time.wallTime.advanced(by: .seconds(-3_600))
     try second.run()
     let report = second.publisher.payloads.first
@@ -39,7 +39,7 @@ import WireFormats
     var stage = try LoopStage(variables, over: tree)
     var saved: [JSONValue] = []
     stage.publisher.whilePublishing = { saved.append(savedState(in: tree)) }
-    // The second one isn't acknowledged.
+    // The second report isn't acknowledged.
     stage.publisher.acknowledgements = [true, false, true]
     for bytes in [1_000, 1_200, 1_700] {
       try setBytesIn(bytes, in: tree)
@@ -58,7 +58,7 @@ import WireFormats
     let variables = try variables(ofStateIn: tree)
     var ids: [Int] = []
     for _ in 0..<5 {
-      // The clock of each begins at the same second.
+      // The clock of each process starts at the same second.
       var stage = try LoopStage(variables, over: tree)
       stage.publisher.timeTaken = .zero
       var disk: [UInt8] = []
@@ -68,7 +68,7 @@ import WireFormats
       try stage.run()
       ids += stage.publisher.payloads.compactMap { $0["header"]?["report_id"]?.integer(as: Int.self) }
       _ = consume stage
-      // As if it had been killed then: what was saved later never was.
+      // As if the process had been killed during the publish: restores the state as it was then.
       try tree.write("state/state.json", disk)
     }
     #expect(ids == Array(1_700_000_000...1_700_000_004))
@@ -98,7 +98,7 @@ import WireFormats
     let configuration = try LoopStage.configuration(variables, over: trees[1])
     stage.loop.resume(with: configuration, publisher: stage.publisher, time: stage.time)
     try stage.run()
-    // With the same network and state it goes on as it was.
+    // With the same network and state, the loop keeps its baseline.
     stage.loop.resume(with: configuration, publisher: stage.publisher, time: stage.time)
     try setBytesIn(1_300, in: trees[1])
     try stage.run()
@@ -109,14 +109,14 @@ import WireFormats
     try next.run()
     #expect(next.publisher.bytesIn == [400])
     let ids = next.publisher.payloads.compactMap { $0["header"]?["report_id"]?.integer(as: Int.self) }
-    // Each of the others came an interval after the one before.
+    // Each of the other reports was made one interval after the previous one.
     #expect(ids == [1_700_000_601])
   }
 
   @Test func `saves its first baseline when it takes it, so that restarts lose nothing`() throws {
     let tree = try TemporaryDirectory()
     let variables = try variables(ofStateIn: tree)
-    // Each ends before its first report is due, an interval after its start.
+    // Each process ends before its first report is due, one interval after its start.
     for bytes in [1_000, 2_000, 3_000, 4_000] {
       var stage = try LoopStage(variables, over: tree, beginsWithBaseline: true)
       try setBytesIn(bytes, in: tree)
@@ -146,17 +146,17 @@ import WireFormats
     #expect(second.lines.text.components(of: "is in use by another process") == 1)
     #expect(savedState(in: tree)["last_report_id"]?.integer(as: Int.self) == 1_700_001_000)
     _ = consume first
-    // The id is larger than both processes' last one, whatever the clock says.
+    // The id is larger than the last id of both processes, whatever the clock says.
     second.time.wallTime = WallTime(secondsSinceEpoch: 1_699_000_000)
     try setBytesIn(1_500, in: tree)
     try second.run()
     #expect(
       second.publisher.reportIDs == [1_699_999_000 + ahead, max(1_700_001_000, 1_699_999_000 + ahead) + 1])
-    // Counted from its own report.
+    // The delta is computed against its own last report.
     #expect(second.publisher.bytesIn == [nil, 300])
   }
 
-  /// The process before is still stopping when the next one starts. Its baseline is 1,000.
+  /// The previous process is still stopping when the next one starts. The previous one's baseline is 1,000.
   @Test(arguments: [[], [ReportConfirmation.unanswered]])
   func `counts from the saved baseline when it takes over before any of its reports was acknowledged`(
     unanswered: [ReportConfirmation]
@@ -171,14 +171,14 @@ import WireFormats
     try first.run()
     let start = BootTime.now
     var second = try LoopStage(variables, over: tree, beginsWithBaseline: true)
-    // It waits for the other one.
+    // It waits for the previous process.
     #expect(start.duration(to: .now) >= .seconds(2))
     try setBytesIn(5_001_000, in: tree)
     try second.fail(ReportPlan(), seconds: -1)
     second.publisher.confirmations = unanswered + [.accepted, .accepted]
     for _ in unanswered { try second.run() }
     _ = consume first
-    // It is about a report that counted from 5,001,000.
+    // The late answer is about a report whose delta was computed against 5,001,000.
     if !unanswered.isEmpty { second.publisher.lateConfirmations = [.accepted] }
     for bytes in [5_001_500, 5_001_700] {
       try setBytesIn(bytes, in: tree)
@@ -204,7 +204,7 @@ import WireFormats
     second.publisher.confirmations = [.unanswered, .accepted]
     try second.run()
     _ = consume first
-    // The traffic up to 5,001,000 is in no report.
+    // No report includes the traffic up to 5,001,000.
     second.publisher.lateConfirmations = [.accepted]
     try setBytesIn(5_001_500, in: tree)
     try second.run()

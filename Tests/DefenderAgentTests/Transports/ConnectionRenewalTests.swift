@@ -5,7 +5,7 @@ import WireFormats
 
 @testable import DefenderAgent
 
-/// Counts how often it is renewed.
+/// A publisher that counts how often it is renewed.
 private final class RenewedPublisher: Publisher {
   private(set) var renewals = 0
 

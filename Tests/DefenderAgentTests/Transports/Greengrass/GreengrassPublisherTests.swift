@@ -141,7 +141,7 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
       try publisher.publish(report(9), to: topic(), qos: .atLeastOnce, until: soon())
     }
     #expect(error.advice.contains("ggconfigd"))
-    // Another topic was never allowed.
+    // The nucleus never allowed the other topic.
     let other = try #require(throws: PublishError.self) {
       try publisher.publish(report(9), to: topic("elsewhere"), qos: .atLeastOnce, until: soon())
     }
@@ -183,11 +183,11 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
       try publisher.publish(long, to: topic(), qos: .atLeastOnce, until: soon())
     }
     #expect(error.advice.hasPrefix("Greengrass nucleus lite takes at most 7293 bytes on this topic"))
-    // It was sent once: lite hangs up each time.
+    // The report was sent only once, because lite closes the connection each time.
     #expect(error.attempts == 1)
     try nucleus.catchUp()
     #expect(nucleus.count("too-long") == 1)
-    // A nucleus that is known to be lite isn't even asked.
+    // The report isn't sent at all to a nucleus that is known to be lite.
     _ = try publisher.publish(report(7), to: topic(), qos: .atLeastOnce, until: soon())
     publisher.retries.count = 5
     let second = try #require(throws: PublishError.self) {

@@ -4,27 +4,27 @@ import Synchronization
 import TestSupport
 import WireFormats
 
-/// An IoT data plane that verifies signatures, stores reports, and does to its answers what networks and services do,
-/// at random but in the same order in each run.
+/// An IoT data plane that verifies signatures, stores reports, and fails as networks and services do: at random, but in
+/// the same order in each run.
 final class FaultyDataPlane: Sendable {
-  /// A report that was stored, and what became of the answer.
+  /// A stored report, and whether the client got the response.
   struct Stored: Sendable {
     let id: UInt64
     let bytesIn: Int
-    /// Whether the whole of an answer that says so was sent, and in one piece.
+    /// Whether the complete acknowledgement was sent in time.
     let isAnswered: Bool
   }
 
-  /// What happens to a request that came whole.
+  /// What happens to a request that arrived completely.
   private enum Fault: CaseIterable {
     case none
-    // Before it is stored.
+    // Before the report is stored:
     case reset, hang, serverError, unavailable, throttled, throttledWithCode, notFound, badRequest, garbage
     case malformedStatus, largeHead
-    // After.
+    // After the report is stored:
     case resetAfterStore, closeAfterStore, hangAfterStore, resetInHead, closeInHead, resetInBody, closeInBody
     case drip, tooLargeBody
-    // Odd, and an acknowledgement all the same.
+    // Unusual responses that still acknowledge the report:
     case emptyBody, malformedJSON, interimResponses, chunks, closeAfterAnswer, fastDrip
   }
 
@@ -33,7 +33,7 @@ final class FaultyDataPlane: Sendable {
     var isFaulty = true
     var stored: [Stored] = []
     var counts: [Fault: Int] = [:]
-    /// The faults that are still to come before all are dealt anew.
+    /// The remaining faults before the deck is shuffled again.
     var deck: [Fault] = []
     var deckCount = 0
     var cuts = 0
@@ -44,7 +44,7 @@ final class FaultyDataPlane: Sendable {
   private let endpoint: PublishEndpoint
   private let clock: Clock
 
-  /// A data plane that takes signatures of `credentials` for eu-central-1, dated by `time` and by how far it is off.
+  /// Creates a data plane that accepts signatures of `credentials` for eu-central-1. Its clock is `time` plus an offset.
   init(credentials: TemporaryCredentials, time: SkippingTime, seed: UInt64) {
     state = Mutex(State(random: SeededRandom(seed: seed)))
     let clock = Clock()
@@ -54,25 +54,25 @@ final class FaultyDataPlane: Sendable {
       now: { time.wallTime.advanced(by: clock.offset.withLock { $0 }) })
   }
 
-  /// How far the service's clock is ahead of the client's.
+  /// The offset of the service's clock: how far it is ahead of the client's.
   private final class Clock: Sendable {
     let offset = Mutex(Duration.zero)
   }
 
-  /// What was stored, in order.
+  /// The stored reports, in order.
   var stored: [Stored] { state.withLock { $0.stored } }
 
-  /// How many different things went wrong, and how many connections were reset before a request had come whole.
+  /// The number of different faults so far, and of connections that were refused or reset before a request was complete.
   var faultKinds: (kinds: Int, cuts: Int) { state.withLock { ($0.counts.count - 1, $0.cuts) } }
 
   var refusedSignatures: Int { state.withLock { $0.refusedSignatures } }
 
-  /// From now on nothing goes wrong.
+  /// Ends all faults.
   func recover() { state.withLock { $0.isFaulty = false } }
 
   func refusesConnection() -> Bool { happens(1, in: 25) }
 
-  /// After how many bytes of the next request its connection is reset.
+  /// Returns after how many bytes of the next request to reset its connection; nil if it isn't reset.
   func cut() -> Int? {
     guard happens(1, in: 15) else { return nil }
     return state.withLock { Int.random(in: 0...900, using: &$0.random) }
@@ -107,8 +107,10 @@ final class FaultyDataPlane: Sendable {
     return answer
   }
 
-  /// Half of the requests are spared. The kinds are dealt like cards, so that each of them comes; what costs a client its
-  /// time limit is in every fifth deck only.
+  /// Returns the fault for the next request; half of the requests have none.
+  ///
+  /// The faults come from a shuffled deck, so that each of them occurs. Only every fifth deck includes those that make a
+  /// client wait until its time limit.
   private func nextFault(_ state: inout State) -> Fault {
     guard state.isFaulty, Bool.random(using: &state.random) else { return .none }
     if state.deck.isEmpty {
@@ -138,7 +140,7 @@ final class FaultyDataPlane: Sendable {
     }
   }
 
-  /// The answer to a report that is stored, and whether the client gets all of it in time.
+  /// Returns the response to a stored report, and whether the client gets all of it in time.
   private func answerAfterStoring(_ fault: Fault, _ text: String) -> (ScriptedServer.Answer, Bool) {
     let bodySize = text.split(separator: "\r\n\r\n").last?.utf8.count ?? 0
     func start(_ count: Int) -> String { String(decoding: text.utf8.prefix(count), as: UTF8.self) }

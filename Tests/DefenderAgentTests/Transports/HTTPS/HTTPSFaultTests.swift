@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// A counter of bytes in a procfs of its own.
+/// A byte counter in a separate procfs.
 private final class Traffic: Sendable {
   private let state = Mutex((random: SeededRandom(seed: 55), bytesIn: 5_000))
   private let path: String
@@ -30,18 +30,18 @@ private final class Traffic: Sendable {
     }
     let zeros = Array(repeating: "0", count: 14).joined(separator: " ")
     let text = "Inter-|   Receive  |  Transmit\n face |bytes    packets|bytes\n  eth0: \(bytes) 1 \(zeros)\n"
-    // What the report then says tells whether that went wrong.
+    // If this fails, the deltas in the reports show it.
     try? replacePrivateFile(path, with: Array(text.utf8))
   }
 }
 
-/// The publisher of the function, and what it was told of each report.
+/// Wraps the function's publisher and records the result of each publish.
 private final class WatchedPublisher: Publisher {
   struct Report {
     let id: UInt64
-    /// What the counter stood at when the report was made.
+    /// The value of the counter when the report was published.
     let counter: Int
-    /// The delta that it told; 0 in the first.
+    /// The delta in the report; 0 in the first one.
     let bytesIn: Int
   }
 
@@ -77,7 +77,7 @@ private final class WatchedPublisher: Publisher {
   }
 }
 
-/// Counts the attempts that nobody answered in time: the other side may have meant well, and been slow.
+/// Counts the attempts without a response in time: the other side may have been slow without any fault.
 private final class WatchedExchange: HTTPExchange {
   private let exchange: CurlExchange
   private(set) var timeouts = 0
@@ -136,7 +136,7 @@ private final class WatchedExchange: HTTPExchange {
     check(outcome, publisher)
     try checkDeltas(publisher.acknowledged, traffic)
     try checkStored(plane.stored, publisher, timeouts: exchange.timeouts)
-    // Each kind of fault has happened, and the worst was not the rule.
+    // Each kind of fault occurred, and most reports were acknowledged nevertheless.
     #expect(plane.faultKinds.kinds >= 26)
     #expect(plane.faultKinds.cuts > 40)
     #expect(plane.refusedSignatures > 2)
@@ -151,7 +151,7 @@ private final class WatchedExchange: HTTPExchange {
     #expect(outcome.ended == .reports)
   }
 
-  /// What was acknowledged tells all that the counter has moved, once.
+  /// Checks that the acknowledged reports include each movement of the counter exactly once.
   private func checkDeltas(_ acknowledged: [WatchedPublisher.Report], _ traffic: Traffic) throws {
     let first = try #require(acknowledged.first)
     #expect(acknowledged.reduce(0) { $0 + $1.bytesIn } == traffic.bytesIn - first.counter)
@@ -159,7 +159,7 @@ private final class WatchedExchange: HTTPExchange {
     #expect(zip(ids, ids.dropFirst()).allSatisfy { $0 < $1 })
   }
 
-  /// The other side has each report that was acknowledged, and one twice only where its answer got lost.
+  /// Checks that the other side has each acknowledged report, and has one twice only if its response was lost.
   private func checkStored(
     _ stored: [FaultyDataPlane.Stored], _ publisher: WatchedPublisher, timeouts: Int
   ) throws {

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// A broker that ends the connection at packets that it doesn't allow, without a word, as AWS IoT does.
+/// A broker that silently ends the connection when it receives a packet that it doesn't allow, as AWS IoT does.
 private final class StrictBroker: BrokerConnector, ByteStream {
   enum Kind: UInt8 {
     case connect = 1
@@ -17,7 +17,7 @@ private final class StrictBroker: BrokerConnector, ByteStream {
 
   let endpoint = "mqtts://broker:8883"
   let showsCertificate: Bool
-  /// Whether a packet is allowed on this connection, counted from 1.
+  /// Returns whether a packet is allowed on a connection, which is numbered from 1.
   private let allows: (Kind, Int) -> Bool
   private let loss: StreamError?
   private var incoming: [UInt8] = []
@@ -25,7 +25,7 @@ private final class StrictBroker: BrokerConnector, ByteStream {
   private(set) var connections = 0
   private(set) var packets: [Kind] = []
 
-  /// `loss` is how the end shows; nil for a connection that is closed in order.
+  /// `loss` is the error with which a connection ends; nil for an orderly close.
   init(showsCertificate: Bool = false, loss: StreamError? = nil, allows: @escaping (Kind, Int) -> Bool) {
     self.showsCertificate = showsCertificate
     self.loss = loss
@@ -58,7 +58,7 @@ private final class StrictBroker: BrokerConnector, ByteStream {
       isOver = true
       return
     }
-    // Without the type and the length.
+    // The packet without its type and length.
     let body = Array(bytes.dropFirst().drop { $0 & 0x80 != 0 }.dropFirst())
     switch kind {
     case .connect: incoming += [0x20, 2, 0, 0]
@@ -77,7 +77,7 @@ private final class StrictBroker: BrokerConnector, ByteStream {
   private let time = ManualTime()
   private let recorded = RecordedLog()
 
-  /// Publishes one report to `broker`; returns why that failed, nil if it didn't.
+  /// Publishes one report to `broker`. Returns why that failed; nil if it succeeded.
   private func failure(_ broker: StrictBroker, topic: String = "$aws/things/p/defender/metrics/json") throws
     -> TransportFailure?
   {
@@ -106,7 +106,7 @@ private final class StrictBroker: BrokerConnector, ByteStream {
     let broker = StrictBroker(loss: loss) { kind, _ in kind != .subscribe }
     #expect(try failure(broker) == nil)
     #expect(warnsOfSubscription)
-    // The first is lost over SUBSCRIBE, two more after they held, the fourth publishes.
+    // The first connection ends at SUBSCRIBE, two more do after they held, and the fourth publishes.
     #expect(broker.connections == 4)
     #expect(broker.packets.filter { $0 == .subscribe }.count == 3)
     #expect(broker.packets.filter { $0 == .ping }.count == 3)
@@ -149,7 +149,7 @@ private final class StrictBroker: BrokerConnector, ByteStream {
 
   @Test func `leaves it open if the first connection of a topic without answers ends`() throws {
     let broker = StrictBroker { kind, _ in kind == .connect || kind == .ping }
-    // No time for a second attempt, which would know more.
+    // The deadline leaves no time for a second attempt, which could show more.
     let publisher = MQTTPublisher(
       broker, MQTTPublisher.Settings(clientID: "p", keepAliveSeconds: 60, connection: .persistent),
       time: time,

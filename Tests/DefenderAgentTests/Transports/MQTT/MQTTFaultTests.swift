@@ -6,22 +6,22 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// What a network and a broker do to packets, at random but the same in each run.
+/// The faults of a network and a broker: random, but the same in each run.
 private final class Faults: Sendable {
   private let random = Mutex(SeededRandom(seed: 6))
 
   func fate(_ packet: Relay.Packet) -> Relay.Fate {
     let dice = random.withLock { random in Int.random(in: 0..<100, using: &random) }
     switch (packet.direction, packet.type) {
-    // CONNACK: the server is unavailable, or says nothing.
+    // CONNACK: the server is unavailable or doesn't answer.
     case (.toClient, 2): return dice < 6 ? .replace([0x20, 0x02, 0x00, 0x03]) : dice < 9 ? .drop : .pass
     case (.toClient, 9): return dice < 5 ? .cut : .pass
-    // A report: lost, lost with the connection, half of it, all of it and then nothing.
+    // A report: it is lost, the connection ends before it, in the middle of it, or after it.
     case (.toServer, 3):
       return dice < 2 ? .drop : dice < 5 ? .cut : dice < 8 ? .cutInside : dice < 11 ? .cutAfter : .pass
-    // Its acknowledgement.
+    // The acknowledgement of a report.
     case (.toClient, 4): return dice < 5 ? .drop : dice < 9 ? .delay(15) : dice < 12 ? .cut : .pass
-    // What Device Defender says.
+    // Device Defender's answers.
     case (.toClient, 3): return dice < 4 ? .drop : dice < 12 ? .double : .pass
     default: return .pass
     }
@@ -60,7 +60,7 @@ private final class Faults: Sendable {
 
     var random = SeededRandom(seed: 66)
     var counter = 5_000
-    /// The counter in each report that was published.
+    /// The counter at the time of each published report, by report id.
     var counters: [UInt64: Int] = [:]
     for _ in 1...1_000 {
       counter += Int.random(in: 0..<100_000, using: &random)
@@ -70,14 +70,14 @@ private final class Faults: Sendable {
       counters[id] = counter
     }
 
-    // Some were accepted after the wait for the answer, when the next one was due.
+    // Some reports were accepted after the wait for the answer had ended, when the next report was due.
     let accepted = acceptedReports(recorded.lines)
     let acknowledged = mode == .publish ? counters.keys.sorted() : accepted
-    // Most got through, though on a busy machine some took longer than they may.
+    // Most reports arrived, but on a busy machine some exceed their time limit.
     #expect(acknowledged.count > 500)
     #expect(accepted.count > 400)
     #expect(acknowledged == acknowledged.sorted() && Set(acknowledged).count == acknowledged.count)
-    // A connection more for each one that was lost, and no storm of them.
+    // One new connection for each lost one, but no storm of connections.
     #expect(relay.connectionCount > 50 && relay.connectionCount < 1_000)
 
     let last = try #require(acknowledged.last)
@@ -86,7 +86,7 @@ private final class Faults: Sendable {
     for report in responder.reports {
       guard let id = report.id else { continue }
       let delta: Int = report.report["metrics"]?["network_stats"]?["bytes_in"]?.integer() ?? 0
-      // A report that came twice says the same twice.
+      // If a report arrived twice, both copies have the same delta.
       #expect(bytesIn[id, default: delta] == delta)
       bytesIn[id] = delta
     }
@@ -95,7 +95,7 @@ private final class Faults: Sendable {
     #expect(told == (counters[last] ?? 0) - first)
   }
 
-  /// The ids of the reports that the log says were accepted.
+  /// Returns the ids of the reports that were accepted according to the log.
   private func acceptedReports(_ lines: [String]) -> [UInt64] {
     lines.compactMap { line in
       guard line.contains("Device Defender accepted report") else { return nil }
@@ -113,7 +113,7 @@ private final class Faults: Sendable {
     return true
   }
 
-  /// The outcome of one report; nil if it wasn't published.
+  /// Runs the loop for one report and returns the outcome; nil if the report wasn't published.
   private func publishOne(_ loop: inout ReportLoop) throws -> ReportOutcome? {
     let outcome = try loop.run(
       ReportPlan(reports: 1), until: BootTime.now.advanced(by: .milliseconds(59_500)))

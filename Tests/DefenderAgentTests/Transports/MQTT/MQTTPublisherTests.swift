@@ -66,14 +66,14 @@ private func topic(_ format: String = "json") throws -> Topic {
   try Topic(validating: "$aws/things/pump-7/defender/metrics/\(format)")
 }
 
-/// A report of `id`, padded to about `size` bytes.
+/// Returns a report with the id `id`, padded to about `size` bytes.
 private func report(_ id: Int, size: Int = 0) -> [UInt8] {
   let padding = String(repeating: " ", count: size)
   return Array("{\"header\":{\"report_id\":\(id),\"version\":\"1.0\"},\"metrics\":{}\(padding)}".utf8)
 }
 
 extension MQTTPublisher {
-  /// Publishes a report and waits for what Device Defender says.
+  /// Publishes a report and waits for Device Defender's answer.
   fileprivate func publish(_ payload: [UInt8], id: UInt64, in scene: Scene) throws -> ReportConfirmation? {
     announce(reportID: id)
     _ = try publish(payload, to: topic(), qos: .atLeastOnce, until: scene.after(.seconds(20)))
@@ -196,7 +196,7 @@ extension MQTTPublisher {
   @Test(
     arguments: [
       ("localhost:8884", "no connection", true),
-      // A label of 64 characters is no name: no server has to be asked, which might take longer than there is time.
+      // A label of 64 characters isn't a valid name. So libcurl doesn't query a name server, which might take too long.
       ("\(String(repeating: "a", count: 64)).invalid", "host name wasn't resolved", true),
     ])
   func `gives up at the deadline, and says why`(endpoint: String, reason: String, isTransient: Bool) throws {
@@ -211,13 +211,13 @@ extension MQTTPublisher {
       }
       return failure.reason.contains(reason) && error.attempts == 0
     }
-    // A step by itself takes up to ten seconds.
+    // A single step may take up to ten seconds.
     #expect(deadline.duration(to: scene.time.bootTime) < .seconds(8))
   }
 
   @Test func `says that the broker wants a certificate`() throws {
     let scene = try Scene()
-    // No time for a second attempt, and as much for the first as a busy machine may want.
+    // The delay leaves no time for a second attempt, and a busy machine has enough time for the first one.
     let delay = ReconnectDelay(first: .seconds(60), longest: .seconds(60))
     let publisher = try scene.publisher(at: "localhost:\(scene.broker.tlsPort)", delay: delay)
     #expect {
@@ -239,14 +239,14 @@ extension MQTTPublisher {
         #expect(try publisher.publish(report(id), id: UInt64(id), in: scene) == .accepted)
       }
     }
-    // A connection for each report, and one more where the end of the last was seen too late.
+    // One connection for each report, and one more if the publisher noticed the end of the last connection too late.
     #expect(relays.allSatisfy { (3...6).contains($0.connectionCount) })
   }
 
   @Test func `publishes on without answers it isn't allowed to hear, and asks again after an hour`() throws {
     let scene = try Scene()
     let isAllowed = Mutex(false)
-    // AWS IoT hangs up on a client that may not subscribe.
+    // AWS IoT closes the connection of a client that isn't allowed to subscribe.
     let relay = try Relay(.forward(to: scene.broker.plainPort)) { packet in
       packet.direction == .toServer && packet.type == 8 && !isAllowed.withLock { $0 } ? .cut : .pass
     }

@@ -6,7 +6,7 @@ import Testing
 @Suite struct `The delay before another attempt to connect` {
   private let now = BootTime(nanosecondsSinceBoot: 1_000_000_000)
 
-  /// The delays after so many failures in a row, in seconds, of many clients.
+  /// Returns the delays of many clients after this number of consecutive failures, in seconds.
   private func delays(afterFailures failures: Int) -> [Double] {
     (1...500).map { seed in
       var random = SeededRandom(seed: UInt64(seed))
@@ -22,7 +22,7 @@ import Testing
     let (shortest, longest) = (try #require(delays.min()), try #require(delays.max()))
     #expect(shortest >= full / 2 && shortest < full * 0.55)
     #expect(longest <= full && longest > full * 0.95)
-    // A fleet that lost its broker in one moment is spread over the half.
+    // A fleet that lost its broker at one moment is spread over half of the delay.
     #expect(delays.count { $0 < full * 0.75 } > 200)
     #expect(delays.count { $0 >= full * 0.75 } > 200)
   }

@@ -6,21 +6,21 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// A broker that keeps what it gets, and sends what a test has it send.
+/// A broker that records the packets it receives, and sends what the test sets.
 private final class ScriptedBroker: BrokerConnector, ByteStream {
   let endpoint = "mqtts://broker:8883"
   let time: ManualTime
-  /// What the client has not read yet.
+  /// The bytes that the client hasn't read yet.
   var incoming: [UInt8] = []
-  /// The types of the packets that came, and until when each might be written.
+  /// The type of each received packet, and the deadline of its write.
   private(set) var packets: [(type: UInt8, deadline: BootTime)] = []
-  /// What Device Defender says about the reports in turn, as it comes behind their acknowledgement.
+  /// Device Defender's answers to the reports in turn. Each follows the report's acknowledgement.
   var answers: [[UInt8]] = []
-  /// What comes behind the acknowledgement of a subscription.
+  /// The bytes that follow the acknowledgement of a subscription.
   var retained: [UInt8] = []
   /// Whether it acknowledges reports.
   var acknowledges = true
-  /// A message that it repeats every millisecond, and until when.
+  /// A message that the broker repeats every millisecond until `end`; nil if there is none.
   var flood: (message: [UInt8], end: BootTime)?
 
   init(time: ManualTime) {
@@ -67,13 +67,13 @@ private final class ScriptedBroker: BrokerConnector, ByteStream {
     return Array(body[(2 + topicLength)..<(4 + topicLength)])
   }
 
-  /// A packet without its type and length.
+  /// Returns a packet without its type and length.
   private func body(_ bytes: [UInt8]) -> [UInt8] {
     Array(bytes.dropFirst().drop { $0 & 0x80 != 0 }.dropFirst())
   }
 }
 
-/// A message with quality 0 on a topic of answers.
+/// Returns a message with quality of service 0 on an answer topic.
 private func answer(_ verdict: String, _ payload: String) -> [UInt8] {
   let topic = Array("\(reportTopic)/\(verdict)".utf8)
   let body = [0, UInt8(topic.count)] + topic + Array(payload.utf8)
@@ -118,7 +118,7 @@ private let reportTopic = "$aws/things/pump-7/defender/metrics/json"
     broker.retained = retained
     broker.answers = [answer("accepted", #"{"reportId":1}"#)]
     #expect(try publish(1, with: publisher) == .accepted)
-    // It would come again with each subscription, to a report that is about to be sent.
+    // A retained answer would arrive again with each subscription, just before a report is sent.
     broker.answers = [retained]
     #expect(try publish(2, with: publisher) == .unanswered)
   }

@@ -7,13 +7,13 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// A way to the broker on which everything fails as a script says.
+/// A connector whose every attempt fails with an error that the test chooses.
 private final class ScriptedConnector: BrokerConnector {
   let endpoint = "mqtts://broker:8883"
   private(set) var attempts = 0
   private let attempt: (Int) -> TransportFailure
 
-  /// `attempt` is told how many there were, from 1.
+  /// `attempt` returns the failure of an attempt, which is numbered from 1.
   init(_ attempt: @escaping (Int) -> TransportFailure) {
     self.attempt = attempt
   }
@@ -24,13 +24,14 @@ private final class ScriptedConnector: BrokerConnector {
   }
 }
 
-/// A broker that takes the connection and pings, and ends it as AWS IoT does if a policy doesn't allow what was sent.
+/// A broker that accepts connections and pings, and ends a connection at any other packet, as AWS IoT does if a policy
+/// doesn't allow that packet.
 private final class HangingUp: BrokerConnector, ByteStream {
   let endpoint = "mqtts://broker:8883"
   private let loss: StreamError?
   private var incoming: [UInt8] = []
 
-  /// `loss` is how the end shows; nil for a connection that is closed in order.
+  /// `loss` is the error with which a connection ends; nil for an orderly close.
   init(_ loss: StreamError?) {
     self.loss = loss
   }
@@ -117,7 +118,7 @@ private final class HangingUp: BrokerConnector, ByteStream {
     let publisher = publisher(connector, ReconnectDelay(first: .seconds(60), longest: .seconds(60)))
     let begin = time.bootTime
     #expect(try failure(of: publisher, within: .seconds(1)).reason == "no route")
-    // Asked every second, it says each time that the next attempt isn't due, and then makes it.
+    // With a publish every second, each one reports that the next attempt isn't due, until one makes the attempt.
     while connector.attempts == 1 {
       time.advance(by: .seconds(1))
       let reason = try failure(of: publisher, within: .seconds(1)).reason

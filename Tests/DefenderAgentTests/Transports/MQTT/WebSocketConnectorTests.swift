@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// The verifier of Tests/Conformance, which checks signatures with Python's standard library.
+/// Runs the verifier of Tests/Conformance, which checks signatures with Python's standard library.
 private final class Verifier {
   let port: UInt16
   private let authority: ThrowawayAuthority
@@ -31,7 +31,7 @@ private final class Verifier {
     try program.waitUntilListening(on: port, log: "\(directory.path)/log")
   }
 
-  /// What became of publishing over a connection with these credentials.
+  /// Publishes over a connection that these credentials sign.
   func publish(_ variables: [String: String], region: String = "eu-west-1") throws -> PublishReceipt {
     let credentials = EnvironmentCredentials(
       Environment(
@@ -94,7 +94,7 @@ private final class Verifier {
 }
 
 @Suite struct `A TLS connection to the broker` {
-  /// What a server heard in the handshake of a connection to an endpoint like this one.
+  /// Returns the TLS handshake that a server sees from a connection to an endpoint with this port.
   private func handshake(port: String) throws -> TLSHandshake? {
     let authority = try ThrowawayAuthority()
     let server = try ScriptedServer(
