@@ -37,7 +37,7 @@ package struct Agent: ~Copyable {
       time: TaskRunningWaiter(time, running: tasks.compactMap { $0 }), log: log)
   }
 
-  /// Reports until a signal stops the process. Returns false if a single report was requested and publishing it failed.
+  /// Makes the single report, or reports until a signal stops the process. Returns false if the single report failed.
   package mutating func run() throws -> Bool {
     log.info("Begins with \(description).")
     manager?.ready(status: description)

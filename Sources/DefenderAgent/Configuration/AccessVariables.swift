@@ -56,7 +56,7 @@ extension ConfigurationReader {
   /// Notes why `error` makes an endpoint unusable, under the variable that named it.
   mutating func note(_ error: ServiceEndpointError) {
     switch error {
-    case .noRegion, .malformedRegion: break  // `region()` has noted it, with the variable.
+    case .noRegion, .malformedRegion: break  // `region()` has noted the mistake, with the variable.
     case .malformedURL(let variable, let reason): note(variable, "can't be used: \(reason)")
     case .hasQuery(let variable):
       note(variable, "has a '?' in it; an endpoint is a scheme, a host and a path")

@@ -12,7 +12,7 @@ package struct TopicTemplate: Equatable, Sendable {
 
   /// `$aws/things/{thing}/defender/metrics/{format}`, the reserved topic of Device Defender.
   ///
-  /// "Sending metrics from devices", AWS IoT Device Defender developer guide.
+  /// Source: "Sending metrics from devices", AWS IoT Device Defender developer guide.
   package static let deviceDefender = TopicTemplate(parts: [
     .text("$aws/things/"), .thing, .text("/defender/metrics/"), .format,
   ])

@@ -9,7 +9,7 @@ package struct ComponentConfiguration: Equatable, Sendable {
   /// The variables that the component configuration sets.
   package private(set) var variables: [String: String] = [:]
   package private(set) var retryCount: Int?
-  /// The mistakes in the component configuration, each in words.
+  /// The mistakes in the component configuration, each one a clause for an error message.
   package private(set) var mistakes: [String] = []
   /// The unknown keys, which are ignored.
   package private(set) var unknownKeys: [String] = []

@@ -24,7 +24,8 @@ final class NucleusWatch: IdleTask {
   private(set) var nextDue: BootTime?
 
   static let callTimeout = Duration.seconds(10)
-  /// Lite kills a component that hasn't reported `RUNNING` within 120 s, or the time-out of its recipe.
+  /// How often the state is retried. Lite kills a component that hasn't reported `RUNNING` within 120 s, or within the
+  /// timeout of its recipe.
   private static let stateRetryInterval = Duration.seconds(5)
   private static let stateUrgency = Duration.seconds(600)
   /// The longest time that a report waits for a nucleus that doesn't answer.

@@ -9,11 +9,11 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     case payloadTooLarge(bytes: Int, limit: Int)
     case credentials(CredentialError)
     case signing(SigningError)
-    /// The HTTP exchange failed, so there is no response.
+    /// The HTTP exchange failed without a usable response.
     case exchange(HTTPError)
     /// The response has an error status.
     case refused(ServiceError)
-    /// Another transport than HTTPS failed.
+    /// A transport other than HTTPS failed.
     case transport(TransportFailure)
     /// The deadline left no time for an attempt.
     case noTimeLeft
@@ -74,7 +74,7 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     }
   }
 
-  /// What to do about it, in words.
+  /// What to do about the error, in words.
   package var advice: String {
     switch cause {
     case .payloadTooLarge: "Send less at once; DEFENDER_MAX_REPORT_BYTES limits a report."
@@ -124,7 +124,7 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
 }
 
 extension HTTPError {
-  /// What to do about it, in words.
+  /// What to do about the error, in words.
   package var advice: String {
     switch self {
     case .invalidRequest: "Check AWS_ENDPOINT_URL_IOT_DATA_PLANE and the certificate settings."
@@ -154,7 +154,7 @@ extension HTTPError {
 }
 
 extension ServiceError.IdentityProblem {
-  /// What to do about it, in words.
+  /// What to do about the error, in words.
   package var advice: String {
     switch self {
     case .wrongSecret:
@@ -170,7 +170,7 @@ extension ServiceError.IdentityProblem {
 package struct TransportFailure: Error, Equatable, Sendable {
   /// What failed.
   package let reason: String
-  /// What to do about it, in whole sentences.
+  /// What to do about the failure, in whole sentences.
   package let advice: String
   package let kind: Kind
 

@@ -9,7 +9,7 @@ package struct ReportAnswers {
   package enum Verdict: Equatable, Sendable {
     /// The answer is about the current report.
     case counts
-    /// An acceptance that follows a rejection of another copy of the same report: Device Defender has the report.
+    /// The answer is an acceptance, after a rejection of another copy of the same report: Device Defender has the report.
     case replacesRejection
     /// The report already has an answer: the broker or this publisher delivered a message twice.
     case repeated
@@ -21,7 +21,7 @@ package struct ReportAnswers {
     case isRetained
     /// The message arrived on a topic that isn't an answer topic of the report.
     case isOfAnotherTopic
-    /// A malformed acceptance. It proves nothing.
+    /// The answer is a malformed acceptance, which proves nothing.
     case isUnreadable
 
     /// Whether the answer changes the confirmation of the current report.

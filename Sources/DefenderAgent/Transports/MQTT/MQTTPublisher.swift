@@ -53,7 +53,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   private var answeredTopic: Topic?
   /// How many connections in a row ended while subscribing. A policy without `iot:Subscribe` causes that.
   private var lostSubscriptions = 0
-  /// If true, the next connection must answer a ping before anything is sent.
+  /// Whether the next connection must answer a ping before anything else is sent.
   private var wantsControl = false
   /// Why there is no subscription; nil once that has been logged, after a report was acknowledged without one.
   private var subscriptionProblem: String?
