@@ -1,4 +1,4 @@
-package import Testing
+import Testing
 package import WireFormats
 
 /// A row of a vector file; its id is its name in test output.

@@ -66,7 +66,8 @@ struct `Signature vectors` {
     }
     var request = HTTPRequest(
       method: try vector.text("input", "method"),
-      url: endpoint.url(Topic.path(of: try vector.text("input", "topic")), query: String(query)),
+      url: endpoint.url(
+        "/topics/" + percentEncoding(try vector.text("input", "topic").utf8), query: String(query)),
       headers: headers, body: try payload(vector))
     let target = try vector.text("expected", "request_target")
     #expect(request.url.hasSuffix(target))
