@@ -16,7 +16,7 @@ package struct Component: ~Copyable {
   private let greengrass: GreengrassPublisher
   private let watch: NucleusWatch
   private let renewal: ConnectionRenewal
-  private var told: Set<String> = []
+  private var loggedTexts: Set<String> = []
   /// The component configuration and the token from which the current plan was made.
   private var planned: (configuration: ComponentConfiguration, token: Secret?)?
 
@@ -174,6 +174,6 @@ package struct Component: ~Copyable {
 
   /// Logs a warning, once for each text.
   private mutating func tell(_ text: String) {
-    if told.insert(text).inserted { log.warn(text) }
+    if loggedTexts.insert(text).inserted { log.warn(text) }
   }
 }

@@ -103,7 +103,7 @@ final class NucleusWatch: IdleTask {
       _ = try client.call(.updateState(state), until: time.bootTime.advanced(by: Self.checkTimeout))
       pendingState = nil
     } catch {
-      log.debug("The nucleus wasn't told the state \(state.rawValue): \(error).")
+      log.debug("The state \(state.rawValue) couldn't be reported to the nucleus: \(error).")
       // If the nucleus doesn't support UpdateState, retries can't help. Any other failure is retried.
       if error.meansUnsupported {
         pendingState = nil

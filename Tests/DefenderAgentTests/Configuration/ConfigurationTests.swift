@@ -94,7 +94,7 @@ import Testing
   }
 
   @Test(arguments: [("600", nil, 600), ("60", nil, 300), ("600", 60, 300), ("600", 900, 900)])
-  func `raises an interval to the minimum, whoever asks for it`(text: String, wanted: Int?, seconds: Int)
+  func `raises any requested interval to the minimum`(text: String, wanted: Int?, seconds: Int)
     throws
   {
     let configuration = try configuration(["SAMPLE_INTERVAL_SECONDS": text])

@@ -20,7 +20,7 @@ import WireFormats
     #expect(metrics[1]?["network_stats"]?["bytes_in"]?.integer(as: Int.self) == 500)
   }
 
-  @Test func `tells in the next report what a lost one would have told`() throws {
+  @Test func `includes the traffic of a lost report in the next one`() throws {
     var stage = try LoopStage(["DEFENDER_MINIMUM_INTERVAL_SECONDS": "1"])
     try stage.run()
     try setBytesIn(1_200, in: stage.procfs)

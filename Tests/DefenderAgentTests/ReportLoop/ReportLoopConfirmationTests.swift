@@ -10,8 +10,8 @@ import WireFormats
     (.rejected(code: "InvalidPayload", message: "made up"), [nil, 200, 700]),
     (.unanswered, [nil, 200, 500]),
   ])
-  func `tells in the next report what a rejected one would have told`(
-    confirmation: ReportConfirmation, told: [Int?]
+  func `includes the traffic of a rejected report in the next one`(
+    confirmation: ReportConfirmation, reported: [Int?]
   ) throws {
     var stage = try LoopStage()
     stage.publisher.confirmations = [.accepted, confirmation, .accepted]
@@ -19,7 +19,7 @@ import WireFormats
       try setBytesIn(bytes, in: stage.procfs)
       try stage.run()
     }
-    #expect(stage.publisher.bytesIn == told)
+    #expect(stage.publisher.bytesIn == reported)
   }
 
   /// Returns the deltas of reports that are made 100 bytes apart and get the given confirmations.
@@ -40,8 +40,9 @@ import WireFormats
   {
     var stage = try LoopStage()
     stage.publisher.provesDelivery = false
-    let told = try deltas(&stage, [.unanswered, .unanswered, .accepted, .unanswered, .unanswered, .accepted])
-    #expect(told == [nil, 100, 100, 100, 200, 300])
+    let reported = try deltas(
+      &stage, [.unanswered, .unanswered, .accepted, .unanswered, .unanswered, .accepted])
+    #expect(reported == [nil, 100, 100, 100, 200, 300])
   }
 
   @Test func `never behaves like publish while it waits for answers that can't be received`() throws {
@@ -50,9 +51,9 @@ import WireFormats
       "DEFENDER_TOPIC": "$aws/things/{thing}/defender/metrics/{format}",
     ])
     let unavailable = ReportConfirmation.unavailable(reason: "made up.")
-    let told = try deltas(
+    let reported = try deltas(
       &stage, [.accepted, unavailable, unavailable, unavailable, unavailable, unavailable, .accepted])
-    #expect(told == [nil, 100, 200, 300, 400, 500, 600])
+    #expect(reported == [nil, 100, 200, 300, 400, 500, 600])
     let warnings = stage.lines.text.split(separator: "\n").filter { $0.contains("repeats the traffic") }
     #expect(warnings.count == 1)
     #expect(warnings.first?.hasSuffix("The likely cause: answers can't be received: made up.") == true)
@@ -61,11 +62,11 @@ import WireFormats
   @Test func `counts nothing twice if the answer came late`() throws {
     var stage = try LoopStage()
     stage.publisher.provesDelivery = false
-    let told = try deltas(
+    let reported = try deltas(
       &stage, [.accepted, .unanswered, .unanswered, .unanswered, .accepted],
       late: [.accepted, nil, .rejected(code: "c", message: "m")])
     // The second report was accepted late, the third was never answered, and the fourth was rejected late.
-    #expect(told == [nil, 100, 100, 200, 300])
+    #expect(reported == [nil, 100, 100, 200, 300])
     #expect(stage.lines.text.contains("Device Defender rejected report"))
   }
 
@@ -101,7 +102,7 @@ import WireFormats
     (.rejected(code: "InvalidPayload", message: "made up"), [nil, 200, 700]),
   ])
   func `moves the baseline only when Device Defender accepted a report, if so configured`(
-    confirmation: ReportConfirmation, told: [Int?]
+    confirmation: ReportConfirmation, reported: [Int?]
   ) throws {
     var stage = try LoopStage([
       "DEFENDER_ACKNOWLEDGE": "accepted", "DEFENDER_TRANSPORT": "mqtt",
@@ -112,7 +113,7 @@ import WireFormats
       try setBytesIn(bytes, in: stage.procfs)
       try stage.run()
     }
-    #expect(stage.publisher.bytesIn == told)
+    #expect(stage.publisher.bytesIn == reported)
   }
 
   @Test func `announces each report, and waits for its answer until the deadline at most`() throws {
