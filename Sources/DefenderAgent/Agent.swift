@@ -15,6 +15,7 @@ package struct Agent: ~Copyable {
 
   /// Creates the agent that `environment` configures. If `once` is true, it makes one report at once and doesn't loop.
   package init(_ environment: Environment, time: any Waiter, log: Log, once: Bool) throws {
+    log.becomeDaemonLog(environment)
     warnOfUnknownVariables(in: environment, log: log)
     var configuration = try Configuration(environment, transport: .mqtt)
     // Like the Python agent, the loop doesn't publish its first sample. A single report is published, without deltas.
@@ -22,8 +23,8 @@ package struct Agent: ~Copyable {
     publisher = try configuration.publisher(time: time, log: log)
     manager = ServiceManager(environment)
     description =
-      "reports about \(configuration.thingName ?? "no thing in particular") every "
-      + "\(configuration.interval.inWords) over \(configuration.transport.name)"
+      "\(configuration.thingName ?? "this device") every \(configuration.effectiveInterval().inWords) to "
+      + (configuration.transportConfiguration?.destination ?? configuration.transport.name)
     self.once = once
     shutdown = time.shutdownSignal
     self.log = log
@@ -39,8 +40,8 @@ package struct Agent: ~Copyable {
 
   /// Makes the single report, or reports until a signal stops the process. Returns false if the single report failed.
   package mutating func run() throws -> Bool {
-    log.info("Begins with \(description).")
-    manager?.ready(status: description)
+    log.info("Reporting \(description).")
+    manager?.ready(status: "Reporting \(description)")
     defer {
       manager?.stopping()
       publisher.disconnect()

@@ -17,7 +17,7 @@ extension ReportLoop {
       // Without a baseline, a report from counters alone is empty. This snapshot becomes the baseline of the next report.
       reporter.begin(with: snapshot)
       outcome.failed += 1
-      outcome.lastError = "no metric could be read; the log says why"
+      outcome.lastError = "no metrics could be read; the log has the reasons"
       return false
     }
     let payload = draft.report.encoded(as: work.format, names: work.names)
@@ -49,7 +49,7 @@ extension ReportLoop {
     if error.isOfStop {
       // Not a fault, and nothing is lost: the next report includes the traffic.
       log.info(text)
-    } else if failures.allows("\(error)", at: time.bootTime) {
+    } else if failures.allows(error.repeatedText, at: time.bootTime) {
       log.error(text)
     } else {
       log.debug(text)
@@ -66,20 +66,35 @@ extension ReportLoop {
     case .rejected(let code, let message):
       outcome.confirmations.rejected += 1
       outcome.lastError = "Device Defender rejected report \(id): \(code): \(message)"
-      log.error("Device Defender rejected report \(id): \(code): \(message).")
+      let text = "Device Defender rejected report \(id): \(code): \(message)."
+      if failures.allows("\(code): \(message)", at: time.bootTime) {
+        log.error(text)
+      } else {
+        log.debug(text)
+      }
     case .unanswered:
       outcome.confirmations.unanswered += 1
-      log.warn(
-        "Device Defender didn't answer report \(id) within \(configuration.confirmationTime.inWords).")
+      noteUnanswered(id)
     case .unavailable(let reason):
       outcome.confirmations.unanswered += 1
-      let text = "Device Defender's answers can't be received: \(sentence(reason))"
+      let text = "Can't receive Device Defender's answers: \(sentence(reason))"
       // The transport has already logged the problem and what to do about it.
       if failures.allows(text, at: time.bootTime) { log.info(text) }
     case .stopped:
       outcome.confirmations.unanswered += 1
-      log.info("Asked to stop before Device Defender answered report \(id).")
+      log.info("A stop was requested before Device Defender answered report \(id).")
     }
+  }
+
+  private mutating func noteUnanswered(_ id: UInt64) {
+    // With this setting, the loop never waits for answers, so their absence isn't a problem.
+    guard configuration.confirmationTime > .zero else {
+      return log.debug("Didn't wait for an answer to report \(id).")
+    }
+    let text =
+      "No answer to report \(id) within \(configuration.confirmationTime.inWords). Allow iot:Subscribe and iot:Receive on "
+      + "the topics /accepted and /rejected. Brokers other than AWS IoT never answer."
+    if failures.allows("no answer", at: time.bootTime) { log.warn(text) } else { log.debug(text) }
   }
 
   /// Moves the baseline for a published report, or remembers the report until Device Defender answers it.
@@ -129,7 +144,7 @@ extension ReportLoop {
         "the device is offline, or its policy lacks iot:Publish, iot:Subscribe or iot:Receive on Device Defender's topics"
       }
     log.warn(
-      "Device Defender hasn't answered the last reports, so each one repeats the traffic that those before it "
-        + "reported. The likely cause: \(sentence(cause))")
+      "Device Defender hasn't answered the last reports, so each report repeats the traffic of the unanswered ones. "
+        + "Likely cause: \(sentence(cause))")
   }
 }

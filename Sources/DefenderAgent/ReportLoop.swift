@@ -167,14 +167,16 @@ package struct ReportLoop: ~Copyable {
       return max(unspread, firstReport.dueUnspread(from: now))
     }
     let first = firstReport.due(from: now, thing: thing)
-    log.info("The first report is due in \(Int(now.duration(to: first).inSeconds)) s (DEFENDER_JITTER).")
+    log.info(
+      "First report in \(Int(now.duration(to: first).inSeconds)) s. Starts are spread across the fleet; DEFENDER_JITTER=0 "
+        + "turns that off.")
     return first
   }
 
   private mutating func moveOn(_ schedule: inout ReportSchedule) {
     schedule.moveOn(using: &random)
     log.info(
-      "The report was throttled; the next one is due in \(Int(time.bootTime.duration(to: schedule.next).inSeconds)) s."
+      "Throttled. Next report in \(Int(time.bootTime.duration(to: schedule.next).inSeconds)) s."
     )
   }
 
@@ -202,23 +204,24 @@ package struct ReportLoop: ~Copyable {
     if work.interval != work.wantedInterval, work.reports != 1, !hasWarnedOfInterval {
       hasWarnedOfInterval = true
       log.warn(
-        "An interval of \(work.wantedInterval.inWords) is raised to \(work.interval.inWords): Device "
-          + "Defender throttles below 300 s. DEFENDER_MINIMUM_INTERVAL_SECONDS lowers the floor for other topics."
+        "Raised the interval from \(work.wantedInterval.inWords) to \(work.interval.inWords): Device "
+          + "Defender throttles reports that are more frequent than 300 s. For other topics, lower DEFENDER_MINIMUM_INTERVAL_SECONDS."
       )
     }
     if configuration.acknowledgement == .accepted, !work.topic.isDeviceDefenders, !hasWarnedOfOwnTopic {
       hasWarnedOfOwnTopic = true
       log.warn(
-        "DEFENDER_ACKNOWLEDGE is 'accepted', but nobody answers reports to \(work.topic.name): they count as "
-          + "acknowledged when they are published.")
+        "DEFENDER_ACKNOWLEDGE is 'accepted', but no service answers reports to \(work.topic.name). "
+          + "Reports count as acknowledged when they are published.")
     }
-    if !configuration.transport.takesReservedTopics, work.topic.isDeviceDefenders, !hasWarnedOfReservedTopic,
+    if !configuration.transport.supportsReservedTopics, work.topic.isDeviceDefenders,
+      !hasWarnedOfReservedTopic,
       !work.isDryRun
     {
       hasWarnedOfReservedTopic = true
       log.warn(
-        "AWS documents that Device Defender's reserved topics accept MQTT publishes only, and this transport is "
-          + "\(configuration.transport.name). Set DEFENDER_TRANSPORT to mqtt, or DEFENDER_TOPIC to a topic of your own, such as "
+        "AWS documents that Device Defender's reserved topics accept only MQTT, but the transport is "
+          + "\(configuration.transport.name). Set DEFENDER_TRANSPORT to mqtt, or DEFENDER_TOPIC to your own topic, such as "
           + "'defender/{thing}/{format}'."
       )
     }

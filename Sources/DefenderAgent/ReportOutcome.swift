@@ -60,6 +60,6 @@ package struct ReportOutcome: Equatable, Sendable, CustomStringConvertible {
         "; \(confirmations.accepted) accepted, \(confirmations.rejected) rejected, "
         + "\(confirmations.unanswered) unanswered"
     }
-    return lastError.map { "\(text); the last error: \($0)" } ?? text
+    return lastError.map { "\(text); last error: \($0)" } ?? text
   }
 }

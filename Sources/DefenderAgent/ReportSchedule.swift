@@ -49,9 +49,9 @@ package struct FirstReport: Sendable {
   ///
   /// Device Defender throttles reports that are less than 300 s apart.
   package func due(from start: BootTime, thing: String) -> BootTime {
-    let share = shareOfInterval(interval, thing: thing)
-    guard let sinceLast, isRecent, sinceLast + share < interval else { return start.advanced(by: share) }
-    return start.advanced(by: share + interval)
+    let offset = slotOffset(in: interval, thing: thing)
+    guard let sinceLast, isRecent, sinceLast + offset < interval else { return start.advanced(by: offset) }
+    return start.advanced(by: offset + interval)
   }
 
   /// Returns when a thing without a slot reports first: at once, or one interval after a recent last report.
@@ -69,7 +69,7 @@ package struct FirstReport: Sendable {
 /// The slots spread a fleet that starts at one moment evenly over the interval, in the same way after each restart. The
 /// hash is FNV-1a (Fowler, Noll, Vo; 64 bits), followed by the mixing step of MurmurHash3, because names often differ in
 /// the last digit only.
-package func shareOfInterval(_ interval: Duration, thing: String) -> Duration {
+package func slotOffset(in interval: Duration, thing: String) -> Duration {
   var hash: UInt64 = 0xcbf2_9ce4_8422_2325
   for byte in thing.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
   hash = (hash ^ (hash >> 33)) &* 0xff51_afd7_ed55_8ccd

@@ -30,6 +30,10 @@ public final class Log {
   /// Whether other processes write to the same pipe. If so, a line is split into pieces that the pipe accepts atomically.
   package var sharesPipe = false
   private let destination: Destination
+  /// Drops repeated warnings and errors; nil if all are logged.
+  private var repeats: RepeatFilter?
+  /// Whether ``descriptor`` is a stream to the systemd journal.
+  private var isJournal = false
 
   private enum Destination {
     case closure((Level, [UInt8]) -> Void)
@@ -102,6 +106,15 @@ public final class Log {
     return Log(onStandardDescriptors: asked.level, asked.format)
   }
 
+  /// Prepares the log for a process that runs for months, possibly as a systemd service.
+  ///
+  /// From now on, the same warning or error is logged once within four minutes, unless the level is `debug` or `trace`. If the descriptor is the stream to the
+  /// journal that `JOURNAL_STREAM` names (systemd.exec(5)), each line begins with its priority, such as `<4>`.
+  package func becomeDaemonLog(_ environment: Environment) {
+    repeats = RepeatFilter(interval: .seconds(240))
+    isJournal = descriptor.map { isJournalStream($0, environment.value("JOURNAL_STREAM")) } ?? false
+  }
+
   public func debug(_ message: @autoclosure () -> String) { log(.debug, message) }
   public func info(_ message: @autoclosure () -> String) { log(.info, message) }
   public func warn(_ message: @autoclosure () -> String) { log(.warn, message) }
@@ -110,6 +123,7 @@ public final class Log {
   private func log(_ level: Level, _ message: () -> String) {
     guard level >= self.level else { return }
     let text = bounded(message())
+    if level >= .warn, self.level > .debug, repeats?.allows(text, at: .now) == false { return }
     switch destination {
     case .closure(let write): write(level, line(level, text))
     case .output(let output): write(text, level, to: output)
@@ -153,6 +167,7 @@ public final class Log {
   /// Returns the bytes to write for a message.
   private func encoded(_ level: Level, _ text: String) -> [UInt8] {
     let line = line(level, text)
+    if isJournal { return level.journalPriority + line }
     return isFramed ? telemetryFrame(line.dropLast(1), level: level, format: format, at: .now) : line
   }
 
@@ -184,6 +199,32 @@ public final class Log {
       return Array("\(json)\n".utf8)
     }
   }
+}
+
+extension Log.Level {
+  /// The priority that precedes a line in the journal (sd-daemon(3)).
+  fileprivate var journalPriority: [UInt8] {
+    let priority =
+      switch self {
+      case .trace, .debug: 7
+      case .info: 6
+      case .warn: 4
+      case .error: 3
+      case .fatal: 2
+      }
+    return Array("<\(priority)>".utf8)
+  }
+}
+
+/// Returns whether a descriptor is the stream that `JOURNAL_STREAM` names: its device and inode, in decimal with a colon
+/// between them.
+///
+/// A program may inherit the variable and have its output redirected, so the variable alone proves nothing.
+package func isJournalStream(_ descriptor: Int32, _ name: String?) -> Bool {
+  guard let name else { return false }
+  var status = stat()
+  guard unsafe fstat(descriptor, &status) == 0 else { return false }
+  return name == "\(status.st_dev):\(status.st_ino)"
 }
 
 private func isOpen(_ descriptor: Int32) -> Bool { fcntl(descriptor, F_GETFD) >= 0 }

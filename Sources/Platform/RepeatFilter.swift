@@ -1,7 +1,7 @@
 /// Rate-limits repeated log messages: the same text passes at most once per interval.
 package struct RepeatFilter {
   private let interval: Duration
-  private var lastTold: [String: BootTime] = [:]
+  private var lastAllowed: [String: BootTime] = [:]
 
   /// Creates a filter that lets the same text pass once per `interval`.
   package init(interval: Duration) {
@@ -10,10 +10,10 @@ package struct RepeatFilter {
 
   /// Returns whether `text` may be logged at `now`; if so, records that it was.
   package mutating func allows(_ text: String, at now: BootTime) -> Bool {
-    if let last = lastTold[text], now < last.advanced(by: interval) { return false }
+    if let last = lastAllowed[text], now < last.advanced(by: interval) { return false }
     // Limits the memory for texts that differ each time.
-    if lastTold.count >= 100 { lastTold.removeAll() }
-    lastTold[text] = now
+    if lastAllowed.count >= 100 { lastAllowed.removeAll() }
+    lastAllowed[text] = now
     return true
   }
 }

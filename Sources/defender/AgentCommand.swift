@@ -9,11 +9,11 @@ struct AgentCommand: ParsableCommand {
     commandName: "agent",
     abstract: "Reports this device to AWS IoT Device Defender until it is stopped.",
     discussion: """
-      Takes the whole command line of AWS's Python agent (agent.py), in all of its spellings, @file included. Over MQTT \
-      with the device's certificate (port 8883, or 443), over a signed WebSocket (--use-websocket), or over HTTPS \
-      (--transport https). The first sample isn't published: the deltas are counted from it.
+      Accepts the whole command line of AWS's Python agent (agent.py), in all spellings, including @file. Publishes over MQTT \
+      with the device's certificate (port 8883 or 443), over a signed WebSocket (--use-websocket), or over HTTPS \
+      (--transport https). The first sample isn't published; it is the baseline of the first report's deltas.
 
-      Every option can also be an environment variable, as bootstrap reads it; an option wins.
+      Every option also has an environment variable, which bootstrap reads, too. An option overrides its variable.
 
       Examples:
         defender agent -e abc-ats.iot.eu-central-1.amazonaws.com \\
@@ -23,14 +23,14 @@ struct AgentCommand: ParsableCommand {
           --use-websocket -se eu-central-1
         defender agent --dry-run -f json -i 5
 
-      Exit status: 0 it was asked to end; 1 with --once, the report wasn't made or published; 2 it couldn't start; 64 wrong \
-      command line; 74 with --dry-run, a report couldn't be written.
+      Exit status: 0 stopped by a signal; 1 with --once: the report wasn't made or published; 2 it couldn't start; 64 wrong \
+      command line; 74 with --dry-run: a report couldn't be written.
       """)
 
   @OptionGroup(title: "Connection") var connection: AgentConnectionOptions
   @OptionGroup(title: "Reports") var report: AgentReportOptions
 
-  @Flag(help: "Make one report at once, publish it, and end.")
+  @Flag(help: "Make one report at once, publish it, and exit.")
   var once = false
 
   @Option(
@@ -40,7 +40,7 @@ struct AgentCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "How much is logged: NoLogs, Fatal, Error, Warn, Info, Debug or Trace (default: Info).",
+      "The log level: NoLogs, Fatal, Error, Warn, Info, Debug or Trace (default: Info).",
       valueName: "level"),
     completion: .list(["NoLogs", "Fatal", "Error", "Warn", "Info", "Debug", "Trace"]))
   var verbosity: String?
@@ -53,6 +53,7 @@ struct AgentCommand: ParsableCommand {
       try becomeDaemon(stoppedBy: shutdown)
       let time = SystemWaiter(shutdown: shutdown)
       if report.dryRun {
+        log.becomeDaemonLog(environment)
         warnOfUnknownVariables(in: environment, log: log)
         let isWhole = try DryRun(environment, cborFile: "cbor_metrics").run(
           interval: report.interval ?? 300, once: once, time: time, log: log)
@@ -69,8 +70,8 @@ struct AgentCommand: ParsableCommand {
       let endpoint = error.mistakes.contains { $0.variable == "DEFENDER_MQTT_ENDPOINT" }
       let hint =
         endpoint
-        ? "The account's endpoint: aws iot describe-endpoint --endpoint-type iot:Data-ATS"
-        : "The options: defender agent --help"
+        ? "To find the account's endpoint, run: aws iot describe-endpoint --endpoint-type iot:Data-ATS"
+        : "For a list of options, run: defender agent --help"
       throw CommandFailure((mistakes + [hint]).joined(separator: "\n  "), status: .notRun)
     } catch {
       throw CommandFailure("\(error)", status: .notRun)
@@ -146,7 +147,7 @@ struct AgentConnectionOptions: ParsableArguments {
   @Option(
     name: [.customLong("id", withSingleDash: true), .customLong("client_id"), .customLong("client-id")],
     help: ArgumentHelp(
-      "MQTT client id, also the thing's name where that isn't given (default: the thing's name and -defender).",
+      "MQTT client id; also the thing name if --thing_name is missing (default: the thing name and -defender).",
       valueName: "id"))
   var clientID: String?
 
@@ -178,7 +179,7 @@ struct AgentConnectionOptions: ParsableArguments {
   @Option(
     name: .customLong("connection"),
     help: ArgumentHelp(
-      "persistent: stay connected; per-report: connect for each report, with nothing open between "
+      "persistent: stay connected; per-report: connect for each report and disconnect afterwards "
         + "(default: persistent).",
       valueName: "mode"),
     completion: .list(["persistent", "per-report"]))
@@ -186,13 +187,13 @@ struct AgentConnectionOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The longest silence on a connection, 30 to 1200 (default: the interval and a minute).",
+      "The MQTT keep-alive interval, 30 to 1200 (default: the report interval plus 60).",
       valueName: "seconds"))
   var keepAlive: Int?
 
   @Option(
     help: ArgumentHelp(
-      "What moves the deltas on: publish (the broker took the report) or accepted (Device Defender did) "
+      "What moves the baseline: publish (the broker acknowledged) or accepted (Device Defender accepted) "
         + "(default: publish).",
       valueName: "event"),
     completion: .list(["publish", "accepted"]))
@@ -244,29 +245,30 @@ struct AgentConnectionOptions: ParsableArguments {
 struct AgentReportOptions: ParsableArguments {
   @Option(
     name: [.customShort("t"), .customLong("thing_name"), .customLong("thing-name")],
-    help: ArgumentHelp("The thing that the reports are about (default: the client id).", valueName: "name"))
+    help: ArgumentHelp(
+      "The name of the thing that the reports describe (default: the client id).", valueName: "name"))
   var thingName: String?
 
   @Flag(
     name: [.customShort("d"), .customLong("dryrun"), .customLong("dry-run")],
-    help: "Print the reports and publish none; CBOR also goes to the file cbor_metrics.")
+    help: "Print reports instead of publishing them; CBOR is also written to the file cbor_metrics.")
   var dryRun = false
 
   @Option(
     name: [.customShort("i"), .long],
     help: ArgumentHelp(
-      "Seconds between reports (default: 300); fewer are raised to that.", valueName: "seconds"))
+      "Seconds between reports (default: 300); less is raised to the minimum.", valueName: "seconds"))
   var interval: Double?
 
   @Option(
     help: ArgumentHelp(
-      "The least interval allowed; Device Defender throttles below 300 (default: 300).",
+      "The minimum interval; Device Defender throttles below 300 (default: 300).",
       valueName: "seconds"))
   var minimumInterval: Double?
 
   @Flag(
     name: [.customShort("s"), .customLong("short_tags"), .customLong("short-names")],
-    help: "Use the short names of fields.")
+    help: "Use short field names.")
   var shortNames = false
 
   @Option(
@@ -285,12 +287,13 @@ struct AgentReportOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The topic, with {thing} and {format} (default: Device Defender's own).", valueName: "template"))
+      "The topic; {thing} and {format} are replaced (default: Device Defender's).", valueName: "template"))
   var topic: String?
 
   @Option(
     help: ArgumentHelp(
-      "Where deltas and report ids survive a restart (default: nowhere).", valueName: "directory"),
+      "The directory that keeps the baseline and the last report id across restarts (default: none).",
+      valueName: "directory"),
     completion: .directory)
   var stateDirectory: String?
 

@@ -8,15 +8,15 @@ import Platform
 struct CollectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "collect",
-    abstract: "Prints what would be reported about this machine, once or again and again.",
+    abstract: "Prints the reports about this machine, once or repeatedly.",
     discussion: """
-      Takes the whole command line of AWS's Python collector (collector.py), in all of its spellings. Without -s and -n \
-      there is one report; with -s alone they go on until SIGINT (Ctrl-C) or SIGTERM. From the second report on there \
-      are network_stats: what went through since the report before. On a terminal, a line below the reports says what \
-      goes on between them.
+      Accepts the whole command line of AWS's Python collector (collector.py), in all spellings. Without -s and -n \
+      it makes one report; with only -s it continues until SIGINT (Ctrl-C) or SIGTERM. From the second report on, \
+      network_stats has the traffic since the previous report. On a terminal, a status line below the reports shows \
+      the current values.
 
       PROCFS_PATH and DEFENDER_FORMAT, _NAMES, _MAX_LIST_SIZE, _MAX_REPORT_BYTES, _CUSTOM_METRICS and \
-      _CUSTOM_METRICS_COMMAND mean what they mean to bootstrap; an option wins.
+      _CUSTOM_METRICS_COMMAND have the same meaning as for bootstrap. An option overrides its variable.
 
       Examples:
         defender collect
@@ -26,10 +26,10 @@ struct CollectCommand: ParsableCommand {
         defender collect --procfs /host/proc
         defender collect --watch
 
-      Custom metrics, with commas between; NAME=METRIC gives one another name:
+      Custom metrics, separated by commas; NAME=METRIC renames one:
         \(SystemMetric.kinds.map { "\($0.name): \($0.summary)" }.joined(separator: "\n  "))
 
-      Exit status: 0 all reports were made, or it was asked to end; 1 a report couldn't be made; 2 it couldn't start; \
+      Exit status: 0 all reports were made, or a signal stopped it; 1 a report couldn't be made; 2 it couldn't start; \
       64 wrong command line; 74 a report couldn't be written.
       """)
 
@@ -37,63 +37,65 @@ struct CollectCommand: ParsableCommand {
     name: [.customShort("n"), .customLong("number-samples"), .customLong("number_samples")],
     parsing: .unconditional,
     help: ArgumentHelp(
-      "How many samples to take (default: 1; with -s without end, as with 0).", valueName: "n"))
+      "The number of samples, 0 for no limit (default: 1; with -s 0).", valueName: "n"))
   var sampleCount: Int?
 
   @Option(
     name: [.customShort("s"), .customLong("sample-rate"), .customLong("sample_rate")],
     parsing: .unconditional,
     help: ArgumentHelp(
-      "Seconds from one sample to the next (default: 1; with --watch 2).", valueName: "seconds"))
+      "Seconds between samples (default: 1; with --watch 2).", valueName: "seconds"))
   var interval: Double?
 
   @Option(
     name: [.customShort("l"), .customLong("list-size"), .customLong("list_size")], parsing: .unconditional,
     help: ArgumentHelp(
-      "Lists larger than this are sampled; totals stay (default: 50; with --watch 1000).", valueName: "n"))
+      "The largest list; longer ones are sampled, with exact totals (default: 50; with --watch 1000).",
+      valueName: "n"))
   var listSize: Int?
 
   @Flag(
-    name: [.customLong("short-names"), .customLong("short_names")], help: "Use the short names of fields.")
+    name: [.customLong("short-names"), .customLong("short_names")], help: "Use short field names.")
   var shortNames = false
 
   @Option(
     name: [.customLong("cm", withSingleDash: true), .customLong("custom-metrics")],
     help: ArgumentHelp(
-      "Add custom metrics, as DEFENDER_CUSTOM_METRICS has them (default: none; without a list cpu_usage).",
+      "Custom metrics, as in DEFENDER_CUSTOM_METRICS (default: none; cpu_usage if there is no list).",
       valueName: "list"), completion: .list(SystemMetric.names))
   var customMetrics: String?
 
   @Option(help: ArgumentHelp("json or cbor (default: json).", valueName: "format"))
   var format: String?
 
-  @Flag(help: "JSON on one line, as it is sent; CBOR always is.")
+  @Flag(help: "Print JSON on one line, as it is published; CBOR always is.")
   var compact = false
 
   @Option(
-    help: ArgumentHelp("The procfs to read, found anew for each sample (default: /proc).", valueName: "path"))
+    help: ArgumentHelp(
+      "The procfs to read; links in it are resolved for each sample (default: /proc).", valueName: "path"))
   var procfs: String?
 
   @Option(
     name: [.customShort("o"), .long],
     help: ArgumentHelp(
-      "The file for the reports, one after the other (default: -, which is standard output).",
+      "The file for the reports (default: -, which is standard output).",
       valueName: "file"))
   var output: String?
 
-  @Flag(help: "Show connections, ports and rates as a table that is drawn anew; q quits.")
+  @Flag(help: "Show connections, ports and rates in a table that is updated; q quits.")
   var watch = false
 
   func validate() throws {
     if let sampleCount, sampleCount < 0 {
-      throw ValidationError("--number-samples is \(sampleCount); allowed are 0 (without end) and more.")
+      throw ValidationError("--number-samples is \(sampleCount); allowed are 0 (no limit) and more.")
     }
     if let interval, !Configuration.intervalRange.contains(interval) {
-      throw ValidationError("--sample-rate is \(interval); allowed is from 0.001 to 604800 seconds.")
+      throw ValidationError("--sample-rate is \(interval); allowed are 0.001 to 604800 seconds.")
     }
     if watch, output != nil || format != nil || compact || shortNames {
       throw ValidationError(
-        "--watch shows a table; --output, --format, --compact and --short-names are for reports.")
+        "--watch shows a table and can't be combined with --output, --format, --compact and --short-names.")
     }
   }
 
@@ -116,7 +118,7 @@ struct CollectCommand: ParsableCommand {
     }
   }
 
-  /// What the environment says about reports, with what the options say in it.
+  /// Returns the configuration of reports: the environment with the options applied to it.
   private func configuration(over inherited: Environment) throws -> Configuration {
     var mistakes: [ConfigurationError.Mistake] = []
     let configuration = Configuration(
@@ -163,7 +165,8 @@ struct CollectCommand: ParsableCommand {
     guard var destination = try ReportDestination(path: output, shutdown: shutdown) else { return true }
     if configuration.format == .cbor, destination.isTerminal {
       throw CommandFailure(
-        "CBOR isn't for terminals; give a file with --output FILE, or a pipe: defender collect --format cbor | xxd",
+        "CBOR can't be shown on a terminal. Write it to a file with --output FILE, or to a pipe: "
+          + "defender collect --format cbor | xxd",
         status: .notRun)
     }
     let status = StatusLine(on: STDERR_FILENO)
@@ -179,7 +182,7 @@ struct CollectCommand: ParsableCommand {
       status.clear()
       if sample.report.isEmpty {
         isWhole = false
-        log.error("nothing could be read, so that there is no report")
+        log.error("No metrics could be read; no report was made.")
       } else {
         let bytes = sample.report.encoded(as: configuration.format, names: configuration.names)
         guard destination.write(bytes, configuration.format, isCompact: compact) else { break }

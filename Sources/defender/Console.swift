@@ -28,6 +28,13 @@ final class Console: Sendable {
     try? write(line, to: STDERR_FILENO)
   }
 
+  /// Prints why the command failed. If standard error is a stream to the systemd journal, each line begins with the
+  /// priority of an error (sd-daemon(3)), because the agent may be a service.
+  func failure(_ text: String) {
+    let isJournal = isJournalStream(STDERR_FILENO, Environment.ofThisProcess.value("JOURNAL_STREAM"))
+    error(isJournal ? text.split(separator: "\n").map { "<3>\($0)" }.joined(separator: "\n") : text)
+  }
+
   private func write(_ line: String, to descriptor: Int32) throws(Errno) {
     let result = lock.withLock { _ in
       Result { () throws(Errno) in try writeAll(Array("\(line)\n".utf8), to: descriptor) }
@@ -55,7 +62,7 @@ final class Console: Sendable {
       )
     case .refused(let status, let message, let explanation):
       let detail = explanation.map { " (\($0))" } ?? ""
-      error("defender: refused a publish to \(topic) with \(status): \(message)\(detail)")
+      error("defender: rejected a publish to \(topic) with status \(status): \(message)\(detail)")
     }
   }
 }
@@ -102,7 +109,7 @@ enum LostOutput {
     guard let (name, reason) = state.withLock({ $0.first }) else { return }
     // A reader that closes the pipe, such as `head`, has all that it wants.
     if reason != .brokenPipe {
-      Console().error("defender: The output can't be written to \(name): \(reason).")
+      Console().error("defender: Can't write the output to \(name): \(reason).")
     }
     _exit(status)
   }

@@ -8,8 +8,8 @@ struct Defender: AsyncParsableCommand {
     commandName: "defender",
     abstract: "Runs the AWS IoT Device Defender function on this machine.",
     discussion: """
-      Without an AWS account: `defender invoke` and `defender emulator` bring a local Lambda and a local AWS IoT \
-      data plane, on 127.0.0.1 only, with credentials made up for the run. With one: `defender agent` reports this \
+      Without an AWS account: `defender invoke` and `defender emulator` provide a local Lambda and a local AWS IoT \
+      data plane, on 127.0.0.1 only, with credentials generated for the run. With an account: `defender agent` reports this \
       device to Device Defender.
 
       Examples:
@@ -17,7 +17,7 @@ struct Defender: AsyncParsableCommand {
         defender help agent
         source <(defender --generate-completion-script bash)
 
-      Exit status: 0 it went well; 1 the function failed, or AWS refused; 2 nothing was run or sent; 3 no answer came; \
+      Exit status: 0 success; 1 the function failed, or AWS rejected the request; 2 nothing was run or sent; 3 no answer; \
       64 wrong command line; 74 the output couldn't be written.
       """,
     version: versionText(of: "defender"),
@@ -36,7 +36,8 @@ struct Defender: AsyncParsableCommand {
     var index = 0
     while let argument = unsafe arguments[index] {
       guard unsafe String(validatingCString: argument) != nil else {
-        return "Argument \(index) isn't UTF-8. Bytes of any kind can be published with --payload-file."
+        return
+          "Argument \(index) isn't UTF-8. To publish other bytes, put them in a file and use --payload-file."
       }
       index += 1
     }
@@ -55,6 +56,6 @@ struct Defender: AsyncParsableCommand {
     let commands = configuration.subcommands.compactMap { $0.configuration.commandName } + ["help"]
     guard !word.hasPrefix("-"), !commands.contains(word) else { return nil }
     let next = nearestName(to: word, among: commands).map { "Did you mean `defender \($0)`?" }
-    return "'\(word)' is no command. \(next ?? "There are \(commands.joined(separator: ", ")).")"
+    return "Unknown command '\(word)'. \(next ?? "The commands are \(commands.joined(separator: ", ")).")"
   }
 }

@@ -9,44 +9,44 @@ import WireFormats
 struct DoctorCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "doctor",
-    abstract: "Checks, step by step, what keeps this machine from reporting, and says what to do.",
+    abstract: "Checks step by step whether this machine can report, and explains how to fix problems.",
     discussion: """
-      Reads the same variables as bootstrap, in a Greengrass component also its configuration, and checks: the \
-      configuration, the thing's name, the transport and the interval against what Device Defender takes, the \
-      collection of metrics, credentials or the certificate, DNS, TCP, TLS, the clock, and whether AWS IoT accepts the \
-      signature, the certificate or the MQTT connection. Each is a line: ok, warning, failed or skipped. No secret is \
-      shown, and nothing is published without --publish.
+      Reads the same variables as bootstrap, and in a Greengrass component also the component configuration. Checks the \
+      configuration, the thing name, whether Device Defender supports the transport and the interval, the collection of \
+      metrics, the credentials or the certificate, DNS, TCP, TLS, the clock, and whether AWS IoT accepts the signature, \
+      the certificate or the MQTT connection. Prints one result for each check: ok, warning, failed or skipped. Shows no \
+      secret, and publishes nothing without --publish.
 
-      Over MQTT it connects with the agent's own client id, since that is what policies allow: an agent that is \
-      running is disconnected by that, and connects again.
+      Over MQTT it connects with the agent's client id, because policies allow no other. This disconnects a running agent, \
+      which then reconnects.
 
       Examples:
         defender doctor
         defender doctor --publish --topic defender/test
         env DEFENDER_TRANSPORT=mqtt defender doctor --json
 
-      Exit status: 0 nothing failed; else how many checks failed, 63 at most; 64 wrong command line; 74 its \
-      output couldn't be written.
+      Exit status: the number of failed checks, at most 63; 64 wrong command line; 74 the output couldn't be \
+      written.
       """)
 
-  @Flag(help: "Publish a message to the topic, to see whether that is allowed.")
+  @Flag(help: "Publish a test message to the topic.")
   var publish = false
 
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "The topic for --publish; whoever listens gets a line of JSON (default: none).", valueName: "topic"))
+      "The topic for --publish; its subscribers receive a line of JSON (default: none).", valueName: "topic"))
   var topic: String?
 
-  @Flag(help: "Write one JSON object instead of lines.")
+  @Flag(help: "Print one JSON object instead of lines.")
   var json = false
 
-  @Option(help: ArgumentHelp("How long each step may take, 0.1 to 600.", valueName: "seconds"))
+  @Option(help: ArgumentHelp("The time limit of each step, 0.1 to 600.", valueName: "seconds"))
   var timeout = 10.0
 
   func validate() throws {
     if publish != (topic != nil) {
-      throw ValidationError("--publish and --topic go together.")
+      throw ValidationError("--publish needs --topic, and --topic needs --publish.")
     }
     guard (0.1...600).contains(timeout) else {
       throw ValidationError("--timeout is \(timeout); allowed is a number of seconds from 0.1 to 600.")

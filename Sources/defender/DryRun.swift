@@ -13,7 +13,7 @@ struct DryRun {
   init(_ environment: Environment, cborFile: String) throws(ConfigurationError) {
     var mistakes: [ConfigurationError.Mistake] = []
     configuration = Configuration(ofReports: environment, noting: &mistakes)
-    // The others are about what a dry run leaves out.
+    // A dry run doesn't use the other variables.
     let used = [Variable.format, .names, .customMetrics].map(\.rawValue)
     mistakes.removeAll { !used.contains($0.variable) }
     guard mistakes.isEmpty else { throw ConfigurationError(mistakes: mistakes) }
@@ -25,7 +25,7 @@ struct DryRun {
   func run(interval: Double, once: Bool, time: SystemWaiter, log: Log) throws -> Bool {
     guard Configuration.intervalRange.contains(interval) else {
       throw CommandFailure(
-        "--interval is \(interval); allowed is from 0.001 to 604800.", status: .notRun)
+        "--interval is \(interval); allowed are 0.001 to 604800 seconds.", status: .notRun)
     }
     let console = Console()
     var reporter = Reporter(
@@ -37,7 +37,7 @@ struct DryRun {
       let draft = reporter.draft(of: snapshot, at: time.wallTime)
       let report = draft.report
       if report.isEmpty {
-        log.error("nothing could be read, so that there is no report")
+        log.error("No metrics could be read; no report was made.")
       } else {
         guard console.output(readable(report.encoded(as: .json, names: configuration.names))) else {
           return true

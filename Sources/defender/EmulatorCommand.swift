@@ -6,14 +6,14 @@ import Platform
 struct EmulatorCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "emulator",
-    abstract: "Keeps a local Lambda running, which anybody on this machine can invoke.",
+    abstract: "Runs a local Lambda that any process on this machine can invoke.",
     discussion: """
-      The function is invoked at the URL that AWS's runtime interface emulator has, with the event as the body. \
-      Callers who come while an invocation runs wait for their turn. The function's program is started with the \
-      first invocation, and again after it has ended.
+      Accepts invocations at the same URL as AWS's runtime interface emulator, with the event as the body. Invocations \
+      run one after the other. The first one starts the function's program; if the program exits, the next one starts it \
+      again.
 
-      A failed invocation is answered as Lambda's Invoke API does: status 200, the error as JSON, and the header \
-      X-Amz-Function-Error. X-Amz-Client-Context (Base64 of JSON) and X-Amzn-Trace-Id reach the function.
+      A failed invocation is answered as by Lambda's Invoke API: status 200, the error as JSON, and the header \
+      X-Amz-Function-Error. The function receives X-Amz-Client-Context (Base64 of JSON) and X-Amzn-Trace-Id.
 
       Examples:
         defender emulator
@@ -22,9 +22,9 @@ struct EmulatorCommand: AsyncParsableCommand {
         curl -d '{"reports":1}' \\
           http://127.0.0.1:9000/2015-03-31/functions/function/invocations
 
-      Ends with SIGINT (Ctrl-C), SIGTERM or SIGHUP, and the function's process with it.
+      SIGINT (Ctrl-C), SIGTERM and SIGHUP stop it and the function's process.
 
-      Exit status: 0 it was asked to end; 2 it couldn't start; 64 wrong command line; 74 the output couldn't be written.
+      Exit status: 0 stopped by a signal; 2 it couldn't start; 64 wrong command line; 74 the output couldn't be written.
       """)
 
   @Option(help: "The port on 127.0.0.1, 0 to 65535; 0 lets the system choose.")
@@ -50,7 +50,8 @@ struct EmulatorCommand: AsyncParsableCommand {
           for await _ in signals { break }
         }
       } catch let error as ServerError {
-        throw CommandFailure("\(error). Another port: --port, where 0 is any that is free.", status: .notRun)
+        throw CommandFailure(
+          "\(error). Choose another port with --port; 0 selects any free one.", status: .notRun)
       }
     }
   }

@@ -6,23 +6,24 @@ import Platform
 /// The options that `invoke` and `emulator` share: the function to run and its timeout.
 struct FunctionOptions: ParsableArguments {
   @Option(
-    help: ArgumentHelp("The function's program (default: the one beside this one).", valueName: "path"),
+    help: ArgumentHelp(
+      "The function's program (default: bootstrap, in the directory of defender).", valueName: "path"),
     completion: .file())
   var bootstrap: String?
 
   @Option(
     help: ArgumentHelp(
-      "A variable of the function's environment, once for each, before all others (default: none).",
+      "A variable of the function's environment; repeat it for each variable (default: none).",
       valueName: "name=value"))
   var env: [String] = []
 
-  @Option(help: ArgumentHelp("How long one invocation may take, 0.001 to 86400.", valueName: "seconds"))
+  @Option(help: ArgumentHelp("The time limit of an invocation, 0.001 to 86400.", valueName: "seconds"))
   var timeout = 60.0
 
   func validate() throws {
     for (index, variable) in env.enumerated() where name(in: variable) == nil {
       // The message omits the text, because it may be a secret.
-      throw ValidationError("--env number \(index + 1) is no name, '=' and value, such as GREETING=hello.")
+      throw ValidationError("--env #\(index + 1) must be NAME=VALUE, such as GREETING=hello.")
     }
     guard timeout >= 0.001, timeout <= 86_400 else {
       throw ValidationError("--timeout is \(timeout); allowed are 0.001 to 86400 seconds.")
@@ -35,11 +36,12 @@ struct FunctionOptions: ParsableArguments {
     guard unsafe access(path, X_OK) == 0 else {
       let reason = Errno.current
       throw CommandFailure(
-        "The function's program \(path) can't be run: \(reason). Build it with `swift build --product bootstrap`,"
-          + " or name another one with --bootstrap.", status: .notRun)
+        "Can't run the function's program \(path): \(reason). Build it with `swift build --product bootstrap`, "
+          + "or choose another one with --bootstrap.", status: .notRun)
     }
     guard !isSpecialFile(path) else {
-      throw CommandFailure("The function's program \(path) isn't a regular file.", status: .notRun)
+      throw CommandFailure(
+        "Can't run the function's program \(path): it isn't a regular file.", status: .notRun)
     }
     var function = FunctionConfiguration(bootstrap: path, timeout: .seconds(timeout))
     function.inherit(from: environment)

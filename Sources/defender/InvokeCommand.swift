@@ -10,14 +10,14 @@ struct InvokeCommand: AsyncParsableCommand {
     commandName: "invoke",
     abstract: "Invokes the function once, in a local Lambda, and shows what it published.",
     discussion: """
-      Starts the function's program against a local Runtime API and a local AWS IoT data plane, which checks the \
-      signature of every publish against credentials made up for this run. Nothing leaves this machine.
+      Starts the function's program with a local Runtime API and a local AWS IoT data plane, which verifies the \
+      signature of every publish with credentials generated for this run. Nothing leaves this machine.
 
-      The published reports and the function's answer go to standard output, the function's log and Lambda's own \
+      The published reports and the function's response go to standard output, the function's log and Lambda's \
       lines (START, END, REPORT) to standard error.
 
-      Passed on to the function: AWS_IOT_THING_NAME (else `local-device`), SAMPLE_INTERVAL_SECONDS, PROCFS_PATH, \
-      DEFENDER_*, AWS_REGION, AWS_LAMBDA_LOG_FORMAT, AWS_LAMBDA_LOG_LEVEL.
+      The function inherits AWS_IOT_THING_NAME (default: `local-device`), SAMPLE_INTERVAL_SECONDS, PROCFS_PATH, \
+      DEFENDER_*, AWS_REGION, AWS_LAMBDA_LOG_FORMAT and AWS_LAMBDA_LOG_LEVEL.
 
       Examples:
         defender invoke
@@ -32,7 +32,7 @@ struct InvokeCommand: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The event, or @ and the path of a file that holds it.", valueName: "json|@file"),
+      "The event, or @ and the path of a file with the event.", valueName: "json|@file"),
     completion: .custom { _, _, prefix in eventCompletions(of: prefix) })
   var event = #"{"reports":2,"interval_seconds":1}"#
 
@@ -79,7 +79,7 @@ struct InvokeCommand: AsyncParsableCommand {
       counts.accepted == 1
       ? "1 report of this machine was published, and its signature verified."
       : "\(counts.accepted) reports of this machine were published, and their signatures verified."
-    return counts.refused == 0 ? verified : "\(verified) \(counts.refused) refused: the log says why."
+    return counts.refused == 0 ? verified : "\(verified) \(counts.refused) rejected; the log has the reasons."
   }
 
   private func eventBytes() throws -> [UInt8] {
@@ -88,7 +88,7 @@ struct InvokeCommand: AsyncParsableCommand {
     do {
       return try readFile(path, limit: 6 * 1024 * 1024)
     } catch {
-      throw CommandFailure("The event file '\(path)' can't be read: \(error).", status: .notRun)
+      throw CommandFailure("Can't read the event file '\(path)': \(error).", status: .notRun)
     }
   }
 }

@@ -12,13 +12,13 @@ struct PublishCommand: ParsableCommand {
     commandName: "publish",
     abstract: "Publishes one message to AWS IoT over HTTPS, signed with AWS credentials.",
     discussion: """
-      Does what `aws iot-data publish` does, with the code that the function publishes with. The payload is sent \
-      as it is, byte for byte; without one the message is empty.
+      Does the same as `aws iot-data publish`, with the code that the function uses. The payload is sent byte for byte. \
+      Without one, the message is empty.
 
-      The credentials come from where the AWS CLI looks for them: AWS_ACCESS_KEY_ID and its companions, AWS_PROFILE \
-      and the shared files, a web identity, a container, EC2. Also read from the environment: AWS_REGION (or \
-      AWS_DEFAULT_REGION); AWS_ENDPOINT_URL_IOT_DATA_PLANE and AWS_ENDPOINT_URL, where there is no --endpoint; \
-      AWS_CA_BUNDLE, HTTPS_PROXY, NO_PROXY.
+      The credentials come from the same sources as those of the AWS CLI: AWS_ACCESS_KEY_ID and its companions, \
+      AWS_PROFILE and the shared files, a web identity, a container, EC2. It also reads AWS_REGION (or \
+      AWS_DEFAULT_REGION), AWS_CA_BUNDLE, HTTPS_PROXY and NO_PROXY, and without --endpoint \
+      AWS_ENDPOINT_URL_IOT_DATA_PLANE and AWS_ENDPOINT_URL.
 
       Examples:
         defender publish --topic sensors/pump-7 --payload '{"temperature":21.5}'
@@ -27,10 +27,10 @@ struct PublishCommand: ParsableCommand {
         cat report | defender publish --topic sensors/pump-7 --payload-file -
         defender publish --topic t --endpoint https://127.0.0.1:8443
 
-      The answer goes to standard output.
+      The response goes to standard output.
 
-      Exit status: 0 AWS IoT took the message; 1 it refused; 2 nothing was sent (no credentials, no region, an \
-      unreadable file); 3 AWS IoT couldn't be reached, or didn't answer; 64 wrong command line; 74 the answer \
+      Exit status: 0 AWS IoT accepted the message; 1 it rejected it; 2 nothing was sent (no credentials, no region, an \
+      unreadable file); 3 AWS IoT couldn't be reached or didn't respond; 64 wrong command line; 74 the response \
       couldn't be written.
       """)
 
@@ -40,11 +40,11 @@ struct PublishCommand: ParsableCommand {
   var topic: String
 
   @Option(
-    parsing: .unconditional, help: ArgumentHelp("The payload (default: an empty one).", valueName: "text"))
+    parsing: .unconditional, help: ArgumentHelp("The payload (default: empty).", valueName: "text"))
   var payload: String?
 
   @Option(
-    help: ArgumentHelp("The file that holds the payload; - is standard input.", valueName: "file|-"),
+    help: ArgumentHelp("The file with the payload; - is standard input.", valueName: "file|-"),
     completion: .file())
   var payloadFile: String?
 
@@ -54,15 +54,15 @@ struct PublishCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Where to publish, such as https://127.0.0.1:8443 (default: the region's endpoint).", valueName: "url"))
+      "The endpoint, such as https://127.0.0.1:8443 (default: the region's).", valueName: "url"))
   var endpoint: String?
 
-  @Option(help: ArgumentHelp("How long it may take, 0.001 to 86400.", valueName: "seconds"))
+  @Option(help: ArgumentHelp("The time limit, 0.001 to 86400.", valueName: "seconds"))
   var timeout = 30.0
 
   func validate() throws {
     if payload != nil, payloadFile != nil {
-      throw ValidationError("--payload and --payload-file exclude each other.")
+      throw ValidationError("--payload and --payload-file can't be combined.")
     }
     if QualityOfService(rawValue: qos) == nil {
       throw ValidationError("--qos is \(qos); allowed are 0 and 1.")
@@ -138,10 +138,10 @@ struct PublishCommand: ParsableCommand {
       return payloadFile == "-" ? try standardInput(limit: limit) : try readFile(payloadFile, limit: limit)
     } catch .fileTooLarge {
       throw CommandFailure(
-        "The payload in '\(payloadFile)' has more than the \(limit) bytes that AWS IoT takes.",
+        "The payload in '\(payloadFile)' has more than the \(limit) bytes that AWS IoT accepts.",
         status: .notRun)
     } catch {
-      throw CommandFailure("The payload file '\(payloadFile)' can't be read: \(error).", status: .notRun)
+      throw CommandFailure("Can't read the payload file '\(payloadFile)': \(error).", status: .notRun)
     }
   }
 

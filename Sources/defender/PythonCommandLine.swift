@@ -53,21 +53,22 @@ struct PythonCommandLine {
       }
       let path = String(argument.dropFirst())
       guard depth < deepestFile else {
-        throw CommandFailure("'\(argument)': files of arguments name each other.", status: .notRun)
+        throw CommandFailure(
+          "Can't expand '\(argument)': the argument files include each other.", status: .notRun)
       }
       let contents: [UInt8]
       do throws(Errno) {
         contents = try readFile(path, limit: 65_536)
       } catch {
-        throw CommandFailure("The file of arguments '\(path)' can't be read: \(error).", status: .notRun)
+        throw CommandFailure("Can't read the argument file '\(path)': \(error).", status: .notRun)
       }
       let lines = String(decoding: contents, as: UTF8.self)
         .split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map(String.init)
       for (index, line) in lines.enumerated() {
         if let option = optionWithValue(line) {
           throw CommandFailure(
-            "The file of arguments '\(path)', line \(index + 1): the option \(option) and its value are on one line. Each "
-              + "line is one argument: write the value on the next line, or as \(option)=VALUE.",
+            "Argument file '\(path)', line \(index + 1): the option \(option) and its value are on one line. Each "
+              + "line is one argument: put the value on the next line, or write \(option)=VALUE.",
             status: .notRun)
         }
       }

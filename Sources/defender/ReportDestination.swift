@@ -55,12 +55,12 @@ struct ReportDestination: ~Copyable {
   }
 
   private static func failure(_ path: String, _ reason: String) -> CommandFailure {
-    CommandFailure("The reports can't be written to '\(path)': \(reason).", status: .notRun)
+    CommandFailure("Can't write the reports to '\(path)': \(reason).", status: .notRun)
   }
 
   var isTerminal: Bool { isatty(descriptor) == 1 }
 
-  /// Writes a report for people, or as it is sent. Returns false if it couldn't be written completely before
+  /// Writes a report for people, or as it is published. Returns false if it couldn't be written completely before
   /// the process was asked to stop.
   mutating func write(_ report: [UInt8], _ format: ReportFormat, isCompact: Bool) -> Bool {
     switch format {

@@ -6,11 +6,11 @@ import WireFormats
 struct SecurityProfileCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "security-profile",
-    abstract: "Prints the AWS CLI's commands that create a security profile for this agent's metrics.",
+    abstract: "Prints AWS CLI commands that create a security profile for this agent's metrics.",
     discussion: """
-      Device Defender only keeps metrics that a security profile names. The commands create the chosen custom metrics, \
-      then a profile that keeps every metric of this agent and, with --detect ml, watches the numbers with ML Detect. \
-      Nothing is created by this program: look at the commands, then give them to a shell.
+      Device Defender keeps only the metrics in a security profile. The commands create the chosen custom metrics, \
+      then a profile that keeps every metric of this agent and, with --detect ml, monitors the numbers with ML Detect. \
+      This program creates nothing itself: review the commands, then pipe them to a shell.
 
       Examples:
         defender security-profile --name fleet
@@ -20,7 +20,7 @@ struct SecurityProfileCommand: ParsableCommand {
       To use the profile, attach it: aws iot attach-security-profile --security-profile-name fleet \
       --security-profile-target-arn arn:aws:iot:REGION:ACCOUNT:all/registered-things
 
-      Exit status: 0 the commands were printed; 64 wrong command line; 74 they couldn't be.
+      Exit status: 0 success; 64 wrong command line; 74 the output couldn't be written.
       """)
 
   enum Detection: String, CaseIterable, ExpressibleByArgument {
@@ -33,13 +33,13 @@ struct SecurityProfileCommand: ParsableCommand {
   @Option(
     name: [.customLong("custom-metrics"), .customLong("cm", withSingleDash: true)],
     help: ArgumentHelp(
-      "Custom metrics, as DEFENDER_CUSTOM_METRICS has them (default: none): "
+      "Custom metrics, as in DEFENDER_CUSTOM_METRICS (default: none): "
         + "\(SystemMetric.names.joined(separator: ", ")).",
       valueName: "list"),
     completion: .list(SystemMetric.names))
   var customMetrics = ""
 
-  @Option(help: "ml: alarms by ML Detect on each number; retain: keep the metrics and alarm about none.")
+  @Option(help: "ml: ML Detect raises alarms about the numbers; retain: only keep the metrics.")
   var detect = Detection.ml
 
   func validate() throws {

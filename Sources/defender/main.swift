@@ -17,7 +17,7 @@ if let complaint = unsafe Defender.complaintAboutEncoding(CommandLine.unsafeArgv
     var command = try Defender.parseAsRoot([name] + spelled)
     try command.run()
   } catch let failure as CommandFailure {
-    Console().error("defender: \(failure)")
+    Console().failure("defender: \(failure)")
     Defender.exit(withError: ExitCode(failure.status.rawValue))
   } catch {
     Defender.exit(withError: error)

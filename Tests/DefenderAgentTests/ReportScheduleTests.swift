@@ -38,24 +38,24 @@ import Testing
   func `counts a last report only where it can be one`(lastReportID: UInt64, waits: Bool) {
     let first = FirstReport(
       interval: .seconds(300), lastReportID: lastReportID, now: WallTime(secondsSinceEpoch: 1_000_000))
-    let share = shareOfInterval(.seconds(300), thing: "thing")
+    let offset = slotOffset(in: .seconds(300), thing: "thing")
     #expect(
       first.due(from: second(5), thing: "thing")
-        == second(5).advanced(by: waits ? share + .seconds(300) : share))
+        == second(5).advanced(by: waits ? offset + .seconds(300) : offset))
     #expect((first.dueUnspread(from: second(5)) > second(5)) == waits)
   }
 
   @Test func `keeps an interval's distance to the last report, and no more than it has to`() {
-    let share = shareOfInterval(.seconds(300), thing: "thing")
+    let offset = slotOffset(in: .seconds(300), thing: "thing")
     // If the last report was made at the end of its second, it is at least this old.
-    let enough = Int(300 - share.inSeconds) + 2
+    let enough = Int(300 - offset.inSeconds) + 2
     for (age, late) in [(enough - 2, true), (enough, false)] {
       let first = FirstReport(
         interval: .seconds(300), lastReportID: UInt64(1_000_000 - age),
         now: WallTime(secondsSinceEpoch: 1_000_000))
       #expect(
         first.due(from: second(5), thing: "thing")
-          == second(5).advanced(by: late ? share + .seconds(300) : share), "\(age)")
+          == second(5).advanced(by: late ? offset + .seconds(300) : offset), "\(age)")
       #expect(first.dueUnspread(from: second(5)) == second(5 + 300 - Double(age) + 1))
     }
     let now = FirstReport(
@@ -74,17 +74,17 @@ import Testing
   @Test func `spreads things with similar names evenly`() {
     var counts = [Int](repeating: 0, count: 10)
     for number in 0..<10_000 {
-      let share = shareOfInterval(.seconds(300), thing: "device-\(number)").inSeconds
-      #expect((0..<300).contains(share))
-      counts[min(9, Int(share / 30))] += 1
+      let offset = slotOffset(in: .seconds(300), thing: "device-\(number)").inSeconds
+      #expect((0..<300).contains(offset))
+      counts[min(9, Int(offset / 30))] += 1
     }
     // 1,000 are expected in each tenth. Five standard deviations of an even spread are 150.
     #expect(counts.allSatisfy { (850...1_150).contains($0) })
   }
 
-  @Test func `gives a thing the same share each time`() {
-    let share = shareOfInterval(.seconds(300), thing: "a")
-    #expect(share == shareOfInterval(.seconds(300), thing: "a"))
-    #expect(share != shareOfInterval(.seconds(300), thing: "b"))
+  @Test func `gives a thing the same slot each time`() {
+    let offset = slotOffset(in: .seconds(300), thing: "a")
+    #expect(offset == slotOffset(in: .seconds(300), thing: "a"))
+    #expect(offset != slotOffset(in: .seconds(300), thing: "b"))
   }
 }

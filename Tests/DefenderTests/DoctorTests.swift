@@ -157,11 +157,11 @@ extension [Finding] {
     let unknown = try clinic.examine(["AWS_CA_BUNDLE": other.certificateFile])
     #expect(unknown.checks(.failed) == ["TLS"])
     #expect(unknown.line("TLS").contains("issued by CN=\(clinic.authority.folder)"))
-    #expect(unknown.line("TLS").contains("AWS_CA_BUNDLE names a file"))
+    #expect(unknown.line("TLS").contains("set AWS_CA_BUNDLE"))
     let misnamed = try Clinic(Clinic.Plan(names: "DNS:example.com")).examine()
     #expect(misnamed.checks(.failed) == ["TLS"])
     #expect(misnamed.line("TLS").contains("DNS:example.com"))
-    #expect(misnamed.line("TLS").contains("has to be for this host name"))
+    #expect(misnamed.line("TLS").contains("host name"))
   }
 
   @Test(arguments: [Duration.seconds(10_800), .seconds(-10_800)])
@@ -182,10 +182,10 @@ extension [Finding] {
     let token = try clinic.examine(["AWS_SESSION_TOKEN": "wrong"])
     #expect(token.line("signature").contains("get new ones"))
     let region = try clinic.examine(["AWS_REGION": "us-east-1"])
-    #expect(region.line("signature").contains("AWS_REGION has to be"))
+    #expect(region.line("signature").contains("AWS_REGION must be"))
     let forbidden = try Clinic(Clinic.Plan(allows: false)).examine()
     #expect(forbidden.checks(.failed) == ["publish"])
-    #expect(forbidden.line("publish").contains("lacks iot:Publish on"))
+    #expect(forbidden.line("publish").contains("iot:Publish on"))
     #expect(forbidden.line("publish").contains("topic/defender/test"))
     #expect(forbidden.line("publish").contains("request id r-7"))
   }
@@ -199,14 +199,14 @@ extension [Finding] {
   func `takes no refusal but AWS's own for a signature that was accepted`(answer: String) throws {
     let findings = try Clinic(Clinic.Plan(firstAnswer: .keep(answer))).examine()
     #expect(findings.checks(.warning) == ["TLS", "signature"])
-    #expect(findings.line("signature").contains("no verdict"))
+    #expect(findings.line("signature").contains("unclear"))
   }
 
   @Test func `takes AWS's word for it that the shadow isn't allowed`() throws {
     let answer = httpResponse(
       "403 No", headers: ["x-amzn-ErrorType: ForbiddenException"], body: #"{"message":"Forbidden"}"#)
     let findings = try Clinic(Clinic.Plan(firstAnswer: .keep(answer))).examine()
-    #expect(findings.line("signature").contains("accepted; iot:GetThingShadow isn't allowed"))
+    #expect(findings.line("signature").contains("accepted (iot:GetThingShadow isn't allowed"))
   }
 
   @Test func `asks again where the connection was lost`() throws {
@@ -255,7 +255,7 @@ extension [Finding] {
     let refused = try clinic.examine(["HTTPS_PROXY": "http://user:hunter2@127.0.0.1:\(proxy.port)"])
     #expect(refused.checks(.failed) == ["proxy"])
     #expect(refused.checks(.skipped) == ["DNS", "TCP", "TLS", "clock", "signature", "publish"])
-    #expect(refused.line("proxy").contains("user name and password"))
+    #expect(refused.line("proxy").contains("a user name and a password"))
     #expect(!refused.map(\.line).joined().contains("hunter2"))
   }
 
@@ -328,9 +328,9 @@ extension [Finding] {
     let missing = try clinic.examine(none)
     #expect(missing.checks(.failed) == ["credentials"])
     #expect(missing.checks(.skipped) == ["clock", "signature", "publish"])
-    #expect(missing.line("credentials").contains("give the device or function a role"))
+    #expect(missing.line("credentials").contains("AWS_ACCESS_KEY_ID"))
     let failing = try clinic.examine(none.merging(["AWS_PROFILE": "nobody"]) { _, new in new })
-    #expect(failing.line("credentials").contains("no other one is tried"))
+    #expect(failing.line("credentials").contains("No other source is tried"))
     let expiring = try clinic.examine(["AWS_CREDENTIAL_EXPIRATION": "2020-01-01T00:00:00Z"])
     #expect(expiring.line("credentials").hasPrefix("failed"))
   }
@@ -360,7 +360,7 @@ extension [Finding] {
     let clinic = try Clinic()
     let reserved = try clinic.examine(["DEFENDER_TOPIC": nil], publish: false)
     #expect(reserved.line("transport").hasPrefix("warning"))
-    #expect(reserved.line("transport").contains("MQTT publishes only"))
+    #expect(reserved.line("transport").contains("only MQTT"))
     let raised = try clinic.examine(["SAMPLE_INTERVAL_SECONDS": "60"], publish: false)
     #expect(raised.line("interval").hasPrefix("warning"))
     #expect(raised.line("interval").contains("60 s") || raised.line("interval").contains("1 min"))
@@ -414,14 +414,14 @@ extension [Finding] {
     // The key belongs to another certificate.
     let mismatched = try findings(variables)
     #expect(mismatched.checks(.failed) == ["TLS"])
-    #expect(mismatched.line("TLS").contains("the key has to be its own"))
+    #expect(mismatched.line("TLS").contains("the key must belong to it"))
     variables["DEFENDER_PRIVATE_KEY_FILE"] = stranger.keyFile
     // With TLS 1.3, a client may notice this only when it reads.
     #expect(!Set(try findings(variables).checks(.failed)).isDisjoint(with: ["TLS", "MQTT"]))
     let pipe = try TemporaryDirectory()
     for file in [broker.device.keyFile, try pipe.makePipe("pipe")] {
       variables["DEFENDER_CERTIFICATE_FILE"] = file
-      #expect(try findings(variables).line("certificate").contains("holds no certificate"))
+      #expect(try findings(variables).line("certificate").contains("no valid certificate"))
     }
   }
 

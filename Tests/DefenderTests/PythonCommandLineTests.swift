@@ -67,10 +67,10 @@ import Testing
       arguments == ["-i", "5", "-e", "host", "--cert", "/a file with spaces.pem", "-f", "json", "-d"])
   }
 
-  @Test func `refuses files that aren't there, or name each other`() throws {
+  @Test func `refuses files that don't exist or include each other`() throws {
     let directory = try TemporaryDirectory()
     let path = try directory.write("loop", "@\(directory.path)/loop\n")
-    #expect { try PythonCommandLine(["@\(path)"]) } throws: { "\($0)".contains("name each other") }
+    #expect { try PythonCommandLine(["@\(path)"]) } throws: { "\($0)".contains("include each other") }
     #expect { try PythonCommandLine(["@/nonexistent"]) } throws: { "\($0)".contains("No such file") }
     #expect { try PythonCommandLine(["-w", "maybe"]) } throws: { "\($0)".contains("true and false") }
   }

@@ -108,7 +108,7 @@ import Testing
     let nucleus = component.nucleus
     _ = try nucleus.next("publish")
     component.program.send(SIGHUP)
-    wait { logLines(with: "Received SIGHUP. It changes nothing here") == 1 }
+    wait { logLines(with: "Received SIGHUP, which has no effect") == 1 }
     for _ in 1...3 { _ = try nucleus.next("publish") }
     #expect(nucleus.count("connect") == 1)
     end(component.program)

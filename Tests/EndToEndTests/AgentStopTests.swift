@@ -68,7 +68,9 @@ private final class FailingNetwork: Sendable {
     agent.stop()
     let log = agent.log
     // A wait until the timeout would log an error or a warning.
-    #expect(log.contains("sked to stop") && !log.contains("[ERROR]") && !log.contains("[WARN]"), "\(log)")
+    #expect(
+      (log.contains("top was requested") || log.contains("Stopped: ")) && !log.contains("[ERROR]")
+        && !log.contains("[WARN]"), "\(log)")
   }
 
   @Test func `repeats the traffic of an interrupted report after its restart`() throws {

@@ -107,7 +107,7 @@ import WireFormats
       ["NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "60000"], until: 2)
     #expect(result.status == .code(0), "\(result.errorText)")
     let messages = manager.messages()
-    #expect(messages.first?.hasPrefix("READY=1\nSTATUS=reports about pump-7 every 0.5 s over mqtt") == true)
+    #expect(messages.first?.hasPrefix("READY=1\nSTATUS=Reporting pump-7 every 0.5 s to 127.0.0.1:") == true)
     #expect(messages.last == "STOPPING=1")
     #expect(Set(messages.dropFirst().dropLast()) == ["WATCHDOG=1"] && messages.count > 4)
   }
@@ -131,10 +131,25 @@ import WireFormats
     let (signals, continuation) = AsyncStream.makeStream(of: Int32.self)
     let program = try BuiltProgram("bootstrap")
     let result = try await program.run(["agent"], environment: environment, signals: signals) { line in
-      if line.contains("Begins with") { continuation.yield(SIGTERM) }
+      if line.contains("Reporting pump-7") { continuation.yield(SIGTERM) }
     }
     #expect(result.status == .code(0), "\(result.errorText)")
-    #expect((result.output + result.errorText).contains("reports about pump-7 every 300 s over mqtt"))
+    #expect((result.output + result.errorText).contains("Reporting pump-7 every 300 s to "))
+  }
+
+  @Test(arguments: [true, false], [["bootstrap", "agent"], ["defender", "agent"]])
+  func `logs an unusable configuration as an error in the journal`(isJournal: Bool, command: [String])
+    async throws
+  {
+    let program = try BuiltProgram(command[0]).path
+    // stat(1) shares the standard error that the agent then has.
+    let script =
+      "JOURNAL_STREAM=\(isJournal ? "" : "1")$(stat -Lc %d:%i /proc/self/fd/2) exec \(program) agent"
+    let run = try await BuiltProgram(path: "/bin/sh").run(
+      ["-c", script], environment: ["PATH": "/usr/bin:/bin"])
+    #expect(run.isErrorExit)
+    #expect(
+      !run.errors.isEmpty && run.errors.allSatisfy { $0.hasPrefix("<3>") == isJournal }, "\(run.errorText)")
   }
 
   @Test func `rejects arguments if variables configure it`() async throws {
@@ -179,7 +194,7 @@ import WireFormats
       (["-c", "c", "-k", "k", "-t", "t"], "--endpoint (or DEFENDER_MQTT_ENDPOINT) isn't set", 2),
       (["-e", "h", "-w"], "AWS_IOT_THING_NAME) isn't set", 2),
       (["-e", "h:99999", "-t", "t", "-w"], "the port isn't a number from 1 to 65535", 2),
-      (["-e", "mqtt://example.com", "-t", "t"], "only a broker on this machine", 2),
+      (["-e", "mqtt://example.com", "-t", "t"], "a broker on this machine", 2),
       (
         ["-e", "h", "-t", "t", "-c", "/c", "-k", "/dev/null"],
         "--cert (or DEFENDER_CERTIFICATE_FILE) is '/c'", 2
@@ -190,10 +205,10 @@ import WireFormats
       ),
       (
         ["-e", "h", "-t", "t", "-c", "/etc/hostname"],
-        "--key (or DEFENDER_PRIVATE_KEY_FILE) isn't set, and --cert (or DEFENDER_CERTIFICATE_FILE) is", 2
+        "--key (or DEFENDER_PRIVATE_KEY_FILE) isn't set, but --cert (or DEFENDER_CERTIFICATE_FILE) is", 2
       ),
       (
-        ["-e", "h", "-t", "t"], "needs it and --key (or DEFENDER_PRIVATE_KEY_FILE), and wss:// in --endpoint",
+        ["-e", "h", "-t", "t"], "Set it and --key (or DEFENDER_PRIVATE_KEY_FILE) for mutual TLS, or start --endpoint (or DEFENDER_MQTT_ENDPOINT)",
         2
       ),
       (["-e", "h", "-t", "t", "-w", "--log-format", "xml"], "--log-format is 'xml'", 2),
@@ -203,7 +218,7 @@ import WireFormats
         2
       ),
       (["-e", "h", "-t", "t", "-w", "-ph", "p", "-pp", "0"], "--proxy-port is 0", 2),
-      (["--dry-run", "--once", "--procfs", "/nowhere"], "nothing could be read", 1),
+      (["--dry-run", "--once", "--procfs", "/nowhere"], "No metrics could be read", 1),
       (["--no-such-option"], "Unknown option", 64), (["-i", "soon"], "soon", 64),
     ])
   func `reports what is wrong with a command line`(arguments: [String], words: String, status: Int32)

@@ -86,7 +86,7 @@ import WireFormats
       (["-cm", "nothing"], 2, "unknown metric 'nothing'"),
       (["--output", "/nowhere/file"], 2, "'/nowhere/file'"),
       (["--procfs", "/nowhere"], 1, "/nowhere/net/tcp: No such file"),
-      (["--output", "/dev/full"], 74, "can't be written to '/dev/full': No space left"),
+      (["--output", "/dev/full"], 74, "Can't write the output to '/dev/full': No space left"),
       (["--watch", "--compact"], 64, "--watch"), (["extra"], 64, "extra"),
     ] as [([String], Int32, String)])
   func `reports an error in its message and its exit status`(
@@ -131,7 +131,7 @@ import WireFormats
 
   @Test(
     arguments: [
-      (">&-", 74, "can't be written to standard output: Bad file descriptor"), ("2>&-", 0, ""),
+      (">&-", 74, "Can't write the output to standard output: Bad file descriptor"), ("2>&-", 0, ""),
       ("<&-", 0, ""),
     ] as [(String, Int32, String)])
   func `writes nothing into its own sockets if a standard descriptor is closed`(

@@ -65,12 +65,12 @@ import WireFormats
     Mistake(arguments: ["--timeout", "0.001"], status: 1, words: "Task timed out after 0.00 seconds"),
     Mistake(arguments: ["--bootstrap", "/bin/false"], status: 1, words: "exit status 1"),
     Mistake(arguments: ["--bootstrap", "/bin/true"], status: 1, words: "without providing a reason"),
-    Mistake(arguments: ["--bootstrap", "/nowhere"], status: 2, words: "/nowhere can't be run"),
-    Mistake(arguments: ["--bootstrap", "/tmp"], status: 2, words: "/tmp isn't a regular file"),
+    Mistake(arguments: ["--bootstrap", "/nowhere"], status: 2, words: "program /nowhere:"),
+    Mistake(arguments: ["--bootstrap", "/tmp"], status: 2, words: "program /tmp: it isn't a regular file"),
     Mistake(arguments: ["--event", "@/nowhere"], status: 2, words: "'/nowhere'"),
     Mistake(arguments: ["--timeout", "0"], status: 64, words: "--timeout"),
-    Mistake(arguments: ["--env", "secret"], status: 64, words: "--env number 1 is no name, '=' and value"),
-    Mistake(arguments: ["--env", "=x"], status: 64, words: "--env number 1"),
+    Mistake(arguments: ["--env", "secret"], status: 64, words: "--env #1 must be NAME=VALUE"),
+    Mistake(arguments: ["--env", "=x"], status: 64, words: "--env #1"),
     Mistake(arguments: ["--env", "DEFENDER_TOPIC=a/+"], status: 1, words: "DEFENDER_TOPIC"),
     Mistake(arguments: ["--timeout", "soon"], status: 64, words: "timeout"),
     Mistake(arguments: ["--evnt", "{}"], status: 64, words: "--evnt"),
@@ -182,7 +182,7 @@ import WireFormats
     #expect(
       run.errors == [
         "defender: can't listen on 127.0.0.1:\(server.port): Address already in use (errno 98)."
-          + " Another port: --port, where 0 is any that is free."
+          + " Choose another port with --port; 0 selects any free one."
       ])
   }
 

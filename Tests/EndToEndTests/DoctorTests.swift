@@ -59,7 +59,7 @@ import WireFormats
   }
 
   @Test(arguments: [
-    (["--publish"], "--publish and --topic go together"), (["--topic", "a"], "--publish and --topic"),
+    (["--publish"], "--publish needs --topic"), (["--topic", "a"], "--topic needs --publish"),
     (["--publish", "--topic", "a/+"], "wildcard"), (["--timeout", "0"], "--timeout"),
   ])
   func `doctor reports what is wrong with its command line`(arguments: [String], words: String) async throws {

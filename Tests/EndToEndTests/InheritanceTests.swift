@@ -178,7 +178,7 @@ private final class StartedAgent {
       os.chdir(gone)
       os.rmdir(gone)
       """)
-    agent.wait { agent.text(of: "log").contains("127.0.0.1:1") }
+    agent.wait { agent.text(of: "log").contains("was not published") }
     #expect(!agent.text(of: "log").contains("without"), "\(agent.text(of: "log"))")
     agent.stop()
   }
@@ -212,7 +212,7 @@ private final class StartedAgent {
     let words = try StartedAgent.words("os.setpgid(0, 0)")
     let start = "stty tostop; env \"$@\"; echo ended with $?"
     try terminal.start(BuiltProgram(path: "/bin/sh"), ["-c", start, "sh"] + words, environment: environment)
-    try terminal.read(until: { $0.contains("127.0.0.1:1") })
+    try terminal.read(until: { $0.contains("was not published") })
     #expect(String(decoding: try fileContents("\(directory.path)/terminal"), as: UTF8.self) == "none\n")
     let status = String(decoding: try fileContents("\(directory.path)/status"), as: UTF8.self)
     let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("Pid:") })

@@ -26,7 +26,7 @@ import WireFormats
   }
 
   private func complaints(_ run: BuiltProgram.Result) -> [String] {
-    run.errors.filter { $0.contains("The output can't be written") }
+    run.errors.filter { $0.contains("Can't write the output") }
   }
 
   @Test(arguments: commands)
@@ -35,7 +35,7 @@ import WireFormats
     #expect(full.status == .code(74))
     #expect(
       complaints(full) == [
-        "defender: The output can't be written to standard output: No space left on device (errno 28)."
+        "defender: Can't write the output to standard output: No space left on device (errno 28)."
       ])
     if arguments != ["invoke"] { #expect(full.errors.count == 1, "\(full.errorText)") }
     let closed = try await run(arguments, redirection: ">&-")

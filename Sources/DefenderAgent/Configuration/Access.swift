@@ -44,7 +44,7 @@ package struct Access: Sendable {
   package func credentials(time: any Waiter, log: Log) throws -> CredentialChain {
     if isRoleAliasMistaken {
       throw CredentialError.sourceFailed(
-        source: "AWS IoT role alias", reason: "its variables are wrong; see the configuration")
+        source: "AWS IoT role alias", reason: "its configuration has mistakes")
     }
     let context = try CredentialContext(environment, connection, time: time, log: log)
     return CredentialChain(context, roleAlias: roleAlias)

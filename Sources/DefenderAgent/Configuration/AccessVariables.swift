@@ -45,7 +45,7 @@ extension ConfigurationReader {
     } catch .needsPassword(let key) {
       note(
         .privateKeyFile,
-        "can't be used: the private key \(key) is encrypted. Set DEFENDER_PRIVATE_KEY_PASSWORD_FILE to a file that "
+        "can't be used: the private key \(key) is encrypted. Set \(Variable.privateKeyPasswordFile) to a file that "
           + "holds its password")
     } catch {
       note(.privateKeyFile, "can't be used: \(error)")
@@ -59,7 +59,7 @@ extension ConfigurationReader {
     case .noRegion, .malformedRegion: break  // `region()` has noted the mistake, with the variable.
     case .malformedURL(let variable, let reason): note(variable, "can't be used: \(reason)")
     case .hasQuery(let variable):
-      note(variable, "has a '?' in it; an endpoint is a scheme, a host and a path")
+      note(variable, "contains a '?'; an endpoint has only a scheme, a host and a path")
     case .malformedFlag(let variable, let value):
       note(variable, "is '\(value)'; allowed are true and false")
     }
@@ -98,7 +98,7 @@ extension ConfigurationReader {
     let name = roleAliasName()
     let endpoint = credentialsEndpoint()
     if environment.value(.certificateFile) == nil, environment.value(.privateKeyFile) == nil {
-      note(.certificateFile, "isn't set; a role alias needs it and DEFENDER_PRIVATE_KEY_FILE")
+      note(.certificateFile, "isn't set; a role alias needs it and \(Variable.privateKeyFile)")
     }
     guard let name, let endpoint, let device else { return nil }
     return IoTRoleAlias(name: name, endpoint: endpoint, thingName: givenThingName, device: device)
@@ -108,8 +108,8 @@ extension ConfigurationReader {
     guard let name = environment.value(.roleAlias) else {
       note(
         .roleAlias,
-        "isn't set, but DEFENDER_CREDENTIALS_ENDPOINT is. Set it to the name of the role alias, or remove "
-          + "DEFENDER_CREDENTIALS_ENDPOINT")
+        "isn't set, but \(Variable.credentialsEndpoint) is. Set it to the name of the role alias, or remove "
+          + "\(Variable.credentialsEndpoint)")
       return nil
     }
     // CreateRoleAlias, AWS IoT API reference.
@@ -125,7 +125,8 @@ extension ConfigurationReader {
     guard let text = environment.value(.credentialsEndpoint) else {
       note(
         .credentialsEndpoint,
-        "isn't set; `aws iot describe-endpoint --endpoint-type iot:CredentialProvider` prints it")
+        "isn't set; set it to the output of `aws iot describe-endpoint --endpoint-type iot:CredentialProvider`"
+      )
       return nil
     }
     do throws(ServiceEndpointError) {

@@ -19,13 +19,14 @@ extension ConfigurationReader {
 
   /// Notes a mistake if the transport can't receive the configured acknowledgement.
   mutating func checkAcknowledgement(_ configuration: Configuration) {
-    guard configuration.acknowledgement == .accepted, !configuration.transport.takesReservedTopics else {
+    guard configuration.acknowledgement == .accepted, !configuration.transport.supportsReservedTopics else {
       return
     }
-    let others = Transport.all.filter(\.takesReservedTopics).map(\.name).joined(separator: " and ")
+    let others = Transport.all.filter(\.supportsReservedTopics).map(\.name).joined(separator: " and ")
     note(
       .acknowledge,
-      "is 'accepted', which is heard over \(others) only; DEFENDER_TRANSPORT is \(configuration.transport.name)"
+      "is 'accepted', but Device Defender answers only over \(others); \(Variable.transport) is "
+        + "'\(configuration.transport.name)'"
     )
   }
 

@@ -25,9 +25,9 @@ extension ConfigurationReader {
     do throws(CustomMetricError) {
       let command = try MetricsCommand(path: path, environment: environment)
       if unsafe access(path, X_OK) != 0 {
-        note(.customMetricsCommand, "is '\(path)', which can't be run: \(Errno.current)")
+        note(.customMetricsCommand, "is '\(path)', which can't be executed: \(Errno.current)")
       } else if let reason = missingInterpreter(of: path) {
-        note(.customMetricsCommand, "is '\(path)', which can't be run: \(reason)")
+        note(.customMetricsCommand, "is '\(path)', which can't be executed: \(reason)")
       }
       return command
     } catch {

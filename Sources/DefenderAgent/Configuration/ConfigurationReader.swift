@@ -11,10 +11,12 @@ struct ConfigurationReader {
     self.environment = environment
   }
 
-  mutating func note(_ variable: Variable, _ problem: String) { note(variable.rawValue, problem) }
+  mutating func note(_ variable: Variable, _ problem: ConfigurationError.Problem) {
+    note(variable.rawValue, problem)
+  }
 
   /// Notes a mistake in a variable that a library reads.
-  mutating func note(_ variable: String, _ problem: String) {
+  mutating func note(_ variable: String, _ problem: ConfigurationError.Problem) {
     mistakes.append(ConfigurationError.Mistake(variable: variable, problem: problem))
   }
 
@@ -43,7 +45,7 @@ struct ConfigurationReader {
   /// Returns a path; nil if the variable isn't set. A relative path is noted as a mistake and still returned.
   mutating func absolutePath(_ variable: Variable) -> String? {
     guard let path = environment.value(variable) else { return nil }
-    if !path.hasPrefix("/") { note(variable, "is '\(path)'; it has to be an absolute path") }
+    if !path.hasPrefix("/") { note(variable, "is '\(path)'; it must be an absolute path") }
     return path
   }
 
@@ -73,7 +75,7 @@ struct ConfigurationReader {
     let isFirstSet = environment.value(first) != nil
     guard isFirstSet != (environment.value(second) != nil) else { return false }
     let (missing, other) = isFirstSet ? (second, first) : (first, second)
-    note(missing, "isn't set, and \(other.rawValue) is; they belong together")
+    note(missing, "isn't set, but \(other) is; set both or neither")
     return true
   }
 }

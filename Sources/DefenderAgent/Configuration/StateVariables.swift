@@ -9,7 +9,7 @@ extension ConfigurationReader {
   mutating func stateDirectory() -> String? {
     guard let path = absolutePath(.stateDirectory), path.hasPrefix("/") else { return nil }
     if let obstacle = obstacle(toStateIn: path), obstacle != .readOnlyFileSystem {
-      note(.stateDirectory, "is '\(path)', which can't be written to: \(obstacle)")
+      note(.stateDirectory, "is '\(path)', which isn't writable: \(obstacle)")
     }
     return path
   }

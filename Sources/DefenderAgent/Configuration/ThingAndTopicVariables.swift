@@ -7,7 +7,7 @@ extension ConfigurationReader {
   mutating func topicTemplate() -> TopicTemplate {
     guard let text = environment.value(.topic) else { return .deviceDefender }
     guard let template = TopicTemplate(text) else {
-      note(.topic, "is '\(text)'; braces may only say {thing} and {format}")
+      note(.topic, "is '\(text)'; the only allowed placeholders are {thing} and {format}")
       return .deviceDefender
     }
     do throws(TopicError) {
@@ -25,7 +25,7 @@ extension ConfigurationReader {
     let variable = thingNameVariable
     guard let name = givenThingName else {
       if isRequired {
-        note(variable, "isn't set; set it to the name of the thing that the reports are about")
+        note(variable, "isn't set; set it to the name of the thing that the reports describe")
       }
       return nil
     }

@@ -11,7 +11,7 @@ package struct Transport: Sendable, Equatable {
 
   package let name: String
   /// Whether Device Defender's reserved topics accept reports over this transport. If so, it also receives the answers.
-  package let takesReservedTopics: Bool
+  package let supportsReservedTopics: Bool
   /// The limit of one publish, including all retries.
   package let publishTimeout: Duration
   /// Reads the transport's own variables and notes mistakes; returns nil if no publisher can be built from them.
@@ -22,6 +22,9 @@ package struct Transport: Sendable, Equatable {
 
 /// A transport's own configuration.
 package protocol TransportConfiguration: Sendable {
+  /// The server that reports go to and the identity there, for log lines: `HOST:8883 as client pump-7-defender`.
+  var destination: String { get }
+
   /// Returns a publisher for this configuration. Throws if libcurl or OpenSSL can't be used.
   func publisher(_ access: Access, time: any Waiter, log: Log) throws -> any Publisher
 }
@@ -32,13 +35,22 @@ extension ConfigurationReader {
   }
 }
 
+extension ConfigurationError.Mistake {
+  /// A transport that works only in a Greengrass component is configured outside of one.
+  package static func outsideOfNucleus(_ transport: Transport) -> Self {
+    Self(
+      variable: Variable.transport.rawValue,
+      problem: "is '\(transport.name)', which works only in a Greengrass component, but SVCUID isn't set. "
+        + "Use https or mqtt here")
+  }
+}
+
 extension Configuration {
   /// Returns a publisher for the configured transport.
   package func publisher(time: any Waiter, log: Log) throws -> any Publisher {
     guard let transportConfiguration else {
       // Only a Greengrass component can publish through a nucleus, and it creates that publisher itself.
-      let problem = "is '\(transport.name)', which takes a Greengrass component: no SVCUID is set"
-      throw ConfigurationError(of: .transport, problem)
+      throw ConfigurationError(mistakes: [.outsideOfNucleus(transport)])
     }
     return try transportConfiguration.publisher(access, time: time, log: log)
   }

@@ -25,8 +25,8 @@ package struct UnknownVariable: Equatable, Sendable, CustomStringConvertible {
   }
 
   package var description: String {
-    let hint = nearest.map { "Did you mean \($0)?" } ?? "docs/configuration.md has the known ones."
-    return "Ignored the variable \(escapingControlCharacters(name)), which isn't known. \(hint)"
+    let hint = nearest.map { "Did you mean \($0)?" } ?? "docs/configuration.md lists the known variables."
+    return "Ignored the unknown variable \(escapingControlCharacters(name)). \(hint)"
   }
 }
 

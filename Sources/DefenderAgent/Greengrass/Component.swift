@@ -29,6 +29,7 @@ package struct Component: ~Copyable {
     self.client = client
     self.time = time
     self.log = log
+    log.becomeDaemonLog(environment)
     greengrass = GreengrassPublisher(client, time: time, log: log)
     watch = NucleusWatch(client, time: time, log: log)
     renewal = ConnectionRenewal(time.shutdownSignal, log: log)
@@ -45,10 +46,10 @@ package struct Component: ~Copyable {
 
   /// Reports, and applies each change of the component configuration. Returns when a signal stops the process.
   package mutating func run() {
-    log.info("device-defender runs as a Greengrass component.")
+    log.info("Started as a Greengrass component.")
     guard var plan = nextPlan(after: nil) else { return }
     // With the lifecycle `startup`, the nucleus waits for this state, and the first report may be an interval away.
-    watch.tell(.running)
+    watch.report(.running)
     var loop = ReportLoop(
       plan.configuration, publisher: plan.publisher, time: plan.time, log: log)
     while true {
@@ -57,13 +58,13 @@ package struct Component: ~Copyable {
         log.debug("The report loop ended (\(outcome.ended.rawValue)): \(sentence("\(outcome)"))")
       } catch {
         // Not expected, because the configuration has already validated the topic.
-        log.error("The report loop can't run: \(sentence("\(error)"))")
+        log.error("The report loop failed: \(sentence("\(error)"))")
       }
       guard !isAskedToStop, let next = nextPlan(after: plan) else { break }
       plan = next
       loop.resume(with: plan.configuration, publisher: plan.publisher, time: plan.time)
     }
-    log.info("Asked to stop.")
+    log.info("Stopped: a signal requested it.")
   }
 
   /// Returns the plan for the component configuration that the nucleus has now; nil if a signal stops the process first.
@@ -81,7 +82,7 @@ package struct Component: ~Copyable {
           let isOther = planned.map { $0.configuration != read } ?? false
           planned = (read, token)
           greengrass.retries.count = read.retryCount ?? GreengrassPublisher.RetryPolicy().count
-          if isOther { log.info("The component configuration has changed.") }
+          if isOther { log.info("Applied a new component configuration.") }
           return plan
         }
       }
@@ -100,7 +101,7 @@ package struct Component: ~Copyable {
         return try watch.read(until: time.bootTime.advanced(by: NucleusWatch.callTimeout))
       } catch {
         if case .refused = error {
-          tell("The component configuration can't be read: \(sentence("\(error)")) \(error.advice)")
+          warnOnce("Can't read the component configuration: \(sentence("\(error)")) \(error.advice)")
         }
         if error == .shutdown { return nil }
         _ = client.serve(until: time.bootTime.advanced(by: .seconds(1)))
@@ -113,24 +114,24 @@ package struct Component: ~Copyable {
   private mutating func plan(_ read: ComponentConfiguration, after former: Plan?) -> Plan? {
     for key in read.unknownKeys.sorted() {
       let hint = ComponentConfiguration.nearestKey(to: key).map { " Did you mean '\($0)'?" } ?? ""
-      tell(
-        "The component configuration has the key '\(key)', which isn't known here and does nothing.\(hint)")
+      warnOnce(
+        "Ignored the key '\(key)' of the component configuration, which isn't known.\(hint)")
     }
     let variables = read.variables(over: currentEnvironment)
-    for variable in variables.unknownVariables { tell("\(variable)") }
+    for variable in variables.unknownVariables { warnOnce("\(variable)") }
     var mistakes = read.mistakes
-    var takesDeployment = !mistakes.isEmpty
+    var needsDeployment = !mistakes.isEmpty
     do {
       var configuration = try Configuration(variables)
       if mistakes.isEmpty { return try plan(&configuration, variables) }
     } catch let error as ConfigurationError {
       mistakes += error.mistakes.map { "\(read.name(of: $0.variable)) \($0.problem)" }
-      takesDeployment = takesDeployment || read.isAtFault(for: error)
+      needsDeployment = needsDeployment || read.isAtFault(for: error)
     } catch {
       mistakes.append("\(error)")
     }
-    log.error("The configuration can't be used: \(mistakes.joined(separator: "; ")).")
-    if takesDeployment, former == nil { tellErrored() }
+    log.error("Rejected the configuration: \(mistakes.joined(separator: "; ")).")
+    if needsDeployment, former == nil { reportErrored() }
     return nil
   }
 
@@ -147,7 +148,7 @@ package struct Component: ~Copyable {
   /// The classic nucleus starts it again twice and then gives up on it. The deployment that brought the mistake has then
   /// failed, and is rolled back if it is configured to be. Without this state, the fleet would look healthy and report
   /// nothing. A mistake that may disappear on the device, such as a directory that doesn't exist yet, isn't reported.
-  private func tellErrored() { watch.tell(.errored) }
+  private func reportErrored() { watch.report(.errored) }
 
   private func plan(_ configuration: inout Configuration, _ variables: Environment) throws -> Plan {
     let waiter = NucleusWaiter(client, watch, time)
@@ -173,7 +174,7 @@ package struct Component: ~Copyable {
   }
 
   /// Logs a warning, once for each text.
-  private mutating func tell(_ text: String) {
+  private mutating func warnOnce(_ text: String) {
     if loggedTexts.insert(text).inserted { log.warn(text) }
   }
 }

@@ -11,6 +11,8 @@ package struct ComponentConfiguration: Equatable, Sendable {
   package private(set) var retryCount: Int?
   /// The mistakes in the component configuration, each one a clause for an error message.
   package private(set) var mistakes: [String] = []
+  /// The keys that ``mistakes`` is about.
+  package private(set) var mistakenKeys: Set<String> = []
   /// The unknown keys, which are ignored.
   package private(set) var unknownKeys: [String] = []
 
@@ -78,7 +80,9 @@ package struct ComponentConfiguration: Equatable, Sendable {
       return
     }
     guard let text = Self.text(of: member.value) else {
-      mistakes.append("\(member.name) is \(member.value.kind); allowed is text, a number or a list of texts")
+      mistakenKeys.insert(member.name)
+      mistakes.append(
+        "\(member.name) is \(member.value.kind); allowed are text, a number and a list of texts")
       return
     }
     variables[variable] = text
@@ -87,6 +91,7 @@ package struct ComponentConfiguration: Equatable, Sendable {
   private mutating func readRetryCount(_ value: JSONValue) {
     let range = GreengrassPublisher.RetryPolicy.countRange
     guard let text = Self.text(of: value), let count = Int(text), range.contains(count) else {
+      mistakenKeys.insert(Self.retryCountKey)
       mistakes.append(
         "\(Self.retryCountKey) is \(Self.text(of: value) ?? value.kind); allowed is a whole number from "
           + "\(range.lowerBound) to \(range.upperBound)")

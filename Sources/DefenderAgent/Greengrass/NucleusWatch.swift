@@ -59,7 +59,7 @@ final class NucleusWatch: IdleTask {
     lastRead = configuration
     lastToken = issuedToken
     if isSilentChange, !updates.hasEvents {
-      log.info("The component configuration changed and the nucleus didn't announce it; subscribing again.")
+      log.info("The component configuration changed, but the nucleus didn't announce it. Subscribing again.")
       client.renew(updates)
     }
     return configuration
@@ -71,14 +71,14 @@ final class NucleusWatch: IdleTask {
   func hasChanged() -> Bool {
     if updates.hasEvents { return true }
     guard client.isConnected else { return false }
-    tellPendingState()
+    reportPendingState()
     let former = lastRead
     let formerToken = lastToken
     do throws(IPCError) {
       let now = try read(until: time.bootTime.advanced(by: Self.checkTimeout))
       return now != former || lastToken != formerToken
     } catch {
-      log.debug("The component configuration couldn't be read: \(error).")
+      log.debug("Can't read the component configuration: \(error).")
       return error == .shutdown
     }
   }
@@ -87,23 +87,23 @@ final class NucleusWatch: IdleTask {
   ///
   /// `RUNNING` ends the lifecycle `startup`, for which lite allows 120 s. So a failure is retried every five seconds for ten
   /// minutes, even while the component waits for something else, and after that with each report.
-  func tell(_ state: IPCRequest.State) {
+  func report(_ state: IPCRequest.State) {
     pendingState = state
     stateUrgencyEnd = time.bootTime.advanced(by: Self.stateUrgency)
-    tellPendingState()
+    reportPendingState()
   }
 
   /// Retries the state. The call has its own time limit, not `deadline`: cutting a call short would cost the connection.
-  func run(until deadline: BootTime) { tellPendingState() }
+  func run(until deadline: BootTime) { reportPendingState() }
 
-  private func tellPendingState() {
+  private func reportPendingState() {
     nextDue = nil
     guard let state = pendingState else { return }
     do throws(IPCError) {
       _ = try client.call(.updateState(state), until: time.bootTime.advanced(by: Self.checkTimeout))
       pendingState = nil
     } catch {
-      log.debug("The state \(state.rawValue) couldn't be reported to the nucleus: \(error).")
+      log.debug("Can't report the state \(state.rawValue) to the nucleus: \(error).")
       // If the nucleus doesn't support UpdateState, retries can't help. Any other failure is retried.
       if error.meansUnsupported {
         pendingState = nil

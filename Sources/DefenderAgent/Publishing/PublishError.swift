@@ -60,11 +60,17 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     return "publishing to '\(topic)' at \(endpoint) failed\(times): \(sentence(reason)) \(advice)"
   }
 
+  /// What is the same each time that this error repeats: the description without request ids.
+  package var repeatedText: String {
+    guard let serviceError else { return "\(reason) \(advice)" }
+    return "\(serviceError.status) \(serviceError.code ?? "") \(serviceError.message ?? "")"
+  }
+
   /// What failed, in words.
   package var reason: String {
     switch cause {
     case .payloadTooLarge(let bytes, let limit):
-      "the payload has \(bytes) bytes, and AWS IoT takes at most \(limit)"
+      "the payload has \(bytes) bytes, but AWS IoT accepts at most \(limit)"
     case .credentials(let error): "\(error)"
     case .signing(let error): "\(error)"
     case .exchange(let error): "\(error)"
@@ -77,12 +83,12 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
   /// What to do about the error, in words.
   package var advice: String {
     switch cause {
-    case .payloadTooLarge: "Send less at once; DEFENDER_MAX_REPORT_BYTES limits a report."
+    case .payloadTooLarge: "Send a smaller message; DEFENDER_MAX_REPORT_BYTES limits the size of reports."
     case .credentials(.noSourceConfigured):
       "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the device or function a role."
     case .credentials(.sourceFailed(_, _, isTransient: true)):
-      "The source may recover: the next report asks it again. If it doesn't, check the source and its way to AWS."
-    case .credentials: "Correct the configuration of that source; no other one is tried in its place."
+      "The next report tries that source again. If it keeps failing, check the source and the network."
+    case .credentials: "Correct the configuration of that source. No other source is tried instead."
     case .signing: "Check the endpoint's URL."
     case .exchange(let error): error.advice
     case .refused(let error): adviceOnRefusal(error)
@@ -102,22 +108,24 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
 
   private func adviceOnRefusal(_ error: ServiceError) -> String {
     switch error.status {
-    case 400: return "AWS IoT doesn't take this topic or these parameters."
+    case 400: return "AWS IoT rejects this topic or these parameters; check the topic."
     case 401, 403:
       let advice =
         error.identityProblem?.advice
-        ?? "The role lacks iot:Publish on arn:\(resource):topic/\(topic): allow it in the IAM policy of "
-        + "whoever signs, or in the AWS IoT policy of the certificate."
+        ?? "Allow iot:Publish on arn:\(resource):topic/\(topic) in the IAM policy of "
+        + "the role or user, or in the AWS IoT policy of the certificate."
       // AWS IoT's refusals have a code or a request id. Those of a proxy or a network's login page have neither.
       if error.isOfAWS { return advice }
       let doubt =
-        "The answer has neither a code nor a request id of AWS: check the endpoint, and what is in between "
-        + "(a proxy, the login page of a network)."
-      return error.message == nil ? doubt : "\(doubt) If AWS IoT did answer: \(advice)"
+        "The response has no AWS error code and no request id. Check the endpoint, and anything between "
+        + "the device and AWS, such as a proxy or a network's login page."
+      return error.message == nil ? doubt : "\(doubt) If the response is from AWS IoT: \(advice)"
     case 404, 405: return "Check that the endpoint is AWS IoT's data plane."
-    case 413: return "Send less at once; AWS IoT takes at most \(AWSIoTQuotas.publishPayloadBytes) bytes."
-    case 429: return "AWS IoT throttles; publish less often or have the account's quota raised."
-    case 500...: return "AWS IoT has a problem of its own; the next report is tried as usual."
+    case 413:
+      return "Send a smaller message; AWS IoT accepts at most \(AWSIoTQuotas.publishPayloadBytes) bytes."
+    case 429:
+      return "AWS IoT throttled the request. Publish less often, or request a higher quota for the account."
+    case 500...: return "The failure is inside AWS IoT; the next report is published as usual."
     default: return "Check that the endpoint is AWS IoT's data plane."
     }
   }
@@ -132,23 +140,24 @@ extension HTTPError {
       "Use an https:// endpoint, or set DEFENDER_ALLOW_PLAIN_HTTP=1 if you trust the whole network path."
     case .notResolved: "Check the endpoint's name, the region and the resolver (/etc/resolv.conf)."
     case .notConnected, .timedOut(.connecting, _):
-      "Check the endpoint, the route and the firewall; HTTPS_PROXY names a proxy where one is needed."
+      "Check the endpoint, the route and the firewall. If you need a proxy, set HTTPS_PROXY."
     case .ownCertificateRejected, .lostAfterCertificate:
-      "The certificate has to be registered and active in AWS IoT, and the key has to be its own."
-    case .notTrusted: "AWS_CA_BUNDLE names a file with the certificate authorities to trust."
-    case .handshakeFailed: "The other side may want a client certificate, or no TLS at all."
-    case .invalidProxy: "Correct HTTPS_PROXY, or name the endpoint in NO_PROXY."
+      "The certificate must be registered and active in AWS IoT, and the key must belong to it."
+    case .notTrusted:
+      "If the endpoint's authority isn't Amazon, set AWS_CA_BUNDLE to a PEM file with its certificate."
+    case .handshakeFailed: "The server may require a client certificate, or may not use TLS on this port."
+    case .invalidProxy: "Correct HTTPS_PROXY, or add the endpoint's host to NO_PROXY."
     case .proxyNotResolved: "Check the proxy's name in HTTPS_PROXY and the resolver (/etc/resolv.conf)."
     case .proxyFailed:
-      "Check the proxy's host and port, that it runs, and the firewall; NO_PROXY names hosts to reach without it."
-    case .unusableFile: "Name a PEM file."
-    case .proxyRefused(407, _): "HTTPS_PROXY needs the user name and password that the proxy wants."
-    case .proxyRefused: "Let the proxy connect to the endpoint, or name the endpoint in NO_PROXY."
+      "Check the proxy's host and port, whether it is running, and the firewall. To connect without it, add the host to NO_PROXY."
+    case .unusableFile: "It must be a readable PEM file."
+    case .proxyRefused(407, _): "The proxy requires a user name and a password: set them in HTTPS_PROXY."
+    case .proxyRefused: "Allow the endpoint in the proxy, or add its host to NO_PROXY."
     case .timedOut(.answering, _), .connectionLost, .emptyResponse:
-      "The message may have arrived all the same."
+      "The message may still have arrived."
     case .malformedResponse, .responseTooLarge: "Check that the endpoint is AWS IoT's data plane."
-    case .stopped: "The message may have arrived all the same."
-    case .outOfMemory, .other: "Try again; report it where it stays."
+    case .stopped: "The message may still have arrived."
+    case .outOfMemory, .other: "Try again; if it keeps failing, file a bug report."
     }
   }
 }
@@ -159,9 +168,9 @@ extension ServiceError.IdentityProblem {
     switch self {
     case .wrongSecret:
       "The secret access key doesn't belong to the access key id, or a proxy changed the request."
-    case .wrongClock: "The clock is wrong; set it (NTP)."
-    case .wrongScope: "AWS_REGION has to be the region of the endpoint."
-    case .badCredentials: "The credentials are expired or not of this partition; get new ones."
+    case .wrongClock: "The clock is wrong: synchronize it (NTP)."
+    case .wrongScope: "AWS_REGION must be the endpoint's region."
+    case .badCredentials: "The credentials have expired or belong to another AWS partition: get new ones."
     }
   }
 }
@@ -199,7 +208,7 @@ package struct TransportFailure: Error, Equatable, Sendable {
   /// `isUnderWay` says whether the message may have been sent by then.
   package static func stopped(before what: String, isUnderWay: Bool = false) -> TransportFailure {
     TransportFailure(
-      reason: "the process was asked to stop before \(what)",
-      advice: isUnderWay ? "The message may have arrived all the same." : "It wasn't sent.", .stopped)
+      reason: "a stop was requested before \(what)",
+      advice: isUnderWay ? "The message may still have arrived." : "It wasn't sent.", .stopped)
   }
 }

@@ -77,12 +77,12 @@ extension ReportAnswers.Verdict: CustomStringConvertible {
     switch self {
     case .counts: "it is about the report"
     case .replacesRejection: "another copy of the report was accepted"
-    case .repeated: "the report was answered already"
+    case .repeated: "the report already has an answer"
     case .isAboutAnotherReport(let id): "it is about report \(id)"
-    case .cameBeforeReport: "no report was sent yet that it could be about"
-    case .isRetained: "the broker retained it from an earlier time"
+    case .cameBeforeReport: "it arrived before the report was sent"
+    case .isRetained: "it is a retained message"
     case .isOfAnotherTopic: "it isn't on an answer topic of the report"
-    case .isUnreadable: "it can't be read"
+    case .isUnreadable: "it is malformed"
     }
   }
 }

@@ -79,7 +79,7 @@ package struct ReportAnswer: Equatable, Sendable {
       : .rejected(
         code: ServerText().shown(details?["ErrorCode"]?.string ?? "unknown", limit: 100),
         message: withoutFinalPeriod(
-          ServerText().shown(details?["ErrorMessage"]?.string ?? "the rejection says no more")))
+          ServerText().shown(details?["ErrorMessage"]?.string ?? "no message was given")))
   }
 
   /// Parses `payload` as JSON or CBOR, because an answer has the format of the report; nil if it is neither.

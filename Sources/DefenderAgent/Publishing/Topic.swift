@@ -12,15 +12,15 @@ package enum TopicError: Error, Equatable, Sendable, CustomStringConvertible {
   package var description: String {
     switch self {
     case .empty: "the topic is empty"
-    case .nulCharacter: "the topic has a NUL character in it, which MQTT doesn't allow"
+    case .nulCharacter: "the topic contains a NUL character, which MQTT doesn't allow"
     case .wildcard(let topic, let character):
-      "the topic '\(topic)' has the wildcard '\(character)' in it; wildcards are for subscribing only"
+      "the topic '\(topic)' contains the wildcard '\(character)'; wildcards are only for subscriptions"
     case .dotSegment(let topic):
-      "the topic '\(topic)' can't be published to over HTTPS: as a segment of a path it names another one"
+      "the topic '\(topic)' can't be published to over HTTPS: as a path segment it would name another topic"
     case .tooLong(let bytes, let limit):
-      "the topic is \(bytes) bytes of UTF-8 long; AWS IoT takes at most \(limit)"
+      "the topic is \(bytes) bytes of UTF-8 long; AWS IoT accepts at most \(limit)"
     case .tooDeep(let topic, let slashes, let limit):
-      "the topic '\(topic)' has \(slashes) slashes; AWS IoT takes at most \(limit), a reserved prefix not counted"
+      "the topic '\(topic)' has \(slashes) slashes; AWS IoT accepts at most \(limit) after a reserved prefix"
     }
   }
 }

@@ -17,7 +17,7 @@ final class ConnectionRenewal: IdleTask {
     shutdown?.whenHungUp = { [weak self] in
       guard let self, self.ownsConnection else {
         return log.info(
-          "Received SIGHUP. It changes nothing here: the Greengrass nucleus makes the connection.")
+          "Received SIGHUP, which has no effect: the Greengrass nucleus owns the connection.")
       }
       self.isDue = true
       log.info(

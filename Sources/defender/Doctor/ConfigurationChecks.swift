@@ -12,9 +12,9 @@ extension Doctor {
     var read = ComponentConfiguration(.object([]))
     do throws(IPCError) {
       read = ComponentConfiguration(try nucleus.call(.getConfiguration, until: deadline))
-      note("nucleus", .ok, "it knows this component and answered with its configuration")
+      note("nucleus", .ok, "it returned the component configuration")
     } catch .refused(_, _, "ResourceNotFoundError", _) {
-      note("nucleus", .ok, "it knows this component, which has no configuration of its own")
+      note("nucleus", .ok, "it responds; this component has no configuration there")
     } catch {
       note("nucleus", .failed, "the Greengrass nucleus: \(error)", advice: error.advice)
     }
@@ -22,6 +22,7 @@ extension Doctor {
     for mistake in read.mistakes {
       note("configuration", .failed, mistake, advice: "Correct it in the deployment of the component.")
     }
+    mistakenVariables = read.mistakenKeys
     environment = read.variables(over: environment)
   }
 
@@ -29,11 +30,11 @@ extension Doctor {
     var mistakes: [ConfigurationError.Mistake] = []
     configuration = Configuration(environment, noting: &mistakes)
     if configuration.transport == .greengrass, nucleus == nil {
-      let problem = "is 'greengrass', which takes a Greengrass component: no SVCUID is set"
-      mistakes.append(.init(variable: "DEFENDER_TRANSPORT", problem: problem))
+      mistakes.append(.outsideOfNucleus(configuration.transport))
     }
     for variable in environment.unknownVariables { note("configuration", .warning, "\(variable)") }
     for mistake in mistakes {
+      mistakenVariables.insert(mistake.variable)
       note("configuration", .failed, "\(mistake.variable) \(mistake.problem)")
     }
     guard mistakes.isEmpty else { return }
@@ -46,17 +47,13 @@ extension Doctor {
 
   mutating func checkThingName() {
     let variable = configuration.thingNameVariable.rawValue
-    if isMistaken(variable) {
+    if mistakenVariables.contains(variable) {
       note("thing name", .skipped, "see the configuration")
     } else if let name = configuration.thingName {
       note("thing name", .ok, "'\(name)', from \(variable)")
     } else {
-      note("thing name", .ok, "none is set, and the topic asks for none")
+      note("thing name", .ok, "none is set, and the topic needs none")
     }
-  }
-
-  private func isMistaken(_ variable: String) -> Bool {
-    findings.contains { $0.status == .failed && $0.message.hasPrefix("\(variable) ") }
   }
 
   /// Checks the transport: AWS documents that Device Defender's own topics accept MQTT only.
@@ -70,17 +67,17 @@ extension Doctor {
     let transport = configuration.transport.name
     guard topic.isDeviceDefenders else {
       note(
-        "transport", .ok, "\(transport), to a topic of your own: an IoT rule has to take the reports from it")
+        "transport", .ok, "\(transport), to your own topic: an IoT rule must process the reports")
       return
     }
-    guard !configuration.transport.takesReservedTopics else {
-      note("transport", .ok, "\(transport), to Device Defender's own topic")
+    guard !configuration.transport.supportsReservedTopics else {
+      note("transport", .ok, "\(transport), to Device Defender's reserved topic")
       return
     }
     note(
       "transport", .warning,
-      "\(transport), and AWS documents that Device Defender's own topic '\(topic)' accepts MQTT publishes only",
-      advice: "Set DEFENDER_TRANSPORT to mqtt, or DEFENDER_TOPIC to a topic of your own, such as "
+      "\(transport), but AWS documents that Device Defender's reserved topic '\(topic)' accepts only MQTT",
+      advice: "Set DEFENDER_TRANSPORT to mqtt, or DEFENDER_TOPIC to your own topic, such as "
         + "'defender/{thing}/{format}'.")
   }
 
@@ -91,17 +88,17 @@ extension Doctor {
     if wanted < interval {
       note(
         "interval", .warning,
-        "SAMPLE_INTERVAL_SECONDS asks for one of \(span(wanted)), and reports go every \(span(interval))",
+        "SAMPLE_INTERVAL_SECONDS is \(span(wanted)), raised to \(span(interval))",
         advice:
-          "Device Defender throttles below 300 s; for other topics DEFENDER_MINIMUM_INTERVAL_SECONDS lowers "
-          + "the floor.")
+          "Device Defender throttles reports that are more frequent than 300 s. For other topics, lower "
+          + "DEFENDER_MINIMUM_INTERVAL_SECONDS.")
     } else if interval < .seconds(300), isOwn {
       note(
         "interval", .warning,
-        "reports go every \(span(interval)), and Device Defender throttles below 300 s",
+        "\(span(interval)), but Device Defender throttles below 300 s",
         advice: "Raise SAMPLE_INTERVAL_SECONDS to 300, or unset DEFENDER_MINIMUM_INTERVAL_SECONDS.")
     } else {
-      note("interval", .ok, "\(span(interval)), which isn't throttled")
+      note("interval", .ok, span(interval))
     }
   }
 
@@ -127,12 +124,12 @@ extension Doctor {
       note(
         "collection", .failed, errors.joined(separator: "; "),
         advice:
-          "Those blocks will be missing from the reports. PROCFS_PATH has to be a proc file system that this "
-          + "user may read.")
+          "The reports will omit these blocks. PROCFS_PATH must be a proc file system that this user can read."
+      )
       return
     }
     let found =
-      "\(tcp) TCP and \(udp) UDP ports that listen, \(established) connections, from \(collector.origin)"
+      "\(tcp) listening TCP ports, \(udp) listening UDP ports, \(established) connections, from \(collector.origin)"
     if let warnings {
       note("collection", .warning, "\(found); \(warnings)")
     } else {

@@ -49,7 +49,7 @@ extension Doctor {
   mutating func checkConnection() -> Bool {
     guard let destination = Destination(configuration) else {
       let isOurs = configuration.transport == .https || configuration.transport == .mqtt
-      let reason = isOurs ? "the configuration names no endpoint" : "\(carrier) has the connection to AWS IoT"
+      let reason = isOurs ? "no endpoint is configured" : "\(carrier) owns the connection to AWS IoT"
       for check in ["DNS", "TCP", "TLS"] { note(check, .skipped, reason) }
       return configuration.transport == .greengrass ? nucleus != nil : !isOurs
     }
@@ -70,33 +70,33 @@ extension Doctor {
       note("proxy", .ok, proxy)
     } else {
       note(
-        "proxy", .ok, "none for \(destination.host): NO_PROXY excepts it, or no variable is for its scheme")
+        "proxy", .ok, "none for \(destination.host): NO_PROXY excludes it, or no proxy is set for its scheme")
     }
   }
 
   private mutating func noteLookup(_ trial: ConnectionTrial, _ destination: Destination) {
     if let (step, error) = trial.failure, step <= .resolving {
-      guard step == .resolving else { return note("DNS", .skipped, "\(step.name) first") }
+      guard step == .resolving else { return note("DNS", .skipped, "see \(step.name)") }
       note(
         "DNS", .failed, "\(destination.host): \(error)",
         advice: "Check the endpoint's name, the region and the resolver (/etc/resolv.conf).")
       return
     }
     let address = trial.address.map { " is \($0.prefix { $0 != " " })" } ?? " has an address"
-    let host = trial.proxy == nil ? destination.host : "the proxy, which looks up \(destination.host) itself,"
+    let host = trial.proxy == nil ? destination.host : "the proxy (which resolves \(destination.host))"
     note("DNS", .ok, "\(host)\(address), after \(milliseconds(trial.timeOfLookup))")
   }
 
   private mutating func noteConnect(_ trial: ConnectionTrial, _ destination: Destination) {
     switch trial.failure {
-    case (let step, _)? where step < .resolving: note("TCP", .skipped, "\(step.name) first")
-    case (.resolving, _)?: note("TCP", .skipped, "there is no address to connect to")
+    case (let step, _)? where step < .resolving: note("TCP", .skipped, "see \(step.name)")
+    case (.resolving, _)?: note("TCP", .skipped, "no address")
     case (.connecting, let error)?:
       note(
         "TCP", .failed, "\(destination.host) port \(destination.port): \(error)",
         advice:
-          "Check the endpoint, the route and the firewall (AWS IoT's ports are 443, 8443 and 8883); HTTPS_PROXY "
-          + "names a proxy where one is needed.")
+          "Check the endpoint, the route and the firewall (AWS IoT uses ports 443, 8443 and 8883). If you need "
+          + "a proxy, set HTTPS_PROXY.")
     default:
       let proxy = trial.proxy == nil ? "" : ", and through the proxy to \(destination.host)"
       note(
@@ -111,7 +111,7 @@ extension Doctor {
       if step == .files {
         note("TLS", .failed, "\(error)", advice: error.advice)
       } else if step < .handshake {
-        note("TLS", .skipped, "there is no connection")
+        note("TLS", .skipped, "no connection")
       } else {
         noteFailedHandshake(trial, error)
       }
@@ -119,21 +119,21 @@ extension Doctor {
     }
     guard destination.isSecure else {
       note(
-        "TLS", .warning, "the connection isn't encrypted: the endpoint isn't https",
-        advice: "That is for this machine's own services only.")
+        "TLS", .warning, "the connection isn't encrypted, because the endpoint isn't https",
+        advice: "Use that only for services on this machine.")
       return
     }
     guard let certificate = trial.chain.first, let end = certificate.notAfter else {
-      note("TLS", .warning, "the other side's certificate can't be shown")
+      note("TLS", .warning, "verified, but the server's certificate isn't available")
       return
     }
     let trust =
-      trial.usedAmazonRoots ? "Amazon's authorities, shipped" : destination.configuration.trust.description
+      trial.usedAmazonRoots ? "the built-in Amazon authorities" : destination.configuration.trust.description
     let text =
       "verified after \(milliseconds(trial.timeOfHandshake)): \(certificate.subject), issued by "
       + "\(certificate.issuer), until \(moment(end, from: time.wallTime)), trusted by \(trust)"
     if time.wallTime.duration(to: end) < .seconds(7 * 86_400) {
-      note("TLS", .warning, text, advice: "The certificate of the endpoint has to be renewed.")
+      note("TLS", .warning, text, advice: "The operator of the endpoint must renew its certificate.")
     } else {
       note("TLS", .ok, text)
     }
@@ -148,24 +148,23 @@ extension Doctor {
     }
     let advice =
       if trial.rejection?.isAboutTime == true {
-        "The certificate of the endpoint has to be renewed, or this machine's clock is wrong: it says "
+        "Either the server's certificate must be renewed, or this machine's clock is wrong: it shows "
           + "\(CivilTime(time.wallTime).extendedFormat)."
       } else if trial.rejection != nil {
-        "AWS_CA_BUNDLE names a file with the certificate authorities to trust; a proxy that opens TLS shows "
-          + "certificates of its own."
+        "To trust another authority, set AWS_CA_BUNDLE to a PEM file with its certificate. A proxy that inspects TLS "
+          + "presents its own certificates."
       } else if error.isAboutOurCertificate {
-        "The certificate has to be registered and active in AWS IoT, and the key has to be its own."
+        "The certificate must be registered and active in AWS IoT, and the key must belong to it."
       } else if case .notTrusted = error {
-        "The certificate has to be for this host name, and the bundle of authorities one that can be read: check the "
-          + "endpoint, and AWS_CA_BUNDLE."
+        "Check that the endpoint is the server's host name, and that AWS_CA_BUNDLE is a readable PEM file."
       } else {
-        "The other side may want a client certificate, or speak no TLS at all."
+        "The server may require a client certificate, or may not use TLS on this port."
       }
     note("TLS", .failed, text, advice: advice)
   }
 }
 
 extension ConnectionTrial.Step {
-  /// The step's name, in a sentence about the steps that depend on it.
-  fileprivate var name: String { self == .files ? "the files of TLS come" : "the proxy comes" }
+  /// The check that reports a failure of this step.
+  fileprivate var name: String { self == .files ? "TLS" : "proxy" }
 }

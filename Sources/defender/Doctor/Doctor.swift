@@ -29,6 +29,8 @@ struct Doctor {
   /// The warnings that were logged during a check; they become part of its finding.
   let notes: Notes
   private(set) var findings: [Finding] = []
+  /// The variables and component configuration keys whose values are rejected.
+  var mistakenVariables: Set<String> = []
   /// Called with each finding as soon as its check is done, because the next check may take long.
   var onFinding: (Finding) -> Void = { _ in }
 
@@ -56,11 +58,11 @@ struct Doctor {
     let isKnown = checkWhoWeAre()
     let isConnected = checkConnection()
     if !isKnown {
-      skipService(because: "there are no credentials")
+      skipService(because: "no usable identity")
     } else if !isConnected {
-      skipService(because: "there is no connection")
+      skipService(because: "no connection")
     } else if lacksRegion {
-      skipService(because: "there is no region to sign for; see the configuration")
+      skipService(because: "no region to sign for; see configuration")
     } else {
       checkService()
     }

@@ -8,7 +8,7 @@ extension Doctor {
   mutating func checkWhoWeAre() -> Bool {
     switch configuration.transport {
     case .mqtt where configuration.mqtt?.broker.scheme == .mqtt:
-      note("credentials", .skipped, "none are needed for a broker on this machine")
+      note("credentials", .skipped, "not needed for a broker on this machine")
       return true
     case .mqtt where configuration.mqtt?.broker.scheme == .mqtts:
       return checkCertificate(configuration.mqtt?.identity)
@@ -17,7 +17,7 @@ extension Doctor {
     case .mqtt, .https:
       return checkCredentials()
     default:
-      note("credentials", .skipped, "none of ours are needed: \(carrier) has its own")
+      note("credentials", .skipped, "not needed: \(carrier) has its own")
       return true
     }
   }
@@ -31,20 +31,22 @@ extension Doctor {
       let end = certificate.notAfter
     else {
       note(
-        "certificate", .failed, "\(identity.certificateFile) holds no certificate that can be read",
-        advice: "DEFENDER_CERTIFICATE_FILE names a PEM file.")
+        "certificate", .failed, "\(identity.certificateFile) contains no valid certificate",
+        advice: "DEFENDER_CERTIFICATE_FILE must be a PEM file with the device's certificate.")
       return false
     }
     let text =
       "\(certificate.subject), issued by \(certificate.issuer), until \(moment(end, from: time.wallTime))"
     if end <= time.wallTime {
-      note("certificate", .failed, text, advice: "It has expired; register another one, and set the clock.")
+      note(
+        "certificate", .failed, text,
+        advice: "It has expired: register a new one. If it hasn't, correct this machine's clock.")
       return false
     }
     if let warning = identity.warning {
       note("certificate", .warning, "\(text); \(warning)")
     } else if time.wallTime.duration(to: end) < .seconds(30 * 86_400) {
-      note("certificate", .warning, text, advice: "It expires soon; register another one.")
+      note("certificate", .warning, text, advice: "It expires soon: register a new one.")
     } else {
       note("certificate", .ok, text)
     }
@@ -63,9 +65,9 @@ extension Doctor {
       let advice: String
       if case .noSourceConfigured = error {
         advice =
-          "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the device or function a role."
+          "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or assign a role to the device or function."
       } else {
-        advice = "Correct the configuration of that source; no other one is tried in its place."
+        advice = "Correct the configuration of that source. No other source is tried instead."
       }
       note("credentials", .failed, "\(error)", advice: advice)
     } catch {
@@ -78,12 +80,14 @@ extension Doctor {
   private mutating func note(_ credentials: Credentials, from source: String) {
     var text = "from \(source), access key id …\(credentials.accessKeyID.suffix(4))"
     guard let end = credentials.expiration else {
-      text += credentials.sessionToken == nil ? ", which don't expire" : ", temporary; nobody says until when"
+      text += credentials.sessionToken == nil ? ", permanent" : ", temporary, with an unknown expiration"
       return noteCredentials(text)
     }
     text += ", until \(moment(end, from: time.wallTime))"
     if end <= time.wallTime {
-      note("credentials", .failed, text, advice: "They have expired; get new ones, and set the clock.")
+      note(
+        "credentials", .failed, text,
+        advice: "They have expired: get new ones. If they haven't, correct this machine's clock.")
     } else {
       noteCredentials(text)
     }

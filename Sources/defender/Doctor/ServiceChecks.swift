@@ -11,10 +11,10 @@ extension Doctor {
     case .https: checkDataPlane()
     case .mqtt: checkBroker()
     default:
-      note("clock", .skipped, "\(carrier) tells no time")
+      note("clock", .skipped, "\(carrier) doesn't report the time")
       note(
         "delivery", .skipped,
-        "\(carrier) takes messages also while it has no connection: whether it has one is in its own log")
+        "\(carrier) accepts messages even while it is offline; its own log shows whether it is connected")
     }
     checkPublish()
   }
@@ -61,9 +61,10 @@ extension Doctor {
       noteClock(probe.skew, response)
       noteVerdict(response, hiding: probe.secrets)
     } catch {
-      note("clock", .skipped, "no answer came")
+      note("clock", .skipped, "no response")
       note(
-        serviceCheck, .failed, "\(error)", advice: "Check the network, and that the endpoint is AWS IoT's.")
+        serviceCheck, .failed, "\(error)", advice: "Check the network, and whether the endpoint is AWS IoT's."
+      )
     }
     _ = notes.take()
   }
@@ -72,10 +73,10 @@ extension Doctor {
     if let warning = skew.warning {
       note("clock", .warning, warning)
     } else if response.header(.date) == nil {
-      note("clock", .skipped, "the answer has no Date")
+      note("clock", .skipped, "the response has no Date header")
     } else {
       let size = skew.offset < .zero ? .zero - skew.offset : skew.offset
-      note("clock", .ok, "within \(size.components.seconds + 1) s of the endpoint's")
+      note("clock", .ok, "within \(size.components.seconds + 1) s of the endpoint's clock")
     }
   }
 
@@ -88,20 +89,20 @@ extension Doctor {
     case _ where isAnswered:
       note(serviceCheck, .ok, isByCertificate ? "the certificate was accepted" : "accepted")
     case (_, let problem?):
-      note(serviceCheck, .failed, "refused: \(error)", advice: problem.advice)
+      note(serviceCheck, .failed, "rejected: \(error)", advice: problem.advice)
     case (401, _):
-      note(serviceCheck, .failed, "refused: \(error)", advice: "Check the credentials.")
+      note(serviceCheck, .failed, "rejected: \(error)", advice: "Check the credentials.")
     case (403, _) where isByCertificate:
       note(
-        serviceCheck, .warning, "refused: \(error)",
+        serviceCheck, .warning, "rejected: \(error)",
         advice:
           "Either the certificate isn't active, or its policy doesn't allow iot:GetThingShadow, which reports "
-          + "don't need. --publish tries what they do need.")
+          + "don't need. Use --publish to test what they need.")
     case (403, _) where error.saysNotAllowed:
-      note(serviceCheck, .ok, "accepted; iot:GetThingShadow isn't allowed, and reports don't need it")
+      note(serviceCheck, .ok, "accepted (iot:GetThingShadow isn't allowed, but reports don't need it)")
     default:
       note(
-        serviceCheck, .warning, "no verdict: \(error)",
+        serviceCheck, .warning, "unclear: \(error)",
         advice: "Check that the endpoint is AWS IoT's data plane, and try again.")
     }
   }
@@ -109,7 +110,7 @@ extension Doctor {
   // MARK: MQTT
 
   private mutating func checkBroker() {
-    note("clock", .skipped, "MQTT tells no time; TLS took it for good")
+    note("clock", .skipped, "MQTT carries no date; the clock was accurate enough for TLS")
     do {
       let publisher = try configuration.publisher(time: time, log: notes.log)
       guard let mqtt = publisher as? MQTTPublisher else { return }
@@ -145,7 +146,7 @@ extension Doctor {
 
   private mutating func checkPublish() {
     guard let topic = options.publishTopic else {
-      note("publish", .skipped, "--publish --topic TOPIC sends a message to see whether that is allowed")
+      note("publish", .skipped, "use --publish --topic TOPIC to send a test message")
       return
     }
     do {
@@ -153,9 +154,9 @@ extension Doctor {
       defer { publisher.disconnect() }
       let payload = Array(#"{"message":"device-defender-swift: defender doctor"}"#.utf8)
       let receipt = try publisher.publish(payload, to: topic, qos: .atLeastOnce, until: deadline)
-      note("publish", .ok, "a message to '\(topic)' was taken: \(receipt)")
+      note("publish", .ok, "a message to '\(topic)' was acknowledged: \(receipt)")
     } catch let error as PublishError {
-      note("publish", .failed, "a message to '\(topic)' was not taken: \(error.reason)", advice: error.advice)
+      note("publish", .failed, "can't publish a message to '\(topic)': \(error.reason)", advice: error.advice)
     } catch {
       note("publish", .failed, "\(error)")
     }

@@ -24,7 +24,7 @@ class Resolver(unittest.TestCase):
         took, *log = result.stdout.splitlines()
         print(f"stopped {took} s after SIGTERM, during name resolution")
         self.assertLess(float(took), RESOLVER_TIME / 2)
-        self.assertTrue(any("asked to stop before there was a connection" in line for line in log), log)
+        self.assertTrue(any("a stop was requested before the connection" in line for line in log), log)
 
 
 def raise_loopback():

@@ -187,9 +187,9 @@ class Component(TestCase):
             pass
         self.assertEqual(sorted(report(event)), ["hed", "met"])
         nucleus.do("configure", configuration={**FAST, "ReportNames": "tiny", "PublishRetryCount": 73})
-        while not any("can't be used" in line for line in nucleus.log()):
+        while not any("Rejected the configuration" in line for line in nucleus.log()):
             nucleus.next("log")
-        line = next(line for line in nucleus.log() if "can't be used" in line)
+        line = next(line for line in nucleus.log() if "Rejected the configuration" in line)
         self.assertIn("ReportNames is 'tiny'; allowed: long, short", line)
         self.assertIn("PublishRetryCount is 73; allowed is a whole number from 0 to 72", line)
         self.assertEqual(sorted(report(nucleus.next("publish"))), ["hed", "met"])

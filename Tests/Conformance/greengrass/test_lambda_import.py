@@ -141,7 +141,7 @@ class LambdaImport(unittest.TestCase):
         function = self.function()
         pid = self.agent(function)
         line = function.line("[INFO]")
-        self.assertIn("runs as a Greengrass component", line)
+        self.assertIn("Started as a Greengrass component", line)
         self.assertEqual(function.api.invoke({"any": "event"}), {"running": True, "starts": 1})
         self.assertGreaterEqual(function.api.pings, 1)
         self.assertEqual(list(function.temporary.iterdir()), [], "a copy stayed behind")

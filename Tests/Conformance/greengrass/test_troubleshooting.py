@@ -60,12 +60,12 @@ class Troubleshooting(unittest.TestCase):
                 **SLOW, "MaximumReportBytes": 100_000, "MaximumListSize": 1_000, "ProcfsPath": str(machine.path),
                 "accessControl": ACCESS})
 
-        self.see("nucleus lite takes at most", manner="lite", configuration=SLOW, prepare=many_connections)
+        self.see("nucleus lite accepts at most", manner="lite", configuration=SLOW, prepare=many_connections)
         self.see("with ServiceError", configuration={**SLOW, "accessControl": ACCESS},
                  faults=[{"operation": "PublishToIoTCore", "fault": "refuse", "count": 100}])
         self.see("answered SubscribeToIoTCore … with ServiceError", manner="lite",
                  configuration={**SLOW, "accessControl": ACCESS}, prepare=lambda n: n.do("offline"))
-        self.see("Device Defender didn't answer report", "so each one repeats the traffic", configuration={
+        self.see("No answer to report", "so each report repeats the traffic", configuration={
             **FAST, "ConfirmationSeconds": 0.1, "AcknowledgeOn": "accepted"})
         self.see("no longer knew this component's token", manner="lite", configuration=FAST,
                  arguments=["--component-name", "the.component"],
@@ -79,7 +79,7 @@ class Troubleshooting(unittest.TestCase):
 
         self.see("the nucleus didn't announce it", manner="lite", configuration=FAST, meanwhile=change_silently)
         self.see("Device Defender rejected report", configuration=FAST, arguments=["--confirm", "rejected"])
-        self.see("The configuration can't be used:", configuration={**FAST, "ReportNames": "tiny"})
+        self.see("Rejected the configuration:", configuration={**FAST, "ReportNames": "tiny"})
         self.see_the_shim("Can't start the agent:")
         self.assertEqual(self.missing, [], "quoted in the table, and never logged here")
 

@@ -182,23 +182,17 @@ import Testing
     #expect(error.mistakes.map(\.variable) == [variable])
   }
 
-  /// A change to the variables of a role alias, and the mistake that it causes.
+  /// A change to the variables of a role alias, and the variable of the mistake that it causes.
   @Test(
     arguments: [
-      (["DEFENDER_CREDENTIALS_ENDPOINT": ""], "DEFENDER_CREDENTIALS_ENDPOINT isn't set; `aws iot describe-e"),
-      (["DEFENDER_CREDENTIALS_ENDPOINT": "http://x"], "DEFENDER_CREDENTIALS_ENDPOINT can't be used: "),
-      (["DEFENDER_CREDENTIALS_ENDPOINT": "a b"], "DEFENDER_CREDENTIALS_ENDPOINT can't be used: "),
-      (["DEFENDER_CREDENTIALS_ENDPOINT": "x?y"], "DEFENDER_CREDENTIALS_ENDPOINT has a '?' in it"),
-      (["DEFENDER_ROLE_ALIAS": ""], "DEFENDER_ROLE_ALIAS isn't set, but DEFENDER_CREDENTIALS_ENDPOINT is"),
-      (["DEFENDER_ROLE_ALIAS": "my alias"], "DEFENDER_ROLE_ALIAS is 'my alias'; allowed are"),
-      (
-        ["DEFENDER_PRIVATE_KEY_FILE": ""],
-        "DEFENDER_PRIVATE_KEY_FILE isn't set, and DEFENDER_CERTIFICATE_FILE"
-      ),
-      (
-        ["DEFENDER_CERTIFICATE_FILE": "", "DEFENDER_PRIVATE_KEY_FILE": ""],
-        "DEFENDER_CERTIFICATE_FILE isn't set; a role alias needs it"
-      ),
+      (["DEFENDER_CREDENTIALS_ENDPOINT": ""], "DEFENDER_CREDENTIALS_ENDPOINT"),
+      (["DEFENDER_CREDENTIALS_ENDPOINT": "http://x"], "DEFENDER_CREDENTIALS_ENDPOINT"),
+      (["DEFENDER_CREDENTIALS_ENDPOINT": "a b"], "DEFENDER_CREDENTIALS_ENDPOINT"),
+      (["DEFENDER_CREDENTIALS_ENDPOINT": "x?y"], "DEFENDER_CREDENTIALS_ENDPOINT"),
+      (["DEFENDER_ROLE_ALIAS": ""], "DEFENDER_ROLE_ALIAS"),
+      (["DEFENDER_ROLE_ALIAS": "my alias"], "DEFENDER_ROLE_ALIAS"),
+      (["DEFENDER_PRIVATE_KEY_FILE": ""], "DEFENDER_PRIVATE_KEY_FILE"),
+      (["DEFENDER_CERTIFICATE_FILE": "", "DEFENDER_PRIVATE_KEY_FILE": ""], "DEFENDER_CERTIFICATE_FILE"),
     ] as [([String: String], String)],
     [
       ["DEFENDER_TRANSPORT": "https"], ["DEFENDER_TRANSPORT": "greengrass"],
@@ -206,7 +200,7 @@ import Testing
       ["DEFENDER_TRANSPORT": "mqtt", "DEFENDER_MQTT_ENDPOINT": "localhost"],
     ])
   func `reports a mistake in a role alias at the start, with the other mistakes`(
-    change: (variables: [String: String], mistake: String), transport: [String: String]
+    change: (variables: [String: String], mistaken: String), transport: [String: String]
   ) throws {
     let directory = try TemporaryDirectory()
     var variables = [
@@ -218,9 +212,10 @@ import Testing
     variables.merge(change.variables) { $1 }
     variables["SAMPLE_INTERVAL_SECONDS"] = "soon"
     let error = try #require(throws: ConfigurationError.self) { try configuration(variables) }
-    #expect(error.mistakes.count == 2, "\(error)")
+    #expect(
+      error.mistakes.map(\.variable).sorted() == [change.mistaken, "SAMPLE_INTERVAL_SECONDS"].sorted(),
+      "\(error)")
     #expect("\(error)".contains("SAMPLE_INTERVAL_SECONDS is 'soon'"), "\(error)")
-    #expect("\(error)".contains(change.mistake), "\(error)")
   }
 
   @Test(arguments: [nil, "", "0", "1"])

@@ -62,6 +62,6 @@ private struct LimitedWaiter: Waiter {
     let ends = lines.filter { $0.contains("The report loop ended") }
     #expect(ends.count == 1)
     #expect(ends.first?.contains("The report loop ended (configuration)") == true, "\(ends)")
-    #expect(lines.last?.contains("Asked to stop.") == true)
+    #expect(lines.last?.contains("Stopped: ") == true)
   }
 }

@@ -30,12 +30,12 @@ private final class TimedPublisher: Publisher {
     #expect(stage.publisher.deadlines.allSatisfy { $0 <= start.advanced(by: .seconds(900)) })
   }
 
-  @Test func `waits for the thing's share of the interval in a loop without an end, once`() throws {
+  @Test func `waits for the thing's slot in a loop without an end, once`() throws {
     var stage = try LoopStage()
     let start = stage.time.bootTime
-    let share = shareOfInterval(.seconds(300), thing: "thing")
+    let offset = slotOffset(in: .seconds(300), thing: "thing")
     try stage.run(ReportPlan(), seconds: 900)
-    #expect(stage.time.wakeUps.first == start.advanced(by: share))
+    #expect(stage.time.wakeUps.first == start.advanced(by: offset))
     let next = stage.time.bootTime
     let slept = stage.time.wakeUps.count
     try stage.run(ReportPlan(), seconds: 900)
@@ -67,11 +67,11 @@ private final class TimedPublisher: Publisher {
     let start = second.time.bootTime
     try second.run(ReportPlan(), seconds: 1_800)
     let wait = start.duration(to: try #require(second.time.wakeUps.first))
-    let share = jitter == "1" ? shareOfInterval(.seconds(300), thing: "thing") : .zero
+    let offset = jitter == "1" ? slotOffset(in: .seconds(300), thing: "thing") : .zero
     #expect(wait + .seconds(pause) >= .seconds(300))
     // The slot stays. Without a slot, the wait is as short as the interval allows.
-    let late: Duration = jitter == "1" ? share + .seconds(300) : .seconds(291)
-    #expect(second.time.wakeUps.first == start.advanced(by: pause > 300 ? share : late))
+    let late: Duration = jitter == "1" ? offset + .seconds(300) : .seconds(291)
+    #expect(second.time.wakeUps.first == start.advanced(by: pause > 300 ? offset : late))
   }
 
   @Test func `ends for a changed configuration, and not as if it had received a signal`() throws {

@@ -72,7 +72,7 @@ package struct Fleet {
     let settings = scenario.settings
     let within = scenario.startWithin
     let count = scenario.devices
-    let numbers = (0..<count).map { (shareOfInterval(settings.interval, thing: thingName($0)), $0) }
+    let numbers = (0..<count).map { (slotOffset(in: settings.interval, thing: thingName($0)), $0) }
     // Devices that are due in succession are adjacent in memory, for the sake of the caches.
     devices = numbers.sorted(by: <).map { _, number in
       Device(

@@ -41,6 +41,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
   /// The topic of the reports, and the subscriptions to the answers to them.
   private var answers: (topic: Topic, streams: [IPCSubscription])?
   private var verdicts = ReportAnswers()
+  private var repeats = RepeatFilter(interval: .seconds(240))
 
   package init(
     _ client: IPCClient, time: any TimeSource, log: Log,
@@ -77,7 +78,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
         allowedTopic = topic
         // The nucleus now grants subscriptions that it refused while the core was offline.
         renewSubscriptions { $0.isRefused }
-        return PublishReceipt(attempts: attempts, answer: "handed to the nucleus")
+        return PublishReceipt(attempts: attempts, answer: "accepted by the nucleus")
       } catch {
         let failure = failure(error, payload: payload, topic: topic)
         guard failure.isTransient, waitsForRetry(after: error, attempts: attempts, until: deadline) else {
@@ -103,7 +104,8 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     if case .disconnected = error, attempts == 1 { return true }
     let next = time.bootTime.advanced(by: retries.delay(afterAttempt: attempts, using: &random))
     guard next < deadline else { return false }
-    log.info("Trying again in \(Int(time.bootTime.duration(to: next).inSeconds)) s: \(sentence("\(error)"))")
+    let text = "Retrying in \(Int(time.bootTime.duration(to: next).inSeconds)) s: \(sentence("\(error)"))"
+    if repeats.allows("\(error)", at: time.bootTime) { log.info(text) } else { log.debug(text) }
     return client.serve(until: next) == .onTime
   }
 
@@ -129,8 +131,8 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
       topic: topic.name, messageLimit: IPCRequest.messageLimitOfLite)
     guard payload.count > limit else { return nil }
     return
-      "Greengrass nucleus lite takes at most \(limit) bytes on this topic and hangs up on more, and the report has "
-      + "\(payload.count): leave MaximumReportBytes to its default there."
+      "Greengrass nucleus lite accepts at most \(limit) bytes on this topic and closes the connection on more; the report has "
+      + "\(payload.count). Remove MaximumReportBytes to use the default."
   }
 
   // MARK: Device Defender's answers
@@ -201,13 +203,17 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
         let message = event["message"], let topic = message["topicName"]?.string,
         let payload = message["payload"]?.string.flatMap(base64Decoding)
       else {
-        log.warn("Ignored an event of the Greengrass nucleus that has no message in it.")
+        if repeats.allows("event", at: time.bootTime) {
+          log.warn("Ignored an event of the Greengrass nucleus without a message.")
+        }
         continue
       }
       let verdict = verdicts.take(on: topic, payload: payload)
       switch verdict {
       case .counts, .replacesRejection: break
-      case .isOfAnotherTopic, .isUnreadable: log.warn("Ignored a message on '\(topic)': \(verdict).")
+      case .isOfAnotherTopic, .isUnreadable:
+        guard repeats.allows("message", at: time.bootTime) else { break }
+        log.warn("Ignored a message on '\(topic)': \(verdict).")
       default: log.debug("Ignored an answer on '\(topic)': \(verdict).")
       }
     }

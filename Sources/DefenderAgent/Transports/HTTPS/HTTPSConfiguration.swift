@@ -4,7 +4,7 @@ package import Platform
 
 extension Transport {
   package static let https = Transport(
-    name: "https", takesReservedTopics: false, publishTimeout: .seconds(30),
+    name: "https", supportsReservedTopics: false, publishTimeout: .seconds(30),
     configuration: { reader, configuration in reader.https(configuration.access) })
 }
 
@@ -16,6 +16,8 @@ package struct HTTPSConfiguration: TransportConfiguration {
   package let region: String?
   /// The certificate that authenticates the device; nil if requests are signed.
   package let identity: ClientIdentity?
+
+  package var destination: String { endpoint?.description ?? "an unknown endpoint" }
 
   package func publisher(_ access: Access, time: any Waiter, log: Log) throws -> any Publisher {
     if let identity, let endpoint {
@@ -55,7 +57,7 @@ extension ConfigurationReader {
     if environment.value(.dataPlaneEndpoint, .endpoint) == nil {
       note(
         .dataPlaneEndpoint,
-        "isn't set; publishing with a certificate takes the account's own endpoint, such as "
+        "isn't set; to publish with a certificate, set it to the account's endpoint, such as "
           + "https://abc-ats.iot.eu-central-1.amazonaws.com:8443")
     }
     return identity

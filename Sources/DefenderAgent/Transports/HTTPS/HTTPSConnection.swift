@@ -11,7 +11,7 @@ extension HTTPSPublisher {
     time: any Waiter, log: Log
   ) throws(HTTPError) {
     guard endpoint.isSecure else {
-      throw .invalidRequest("\(endpoint) isn't https, and a client certificate needs TLS")
+      throw .invalidRequest("\(endpoint) isn't an https URL, but a client certificate needs TLS")
     }
     if let warning = identity.warning { log.warn(warning) }
     let exchange = try CurlExchange(

@@ -87,7 +87,7 @@ package final class HTTPSPublisher: Publisher {
       case .failure(let failure):
         let error = error(failure.cause, topic, attempts: call.attempts)
         guard let delay = delay(after: failure, &call) else { throw error }
-        log.debug("\(error.reason); trying again in \(delay.inWords)")
+        log.debug("Retrying in \(delay.inWords): \(error.reason).")
         if delay > .zero, time.wait(until: time.bootTime.advanced(by: delay)) != .onTime { throw error }
       }
     }
@@ -226,7 +226,7 @@ package final class HTTPSPublisher: Publisher {
       used.sessionToken != nil, credentials?.forget(used) == true
     else { return false }
     call.hasForgottenCredentials = true
-    log.info("AWS refused the temporary credentials; getting new ones")
+    log.info("AWS rejected the temporary credentials. Getting new ones.")
     return true
   }
 

@@ -43,7 +43,7 @@ package struct BrokerAdvice {
     case .closedByServer, .connectionLost:
       advice = loss(at: stage, topic: topic, isPublishing: isPublishing)
     case .subscriptionRefused, .timedOut:
-      advice = "Check the network; the report is sent again with the same report id."
+      advice = "Check the network. The report is sent again with the same report id."
     case .stopped(let what):
       return .stopped(before: what, isUnderWay: isUnderWay)
     case .malformed, .unexpected:
@@ -55,9 +55,9 @@ package struct BrokerAdvice {
   /// Returns the advice for a CONNACK's return code, and whether another attempt may succeed.
   private func refusal(_ code: UInt8) -> (advice: String, isTransient: Bool) {
     switch code {
-    case 1: ("Check that the endpoint is AWS IoT's MQTT broker; it has to support MQTT 3.1.1.", false)
+    case 1: ("Check that the endpoint is AWS IoT's MQTT broker; it must support MQTT 3.1.1.", false)
     case 2: ("Choose another DEFENDER_CLIENT_ID.", false)
-    case 3: ("The broker has a problem of its own.", true)
+    case 3: ("The failure is inside the broker; it is tried again.", true)
     default: ("Allow iot:Connect on client/\(clientID) in \(policy).", false)
     }
   }
@@ -69,7 +69,7 @@ package struct BrokerAdvice {
         showsCertificate
         ? "if the certificate is missing, isn't active in this account or has no policy, " : ""
       return "Nothing was published. AWS IoT closes a connection \(certificate)"
-        + "if \(policy) doesn't allow iot:Connect on client/\(clientID); so does whatever isn't an MQTT broker."
+        + "if \(policy) doesn't allow iot:Connect on client/\(clientID). A server that isn't an MQTT broker closes it, too."
     case (.accepted, true):
       return
         "Nothing was acknowledged on this connection. Another client that connects as '\(clientID)' ends it, "
@@ -88,7 +88,7 @@ package struct BrokerAdvice {
 
   /// Returns a warning that reports are published without their answers. `problem` says why there is no subscription.
   func warning(ofSubscription problem: String) -> String {
-    "Reports are published, but what Device Defender says about them won't be heard: \(problem). Allow "
-      + "iot:Subscribe and iot:Receive on its topics /accepted and /rejected; it is tried again every hour."
+    "Can't receive Device Defender's answers; reports are still published: \(problem). Allow "
+      + "iot:Subscribe and iot:Receive on the topics /accepted and /rejected. The agent retries every hour."
   }
 }

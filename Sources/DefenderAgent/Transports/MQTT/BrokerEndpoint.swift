@@ -26,7 +26,7 @@ package struct BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
     let parts = URLParts(text)
     if let named = parts.scheme {
       guard let scheme = Scheme(rawValue: named.lowercased()) else {
-        throw BrokerEndpointError(text, "the scheme has to be mqtts, wss or mqtt")
+        throw BrokerEndpointError(text, "the scheme must be mqtts, wss or mqtt")
       }
       self.scheme = scheme
     } else {
@@ -49,7 +49,8 @@ package struct BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
     case (nil, .mqtt): port = 1_883
     }
     guard scheme != .mqtt || ["localhost", "127.0.0.1", "[::1]"].contains(host) else {
-      throw BrokerEndpointError(text, "without TLS only a broker on this machine is spoken to, at 127.0.0.1")
+      throw BrokerEndpointError(
+        text, "connections without TLS are only allowed to a broker on this machine, at 127.0.0.1")
     }
   }
 
@@ -74,6 +75,6 @@ package struct BrokerEndpointError: Error, Equatable, Sendable, CustomStringConv
 
   package var description: String {
     // A password may follow a user name.
-    "'\(text.contains("@") ? "(not shown)" : text)' is no MQTT endpoint: \(reason)"
+    "'\(text.contains("@") ? "(not shown)" : text)' isn't an MQTT endpoint: \(reason)"
   }
 }

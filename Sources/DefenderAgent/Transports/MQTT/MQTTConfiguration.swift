@@ -5,7 +5,7 @@ package import Platform
 extension Transport {
   // A publish may have to connect first. The name, TLS, the WebSocket and MQTT take a round trip or two each.
   package static let mqtt = Transport(
-    name: "mqtt", takesReservedTopics: true, publishTimeout: .seconds(30),
+    name: "mqtt", supportsReservedTopics: true, publishTimeout: .seconds(30),
     configuration: { reader, configuration in
       reader.mqtt(configuration)
     })
@@ -19,6 +19,8 @@ package struct MQTTConfiguration: TransportConfiguration {
   /// The region for which a WebSocket's request is signed; nil with another scheme, or if a mistake was noted.
   package var region: String?
   package var settings: MQTTPublisher.Settings
+
+  package var destination: String { "\(broker.host):\(broker.port) as client \(settings.clientID)" }
 
   package func publisher(_ access: Access, time: any Waiter, log: Log) throws -> any Publisher {
     var connection = access.connection
@@ -59,7 +61,8 @@ extension ConfigurationReader {
         // A role alias needs the certificate, too, so its absence has already been noted.
         note(
           .certificateFile,
-          "isn't set; mutual TLS needs it and DEFENDER_PRIVATE_KEY_FILE, and wss:// in DEFENDER_MQTT_ENDPOINT neither"
+          "isn't set. Set it and \(Variable.privateKeyFile) for mutual TLS, or start "
+            + "\(Variable.mqttEndpoint) with wss:// to sign with AWS credentials instead"
         )
       }
       return nil
@@ -83,7 +86,7 @@ extension ConfigurationReader {
     guard let text = environment.value(variable) else {
       note(
         variable,
-        "isn't set; set it to the account's endpoint, such as abc-ats.iot.eu-central-1.amazonaws.com, or with wss:// "
+        "isn't set; set it to the account's endpoint, such as abc-ats.iot.eu-central-1.amazonaws.com. Put wss:// "
           + "before it for a WebSocket")
       return nil
     }
@@ -102,7 +105,7 @@ extension ConfigurationReader {
   private mutating func clientID(thing: String?) -> String? {
     let variable = Variable.clientID
     guard let text = environment.value(variable) ?? thing.map({ "\($0)-defender" }) else {
-      note(variable, "isn't set, and there is no thing name to make one of")
+      note(variable, "isn't set, and no thing name is set to derive it from")
       return nil
     }
     guard text.utf8.count <= 128, !text.unicodeScalars.contains(where: { $0.value < 0x20 }) else {

@@ -63,6 +63,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   private var publishedTopic: Topic?
   private var answers = ReportAnswers()
   private var connectionCount = 0
+  private var repeats = RepeatFilter(interval: .seconds(240))
 
   package init(
     _ connector: any BrokerConnector, _ settings: Settings, time: any Waiter, log: Log,
@@ -99,16 +100,17 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
       } catch {
         // If the deadline cut this attempt short, the failure of the attempt before it says more.
         let isCutShort = error.isTransient && time.bootTime >= deadline
-        let told = isCutShort ? cause ?? error : error
-        cause = told
+        let reported = isCutShort ? cause ?? error : error
+        cause = reported
         guard error.isTransient, !isCutShort, attempts < Self.maximumAttempts, let next = delay.notBefore,
           next < deadline, time.shutdownSignal?.isRequested != true
         else {
           throw PublishError(
-            .transport(told), topic: topic, endpoint: connector.endpoint, attempts: attempts)
+            .transport(reported), topic: topic, endpoint: connector.endpoint, attempts: attempts)
         }
-        log.info(
-          "Trying again in \(wholeMilliseconds(time.bootTime.duration(to: next))) ms: \(error.reason).")
+        log(
+          error.reason,
+          "Retrying in \(wholeMilliseconds(time.bootTime.duration(to: next))) ms: \(error.reason).")
       }
     }
   }
@@ -133,7 +135,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     guard answeredTopic != nil else {
       // The broker refused the subscription. The log has a warning that says what to do.
       return publishedTopic?.isDeviceDefenders == true
-        ? .unavailable(reason: "the broker refused the subscription") : nil
+        ? .unavailable(reason: "the broker rejected the subscription") : nil
     }
     do throws(MQTTError) {
       while true {
@@ -146,7 +148,9 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
       giveUpConnection()
       return .stopped
     } catch {
-      log.info("The connection ended before Device Defender answered report \(reportID): \(error).")
+      log(
+        "answer \(error)", "Lost the connection before Device Defender answered report \(reportID): \(error)."
+      )
       giveUpConnection()
       return .unanswered
     }
@@ -185,7 +189,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
       try session.keepAlive(until: min(deadline, time.bootTime.advanced(by: .seconds(5))))
       try takeWhatArrived(on: session)
     } catch {
-      log.info("The connection to \(connector.endpoint) has ended between reports: \(error).")
+      log("\(error)", "Lost the connection to \(connector.endpoint) between reports: \(error).")
       giveUpConnection()
     }
   }
@@ -226,14 +230,14 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
         throw TransportFailure(
           reason:
             "the next attempt to connect is due in \(wholeMilliseconds(time.bootTime.duration(to: next))) ms",
-          advice: "What failed before is in the log.", isTransient: false)
+          advice: "The log has the previous failure.", isTransient: false)
       }
       switch time.wait(until: next) {
       case .onTime: break
       case .shutdown: throw .stopped(before: "the next attempt to connect")
       case .interrupted:
         throw TransportFailure(
-          reason: "another configuration came before the next attempt to connect",
+          reason: "the configuration changed before the next attempt to connect",
           advice: "The next report includes this traffic.", .stopped)
       }
     }
@@ -274,7 +278,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
         try takeWhatArrived(on: session)
         return session
       } catch {
-        log.info("The connection to \(connector.endpoint) has ended between reports: \(error).")
+        log("\(error)", "Lost the connection to \(connector.endpoint) between reports: \(error).")
       }
     }
     session = nil
@@ -296,7 +300,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
       lostSubscriptions = 0
       nextSubscription = nil
     } catch .subscriptionRefused(let filter) {
-      putOffSubscription("the server refused the subscription to '\(filter)'")
+      putOffSubscription("the broker rejected the subscription to '\(filter)'")
     } catch {
       switch error {
       case .closedByServer, .connectionLost: lostSubscriptions += 1
@@ -306,7 +310,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
       // because a network that loses one packet in twenty ends two connections in a row within hours.
       if lostSubscriptions >= 3, session.hasHeld {
         putOffSubscription(
-          "subscribing ended three connections in a row, the last of which had held until then: \(error)")
+          "the broker closed three connections in a row after a request to subscribe: \(error)")
       }
       throw lostConnection(error, topic: topic.name)
     }
@@ -353,9 +357,17 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     let verdict = answers.take(on: message.topic, payload: message.payload, isRetained: message.isRetained)
     switch verdict {
     case .counts, .replacesRejection: break
-    case .isOfAnotherTopic, .isUnreadable: log.warn("Ignored a message on '\(message.topic)': \(verdict).")
+    case .isOfAnotherTopic, .isUnreadable:
+      // One key for all messages: a sender could name a new topic each time.
+      guard repeats.allows("ignored", at: time.bootTime) else { break }
+      log.warn("Ignored a message on '\(message.topic)': \(verdict).")
     default: log.debug("Ignored an answer on '\(message.topic)': \(verdict).")
     }
+  }
+
+  /// Logs an event about the connection, or only at the level `debug` if the same one was logged within four minutes.
+  private func log(_ event: String, _ text: String) {
+    if repeats.allows(event, at: time.bootTime) { log.info(text) } else { log.debug(text) }
   }
 
   private func giveUpConnection() {

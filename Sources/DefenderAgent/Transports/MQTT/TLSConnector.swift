@@ -50,7 +50,7 @@ func openStream(
     return CurlStream(
       try CurlConnection(to: broker.connectionURL, configuration, time: time, until: deadline))
   } catch .stopped {
-    throw .stopped(before: "there was a connection to \(broker)")
+    throw .stopped(before: "the connection to \(broker) was open")
   } catch {
     throw TransportFailure(
       reason: "\(error)", advice: adviceOnConnecting(error), isTransient: error.isTransient)
@@ -61,15 +61,15 @@ private func adviceOnConnecting(_ error: HTTPError) -> String {
   switch error {
   case .notResolved: "Check the endpoint's name and the resolver (/etc/resolv.conf)."
   case .notConnected, .timedOut:
-    "Check the endpoint, the route and the firewall (8883 and 443 are AWS IoT's ports); a proxy can be named."
+    "Check the endpoint, the route and the firewall (AWS IoT uses ports 8883 and 443). If you need a proxy, set HTTPS_PROXY."
   case .notTrusted, .ownCertificateRejected:
-    "Check the certificate and its key, and the file of the authorities to trust (AWS_CA_BUNDLE)."
+    "Check the certificate, its key, and the trusted authorities (AWS_CA_BUNDLE)."
   case .handshakeFailed, .connectionLost, .lostAfterCertificate:
-    "The broker may want a client certificate that it knows: is the certificate active?"
+    "The broker may require a client certificate that is registered and active there."
   case .proxyFailed, .proxyNotResolved, .unusableFile, .withoutTLS: error.advice
-  case .invalidProxy: "Correct the proxy's URL, or name the endpoint in NO_PROXY."
-  case .proxyRefused(407, _): "The proxy wants a user name and a password in its URL."
-  case .proxyRefused: "Let the proxy connect to the endpoint."
+  case .invalidProxy: "Correct HTTPS_PROXY, or add the endpoint's host to NO_PROXY."
+  case .proxyRefused(407, _): "The proxy requires a user name and a password: set them in HTTPS_PROXY."
+  case .proxyRefused: "Allow the endpoint in the proxy, or add its host to NO_PROXY."
   case .invalidRequest: "Check the endpoint."
   default: "Check the network."
   }

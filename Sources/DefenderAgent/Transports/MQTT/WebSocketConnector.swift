@@ -60,7 +60,7 @@ package final class WebSocketConnector: BrokerConnector {
       usedCredentials = found
       return try signer.mqttWebSocketTarget(host: broker.hostHeader, with: found, at: now)
     } catch {
-      if time.shutdownSignal?.isRequested == true { throw .stopped(before: "there were credentials") }
+      if time.shutdownSignal?.isRequested == true { throw .stopped(before: "credentials were available") }
       throw TransportFailure(
         reason: "\(error)",
         advice: "A WebSocket needs AWS credentials, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
@@ -69,7 +69,7 @@ package final class WebSocketConnector: BrokerConnector {
   }
 
   private func failure(_ error: WebSocketFailure) -> TransportFailure {
-    if case .stream(.stopped) = error { return .stopped(before: "there was a WebSocket to \(broker)") }
+    if case .stream(.stopped) = error { return .stopped(before: "the WebSocket to \(broker) was open") }
     guard case .refused(let answer, _) = error else {
       return TransportFailure(reason: "\(error)", advice: "Check the network.", isTransient: true)
     }
@@ -80,7 +80,7 @@ package final class WebSocketConnector: BrokerConnector {
     return TransportFailure(
       reason: "\(error)",
       advice: isClock
-        ? "The clock is wrong; the next attempt reckons with that. Set it (NTP)."
+        ? "The clock is wrong: synchronize it (NTP). The next attempt corrects for the difference."
         : adviceOnRefusal(answer.status, isRefusal: isRefusal),
       isTransient: isClock || hasOthers || answer.status >= 500 || answer.status == 429)
   }
@@ -88,10 +88,10 @@ package final class WebSocketConnector: BrokerConnector {
   private func adviceOnRefusal(_ status: Int, isRefusal: Bool) -> String {
     switch status {
     case _ where isRefusal:
-      "The credentials have to be valid and allow iot:Connect, and the signing region that of the endpoint."
-    case 429: "AWS IoT throttles; the next report is published as usual."
-    case 500...: "AWS IoT has a problem of its own; the next report is published as usual."
-    default: "Check that the endpoint is AWS IoT's: this answer isn't one of its WebSocket service."
+      "Check that the credentials are valid and allow iot:Connect, and that the signing region is the endpoint's."
+    case 429: "AWS IoT throttled the connection; the next report is published as usual."
+    case 500...: "The failure is inside AWS IoT; the next report is published as usual."
+    default: "Check that the endpoint is AWS IoT's: its WebSocket service doesn't send this response."
     }
   }
 

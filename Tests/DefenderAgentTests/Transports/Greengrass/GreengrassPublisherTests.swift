@@ -35,7 +35,7 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
     let publisher = publisher(nucleus)
     publisher.announce(reportID: 7)
     let receipt = try publisher.publish(report(7), to: topic(), qos: .atLeastOnce, until: soon())
-    #expect(receipt.description == "handed to the nucleus")
+    #expect(receipt.description == "accepted by the nucleus")
     #expect(publisher.confirmation(of: 7, until: soon()) == .accepted)
     try nucleus.do(#"{"do": "confirm", "mode": "rejected"}"#)
     publisher.announce(reportID: 8)
@@ -182,7 +182,7 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
     let error = try #require(throws: PublishError.self) {
       try publisher.publish(long, to: topic(), qos: .atLeastOnce, until: soon())
     }
-    #expect(error.advice.hasPrefix("Greengrass nucleus lite takes at most 7293 bytes on this topic"))
+    #expect(error.advice.contains(" 7293 bytes "))
     // The report was sent only once, because lite closes the connection each time.
     #expect(error.attempts == 1)
     try nucleus.catchUp()
@@ -194,7 +194,7 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
       try publisher.publish(long, to: topic(), qos: .atLeastOnce, until: soon())
     }
     #expect(second.attempts == 0)
-    #expect(second.advice.hasPrefix("Greengrass nucleus lite takes at most 7293 bytes on this topic"))
+    #expect(second.advice.contains(" 7293 bytes "))
     try nucleus.catchUp()
     #expect(nucleus.count("too-long") == 1)
     let tooLong = [UInt8](repeating: 0x20, count: 131_073)

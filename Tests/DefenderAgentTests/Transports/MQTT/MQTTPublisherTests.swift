@@ -190,7 +190,7 @@ extension MQTTPublisher {
     let receipt = try publisher.publish(
       report(2), to: own, qos: .atLeastOnce, until: scene.after(.seconds(10)))
     #expect(receipt.attempts == 1)
-    #expect(scene.recorded.lines.contains { $0.contains("has ended between reports") })
+    #expect(scene.recorded.lines.contains { $0.contains("Lost the connection") })
   }
 
   @Test(
@@ -243,7 +243,8 @@ extension MQTTPublisher {
     #expect(relays.allSatisfy { (3...6).contains($0.connectionCount) })
   }
 
-  @Test func `publishes on without answers it isn't allowed to hear, and asks again after an hour`() throws {
+  @Test func `publishes on without answers it isn't allowed to receive, and asks again after an hour`() throws
+  {
     let scene = try Scene()
     let isAllowed = Mutex(false)
     // AWS IoT closes the connection of a client that isn't allowed to subscribe.
@@ -263,11 +264,11 @@ extension MQTTPublisher {
       _ = try publisher.publish(report(Int(id)), to: topic(), qos: .atLeastOnce, until: end)
       return publisher.confirmation(of: id, until: end)
     }
-    let refused = ReportConfirmation.unavailable(reason: "the broker refused the subscription")
+    let refused = ReportConfirmation.unavailable(reason: "the broker rejected the subscription")
     #expect(try publish(1) == refused)
     #expect(try publish(2) == refused)
     #expect(relay.connectionCount == 4)
-    #expect(scene.recorded.lines.filter { $0.contains("won't be heard") }.count == 1)
+    #expect(scene.recorded.lines.filter { $0.contains("[WARN]") && $0.contains("iot:Subscribe") }.count == 1)
     isAllowed.withLock { $0 = true }
     #expect(try publish(3) == refused)
     time.advance(by: .seconds(3_600))

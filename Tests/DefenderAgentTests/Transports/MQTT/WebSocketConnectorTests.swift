@@ -147,7 +147,8 @@ private final class Verifier {
       ("", "no host"), (":5", "no host"), ("a b", "a blank"), ("h/p", "'/'"), ("u@h", "'@'"),
       ("127.1:1", "IPv4"), ("[::1%25lo]", "zone"),
       ("h:", "port"), ("h:0", "port"), ("h:65536", "port"), ("h:x", "port"), ("https://h", "scheme"),
-      ("mqtt://h", "only a broker on this machine"), ("mqtt://127.0.0.1.example.com", "only a broker"),
+      ("mqtt://h", "to a broker on this machine"),
+      ("mqtt://127.0.0.1.example.com", "a broker on this machine"),
     ])
   func `refuses what is no endpoint`(text: String, reason: String) {
     #expect {
