@@ -36,7 +36,7 @@ package struct Arrivals: Sendable {
   package var refusedConnections: [Int]
   package var throttled: [Int]
   /// The number of devices without an accepted report in the second half of the simulation.
-  package var unheard = 0
+  package var silent = 0
   /// The time after the outage or the restart until 999 of 1,000 devices had a report accepted; nil if that didn't
   /// happen.
   package var recovery: Duration?
@@ -134,12 +134,12 @@ package struct Fleet {
 
   private mutating func finish() {
     let middle = moment(scenario.duration / 2)
-    arrivals.unheard = devices.count { ($0.lastAccepted ?? moment(.zero)) < middle }
+    arrivals.silent = devices.count { ($0.lastAccepted ?? moment(.zero)) < middle }
     guard let end = scenario.outage?.upperBound ?? scenario.restart else { return }
-    var heard = 0
+    var accepted = 0
     for (second, count) in recoveryTimes.enumerated() {
-      heard += count
-      if heard >= devices.count - devices.count / 1_000 {
+      accepted += count
+      if accepted >= devices.count - devices.count / 1_000 {
         arrivals.recovery = .seconds(second + 1) - end
         return
       }

@@ -36,9 +36,9 @@ private func restarted() -> Study {
   return Study(scenario: scenario, isPlotted: true) { scenario, seen in
     expect(
       "no second has more than 1.1 times the mean of reports", peak(seen.reports) <= spread(1.1, scenario))
-      + expect("no device goes unheard", seen.unheard == 0)
+      + expect("no device is silent", seen.silent == 0)
       + expect("at most 1 in 1,000 reports is throttled", throttledShare(seen) <= 0.001)
-      + expect("999 of 1,000 devices are heard within two intervals", isBack(seen, within: .seconds(600)))
+      + expect("999 of 1,000 devices report within two intervals", isBack(seen, within: .seconds(600)))
   }
 }
 
@@ -49,7 +49,7 @@ private func restartedWithoutState() -> Study {
   return Study(scenario: scenario) { scenario, seen in
     expect(
       "no second has more than 1.25 times the mean of reports", peak(seen.reports) <= spread(1.25, scenario))
-      + expect("999 of 1,000 devices are heard within four intervals", isBack(seen, within: .seconds(1_200)))
+      + expect("999 of 1,000 devices report within four intervals", isBack(seen, within: .seconds(1_200)))
   }
 }
 
@@ -64,13 +64,13 @@ private func outage() -> Study {
         "no second after it has more than 1.1 times the mean of reports",
         peak(seen.reports.dropFirst(1_800)) <= spread(1.1, scenario))
       + expect(
-        "999 of 1,000 devices are heard within an interval and a minute", isBack(seen, within: .seconds(360)))
+        "999 of 1,000 devices report within an interval and a minute", isBack(seen, within: .seconds(360)))
   }
 }
 
 /// The whole fleet reconnects, and the account accepts 500 connections per second: that takes at least 2,000 s.
 private func reconnecting() -> Study {
-  var scenario = Scenario("All connect anew, quota 500 CONNECT/s")
+  var scenario = Scenario("All reconnect, quota 500 CONNECT/s")
   scenario.quotas.connects = 500
   scenario.duration = .seconds(3_600)
   scenario.restart = .zero
@@ -79,20 +79,20 @@ private func reconnecting() -> Study {
       "no second has more than 6.5 times the mean of connections refused",
       peak(seen.refusedConnections) <= spread(6.5, scenario))
       + expect(
-        "999 of 1,000 devices are heard within 1.2 times what the quota takes",
+        "999 of 1,000 devices report within 1.2 times what the quota allows",
         isBack(seen, within: .seconds(2_400)))
   }
 }
 
 /// More devices than the quota allows.
 private func overloaded(movesOn: Bool) -> Study {
-  var scenario = Scenario("1,200,000 devices" + (movesOn ? "" : ", if throttled ones kept their place"))
+  var scenario = Scenario("1,200,000 devices" + (movesOn ? "" : ", if throttled ones kept their slot"))
   scenario.devices = 1_200_000
   scenario.duration = .seconds(3_600)
   scenario.settings.movesOn = movesOn
   return Study(scenario: scenario) { scenario, seen in
     movesOn
-      ? expect("at most 1 in 50 devices goes unheard for half an hour", seen.unheard <= scenario.devices / 50)
+      ? expect("at most 1 in 50 devices is silent for half an hour", seen.silent <= scenario.devices / 50)
       : []
   }
 }

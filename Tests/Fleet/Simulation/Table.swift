@@ -3,7 +3,7 @@ import Platform
 /// A Markdown table of the scenarios.
 struct Table {
   private(set) var text = """
-    | scenario | reports/s: mean, highest second | refused connections/s, highest | reports throttled | not heard in \
+    | scenario | reports/s: mean, highest second | refused connections/s, highest | reports throttled | silent in \
     the last half | back after |
     |---|---|---|---|---|---|
 
@@ -13,7 +13,7 @@ struct Table {
     let back = seen.recovery.map { "\(Int($0.inSeconds)) s" } ?? (scenario.hasEvent ? "not yet" : "")
     let cells = [
       scenario.name, "\(grouped(Int(mean(scenario).rounded()))), \(grouped(Int(peak(seen.reports))))",
-      grouped(Int(peak(seen.refusedConnections))), percent(throttledShare(seen)), grouped(seen.unheard), back,
+      grouped(Int(peak(seen.refusedConnections))), percent(throttledShare(seen)), grouped(seen.silent), back,
     ]
     text += "| \(cells.joined(separator: " | ")) |\n"
   }

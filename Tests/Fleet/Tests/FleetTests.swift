@@ -58,7 +58,7 @@ import fleet_simulation
   }
 
   @Test(arguments: ["All start in one second, and again at 1,234 s", "Endpoint down from 1,200 s to 1,800 s"])
-  func `a fleet keeps within what the product promises`(name: String) throws {
+  func `stays within the documented limits`(name: String) throws {
     // A twentieth of the fleet and of the quotas. Tests/Fleet/run simulates all scenarios in full, with the release
     // build.
     let study = try #require(studies().first { $0.scenario.name == name })
@@ -67,7 +67,7 @@ import fleet_simulation
     #expect(study.broken(scenario, fleet.run()) == [])
   }
 
-  @Test func `a broken promise is told`() {
+  @Test func `reports a broken promise`() {
     var scenario = Scenario("no spread").scaled(to: 1_000)
     scenario.settings.isSpread = false
     var fleet = Fleet(scenario)
@@ -77,7 +77,7 @@ import fleet_simulation
     #expect(studies()[1].broken(scenario, seen).count >= 3)
   }
 
-  @Test func `gives the same result each time`() {
+  @Test func `gives the same result each time with the same seed`() {
     let scenario = studies()[1].scenario.scaled(to: 2_000)
     var (first, second) = (Fleet(scenario), Fleet(scenario))
     #expect(first.run().reports == second.run().reports)
