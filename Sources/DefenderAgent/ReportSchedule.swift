@@ -60,7 +60,7 @@ package struct FirstReport: Sendable {
     return start.advanced(by: interval - max(.zero, sinceLast))
   }
 
-  /// Whether the last report was less than an interval ago. False if its date is in the future: another clock set that date.
+  /// Whether the last report was less than an interval ago. False if its date is in the future, because then the clock was changed.
   private var isRecent: Bool { sinceLast.map { $0 >= .seconds(-1) && $0 < interval } ?? false }
 }
 

@@ -65,17 +65,17 @@ package enum EventStreamError: Error, Equatable, Sendable, CustomStringConvertib
     switch self {
     case .lengthsOutOfRange(let total, let headers):
       """
-      an event stream message of \(total) bytes with \(headers) bytes of headers; allowed are \
+      an event stream message of \(total) bytes with \(headers) bytes of headers; valid are \
       \(EventStreamMessage.framingLength) to \(EventStreamMessage.maximumLength) bytes with the headers inside
       """
     case .preludeChecksum(let stated, let counted):
-      "the lengths of an event stream message are damaged: CRC-32 \(stated) stated, \(counted) counted"
+      "the lengths of an event stream message are damaged: the CRC-32 is \(counted) instead of \(stated)"
     case .messageChecksum(let stated, let counted):
-      "an event stream message is damaged: CRC-32 \(stated) stated, \(counted) counted"
+      "an event stream message is damaged: the CRC-32 is \(counted) instead of \(stated)"
     case .malformedHeader(let offset, let reason):
       "the headers of an event stream message are malformed at byte \(offset): \(reason)"
     case .headerTooLong(let name, let length):
-      "the header '\(name)' has \(length) bytes; a name has 1 to 255, a value at most 32767"
+      "the header '\(name)' has \(length) bytes; a name can have 1 to 255, a value at most 32,767"
     }
   }
 }

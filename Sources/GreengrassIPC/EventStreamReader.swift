@@ -45,16 +45,17 @@ package struct EventStreamReader {
     while !reader.isAtEnd {
       let offset = reader.position
       guard let nameLength: UInt8 = reader.integer(), nameLength > 0, let name = reader.bytes(Int(nameLength))
-      else { throw .malformedHeader(offset: offset, reason: "a name of 1 to 255 bytes should be here") }
+      else { throw .malformedHeader(offset: offset, reason: "expected a name of 1 to 255 bytes") }
       guard let name = String(validating: name, as: UTF8.self) else {
         throw .malformedHeader(offset: offset, reason: "the name isn't UTF-8")
       }
       let valueOffset = reader.position
       guard let code: UInt8 = reader.integer(), let type = HeaderType(rawValue: code) else {
-        throw .malformedHeader(offset: valueOffset, reason: "'\(name)' has no type from 0 to 9")
+        throw .malformedHeader(offset: valueOffset, reason: "the type of '\(name)' isn't 0 to 9")
       }
       guard let value = value(of: type, from: &reader) else {
-        throw .malformedHeader(offset: valueOffset, reason: "'\(name)' has no whole value of type \(type)")
+        throw .malformedHeader(
+          offset: valueOffset, reason: "the value of '\(name)' (type \(type)) is truncated")
       }
       headers.append(EventStreamMessage.Header(name, value))
     }

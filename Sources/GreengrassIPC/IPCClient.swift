@@ -223,7 +223,7 @@ package final class IPCClient {
   private func connect(until deadline: BootTime) throws(IPCError) -> IPCConnection {
     let new = try identifiedConnection(until: deadline)
     connection = new
-    let text = "connected to the Greengrass nucleus again"
+    let text = "Connected to the Greengrass nucleus again."
     if lastError != nil, repeats.allows(text, at: time.bootTime) { log.info(text) }
     lastError = nil
     for subscription in subscriptions { try start(subscription, on: new) }
@@ -254,7 +254,7 @@ package final class IPCClient {
         issuedToken = token
       }
       let text =
-        "Connected to the Greengrass nucleus as \(name): it no longer knew this component's token (SVCUID)."
+        "Connected to the Greengrass nucleus as \(name): it no longer recognized this component's token (SVCUID)."
       if repeats.allows(text, at: time.bootTime) { log.info(text) }
       return new
     } catch .shutdown {
@@ -310,7 +310,7 @@ package final class IPCClient {
         try connection.endStream(streamID, until: time.bootTime.advanced(by: Self.handshakeTimeout))
       }
     } else {
-      log.debug("the Greengrass nucleus sent something on stream \(message.streamID), which is nobody's")
+      log.debug("Ignored a message of the Greengrass nucleus on the unknown stream \(message.streamID).")
     }
   }
 
@@ -348,7 +348,7 @@ package final class IPCClient {
     do throws(JSONError) {
       return .success(try JSONValue(parsing: message.payload))
     } catch {
-      return .failure(.malformed("an answer to \(request.operation) that is \(error)"))
+      return .failure(.malformed("a malformed answer to \(request.operation): \(error)"))
     }
   }
 }

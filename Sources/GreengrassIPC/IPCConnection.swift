@@ -45,7 +45,7 @@ final class IPCConnection {
   /// Sends the first message of a new stream and returns the stream's number.
   func start(_ request: IPCRequest, until deadline: BootTime) throws(IPCError) -> Int32 {
     let (next, overflow) = lastStreamID.addingReportingOverflow(1)
-    guard !overflow else { throw .protocolError("all stream numbers are used up") }
+    guard !overflow else { throw .protocolError("all stream numbers are in use") }
     lastStreamID = next
     try send(.request(request, streamID: next), until: deadline, waitingFor: request.operation)
     return next
@@ -103,7 +103,7 @@ final class IPCConnection {
     do throws(EventStreamError) {
       bytes = try message.encoded()
     } catch {
-      throw .malformed("nothing, as \(error)")
+      throw .malformed("no answer, because the request can't be encoded: \(error)")
     }
     do throws(IPCError) {
       try write(bytes, until: deadline, waitingFor: what)

@@ -74,10 +74,10 @@ package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
       "the Greengrass nucleus can't be reached at \(path): \(errno)"
     case .pathTooLong(let path):
       """
-      the path of the nucleus's socket has \(path.utf8.count) bytes, a Unix socket's has at most \
+      the path of the nucleus's socket has \(path.utf8.count) bytes, but the maximum for a Unix socket is \
       \(UnixSocket.maximumPathLength): \(path)
       """
-    case .tokenRefused: "the Greengrass nucleus refuses this component's token (SVCUID)"
+    case .tokenRefused: "the Greengrass nucleus rejected this component's token (SVCUID)"
     case .disconnected(let what, nil): "the Greengrass nucleus closed the connection before \(what)"
     case .disconnected(let what, let errno?):
       "the connection to the Greengrass nucleus broke before \(what): \(errno)"
@@ -96,7 +96,7 @@ package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
   package var adviceOnWithdrawal: String {
     guard case .refused(let operation, let subject, _, _) = self, isUnauthorized else { return advice }
     return
-      "It allowed this before. Nucleus lite answers so while ggconfigd restarts, which passes; if it lasts, a deployment "
+      "It allowed this before. Nucleus lite answers this while ggconfigd restarts. If it continues, a deployment "
       + "has withdrawn accessControl, aws.greengrass.ipc.mqttproxy, operations aws.greengrass#\(operation), "
       + "resources \(subject ?? "*")."
   }
@@ -105,22 +105,22 @@ package enum IPCError: Error, Equatable, Sendable, CustomStringConvertible {
   package var advice: String {
     switch self {
     case .unreachable:
-      "Check that the nucleus runs; it is tried again until it does."
+      "Check that the nucleus is running. The component keeps trying to connect."
     case .pathTooLong:
       "Install the nucleus in a directory with a shorter path."
     case .tokenRefused:
-      "The nucleus forgot it when it restarted: restart the component, or set DEFENDER_COMPONENT_NAME on nucleus lite."
+      "The nucleus invalidated it when it restarted. Restart the component, or set DEFENDER_COMPONENT_NAME on nucleus lite."
     case .refused(let operation, let subject, _, _) where isUnauthorized:
       """
       Allow it in the component's configuration: accessControl, aws.greengrass.ipc.mqttproxy, operations \
       aws.greengrass#\(operation), resources \(subject ?? "*").
       """
     case .refused:
-      "The nucleus's own log (greengrass.log, or the journal of nucleus lite) may say more."
+      "The nucleus's log (greengrass.log, or the journal of nucleus lite) may have details."
     case .disconnected, .timedOut, .stalled, .malformed, .protocolError:
-      "It is tried again; where it stays, look into the nucleus's own log."
+      "The component tries again. If the error continues, see the nucleus's log."
     case .shutdown:
-      "It is started again as the nucleus sees fit."
+      "The nucleus decides when to restart the component."
     }
   }
 }

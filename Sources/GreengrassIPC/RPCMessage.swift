@@ -64,7 +64,7 @@ package struct RPCMessage: Equatable, Sendable {
     for name in ["message", "_message", "error"] {
       if let text = value?[name]?.string, !text.isEmpty { return ServerText().shown(text) }
     }
-    guard !payload.isEmpty else { return "it doesn't say why" }
+    guard !payload.isEmpty else { return "no reason given" }
     return ServerText().shown(String(decoding: payload, as: UTF8.self))
   }
 

@@ -55,7 +55,7 @@ struct UnixSocket: ~Copyable {
     }
   }
 
-  /// Sends as much of `bytes` as fits; returns the number of bytes, 0 if there is no room yet.
+  /// Sends as much of `bytes` as fits; returns the number of bytes, 0 if the buffer is full.
   borrowing func write(_ bytes: ArraySlice<UInt8>) throws(Errno) -> Int {
     do throws(Errno) {
       return try retryingOnInterrupt {

@@ -50,9 +50,9 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
   package var description: String {
     switch self {
     case .invalidRequest(let reason): "the request can't be sent: \(reason)"
-    case .notResolved(let reason): "the host name wasn't resolved: \(reason)"
+    case .notResolved(let reason): "can't resolve the host name: \(reason)"
     case .invalidProxy(let reason): "the proxy can't be used: \(reason)"
-    case .proxyNotResolved(let reason): "the proxy's name wasn't resolved: \(reason)"
+    case .proxyNotResolved(let reason): "can't resolve the proxy's name: \(reason)"
     case .proxyFailed(let reason): "no connection through the proxy \(reason)"
     case .unusableFile(let reason): reason
     case .withoutTLS(let reason): "nothing was sent: \(reason)"
@@ -69,7 +69,7 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
     case .malformedResponse(let reason): "the answer wasn't HTTP: \(reason)"
     case .responseTooLarge(let part, let limit):
       "the \(part.rawValue) of the answer is larger than \(limit) bytes"
-    case .stopped: "the process was asked to stop before an answer came"
+    case .stopped: "the process was asked to stop before an answer arrived"
     case .outOfMemory: "out of memory"
     case .other(let code, let reason): "libcurl error \(code): \(reason)"
     }

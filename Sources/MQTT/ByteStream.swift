@@ -33,7 +33,7 @@ package enum StreamError: Error, Equatable, Sendable, CustomStringConvertible {
     switch self {
     case .timedOut: "no answer in time"
     case .lost(let reason): "the connection was lost: \(reason)"
-    case .malformed(let reason): "the other side breaks the protocol: \(reason)"
+    case .malformed(let reason): "the server violated the protocol: \(reason)"
     case .stopped: "the process was asked to stop"
     }
   }

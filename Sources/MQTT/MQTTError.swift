@@ -19,14 +19,14 @@ package enum MQTTError: Error, Equatable, Sendable, CustomStringConvertible {
 
   package var description: String {
     switch self {
-    case .invalid(let reason): "MQTT can't carry it: \(reason)"
+    case .invalid(let reason): "MQTT can't send it: \(reason)"
     case .refused(let code): "MQTT: the server refused the connection: \(connectReturnCodeMeaning(code))"
     case .subscriptionRefused(let filter): "MQTT: the server refused the subscription to '\(filter)'"
     case .timedOut(let packet): "MQTT: no \(packet) in time"
     case .closedByServer(let packet):
       "MQTT: the server closed the connection before its \(packet)"
     case .connectionLost(let reason): "MQTT: \(reason)"
-    case .malformed(let error): "MQTT: the server sent what isn't MQTT 3.1.1: \(error)"
+    case .malformed(let error): "MQTT: the server sent a malformed packet: \(error)"
     case .unexpected(let packet): "MQTT: the server sent an unexpected \(packet)"
     case .stopped(let what): "MQTT: the process was asked to stop before \(what)"
     }
@@ -36,7 +36,7 @@ package enum MQTTError: Error, Equatable, Sendable, CustomStringConvertible {
 /// Returns the meaning of a CONNACK's return code.
 private func connectReturnCodeMeaning(_ code: UInt8) -> String {
   switch code {
-  case 1: "it doesn't speak MQTT 3.1.1 (return code 1)"
+  case 1: "it doesn't support MQTT 3.1.1 (return code 1)"
   case 2: "it doesn't allow this client identifier (return code 2)"
   case 3: "it is unavailable (return code 3)"
   case 4: "bad user name or password (return code 4)"

@@ -75,9 +75,9 @@ enum OutgoingPacket: Equatable {
 
   private func append(_ text: String, to body: inout [UInt8]) throws(MQTTError) {
     guard let length = UInt16(exactly: text.utf8.count) else {
-      throw .invalid("a text of \(text.utf8.count) bytes; MQTT carries at most 65,535")
+      throw .invalid("a string of \(text.utf8.count) bytes; the maximum is 65,535")
     }
-    guard !text.utf8.contains(0) else { throw .invalid("a text with a NUL character") }
+    guard !text.utf8.contains(0) else { throw .invalid("a string with a NUL character") }
     appendBigEndian(length, to: &body)
     body.append(contentsOf: text.utf8)
   }
@@ -85,7 +85,7 @@ enum OutgoingPacket: Equatable {
   /// Encodes a length in groups of seven bits, the lowest first (section 2.2.3).
   private func remainingLength(_ length: Int) throws(MQTTError) -> [UInt8] {
     guard length <= maximumRemainingLength else {
-      throw .invalid("a packet of \(length) bytes; MQTT carries at most \(maximumRemainingLength)")
+      throw .invalid("a packet of \(length) bytes; the maximum is \(maximumRemainingLength)")
     }
     var encoded: [UInt8] = []
     var rest = length

@@ -41,7 +41,7 @@ package struct PacketReader {
       length |= Int(byte & 0x7F) << (7 * index)
       if byte & 0x80 == 0 {
         guard length <= limit else {
-          throw PacketError(kind.name, "\(length) bytes are announced, more than the \(limit) accepted")
+          throw PacketError(kind.name, "its length is \(length) bytes, but the limit is \(limit)")
         }
         return (length, index + 2)
       }
@@ -66,10 +66,10 @@ private enum PacketKind: UInt8 {
 
   init(firstByte: UInt8) throws(PacketError) {
     guard let kind = PacketKind(rawValue: firstByte >> 4) else {
-      throw PacketError("a packet of type \(firstByte >> 4)", "no server sends it to this client")
+      throw PacketError("a packet of type \(firstByte >> 4)", "servers don't send this type")
     }
     if kind != .publish, firstByte & 0x0F != 0 {
-      throw PacketError(kind.name, "the flags are \(firstByte & 0x0F), allowed is 0")
+      throw PacketError(kind.name, "the flags are \(firstByte & 0x0F) instead of 0")
     }
     self = kind
   }
@@ -107,7 +107,7 @@ private struct PacketBody {
     case .pingResponse:
       packet = .pingResponse
     }
-    guard bytes.isEmpty else { throw error("\(bytes.count) bytes too many") }
+    guard bytes.isEmpty else { throw error("\(bytes.count) unexpected bytes at the end") }
     return packet
   }
 
@@ -115,7 +115,7 @@ private struct PacketBody {
     let isDuplicate = flags & 0x08 != 0
     // The client never subscribes with quality of service 2, and 3 doesn't exist.
     guard let quality = QualityOfService(rawValue: flags >> 1 & 0x03) else {
-      throw error("the quality of service is \(flags >> 1 & 0x03), subscribed was at most 1")
+      throw error("the quality of service is \(flags >> 1 & 0x03), but at most 1 was subscribed")
     }
     if isDuplicate, quality == .atMostOnce { throw error("a duplicate of quality 0") }
     let topic = try text("the topic")

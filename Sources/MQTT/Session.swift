@@ -50,7 +50,7 @@ package final class Session {
     }
     guard returnCode == 0 else { throw end(.refused(returnCode: returnCode)) }
     guard !sessionPresent else {
-      throw end(.unexpected(packet: "CONNACK with a session that wasn't asked for"))
+      throw end(.unexpected(packet: "CONNACK with a session that wasn't requested"))
     }
   }
 
@@ -67,7 +67,8 @@ package final class Session {
       return returnCodes
     }
     guard returnCodes.count == topicFilters.count else {
-      throw end(.unexpected(packet: "SUBACK of \(returnCodes.count) topics for \(topicFilters.count)"))
+      throw end(
+        .unexpected(packet: "SUBACK for \(returnCodes.count) topics instead of \(topicFilters.count)"))
     }
     for (filter, code) in zip(topicFilters, returnCodes) where code > 1 {
       throw .subscriptionRefused(topicFilter: filter)
@@ -79,7 +80,7 @@ package final class Session {
     _ message: Message, quality: QualityOfService, until deadline: BootTime
   ) throws(MQTTError) -> UInt16? {
     guard isValidTopicName(message.topic) else {
-      throw .invalid("the topic '\(message.topic)': empty, or with a wildcard")
+      throw .invalid("the topic '\(message.topic)' is empty or contains a wildcard")
     }
     let packetID = quality == .atLeastOnce ? nextPacketID() : 0
     try send(.publish(message, quality, packetID: packetID), until: deadline)

@@ -103,13 +103,13 @@ package struct WebSocketFrameReader {
     guard let first = buffer.first else { return nil }
     guard first & 0x70 == 0 else { throw WebSocketError("reserved bits are set") }
     guard let opcode = WebSocketOpcode(rawValue: first & 0x0F) else {
-      throw WebSocketError("there is no opcode \(first & 0x0F)")
+      throw WebSocketError("unknown opcode \(first & 0x0F)")
     }
     let isFinal = first & 0x80 != 0
     switch opcode {
     case .text: throw WebSocketError("a text message; MQTT is binary")
     case .binary where isInMessage: throw WebSocketError("a new message inside another")
-    case .continuation where !isInMessage: throw WebSocketError("a continuation of nothing")
+    case .continuation where !isInMessage: throw WebSocketError("a continuation frame without a message")
     default: break
     }
     guard let second = buffer.dropFirst().first else { return nil }
@@ -130,7 +130,7 @@ package struct WebSocketFrameReader {
     _ opcode: WebSocketOpcode, _ payload: [UInt8]
   ) throws(WebSocketError) -> WebSocketEvent {
     guard opcode == .close else { return opcode == .ping ? .ping(payload) : .pong }
-    guard payload.count != 1 else { throw WebSocketError("a close frame with half a code") }
+    guard payload.count != 1 else { throw WebSocketError("a close frame with a truncated code") }
     guard payload.count >= 2 else { return .close(code: nil, reason: "") }
     guard let reason = String(validating: payload.dropFirst(2), as: UTF8.self) else {
       throw WebSocketError("a close frame whose reason isn't UTF-8")

@@ -125,7 +125,7 @@ package final class WebSocketStream: ByteStream {
           throw .malformed("the answer to the WebSocket upgrade has more than \(headLimit) bytes")
         }
         guard try stream.read(into: &bytes, limit: 1_024, until: deadline) > 0 else {
-          throw .lost("the server closed it before it answered the WebSocket upgrade")
+          throw .lost("the server closed the connection before it answered the WebSocket upgrade")
         }
       }
     } catch {

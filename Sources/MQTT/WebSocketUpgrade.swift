@@ -46,7 +46,7 @@ package struct WebSocketUpgrade {
     } catch .statusLine {
       throw WebSocketError("the server's answer doesn't begin with an HTTP status line")
     } catch .fields(let reason) {
-      throw WebSocketError("the server's answer has a line that is no header field: \(reason)")
+      throw WebSocketError("the server's answer has a malformed header field: \(reason)")
     } catch {
       throw WebSocketError("the server's answer isn't HTTP: \(shown("\(error)"))")
     }
@@ -57,7 +57,7 @@ package struct WebSocketUpgrade {
   func request() throws(WebSocketError) -> [UInt8] {
     for text in [host, target] {
       guard text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
-        throw WebSocketError("a space or control character in the URL")
+        throw WebSocketError("the URL contains a space or a control character")
       }
     }
     let lines = [
@@ -75,13 +75,13 @@ package struct WebSocketUpgrade {
       throw WebSocketError("the server's answer doesn't upgrade to WebSocket")
     }
     guard fields["Sec-WebSocket-Accept"] == acceptance else {
-      throw WebSocketError("the server's Sec-WebSocket-Accept isn't the answer to our key")
+      throw WebSocketError("the server's Sec-WebSocket-Accept doesn't match our key")
     }
     guard fields["Sec-WebSocket-Protocol"]?.lowercased() == "mqtt" else {
-      throw WebSocketError("the server doesn't speak MQTT over WebSocket")
+      throw WebSocketError("the server doesn't support MQTT over WebSocket")
     }
     guard fields["Sec-WebSocket-Extensions"] == nil else {
-      throw WebSocketError("the server chose an extension that wasn't offered")
+      throw WebSocketError("the server chose an extension that wasn't requested")
     }
   }
 

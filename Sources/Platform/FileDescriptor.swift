@@ -110,6 +110,6 @@ package func readFile(_ path: String, limit: Int, patience: Duration) throws(Err
 extension Errno {
   /// The reason why ``readFile(_:limit:patience:)`` failed, in words.
   package var ofFile: String {
-    self == .wouldBlock ? "it isn't a regular file, and its end didn't come in time" : description
+    self == .wouldBlock ? "it isn't a regular file, and the deadline passed before its end" : description
   }
 }

@@ -91,10 +91,10 @@ public final class Log {
     }
     if level == nil {
       let allowed = Level.allCases.map(\.name).joined(separator: ", ")
-      warn("AWS_LAMBDA_LOG_LEVEL is '\(levelText ?? "")'; allowed are \(allowed). Using INFO.")
+      warn("AWS_LAMBDA_LOG_LEVEL is '\(levelText ?? "")'; use one of \(allowed). Using INFO.")
     }
     if format == nil {
-      warn("AWS_LAMBDA_LOG_FORMAT is '\(formatText ?? "")'; allowed are Text and JSON. Using Text.")
+      warn("AWS_LAMBDA_LOG_FORMAT is '\(formatText ?? "")'; use Text or JSON. Using Text.")
     }
   }
 

@@ -36,5 +36,6 @@ private func missingProgram(ofEnv name: String, _ argument: ArraySlice<UInt8>) -
 package func reasonNotFound(_ path: String) -> String? {
   if let reason = missingInterpreter(of: path) { return reason }
   guard unsafe access(path, F_OK) == 0 else { return nil }
-  return "the loader that it was linked for doesn't exist here. Use a build for this system, or a static one"
+  return
+    "the dynamic loader that it needs doesn't exist on this system. Use a build for this system, or a static one"
 }

@@ -11,7 +11,7 @@ package enum OutputFileError: Error, Equatable, Sendable, CustomStringConvertibl
     switch self {
     case .system(let errno): "\(errno)"
     case .foreignLink(let path, let owner):
-      "'\(path)' is a link that belongs to another user (\(owner)). Name the file itself, or remove the link"
+      "'\(path)' is a symbolic link that belongs to another user (\(owner)). Name the file itself, or remove the link"
     }
   }
 }

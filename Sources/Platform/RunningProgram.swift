@@ -23,7 +23,7 @@ package enum ProgramError: Error, Equatable, Sendable, CustomStringConvertible {
   }
 }
 
-/// A program to run for what it writes to its standard output.
+/// A program to run for its standard output.
 ///
 /// It gets an empty standard input, none of this process's other descriptors, and only the environment variables given
 /// here. It has no terminal. No shell is involved, unless the program is one.

@@ -15,7 +15,7 @@ struct WatchTerminal: ~Copyable {
   private let shutdown: ShutdownSignal
   /// A signalfd for the terminal's signals.
   private let signals: FileDescriptor
-  /// The former terminal modes; nil if standard input is no terminal.
+  /// The former terminal modes; nil if standard input isn't a terminal.
   private var modes: termios?
   private var isTaken = false
 

@@ -8,7 +8,7 @@ import WireFormats
 
 private let now = WallTime(secondsSinceEpoch: 1_767_225_600)  // 2026-01-01T00:00:00Z
 
-struct `A server that sends back what it knows` {
+struct `A server that echoes the request` {
   private static let cases = [400, 403, 404, 500].flatMap { status in
     EchoingExchange.Shape.allCases.map { (status, $0) }
   }
@@ -21,7 +21,7 @@ struct `A server that sends back what it knows` {
   }
 
   @Test(arguments: cases)
-  func `gets no secret into the error of a source of credentials`(
+  func `puts no secret into the error of a credential source`(
     status: Int, shape: EchoingExchange.Shape
   ) throws {
     let files = [

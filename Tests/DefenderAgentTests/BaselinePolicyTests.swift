@@ -20,7 +20,7 @@ import Testing
     (.unanswered, true, true, false, false), (.stopped, true, true, false, false),
     (unavailable, true, true, false, false),
   ])
-  func `moves the baseline on what proves delivery`(
+  func `moves the baseline when delivery is proven`(
     confirmation: ReportConfirmation?, proven: Bool, unproven: Bool, answered: Bool, accepted: Bool
   ) {
     func moves(_ context: BaselinePolicy.Context, answeredThing: String? = nil) -> Bool {
@@ -45,7 +45,7 @@ import Testing
     #expect(policy.answeredThing == "t")
   }
 
-  @Test func `has the operator warned once of reports that repeat themselves, until there is an answer`() {
+  @Test func `warns the operator once about reports that repeat traffic, until there is an answer`() {
     var policy = BaselinePolicy()
     for _ in 0..<2 {
       let warnings = (1...10).map { policy.hold($0, Baseline()) }

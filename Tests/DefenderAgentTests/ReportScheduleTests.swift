@@ -11,13 +11,13 @@ import Testing
     // The time after a report that was due at 10 s, with an interval of 5 s; when the next report is due.
     (10.0, 15.0), (10.001, 15), (14.999, 15), (15, 20), (15.1, 20), (37, 40), (1_000_000, 1_000_005),
   ])
-  func `keeps to its beat and makes up for nothing`(now: Double, next: Double) {
+  func `keeps its slot and doesn't catch up on missed reports`(now: Double, next: Double) {
     var schedule = ReportSchedule(interval: .seconds(5), first: second(10))
     schedule.advance(past: second(now))
     #expect(schedule.next == second(next))
   }
 
-  @Test func `moves on by less than an interval, and never back`() {
+  @Test func `moves forward by less than an interval, and never back`() {
     var generator = SystemRandomNumberGenerator()
     var moves: Set<Duration> = []
     for _ in 0..<100 {
@@ -35,7 +35,7 @@ import Testing
     (UInt64(0), false), (1_000, false), (999_990, true), (1_000_000, true), (1_000_001, false), (.max, false),
     (999_699, false),
   ])
-  func `counts a last report only where it can be one`(lastReportID: UInt64, waits: Bool) {
+  func `considers the last report only if its id is plausible`(lastReportID: UInt64, waits: Bool) {
     let first = FirstReport(
       interval: .seconds(300), lastReportID: lastReportID, now: WallTime(secondsSinceEpoch: 1_000_000))
     let offset = slotOffset(in: .seconds(300), thing: "thing")
@@ -45,7 +45,7 @@ import Testing
     #expect((first.dueUnspread(from: second(5)) > second(5)) == waits)
   }
 
-  @Test func `keeps an interval's distance to the last report, and no more than it has to`() {
+  @Test func `waits one interval after the last report, but no longer than necessary`() {
     let offset = slotOffset(in: .seconds(300), thing: "thing")
     // If the last report was made at the end of its second, it is at least this old.
     let enough = Int(300 - offset.inSeconds) + 2
@@ -63,7 +63,7 @@ import Testing
     #expect(now.dueUnspread(from: second(5)) == second(305))
   }
 
-  @Test func `is always ahead of the clock, however far it leapt`() {
+  @Test func `is always ahead of the clock, however far the clock jumps`() {
     for now in [Int64.max / 2, Int64.max - 1_000_000_000_000] {
       var schedule = ReportSchedule(interval: .milliseconds(1), first: second(1))
       schedule.advance(past: BootTime(nanosecondsSinceBoot: now))
@@ -71,7 +71,7 @@ import Testing
     }
   }
 
-  @Test func `spreads things with similar names evenly`() {
+  @Test func `spreads similarly named things evenly`() {
     var counts = [Int](repeating: 0, count: 10)
     for number in 0..<10_000 {
       let offset = slotOffset(in: .seconds(300), thing: "device-\(number)").inSeconds
@@ -82,7 +82,7 @@ import Testing
     #expect(counts.allSatisfy { (850...1_150).contains($0) })
   }
 
-  @Test func `gives a thing the same slot each time`() {
+  @Test func `assigns a thing the same slot each time`() {
     let offset = slotOffset(in: .seconds(300), thing: "a")
     #expect(offset == slotOffset(in: .seconds(300), thing: "a"))
     #expect(offset != slotOffset(in: .seconds(300), thing: "b"))

@@ -36,7 +36,7 @@ import Testing
     (#"{"format":1}"#, "'format'"), (#"{"names":"LONG"}"#, "\"long\" or \"short\""),
     (#"{"dry_run":"yes"}"#, "true or false"), (#"{"dry_run":0}"#, "true or false"),
   ])
-  func `refuses what it doesn't understand, and says what`(text: String, part: String) throws {
+  func `rejects what it doesn't understand, and names it`(text: String, part: String) throws {
     let failure = try #require(
       #expect(throws: InvocationFailure.self) { try ReportPlan(event: Array(text.utf8)) })
     #expect(failure.type == "Function.InvalidEvent")
@@ -50,12 +50,12 @@ import Testing
   }
 
   @Test(arguments: ["two-reports", "cbor-short-names", "dry-run"])
-  func `understands the sample events`(name: String) throws {
+  func `accepts the sample events`(name: String) throws {
     let bytes = try readFile(fixturePath("../../lambda/events/\(name).json"), limit: 1_000)
     #expect(try ReportPlan(event: bytes) != ReportPlan())
   }
 
-  @Test func `quotes no more than the beginning of a long value`() throws {
+  @Test func `quotes only the beginning of a long value`() throws {
     let text = "{\"format\":\"\(String(repeating: "x", count: 100_000))\"}"
     let failure = try #require(
       #expect(throws: InvocationFailure.self) { try ReportPlan(event: Array(text.utf8)) })

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// Acknowledges what it is given, or refuses it, as told.
+/// Acknowledges or refuses each message, as configured.
 private final class ScriptedPublisher: Publisher, ReportConfirmer {
   let time: ManualTime
   /// Whether each publish in turn is acknowledged; all after the last are.
@@ -43,7 +43,7 @@ private final class ScriptedPublisher: Publisher, ReportConfirmer {
   func lateConfirmation(of reportID: UInt64) -> ReportConfirmation? { nil }
 }
 
-/// A handler over a procfs tree of its own, with everything around it in the test's hands.
+/// A handler over a separate procfs tree; the test controls everything around it.
 private struct Stage: ~Copyable {
   let time = ManualTime(wallTime: WallTime(secondsSinceEpoch: 1_700_000_000))
   let publisher: ScriptedPublisher
@@ -107,7 +107,7 @@ private struct Stage: ~Copyable {
     #expect(stage.publisher.payloads.isEmpty)
   }
 
-  @Test func `fails when nothing was published, and says why`() throws {
+  @Test func `fails if nothing was published, and reports why`() throws {
     var stage = try Stage(["DEFENDER_MINIMUM_INTERVAL_SECONDS": "1"])
     stage.publisher.acknowledgements = [false, false]
     let failure = #expect(throws: InvocationFailure.self) {
@@ -118,14 +118,14 @@ private struct Stage: ~Copyable {
     #expect(failure?.message.contains("made up") == true)
   }
 
-  @Test func `reports within the deadline, however short it is`() throws {
+  @Test func `reports before any deadline, however near`() throws {
     var stage = try Stage()
     let answer = try stage.invoke("{}", seconds: 5)
     #expect(answer["published"]?.integer(as: Int.self) == 1)
     #expect(answer["ended"]?.string == "deadline")
   }
 
-  @Test func `fails at once where the deadline has passed`() throws {
+  @Test func `fails immediately if the deadline has passed`() throws {
     var stage = try Stage()
     let failure = #expect(throws: InvocationFailure.self) { try stage.invoke("{}", seconds: -10) }
     #expect(failure?.type == "Function.PublishFailed")
@@ -133,7 +133,7 @@ private struct Stage: ~Copyable {
     #expect(stage.publisher.payloads.isEmpty)
   }
 
-  @Test func `stops when it is asked to, and answers`() throws {
+  @Test func `stops on request, and responds`() throws {
     var stage = try Stage(["DEFENDER_JITTER": "0"])
     stage.time.shutdown = stage.time.bootTime.advanced(by: .seconds(400))
     let answer = try stage.invoke("{}", seconds: 9_000)
@@ -141,7 +141,7 @@ private struct Stage: ~Copyable {
     #expect(answer["published"]?.integer(as: Int.self) == 2)
   }
 
-  @Test func `answers when it is asked to stop before the first report`() throws {
+  @Test func `responds if it is asked to stop before the first report`() throws {
     var stage = try Stage()
     stage.time.shutdown = stage.time.bootTime
     let answer = try stage.invoke("{}")
@@ -152,7 +152,7 @@ private struct Stage: ~Copyable {
 
   // Reports are due at 0, 300, 600 and 900 s; 0.5 s are kept free for the answer.
   @Test(arguments: [(900.4, 0.1, 3), (901.4, 0.1, 3), (901.6, 0.1, 4), (904, 5, 3), (905.6, 5, 4)])
-  func `begins no report without room for it before the deadline`(
+  func `starts no report without enough time before the deadline`(
     deadline: Double, timeTaken: Double, reports: Int
   ) throws {
     var stage = try Stage(["DEFENDER_JITTER": "0"])
@@ -163,7 +163,7 @@ private struct Stage: ~Copyable {
     #expect(stage.publisher.payloads.count == reports)
   }
 
-  @Test func `refuses an event it doesn't understand before it does anything`() throws {
+  @Test func `rejects an invalid event before it does anything`() throws {
     var stage = try Stage()
     #expect(throws: InvocationFailure.self) { try stage.invoke(#"{"report":1}"#) }
     #expect(stage.publisher.payloads.isEmpty)

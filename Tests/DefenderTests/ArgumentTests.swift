@@ -17,12 +17,12 @@ struct `Arguments` {
   }
 
   @Test(arguments: [[], Array("--topic".utf8), Array("caf\u{E9}/\u{1F980}\u{FFFD}".utf8)] as [[UInt8]])
-  func `are taken where they are UTF-8`(argument: [UInt8]) {
+  func `are accepted if they are UTF-8`(argument: [UInt8]) {
     #expect(complaint(about: argument) == nil)
   }
 
   @Test(arguments: [[0xFF], [0x61, 0xC3], [0xED, 0xA0, 0x80], [0xC0, 0x80]] as [[UInt8]])
-  func `are refused where they aren't, since others would be sent`(argument: [UInt8]) throws {
+  func `are rejected if they aren't UTF-8, because other bytes would be sent`(argument: [UInt8]) throws {
     #expect(try #require(complaint(about: argument)).hasPrefix("Argument 1 isn't UTF-8"))
   }
 }

@@ -101,7 +101,7 @@ extension [Finding] {
 }
 
 @Suite(.ownThreads) struct `A doctor` {
-  @Test func `finds nothing wrong with a machine that can publish, and shows no secret`() throws {
+  @Test func `reports no problem if the machine can publish, and shows no secret`() throws {
     let clinic = try Clinic()
     let findings = try clinic.examine()
     // The throwaway certificate is valid for a day, which causes a warning.
@@ -130,7 +130,7 @@ extension [Finding] {
     #expect(clinic.endpoint.counts == (0, 0))
   }
 
-  @Test func `tells machines the same as people`() throws {
+  @Test func `prints the same findings as JSON and as text`() throws {
     let findings = [
       Finding("DNS", .ok, "found"), Finding("TCP", .failed, "refused\n", advice: "Open the port."),
     ]
@@ -146,7 +146,8 @@ extension [Finding] {
     #expect(checks.last?["advice"]?.string == "Open the port.")
   }
 
-  @Test func `sees an expired certificate, one of an unknown authority and one of another host`() throws {
+  @Test func `detects a certificate that is expired, from an unknown authority, or for another host`() throws
+  {
     let later = ["clock", "signature", "publish"]
     let expired = try Clinic(Clinic.Plan(isExpired: true)).examine()
     #expect(expired.checks(.failed) == ["TLS"])
@@ -165,7 +166,7 @@ extension [Finding] {
   }
 
   @Test(arguments: [Duration.seconds(10_800), .seconds(-10_800)])
-  func `sees a skewed clock, and that reports go out all the same`(offset: Duration) throws {
+  func `detects a skewed clock, and that reports are published nevertheless`(offset: Duration) throws {
     let clinic = try Clinic(Clinic.Plan(clockOffset: offset))
     let findings = try clinic.examine()
     #expect(findings.checks(.failed) == [])
@@ -174,7 +175,7 @@ extension [Finding] {
     #expect(clinic.endpoint.counts.accepted == 1)
   }
 
-  @Test func `sees a wrong secret, a wrong token, a wrong region and a missing permission`() throws {
+  @Test func `detects a wrong secret, a wrong token, a wrong region and a missing permission`() throws {
     let clinic = try Clinic()
     let secret = try clinic.examine(["AWS_SECRET_ACCESS_KEY": "wrong"])
     #expect(secret.checks(.failed) == ["signature", "publish"])
@@ -196,25 +197,25 @@ extension [Finding] {
       "403 No", headers: ["x-amzn-ErrorType: ForbiddenException"],
       body: #"{"message":"Missing Authentication Token"}"#),
   ])
-  func `takes no refusal but AWS's own for a signature that was accepted`(answer: String) throws {
+  func `considers a signature accepted only if the rejection is from AWS`(answer: String) throws {
     let findings = try Clinic(Clinic.Plan(firstAnswer: .keep(answer))).examine()
     #expect(findings.checks(.warning) == ["TLS", "signature"])
     #expect(findings.line("signature").contains("unclear"))
   }
 
-  @Test func `takes AWS's word for it that the shadow isn't allowed`() throws {
+  @Test func `accepts AWS's answer that the shadow isn't allowed`() throws {
     let answer = httpResponse(
       "403 No", headers: ["x-amzn-ErrorType: ForbiddenException"], body: #"{"message":"Forbidden"}"#)
     let findings = try Clinic(Clinic.Plan(firstAnswer: .keep(answer))).examine()
     #expect(findings.line("signature").contains("accepted (iot:GetThingShadow isn't allowed"))
   }
 
-  @Test func `asks again where the connection was lost`() throws {
+  @Test func `retries after a lost connection`() throws {
     let clinic = try Clinic(Clinic.Plan(firstAnswer: .reset("")))
     #expect(try clinic.examine().checks(.failed) == [])
   }
 
-  @Test func `has nothing to say of a signature that there is no region for`() throws {
+  @Test func `skips the signature check without a region`() throws {
     let clinic = try Clinic()
     let socket = "wss://localhost:\(clinic.server.port)"
     let transports: [[String: String?]] = [
@@ -228,7 +229,7 @@ extension [Finding] {
     #expect(clinic.server.received.isEmpty)
   }
 
-  @Test func `sees where nobody listens, and a name that nobody knows`() throws {
+  @Test func `detects a closed port and an unknown host name`() throws {
     let clinic = try Clinic()
     let port = try freePort()
     let refused = try clinic.examine(["AWS_ENDPOINT_URL_IOT_DATA_PLANE": "https://127.0.0.1:\(port)"])
@@ -243,7 +244,7 @@ extension [Finding] {
     #expect(unknown.line("DNS").contains("/etc/resolv.conf"))
   }
 
-  @Test func `goes through a proxy, and sees one that refuses`() throws {
+  @Test func `connects through a proxy, and detects one that refuses`() throws {
     let clinic = try Clinic()
     let relay = try Relay(.proxy)
     defer { relay.stop() }
@@ -260,17 +261,17 @@ extension [Finding] {
   }
 
   @Test(arguments: [
-    ("http://user:hun/hunter2@proxy:1", "HTTPS_PROXY is no URL"), ("gopher://127.0.0.1:1", "scheme"),
+    ("http://user:hun/hunter2@proxy:1", "HTTPS_PROXY isn't a URL"), ("gopher://127.0.0.1:1", "scheme"),
     ("http://\(String(repeating: "a", count: 64)).example.com:3128", "/etc/resolv.conf"),
   ])
-  func `names a proxy that can't be used as the proxy`(url: String, reason: String) throws {
+  func `blames the proxy if it can't be used`(url: String, reason: String) throws {
     let findings = try Clinic().examine(["HTTPS_PROXY": url])
     #expect(findings.checks(.failed) == ["proxy"])
     #expect(findings.line("proxy").contains(reason), "\(findings.line("proxy"))")
     #expect(!findings.map(\.line).joined().contains("hunter2"))
   }
 
-  @Test func `names a proxy that can't be reached as the proxy, and none where NO_PROXY excepts the host`()
+  @Test func `blames an unreachable proxy, but not if NO_PROXY excepts the host`()
     throws
   {
     let clinic = try Clinic()
@@ -290,7 +291,7 @@ extension [Finding] {
     #expect(gone.checks(.failed) == ["TCP"])
   }
 
-  @Test func `doesn't wait for a file of authorities that is none`() throws {
+  @Test func `doesn't wait for a CA bundle that isn't a regular file`() throws {
     let directory = try TemporaryDirectory()
     let pipe = try directory.makePipe("pipe")
     let findings = try Clinic().examine(["AWS_CA_BUNDLE": pipe])
@@ -300,16 +301,16 @@ extension [Finding] {
       findings.line("TLS").contains("the file that AWS_CA_BUNDLE names, '\(pipe)', isn't a regular file"))
   }
 
-  @Test func `tells each finding when its check is done`() throws {
+  @Test func `reports each finding when its check is done`() throws {
     var doctor = Doctor(
       Environment(try Clinic().variables), Doctor.Options(), time: SystemWaiter(shutdown: nil))
-    var told: [Finding] = []
-    doctor.onFinding = { told.append($0) }
+    var reported: [Finding] = []
+    doctor.onFinding = { reported.append($0) }
     doctor.examine()
-    #expect(!told.isEmpty && told == doctor.findings)
+    #expect(!reported.isEmpty && reported == doctor.findings)
   }
 
-  @Test func `tells every mistake of the configuration, and checks what doesn't depend on it`() throws {
+  @Test func `reports every mistake in the configuration, and checks what doesn't depend on it`() throws {
     let clinic = try Clinic()
     let findings = try clinic.examine([
       "SAMPLE_INTERVAL_SECONDS": "often", "DEFENDER_FORMAT": "xml", "AWS_IOT_THING_NAME": nil,
@@ -320,7 +321,7 @@ extension [Finding] {
     #expect(findings.checks(.ok).contains("signature"))
   }
 
-  @Test func `sees that there are no credentials, and that a source fails`() throws {
+  @Test func `detects missing credentials and a credential source that fails`() throws {
     let clinic = try Clinic()
     let none: [String: String?] = [
       "AWS_ACCESS_KEY_ID": nil, "AWS_SECRET_ACCESS_KEY": nil, "AWS_SESSION_TOKEN": nil,
@@ -335,7 +336,7 @@ extension [Finding] {
     #expect(expiring.line("credentials").hasPrefix("failed"))
   }
 
-  @Test func `sees what can't be collected`() throws {
+  @Test func `detects what can't be collected`() throws {
     let clinic = try Clinic()
     try clinic.procfs.write("net/tcp", "")
     let odd = try clinic.examine(publish: false)
@@ -349,14 +350,14 @@ extension [Finding] {
   }
 
   @Test(arguments: Finding.Status.allCases)
-  func `says on a terminal the same in colour`(status: Finding.Status) {
+  func `prints the same text in colour on a terminal`(status: Finding.Status) {
     let finding = Finding("DNS", status, "localhost is 127.0.0.1", advice: "Do.")
     let codes = finding.coloredLine.split(separator: "\u{1B}[", omittingEmptySubsequences: false)
     #expect(codes.count == 3)
     #expect(codes.dropFirst().map { $0.drop { $0 != "m" }.dropFirst() }.joined() == finding.line)
   }
 
-  @Test func `weighs transport and interval against what Device Defender takes`() throws {
+  @Test func `compares transport and interval with what Device Defender accepts`() throws {
     let clinic = try Clinic()
     let reserved = try clinic.examine(["DEFENDER_TOPIC": nil], publish: false)
     #expect(reserved.line("transport").hasPrefix("warning"))
@@ -372,7 +373,7 @@ extension [Finding] {
   }
 }
 
-@Suite(.ownThreads) struct `A doctor of devices` {
+@Suite(.ownThreads) struct `A doctor for devices` {
   private func variables(_ broker: MosquittoBroker) -> [String: String] {
     [
       "AWS_IOT_THING_NAME": "pump-7", "DEFENDER_TRANSPORT": "mqtt",
@@ -398,7 +399,7 @@ extension [Finding] {
     try findings(variables(broker), publish: false)
   }
 
-  @Test func `sees a certificate that has expired, and one that the broker doesn't know`() throws {
+  @Test func `detects a certificate that has expired, and one that the broker doesn't know`() throws {
     let broker = try MosquittoBroker()
     let expired = try broker.authority.issue("old", names: "DNS:device", isExpired: true)
     var variables = variables(broker)
@@ -448,7 +449,7 @@ extension [Finding] {
     #expect(findings.line("publish").hasPrefix("ok"))
   }
 
-  @Test func `asks the nucleus in a Greengrass component, and says what it can't see`() throws {
+  @Test func `asks the nucleus in a Greengrass component, and reports what it can't check`() throws {
     let access = """
       {"SampleIntervalSeconds": 600, "accessControl": {"aws.greengrass.ipc.mqttproxy": {"policy":
         {"operations": ["*"], "resources": ["defender/*"]}}}}

@@ -27,27 +27,27 @@ struct CommandHelp: Sendable, CustomStringConvertible {
   }()
 }
 
-@Suite struct `help texts` {
-  @Test func `are there for every command`() {
+@Suite struct `Help texts` {
+  @Test func `exist for every command`() {
     #expect(CommandHelp.all.count == Defender.configuration.subcommands.count + 1)
   }
 
   @Test(arguments: CommandHelp.all)
-  func `say what the command is for, how it is used, and what its exit status means`(command: CommandHelp) {
+  func `describe the command's purpose, usage and exit statuses`(command: CommandHelp) {
     #expect(command.help["abstract"]?.string?.hasSuffix(".") == true)
     #expect(command.discussion.contains("Examples:\n  "))
     #expect(command.discussion.contains("Exit status: "))
   }
 
   @Test(arguments: CommandHelp.all)
-  func `have examples that no terminal has to wrap`(command: CommandHelp) {
+  func `have examples that fit into 80 columns`(command: CommandHelp) {
     for line in command.discussion.split(separator: "\n") where line.hasPrefix("  ") {
       #expect(line.count <= 79, "\(line)")
     }
   }
 
   @Test(arguments: CommandHelp.all)
-  func `say what each option is for, and what it is without`(command: CommandHelp) throws {
+  func `describe each option and its default`(command: CommandHelp) throws {
     // These options have no default.
     let standAlone = [
       "certificate", "private-key", "proxy-host", "payload-file", "endpoint", "custom-metrics",
@@ -65,7 +65,7 @@ struct CommandHelp: Sendable, CustomStringConvertible {
   }
 
   @Test(arguments: SystemMetric.kinds.map { [$0.name, $0.summary] })
-  func `list every custom metric, with what it measures`(words: [String]) throws {
+  func `list every custom metric and what it measures`(words: [String]) throws {
     let collect = try #require(CommandHelp.all.first { $0.description == "collect" })
     #expect(collect.discussion.contains("\n  \(words.joined(separator: ": "))\n"))
   }
@@ -75,7 +75,7 @@ struct CommandHelp: Sendable, CustomStringConvertible {
       ("agnt", "agent"), ("invok", "invoke"), ("pub", "publish"), ("emulater", "emulator"), ("hlep", nil),
       ("x", nil),
     ])
-  func `suggest the command that was meant`(word: String, meant: String?) throws {
+  func `suggest the intended command`(word: String, meant: String?) throws {
     let complaint = try #require(Defender.complaint(about: [word, "--option"]))
     #expect(Defender.complaint(about: ["help", word]) == complaint)
     #expect(complaint.contains("Did you mean") == (meant != nil))
@@ -85,7 +85,7 @@ struct CommandHelp: Sendable, CustomStringConvertible {
   @Test(arguments: [
     [], ["agent"], ["agent", "word"], ["help"], ["help", "agent"], ["--help"], ["-h"], ["--version"],
   ])
-  func `leave what is a command alone`(words: [String]) {
+  func `suggest nothing for a valid command`(words: [String]) {
     #expect(Defender.complaint(about: words) == nil)
   }
 }

@@ -34,7 +34,7 @@ import Testing
       (["--use-websocket=no", "--use-websocket", "false"], []),
       (["-x5"], ["-x5"]), (["--", "-i5"], ["--", "-i5"]), (["@"], ["@"]),
     ] as [([String], [String])])
-  func `spells out what argparse takes`(given: [String], expected: [String]) throws {
+  func `expands the options that argparse accepts`(given: [String], expected: [String]) throws {
     #expect(try PythonCommandLine(given).arguments == expected)
   }
 
@@ -54,11 +54,11 @@ import Testing
       // A prefix of two names.
       (["--s", "1"], ["--s", "1"]),
     ] as [([String], [String])])
-  func `spells out what the Python collector takes`(given: [String], expected: [String]) throws {
+  func `expands the options that the Python collector accepts`(given: [String], expected: [String]) throws {
     #expect(try PythonCommandLine(given, for: .collector).arguments == expected)
   }
 
-  @Test func `takes arguments from files, one a line, which may name files`() throws {
+  @Test func `reads arguments from files, one per line, which may name more files`() throws {
     let directory = try TemporaryDirectory()
     let inner = try directory.write("inner", "-f\njson\n")
     let outer = try directory.write("outer", "-e\r\nhost\r\n\n--cert\n/a file with spaces.pem\n@\(inner)\n")
@@ -67,7 +67,7 @@ import Testing
       arguments == ["-i", "5", "-e", "host", "--cert", "/a file with spaces.pem", "-f", "json", "-d"])
   }
 
-  @Test func `refuses files that don't exist or include each other`() throws {
+  @Test func `rejects files that don't exist, or that include each other`() throws {
     let directory = try TemporaryDirectory()
     let path = try directory.write("loop", "@\(directory.path)/loop\n")
     #expect { try PythonCommandLine(["@\(path)"]) } throws: { "\($0)".contains("include each other") }
@@ -89,7 +89,7 @@ import Testing
   }
 
   @Test(arguments: ["--cert=/a file", "-c=/a file", "-c/folder/a file", "/a file", "a -b", "--"])
-  func `may have blanks in a value`(line: String) throws {
+  func `allows blanks in a value`(line: String) throws {
     let directory = try TemporaryDirectory()
     let file = try directory.write("arguments", line)
     #expect(try !PythonCommandLine(["@\(file)"]).arguments.isEmpty)
@@ -148,7 +148,7 @@ import Testing
     #expect(try variables(arguments)[variable] == value)
   }
 
-  @Test func `leaves the environment alone where no option says otherwise`() throws {
+  @Test func `leaves the environment unchanged unless an option sets a variable`() throws {
     let inherited = [
       "DEFENDER_TRANSPORT": "https", "AWS_IOT_THING_NAME": "a", "AWS_REGION": "eu-west-1",
       "https_proxy": "http://other",

@@ -5,13 +5,13 @@ import Testing
 
 @Suite struct `A security profile` {
   @Test(arguments: ["a", "A:b_c-1", String(repeating: "x", count: 128)])
-  func `takes the names that AWS IoT takes`(name: String) throws {
+  func `accepts the names that AWS IoT accepts`(name: String) throws {
     #expect(try Defender.parseAsRoot(["security-profile", "--name", name]) is SecurityProfileCommand)
   }
 
   /// The output is for a shell, so a name must not contain a command.
   @Test(arguments: ["", "a b", "a;b", "$(a)", "a/b", "é", String(repeating: "x", count: 129)])
-  func `refuses any other name`(name: String) throws {
+  func `rejects any other name`(name: String) throws {
     let error = try #require(throws: (any Error).self) {
       try Defender.parseAsRoot(["security-profile", "--name", name])
     }

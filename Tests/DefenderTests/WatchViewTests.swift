@@ -68,7 +68,7 @@ import WireFormats
     }
   }
 
-  @Test func `says how many connections there is no room for`() {
+  @Test func `shows the number of connections that don't fit`() {
     var view = WatchView(interval: 1, isUnicode: false)
     view.add(sample(connections: 100_000), at: .now)
     for columns in [60, 100] {
@@ -84,7 +84,7 @@ import WireFormats
       (0, "0 B/s"), (999.4, "999 B/s"), (999.6, "1 kB/s"), (1_250, "1.3 kB/s"), (123_456, "123 kB/s"),
       (5e9, "5 GB/s"), (1e18, "1000 PB/s"), (1.8e19, "18000 PB/s"),
     ] as [(Double, String)])
-  func `writes rates for people`(bytes: Double, text: String) {
+  func `formats rates for people`(bytes: Double, text: String) {
     #expect(byteRate(bytes) == text)
   }
 

@@ -139,19 +139,19 @@ private final class RecordingEndpoint: Sendable {
     #expect(Set(reports.map(\.life)).count > Self.kills / 4, "few lives got as far as a report: \(run)")
     // A report may arrive twice if its answer was lost.
     var bodies: [UInt64: [UInt8]] = [:]
-    var told = 0
+    var reportedBytes = 0
     for report in reports {
       if let body = bodies[report.id] {
         #expect(body == report.body, "id \(report.id) has two contents; \(run)")
       } else {
         bodies[report.id] = report.body
-        told += report.bytesIn
+        reportedBytes += report.bytesIn
       }
     }
     let ids = reports.map(\.id)
     #expect(zip(ids, ids.dropFirst()).allSatisfy { $0 <= $1 }, "an id fell; \(run)")
     let truth = try #require(reports.last).counter - 1_000
-    #expect(told >= truth, "\(truth - told) bytes were lost; \(run)")
+    #expect(reportedBytes >= truth, "\(truth - reportedBytes) bytes were lost; \(run)")
     #expect(!log.contains("[WARN]\t") && !log.contains("[ERROR]"), "\(run): \(log)")
     #expect(unsafe access("\(state)/state.json", F_OK) == 0)
   }

@@ -100,10 +100,10 @@ private final class FailingNetwork: Sendable {
     #expect(responder.waitForReports(3))
     again.wait { again.log.contains("accepted report") }
     again.stop()
-    let told = responder.reports.compactMap { report -> Int? in
+    let deltas = responder.reports.compactMap { report -> Int? in
       report.report["metrics"]?["network_stats"]?["bytes_in"]?.integer()
     }
-    #expect(told.count == responder.reports.count && told.reduce(0, +) == 5_000, "\(again.log)")
+    #expect(deltas.count == responder.reports.count && deltas.reduce(0, +) == 5_000, "\(again.log)")
     let ids = responder.reports.compactMap(\.id)
     #expect(ids == ids.sorted() && Set(ids).count == ids.count)
   }

@@ -236,9 +236,9 @@ import WireFormats
 
   @Test(arguments: BadAnswer.allCases)
   func `reports a faulty response of the endpoint, and handles the next event`(bad: BadAnswer) async throws {
-    let isMended = Mutex(false)
+    let isRepaired = Mutex(false)
     let server = try LoopbackServer { _ in
-      isMended.withLock { $0 } ? .response(200, body: #"{"message":"OK"}"#) : bad.reply
+      isRepaired.withLock { $0 } ? .response(200, body: #"{"message":"OK"}"#) : bad.reply
     }
     let variables = ["AWS_ENDPOINT_URL_IOT_DATA_PLANE": "http://\(server.authority)"]
     try await withEmulator(variables) { emulator, lines in
@@ -250,13 +250,13 @@ import WireFormats
         #expect(error["errorMessage"]?.string?.contains(status) == true, "\(error)")
       }
       #expect(lines.output.contains { $0.contains("[ERROR]") })
-      isMended.withLock { $0 = true }
+      isRepaired.withLock { $0 = true }
       #expect(await emulator.invoke(request).failure == nil)
       #expect(lines.starts == 1, "it was started twice")
     }
   }
 
-  @Test func `reports an endpoint where nothing listens`() async throws {
+  @Test func `reports that nothing listens at the endpoint`() async throws {
     let run = try await invoke(
       #"{"reports":1}"#, ["AWS_ENDPOINT_URL_IOT_DATA_PLANE": "http://127.0.0.1:1"])
     #expect(run.failure == .reported(type: "Function.PublishFailed"))

@@ -12,7 +12,7 @@ actor Turnstile {
     self.places = places
   }
 
-  /// Runs `body` as soon as there is capacity.
+  /// Runs `body` once there is capacity.
   nonisolated func pass<Result: Sendable>(_ body: () async throws -> Result) async rethrows -> Result {
     await enter()
     do {

@@ -3,14 +3,14 @@ import Testing
 
 @Suite struct `fuzz corpora` {
   @Test(arguments: targets)
-  func `give no finding`(target: FuzzTarget) throws {
+  func `produce no finding`(target: FuzzTarget) throws {
     let inputs = try fixtureFiles("fuzz/\(target.name)")
     #expect(inputs.count > 4)
     for input in inputs + [[], [0], [0xFF]] { try target.run(input) }
   }
 
   @Test(arguments: targets)
-  func `give no finding when they are damaged`(target: FuzzTarget) throws {
+  func `produce no finding when they are damaged`(target: FuzzTarget) throws {
     var random = SeededRandom(seed: 11)
     let inputs = try fixtureFiles("fuzz/\(target.name)")
     for _ in 0..<150 {
@@ -19,7 +19,7 @@ import Testing
     }
   }
 
-  @Test func `belong to a target each`() throws {
+  @Test func `belong to one target each`() throws {
     #expect(try fixtureNames("fuzz") == targets.map(\.name).sorted())
   }
 }

@@ -36,7 +36,7 @@ private func framed(headers: [UInt8], payload: [UInt8] = []) -> [UInt8] {
     #expect(try messages.first?.encoded() == bytes)
   }
 
-  @Test func `have the value of each type of header`() throws {
+  @Test func `contain the value of each type of header`() throws {
     let message = try #require(try messages(in: try seed("every-type")).first)
     #expect(
       message.headers.map(\.value) == [
@@ -46,7 +46,7 @@ private func framed(headers: [UInt8], payload: [UInt8] = []) -> [UInt8] {
     #expect(message.payload == Array("\0payload".utf8))
   }
 
-  @Test func `are AWS's client's to the byte, up to the order of the headers`() throws {
+  @Test func `match AWS's client to the byte, up to the order of the headers`() throws {
     let connect = EventStreamMessage.connect(as: .token("TOK"))
     let publish = EventStreamMessage.request(
       .publishToIoTCore(
@@ -61,7 +61,7 @@ private func framed(headers: [UInt8], payload: [UInt8] = []) -> [UInt8] {
     }
   }
 
-  @Test func `come out of pieces of any size`() throws {
+  @Test func `can be read from pieces of any size`() throws {
     let bytes = try seed("two-messages") + seed("publish")
     let whole = try messages(in: bytes)
     #expect(whole.count == 3)
@@ -84,7 +84,7 @@ private func framed(headers: [UInt8], payload: [UInt8] = []) -> [UInt8] {
   ]
 
   @Test(arguments: badHeaders)
-  func `with malformed headers are refused`(headers: [UInt8]) {
+  func `are rejected if their headers are malformed`(headers: [UInt8]) {
     #expect(throws: EventStreamError.self) { try messages(in: framed(headers: headers)) }
   }
 
@@ -113,18 +113,18 @@ private func framed(headers: [UInt8], payload: [UInt8] = []) -> [UInt8] {
   }()
 
   @Test(arguments: badFrames.indices)
-  func `that are damaged or too long are refused before anything is waited for`(index: Int) {
+  func `are rejected without waiting if they are damaged or too long`(index: Int) {
     #expect(throws: EventStreamError.self, "\(Self.badFrames[index].name)") {
       try messages(in: Self.badFrames[index].bytes)
     }
   }
 
-  @Test func `that are cut short are waited for`() throws {
+  @Test func `are incomplete until their last byte arrives`() throws {
     let bytes = try seed("publish")
     for length in 0..<bytes.count { #expect(try messages(in: Array(bytes[..<length])).isEmpty) }
   }
 
-  @Test func `with a header that doesn't fit aren't written`() {
+  @Test func `aren't written if a header doesn't fit`() {
     for header in [
       EventStreamMessage.Header("", .boolean(true)),
       EventStreamMessage.Header(String(repeating: "n", count: 256), .boolean(true)),
@@ -153,7 +153,7 @@ private func framed(headers: [UInt8], payload: [UInt8] = []) -> [UInt8] {
     }
   }
 
-  @Test func `have the checksum that zlib counts`() {
+  @Test func `have the same checksum as in zlib`() {
     #expect(crc32(Array("123456789".utf8)) == 0xCBF4_3926)
     #expect(crc32([]) == 0)
     #expect(crc32(Array("6789".utf8), continuing: crc32(Array("12345".utf8))) == 0xCBF4_3926)
@@ -165,10 +165,10 @@ private func framed(headers: [UInt8], payload: [UInt8] = []) -> [UInt8] {
     (#"{"message":"one","_message":"two"}"#, "one"), (#"{"_message":"two","_errorCode":"X"}"#, "two"),
     (#"{"message":"","_message":"two"}"#, "two"),
     (#"{"error":"Unsupported Operation"}"#, "Unsupported Operation"),
-    ("InternalServerError", "InternalServerError"), ("", "it doesn't say why"), (#"{"a":1}"#, #"{"a":1}"#),
+    ("InternalServerError", "InternalServerError"), ("", "no reason given"), (#"{"a":1}"#, #"{"a":1}"#),
     (#"["message"]"#, #"["message"]"#),
   ])
-  func `of errors tell their text`(payload: String, text: String) throws {
+  func `contain the text of an error`(payload: String, text: String) throws {
     let message = try RPCMessage(
       EventStreamMessage(
         headers: [
@@ -190,11 +190,11 @@ private func framed(headers: [UInt8], payload: [UInt8] = []) -> [UInt8] {
   ]
 
   @Test(arguments: bad)
-  func `without kind, flags and stream are refused`(headers: [EventStreamMessage.Header]) {
+  func `are rejected without kind, flags and stream`(headers: [EventStreamMessage.Header]) {
     #expect(throws: IPCError.self) { try RPCMessage(EventStreamMessage(headers: headers)) }
   }
 
-  @Test func `of lite carry 7293 bytes to the usual topic`() {
+  @Test func `carry 7293 bytes to the usual topic on lite`() {
     let limit = IPCRequest.messageLimitOfLite
     #expect(
       IPCRequest.maximumPublishPayload(topic: "$aws/things/t1/defender/metrics/json", messageLimit: limit)

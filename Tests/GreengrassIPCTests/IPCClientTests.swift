@@ -53,7 +53,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
 
 @Suite(.ownThreads) struct `A client of the nucleus` {
   @Test(arguments: FakeNucleus.Manner.allCases)
-  func `publishes, many times on one connection, and ends each stream as this nucleus wants it`(
+  func `publishes many times on one connection, and ends each stream as the nucleus requires`(
     manner: FakeNucleus.Manner
   ) throws {
     let nucleus = try FakeNucleus(manner, configuration: configuration)
@@ -74,7 +74,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
   }
 
   @Test(arguments: FakeNucleus.Manner.allCases)
-  func `reads its configuration, is told when it changes, and tells its state`(manner: FakeNucleus.Manner)
+  func `reads its configuration, receives its changes, and reports its state`(manner: FakeNucleus.Manner)
     throws
   {
     let nucleus = try FakeNucleus(manner, configuration: configuration)
@@ -96,7 +96,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
   }
 
   @Test(arguments: FakeNucleus.Manner.allCases)
-  func `hears what Device Defender answers`(manner: FakeNucleus.Manner) throws {
+  func `receives Device Defender's answers`(manner: FakeNucleus.Manner) throws {
     let nucleus = try FakeNucleus(manner, configuration: configuration, arguments: ["--confirm", "accepted"])
     let component = Component(nucleus)
     let accepted = component.client.subscribe(
@@ -109,7 +109,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     #expect(answer["reportId"] == .number("17"))
   }
 
-  @Test func `answers pings, one or a flood of them`() throws {
+  @Test func `answers a ping and a flood of pings`() throws {
     let nucleus = try FakeNucleus(.classic, configuration: configuration)
     let component = Component(nucleus)
     try component.publish()
@@ -123,7 +123,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
   }
 
   @Test(arguments: FakeNucleus.Manner.allCases)
-  func `says what to allow when it isn't allowed to publish`(manner: FakeNucleus.Manner) throws {
+  func `names the missing permission if it isn't allowed to publish`(manner: FakeNucleus.Manner) throws {
     let nucleus = try FakeNucleus(manner, configuration: configuration)
     let component = Component(nucleus)
     let error = try #require(throws: IPCError.self) { try component.publish(to: "elsewhere") }
@@ -139,7 +139,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
   }
 
   @Test(arguments: FakeNucleus.Manner.allCases)
-  func `says what is wrong with its token, and neither shows it nor repeats itself`(
+  func `explains a rejected token once without showing it`(
     manner: FakeNucleus.Manner
   ) throws {
     let nucleus = try FakeNucleus(manner)
@@ -189,7 +189,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     #expect(!dumped.contains(issued))
   }
 
-  @Test func `gives up its token only where the nucleus refuses it, and a name that isn't its own gets none`()
+  @Test func `replaces its token only if the nucleus rejects it, and gets none for another component's name`()
     throws
   {
     let nucleus = try FakeNucleus(
@@ -204,7 +204,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     #expect(nucleus.events.last { $0["event"]?.string == "connect" }?["by"]?.string == "token")
   }
 
-  @Test func `gets its events on a new stream after the nucleus dropped the old one without a word`() throws {
+  @Test func `receives its events on a new stream after the nucleus silently dropped the old one`() throws {
     let nucleus = try FakeNucleus(.lite, configuration: configuration)
     let component = Component(nucleus)
     let accepted = component.client.subscribe(
@@ -222,7 +222,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     #expect(component.log.isEmpty)
   }
 
-  @Test func `ends a connection on which a message was sent in part`() throws {
+  @Test func `closes a connection on which a message was sent only in part`() throws {
     let nucleus = try FakeNucleus(.classic, configuration: configuration)
     let component = Component(nucleus)
     try component.publish()
@@ -241,7 +241,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
   }
 
   @Test(arguments: FakeNucleus.Manner.allCases)
-  func `tells each kind of error, and goes on`(manner: FakeNucleus.Manner) throws {
+  func `reports each kind of error, and continues`(manner: FakeNucleus.Manner) throws {
     let nucleus = try FakeNucleus(manner, configuration: configuration)
     let component = Component(nucleus)
     let faults = [
@@ -265,7 +265,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
   }
 
   @Test(arguments: FakeNucleus.Manner.allCases)
-  func `waits no longer than it should, and takes no late answer for another one`(
+  func `stops waiting in time, and doesn't mistake a late answer for another one`(
     manner: FakeNucleus.Manner
   ) throws {
     let nucleus = try FakeNucleus(manner, configuration: configuration)
@@ -281,7 +281,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     }
   }
 
-  @Test func `isn't kept past its deadline by a nucleus that never stops sending`() throws {
+  @Test func `returns at its deadline even if the nucleus never stops sending`() throws {
     let nucleus = try FakeNucleus(.classic, configuration: configuration)
     let component = Component(nucleus)
     try component.publish()
@@ -292,7 +292,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     try component.publish()
   }
 
-  @Test func `asks for its events again on each new connection`() throws {
+  @Test func `subscribes again on each new connection`() throws {
     let nucleus = try FakeNucleus(.classic, configuration: configuration)
     let component = Component(nucleus)
     let accepted = component.client.subscribe(
@@ -306,10 +306,10 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     #expect(component.client.serve(until: soon(), orWhen: { accepted.hasEvents }) == .condition)
     #expect(component.log.count >= 2)
     #expect(component.log.first?.contains("WARN") == true)
-    #expect(component.log.last?.contains("connected to the Greengrass nucleus again") == true)
+    #expect(component.log.last?.contains("Connected to the Greengrass nucleus again") == true)
   }
 
-  @Test func `comes back slower and slower to a nucleus that ends each connection`() throws {
+  @Test func `reconnects more and more slowly to a nucleus that ends each connection`() throws {
     let nucleus = try FakeNucleus(.classic)
     try nucleus.do(
       #"{"do": "fault", "operation": "SubscribeToConfigurationUpdate", "fault": "answer-and-drop", "count": 1000}"#
@@ -328,7 +328,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     #expect(start.duration(to: .now) >= .milliseconds(1_875))
   }
 
-  @Test func `tells once that a subscription isn't allowed, and publishes all the same`() throws {
+  @Test func `reports once that a subscription isn't allowed, and still publishes`() throws {
     let nucleus = try FakeNucleus(.lite, configuration: configuration)
     let component = Component(nucleus)
     let refused = component.client.subscribe(
@@ -339,7 +339,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     #expect(component.log.first?.contains("SubscribeToIoTCore to elsewhere with UnauthorizedError") == true)
   }
 
-  @Test func `asks again for a subscription when it may have been allowed`() throws {
+  @Test func `retries a subscription that may be allowed by now`() throws {
     let nucleus = try FakeNucleus(.lite, configuration: "{}")
     let component = Component(nucleus)
     let accepted = component.client.subscribe(
@@ -354,7 +354,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     #expect(accepted.isActive)
   }
 
-  @Test func `knows the longest payload that lite takes to the byte`() throws {
+  @Test func `computes the longest payload that lite accepts, to the byte`() throws {
     let nucleus = try FakeNucleus(.lite, configuration: configuration)
     let component = Component(nucleus)
     let longest = IPCRequest.maximumPublishPayload(topic: topic, messageLimit: IPCRequest.messageLimitOfLite)
@@ -370,7 +370,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     _ = try nucleus.next("too-long")
   }
 
-  @Test func `finds a socket by a relative path, and refuses one that no socket can have`() throws {
+  @Test func `connects by a relative path, and rejects a path that is too long for a socket`() throws {
     let nucleus = try FakeNucleus(.classic, configuration: configuration)
     var buffer = [CChar](repeating: 0, count: 4_096)
     let here = try #require(unsafe getcwd(&buffer, buffer.count).map { unsafe String(cString: $0) })
@@ -384,7 +384,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     #expect(error.description.contains("108 bytes"))
   }
 
-  @Test func `waits for a nucleus that isn't there yet, until the deadline`() throws {
+  @Test func `waits for a nucleus that hasn't started yet, until the deadline`() throws {
     let nucleus = try FakeNucleus(.lite, configuration: configuration)
     try nucleus.do(#"{"do": "restart", "seconds": 2}"#)
     let component = Component(nucleus)
@@ -394,7 +394,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     #expect(component.client.serve(until: .now) == .onTime)
   }
 
-  @Test func `finds a nucleus that came late, however often and briefly it was asked for before`() throws {
+  @Test func `connects to a nucleus that starts late, even after many short attempts`() throws {
     let nucleus = try FakeNucleus(.lite, configuration: configuration)
     try nucleus.do(#"{"do": "restart", "seconds": 3}"#)
     let component = Component(nucleus)
@@ -411,8 +411,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     #expect(nucleus.count("publish") > 0)
   }
 
-  @Test func `stops at once when the process is asked to stop, and lets an answer under way come in`() throws
-  {
+  @Test func `stops immediately on request, but lets an answer in progress arrive`() throws {
     // The signal is sent only to this thread, which doesn't wait for it anywhere else.
     var before = sigset_t()
     unsafe sigprocmask(SIG_BLOCK, nil, &before)
@@ -433,7 +432,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     #expect(start.duration(to: .now) < .seconds(30))
   }
 
-  @Test func `waits longer from failure to failure, up to half a minute`() {
+  @Test func `waits longer after each failure, up to half a minute`() {
     var backoff = IPCClient.reconnecting
     // Not the system's, which has no size: the thread sanitizer would look at an address that isn't its.
     var random = SeededRandom(seed: .random(in: 0...1_000_000))
@@ -446,7 +445,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
   }
 
   @Test(arguments: [(FixedGenerator.lowest, 1.0), (.highest, 2.0)])
-  func `draws its delays from the generator that it is given`(generator: FixedGenerator, factor: Double) {
+  func `draws its delays from the given generator`(generator: FixedGenerator, factor: Double) {
     var backoff = IPCClient.reconnecting
     var random = generator
     for delay in [0.125, 0.25, 0.5, 1, 2, 4, 8, 15, 15] {
@@ -454,7 +453,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     }
   }
 
-  @Test func `waits between attempts, and for another try of a subscription, on the clock that it is given`()
+  @Test func `waits between attempts and before retrying a subscription on the given clock`()
     throws
   {
     let nucleus = try FakeNucleus(.lite, configuration: "{}")
@@ -488,7 +487,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     #expect(accepted.isActive)
   }
 
-  @Test func `is there only where a nucleus started the process`() {
+  @Test func `exists only if a nucleus started the process`() {
     let log = Log { _, _ in }
     let socket = "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT"
     for variables in [[:], ["SVCUID": "a"], [socket: "/s"], ["SVCUID": "", socket: "/s"]] {
@@ -521,7 +520,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
     ("the.component", "0::/ggl.another.service\n"),
     (nil, "0::/system.slice/ggl.the.component.service\n"),
   ])
-  func `takes its name from its control group if it isn't given one`(
+  func `uses the name in its control group if it isn't given one`(
     name: String?, controlGroup: String
   ) throws {
     let nucleus = try FakeNucleus(
@@ -545,7 +544,7 @@ private func soon(_ timeout: Duration = .seconds(20)) -> BootTime { BootTime.now
   @Test(arguments: [
     (10, 32), (5_000, 32), (8_192, 32), (8_193, 31), (100_000, 2), (262_144, 1), (262_145, 0),
   ])
-  func `keeps the newest events for a taker who doesn't come`(bytes: Int, kept: Int) {
+  func `keeps the newest events if nothing reads them`(bytes: Int, kept: Int) {
     let subscription = IPCSubscription(.subscribeToConfigurationUpdate)
     for number in 0..<200 { subscription.append(.number("\(number)"), bytes: bytes) }
     #expect(subscription.takeEvents() == (200 - kept..<200).map { .number("\($0)") })

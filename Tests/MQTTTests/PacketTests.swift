@@ -26,7 +26,7 @@ struct `The packets of MQTT` {
       (.pingRequest, "c000"),
       (.disconnect, "e000"),
     ] as [(OutgoingPacket, String)])
-  func `writes what the specification shows`(packet: OutgoingPacket, expected: String) throws {
+  func `writes the packets shown in the specification`(packet: OutgoingPacket, expected: String) throws {
     #expect(try hex(packet.encoded()) == hex(bytes(expected)))
   }
 
@@ -43,7 +43,7 @@ struct `The packets of MQTT` {
   }
 
   @Test(arguments: [String(repeating: "x", count: 65_536), "nul\0"])
-  func `refuses texts that MQTT can't carry`(text: String) {
+  func `rejects strings that MQTT can't carry`(text: String) {
     #expect(throws: MQTTError.self) {
       try OutgoingPacket.connect(ConnectOptions(clientID: text, keepAliveSeconds: 1)).encoded()
     }
@@ -89,10 +89,11 @@ struct `The packets of MQTT` {
 
   @Test(
     arguments: [
-      ("10", "type 1", "no server sends it"), ("00", "type 0", "no server"), ("f0", "type 15", "no server"),
-      ("50", "type 5", "no server"), ("b0", "type 11", "no server"),
+      ("10", "type 1", "servers don't send"), ("00", "type 0", "servers don't send"),
+      ("f0", "type 15", "servers don't send"),
+      ("50", "type 5", "servers don't send"), ("b0", "type 11", "servers don't send"),
       ("21", "CONNACK", "the flags are 1"), ("42", "PUBACK", "the flags are 2"),
-      ("2003 000000", "CONNACK", "1 bytes too many"),
+      ("2003 000000", "CONNACK", "1 unexpected bytes"),
       ("2001 00", "CONNACK", "it ends before the return code"),
       ("2000", "CONNACK", "it ends before the flags"), ("2002 0200", "CONNACK", "flags are 2"),
       ("3000", "PUBLISH", "ends before the topic"), ("3002 0000", "PUBLISH", "the topic is empty"),
@@ -105,11 +106,11 @@ struct `The packets of MQTT` {
       ("3203 0001 74", "PUBLISH", "it ends before the packet identifier"),
       ("3205 0001 74 0000", "PUBLISH", "the packet identifier is 0"),
       ("4002 0000", "PUBACK", "identifier is 0"), ("4001 01", "PUBACK", "it ends before"),
-      ("9001 00", "SUBACK", "it ends before"), ("d001 00", "PINGRESP", "1 bytes too many"),
-      ("3080808080", "PUBLISH", "more than four bytes"), ("30ffffff7f", "PUBLISH", "more than the 196608"),
-      ("3081800c", "PUBLISH", "196609 bytes are announced"),
+      ("9001 00", "SUBACK", "it ends before"), ("d001 00", "PINGRESP", "1 unexpected bytes"),
+      ("3080808080", "PUBLISH", "more than four bytes"), ("30ffffff7f", "PUBLISH", "the limit is 196608"),
+      ("3081800c", "PUBLISH", "its length is 196609 bytes"),
     ])
-  func `refuses what no server may send`(text: String, packet: String, reason: String) {
+  func `rejects what no server may send`(text: String, packet: String, reason: String) {
     var reader = PacketReader()
     reader.append(bytes(text))
     do throws(PacketError) {
@@ -121,7 +122,7 @@ struct `The packets of MQTT` {
   }
 
   @Test(arguments: [3, 200])
-  func `takes a packet as long as the limit, and refuses one that is longer by a byte`(length: Int) throws {
+  func `accepts a packet of the maximum length, and rejects one byte more`(length: Int) throws {
     let payload = [UInt8](repeating: 7, count: length - 3)
     let packet = OutgoingPacket.publish(Message(topic: "t", payload: payload), .atMostOnce, packetID: 0)
     var reader = PacketReader(limit: length)
@@ -132,7 +133,7 @@ struct `The packets of MQTT` {
     var strict = PacketReader(limit: length - 1)
     strict.append(try packet.encoded())
     let error = #expect(throws: PacketError.self) { try strict.next() }
-    #expect(error?.reason == "\(length) bytes are announced, more than the \(length - 1) accepted")
+    #expect(error?.reason == "its length is \(length) bytes, but the limit is \(length - 1)")
   }
 
   @Test func `survives seeded damage to every kind of packet, in pieces of every size`() {

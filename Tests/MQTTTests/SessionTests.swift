@@ -23,10 +23,12 @@ struct `An MQTT session` {
       ("", false, .timedOut(waitingFor: "CONNACK")), ("", true, .closedByServer(waitingFor: "CONNACK")),
       ("2002", false, .timedOut(waitingFor: "CONNACK")),
       ("20020001", false, .refused(returnCode: 1)), ("20020005", false, .refused(returnCode: 5)),
-      ("20020100", false, .unexpected(packet: "CONNACK with a session that wasn't asked for")),
+      ("20020100", false, .unexpected(packet: "CONNACK with a session that wasn't requested")),
       ("d000", false, .unexpected(packet: "PINGRESP before its CONNACK")),
     ] as [(String, Bool, MQTTError)])
-  func `says why it couldn't connect, and hangs up`(answer: String, ends: Bool, error: MQTTError) {
+  func `reports why it couldn't connect, and closes the connection`(
+    answer: String, ends: Bool, error: MQTTError
+  ) {
     let stream = ScriptedStream(bytes(answer), endsAfterwards: ends)
     #expect(throws: error) {
       try Session(over: stream, as: options, time: stream.time, until: stream.time.after(.seconds(5)))
@@ -53,7 +55,7 @@ struct `An MQTT session` {
     #expect(stream.takeWritten() == bytes("3003 0001 74"))
   }
 
-  @Test func `says that the process was asked to stop, and ends`() throws {
+  @Test func `reports a stop request, and ends`() throws {
     let stream = stream()
     let session = try session(stream)
     stream.readError = .stopped
@@ -65,7 +67,7 @@ struct `An MQTT session` {
     #expect(stream.time.bootTime < deadline)
   }
 
-  @Test func `ends when an acknowledgement doesn't come`() throws {
+  @Test func `ends if an acknowledgement doesn't arrive`() throws {
     let stream = stream()
     let session = try session(stream)
     let deadline = stream.time.after(.seconds(5))
@@ -79,7 +81,7 @@ struct `An MQTT session` {
   }
 
   @Test(arguments: ["", "a/+", "#", "nul\0"])
-  func `refuses topics that can't be published to`(topic: String) throws {
+  func `rejects topics that can't be published to`(topic: String) throws {
     let stream = stream()
     let session = try session(stream)
     #expect(throws: MQTTError.self) {
@@ -95,12 +97,12 @@ struct `An MQTT session` {
       ("9004 0001 0180", .subscriptionRefused(topicFilter: "b")),
       // The client didn't request QoS 2.
       ("9004 0001 0102", .subscriptionRefused(topicFilter: "b")),
-      ("9003 0001 01", .unexpected(packet: "SUBACK of 1 topics for 2")),
+      ("9003 0001 01", .unexpected(packet: "SUBACK for 1 topics instead of 2")),
       ("9004 0002 0101", .unexpected(packet: "SUBACK")),
       ("20020000", .unexpected(packet: "CONNACK")),
       ("", .timedOut(waitingFor: "SUBACK")),
     ] as [(String, MQTTError?)])
-  func `subscribes, or says why not`(answer: String, expected: MQTTError?) throws {
+  func `subscribes, or reports why it can't`(answer: String, expected: MQTTError?) throws {
     let stream = stream()
     let session = try session(stream)
     stream.deliver(bytes(answer))
@@ -141,7 +143,7 @@ struct `An MQTT session` {
     #expect(kept == (36..<100).map { .message(Message(topic: "a", payload: [UInt8($0)])) })
   }
 
-  @Test func `isn't kept past its deadline by a server that never stops sending`() throws {
+  @Test func `returns at its deadline even if the server never stops sending`() throws {
     let time = ScriptedTime()
     let stream = ScriptedStream(
       bytes("20020000") + Array(repeatElement(bytes("3003000161"), count: 20_000).joined()), pieceSize: 5,
@@ -165,7 +167,7 @@ struct `An MQTT session` {
     #expect(deadline.duration(to: time.bootTime) < .milliseconds(10))
   }
 
-  @Test func `isn't kept past its deadline by a packet that drips`() throws {
+  @Test func `returns at its deadline even if a packet arrives byte by byte`() throws {
     let time = ScriptedTime()
     let stream = ScriptedStream(
       bytes("20020000 308020 0001 61") + [UInt8](repeating: 0, count: 4_093), pieceSize: 1, time: time)
@@ -176,7 +178,7 @@ struct `An MQTT session` {
     #expect(whole == .message(Message(topic: "a", payload: [UInt8](repeating: 0, count: 4_093))))
   }
 
-  @Test func `pings after a silence, once, and ends when that stays unanswered`() throws {
+  @Test func `pings once after a silence, and ends if the ping isn't answered`() throws {
     let stream = stream()
     let session = try session(stream)
     try session.keepAlive(until: stream.time.after(.seconds(1)))
@@ -195,7 +197,7 @@ struct `An MQTT session` {
     #expect(stream.isClosed)
   }
 
-  @Test func `a message puts off the ping`() throws {
+  @Test func `postpones the ping after a message`() throws {
     let stream = stream()
     let session = try session(stream)
     stream.time.pass(.seconds(50))
@@ -204,7 +206,7 @@ struct `An MQTT session` {
     #expect(session.nextPing == stream.time.after(.seconds(60)))
   }
 
-  @Test func `notices at the next look that the server has hung up`() throws {
+  @Test func `notices on the next call that the server closed the connection`() throws {
     let stream = stream(endsAfterwards: true)
     let session = try session(stream)
     let deadline = stream.time.after(.seconds(1))
@@ -213,14 +215,14 @@ struct `An MQTT session` {
     }
   }
 
-  @Test func `says goodbye`() throws {
+  @Test func `sends DISCONNECT`() throws {
     let stream = stream()
     let session = try session(stream)
     session.disconnect(until: stream.time.after(.seconds(1)))
     #expect(stream.written == bytes("e000") && stream.isClosed && session.isOver)
   }
 
-  @Test func `counts packet identifiers around to 1, never 0`() throws {
+  @Test func `wraps packet identifiers to 1, never 0`() throws {
     let stream = ScriptedStream(bytes("20020000"))
     let session = try session(stream)
     var last: UInt16?
@@ -231,7 +233,7 @@ struct `An MQTT session` {
     #expect(last == 1)
   }
 
-  @Test func `passes on why a write failed`() throws {
+  @Test func `reports why a write failed`() throws {
     let stream = stream()
     let session = try session(stream)
     stream.writeError = .lost("broken pipe")

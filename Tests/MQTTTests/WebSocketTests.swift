@@ -51,13 +51,14 @@ struct `The frames of a WebSocket` {
 
   @Test(
     arguments: [
-      ("8100", "a text message"), ("8300", "no opcode 3"), ("8f00", "no opcode 15"),
+      ("8100", "a text message"), ("8300", "unknown opcode 3"), ("8f00", "unknown opcode 15"),
       ("c200", "reserved bits"),
-      ("8280", "masked"), ("8000", "continuation of nothing"), ("020101 0200", "new message inside"),
-      ("0900", "control frame is fragmented"), ("897e", "longer than 125"), ("8801 03", "half a code"),
+      ("8280", "masked"), ("8000", "continuation frame without a message"),
+      ("020101 0200", "new message inside"),
+      ("0900", "control frame is fragmented"), ("897e", "longer than 125"), ("8801 03", "truncated code"),
       ("8803 03e8 ff", "isn't UTF-8"), ("827f8000000000000000", "63 bits"),
     ])
-  func `refuses what no server may send`(text: String, reason: String) {
+  func `rejects what no server may send`(text: String, reason: String) {
     do throws(WebSocketError) {
       let read = try events([bytes(text)])
       Issue.record("was read as \(read)")
@@ -66,7 +67,7 @@ struct `The frames of a WebSocket` {
     }
   }
 
-  @Test func `keeps nothing of a payload, however long it claims to be`() throws {
+  @Test func `buffers nothing of a payload, however long it claims to be`() throws {
     var reader = WebSocketFrameReader()
     reader.append(bytes("827f7fffffffffffffff"))
     for _ in 0..<100 {
@@ -138,7 +139,7 @@ struct `A WebSocket` {
     return (stream, script)
   }
 
-  @Test func `asks as RFC 6455 shows`() throws {
+  @Test func `sends the request shown in RFC 6455`() throws {
     let script = ScriptedStream(Array(Self.agreement.utf8), pieceSize: 7)
     _ = try WebSocketStream(
       upgrading: script, with: Self.upgrade, time: script.time, until: script.time.after(.seconds(5)))
@@ -158,11 +159,11 @@ struct `A WebSocket` {
       ("HTTP/1.1 101", "HTTP/1.1 1e2", "HTTP status line"), ("HTTP/1.1 101", "", "HTTP status line"),
       ("Upgrade: WebSocket", "Upgrade: h2c", "doesn't upgrade"),
       ("keep-alive, Upgrade", "close", "doesn't upgrade"),
-      ("s3pPLM", "s3pPLN", "isn't the answer to our key"),
-      ("protocol: mqtt", "protocol: wamp", "doesn't speak MQTT"),
-      ("\r\nsec-websocket-protocol: mqtt", "", "doesn't speak MQTT"),
-      ("Upgrade: ", "Upgrade ", "no header field"),
-      ("Upgrade:", "Sec-WebSocket-Extensions: x\r\nUpgrade:", "extension that wasn't offered"),
+      ("s3pPLM", "s3pPLN", "doesn't match our key"),
+      ("protocol: mqtt", "protocol: wamp", "doesn't support MQTT"),
+      ("\r\nsec-websocket-protocol: mqtt", "", "doesn't support MQTT"),
+      ("Upgrade: ", "Upgrade ", "malformed header field"),
+      ("Upgrade:", "Sec-WebSocket-Extensions: x\r\nUpgrade:", "extension that wasn't requested"),
     ] as [(String, String, String?)])
   func `checks the server's answer`(part: String, replacement: String, complaint: String?) throws {
     var answer = Self.agreement
@@ -187,7 +188,7 @@ struct `A WebSocket` {
   }
 
   @Test(arguments: ["HTTP/1.1 403 Forbidden", "HTTP/1.1 500 Oops", "HTTP/1.1 200 OK"])
-  func `shows nothing of a refusal with which somebody else could connect`(statusLine: String) throws {
+  func `hides everything in a rejection that would let somebody else connect`(statusLine: String) throws {
     let signature = String(repeating: "0a", count: 32)
     let target =
       "/mqtt?X-Amz-Credential=AKID&X-Amz-Signature=\(signature)&X-Amz-Security-Token=session%2Ftoken-in-small"
@@ -208,7 +209,7 @@ struct `A WebSocket` {
   }
 
   @Test(arguments: [(16_300, true), (16_500, false)])
-  func `accepts an answer of 16 KiB at most`(size: Int, isAccepted: Bool) {
+  func `accepts an answer of at most 16 KiB`(size: Int, isAccepted: Bool) {
     let padding = String(repeating: "x", count: size - Self.agreement.utf8.count - 5)
     let answer = Self.agreement.replacingFirst("\r\nUpgrade", with: "\r\nA: \(padding)\r\nUpgrade")
     let script = ScriptedStream(Array(answer.utf8))
@@ -238,7 +239,7 @@ struct `A WebSocket` {
   }
 
   @Test(arguments: [(0, "no answer in time"), (20_000, "more than 16384 bytes")])
-  func `waits neither forever nor for an endless answer`(size: Int, complaint: String) {
+  func `limits the wait for an answer, and the length of an answer`(size: Int, complaint: String) {
     let script = ScriptedStream([UInt8](repeating: UInt8(ascii: "x"), count: size))
     var thrown: String?
     do throws(WebSocketFailure) {
@@ -251,7 +252,7 @@ struct `A WebSocket` {
   }
 
   @Test(arguments: ["/a b", "/a\r\nHost: x", "/é"])
-  func `refuses a target that would break out of its line`(target: String) {
+  func `rejects a target that contains a line end`(target: String) {
     let upgrade = WebSocketUpgrade(host: "h", target: target, nonce: [])
     #expect(throws: WebSocketError.self) { try upgrade.request() }
   }
@@ -266,7 +267,7 @@ struct `A WebSocket` {
     #expect(answers == [.init(opcode: .pong, payload: Array("hi".utf8)), .init(opcode: .close, payload: [])])
   }
 
-  @Test func `says with what code and words the server closed`() throws {
+  @Test func `reports the code and reason of a close`() throws {
     let (stream, script) = try stream("8805 03f0 627965")
     var read: [UInt8] = []
     let deadline = script.time.after(.seconds(1))
@@ -275,7 +276,7 @@ struct `A WebSocket` {
     }
   }
 
-  @Test func `isn't kept past its deadline by a server that only pings`() throws {
+  @Test func `returns at its deadline even if the server only sends pings`() throws {
     let script = ScriptedStream(
       Array(Self.agreement.utf8) + Array(repeatElement(bytes("8900"), count: 50_000).joined()),
       pieceSize: 511)
@@ -287,7 +288,7 @@ struct `A WebSocket` {
     #expect(deadline.duration(to: script.time.bootTime) < .milliseconds(5))
   }
 
-  @Test func `masks each frame anew`() throws {
+  @Test func `masks each frame with a new key`() throws {
     let (stream, script) = try stream("")
     for _ in 0..<8 { try stream.write([0, 0, 0, 0], until: script.time.after(.seconds(1))) }
     let masks = stride(from: 0, to: script.written.count, by: 10).map { script.written[($0 + 2)..<($0 + 6)] }

@@ -26,7 +26,7 @@ struct `A back-off` {
   }
 
   @Test(arguments: [(0.0, 1.0), (0.5, 0.5), (1.0, 0.0), (2.0, 0.0)])
-  func `takes the random part from the generator`(jitter: Double, shortest: Double) {
+  func `draws the random part from the generator`(jitter: Double, shortest: Double) {
     let backoff = Backoff(first: .seconds(8), cap: .seconds(8), jitter: jitter)
     var random = SeededRandom(seed: 7)
     let waits = (0..<500).map { _ in backoff.delay(afterFailures: 1, using: &random).inSeconds }

@@ -36,7 +36,7 @@ private let edges: [String: String] = [
     return found
   }
 
-  @Test func `and nothing but a wait for the kernel or libcurl asks the system's`() throws {
+  @Test func `and only waits for the kernel or libcurl use the system's clock`() throws {
     // `.now` alone is also a case of SystemMetric, followed by a closure.
     let asking = try lines { line in
       ["BootTime.now", "WallTime.now", " .now.", "(.now.", " .now)", "(.now)"].contains {
@@ -50,7 +50,7 @@ private let edges: [String: String] = [
     #expect(Set(edges.keys).subtracting(asking.map(\.file)) == [])
   }
 
-  @Test func `and so is what random numbers are drawn from`() throws {
+  @Test func `and so is the random number generator`() throws {
     let drawing = try lines { line in
       line.contains(#/\.random\(in:/#) && !line.contains("using:") && !line.contains("jitter:")
     }

@@ -39,8 +39,7 @@ import WireFormats
   }
 
   @Test(arguments: ways)
-  func `drops lines that nobody reads, and counts them for the reader that comes back`(mayReopen: Bool) throws
-  {
+  func `drops lines that nobody reads, and reports their number to the next reader`(mayReopen: Bool) throws {
     let output = LogOutput(descriptor.rawValue, mayReopen: mayReopen)
     let start = BootTime.now
     // If each line waited for the reader, these would take 100 s.
@@ -52,7 +51,7 @@ import WireFormats
   }
 
   @Test(arguments: ways)
-  func `keeps a long line whole that only fits in parts`(mayReopen: Bool) throws {
+  func `writes a long line completely if it only fits in parts`(mayReopen: Bool) throws {
     let output = LogOutput(descriptor.rawValue, mayReopen: mayReopen)
     _ = try pipe.drain()
     let long = String(repeating: "x", count: 100_000) + "\n"
@@ -65,7 +64,7 @@ import WireFormats
   }
 
   @Test(arguments: ways)
-  func `waits a moment for a reader that is only slow`(mayReopen: Bool) throws {
+  func `waits briefly for a slow reader`(mayReopen: Bool) throws {
     let output = LogOutput(descriptor.rawValue, mayReopen: mayReopen)
     _ = try pipe.drain()
     let text = Mutex("")
@@ -90,7 +89,7 @@ import WireFormats
     #expect(read == lines.joined() || duration >= LogOutput.patience)
   }
 
-  @Test func `leaves the descriptor as it was: others share it`() throws {
+  @Test func `doesn't change the flags of the descriptor, which others share`() throws {
     let output = LogOutput(descriptor.rawValue)
     try #require(write(["x\n"], to: output))
     #expect(fcntl(descriptor.rawValue, F_GETFL) & O_NONBLOCK == 0)
@@ -115,7 +114,7 @@ import WireFormats
     #expect(lines.dropFirst(whole) == ["lost \(1_000 - whole): unread", "after"])
   }
 
-  @Test func `counts lines, too, that a full file system or a lost reader refuses`() throws {
+  @Test func `counts lines that are lost to a full file system or a closed pipe`() throws {
     let full = FileDescriptor(owning: unsafe open("/dev/full", O_WRONLY | O_CLOEXEC))
     let target = FileDescriptor(
       owning: try retryingOnInterrupt { fcntl(full.rawValue, F_DUPFD_CLOEXEC, 700) })

@@ -13,7 +13,7 @@ import WireFormats
     Log(level: level, format: format) { _, line in lines.lines.append(String(decoding: line, as: UTF8.self)) }
   }
 
-  @Test func `writes what its level lets through`() {
+  @Test func `writes messages of its level and above`() {
     let lines = Lines()
     let log = log(.warn, .text, to: lines)
     log.debug("one")
@@ -33,14 +33,14 @@ import WireFormats
     #expect(lines.lines.first?.hasSuffix("\tid-1\ta\\nb\\u{1B}[31m\\u{2028}c\n") == true)
   }
 
-  @Test func `cuts a message that nobody would read to its end`() {
+  @Test func `truncates a very long message`() {
     let lines = Lines()
     log(.info, .text, to: lines).info(String(repeating: "x", count: 3_000_000))
     #expect((lines.lines.first?.utf8.count ?? .max) < 40_000)
     #expect(lines.lines.first?.contains("(3000000 bytes)") == true)
   }
 
-  @Test func `writes one JSON object a line`() throws {
+  @Test func `writes one JSON object per line`() throws {
     let lines = Lines()
     let log = log(.info, .json, to: lines)
     log.requestID = "id-1"
@@ -64,7 +64,7 @@ import WireFormats
       (["AWS_LAMBDA_LOG_LEVEL": "ERROR", "AWS_LAMBDA_LOG_FORMAT": "JSON"], .error, .json),
       (["AWS_LAMBDA_LOG_LEVEL": "", "AWS_LAMBDA_LOG_FORMAT": ""], .info, .text),
     ] as [([String: String], Log.Level, Log.Format)])
-  func `does what the environment asks`(
+  func `follows the environment`(
     variables: [String: String], level: Log.Level, format: Log.Format
   ) {
     let log = Log(Environment(variables))
@@ -101,7 +101,7 @@ import WireFormats
   ]
 
   @Test(arguments: texts, [Log.Format.text, .json])
-  func `are no longer than a pipe takes in one piece, and lose nothing`(text: String, format: Log.Format)
+  func `are no longer than a pipe accepts atomically, and lose nothing`(text: String, format: Log.Format)
     throws
   {
     log(format).info(text)

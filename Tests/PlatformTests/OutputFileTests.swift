@@ -22,7 +22,7 @@ import Testing
     return String(decoding: output, as: UTF8.self).split(separator: "\n").map(String.init)
   }
 
-  @Test func `takes the place of the former file at once, and keeps its permissions`() throws {
+  @Test func `replaces the old file atomically, and keeps its permissions`() throws {
     let directory = try TemporaryDirectory()
     let path = try directory.write("report", "former")
     let reader = try FileDescriptor(reading: path)
@@ -42,7 +42,7 @@ import Testing
     #expect(try names(in: directory) == ["report"])
   }
 
-  @Test func `leaves the former file, and nothing else, if nothing comes of it`() throws {
+  @Test func `leaves only the old file if writing fails`() throws {
     let directory = try TemporaryDirectory()
     let path = try directory.write("report", "former")
     do {
@@ -54,7 +54,7 @@ import Testing
     #expect(try names(in: directory) == ["report"])
   }
 
-  @Test func `follows links of its own user, whatever they lead to`() throws {
+  @Test func `follows links of the same user to any target`() throws {
     let directory = try TemporaryDirectory()
     let target = try directory.write("folder/target", "former")
     for (link, text) in [("a", "folder/target"), ("b", "a"), ("c", "folder/new"), ("d", "folder")] {
@@ -74,7 +74,7 @@ import Testing
     }
   }
 
-  @Test func `refuses a link of another user, also on the way`() throws {
+  @Test func `rejects a link of another user anywhere in the path`() throws {
     let directory = try TemporaryDirectory()
     try directory.write("folder/target", "former")
     for (link, text) in [("link", "folder/target"), ("outer", "folder"), ("own", "link")] {
@@ -101,7 +101,7 @@ import Testing
     #expect(try text("\(directory.path)/folder/target") == "former")
   }
 
-  @Test func `refuses a link of another user that an own link leads through`() throws {
+  @Test func `rejects a link of another user behind a link of the same user`() throws {
     let directory = try TemporaryDirectory()
     try directory.write("folder/sub/target", "former")
     for (link, text) in [("foreign", "folder"), ("own", "foreign/sub")] {
@@ -145,7 +145,7 @@ import Testing
     #expect(status.st_mode & 0o7777 == (isRoot ? kept | 0o200 : (mode | 0o200) & 0o777))
   }
 
-  @Test func `removes what killed processes left behind, and nothing of a process that runs`() throws {
+  @Test func `removes files of killed processes, but not of running ones`() throws {
     let directory = try TemporaryDirectory()
     let path = try directory.write("report", "former")
     let others = [".report.new", ".report.xyz.new", ".other.12.new", "report.12.new", ".report.12.new.old"]
@@ -161,7 +161,7 @@ import Testing
     #expect(try Set(names(in: directory)) == Set(others + ["report"]))
   }
 
-  @Test func `isn't for pipes, devices and open files, nor for directories`() throws {
+  @Test func `doesn't replace pipes, devices, open files or directories`() throws {
     let directory = try TemporaryDirectory()
     let pipe = try directory.makePipe("pipe")
     let file = try directory.write("file", "")

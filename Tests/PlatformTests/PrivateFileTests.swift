@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 @Suite(.ownThreads) struct `A private file` {
-  @Test func `is replaced whole by several at once, each in its turn`() async throws {
+  @Test func `is replaced completely by concurrent writers, one at a time`() async throws {
     let directory = try TemporaryDirectory()
     let path = "\(directory.path)/state"
     let contents = ["a", "b", "c"].map { [UInt8](String(repeating: $0, count: 2_000).utf8) }
@@ -30,7 +30,7 @@ import Testing
     #expect(unsafe access("\(path).new", F_OK) != 0)
   }
 
-  @Test func `leaves nothing of itself behind where it can't take the name`() throws {
+  @Test func `leaves nothing behind if the name is unavailable`() throws {
     let directory = try TemporaryDirectory()
     // A directory has that name, so the file can't replace it.
     let path = "\(directory.path)/state"
@@ -39,7 +39,7 @@ import Testing
     #expect(unsafe access("\(path).new", F_OK) != 0)
   }
 
-  @Test func `is replaced by nobody while somebody else holds its directory`() throws {
+  @Test func `isn't replaced while another process holds its directory`() throws {
     let directory = try TemporaryDirectory()
     let path = try directory.write("state", "old")
     let holder = try PrivateDirectory(directory.path)
@@ -54,7 +54,7 @@ import Testing
     #expect(try readPrivateFile(path, limit: 10) == Array("new".utf8))
   }
 
-  @Test func `is replaced when it is its turn`() async throws {
+  @Test func `is replaced once the directory is free`() async throws {
     let directory = try TemporaryDirectory()
     let path = "\(directory.path)/state"
     let holder = try PrivateDirectory(directory.path)
@@ -89,7 +89,7 @@ import Testing
     #expect(status.st_mode & 0o777 == 0o600)
   }
 
-  @Test func `takes the place of a leftover, and of a link without following it`() throws {
+  @Test func `replaces a leftover, and a link without following it`() throws {
     let directory = try TemporaryDirectory()
     let path = "\(directory.path)/state"
     try directory.write("state.new", "half a fi")

@@ -21,7 +21,7 @@ import Testing
     #expect(String(decoding: try run(script), as: UTF8.self) == output)
   }
 
-  @Test func `hands over the environment that it is given, and nothing else`() throws {
+  @Test func `gets the given environment, and nothing else`() throws {
     let output = try run("/usr/bin/env", environment: ["A": "1"])
     let lines = String(decoding: output, as: UTF8.self).split(separator: "\n")
     #expect(lines.contains("A=1"))
@@ -97,7 +97,7 @@ import Testing
       ("head -c 1001 /dev/zero", .tooMuchOutput(limit: 1_000)),
       ("while :; do echo more; done", .tooMuchOutput(limit: 1_000)),
     ])
-  func `says how a program failed`(script: String, error: ProgramError) {
+  func `reports how a program failed`(script: String, error: ProgramError) {
     #expect(throws: error) { try run(script) }
   }
 
@@ -106,7 +106,7 @@ import Testing
     #expect(throws: ProgramError.timedOut) { try run(script, timeout: .milliseconds(100)) }
   }
 
-  @Test func `doesn't wait for what a program leaves behind, and ends it`() throws {
+  @Test func `doesn't wait for a program's leftover processes, and ends them`() throws {
     let directory = try TemporaryDirectory()
     let output = try run("sleep 600 & echo $! > \(directory.path)/pid; echo done")
     #expect(String(decoding: output, as: UTF8.self) == "done\n")
@@ -119,7 +119,7 @@ import Testing
     #expect(!isRunning(child))
   }
 
-  @Test func `gives a program no way out of the process group that is ended with it`() throws {
+  @Test func `ends the whole process group of a program`() throws {
     // A session leader can't leave its process group (setpgid(2)). This uses Python because a shell only moves its
     // children.
     let script = """
@@ -138,7 +138,7 @@ import Testing
   }
 
   @Test(arguments: ["/no/such/program", "/tmp", "/etc/passwd"])
-  func `says why a program can't be started`(path: String) throws {
+  func `reports why a program can't be started`(path: String) throws {
     let error = try #require(throws: ProgramError.self) {
       try Program(path, outputLimit: 10).output(until: .now.advanced(by: .seconds(5)))
     }

@@ -13,7 +13,7 @@ import Testing
     ("It failed.", "It failed"), ("It failed", "It failed"), ("It failed...\r\n", "It failed"), (". .", ""),
     ("", ""), ("é.", "é"), ("3.5", "3.5"),
   ])
-  func `takes the period off text that is embedded in a sentence`(text: String, expected: String) {
+  func `removes the final period from text that is embedded in a sentence`(text: String, expected: String) {
     #expect(withoutFinalPeriod(text) == expected)
   }
 }

@@ -50,7 +50,7 @@ import Testing
     "f7699b47c48408b0faae9af004377b1e89f7dc85c5761c99d0e466349ecb8b99",
     "IQoJb3JpZ2luX2VjEHkaCWV1LXdlc3QtMSJHMEUCIQDk/+abc==", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
   ])
-  func `is shown without what looks random`(text: String) {
+  func `is shown without random-looking parts`(text: String) {
     #expect(ServerText().shown("it got \(text) from us") == "it got ••• from us")
   }
 
@@ -66,7 +66,7 @@ import Testing
     #expect(texts.shown("shortage") == "shortage")
   }
 
-  @Test func `is cut after the secrets are gone`() {
+  @Test func `is truncated only after secrets are removed`() {
     let texts = ServerText(hiding: [key])
     for padding in 480...510 {
       let text = String(repeating: "x ", count: padding / 2) + key
@@ -99,7 +99,7 @@ import Testing
     #expect(ServerText(hiding: [key, "hunter2"]).shown(text).count <= ServerText.limit + 1)
   }
 
-  @Test func `that is damaged is shown all the same`() {
+  @Test func `is shown even if it is damaged`() {
     var generator = SystemRandomNumberGenerator()
     let alphabet = Array(#"token=:"'\ <>{}&•é"# + "\n\u{0}")
     for _ in 0..<2_000 {

@@ -36,7 +36,7 @@ import WireFormats
   }
 
   @Test(arguments: ["", "x", "-1", "99999", "3.0"])
-  func `keeps to standard error where the environment names no open descriptor`(value: String) {
+  func `writes to standard error if the environment names no open descriptor`(value: String) {
     let log = Log(Environment(["_LAMBDA_TELEMETRY_LOG_FD": value, "AWS_LAMBDA_LOG_LEVEL": "FATAL"]))
     #expect(log.descriptor == STDERR_FILENO)
     #expect(!log.isFramed)

@@ -10,11 +10,11 @@ import Testing
       (1_440_938_160, "20150830T123600Z"),
       (4_107_542_400, "21000301T000000Z"), (-2_203_891_200, "19000301T000000Z"),
     ] as [(Int64, String)])
-  func `tells the date of a second`(seconds: Int64, date: String) {
+  func `returns the date of a second`(seconds: Int64, date: String) {
     #expect(CivilTime(WallTime(secondsSinceEpoch: seconds)).basicFormat == date)
   }
 
-  @Test func `tells milliseconds, before the epoch too`() {
+  @Test func `returns milliseconds, also before the epoch`() {
     #expect(CivilTime(WallTime(millisecondsSinceEpoch: 1_234)).extendedFormat == "1970-01-01T00:00:01.234Z")
     #expect(CivilTime(WallTime(millisecondsSinceEpoch: -1)).extendedFormat == "1969-12-31T23:59:59.999Z")
   }
@@ -25,7 +25,7 @@ import Testing
       (-1, "1969-12-31T23:59:59.999Z"), (-1_000_000_000, "1969-12-31T23:59:59.000Z"),
       (.max, "2262-04-11T23:47:16.854Z"),
     ] as [(Int64, String)])
-  func `tells the date of each moment that there is`(nanoseconds: Int64, date: String) {
+  func `returns the date of every representable time`(nanoseconds: Int64, date: String) {
     #expect(CivilTime(WallTime(nanosecondsSinceEpoch: nanoseconds)).extendedFormat == date)
   }
 
@@ -50,11 +50,11 @@ import Testing
     "2024-01-01T00:00:00.Z", "2024-01-01T00:00:00+1:00", "2024-01-01T00:00:00Zx",
     "20240101T000000Z", "2024-01-01T00:00:00+24:00", "+024-01-01T00:00:00Z",
   ])
-  func `refuses what isn't a moment`(text: String) {
+  func `rejects text that isn't a time`(text: String) {
     #expect(WallTime(iso8601: text) == nil)
   }
 
-  @Test func `reads or refuses damaged dates without a trap`() {
+  @Test func `parses or rejects damaged dates without a trap`() {
     let sound = Array("2024-02-29T12:34:56.789+01:30".utf8)
     var random = SeededRandom(seed: 2)
     for _ in 0..<20_000 {
@@ -64,7 +64,7 @@ import Testing
   }
 
   @Test(arguments: [Int64.min, -1, 0, 1, Int64.max])
-  func `keeps moments within what can be told`(milliseconds: Int64) {
+  func `clamps times to the representable range`(milliseconds: Int64) {
     let time = WallTime(millisecondsSinceEpoch: milliseconds)
     #expect(time.advanced(by: .seconds(Int64.max)) >= time)
     #expect(time.advanced(by: .seconds(Int64.min)) <= time)
@@ -81,7 +81,7 @@ import Testing
     #expect(duration.millisecondsForTimeout == milliseconds)
   }
 
-  @Test func `sleeps until the moment it is told`() {
+  @Test func `sleeps until the given time`() {
     let time = SystemWaiter(shutdown: nil)
     let end = time.bootTime.advanced(by: .milliseconds(20))
     #expect(time.wait(until: end) == .onTime)

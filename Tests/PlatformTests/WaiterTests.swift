@@ -23,7 +23,7 @@ private final class ScriptedTask: IdleTask {
   func add(_ moment: BootTime) { moments.append(moment) }
 }
 
-@Suite struct `A wait with work to do` {
+@Suite struct `A wait with background work` {
   private let time = ManualTime()
   private let start: BootTime
 
@@ -33,7 +33,7 @@ private final class ScriptedTask: IdleTask {
 
   private func after(_ seconds: Int64) -> BootTime { start.advanced(by: .seconds(seconds)) }
 
-  @Test func `runs each task when it is due, and leaves what is due at the end to the next wait`() {
+  @Test func `runs each task when it is due, and leaves tasks due at the end to the next wait`() {
     let first = ScriptedTask(time, dueAt: [after(10), after(30), after(100)])
     let second = ScriptedTask(time, dueAt: [after(20)])
     let waiter = TaskRunningWaiter(time, running: [first, second])
@@ -55,7 +55,7 @@ private final class ScriptedTask: IdleTask {
     #expect(signal.runs.isEmpty)
   }
 
-  @Test func `ends when the process is asked to stop, and runs nothing more`() {
+  @Test func `ends on a stop request, and runs no more tasks`() {
     time.shutdown = after(20)
     let task = ScriptedTask(time, dueAt: [after(10), after(20), after(30)])
     #expect(TaskRunningWaiter(time, running: [task]).wait(until: after(100)) == .shutdown)

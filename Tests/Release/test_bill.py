@@ -21,7 +21,7 @@ class BillTests(unittest.TestCase):
     def test_is_valid(self):
         self.assertIsNone(self.problem(BILL.read_text()))
 
-    def test_would_be_told_if_it_were_not(self):
+    def test_detects_a_wrong_one(self):
         for damage in (lambda bill: bill.update(strange=1), lambda bill: bill["components"][0].update(type="strange"),
                        lambda bill: bill["components"][0]["licenses"][0].update(license={"id": "strange"}),
                        lambda bill: bill["components"].append(bill["components"][0])):

@@ -63,7 +63,7 @@ class ConfigurationTests(unittest.TestCase):
         self.assertIn("new USE_SOMETHING_NEW; gone CURL_DISABLE_MQTT", result.stderr)
         self.assertEqual(self.compare({**whole, "ENABLE_IPV6": None}, version="8.5.0").returncode, 1)
 
-    def test_a_cross_build_has_lines_of_its_own(self):
+    def test_a_cross_build_has_separate_lines(self):
         whole = dict(entries())
         self.assertEqual(self.compare(whole, build="cross").returncode, 1)
         cross = {**whole, "HAVE_WRITABLE_ARGV": None, "RANDOM_FILE": None}

@@ -72,7 +72,7 @@ class GuideTests(unittest.TestCase):
         self.called.append((event_name.rsplit(".", 1)[-1], call_parameters))
         return 0
 
-    def test_every_command_is_one_that_the_cli_and_the_services_take(self):
+    def test_the_cli_and_the_services_accept_every_command(self):
         commands = [command for command in blocks() if command]
         self.assertGreaterEqual(len(commands), 24)
         with tempfile.TemporaryDirectory() as directory:
@@ -134,14 +134,14 @@ class GuideTests(unittest.TestCase):
 
 
 class TemplateTests(unittest.TestCase):
-    def test_has_nothing_that_cfn_lint_finds_fault_with(self):
+    def test_passes_cfn_lint(self):
         # Needs no network access, because the package contains the schemas.
         lint = subprocess.run(
             [pathlib.Path(sys.executable).with_name("cfn-lint"), "--include-checks", "I", "--regions", "eu-west-1", "--", TEMPLATE],
             capture_output=True, text=True)
         self.assertEqual((lint.returncode, lint.stdout), (0, ""), lint.stdout + lint.stderr)
 
-    def test_becomes_what_it_says(self):
+    def test_installs_what_it_describes(self):
         resources = transform(yaml_parse(TEMPLATE.read_text()), PARAMETERS, NoManagedPolicies())["Resources"]
         function = resources["Function"]["Properties"]
         self.assertEqual(function["Runtime"], "provided.al2023")

@@ -187,7 +187,7 @@ class ElsewhereTests(unittest.TestCase):
                 self.assertIn(sentence, answer["errorMessage"])
                 self.assertEqual(self.iot.requests, before, "a request was sent to an untrusted server")
 
-    def test_finds_the_bundle_where_amazon_linux_has_it(self):
+    def test_finds_the_bundle_of_amazon_linux(self):
         place = self.places["empty"]
         place.remount("rw")
         place.write("etc/pki/tls/certs/ca-bundle.crt", self.authority.certificate.read_text())
@@ -214,7 +214,7 @@ class ElsewhereTests(unittest.TestCase):
         self.assertGreater(silent.queries, 0)
         self.take_published()
 
-    def test_tells_a_name_that_does_not_resolve(self):
+    def test_reports_a_name_that_does_not_resolve(self):
         kind, answer = self.invoke(
             self.places["empty"], AWS_ENDPOINT_URL_IOT_DATA_PLANE=f"https://absent.defender.test:{self.iot.port}")
         self.assertEqual(kind, "error", answer)
@@ -238,7 +238,7 @@ class ElsewhereTests(unittest.TestCase):
 
     # Under an emulator, the memory use would be the emulator's.
     if not EMULATOR:
-        def test_takes_little_memory_between_reports(self):
+        def test_uses_little_memory_between_reports(self):
             iot = world.IoTDataPlane(self.authority)
             variables = {"AWS_ENDPOINT_URL_IOT_DATA_PLANE": f"https://{IOT_NAME}:{iot.port}",
                          "DEFENDER_MINIMUM_INTERVAL_SECONDS": "2", "DEFENDER_JITTER": "0"}
@@ -254,7 +254,7 @@ class ElsewhereTests(unittest.TestCase):
                 print(f"anonymous memory between reports over HTTPS: {min(samples)} KiB")
                 self.assertLessEqual(min(samples), 1024)
 
-    def test_tells_its_version(self):
+    def test_prints_its_version(self):
         place = self.places["empty"]
         process = place.start(["--version"], {}, NOBODY)
         output, _ = process.communicate(timeout=PATIENCE)

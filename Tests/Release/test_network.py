@@ -187,7 +187,7 @@ class NetworkTests(unittest.TestCase):
             for name in self.programs:
                 with self.subTest(build=name, transport=transport), self.agent(name, **more) as agent:
                     line = agent.line("was not published")
-                    self.assertIn("the host name wasn't resolved", line)
+                    self.assertIn("can't resolve the host name", line)
                     self.assertIn("/etc/resolv.conf", line)
                     self.assertNotIn("PROXY", line)
                     self.assertNotIn("proxy", line)

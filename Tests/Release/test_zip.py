@@ -47,7 +47,7 @@ class ZipTests(unittest.TestCase):
             ["readelf", "-W", *options, self.path], check=True, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}
         ).stdout
 
-    def test_holds_these_files_and_no_other(self):
+    def test_contains_exactly_these_files(self):
         modes = {entry.filename: stat.S_IMODE(entry.external_attr >> 16) for entry in self.zip.infolist()}
         self.assertEqual(modes, CONTENTS)
         self.assertTrue(all(stat.S_ISREG(entry.external_attr >> 16) for entry in self.zip.infolist()))
@@ -56,12 +56,12 @@ class ZipTests(unittest.TestCase):
         self.assertLessEqual(ZIP.stat().st_size, LARGEST_ZIP)
         self.assertLessEqual(len(self.binary), LARGEST_FILE)
 
-    def test_bears_no_date_and_no_user(self):
+    def test_contains_no_date_and_no_user(self):
         for entry in self.zip.infolist():
             self.assertEqual((entry.date_time, entry.extra), ((1980, 1, 1, 0, 0, 0), b""), entry.filename)
 
     if "REBUILT_ZIP" in os.environ:
-        def test_is_the_same_when_made_again_elsewhere(self):
+        def test_is_the_same_when_built_again_elsewhere(self):
             paths = (ZIP, pathlib.Path(os.environ["REBUILT_ZIP"]))
             self.assertEqual(*[hashlib.sha256(path.read_bytes()).hexdigest() for path in paths])
             self.assertEqual(*[path.with_suffix(".cdx.json").read_text() for path in paths])
@@ -92,7 +92,7 @@ class ZipTests(unittest.TestCase):
         archives = next(each for each in self.bill["components"] if each["name"] == "swift")["properties"][0]["value"]
         self.assertEqual(set(archives.split()), {"libswiftCore.a", "libswiftGlibc.a"})
 
-    def test_bill_of_materials_is_that_of_this_file(self):
+    def test_bill_of_materials_matches_this_file(self):
         self.assertEqual((self.bill["bomFormat"], self.bill["specVersion"]), ("CycloneDX", "1.5"))
         product = self.bill["metadata"]["component"]
         self.assertEqual(product["hashes"], [{"alg": "SHA-256", "content": hashlib.sha256(self.binary).hexdigest()}])

@@ -64,10 +64,10 @@ class Reports:
         stats = report["metrics"].get("network_stats")
         if stats is None:
             self.check_lack(number)
-            answered = lambda heard: self.answered_without_stats(heard, span)
+            answered = lambda delivery: self.answered_without_stats(delivery, span)
         else:
             base, now = self.with_stats(number, stats, span)
-            answered = lambda heard: self.answered(heard, base, now)
+            answered = lambda delivery: self.answered(delivery, base, now)
         # A report is resent soon or not at all.
         self.seen = dict(list(self.seen.items())[-20:]) | {number: (text, answered)}
         self.earlier = span[1]
@@ -94,23 +94,23 @@ class Reports:
         now = (max(span[0], base[0] + delta), min(span[1], base[1] + delta))
         return (now[0] - delta, now[1] - delta), now
 
-    def note(self, heard):
-        self.published += heard == "heard"
+    def note(self, delivery):
+        self.published += delivery == "received"
         was_lacking, self.may_lack = self.may_lack, False
         return was_lacking
 
-    def answered(self, heard, base, now):
-        self.note(heard)
-        self.bases = {"heard": [now], "maybe": [base, now], "unheard": [base]}[heard]
-        if heard != "unheard":
+    def answered(self, delivery, base, now):
+        self.note(delivery)
+        self.bases = {"received": [now], "maybe": [base, now], "lost": [base]}[delivery]
+        if delivery != "lost":
             self.acknowledged.add(now)
 
-    def answered_without_stats(self, heard, span):
+    def answered_without_stats(self, delivery, span):
         """Makes the first report the baseline, if the counters could be read."""
-        was_lacking = self.note(heard)
-        if heard == "unheard" or None not in self.bases:
+        was_lacking = self.note(delivery)
+        if delivery == "lost" or None not in self.bases:
             return
-        self.bases = [span] if heard == "heard" and not was_lacking else [*self.bases, span]
+        self.bases = [span] if delivery == "received" and not was_lacking else [*self.bases, span]
         self.acknowledged.add(span)
 
     def restarted(self, state, span):
@@ -141,7 +141,7 @@ class Invocations:
         self.lock = threading.Lock()
 
     def answer(self, method, path, headers, body):
-        nothing = lambda heard: None
+        nothing = lambda delivery: None
         self.book.check_secrets(body.decode("utf-8", "replace"), "an answer of the function")
         with self.lock:
             if path.endswith("/invocation/next"):

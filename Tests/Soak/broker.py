@@ -2,7 +2,7 @@
 import json
 import time
 
-from servers import HEARD, MAYBE, UNHEARD, Listener
+from servers import RECEIVED, MAYBE, LOST, Listener
 
 
 class FaultyBroker(Listener):
@@ -52,17 +52,17 @@ class FaultyBroker(Listener):
         answered = self.take(report)
         acknowledgement = b"\x40\x02" + identifier
         if self.plan.draw("lose"):
-            answered(UNHEARD)
+            answered(LOST)
             return self.reset(connection)
         if self.plan.draw("cut"):
-            answered(UNHEARD)
+            answered(LOST)
             connection.sendall(acknowledgement[:3])
             return self.reset(connection)
         code = self.plan.choose(["Throttled", "InvalidPayload"]) if self.plan.draw("reject") else None
         is_answered = not self.plan.draw("no answer")
         # Call it before sending, because the client may send the next report as soon as it has the answer. The client repeats
         # a rejected report only if it received the rejection; its subscription may have failed.
-        answered(MAYBE if code and is_answered else HEARD)
+        answered(MAYBE if code and is_answered else RECEIVED)
         if not is_answered:
             connection.sendall(acknowledgement)
             return True

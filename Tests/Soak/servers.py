@@ -6,7 +6,7 @@ import threading
 import time
 
 # Whether the client has received an answer.
-HEARD, MAYBE, UNHEARD = "heard", "maybe", "unheard"
+RECEIVED, MAYBE, LOST = "received", "maybe", "lost"
 
 
 class Listener:
@@ -65,7 +65,7 @@ class Listener:
 class FaultyServer(Listener):
     """Sends the result of `answer(method, path, headers, body)`, or injects a fault that `plan.draw()` chooses.
 
-    `answer` returns (status, headers, body, afterwards). `afterwards(heard)` is called when the response is sent.
+    `answer` returns (status, headers, body, afterwards). `afterwards(delivery)` is called when the response is sent.
     """
 
     def __init__(self, plan, answer):
@@ -103,7 +103,7 @@ class FaultyServer(Listener):
             return self.reset(connection)
         status, fields, answer, afterwards = self.answer(method, path, headers, body)
         if self.plan.draw("lose"):
-            afterwards(UNHEARD)
+            afterwards(LOST)
             return self.reset(connection)
         if self.plan.draw("cut"):
             afterwards(MAYBE)
@@ -112,7 +112,7 @@ class FaultyServer(Listener):
         if self.plan.draw("late"):
             time.sleep(self.plan.choose([0.2, 1, 2]))
         # Call it before sending, because the client may send the next request as soon as it has the answer.
-        afterwards(HEARD)
+        afterwards(RECEIVED)
         self.send(connection, status, fields, answer)
         return True
 

@@ -92,12 +92,12 @@ class Soak:
 
     def credential(self, method, path, headers, body):
         if headers.get("authorization") != self.secrets["container's token"]:
-            return 403, {}, b"{}", lambda heard: None
+            return 403, {}, b"{}", lambda delivery: None
         # Credentials that are valid for less than a minute are requested again for each report.
         expiration = time.gmtime(time.time() + self.clock.offset + 45)
         answer = {"AccessKeyId": "ASIASOAK", "SecretAccessKey": self.secrets["secret access key"],
                   "Token": self.secrets["session token"], "Expiration": time.strftime("%Y-%m-%dT%H:%M:%SZ", expiration)}
-        return 200, {}, json.dumps(answer).encode(), lambda heard: None
+        return 200, {}, json.dumps(answer).encode(), lambda delivery: None
 
     def publish(self, method, path, headers, body):
         afterwards = self.take(path.split("?")[0].rpartition("%2F")[2], body)
@@ -113,9 +113,9 @@ class Soak:
         if name == "function":
             self.tree.advance()
 
-        def afterwards(heard):
+        def afterwards(delivery):
             with self.book.lock:
-                answered(heard)
+                answered(delivery)
         return afterwards
 
     def span(self, name):
@@ -248,10 +248,10 @@ class Soak:
         for program in self.programs:
             if not self.book.breaches:
                 program.stop()
-        self.tell()
+        self.print_summary()
         return 1 if self.book.breaches else 0
 
-    def tell(self):
+    def print_summary(self):
         counts = {f"{name}: {fault}": count for name, plan in self.plans.items()
                   for fault, count in plan.counts.items() if count}
         print("faults:", ", ".join(f"{name} {count}" for name, count in {**counts, **self.happened}.items()))

@@ -13,7 +13,7 @@ struct `Base64, hexadecimal and percent-encoding` {
   }
 
   @Test(arguments: ["Z", "Zg", "Zg=", "=Zg=", "Zg==Zg==", "Zm9v====", "Zm 9", "Zm9*", "Zm9v\n"])
-  func `refuses what isn't Base64`(text: String) {
+  func `rejects what isn't Base64`(text: String) {
     #expect(base64Decoding(text) == nil)
   }
 
@@ -31,12 +31,12 @@ struct `Base64, hexadecimal and percent-encoding` {
     #expect(percentDecoding(encoded.utf8) == Array(text.utf8))
   }
 
-  @Test func `leaves slashes where they part segments`() {
+  @Test func `leaves slashes that separate segments`() {
     #expect(percentEncoding("/a b/c".utf8, keepingSlashes: true) == "/a%20b/c")
   }
 
   @Test(arguments: ["%", "%2", "%2G", "a%zz", "%%20"])
-  func `refuses a cut or wrong percent escape`(text: String) {
+  func `rejects a truncated or invalid percent escape`(text: String) {
     #expect(percentDecoding(text.utf8) == nil)
   }
 

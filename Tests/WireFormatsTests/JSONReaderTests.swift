@@ -30,14 +30,14 @@ struct `The JSON reader` {
     ("\u{FEFF}1", 0),
     (#"{"a":1,"a":2}"#, 7), (String(repeating: "[", count: 70), 65),
   ])
-  func `refuses what isn't JSON and says where`(text: String, offset: Int) {
+  func `rejects invalid JSON and reports the offset`(text: String, offset: Int) {
     let error = #expect(throws: JSONError.self) { try JSONValue(parsing: Array(text.utf8)) }
     #expect(error?.offset == offset)
   }
 
   @Test(
     arguments: [[0x22, 0xFF, 0x22], [0x22, 0xC0, 0x80, 0x22], [0x22, 0xED, 0xA0, 0x80, 0x22]] as [[UInt8]])
-  func `refuses a string that isn't UTF-8`(bytes: [UInt8]) {
+  func `rejects a string that isn't UTF-8`(bytes: [UInt8]) {
     #expect(throws: JSONError.self) { try JSONValue(parsing: bytes) }
   }
 
@@ -57,7 +57,7 @@ struct `The JSON reader` {
   @Test(arguments: [
     ("1", 1), ("-1", nil), ("1.0", nil), ("255", 255), ("256", nil), ("\"1\"", nil), ("1e2", nil),
   ])
-  func `tells whole numbers that fit`(text: String, number: UInt8?) throws {
+  func `returns integers that fit`(text: String, number: UInt8?) throws {
     #expect(try JSONValue(parsing: Array(text.utf8)).integer(as: UInt8.self) == number)
   }
 

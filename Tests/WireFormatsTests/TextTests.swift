@@ -10,16 +10,16 @@ struct `Text as bytes` {
   }
 
   @Test(arguments: [("", "a"), (":/", "://"), ("a:/b", "://"), ("ab", "ba"), ("e\u{301}", "é")])
-  func `tells a part that isn't there, byte for byte`(text: String, part: String) {
+  func `finds a missing part missing, byte for byte`(text: String, part: String) {
     #expect(!text.includes(part))
   }
 
   @Test(arguments: [("", ""), (" \t\r\n", ""), ("a", "a"), ("\r\n a b\t", "a b"), ("\u{a0}a", "\u{a0}a")])
-  func `takes blanks away from both ends`(text: String, rest: String) {
+  func `trims blanks from both ends`(text: String, rest: String) {
     #expect(trimmingBlanks(text) == rest)
   }
 
-  @Test func `tells letters and digits of ASCII, and knows their lower case`() {
+  @Test func `recognizes ASCII letters and digits, and their lower case`() {
     let letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
     for byte in 0...UInt8.max {
       #expect(isLetterOrDigit(byte) == (letters + "0123456789").utf8.contains(byte))

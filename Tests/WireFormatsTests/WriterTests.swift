@@ -32,7 +32,7 @@ struct `A document writer` {
   }
 
   @Test(arguments: [Double.infinity, -.infinity, .nan])
-  func `writes null for a number that JSON can't tell`(number: Double) {
+  func `writes null for a number that JSON can't represent`(number: Double) {
     var document = JSONWriter()
     document.number(number)
     #expect(document.bytes == Array("null".utf8))
@@ -47,7 +47,7 @@ struct `A document writer` {
       (4_294_967_296, "1b0000000100000000"), (1_000_000_000_000, "1b000000e8d4a51000"),
       (UInt64.max, "1bffffffffffffffff"),
     ] as [(UInt64, String)])
-  func `writes integers in as few bytes as hold them`(value: UInt64, bytes: String) {
+  func `writes integers in the fewest bytes`(value: UInt64, bytes: String) {
     var document = CBORWriter()
     document.integer(value)
     #expect(hex(document.bytes) == bytes)
@@ -98,7 +98,7 @@ struct `A document writer` {
     #expect(cbor.bytes == otherCBOR.bytes)
   }
 
-  @Test func `takes no text that is longer than 32 bytes for short`() {
+  @Test func `doesn't treat text of more than 32 bytes as short`() {
     #expect(ShortText(String(repeating: "x", count: 33)) == nil)
     #expect(ShortText(String(repeating: "é", count: 17)) == nil)
   }
@@ -112,7 +112,7 @@ struct `A document writer` {
   }
 
   @Test(arguments: [0, 1, 23, 24, 53, 255])
-  func `writes plain text of whatever length before it is known`(length: Int) {
+  func `writes plain text whose length isn't known in advance`(length: Int) {
     let text = [UInt8](repeating: UInt8(ascii: "x"), count: length)
     var json = JSONWriter()
     json.beginList(count: 2)

@@ -38,7 +38,7 @@ package final class ContainerCredentials: CredentialSource {
   package static func url(_ environment: Environment) throws(CredentialError) -> String? {
     if let path = environment.value("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") {
       guard path.hasPrefix("/") else {
-        throw failed("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is '\(path)'; it has to begin with a slash")
+        throw failed("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is '\(path)'; it must begin with a slash")
       }
       return "http://169.254.170.2\(path)"
     }
@@ -51,8 +51,8 @@ package final class ContainerCredentials: CredentialSource {
     }
     guard target.isSecure || target.host == "localhost" || isCredentialHost(literal: target.host) else {
       throw failed(
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI names the host \(target.host); without https allowed are localhost, "
-          + "loopback addresses, 169.254.170.2, 169.254.170.23 and [fd00:ec2::23]")
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI names the host \(target.host). Use https, or a host allowed without it: localhost, "
+          + "a loopback address, 169.254.170.2, 169.254.170.23 or [fd00:ec2::23]")
     }
     return url
   }
@@ -89,7 +89,7 @@ package final class ContainerCredentials: CredentialSource {
     }
     guard let token else { return nil }
     guard !token.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
-      throw CredentialFailure("\(origin) has a line end or another control character in it")
+      throw CredentialFailure("\(origin) contains a line end or another control character")
     }
     return token
   }

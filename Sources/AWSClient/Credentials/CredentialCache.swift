@@ -24,10 +24,11 @@ struct CredentialCache {
     do throws(CredentialFailure) {
       let fresh = try fetch()
       if let expiration = fresh.expiration, expiration <= now {
-        let reason = "it gave credentials that had expired at \(CivilTime(expiration).extendedFormat)"
+        let reason = "its credentials expired at \(CivilTime(expiration).extendedFormat)"
         if let timeLeft, timeLeft > .zero { throw CredentialFailure(reason) }
         // Rejecting them would hide the real fault: AWS's answer to a request reveals by how much the clock is off.
-        context.log.warn("\(source): \(reason) by this machine's clock, which may be wrong; trying them")
+        context.log.warn(
+          "\(source): \(reason) by this machine's clock, which may be wrong. They are used anyway.")
       }
       current = fresh
       return fresh
@@ -36,8 +37,8 @@ struct CredentialCache {
         throw .sourceFailed(source: source, reason: error.reason, isTransient: error.isTransient)
       }
       context.log.warn(
-        "credentials from \(source) couldn't be refreshed: \(error.reason); "
-          + "the present ones are good for another \(timeLeft.components.seconds) s")
+        "Can't refresh the credentials from \(source): \(error.reason). "
+          + "The current ones are valid for another \(timeLeft.components.seconds) s.")
       return current
     }
   }

@@ -4,7 +4,7 @@ package import Platform
 /// What credential sources share: the environment, HTTP exchanges, the clock and the log.
 package struct CredentialContext {
   let environment: Environment
-  /// How to connect to AWS services, for a source that creates another exchange.
+  /// How to connect to AWS services. A source that creates a separate exchange uses it.
   let connection: ConnectionConfiguration
   /// The exchange for AWS services; it uses the proxy if one is configured.
   let exchange: any HTTPExchange
@@ -59,7 +59,7 @@ package struct CredentialContext {
     limit: Duration = .seconds(10)
   ) throws(HTTPError) -> HTTPResponse {
     let left = timeLeft(until: deadline)
-    guard left > .zero else { throw .timedOut(.connecting, "no time was left") }
+    guard left > .zero else { throw .timedOut(.connecting, "the deadline had already passed") }
     return try exchange.exchange(request, timeout: min(left, limit))
   }
 

@@ -29,7 +29,7 @@ struct CredentialProcess {
         until: .now.advanced(by: min(time.bootTime.duration(to: deadline), longestTime)),
         or: time.shutdownSignal)
     } catch {
-      throw CredentialFailure("credential_process: \(error). Run it by hand to see what it says")
+      throw CredentialFailure("credential_process: \(error). Run it by hand to see its error output")
     }
     let document: JSONValue
     do throws(JSONError) {

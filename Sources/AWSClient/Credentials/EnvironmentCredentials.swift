@@ -41,7 +41,7 @@ private func readCredentials(_ environment: Environment) throws(CredentialError)
     guard let time = WallTime(iso8601: text) else {
       throw .sourceFailed(
         source: sourceName,
-        reason: "AWS_CREDENTIAL_EXPIRATION is '\(text)'; it has to be like 2026-01-02T03:04:05Z")
+        reason: "AWS_CREDENTIAL_EXPIRATION is '\(text)'; it must be a time such as 2026-01-02T03:04:05Z")
     }
     expiration = time
   }

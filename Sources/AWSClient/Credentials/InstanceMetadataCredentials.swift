@@ -32,7 +32,7 @@ package final class InstanceMetadataCredentials: CredentialSource {
         try context.retrying(until: deadline) { () throws(CredentialFailure) in
           guard let token = try self.token(endpoint, until: deadline) else {
             isReachable = false
-            throw CredentialFailure("nobody answers at \(endpoint)")
+            throw CredentialFailure("\(endpoint) doesn't respond")
           }
           return try self.fetch(endpoint, token, until: deadline)
         }
@@ -66,7 +66,7 @@ package final class InstanceMetadataCredentials: CredentialSource {
     switch mode?.lowercased() {
     case nil, "ipv4": url = "http://169.254.169.254"
     case "ipv6": url = "http://[fd00:ec2::254]"
-    default: throw failed("\(variable)_MODE is '\(mode ?? "")'; allowed are IPv4 and IPv6")
+    default: throw failed("\(variable)_MODE is '\(mode ?? "")'; use IPv4 or IPv6")
     }
     do throws(ServiceEndpointError) {
       return try ServiceEndpoint(url: url)
@@ -89,7 +89,7 @@ package final class InstanceMetadataCredentials: CredentialSource {
     request.headers = [HeaderField("x-aws-ec2-metadata-token-ttl-seconds", "21600")]
     // Without time to ask, don't conclude that this machine isn't EC2.
     guard context.timeLeft(until: deadline) > .zero else {
-      throw CredentialFailure("no time was left to ask for a session token")
+      throw CredentialFailure("the deadline passed before a session token was requested")
     }
     let response: HTTPResponse
     do throws(HTTPError) {
@@ -122,8 +122,8 @@ package final class InstanceMetadataCredentials: CredentialSource {
     let body = try get(endpoint.url(path + percentEncoding(role.utf8)), token, until: deadline)
     if let document = try? JSONValue(parsing: body), let code = document["Code"]?.string, code != "Success" {
       let texts = ServerText(hiding: [token])
-      let message = document["Message"]?.string ?? "nothing more"
-      throw CredentialFailure("the service says \(texts.shown(code)): \(texts.shown(message))")
+      let message = document["Message"]?.string ?? "no message"
+      throw CredentialFailure("the service reports \(texts.shown(code)): \(texts.shown(message))")
     }
     return try Credentials(parsing: body, .container)
   }
@@ -144,7 +144,7 @@ package final class InstanceMetadataCredentials: CredentialSource {
       case 200: return response.body
       case 404: throw CredentialFailure("the instance has no role")
       // The session token has expired in between; the next attempt begins with a new one.
-      case 401: throw CredentialFailure("the session token isn't taken")
+      case 401: throw CredentialFailure("the session token was rejected")
       default: throw CredentialFailure(response, to: request)
       }
     }

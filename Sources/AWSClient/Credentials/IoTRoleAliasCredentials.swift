@@ -34,7 +34,7 @@ extension ServiceEndpoint {
   package init(credentialsProvider text: String, namedBy variable: String) throws(ServiceEndpointError) {
     try self.init(url: text.includes("://") ? text : "https://\(text)", namedBy: variable)
     guard isSecure else {
-      throw .malformedURL(variable: variable, URLError(url: text, reason: "it isn't https"))
+      throw .malformedURL(variable: variable, URLError(url: text, reason: "it must begin with https://"))
     }
   }
 }

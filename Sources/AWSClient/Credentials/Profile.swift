@@ -169,7 +169,7 @@ private func sections(of text: String, _ file: SharedFile) throws(ProfileError) 
       throw error("this line must follow a section header such as [default]")
     }
     if isBlank(first) {
-      guard let property else { throw error("a continuation needs a property before it") }
+      guard let property else { throw error("this indented line must follow a property") }
       // After an empty value, the line must be a nested property.
       if sections[last].properties[property].value.isEmpty { _ = try Property(trimmed[...], number, error) }
       sections[last].properties[property].value += "\n" + trimmed
@@ -205,9 +205,9 @@ private func title(of line: String, _ error: (String) -> ProfileError) throws(Pr
     let next = line[line.index(after: index)...].first { !isBlank($0) }
     if next == nil || next == "#" || next == ";" { break }
   }
-  guard let end else { throw error("a profile definition has to end in ']'") }
+  guard let end else { throw error("a profile definition must end with ']'") }
   let title = String(line[..<end].dropFirst())
-  guard !title.isEmpty else { throw error("a profile definition has to have a name between its brackets") }
+  guard !title.isEmpty else { throw error("a profile definition must have a name between its brackets") }
   return title
 }
 
@@ -218,7 +218,7 @@ private func profile(of properties: [Property], _ file: SharedFile) throws(Profi
     throw ProfileError(
       file: file.rawValue, line: line,
       reason:
-        "a property's name may have letters, digits and _-/.%@+ only. Correct the name, or remove the line")
+        "a property's name must consist of letters, digits and _-/.%@+. Correct the name, or remove the line")
   }
   return Profile(properties.map { ($0.key.lowercased(), $0.value) }) { $1 }
 }

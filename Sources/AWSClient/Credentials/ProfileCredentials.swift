@@ -80,7 +80,8 @@ package final class ProfileCredentials: CredentialSource {
     let isOwnSource = visited.last == name
     if let roleARN = profile["role_arn"], !isOwnSource {
       guard !visited.contains(name) else {
-        throw CredentialFailure("the profiles \((visited + [name]).joined(separator: ", ")) lead in a circle")
+        throw CredentialFailure(
+          "the profiles \((visited + [name]).joined(separator: ", ")) refer to each other in a circle")
       }
       return try assume(roleARN, profile, name, files, visited, at: now, until: deadline)
     }
@@ -115,9 +116,11 @@ package final class ProfileCredentials: CredentialSource {
       own = try credentials(ofSource: source, name, at: now, until: deadline)
     case (nil, nil):
       throw CredentialFailure(
-        "the profile '\(name)' has a role_arn and neither source_profile nor credential_source")
+        "the profile '\(name)' has a role_arn, but neither source_profile nor credential_source. Add one of them"
+      )
     default:
-      throw CredentialFailure("the profile '\(name)' has both source_profile and credential_source")
+      throw CredentialFailure(
+        "the profile '\(name)' has both source_profile and credential_source. Remove one of them")
     }
     var parameters = [
       ("RoleArn", roleARN), ("RoleSessionName", profile["role_session_name"] ?? "device-defender-swift"),
@@ -141,15 +144,15 @@ package final class ProfileCredentials: CredentialSource {
     case "Ec2InstanceMetadata": found = instance
     default:
       throw CredentialFailure(
-        "the profile '\(profile)' has the credential_source '\(source)'; "
-          + "allowed are Environment, EcsContainer and Ec2InstanceMetadata")
+        "the profile '\(profile)' has the credential_source '\(source)'. "
+          + "Use Environment, EcsContainer or Ec2InstanceMetadata")
     }
     do throws(CredentialError) {
       if let credentials = try found.credentials(at: now, until: deadline) { return credentials }
     } catch {
       throw CredentialFailure("\(error)")
     }
-    throw CredentialFailure("the profile '\(profile)' wants credentials of \(source), and there are none")
+    throw CredentialFailure("the profile '\(profile)' needs credentials from \(source), which has none")
   }
 }
 

@@ -51,7 +51,7 @@ struct SecurityTokenService {
       }
       let texts = ServerText(hiding: request.secrets + secrets)
       let isTransient = response.status >= 500 || code == "IDPCommunicationError" || code == "Throttling"
-      let message = texts.shown(xmlText("Message", in: text) ?? "nothing more")
+      let message = texts.shown(xmlText("Message", in: text) ?? "no message")
       throw CredentialFailure(
         "\(action): status \(response.status) \(texts.shown(code)): \(message)", isTransient: isTransient)
     }
@@ -60,7 +60,7 @@ struct SecurityTokenService {
       let secretAccessKey = xmlText("SecretAccessKey", in: text),
       let sessionToken = xmlText("SessionToken", in: text),
       let expiration = xmlText("Expiration", in: text).flatMap({ WallTime(iso8601: $0) })
-    else { throw CredentialFailure("\(action): the answer holds no credentials") }
+    else { throw CredentialFailure("\(action): the answer contains no credentials") }
     return Credentials(
       accessKeyID: accessKeyID, secretAccessKey: Secret(secretAccessKey),
       sessionToken: Secret(sessionToken), expiration: expiration)

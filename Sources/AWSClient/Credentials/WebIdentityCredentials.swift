@@ -45,7 +45,9 @@ package final class WebIdentityCredentials: CredentialSource {
     let environment = context.environment
     guard let tokenFile = environment.value("AWS_WEB_IDENTITY_TOKEN_FILE") else { return nil }
     guard let roleARN = environment.value("AWS_ROLE_ARN") else {
-      throw .sourceFailed(source: name, reason: "AWS_ROLE_ARN isn't set, AWS_WEB_IDENTITY_TOKEN_FILE is")
+      throw .sourceFailed(
+        source: name,
+        reason: "AWS_WEB_IDENTITY_TOKEN_FILE is set, but AWS_ROLE_ARN isn't. Set both, or neither")
     }
     let identity = WebIdentity(
       tokenFile: tokenFile, roleARN: roleARN, sessionName: environment.value("AWS_ROLE_SESSION_NAME"))

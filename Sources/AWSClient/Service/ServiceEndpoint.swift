@@ -11,12 +11,13 @@ package enum ServiceEndpointError: Error, Equatable, Sendable, CustomStringConve
 
   package var description: String {
     switch self {
-    case .noRegion: "AWS_REGION isn't set; it names the region to publish to, such as eu-west-1"
+    case .noRegion: "AWS_REGION isn't set. Set it to the region to publish to, such as eu-west-1"
     case .malformedRegion(let region):
-      "the region is '\(region)'; a region has letters, digits and hyphens only, such as eu-west-1"
+      "the region is '\(region)'; a region consists of letters, digits and hyphens, as in eu-west-1"
     case .malformedURL(let variable, let error): "\(variable): \(error)"
-    case .hasQuery(let variable): "\(variable) has a '?' in it; an endpoint is a scheme, a host and a path"
-    case .malformedFlag(let variable, let value): "\(variable) is '\(value)'; allowed are true and false"
+    case .hasQuery(let variable):
+      "\(variable) contains a '?'; an endpoint consists of a scheme, a host and a path"
+    case .malformedFlag(let variable, let value): "\(variable) is '\(value)'; use true or false"
     }
   }
 }

@@ -1,4 +1,4 @@
-/// A text that can't be printed, dumped or interpolated by accident.
+/// A string that can't be printed, dumped or interpolated by accident.
 package struct Secret: Hashable, Sendable, CustomStringConvertible, CustomDebugStringConvertible,
   CustomReflectable
 {

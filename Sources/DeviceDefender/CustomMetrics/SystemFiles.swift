@@ -18,7 +18,7 @@ struct SystemFiles {
     return value
   }
 
-  /// Does the same as ``number(in:column:)`` for a number that is positive on every running system.
+  /// Like ``number(in:column:)``, for a number that is positive on every running system.
   func positiveNumber(in path: String, column: Int) throws(CollectionError) -> Double {
     let value = try number(in: path, column: column)
     guard value > 0 else {

@@ -13,7 +13,7 @@ struct LineReader: ~Copyable {
   /// sockets.
   static let maximumFileSize = 512 << 20
 
-  /// Allocated when the first file is read; with netlink, none is.
+  /// Allocated when the first file is read, which never happens if netlink provides everything.
   private var buffer: [UInt8] = []
   private let bufferSize: Int
   /// The time at which an unfinished file fails.

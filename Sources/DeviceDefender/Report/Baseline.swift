@@ -5,7 +5,7 @@ package struct Baseline: Equatable, Sendable {
 
   package init() {}
 
-  /// Creates the baseline that follows an acknowledged report of `snapshot`.
+  /// Creates the baseline after a report of `snapshot` was acknowledged.
   package init(_ snapshot: MetricsSnapshot) {
     self.init()
     advance(to: snapshot)

@@ -209,7 +209,7 @@ extension Listing {
     return keeping(max(size, 0), by: ranks)
   }
 
-  /// Returns the listing with a share of its entries, those with the smallest ranks.
+  /// Returns the listing with a fraction of its entries: those with the smallest ranks.
   fileprivate func cut(to share: Double, by ranks: [Int]) -> Listing {
     keeping(Int(Double(sample.count) * share), by: ranks)
   }

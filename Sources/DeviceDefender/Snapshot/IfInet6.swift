@@ -1,7 +1,7 @@
 import Platform
 
 extension ProcRoot {
-  /// Reads the addresses in `if_inet6`; a missing file has none.
+  /// Reads the addresses in `if_inet6`; a missing file counts as empty.
   func readIPv6Addresses(into names: inout InterfaceNames, directory: String, log: Log) {
     forEachAddressLine(of: "\(directory)/if_inet6", log) { names.insert(ipv6AddressLine: $0) }
   }

@@ -4,7 +4,7 @@ import Platform
 
 /// A netlink socket that stays open from one snapshot to the next.
 struct NetlinkSocket: ~Copyable {
-  /// Opens a socket of a netlink protocol. A parameter, so that a test can take the kernel's place.
+  /// Opens a socket of a netlink protocol. Injected, so that a test can replace the kernel.
   typealias Opening = (_ netlinkProtocol: Int32) throws(Errno) -> Int32
 
   /// The longest wait for a datagram. The kernel answers from memory, so only a broken one takes this long.

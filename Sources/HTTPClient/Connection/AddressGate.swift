@@ -5,7 +5,7 @@ import Glibc
 package enum AddressRule: Sendable {
   case any
   /// The addresses that a request may go to without TLS: loopback, and the addresses beside the machine at which AWS
-  /// offers credentials and instance metadata. On the way to any other address, others could read the request.
+  /// offers credentials and instance metadata. A request to any other address could be read in transit.
   case hostsWithoutTLS
   /// Loopback, and the link-local addresses at which Amazon ECS and EKS provide credentials: the only addresses that a
   /// token may be sent to without TLS.
@@ -115,8 +115,8 @@ extension ConnectionConfiguration {
     guard gate.refused else { return nil }
     guard case .hostsWithoutTLS = addressRule(secure: isSecure) else {
       return .withoutTLS(
-        "\(gate.refusedAddress) may not be asked for credentials without TLS; "
-          + "allowed are loopback, 169.254.170.2, 169.254.170.23 and fd00:ec2::23")
+        "credentials must not be requested from \(gate.refusedAddress) without TLS; "
+          + "use https, or a loopback address, 169.254.170.2, 169.254.170.23 or fd00:ec2::23")
     }
     return .withoutTLS(
       "refused to connect to \(gate.refusedAddress) over http://: the request, session token included, would be unencrypted. "

@@ -9,7 +9,7 @@ final class ConnectionLimits {
   enum Phase {
     /// The address of the host, or of the proxy, isn't known yet.
     case resolving
-    /// The address is known; TCP, the proxy's response and TLS are under way.
+    /// The address is known; TCP, the proxy's response and TLS are in progress.
     case connecting
     /// The connection is established.
     case connected

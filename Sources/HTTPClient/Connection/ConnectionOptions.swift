@@ -97,7 +97,7 @@ extension ConnectionConfiguration {
   func negotiation() throws(HTTPError) -> ProtocolNegotiation? {
     guard let applicationProtocol else { return nil }
     guard let negotiation = ProtocolNegotiation(applicationProtocol) else {
-      throw .invalidRequest("the application protocol is '\(applicationProtocol)'")
+      throw .invalidRequest("'\(applicationProtocol)' is not a valid application protocol")
     }
     return negotiation
   }

@@ -33,7 +33,7 @@ package final class CurlConnection {
     var failure: HTTPError?
     for amazonRoots in attempts {
       let timeout = time.bootTime.duration(to: deadline)
-      guard timeout > .zero else { throw .timedOut(.connecting, "no time was left") }
+      guard timeout > .zero else { throw .timedOut(.connecting, "the deadline had already passed") }
       try handle.reset()
       try handle.prepareConnections(secure: isSecure(url), configuration, amazonRoots: amazonRoots)
       try handle.aim(at: url, configuration, timeout: timeout)
@@ -109,7 +109,7 @@ package final class CurlConnection {
 
   private func wait(toBe readiness: Readiness, until deadline: BootTime) throws(HTTPError) {
     let now = time.bootTime
-    guard now < deadline else { throw .timedOut(.answering, "the time is up") }
+    guard now < deadline else { throw .timedOut(.answering, "the deadline passed") }
     let graceEnd = time.shutdownSignal?.graceEnd
     if let graceEnd, now >= graceEnd { throw .stopped }
     do throws(Errno) {

@@ -43,7 +43,7 @@ struct EasyHandle: ~Copyable {
   /// Sets a string option; libcurl copies the string. Nil removes the option's value, including its default.
   borrowing func set(_ option: CURLoption, to value: String?) throws(HTTPError) {
     guard let value else { return try check(unsafe ccurl_set_string(easy, option, nil)) }
-    guard !value.utf8.contains(0) else { throw .invalidRequest("a NUL character in an option") }
+    guard !value.utf8.contains(0) else { throw .invalidRequest("an option contains a NUL character") }
     try check(unsafe value.withCString { unsafe ccurl_set_string(easy, option, $0) })
   }
 
@@ -128,7 +128,7 @@ struct EasyHandle: ~Copyable {
     return Int64(value)
   }
 
-  /// Returns a text; nil if there is none or libcurl is too old to know `info`.
+  /// Returns a string; nil if there is none or libcurl is too old to know `info`.
   borrowing func text(_ info: CURLINFO) -> String? {
     var value: UnsafePointer<CChar>?
     guard unsafe ccurl_get_string(easy, info, &value) == CURLE_OK, let value = unsafe value else {
@@ -171,7 +171,7 @@ struct EasyHandle: ~Copyable {
   private borrowing func check(_ code: CURLcode) throws(HTTPError) {
     guard code != CURLE_OK else { return }
     if code == CURLE_OUT_OF_MEMORY { throw .outOfMemory }
-    throw .invalidRequest("libcurl doesn't take an option: \(reason(for: code))")
+    throw .invalidRequest("libcurl rejected an option: \(reason(for: code))")
   }
 }
 

@@ -8,7 +8,7 @@ extension HTTPError {
   init(code: CURLcode, reason: String, wasSent: Bool, trust: TrustStore) {
     // With TLS 1.3 the peer rejects our certificate after the handshake, so libcurl reports it under several codes.
     if isAlertAboutCertificate(reason) {
-      self = .ownCertificateRejected("our certificate was refused: \(reason)")
+      self = .ownCertificateRejected("the server rejected our certificate: \(reason)")
       return
     }
     switch code {
@@ -29,9 +29,9 @@ extension HTTPError {
     case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_ISSUER_ERROR:
       self = .notTrusted(reason)
     case CURLE_SSL_CACERT_BADFILE:
-      self = .notTrusted("\(reason); it is \(trust.origin)")
+      self = .notTrusted("\(reason). The bundle is \(trust.origin)")
     case CURLE_SSL_CERTPROBLEM:
-      self = .ownCertificateRejected("our certificate or key: \(reason)")
+      self = .ownCertificateRejected("our certificate or private key can't be used: \(reason)")
     case CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CIPHER:
       self = .handshakeFailed(reason)
     case CURLE_OPERATION_TIMEDOUT:
@@ -57,7 +57,7 @@ extension HTTPError {
     switch self {
     case .connectionLost(let reason), .emptyResponse(let reason):
       .lostAfterCertificate(
-        "it broke just after we had shown our certificate, which may have been refused: \(reason)")
+        "it broke just after our certificate was sent, so the server may have rejected it: \(reason)")
     default: self
     }
   }

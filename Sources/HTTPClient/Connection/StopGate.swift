@@ -1,7 +1,7 @@
 import CCurl
 import Platform
 
-/// Ends a transfer one second after the process was asked to stop; a response under way may arrive within that second.
+/// Ends a transfer one second after the process was asked to stop; a response in progress may arrive within that second.
 /// Also ends a transfer that takes too long to resolve the name or to connect.
 final class StopGate {
   private let patience: Duration

@@ -27,7 +27,7 @@ package final class CurlExchange: HTTPExchange {
     do throws(HTTPError) {
       return try used.exchange(request, timeout: timeout)
     } catch {
-      // The choice of name servers also depends on other things than the file (nsswitch.conf, a network that came up).
+      // The choice of name servers depends on more than the file (nsswitch.conf, a network that came up).
       // A new handle reads them all again.
       if error.isAboutName { session = nil }
       throw error
@@ -115,7 +115,7 @@ private final class CurlSession {
   private func exchangeOnce(
     _ request: HTTPRequest, timeout: Duration, _ destination: Destination, amazonRoots: Bool
   ) throws(HTTPError) -> HTTPResponse {
-    guard timeout > .zero else { throw .timedOut(.connecting, "no time was left") }
+    guard timeout > .zero else { throw .timedOut(.connecting, "the deadline had already passed") }
     let method = Method(of: request)
     let fields = try headerFields(of: request)
     try prepare(Preparation(destination: destination, amazonRoots: amazonRoots, method: method))
@@ -134,7 +134,9 @@ private final class CurlSession {
     withExtendedLifetime(fields) {}
     guard code == CURLE_OK else { throw error(for: code, destination) }
     // libcurl also accepts the end of the connection as the end of the head.
-    guard sink.isHeadComplete else { throw .connectionLost("the answer ended in its head") }
+    guard sink.isHeadComplete else {
+      throw .connectionLost("the answer ended before its header was complete")
+    }
     return HTTPResponse(
       status: handle.number(CURLINFO_RESPONSE_CODE), fields: sink.fields, body: sink.body)
   }
@@ -173,13 +175,13 @@ private final class CurlSession {
 
   /// Returns the header fields as libcurl expects them: a name without a value removes a header that libcurl would add.
   private func headerFields(of request: HTTPRequest) throws(HTTPError) -> StringList {
-    guard isToken(request.method) else { throw .invalidRequest("the method is '\(request.method)'") }
+    guard isToken(request.method) else { throw .invalidRequest("'\(request.method)' is not a valid method") }
     var fields = try StringList()
     for field in request.headers {
       let (name, value) = (field.name.text, field.value)
-      guard isToken(name) else { throw .invalidRequest("the header name is '\(name)'") }
+      guard isToken(name) else { throw .invalidRequest("'\(name)' is not a valid header name") }
       guard isFieldValue(value) else {
-        throw .invalidRequest("a control character in the value of the header \(name)")
+        throw .invalidRequest("the value of the header \(name) contains a control character")
       }
       try fields.append(name, value.isEmpty ? ";" : ": ", value)
     }
@@ -231,7 +233,7 @@ private final class CurlSession {
       return .responseTooLarge(part, limit: limit)
     }
     if requestGate.refused {
-      return .connectionLost("the connection, used before, broke before any of the answer came")
+      return .connectionLost("a reused connection broke before any of the answer arrived")
     }
     if let refusal = configuration.refusal(addressGate, secure: destination.isSecure) { return refusal }
     let proxyStatus = handle.number(CURLINFO_HTTP_CONNECTCODE)

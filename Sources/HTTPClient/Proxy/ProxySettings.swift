@@ -24,8 +24,8 @@ package struct ProxySettings: Equatable, Sendable, CustomStringConvertible, Cust
     guard let text = isSecure ? forHTTPS : forHTTP else { return .none }
     guard let proxy = Proxy(text, namedBy: name) else {
       throw .invalidProxy(
-        "\(name) is no URL such as http://user:password@proxy:3128; what isn't a letter or a digit in the password "
-          + "has to be written as %2F for a '/', and so on")
+        "\(name) isn't a URL such as http://user:password@proxy:3128. Percent-encode special characters in the password, "
+          + "such as %2F for '/'")
     }
     return proxy
   }

@@ -24,6 +24,6 @@ package struct ClientIdentity: Equatable, Sendable, CustomStringConvertible, Cus
     var status = stat()
     guard unsafe stat(keyFile, &status) == 0, status.st_mode & 0o077 != 0 else { return nil }
     let mode = String(status.st_mode & 0o777, radix: 8)
-    return "others may read the private key \(keyFile) (mode \(mode)); chmod 600 takes that away"
+    return "Other users can read the private key \(keyFile) (mode \(mode)). Run: chmod 600 \(keyFile)"
   }
 }

@@ -26,7 +26,7 @@ package enum ClientIdentityError: Error, Equatable, Sendable, CustomStringConver
     switch self {
     case .unreadablePassword(let path, let error):
       "the password file \(path) can't be read: \(error.ofFile)"
-    case .needsPassword(let key): "the private key \(key) is encrypted, and no password for it is configured"
+    case .needsPassword(let key): "the private key \(key) is encrypted, but no password for it is configured"
     case .wrongPassword(let key, let path):
       "the password in \(path) is wrong for the private key \(key), or the key is damaged. Only a line end after the "
         + "password is ignored; blanks are part of it"

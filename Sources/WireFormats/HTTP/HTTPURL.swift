@@ -8,7 +8,7 @@ package struct URLError: Error, Equatable, Sendable, CustomStringConvertible {
     self.reason = reason
   }
 
-  package var description: String { "'\(url)' is no URL to send to: \(reason)" }
+  package var description: String { "'\(url)' is not a valid URL: \(reason)" }
 }
 
 /// An `http` or `https` URL, split into the parts that a signature and a connection need.

@@ -73,7 +73,7 @@ package enum HostNameError: Error, Equatable, Sendable, CustomStringConvertible 
 
   package var description: String {
     switch self {
-    case .empty: "it names no host"
+    case .empty: "it has no host"
     case .noAddress6: "the address in brackets isn't an IPv6 address such as [2001:db8::1]"
     case .zone: "a zone ('%') isn't supported in an IPv6 address; use an address that needs none"
     case .noAddress4:
@@ -81,9 +81,9 @@ package enum HostNameError: Error, Equatable, Sendable, CustomStringConvertible 
     case .notASCII: "the host isn't ASCII; write an international name as its xn-- form"
     case .character(let character):
       character.value == 0x20 || character.value < 0x20 || character.value == 0x7F
-        ? "the host has a blank or a control character"
-        : "the host has a '\(character)'; allowed are letters, digits, '-', '_' and '.'"
-    case .label: "the host has a '.' at its beginning or end, or two in a row"
+        ? "the host contains a blank or a control character"
+        : "the host contains '\(character)'; use letters, digits, '-', '_' and '.'"
+    case .label: "the host begins or ends with '.', or contains two in a row"
     }
   }
 }

@@ -44,7 +44,7 @@ extension Doctor {
       return false
     }
     if let warning = identity.warning {
-      note("certificate", .warning, "\(text); \(warning)")
+      note("certificate", .warning, "\(text). \(warning)")
     } else if time.wallTime.duration(to: end) < .seconds(30 * 86_400) {
       note("certificate", .warning, text, advice: "It expires soon: register a new one.")
     } else {

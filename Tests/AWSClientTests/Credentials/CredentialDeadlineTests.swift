@@ -142,8 +142,7 @@ private struct Route: Sendable, CustomTestStringConvertible {
 
 struct `The deadline for credentials` {
   @Test(arguments: Route.all)
-  fileprivate func `bounds all steps together, whatever each takes and however it fails`(route: Route) throws
-  {
+  fileprivate func `bounds the total time of all steps, whether they are slow or fail`(route: Route) throws {
     for seed in 1...200 as ClosedRange<UInt64> {
       var random = SeededRandom(seed: seed)
       let world = SlowWorld { .milliseconds(Int64(random.next() % 8_000)) }
@@ -156,28 +155,28 @@ struct `The deadline for credentials` {
   }
 
   @Test(arguments: Route.all)
-  fileprivate func `leaves time enough where every step is fast`(route: Route) throws {
+  fileprivate func `leaves enough time if every step is fast`(route: Route) throws {
     let world = SlowWorld { .milliseconds(100) }
     #expect(try route.credentials(in: world, within: .seconds(10))?.accessKeyID == "A")
   }
 
   @Test(arguments: Route.all)
-  fileprivate func `that has passed lets nothing be sent`(route: Route) throws {
+  fileprivate func `prevents any request once it has passed`(route: Route) throws {
     let world = SlowWorld { .zero }
     #expect(throws: CredentialError.self) { try route.credentials(in: world, within: .zero) }
     #expect(world.requests == 0)
   }
 
-  @Test func `that has passed doesn't mean that there is no EC2`() throws {
+  @Test func `doesn't imply that EC2 is absent once it has passed`() throws {
     let world = SlowWorld { .zero }
     let source = InstanceMetadataCredentials(world.context([:]))
     let error = try #require(throws: CredentialError.self) {
       try source.credentials(at: now, until: world.time.bootTime)
     }
-    #expect("\(error)".contains("no time was left"), "\(error)")
+    #expect("\(error)".contains("the deadline passed before"), "\(error)")
   }
 
-  @Test func `far away leaves each step its own limit`() throws {
+  @Test func `leaves each step its own limit if it is far away`() throws {
     let exchange = ScriptedExchange(
       ["token", "role", "{}"].map { .success(HTTPResponse(status: 200, body: Array($0.utf8))) })
     let context = CredentialContext(
@@ -192,7 +191,7 @@ struct `The deadline for credentials` {
     #expect(start.duration(to: .now) < .seconds(30))
   }
 
-  @Test func `bounds how long files are waited for, five seconds each at most`() throws {
+  @Test func `bounds the wait for files, at most five seconds each`() throws {
     let world = SlowWorld { .seconds(4) }
     world.files = ["/home/.aws/config": "[default]\n", "/home/.aws/credentials": "[default]\n"]
     let source = ProfileCredentials(world.context(["HOME": "/home"]))
@@ -201,7 +200,7 @@ struct `The deadline for credentials` {
     #expect(world.patience == [.seconds(5), .seconds(3)])
   }
 
-  @Test func `bounds how long the password of a private key is waited for`() throws {
+  @Test func `bounds the wait for the password of a private key`() throws {
     let world = SlowWorld { .seconds(4) }
     let context = world.context([:])
     let roleAlias = try #require(
@@ -213,7 +212,7 @@ struct `The deadline for credentials` {
     #expect(world.patience == [.seconds(3)])
   }
 
-  @Test func `ends a credential process that gets what slow files left`() throws {
+  @Test func `ends a credential process that gets the time left by slow files`() throws {
     let world = SlowWorld { .milliseconds(4_900) }
     world.files = [
       "/home/.aws/config": "[default]\ncredential_process = sleep 60\n", "/home/.aws/credentials": "",

@@ -53,7 +53,7 @@ private let container = [
 
 struct `Credentials of a container` {
   @Test(arguments: ["null", "[]", "", "{", #"{"AccessKeyId":"A""#])
-  func `are asked for again where the answer is none yet`(body: String) throws {
+  func `are requested again if the response doesn't contain any yet`(body: String) throws {
     let surroundings = Surroundings([
       json(body), json(body), containerAnswer(1, expiration: "2026-01-01T01:00:00Z"),
     ])
@@ -70,8 +70,7 @@ struct `Credentials of a container` {
     (#"{"AccessKeyId":"A","SecretAccessKey":["hunter2"]}"#, "SecretAccessKey is an array"),
     (#"{"AccessKeyId":"A","SecretAccessKey":"hunter2","Expiration":"hunter2"}"#, "Expiration isn't a time"),
   ])
-  func `are an error, without a secret in it, where the answer is wrong`(body: String, reason: String) throws
-  {
+  func `are an error without secrets if the response is malformed`(body: String, reason: String) throws {
     let surroundings = Surroundings(Array(repeating: json(body), count: 3))
     let message = try surroundings.reason(ContainerCredentials(surroundings.context(container)))
     #expect(message.contains(reason))
@@ -80,7 +79,7 @@ struct `Credentials of a container` {
   }
 
   @Test(arguments: [(400, 1), (403, 1), (404, 1), (429, 3), (500, 3), (504, 3)])
-  func `are asked for again only where that may help`(status: Int, requests: Int) throws {
+  func `are requested again only if a retry may help`(status: Int, requests: Int) throws {
     let surroundings = Surroundings(Array(repeating: json("upstream says no", status: status), count: 3))
     let message = try surroundings.reason(ContainerCredentials(surroundings.context(container)))
     #expect(message.contains("status \(status)"))
@@ -88,7 +87,7 @@ struct `Credentials of a container` {
     #expect(surroundings.exchange.requests.count == requests)
   }
 
-  @Test func `come with the token of the file, read each time`() throws {
+  @Test func `are requested with the token from the file, which is read each time`() throws {
     let answer = containerAnswer(1, expiration: "2026-01-01T00:04:00Z")
     let surroundings = Surroundings([answer, answer])
     surroundings.files["/token"] = "one"
@@ -108,16 +107,16 @@ struct `Credentials of a container` {
   }
 
   @Test(arguments: ["one\n", "one\r\nX-Evil: 1", "\u{0}"])
-  func `are never asked for with a token that would end its line`(token: String) throws {
+  func `are never requested with a token that contains a line end`(token: String) throws {
     let surroundings = Surroundings()
     let variables = container.merging(["AWS_CONTAINER_AUTHORIZATION_TOKEN": token]) { $1 }
     let message = try surroundings.reason(ContainerCredentials(surroundings.context(variables)))
-    #expect(message.contains("AWS_CONTAINER_AUTHORIZATION_TOKEN has a line end"))
+    #expect(message.contains("AWS_CONTAINER_AUTHORIZATION_TOKEN contains a line end"))
     #expect(surroundings.exchange.requests.isEmpty)
   }
 
   @Test(arguments: [("http", 1), ("HTTP", 1), ("hTTp", 1), ("https", 0), ("HTTPS", 0)])
-  func `come without TLS from allowed addresses only, however the scheme is spelt`(
+  func `are fetched without TLS from allowed addresses only, in any spelling of the scheme`(
     scheme: String, requests: Int
   ) throws {
     let answer = containerAnswer(1, expiration: "2026-01-01T01:00:00Z")
@@ -149,7 +148,7 @@ struct `Credentials of a container` {
   }
 }
 
-struct `Kept credentials` {
+struct `Cached credentials` {
   /// Checks which response is in use at a number of seconds from the start; the first one expires after an hour.
   @Test func `are refreshed five minutes early, at most once a minute, and stay in use while that fails`()
     throws
@@ -182,7 +181,8 @@ struct `Kept credentials` {
     #expect(try key(after: 3_601) == "A2")
   }
 
-  @Test func `are kept where newer ones have expired, which are used where there are no others`() throws {
+  @Test func `are kept if newer ones have expired, and expired ones are used if there are no others`() throws
+  {
     let expired = containerAnswer(2, expiration: "2025-12-31T23:59:59Z")
     let surroundings = Surroundings([
       containerAnswer(1, expiration: "2026-01-01T00:01:00Z"), expired, expired,
@@ -190,15 +190,15 @@ struct `Kept credentials` {
     let source = ContainerCredentials(surroundings.context(container))
     #expect(try source.credentials(at: now)?.accessKeyID == "A1")
     #expect(try source.credentials(at: now)?.accessKeyID == "A1")
-    #expect(surroundings.warnings.last?.contains("the present ones are good for another 60 s") == true)
+    #expect(surroundings.warnings.last?.contains("The current ones are valid for another 60 s") == true)
     #expect(try source.credentials(at: now.advanced(by: .seconds(60)))?.accessKeyID == "A2")
     #expect(
       surroundings.warnings.last?.contains(
-        "container: it gave credentials that had expired at 2025-12-31T23:59:59.000Z by this machine's clock")
+        "container: its credentials expired at 2025-12-31T23:59:59.000Z by this machine's clock")
         == true)
   }
 
-  @Test func `are forgotten when they were refused`() throws {
+  @Test func `are forgotten after AWS rejects them`() throws {
     let surroundings = Surroundings([
       containerAnswer(1, expiration: "2026-01-01T06:00:00Z"),
       containerAnswer(2, expiration: "2026-01-01T06:00:00Z"),
@@ -213,7 +213,7 @@ struct `Kept credentials` {
 }
 
 struct `The credential chain` {
-  @Test func `says what it tried where nothing is configured`() throws {
+  @Test func `names the sources that it tried if nothing is configured`() throws {
     let surroundings = Surroundings([.failure(.notConnected("x"))])
     let message = try surroundings.reason(CredentialChain(surroundings.context([:]), roleAlias: nil))
     for name in ["environment", "AWS IoT role alias", "profile", "web identity", "container", "EC2"] {
@@ -221,7 +221,7 @@ struct `The credential chain` {
     }
   }
 
-  @Test func `stops at a source that is configured and fails`() throws {
+  @Test func `stops at a configured source that fails`() throws {
     let surroundings = Surroundings([json("no", status: 403)])
     let variables = container.merging(["AWS_EC2_METADATA_DISABLED": "false"]) { $1 }
     let message = try surroundings.reason(CredentialChain(surroundings.context(variables), roleAlias: nil))
@@ -232,7 +232,7 @@ struct `The credential chain` {
   @Test(arguments: [
     ["AWS_EC2_METADATA_DISABLED": "True"], ["AWS_LAMBDA_FUNCTION_NAME": "f"], ["SVCUID": "x"],
   ])
-  func `doesn't look for EC2 where there is none`(variables: [String: String]) throws {
+  func `doesn't look for EC2 on other platforms`(variables: [String: String]) throws {
     let surroundings = Surroundings()
     _ = try surroundings.reason(CredentialChain(surroundings.context(variables), roleAlias: nil))
     #expect(surroundings.exchange.requests.isEmpty)
@@ -255,13 +255,13 @@ struct `Credentials of EC2` {
     #expect(surroundings.exchange.requests.count == requests)
   }
 
-  @Test func `are none where nobody answers`() throws {
+  @Test func `are nil if nothing answers`() throws {
     let surroundings = Surroundings([.failure(.timedOut(.connecting, "x"))])
     #expect(try InstanceMetadataCredentials(surroundings.context([:])).credentials(at: now) == nil)
     #expect(surroundings.exchange.timeouts == [.seconds(1)])
   }
 
-  @Test func `are not said to be none where the process is asked to stop meanwhile`() throws {
+  @Test func `aren't reported as missing if the process is asked to stop meanwhile`() throws {
     let surroundings = Surroundings([.failure(.stopped)])
     let message = try surroundings.reason(InstanceMetadataCredentials(surroundings.context([:])))
     #expect(message.contains("EC2 instance metadata: the process was asked to stop"))
@@ -280,7 +280,7 @@ struct `Credentials of a web identity` {
     "AWS_REGION": "cn-north-1",
   ]
 
-  @Test func `are asked for with the token, unsigned, in the region`() throws {
+  @Test func `are requested with the token, unsigned, in the region`() throws {
     let surroundings = Surroundings([json(stsAnswer)])
     surroundings.files["/jwt"] = "ey.J+/\n"
     let credentials = try WebIdentityCredentials(surroundings.context(variables)).credentials(at: now)
@@ -305,17 +305,17 @@ struct `Credentials of a web identity` {
     surroundings.files = [:]
     #expect(try surroundings.reason(source).contains("/jwt: No such file"))
     let incomplete = WebIdentityCredentials(surroundings.context(["AWS_WEB_IDENTITY_TOKEN_FILE": "/jwt"]))
-    #expect(try surroundings.reason(incomplete).contains("AWS_ROLE_ARN isn't set"))
+    #expect(try surroundings.reason(incomplete).contains("AWS_ROLE_ARN isn't. Set both"))
   }
 
   @Test(arguments: [
     "", "<AccessKeyId>A</AccessKeyId>", "<AccessKeyId>", "<AccessKeyId>&bogus;</AccessKeyId>", "{}",
   ])
-  func `are an error where the answer holds none`(body: String) throws {
+  func `are an error if the response contains none`(body: String) throws {
     let surroundings = Surroundings([json(body)])
     surroundings.files["/jwt"] = "x"
     let source = WebIdentityCredentials(surroundings.context(variables))
-    #expect(try surroundings.reason(source).contains("holds no credentials"))
+    #expect(try surroundings.reason(source).contains("contains no credentials"))
   }
 }
 
@@ -343,8 +343,8 @@ struct `Credentials of a profile` {
       "[default]\nrole_arn = r\nsource_profile = a\n[profile a]\nrole_arn = s\nsource_profile = default\n",
       [:], "circle"
     ),
-    ("[default]\nrole_arn = r\ncredential_source = Moon\n", [:], "allowed are Environment"),
-    ("[default]\nrole_arn = r\ncredential_source = Environment\n", [:], "there are none"),
+    ("[default]\nrole_arn = r\ncredential_source = Moon\n", [:], "Use Environment"),
+    ("[default]\nrole_arn = r\ncredential_source = Environment\n", [:], "which has none"),
     ("[default]\nrole_arn = r\nmfa_serial = s\nsource_profile = a\n", [:], "mfa_serial"),
     ("[default]\nsso_session = s\n", [:], "SSO"),
   ])
@@ -358,13 +358,13 @@ struct `Credentials of a profile` {
     #expect(surroundings.exchange.requests.isEmpty)
   }
 
-  @Test func `are an error that says so where a file doesn't end, and names no line of it`() throws {
+  @Test func `are an error without a quoted line if a file doesn't end`() throws {
     let surroundings = Surroundings()
     var context = surroundings.context(["HOME": "/home", "AWS_SHARED_CREDENTIALS_FILE": "/pipe"])
     context.readFile = { (path, _) throws(Errno) in throw path == "/pipe" ? .wouldBlock : .noSuchFile }
     let message = try surroundings.reason(ProfileCredentials(context))
     #expect(message.contains(": /pipe: it isn't a regular file"), "\(message)")
-    #expect(!message.contains("line") && !message.contains("unavailable"))
+    #expect(!message.contains(", line ") && !message.contains("unavailable"))
   }
 
   @Test(arguments: [
@@ -387,7 +387,7 @@ struct `Credentials of a profile` {
     ("\u{feff}login_session = l", "line 3"), ("login session = l", "line 3"),
     ("role_arn = r", "neither source_profile nor credential_source"),
   ])
-  func `that are configured and can't be had end the chain, which asks no container`(
+  func `end the chain before the container if they are configured but unavailable`(
     property: String, reason: String
   ) throws {
     for (header, chosen) in [("[default]", [:]), ("[profile x]", ["AWS_PROFILE": "x"])] {
@@ -406,11 +406,11 @@ struct `Credentials of a profile` {
     "", "[default]\nregion = x\nmfa_serial = m\n", "[profile other]\naws_access_key_id = A\n",
     "[Default]\naws_access_key_id = A\n",
   ])
-  func `are none where the default profile has none`(config: String) throws {
+  func `are nil if the default profile has none`(config: String) throws {
     #expect(try source(config).1.credentials(at: now) == nil)
   }
 
-  @Test func `take on roles one after another`() throws {
+  @Test func `assume roles one after another`() throws {
     let (surroundings, source) = source(
       """
       [profile top]
@@ -455,7 +455,7 @@ struct `A credential process` {
       credentials == Credentials(accessKeyID: "A", secretAccessKey: Secret("s"), sessionToken: Secret("t")))
   }
 
-  @Test func `has the environment that the credentials are looked for in`() throws {
+  @Test func `gets the environment in which the chain looks for credentials`() throws {
     let command = #"printf '{"Version":1,"AccessKeyId":"A","SecretAccessKey":"%s"}' "$WORD""#
     #expect(try result(command)?.secretAccessKey == Secret("s"))
   }
@@ -464,12 +464,12 @@ struct `A credential process` {
     "echo hunter2 >&2; exit 3", "echo hunter2", #"printf '{"hunter2":1,"hunter2":2}'"#, ": hunter2; exit 3",
     #"printf '{"Version":1,"AccessKeyId":"A","SecretAccessKey":"s","Expiration":"hunter2"}'"#,
   ])
-  func `that fails shows nothing of what it says or is`(command: String) throws {
+  func `hides its output and command line if it fails`(command: String) throws {
     let error = try #require(throws: CredentialError.self) { try result(command) }
     #expect(!"\(error)".contains("hunter2"), "\(error)")
   }
 
-  @Test func `writes its standard error to nobody`() throws {
+  @Test func `has its standard error discarded`() throws {
     let json = #"{"Version":1,"AccessKeyId":"A","SecretAccessKey":"s"}"#
     #expect(try result("[ $(readlink /proc/self/fd/2) = /dev/null ] && printf '%s' '\(json)'") != nil)
   }
@@ -481,13 +481,13 @@ struct `A credential process` {
     (#"echo '{"Version":1,"AccessKeyId":"A"}'"#, "has no SecretAccessKey"),
     ("/nonexistent/command", "status 127"), ("cat /dev/zero", "more than 65536 bytes"),
   ])
-  func `that fails says how`(command: String, reason: String) throws {
+  func `reports how it failed`(command: String, reason: String) throws {
     let error = try #require(throws: CredentialError.self) { try result(command) }
     #expect("\(error)".contains(reason), "\(error)")
   }
 
   @Test(arguments: ["sleep 60", "sleep 60 & wait", "exec >&- 2>&-; sleep 60"])
-  func `that takes too long is ended`(command: String) throws {
+  func `is ended if it takes too long`(command: String) throws {
     let start = BootTime.now
     let error = try #require(throws: CredentialError.self) { try result(command, within: .milliseconds(200)) }
     #expect("\(error)".contains("took too long"))
@@ -505,7 +505,7 @@ struct `Credentials of a role alias` {
       device: device)
   }
 
-  @Test func `are asked for by the device`() throws {
+  @Test func `are requested with the device's thing name`() throws {
     let body = """
       {"credentials":{"accessKeyId":"A","secretAccessKey":"s","sessionToken":"t","expiration":"2026-01-01T01:00:00Z"}}
       """
@@ -528,7 +528,7 @@ struct `Credentials of a role alias` {
       ([json("{}")], "no credentials"),
       ([json(#"{"credentials":{"accessKeyId":"A","secretAccessKey":"hunter2"}}"#)], "no sessionToken"),
     ] as [([Result<HTTPResponse, HTTPError>], String)])
-  func `are an error that says why`(answers: [Result<HTTPResponse, HTTPError>], reason: String) throws {
+  func `are an error with the reason`(answers: [Result<HTTPResponse, HTTPError>], reason: String) throws {
     let surroundings = Surroundings(answers)
     let message = try surroundings.reason(
       IoTRoleAliasCredentials(Self.alias(), surroundings.context([:]), exchange: surroundings.exchange))
@@ -536,20 +536,20 @@ struct `Credentials of a role alias` {
     #expect(!message.contains("hunter2"))
   }
 
-  @Test func `need an endpoint with TLS`() throws {
+  @Test func `require an endpoint with TLS`() throws {
     let error = try #require(throws: ServiceEndpointError.self) {
       try ServiceEndpoint(credentialsProvider: "http://x", namedBy: "url")
     }
-    #expect("\(error)".contains("it isn't https"))
+    #expect("\(error)".contains("it must begin with https://"))
   }
 
-  @Test func `are none without a role alias`() throws {
+  @Test func `are nil without a role alias`() throws {
     let surroundings = Surroundings()
     let source = IoTRoleAliasCredentials(nil, surroundings.context([:]), exchange: surroundings.exchange)
     #expect(try source.credentials(at: now) == nil)
   }
 
-  @Test func `are not waited for where the process is asked to stop`() throws {
+  @Test func `aren't waited for if the process is asked to stop`() throws {
     let authority = try ThrowawayAuthority()
     let server = try ScriptedServer(
       [.hang], tls: TLSServerContext(authority.issue("server", names: "DNS:localhost")))
@@ -571,7 +571,7 @@ struct `Credentials of a role alias` {
     }
   }
 
-  @Test func `over real TLS come for the certificate`() throws {
+  @Test func `are issued for the certificate over real TLS`() throws {
     let authority = try ThrowawayAuthority()
     let body = #"{"credentials":{"accessKeyId":"A","secretAccessKey":"s","sessionToken":"t"}}"#
     let server = try ScriptedServer(
@@ -598,7 +598,7 @@ struct `Credentials of a role alias` {
     #expect(server.received.first?.handshake?.serverName == "localhost")
   }
 
-  @Test func `are fetched again with the certificate that the files hold then, if the connection is renewed`()
+  @Test func `are fetched with the files' current certificate after the connection is renewed`()
     throws
   {
     let authority = try ThrowawayAuthority()

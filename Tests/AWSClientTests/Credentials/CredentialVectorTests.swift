@@ -89,7 +89,7 @@ struct `Credential vectors` {
   }
 
   @Test(arguments: Vector.all("credentials/container-uri.jsonl"))
-  func `allow or refuse a container's address`(vector: Vector) {
+  func `allow or reject a container's address`(vector: Vector) {
     let result = Result { try ContainerCredentials.url(environment(vector)) }
     if let expected = vector["result", "Ok"]?.string {
       #expect((try? result.get()) == expected)

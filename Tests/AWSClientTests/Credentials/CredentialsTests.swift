@@ -5,7 +5,7 @@ import Testing
 private let now = WallTime(secondsSinceEpoch: 1_700_000_000)
 
 struct `A secret` {
-  @Test func `does not show in any kind of print`() {
+  @Test func `is hidden in every kind of output`() {
     let credentials = Credentials(
       accessKeyID: "AKID", secretAccessKey: Secret("hunter2"), sessionToken: Secret("hunter3"))
     var dumped = ""
@@ -22,7 +22,7 @@ struct `Credentials from the environment` {
   @Test(arguments: [
     [:], ["AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": " \t"], ["AWS_SESSION_TOKEN": "t"],
   ])
-  func `are none if no key is set`(variables: [String: String]) throws {
+  func `are nil if no key is set`(variables: [String: String]) throws {
     #expect(try EnvironmentCredentials(Environment(variables)).credentials(at: now) == nil)
   }
 
@@ -61,7 +61,7 @@ struct `Credentials from the environment` {
           expiration: WallTime(iso8601: "2026-01-02T03:04:05Z")))
   }
 
-  @Test func `are an error where the expiration can't be read`() {
+  @Test func `are an error if the expiration can't be parsed`() {
     let environment = Environment([
       "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s", "AWS_CREDENTIAL_EXPIRATION": "tomorrow",
     ])

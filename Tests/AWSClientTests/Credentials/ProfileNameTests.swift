@@ -16,7 +16,7 @@ struct `A property of a profile` {
     ("k = v\n\u{a0}w", "v\nw"), ("k = v\n  # comment\n  w", "v\nw"), ("j =\n  # comment\nk = v", "v"),
     ("  # comment\nk = v", "v"), ("k =\u{301}v", "\u{301}v"),
   ])
-  func `is read as botocore reads it`(lines: String, expected: String) throws {
+  func `is parsed like in botocore`(lines: String, expected: String) throws {
     #expect(try value(of: "default", config: "[default]\n\(lines)\n") == expected)
     #expect(try value(of: "default", credentials: "\u{a0}[default]\u{a0}\n\(lines)\n") == expected)
   }
@@ -24,7 +24,7 @@ struct `A property of a profile` {
   @Test(arguments: [
     "k v = v", "k\u{200b} = v", "\u{feff}k = v", "\u{212a} = v", "k", "= v", ": v", " k = v", "\u{a0}k = v",
   ])
-  func `has a name that every SDK could read, or is an error that names the line`(line: String) throws {
+  func `has a name that every SDK can parse, or is an error that names the line`(line: String) throws {
     for header in ["default", "DEFAULT"] {
       let error = #expect(throws: ProfileError.self) {
         try ProfileSet(config: "[default]\nj = v\n[\(header)]\n\(line)\n", credentials: "")
@@ -33,7 +33,7 @@ struct `A property of a profile` {
     }
   }
 
-  @Test func `may have any name in a section that is no profile`() throws {
+  @Test func `may have any name in a section that isn't a profile`() throws {
     #expect(try value(of: "default", config: "[services x]\na b = c\n[default]\nk = v\n") == "v")
   }
 
@@ -57,7 +57,7 @@ struct `The name of a profile` {
     ("[default\u{a0}]", "default"), ("[\u{2003}profile x\u{a0}]", "x"), ("\u{a0}[default]\u{a0}", "default"),
     ("[profile a]b]", "a]b"), ("[profile x!]", "x!"), ("[profiles x]", "x"), ("[ profile x ]", "x"),
   ])
-  func `in the config file is the one that botocore finds, or would without the blanks`(
+  func `in the config file is the one that botocore finds, or would find without the blanks`(
     header: String, name: String
   ) throws {
     #expect(try value(of: name, config: "\(header)\nk = v\n") == "v")
@@ -67,7 +67,7 @@ struct `The name of a profile` {
     ("[default]", "default"), ("[default  ]", "default"), ("[my dev]", "my dev"), ("[prod-é]", "prod-é"),
     ("['my dev']", "'my dev'"), ("[a] # b", "a"), ("[profile x]", "profile x"), ("[a#b]", "a#b"),
   ])
-  func `in the credentials file is what the brackets hold`(header: String, name: String) throws {
+  func `in the credentials file is the text between the brackets`(header: String, name: String) throws {
     #expect(try value(of: name, credentials: "\(header)\nk = v\n") == "v")
   }
 
@@ -76,12 +76,12 @@ struct `The name of a profile` {
     "[\"profile\" default]",
     "[sso-session default]", "[services default]", "[profile\u{a0}default]",
   ])
-  func `is none if botocore finds none`(header: String) throws {
+  func `is nil if botocore finds none`(header: String) throws {
     #expect(try ProfileSet(config: "\(header)\nk = v\n", credentials: "").profiles.isEmpty)
   }
 
   @Test(arguments: ["[", "[default", "[]", "[default\n]"])
-  func `has to be there, between brackets`(header: String) {
+  func `is required between brackets`(header: String) {
     let error = #expect(throws: ProfileError.self) {
       try ProfileSet(config: "", credentials: "# comment\r\(header)\nk = v\n")
     }
@@ -95,7 +95,9 @@ struct `The name of a profile` {
     "[ profile default ]\nk = w\nl = w\n[default]\nk = v\n",
     "[profile default ]\nk = v\n[default]\nk = w\nl = w\n",
   ])
-  func `counts in its best spelling, whose properties aren't mixed with others`(config: String) throws {
+  func `counts in its best spelling, whose properties aren't merged with those of others`(config: String)
+    throws
+  {
     #expect(try ProfileSet(config: config, credentials: "").profiles == ["default": ["k": "v"]])
   }
 
@@ -120,7 +122,7 @@ struct `The name of a profile` {
     }
   }
 
-  @Test func `in capitals gives every section what it has`() throws {
+  @Test func `in capitals keeps the properties of every section`() throws {
     let text = "[DEFAULT]\nk = inherited\nl = inherited\n[default]\nl = own\n"
     #expect(try value("k", of: "default", config: text) == "inherited")
     #expect(try value("l", of: "default", config: text) == "own")
@@ -128,7 +130,7 @@ struct `The name of a profile` {
   }
 
   @Test(arguments: ["\n", "\r\n", "\r"])
-  func `is on a line of its own, however a line ends`(end: String) throws {
+  func `is on a separate line, with any kind of line end`(end: String) throws {
     let text = ["# comment", "[default]", "k = v", " -continued", "[b]", "k = w"].joined(separator: end)
     #expect(try value(of: "default", credentials: text) == "v\n-continued")
     #expect(try value(of: "b", credentials: text) == "w")

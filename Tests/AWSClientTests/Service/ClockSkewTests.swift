@@ -4,7 +4,7 @@ import Platform
 import Testing
 import WireFormats
 
-struct `The date of an answer` {
+struct `The date of a response` {
   @Test(
     arguments: [
       ("Thu, 01 Jan 1970 00:00:00 GMT", 0), ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777),
@@ -22,11 +22,11 @@ struct `The date of an answer` {
     "Thu, 01 Jan 1970 24:00:00 GMT", "Thu, 01 Jan 1970 00:60:00 GMT", "Thu, 01 Jan 1970 00:00:61 GMT",
     "Thursday, 01-Jan-70 00:00:00 GMT", "Thu, 01 Jän 1970 00:00:00 GM", "Thu, 01 Jan -970 00:00:00 GMT",
   ])
-  func `is none in any other form`(text: String) {
+  func `is nil in any other format`(text: String) {
     #expect(WallTime(httpDate: text) == nil)
   }
 
-  @Test func `counts only where no cache gave it, and the answer came soon`() {
+  @Test func `counts only if no cache served the response and it arrived soon`() {
     let sent = WallTime(secondsSinceEpoch: 0)
     func offset(_ headers: [HeaderField], after duration: Duration) -> Duration {
       var skew = ClockSkew()
@@ -74,7 +74,7 @@ struct `The date of an answer` {
     "Thu, 01 Jan 2026 0:5 GMT",
     "Thu, 01 Jan 2026 -1:05:01 GMT", "2026-01-01T00:05:01Z", "1 2 3 4 5 6",
   ])
-  func `changes nothing where it can't be read`(date: String) {
+  func `changes nothing if it can't be parsed`(date: String) {
     var skew = ClockSkew()
     skew.observe(
       HTTPResponse(status: 200, headers: [HeaderField("Date", date)]), sent: WallTime(secondsSinceEpoch: 0),

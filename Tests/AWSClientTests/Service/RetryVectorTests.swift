@@ -18,7 +18,7 @@ struct `Retry vectors` {
   }
 
   @Test(arguments: vectors("classify"))
-  func `say which failures are worth another attempt`(vector: Vector) throws {
+  func `say which failures justify a retry`(vector: Vector) throws {
     let isRetryable = vector["expected", "retryable"]?.boolean
     if vector["transport_error"]?.string != nil {
       #expect(HTTPError.timedOut(.answering, "").isTransient == isRetryable)
@@ -36,7 +36,7 @@ struct `Retry vectors` {
     #expect((error.retryReason == .throttling) == vector["expected", "throttling"]?.boolean)
   }
 
-  @Test func `differ for a 429 that says nothing else, which is throttling`() {
+  @Test func `differ for a 429 without a code, which counts as throttling`() {
     #expect(ServiceError(HTTPResponse(status: 429)).retryReason == .throttling)
   }
 
@@ -50,7 +50,7 @@ struct `Retry vectors` {
   }
 
   @Test(arguments: vectors("quota"))
-  func `say when the retries are used up`(vector: Vector) throws {
+  func `say when the retry quota is exhausted`(vector: Vector) throws {
     var quota = RetryQuota(capacity: try #require(vector["capacity"]?.integer()))
     for call in try #require(vector["expected"]?.array) {
       var attempts = 0
@@ -73,7 +73,7 @@ struct `Retry vectors` {
 
 struct `A retry quota` {
   @Test(arguments: [(RetryReason.throttling, 5), (.transient, 14)])
-  func `allows a retry that costs all that is left, and rejects one that costs more`(
+  func `allows a retry that costs the whole quota, and rejects one that costs more`(
     reason: RetryReason, cost: Int
   ) {
     var exact = RetryQuota(capacity: cost)
@@ -84,7 +84,7 @@ struct `A retry quota` {
     #expect(short.capacity == cost - 1)
   }
 
-  @Test func `never holds more than it began with`() {
+  @Test func `never exceeds its initial size`() {
     var quota = RetryQuota(capacity: 20)
     quota.giveBack(nil)
     #expect(quota.capacity == 20)
@@ -111,7 +111,7 @@ struct `A retry delay` {
   }
 
   @Test(arguments: [(0, -1.0), (-5, 2.0), (Int.max, 1.0), (1, .nan), (1, .infinity)])
-  func `stays within its bounds whatever it is made of`(attempt: Int, random: Double) {
+  func `stays within its bounds for any input`(attempt: Int, random: Double) {
     for reason in [RetryReason.transient, .throttling] {
       let delay = StandardRetry.delay(afterAttempt: attempt, reason, random: random, retryAfter: "")
       #expect(delay >= .zero && delay <= .seconds(20))

@@ -10,11 +10,11 @@ struct `The endpoint` {
       "iot.example.com", URLError(url: "iot.example.com", reason: "it doesn't begin with https:// or http://")
     ),
     ("ftp://x", URLError(url: "ftp://x", reason: "it doesn't begin with https:// or http://")),
-    ("https://", URLError(url: "https://", reason: "it names no host")),
-    ("https:///a", URLError(url: "https:///a", reason: "it names no host")),
+    ("https://", URLError(url: "https://", reason: "it has no host")),
+    ("https:///a", URLError(url: "https:///a", reason: "it has no host")),
     (
       "https://a b/",
-      URLError(url: "https://a b/", reason: "the host has a blank or a control character")
+      URLError(url: "https://a b/", reason: "the host contains a blank or a control character")
     ),
     ("https://x:0", URLError(url: "https://x:0", reason: "the port isn't a number from 1 to 65535")),
     ("https://x:65536", URLError(url: "https://x:65536", reason: "the port isn't a number from 1 to 65535")),
@@ -23,7 +23,7 @@ struct `The endpoint` {
     ("https://x/#a", URLError(url: "https://x/#a", reason: "it has a fragment")),
     ("https://me:secret@x/", URLError(url: "(not shown)", reason: "it has a user name")),
   ])
-  func `is refused where its URL is none, with the variable's name`(url: String, reason: URLError) {
+  func `is rejected with the variable's name if its URL is malformed`(url: String, reason: URLError) {
     #expect(throws: ServiceEndpointError.malformedURL(variable: "AWS_ENDPOINT_URL", reason)) {
       try ServiceEndpoint(url: url, namedBy: "AWS_ENDPOINT_URL")
     }
@@ -39,7 +39,7 @@ struct `The endpoint` {
     ("https://[2001:DB8:0:0::0001]", "https://[2001:db8::1]/t?qos=1"),
     ("https://[::FFFF:7F00:1]", "https://[::ffff:127.0.0.1]/t?qos=1"),
   ])
-  func `is written as it goes into a signature`(url: String, expected: String) throws {
+  func `is written in the form that is signed`(url: String, expected: String) throws {
     #expect(try ServiceEndpoint(url: url).url("/t", query: "qos=1") == expected)
   }
 
@@ -92,7 +92,7 @@ struct `The endpoint` {
       "https://data-ats.iot.eu-west-1.amazonaws.com"
     ),
   ])
-  func `is the one that the environment names`(variables: [String: String], expected: String) throws {
+  func `is the one that the environment configures`(variables: [String: String], expected: String) throws {
     #expect(try ServiceEndpoint(Environment(variables), region: "eu-west-1").description == expected)
   }
 
@@ -108,7 +108,7 @@ struct `The endpoint` {
       ),
       (["AWS_ENDPOINT_URL": "http://x/?a"], "eu-west-1", .hasQuery(variable: "AWS_ENDPOINT_URL")),
     ] as [([String: String], String?, ServiceEndpointError)])
-  func `is unknown with a reason`(
+  func `is missing with a reason`(
     variables: [String: String], region: String?, expected: ServiceEndpointError
   ) {
     #expect(throws: expected) { try ServiceEndpoint(Environment(variables), region: region) }

@@ -11,7 +11,7 @@ struct `The target of a WebSocket for MQTT` {
     + "&X-Amz-Signature=4946afbadd2a77a31ef381ab59d62ae6704721d40f1b65f25dded2f437df0c4a"
 
   @Test(arguments: [(nil, ""), ("TOKEN/+=", "&X-Amz-Security-Token=TOKEN%2F%2B%3D")] as [(String?, String)])
-  func `is signed as AWS's own signer does it, the token after the signature`(
+  func `is signed like AWS's own signer, with the token after the signature`(
     token: String?, ending: String
   ) throws {
     var signer = try RequestSigner(region: "us-east-1", service: "iotdevicegateway")

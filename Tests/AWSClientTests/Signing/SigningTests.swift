@@ -19,7 +19,7 @@ struct `A signing key` {
     #expect(try scope.signingKey(example, AuthenticationContext()).hex == expected)
   }
 
-  @Test func `is derived anew for another day or another secret`() throws {
+  @Test func `is derived again for another day or another secret`() throws {
     var signer = try RequestSigner(region: "r", service: "s")
     let canonicalRequest = CanonicalRequest(
       method: "GET", path: "/", query: "", headers: [], payloadHash: try Digest(of: []))
@@ -71,7 +71,7 @@ struct `An authentication code` {
 }
 
 struct `A signature in the query` {
-  @Test func `leaves out the session token where it is to come after`() throws {
+  @Test func `omits the session token if it follows the signature`() throws {
     var signer = try RequestSigner(region: "eu-west-1", service: "iotdevicegateway")
     let request = PresignableRequest(
       method: "GET", path: "/mqtt", query: "", headers: [HeaderField("host", "x")],
@@ -88,7 +88,7 @@ struct `A signature in the query` {
 }
 
 struct `A signed request` {
-  @Test func `leaves out of the signature what may change on the way`() throws {
+  @Test func `doesn't sign headers that may change in transit`() throws {
     var signer = try RequestSigner(region: "us-east-1", service: "iotdata")
     var request = HTTPRequest(
       method: "POST", url: "https://x:8443/a",
@@ -100,7 +100,7 @@ struct `A signed request` {
     #expect(authorization.contains("SignedHeaders=host;x-amz-date;x-custom,"))
   }
 
-  @Test func `is refused where the URL is none`() throws {
+  @Test func `is rejected if the URL is malformed`() throws {
     var signer = try RequestSigner(region: "r", service: "s")
     var request = HTTPRequest(method: "GET", url: "mailto:x")
     #expect(throws: SigningError.self) {
@@ -110,7 +110,7 @@ struct `A signed request` {
     }
   }
 
-  @Test func `is signed step by step as by a signer that signed others before`() throws {
+  @Test func `gets the same signature, step by step, from a signer that has signed others before`() throws {
     // Each request differs from the one before in one or two inputs of the signature; the others stay the same.
     let urls = ["https://x/a%2Fb?qos=1", "https://x/a%2Fc?qos=1", "https://x:8443/a%2Fb?qos=1"]
     let headers: [[HeaderField]] = [

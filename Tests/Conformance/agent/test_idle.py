@@ -153,7 +153,7 @@ class Idle(unittest.TestCase):
         if is_static(BOOTSTRAP):
             self.assertLessEqual(max(memory), 1536)
 
-    def test_takes_no_more_memory_with_time(self):
+    def test_uses_no_more_memory_over_time(self):
         modes = ("persistent", "per-report")
         agents = [self.agent(DEFENDER_CONNECTION=mode, DEFENDER_CLIENT_ID=mode, SAMPLE_INTERVAL_SECONDS="0.01",
                              DEFENDER_MINIMUM_INTERVAL_SECONDS="0.01") for mode in modes]

@@ -16,7 +16,7 @@ RESOLVER_TIME = 10
 
 
 class Resolver(unittest.TestCase):
-    def test_does_not_keep_the_agent_from_ending(self):
+    def test_does_not_prevent_the_agent_from_ending(self):
         rights = [] if os.geteuid() == 0 else ["--map-root-user"]
         result = subprocess.run(["unshare", *rights, "--mount", "--net", sys.executable, __file__],
                                 capture_output=True, text=True, env={**os.environ, "BOOTSTRAP": BOOTSTRAP})

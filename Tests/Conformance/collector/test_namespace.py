@@ -36,14 +36,14 @@ class InANamespace(unittest.TestCase):
         self.assertEqual(said, expected)
         self.assertEqual(said.tcp_ports[8_883, "lo:1"], 1)
 
-    def test_says_the_same_from_files(self):
+    def test_reports_the_same_from_files(self):
         said = reports.reported(reports.json_reports(*EVERYTHING)[0])
         # Any root other than /proc makes the collector read files.
         from_files = reports.reported(
             reports.json_reports(*EVERYTHING, "--procfs", "/proc/.")[0])
         self.assertEqual(from_files, said)
 
-    def test_says_the_same_where_netlink_is_denied(self):
+    def test_reports_the_same_if_netlink_is_denied(self):
         said = reports.reported(reports.json_reports(*EVERYTHING)[0])
         tables = {"TCP sockets", "UDP sockets", "interface counters", "interface addresses"}
         sockets = {"TCP sockets", "UDP sockets"}
@@ -66,7 +66,7 @@ class InANamespace(unittest.TestCase):
                 for table in missing:
                     self.assertEqual(sum(f"Netlink doesn't provide {table}: " in line for line in lines), 1)
 
-    def test_says_from_a_container_what_the_host_has(self):
+    def test_reports_the_host_from_a_container(self):
         said = reports.reported(reports.json_reports(*EVERYTHING)[0])
         none = reports.Sockets(*(collections.Counter() for _ in said))
         # No file lists the IPv4 address of an interface, only networks and their interfaces.

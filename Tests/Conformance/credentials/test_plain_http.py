@@ -142,14 +142,14 @@ class PlainHTTP(unittest.TestCase):
             self.assert_refused(result, server)
             self.assertEqual(data_plane.requests, [])
 
-    def test_instance_metadata_of_another_machine_is_an_error_and_no_missing_source(self):
+    def test_instance_metadata_of_another_machine_is_an_error_not_a_missing_source(self):
         data_plane = self.serve("127.0.0.1")
         server = self.serve("203.0.113.5")
         result = self.publish(AWS_EC2_METADATA_DISABLED="false", AWS_EC2_METADATA_SERVICE_ENDPOINT=server.url,
                               AWS_ENDPOINT_URL_IOT_DATA_PLANE=data_plane.url)
         self.assert_refused(result, server)
 
-    def test_a_proxy_on_this_machine_carries_nothing_away(self):
+    def test_a_local_proxy_forwards_nothing(self):
         proxy = self.serve("127.0.0.1")
         for variable in ["HTTP_PROXY", "http_proxy"]:
             with self.subTest(variable=variable):

@@ -32,16 +32,16 @@ LITE_LIMIT = 10_000  # bytes after the prelude
 PREFIX = "aws.greengrass#"
 
 
-TOLD = queue.SimpleQueue()
+EVENTS = queue.SimpleQueue()
 
 
-def tell(event, **details):
-    TOLD.put(json.dumps({"event": event, **details}) + "\n")
+def emit(event, **details):
+    EVENTS.put(json.dumps({"event": event, **details}) + "\n")
 
 
-def write_told():
+def write_events():
     """Writes events in a separate thread, so that neither a slow reader nor the component blocks the nucleus."""
-    for line in iter(TOLD.get, None):
+    for line in iter(EVENTS.get, None):
         try:
             sys.stdout.write(line)
             sys.stdout.flush()
@@ -66,7 +66,7 @@ class Connection:
     def send(self, headers, payload=b""):
         frame = event_stream.encode(headers, payload)
         if self.nucleus.lite and len(frame) - event_stream.PRELUDE_LENGTH > LITE_LIMIT:
-            return tell("not-sent", bytes=len(frame))
+            return emit("not-sent", bytes=len(frame))
         self.outgoing += frame
         self.flush()
 
@@ -102,49 +102,49 @@ class Connection:
             try:
                 total, _ = event_stream.lengths(self.incoming[:event_stream.PRELUDE_LENGTH])
                 if self.nucleus.lite and total - event_stream.PRELUDE_LENGTH > LITE_LIMIT:
-                    tell("too-long", bytes=total)
+                    emit("too-long", bytes=total)
                     return self.reset()
                 if len(self.incoming) < total:
                     return
                 frame, self.incoming = self.incoming[:total], self.incoming[total:]
                 headers, payload = event_stream.decode(frame)
             except event_stream.Malformed as error:
-                tell("malformed", reason=str(error))
+                emit("malformed", reason=str(error))
                 return self.reset()
             self.message(frame, {name: value for name, _, value in headers}, payload)
 
     def message(self, frame, headers, payload):
         kind, flags, stream = (headers.get(":message-type"), headers.get(":message-flags"), headers.get(":stream-id"))
         if None in (kind, flags, stream):
-            tell("malformed", reason="a header is missing")
+            emit("malformed", reason="a header is missing")
             return self.reset()
         if not self.connected:
             return self.connect(frame, headers, kind, flags, stream, payload)
         if kind == PING:
             if self.nucleus.lite:
-                tell("malformed", reason="a client's PING")
+                emit("malformed", reason="a client's PING")
                 return self.reset()
             return self.send({":message-type": PING_RESPONSE, ":message-flags": 0, ":stream-id": 0}, payload)
         if kind == PING_RESPONSE:
-            return tell("ping-response", payload=payload.decode("latin1"))
+            return emit("ping-response", payload=payload.decode("latin1"))
         if kind != APPLICATION or stream == 0:
-            tell("malformed", reason=f"kind {kind} on stream {stream}")
+            emit("malformed", reason=f"kind {kind} on stream {stream}")
             return self.protocol_error("unexpected message")
         if flags & TERMINATE:
             known = self.streams.pop(stream, None)
-            return tell("end-of-stream", stream=stream, known=known is not None)
+            return emit("end-of-stream", stream=stream, known=known is not None)
         if stream <= self.last_stream:
-            tell("malformed", reason=f"stream {stream} after {self.last_stream}")
+            emit("malformed", reason=f"stream {stream} after {self.last_stream}")
             return self.protocol_error("stream ids must increase")
         self.last_stream = stream
         operation = str(headers.get("operation", "")).replace(PREFIX, "", 1)
         if headers.get("service-model-type") != f"{PREFIX}{operation}Request":
-            tell("malformed", reason=f"service-model-type {headers.get('service-model-type')}")
+            emit("malformed", reason=f"service-model-type {headers.get('service-model-type')}")
         self.nucleus.request(self, stream, operation, frame, payload)
 
     def connect(self, frame, headers, kind, flags, stream, payload):
         if kind != CONNECT or stream != 0 or flags != 0 or headers.get(":version") != "0.1.0":
-            tell("malformed", reason="not a CONNECT 0.1.0")
+            emit("malformed", reason="not a CONNECT 0.1.0")
             return self.reset()
         try:
             identity = json.loads(payload)
@@ -158,7 +158,7 @@ class Connection:
             good = True
             self.nucleus.token = base64.b64encode(os.urandom(12)).decode()
             issued = {"svcuid": self.nucleus.token}
-        tell("connect", frame=frame.hex(), accepted=good and not fault, connection=self.number,
+        emit("connect", frame=frame.hex(), accepted=good and not fault, connection=self.number,
              by="name" if token is None else "token")
         if fault:
             return self.nucleus.do_fault(fault, self, 0, "connect")
@@ -228,7 +228,7 @@ class Nucleus:
         self.listener.listen(16)
         self.listener.setblocking(False)
         self.selector.register(self.listener, selectors.EVENT_READ, "listener")
-        tell("listening", socket=self.path)
+        emit("listening", socket=self.path)
 
     def go_down(self):
         self.selector.unregister(self.listener)
@@ -253,7 +253,7 @@ class Nucleus:
                 self.selector.unregister(connection.sock)
             self.stalled.discard(connection)
             connection.sock.close()
-            tell("closed", connection=connection.number)
+            emit("closed", connection=connection.number)
 
     def later(self, seconds, action):
         heapq.heappush(self.timers, (time.monotonic() + seconds, next(self.timer_numbers), action))
@@ -296,7 +296,7 @@ class Nucleus:
         self.acknowledges = not fault or fault["fault"] in ("pings", "late", "flood", "lost")
         self.delivers = not fault or fault["fault"] != "lost"
         if fault and fault["fault"] in ("drop-before", "refuse", "text-error", "mute", "garbage"):
-            tell("request", operation=operation, stream=stream, fault=fault["fault"])
+            emit("request", operation=operation, stream=stream, fault=fault["fault"])
             return self.do_fault(fault, connection, stream, operation)
         try:
             handler = getattr(self, "on_" + operation, None)
@@ -308,7 +308,7 @@ class Nucleus:
                 raise Refusal("InvalidArgumentsError", "not JSON")
             value, stays_open = handler(connection, stream, arguments, frame)
         except Refusal as refusal:
-            tell("refused", operation=operation, error=refusal.name)
+            emit("refused", operation=operation, error=refusal.name)
             if refusal.name == "UnsupportedOperation":
                 return connection.send({":message-type": ERROR, ":message-flags": TERMINATE, ":stream-id": stream},
                                        b'{"error":"Unsupported Operation"}')
@@ -347,7 +347,7 @@ class Nucleus:
             payload = base64.b64decode(arguments["payload"], validate=True)
         except (KeyError, ValueError):
             raise Refusal("InvalidArgumentsError", "Payload is required")
-        tell("publish", topic=topic, qos=arguments["qos"], payload=arguments["payload"], frame=frame.hex(),
+        emit("publish", topic=topic, qos=arguments["qos"], payload=arguments["payload"], frame=frame.hex(),
              connection=connection.number, acknowledged=self.acknowledges, delivered=self.delivers)
         if self.delivers and self.confirm != "none" and "/defender/metrics/" in topic:
             self.later(0, lambda: self.confirm_report(topic, payload))
@@ -373,7 +373,7 @@ class Nucleus:
     def answer(self, report_id, topic, answer, is_late):
         """Sends Device Defender's answer. Returns whether a client has subscribed to it."""
         streams = self.deliver(f"{topic}/{answer['status'].lower()}", json.dumps(answer).encode())
-        tell("answer", report=report_id, streams=streams, late=is_late)
+        emit("answer", report=report_id, streams=streams, late=is_late)
 
     def deliver(self, topic, payload):
         message, count = {"message": {"topicName": topic, "payload": base64.b64encode(payload).decode()}}, 0
@@ -390,7 +390,7 @@ class Nucleus:
         if self.offline:
             raise Refusal("ServiceError", "Failed to bind the subscription.")
         connection.streams[stream] = ("SubscribeToIoTCore", topic)
-        tell("subscribe", topic=topic, connection=connection.number)
+        emit("subscribe", topic=topic, connection=connection.number)
         return {}, True
 
     def on_GetConfiguration(self, connection, stream, arguments, frame):
@@ -403,7 +403,7 @@ class Nucleus:
             value = value[key]
         if not isinstance(value, dict):
             value = {arguments["keyPath"][-1]: value}
-        tell("get-configuration")
+        emit("get-configuration")
         return {"componentName": "the.component", "value": value}, False
 
     def kill_subscriptions(self, operations):
@@ -430,14 +430,14 @@ class Nucleus:
 
     def on_SubscribeToConfigurationUpdate(self, connection, stream, arguments, frame):
         connection.streams[stream] = ("SubscribeToConfigurationUpdate", "")
-        tell("subscribe-configuration", connection=connection.number)
+        emit("subscribe-configuration", connection=connection.number)
         return {}, True
 
     def on_UpdateState(self, connection, stream, arguments, frame):
         if arguments.get("state") not in ("RUNNING", "ERRORED"):
             raise Refusal("InvalidArgumentsError", "no such state")
         self.state = arguments["state"]
-        tell("state", state=self.state)
+        emit("state", state=self.state)
         # Lite does nothing else.
         if self.state == "ERRORED" and self.component and not self.lite:
             self.later(0, self.component.errored)
@@ -555,7 +555,7 @@ class Component:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
         for stream, level in ((self.process.stdout, "INFO"), (self.process.stderr, "WARN")):
             self.follow(stream, level)
-        tell("started", pid=self.process.pid)
+        emit("started", pid=self.process.pid)
 
     def follow(self, stream, level):
         os.set_blocking(stream.fileno(), False)
@@ -567,7 +567,7 @@ class Component:
                 return
             *lines, rest[0] = (rest[0] + data).split(b"\n")
             for line in lines:
-                tell("log", level=level, line=line.decode("utf-8", "replace"))
+                emit("log", level=level, line=line.decode("utf-8", "replace"))
             if not data:
                 self.nucleus.selector.unregister(stream)
                 stream.close()
@@ -578,14 +578,14 @@ class Component:
 
     def reap(self):
         status = self.process.wait()
-        tell("exited", status=status)
+        emit("exited", status=status)
         if self.is_errored:
             self.is_errored = False
         elif self.stopping or status == 0:
             return
         self.errors = [t for t in self.errors if t > time.monotonic() - 3600] + [time.monotonic()]
         if len(self.errors) >= 3:
-            tell("broken")
+            emit("broken")
         else:
             self.nucleus.later(1 if self.nucleus.lite else 0, self.start)
 
@@ -599,7 +599,7 @@ class Component:
         self.stopping = True
         process = self.process
         process.send_signal(signal.SIGTERM)
-        self.nucleus.later(5, lambda: process.poll() is None and (tell("killed"), process.kill()))
+        self.nucleus.later(5, lambda: process.poll() is None and (emit("killed"), process.kill()))
 
 
 class TokenExchange(http.server.BaseHTTPRequestHandler):
@@ -625,7 +625,7 @@ class TokenExchange(http.server.BaseHTTPRequestHandler):
         return self.do_GET() if self.nucleus.lite else self.answer(405, "method")
 
     def answer(self, status, text, content_type=None):
-        tell("tes", status=status)
+        emit("tes", status=status)
         self.send_response(status)
         if content_type:
             self.send_header("Content-Type", content_type)
@@ -696,7 +696,7 @@ class Commands:
             self.component.stop()
         else:
             raise ValueError(what)
-        tell("done", what=what)
+        emit("done", what=what)
 
 
 def main():
@@ -713,7 +713,7 @@ def main():
     parser.add_argument("--directory", default=".", help="the component's work directory")
     parser.add_argument("--run", nargs=argparse.REMAINDER, help="the component's command, which the command `start` runs")
     options = parser.parse_args()
-    writer = threading.Thread(target=write_told, daemon=True)
+    writer = threading.Thread(target=write_events, daemon=True)
     writer.start()
     nucleus = Nucleus(options)
     environment = {**os.environ, "SVCUID": options.token, "AWS_CONTAINER_AUTHORIZATION_TOKEN": options.token,
@@ -727,7 +727,7 @@ def main():
         threading.Thread(target=server.serve_forever, daemon=True).start()
         uri = f"http://localhost:{server.server_port}/2016-11-01/credentialprovider/"
         environment["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = uri
-        tell("tes-listening", uri=uri)
+        emit("tes-listening", uri=uri)
     component = Component(nucleus, options.run, environment, options.directory) if options.run else None
     commands = Commands(nucleus, component)
     try:
@@ -738,7 +738,7 @@ def main():
             component.process.kill()
         if os.path.exists(options.socket):
             os.unlink(options.socket)
-        TOLD.put(None)
+        EVENTS.put(None)
         writer.join(5)
 
 

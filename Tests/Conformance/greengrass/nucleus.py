@@ -65,10 +65,10 @@ class Nucleus:
         return [event for event in list(self.events) if event["event"] == name]
 
     def do(self, what, **command):
-        self.tell({"do": what, **command})
+        self.send({"do": what, **command})
         return self.next("done")
 
-    def tell(self, *commands):
+    def send(self, *commands):
         self.process.stdin.write("".join(json.dumps(command) + "\n" for command in commands))
         self.process.stdin.flush()
 

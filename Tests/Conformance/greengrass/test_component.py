@@ -207,7 +207,7 @@ class Component(TestCase):
         nucleus.next("publish")
         self.assertEqual(nucleus.all("exited"), [])
 
-    def test_has_the_classic_nucleus_fail_a_deployment_that_can_not_work(self):
+    def test_makes_the_classic_nucleus_fail_a_deployment_that_can_not_work(self):
         nucleus = self.component("classic", {**FAST, "SampleIntervalSeconds": "often"})
         nucleus.do("start")
         nucleus.next("broken")
@@ -220,7 +220,7 @@ class Component(TestCase):
         self.assertEqual(nucleus.next("state")["state"], "RUNNING")
         nucleus.next("publish")
 
-    def test_waits_for_what_a_deployment_can_not_mend(self):
+    def test_waits_if_a_deployment_can_not_correct_the_failure(self):
         nucleus = self.component("classic")
         directory = nucleus.directory / "not" / "there"
         nucleus.do("configure", configuration={**FAST, "StateDirectory": str(directory)})
@@ -234,7 +234,7 @@ class Component(TestCase):
         self.assertEqual(nucleus.all("exited"), [])
         self.assertEqual([event["state"] for event in nucleus.all("state")], ["RUNNING"])
 
-    def test_says_once_that_it_runs_before_the_first_report(self):
+    def test_reports_running_once_before_the_first_report(self):
         for manner in MANNERS:
             with self.subTest(manner):
                 nucleus = self.component(manner)
@@ -245,7 +245,7 @@ class Component(TestCase):
                 self.assertEqual([event["state"] for event in states], ["RUNNING"])
                 self.assertLess(states[0]["at"], nucleus.all("publish")[0]["at"])
 
-    def test_reports_where_the_nucleus_knows_no_states(self):
+    def test_reports_if_the_nucleus_knows_no_states(self):
         nucleus = self.component("lite")
         nucleus.do("fault", operation="UpdateState", fault="refuse", error="ServiceError")
         nucleus.do("start")
@@ -253,7 +253,7 @@ class Component(TestCase):
             nucleus.next("publish")
         self.assertEqual([line for line in nucleus.log() if "[INFO]" not in line], [])
 
-    def test_says_once_what_to_allow_and_reports_when_it_is_allowed(self):
+    def test_logs_the_missing_permission_once_and_reports_when_it_is_granted(self):
         for manner in MANNERS:
             with self.subTest(manner):
                 nucleus = self.component(manner, {"SampleIntervalSeconds": 1, "MinimumIntervalSeconds": 1})
@@ -269,7 +269,7 @@ class Component(TestCase):
                 self.assertEqual(len(nucleus.all("subscribe")), 2)
                 self.assertEqual(nucleus.all("exited"), [])
 
-    def test_outlives_a_wrong_token_and_says_it_once(self):
+    def test_survives_a_wrong_token_and_logs_it_once(self):
         for manner in MANNERS:
             with self.subTest(manner):
                 nucleus = self.component(manner)
@@ -361,7 +361,7 @@ class Reports(TestCase):
             if number % 10 == 0:
                 fault = faults[number // 10 % len(faults)]
                 more = {"error": "UnauthorizedError"} if fault == "refuse" and number % 20 else {}
-                nucleus.tell({"do": "fault", "operation": "PublishToIoTCore", "fault": fault, "seconds": 0.05,
+                nucleus.send({"do": "fault", "operation": "PublishToIoTCore", "fault": fault, "seconds": 0.05,
                               "pings": 2000, **more})
             machine.move(number * 7 + 1)
             nucleus.next("publish")

@@ -97,7 +97,7 @@ class ComponentFiles(unittest.TestCase):
         self.assertEqual(list(problems(shape, request, path.name)), [])
         return request
 
-    def test_requests_are_what_the_model_takes(self):
+    def test_requests_conform_to_the_model(self):
         for target in ([], ["--thing", "core-1"], ["--thing-group", "cores"]):
             for region, partition in (("eu-central-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")):
                 output = self.package("--amd64", self.amd64, "--aarch64", self.aarch64, "--lambda-arn", LAMBDA_ARN,
@@ -116,7 +116,7 @@ class ComponentFiles(unittest.TestCase):
                 (component,) = merged["components"].values()
                 self.assertIn("accessControl", json.loads(component["configurationUpdate"]["merge"]))
 
-    def test_prints_commands_that_a_shell_takes_whatever_the_folder_is_called(self):
+    def test_prints_commands_that_a_shell_accepts_for_any_folder_name(self):
         for more in ([], ["--lambda-arn", LAMBDA_ARN]):
             output = self.package("--amd64", self.amd64, *more, output=self.directory / "the 'release' of $HOME")
             commands = [shlex.split(line) for line in self.printed.splitlines() if line.startswith("aws ")]
@@ -126,7 +126,7 @@ class ComponentFiles(unittest.TestCase):
             for file in files:
                 self.assertTrue(file.exists(), file)
 
-    def test_says_what_can_not_be_read_or_written(self):
+    def test_reports_what_can_not_be_read_or_written(self):
         self.assertRegex(self.package("--amd64", self.amd64, output="/dev/null/out", fails=True),
                          r"\Apackage-component: Can't write /dev/null/out\S*: Not a directory\.\n\Z")
         with zipfile.ZipFile(self.amd64, "w", zipfile.ZIP_DEFLATED) as release:
@@ -284,7 +284,7 @@ class ComponentFiles(unittest.TestCase):
                 self.assertIn(f"{self.directory}/link is a link that belongs to another user", text)
         self.assertEqual([str(file) for file in (self.directory / "victim").iterdir()], [str(self.directory / "victim/sub")])
 
-    def test_mistakes_are_told(self):
+    def test_reports_mistakes(self):
         nothing = self.directory / "nothing.zip"
         with zipfile.ZipFile(nothing, "w") as archive:
             archive.writestr("readme", "")

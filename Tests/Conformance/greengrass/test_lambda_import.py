@@ -164,7 +164,7 @@ class LambdaImport(unittest.TestCase):
         gone(pid)
         self.assertEqual(function.process.wait(30), 0)
 
-    def test_takes_the_agent_along_when_it_is_killed(self):
+    def test_ends_the_agent_when_it_is_killed(self):
         function = self.function()
         pid = self.agent(function)
         function.process.kill()
@@ -182,7 +182,7 @@ class LambdaImport(unittest.TestCase):
         self.assertGreater(ends[2] - ends[1], ends[1] - ends[0])
         self.assertEqual(function.api.invoke({})["starts"], 3)
 
-    def test_starts_a_crashed_agent_again_though_a_program_of_its_own_hangs(self):
+    def test_restarts_a_crashed_agent_although_its_metrics_program_hangs(self):
         directory = pathlib.Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, directory)
         directory.chmod(0o777)
@@ -198,7 +198,7 @@ class LambdaImport(unittest.TestCase):
         os.kill(pid, signal.SIGKILL)
         function.line("The agent exited with status -9")
 
-    def test_goes_on_with_the_same_agent_where_nothing_can_be_printed(self):
+    def test_continues_with_the_same_agent_if_nothing_can_be_printed(self):
         reader, writer = os.pipe()
         os.close(reader)
         self.addCleanup(os.close, writer)
@@ -207,7 +207,7 @@ class LambdaImport(unittest.TestCase):
             self.agent(function)
         self.assertEqual(function.api.invoke({}), {"running": True, "starts": 1})
 
-    def test_prints_the_log_where_a_character_of_it_can_not_be_printed(self):
+    def test_prints_the_log_even_if_a_character_can_not_be_printed(self):
         socket = pathlib.Path(self.nucleus.socket).with_name("\N{EURO SIGN}")  # not there yet: the agent warns, and tries again
         function = self.function(variables={
             "PYTHONIOENCODING": "ascii", "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": str(socket)})
@@ -220,12 +220,12 @@ class LambdaImport(unittest.TestCase):
         function.line("[INFO]", after=seen)
         self.assertEqual(function.api.invoke({}), {"running": True, "starts": 1})
 
-    def test_starts_the_agent_from_home_where_no_directory_for_temporary_files_can_be_written_to(self):
+    def test_starts_the_agent_from_home_if_no_temporary_directory_is_writable(self):
         function = self.function(inside=ONLY_HOME)
         self.nucleus.next("publish")
         self.assertEqual(function.api.invoke({}), {"running": True, "starts": 1})
 
-    def test_starts_one_agent_where_its_copy_can_not_be_removed(self):
+    def test_starts_one_agent_if_its_copy_can_not_be_removed(self):
         directory = pathlib.Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, directory)
         directory.chmod(0o755)
@@ -235,7 +235,7 @@ class LambdaImport(unittest.TestCase):
         self.agent(function)
         self.assertEqual(function.api.invoke({}), {"running": True, "starts": 1})
 
-    def test_says_what_is_wrong_with_an_agent_that_cannot_be_started(self):
+    def test_reports_why_an_agent_can_not_be_started(self):
         function = self.function(b"\x7fELF no program")
         self.assertIn("Exec format error", function.line("Can't start the agent: "))
         self.assertEqual(function.api.invoke({}), {"running": False, "starts": 0})

@@ -59,7 +59,7 @@ class LiteTestCase(TestCase):
 
 
 class Subscriptions(LiteTestCase):
-    def test_that_die_silently_are_asked_for_again(self):
+    def test_are_renewed_if_they_die_silently(self):
         nucleus = self.lite()
         nucleus.do("start")
         self.line(nucleus, "accepted report")
@@ -70,7 +70,7 @@ class Subscriptions(LiteTestCase):
         self.assertEqual(len(nucleus.all("connect")), 1)
         self.assertGreaterEqual(len(nucleus.all("subscribe")), 6)
 
-    def test_to_the_configuration_may_die_and_a_change_takes_effect_all_the_same(self):
+    def test_to_the_configuration_may_die_and_a_change_still_takes_effect(self):
         nucleus = self.lite()
         nucleus.do("start")
         nucleus.next("publish")
@@ -88,7 +88,7 @@ class Subscriptions(LiteTestCase):
             nucleus.next("publish")
         self.assertEqual(self.count(nucleus, "ReportNames is 'tiny'"), 1)
 
-    def test_are_refused_while_offline_and_granted_with_the_first_publish(self):
+    def test_are_refused_while_offline_and_accepted_with_the_first_publish(self):
         nucleus = self.lite({**QUICK, "AcknowledgeOn": "accepted"})
         nucleus.do("offline")
         nucleus.do("start")
@@ -100,25 +100,25 @@ class Subscriptions(LiteTestCase):
         self.line(nucleus, f"accepted report {report_id(second)}")
         self.assertEqual(len(nucleus.all("connect")), 1)
 
-    def test_that_stay_refused_do_not_make_publish_of_accepted(self):
+    def test_do_not_turn_accepted_into_publish_if_they_stay_refused(self):
         nucleus, machine = self.machine({**QUICK, "AcknowledgeOn": "accepted"})
         nucleus.do("start")
         self.line(nucleus, "accepted report")
         nucleus.do("fault", operation="SubscribeToIoTCore", fault="refuse", count=100_000)
         nucleus.do("kill-subscriptions", operations=MQTT_PROXY)
         before = len(nucleus.all("publish"))
-        told = []
-        while len(told) < 8:
+        reported = []
+        while len(reported) < 8:
             machine.move(100)
-            told.append(delta(nucleus.next("publish")))
+            reported.append(delta(nucleus.next("publish")))
         self.line(nucleus, "repeats the traffic")
-        self.assertEqual(told[2:], sorted(told[2:]), f"a growing delta, from report {before} on")
-        self.assertGreater(told[-1], told[2] + 200)
+        self.assertEqual(reported[2:], sorted(reported[2:]), f"a growing delta, from report {before} on")
+        self.assertGreater(reported[-1], reported[2] + 200)
         self.assertEqual(self.count(nucleus, "repeats the traffic"), 1)
         self.assertEqual(self.count(nucleus, "Likely cause: answers can't be received"), 1)
 
 
-    def test_that_worked_are_refused_for_a_while_with_advice_that_fits(self):
+    def test_are_refused_temporarily_with_matching_advice(self):
         nucleus = self.lite()
         nucleus.do("start")
         self.line(nucleus, "accepted report")
@@ -130,7 +130,7 @@ class Subscriptions(LiteTestCase):
 
 
 class Token(LiteTestCase):
-    def test_that_was_forgotten_is_replaced_by_name(self):
+    def test_is_replaced_by_name_after_it_was_forgotten(self):
         nucleus = self.lite(environment=NAMED)
         nucleus.do("start")
         nucleus.next("publish")
@@ -145,9 +145,9 @@ class Token(LiteTestCase):
         connect = nucleus.next("connect")
         self.assertEqual((connect["by"], connect["accepted"]), ("token", True))
         nucleus.next("publish")
-        self.assertGreaterEqual(self.count(nucleus, "no longer knew this component's token"), 1)
+        self.assertGreaterEqual(self.count(nucleus, "no longer recognized this component's token"), 1)
 
-    def test_is_not_given_up_because_the_nucleus_restarts(self):
+    def test_survives_a_restart_of_the_nucleus(self):
         nucleus = self.lite(environment=NAMED)
         nucleus.do("start")
         nucleus.next("publish")
@@ -158,7 +158,7 @@ class Token(LiteTestCase):
 
 
 class Delivery(LiteTestCase):
-    def test_that_success_does_not_prove_loses_nothing(self):
+    def test_loses_nothing_if_success_proves_nothing(self):
         nucleus, machine = self.machine()
         begin = machine.bytes
         nucleus.do("start")
@@ -180,10 +180,10 @@ class Delivery(LiteTestCase):
     def settle(self, nucleus, machine, begin):
         """Waits until accepted reports contain all traffic, and none of it twice."""
         deadline = time.monotonic() + 60
-        while (told := self.accepted_bytes(nucleus)) < machine.bytes - begin:
-            self.assertLess(time.monotonic(), deadline, f"{told} of {machine.bytes - begin} bytes were reported")
+        while (reported := self.accepted_bytes(nucleus)) < machine.bytes - begin:
+            self.assertLess(time.monotonic(), deadline, f"{reported} of {machine.bytes - begin} bytes were reported")
             nucleus.next("publish")
-        self.assertEqual(told, machine.bytes - begin)
+        self.assertEqual(reported, machine.bytes - begin)
 
     def accepted_bytes(self, nucleus):
         """Returns the traffic in reports that Device Defender has accepted and whose acceptance the component has received."""
@@ -246,7 +246,7 @@ class Delivery(LiteTestCase):
         self.assertEqual(delta(nucleus.next("publish")), 7)
         self.line(nucleus, f"accepted report {report_id(late)}")
 
-    def test_is_tried_again_while_what_was_allowed_is_not(self):
+    def test_is_retried_while_a_former_permission_is_missing(self):
         nucleus = self.lite({**QUICK, "PublishRetryCount": 5})
         nucleus.do("start")
         nucleus.next("publish")
@@ -254,7 +254,7 @@ class Delivery(LiteTestCase):
         self.line(nucleus, "after 2 attempts")
         self.assertEqual(self.count(nucleus, "was not published"), 0)
 
-    def test_of_what_lite_never_takes_is_not_even_tried(self):
+    def test_skips_what_lite_never_accepts(self):
         nucleus, machine = self.machine({**QUICK, "MaximumReportBytes": 100_000, "MaximumListSize": 1_000,
                                          "PublishRetryCount": 5})
         machine.connect(300)
@@ -267,7 +267,7 @@ class Delivery(LiteTestCase):
 
 
 class Lifecycle(LiteTestCase):
-    def test_startup_is_told_before_the_first_report(self):
+    def test_startup_is_reported_before_the_first_report(self):
         for transport in ({}, {"Transport": "https", "Topic": "own/{thing}/{format}"}):
             with self.subTest(transport):
                 nucleus = self.lite({"accessControl": ACCESS, **transport})
@@ -282,7 +282,7 @@ class Lifecycle(LiteTestCase):
                 self.assertEqual(nucleus.next("state")["state"], "RUNNING")
                 self.assertEqual(nucleus.all("publish"), [])
 
-    def test_running_is_told_later_by_a_nucleus_that_could_not_take_it(self):
+    def test_running_is_reported_later_to_a_nucleus_that_could_not_accept_it(self):
         nucleus = self.lite()
         nucleus.do("fault", operation="UpdateState", fault="refuse", error="ServiceError", count=3)
         nucleus.do("start")
@@ -318,12 +318,12 @@ class Lifecycle(LiteTestCase):
 class Random(Delivery):
     """Tests random faults during a thousand reports."""
     # Skip the tests of the superclass, which have already run.
-    test_that_success_does_not_prove_loses_nothing = None
+    test_loses_nothing_if_success_proves_nothing = None
     test_is_not_proven_by_success_after_a_restart_either = None
     test_is_not_proven_by_success_while_the_subscription_is_refused = None
     test_answered_late_is_not_repeated = None
-    test_is_tried_again_while_what_was_allowed_is_not = None
-    test_of_what_lite_never_takes_is_not_even_tried = None
+    test_is_retried_while_a_former_permission_is_missing = None
+    test_skips_what_lite_never_accepts = None
 
     def disturb(self, nucleus, number):
         publish = {"do": "fault", "operation": "PublishToIoTCore"}
@@ -340,7 +340,7 @@ class Random(Delivery):
             "slow": [{**publish, "fault": "late", "seconds": 0.1 * number}],
         }
         name = random.choice(sorted(choices))
-        nucleus.tell(*choices[name])
+        nucleus.send(*choices[name])
         return name
 
     def test_a_thousand_reports_lose_nothing_and_repeat_only_what_was_not_answered(self):
@@ -373,15 +373,15 @@ class Random(Delivery):
         # the connection breaks, or while the subscription is rejected.
         repeated = {int(n) for line in nucleus.log() for n in re.findall(
             r"(?:No answer to report|Report) (\d+) (?:within|was not)", line)}
-        unheard = answered_at_once - accepted - repeated - {report_id(e) for e in events if not e["acknowledged"]}
+        unreceived = answered_at_once - accepted - repeated - {report_id(e) for e in events if not e["acknowledged"]}
         ids = [report_id(event) for event in events]
         self.assertEqual(ids, sorted(set(ids)))
         self.assertLess(memory[1] - memory[0], 256, f"KiB of anonymous memory: {memory}")
         total = sum(delta(event) or 0 for event in events if event["delivered"])
-        print(f"{len(ids)} reports, {len(accepted)} accepted, {len(unheard)} answers unheard, {kinds}; "
+        print(f"{len(ids)} reports, {len(accepted)} accepted, {len(unreceived)} answers not received, {kinds}; "
               f"{total / (machine.bytes - begin):.3f} times the traffic delivered, none lost; memory {memory} KiB, "
               f"{descriptors(pid)} descriptors, {len(nucleus.log())} lines of log")
-        self.assertLessEqual(len(unheard), sum(kinds.get(kind, 0) for kind in ("token", "restart", "offline", "withdrawn")))
+        self.assertLessEqual(len(unreceived), sum(kinds.get(kind, 0) for kind in ("token", "restart", "offline", "withdrawn")))
 
 
 if __name__ == "__main__":

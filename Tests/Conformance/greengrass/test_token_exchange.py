@@ -69,7 +69,7 @@ class TokenExchange(unittest.TestCase):
                 self.assertEqual(nucleus.all("exited"), [])
 
 
-    def test_goes_on_when_lite_answers_with_null_or_has_forgotten_the_token(self):
+    def test_continues_when_lite_answers_with_null_or_has_forgotten_the_token(self):
         plane = DataPlane()
         self.addCleanup(plane.close)
         nucleus = Nucleus("lite", {**CONFIGURATION, "SampleIntervalSeconds": 1, "MinimumIntervalSeconds": 1},

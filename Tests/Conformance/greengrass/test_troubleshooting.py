@@ -48,7 +48,7 @@ class Troubleshooting(unittest.TestCase):
     def test_quotes_the_log(self):
         self.see("answered PublishToIoTCore to … with UnauthorizedError",
                  "answered SubscribeToIoTCore to … with UnauthorizedError", configuration=SLOW)
-        self.see("refuses this component's token", configuration=SLOW, prepare=lambda n: n.do("forget-token"))
+        self.see("rejected this component's token", configuration=SLOW, prepare=lambda n: n.do("forget-token"))
         self.see("closed the connection before its acceptance", manner="lite", configuration=SLOW,
                  prepare=lambda n: n.do("forget-token"))
         self.see("can't be reached at", configuration=SLOW, prepare=lambda n: n.do("restart", seconds=2))
@@ -67,7 +67,7 @@ class Troubleshooting(unittest.TestCase):
                  configuration={**SLOW, "accessControl": ACCESS}, prepare=lambda n: n.do("offline"))
         self.see("No answer to report", "so each report repeats the traffic", configuration={
             **FAST, "ConfirmationSeconds": 0.1, "AcknowledgeOn": "accepted"})
-        self.see("no longer knew this component's token", manner="lite", configuration=FAST,
+        self.see("no longer recognized this component's token", manner="lite", configuration=FAST,
                  arguments=["--component-name", "the.component"],
                  environment={"DEFENDER_COMPONENT_NAME": "the.component"}, prepare=lambda n: n.do("forget-token"))
         self.see("It allowed this before", manner="lite", configuration={**FAST, "PublishRetryCount": 0},

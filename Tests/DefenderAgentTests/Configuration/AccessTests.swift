@@ -12,7 +12,7 @@ import Testing
       "DEFENDER_PRIVATE_KEY_FILE": "/nonexistent/device.key",
     ],
   ])
-  func `for signing ignores a certificate that nothing uses, and reports its mistakes if a role alias does`(
+  func `ignores an unused certificate, but reports its mistakes if a role alias uses it`(
     certificate: [String: String]
   ) throws {
     let environment = Environment(keys.merging(certificate) { $1 })
@@ -25,7 +25,7 @@ import Testing
     #expect(variables.contains { $0 == "DEFENDER_CERTIFICATE_FILE" || $0 == "DEFENDER_PRIVATE_KEY_FILE" })
   }
 
-  @Test func `prints no secret`() throws {
+  @Test func `never prints a secret`() throws {
     let access = try Access(Environment(keys))
     var dumped = ""
     dump(access, to: &dumped)

@@ -16,7 +16,7 @@ import Testing
     try Configuration(Environment(Self.complete.merging(variables) { _, given in given }))
   }
 
-  @Test func `needs a thing and a region, and says so of both at once`() throws {
+  @Test func `requires a thing and a region, and reports both mistakes at once`() throws {
     let error = try #require(
       #expect(throws: ConfigurationError.self) { try Configuration(Environment([:])) })
     #expect(error.mistakes.map(\.variable) == ["AWS_IOT_THING_NAME", "AWS_REGION"])
@@ -24,7 +24,7 @@ import Testing
     #expect(error.description.contains("AWS_IOT_THING_NAME isn't set"))
   }
 
-  @Test func `has the defaults that the pages tell`() throws {
+  @Test func `has the documented defaults`() throws {
     let configuration = try configuration([:])
     #expect(configuration.interval == .seconds(300))
     #expect(configuration.minimumInterval == .seconds(300))
@@ -57,14 +57,15 @@ import Testing
   }
 
   @Test(arguments: ["state", "state/", "state//"])
-  func `takes a state directory that is still to be made, however its path ends`(name: String) throws {
+  func `accepts a state directory that doesn't exist yet, with or without a final slash`(name: String) throws
+  {
     let directory = try TemporaryDirectory()
     let path = "\(directory.path)/\(name)"
     #expect(try configuration(["DEFENDER_STATE_DIRECTORY": path]).stateDirectory == path)
   }
 
   @Test(arguments: ["file", "file/state", "link"])
-  func `rejects a state directory that is something else, or below something else`(name: String) throws {
+  func `rejects a state directory that isn't a directory, or whose parent isn't`(name: String) throws {
     let directory = try TemporaryDirectory()
     try directory.write("file", "")
     #expect(unsafe symlink("file", "\(directory.path)/link") == 0)
@@ -76,7 +77,7 @@ import Testing
     #expect(error.description.contains("Not a directory"))
   }
 
-  @Test func `accepts a state directory behind a link, as systemd makes them`() throws {
+  @Test func `accepts a state directory behind a symbolic link, as systemd creates it`() throws {
     let directory = try TemporaryDirectory()
     #expect(unsafe symlink(".", "\(directory.path)/link") == 0)
     let path = "\(directory.path)/link"
@@ -110,12 +111,12 @@ import Testing
     #expect(configuration.confirmationTime == .milliseconds(milliseconds))
   }
 
-  @Test func `takes AWS_DEFAULT_REGION where AWS_REGION is empty`() throws {
+  @Test func `uses AWS_DEFAULT_REGION if AWS_REGION is empty`() throws {
     let configuration = try configuration(["AWS_REGION": "", "AWS_DEFAULT_REGION": "us-west-2"])
     #expect(configuration.https?.region == "us-west-2")
   }
 
-  @Test func `says which of the two region variables is wrong`() throws {
+  @Test func `names the region variable that is invalid`() throws {
     let error = try #require(
       #expect(throws: ConfigurationError.self) {
         try configuration(["AWS_REGION": "", "AWS_DEFAULT_REGION": "EU"])
@@ -126,7 +127,7 @@ import Testing
   @Test(arguments: [
     ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
   ])
-  func `names the half of a key pair that is missing, and not the other's value`(
+  func `names the missing half of a key pair, but not the other half's value`(
     given: String, missing: String
   ) throws {
     let error = try #require(
@@ -135,7 +136,7 @@ import Testing
     #expect(!error.description.contains("half-of-a-pair"))
   }
 
-  @Test func `says at the start that the device's certificate and key aren't there`() throws {
+  @Test func `reports a missing certificate or key at startup`() throws {
     let error = try #require(
       #expect(throws: ConfigurationError.self) {
         try configuration([
@@ -148,7 +149,7 @@ import Testing
     #expect(error.description.contains("'/nonexistent/c.pem', which can't be read: No such file"))
   }
 
-  @Test func `needs no thing for a topic that names none`() throws {
+  @Test func `requires no thing if the topic doesn't contain one`() throws {
     let environment = Environment(["AWS_REGION": "eu-central-1", "DEFENDER_TOPIC": "all/{format}"])
     #expect(try Configuration(environment).topic(for: .json).name == "all/json")
   }
@@ -176,7 +177,7 @@ import Testing
     ("SSL_CERT_FILE", "/dev/null"), ("DEFENDER_ALLOW_PLAIN_HTTP", "true"),
     ("DEFENDER_TOPIC", String(repeating: "x", count: 250) + "/{thing}"),
   ])
-  func `names the variable of a mistake`(variable: String, value: String) throws {
+  func `names the variable that has a mistake`(variable: String, value: String) throws {
     let error = try #require(
       #expect(throws: ConfigurationError.self) { try configuration([variable: value]) })
     #expect(error.mistakes.map(\.variable) == [variable])
@@ -199,8 +200,8 @@ import Testing
       ["DEFENDER_TRANSPORT": "mqtt", "DEFENDER_MQTT_ENDPOINT": "wss://localhost"],
       ["DEFENDER_TRANSPORT": "mqtt", "DEFENDER_MQTT_ENDPOINT": "localhost"],
     ])
-  func `reports a mistake in a role alias at the start, with the other mistakes`(
-    change: (variables: [String: String], mistaken: String), transport: [String: String]
+  func `reports a mistake in a role alias at startup, with the other mistakes`(
+    change: (variables: [String: String], mistake: String), transport: [String: String]
   ) throws {
     let directory = try TemporaryDirectory()
     var variables = [
@@ -213,20 +214,21 @@ import Testing
     variables["SAMPLE_INTERVAL_SECONDS"] = "soon"
     let error = try #require(throws: ConfigurationError.self) { try configuration(variables) }
     #expect(
-      error.mistakes.map(\.variable).sorted() == [change.mistaken, "SAMPLE_INTERVAL_SECONDS"].sorted(),
+      error.mistakes.map(\.variable).sorted() == [change.mistake, "SAMPLE_INTERVAL_SECONDS"].sorted(),
       "\(error)")
     #expect("\(error)".contains("SAMPLE_INTERVAL_SECONDS is 'soon'"), "\(error)")
   }
 
   @Test(arguments: [nil, "", "0", "1"])
-  func `lets requests go anywhere without TLS only if DEFENDER_ALLOW_PLAIN_HTTP is 1`(value: String?) throws {
+  func `allows requests to any host without TLS only if DEFENDER_ALLOW_PLAIN_HTTP is 1`(value: String?) throws
+  {
     let access = try configuration(["DEFENDER_ALLOW_PLAIN_HTTP": value ?? ""]).access
     let isAnywhere = if case .any = access.connection.addressesWithoutTLS { true } else { false }
     #expect(isAnywhere == (value == "1"))
   }
 
   /// A later source in the chain would sign with another identity.
-  @Test func `gives no credentials if the role alias is mistaken`() throws {
+  @Test func `provides no credentials if the role alias is invalid`() throws {
     var mistakes: [ConfigurationError.Mistake] = []
     let environment = Environment(Self.complete.merging(["DEFENDER_ROLE_ALIAS": "alias"]) { $1 })
     let configuration = Configuration(environment, noting: &mistakes)
@@ -236,7 +238,7 @@ import Testing
     }
   }
 
-  @Test func `names the file of a password that can't be read`() throws {
+  @Test func `names a password file that can't be read`() throws {
     let directory = try TemporaryDirectory()
     let error = try #require(throws: ConfigurationError.self) {
       try configuration([
@@ -269,7 +271,7 @@ import Testing
       ("pass\n\n", "pass", "is wrong"), ("other", "pass", "is wrong"), ("", "pass", "is encrypted"),
       ("\n", "pass", "is encrypted"), (nil, "pass", "is encrypted"), ("pass", nil, nil), (nil, nil, nil),
     ] as [(String?, String?, String?)])
-  func `says that the password of the key is wrong, for whatever the key is`(
+  func `reports a wrong password whatever the key is used for`(
     contents: String?, password: String?, complaint: String?
   ) throws {
     let authority = try ThrowawayAuthority()

@@ -15,11 +15,11 @@ private func names(in path: String) throws -> Set<String> {
 struct `Variables of the agent` {
   private let known = Set(Variable.allCases.map(\.rawValue))
 
-  @Test func `are those of docs/configuration.md, all of them`() throws {
+  @Test func `are exactly those of docs/configuration.md`() throws {
     #expect(try names(in: "docs/configuration.md") == known.filter { $0.hasPrefix("DEFENDER_") })
   }
 
-  @Test func `are all that the sources name`() throws {
+  @Test func `include every variable that the sources mention`() throws {
     let sources = FileManager.default.enumerator(atPath: "\(repository)/Sources")?.compactMap {
       $0 as? String
     }
@@ -38,7 +38,7 @@ struct `Variables of the agent` {
     ("DEFENDER_XYZ", nil), ("DEFENDER_", nil), ("DEFENDER_WITH\u{1B}[31m", nil), ("DEFENDER_é", nil),
     ("DEFENDER_format", nil),
   ])
-  func `that aren't known are named, with the nearest one`(name: String, nearest: String?) throws {
+  func `are named, with the nearest known one, if they are unknown`(name: String, nearest: String?) throws {
     let unknown = Environment([name: "hunter2", "DEFENDER_TOPIC": "t"]).unknownVariables
     #expect(unknown.map(\.name) == [name])
     #expect(unknown.first?.nearest == nearest)
@@ -50,7 +50,7 @@ struct `Variables of the agent` {
   @Test(arguments: [
     "DEFENDER", "DEFENDERS_TOPIC", "defender_topic", "AWS_DEFENDER_TOPIC", "DEFENDER_BINARY_DIRECTORY",
   ])
-  func `that aren't the agent's are no business of it`(name: String) {
+  func `are ignored if they aren't the agent's`(name: String) {
     #expect(Environment([name: "x"]).unknownVariables.isEmpty)
   }
 }

@@ -30,7 +30,7 @@ private func configuration(_ json: String) throws -> ComponentConfiguration {
     "{}", "[]", "null", #"{"value": null}"#, #"{"SampleIntervalSeconds": null, "Topic": ""}"#,
     #"{"accessControl": {"a": {}}, "UseInstaller": true, "lambdaExecutionParameters": {}, "containerMode": "x"}"#,
   ])
-  func `leaves out what is not set and what is not ours`(json: String) throws {
+  func `omits unset keys and foreign keys`(json: String) throws {
     #expect(try configuration(json) == configuration("{}"))
   }
 
@@ -50,13 +50,13 @@ private func configuration(_ json: String) throws -> ComponentConfiguration {
       "CustomMetrics is an array; allowed are text, a number and a list of texts"
     ),
   ])
-  func `tells its mistakes`(json: String, mistake: String) throws {
+  func `reports its mistakes`(json: String, mistake: String) throws {
     let configuration = try configuration(json)
     #expect(configuration.mistakes == [mistake])
     #expect(configuration.variables.isEmpty)
   }
 
-  @Test func `names keys that nobody knows, and the key that stands for a variable`() throws {
+  @Test func `names unknown keys, and the key that corresponds to a variable`() throws {
     let configuration = try configuration(#"{"sampleIntervalSeconds": 1, "ReportFormat": "xml"}"#)
     #expect(configuration.unknownKeys == ["sampleIntervalSeconds"])
     #expect(ComponentConfiguration.nearestKey(to: "sampleIntervalSeconds") == "SampleIntervalSeconds")

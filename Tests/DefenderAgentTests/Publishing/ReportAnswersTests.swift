@@ -26,7 +26,7 @@ private func rejected(_ id: UInt64?) -> [UInt8] {
 }
 
 /// The rows of the table in docs/agent.md, "Which answer counts".
-@Suite struct `An answer of Device Defender` {
+@Suite struct `An answer from Device Defender` {
   private static let rejection = ReportConfirmation.rejected(code: "Throttled", message: "slow down")
 
   private func play(_ steps: [Step]) throws -> (verdicts: [ReportAnswers.Verdict], answers: ReportAnswers) {
@@ -103,7 +103,7 @@ private func rejected(_ id: UInt64?) -> [UInt8] {
   }
 
   @Test(arguments: [(2, true), (nil, false)] as [(UInt64?, Bool)])
-  func `stands in for an acknowledgement only if it names the report`(id: UInt64?, isNamed: Bool) throws {
+  func `replaces an acknowledgement only if it names the report`(id: UInt64?, isNamed: Bool) throws {
     #expect(try play([.begin(2), .send, .rejected(id)]).answers.isNamed == isNamed)
   }
 }

@@ -21,11 +21,11 @@ struct `A topic` {
       .tooDeep(topic: "$aws/rules/r/1/2/3/4/5/6/7/8/9", slashes: 8, limit: 7)
     ),
   ])
-  func `is refused with the reason`(name: String, expected: TopicError) {
+  func `is rejected with the reason`(name: String, expected: TopicError) {
     #expect(throws: expected) { try Topic(validating: name) }
   }
 
-  @Test func `is refused with a message of its own for each reason`() {
+  @Test func `is rejected with a different message for each reason`() {
     let errors: [TopicError] = [
       .empty, .nulCharacter, .wildcard(topic: "t", character: "+"), .dotSegment(topic: "t"),
       .tooLong(bytes: 257, limit: 256), .tooDeep(topic: "t", slashes: 8, limit: 7),

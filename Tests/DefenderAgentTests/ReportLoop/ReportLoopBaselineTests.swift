@@ -32,7 +32,7 @@ import WireFormats
     #expect(stage.publisher.bytesIn == [nil, 200, 700])
   }
 
-  @Test func `counts afresh where another configuration has it read another network`() throws {
+  @Test func `restarts if another configuration reads another network namespace`() throws {
     let other = try TemporaryDirectory()
     var stage = try LoopStage()
     try stage.run()
@@ -52,7 +52,7 @@ import WireFormats
     #expect(stage.publisher.bytesIn == [nil, nil, 0, nil])
   }
 
-  @Test func `counts from its first sample, also if that made no report`() throws {
+  @Test func `starts at the first sample, even if it made no report`() throws {
     var stage = try LoopStage()
     for name in ["tcp", "tcp6", "udp", "udp6"] { try stage.procfs.remove("net/\(name)") }
     try stage.fail()
@@ -65,7 +65,7 @@ import WireFormats
     #expect(stage.publisher.bytesIn == [400])
   }
 
-  @Test func `adds the custom metrics that are asked for`() throws {
+  @Test func `adds the requested custom metrics`() throws {
     let tree = try TemporaryDirectory()
     try tree.write("uptime", "350735.47 234388.90\n")
     var stage = try LoopStage(["DEFENDER_CUSTOM_METRICS": "uptime"], over: tree)
@@ -74,7 +74,7 @@ import WireFormats
     #expect(metric?.array?.first?["number"]?.double != nil)
   }
 
-  @Test func `gives ids that always increase`() throws {
+  @Test func `assigns ids that always increase`() throws {
     var stage = try LoopStage(["DEFENDER_MINIMUM_INTERVAL_SECONDS": "0.001"])
     try stage.run(plan(reports: 3, interval: .milliseconds(1)))
     // Somebody sets the clock back by an hour between two invocations.

@@ -35,7 +35,9 @@ import WireFormats
     return stage.publisher.bytesIn
   }
 
-  @Test func `repeats what was published and not answered, if success proves nothing and there were answers`()
+  @Test
+  func
+    `repeats the traffic of unanswered reports if success proves nothing and earlier reports were answered`()
     throws
   {
     var stage = try LoopStage()
@@ -45,7 +47,7 @@ import WireFormats
     #expect(reported == [nil, 100, 100, 100, 200, 300])
   }
 
-  @Test func `never behaves like publish while it waits for answers that can't be received`() throws {
+  @Test func `doesn't fall back to the policy 'publish' if answers can't be received`() throws {
     var stage = try LoopStage([
       "DEFENDER_ACKNOWLEDGE": "accepted", "DEFENDER_TRANSPORT": "greengrass",
       "DEFENDER_TOPIC": "$aws/things/{thing}/defender/metrics/{format}",
@@ -59,7 +61,7 @@ import WireFormats
     #expect(warnings.first?.hasSuffix(": made up.") == true)
   }
 
-  @Test func `counts nothing twice if the answer came late`() throws {
+  @Test func `counts nothing twice if the answer arrives late`() throws {
     var stage = try LoopStage()
     stage.publisher.provesDelivery = false
     let reported = try deltas(
@@ -87,7 +89,7 @@ import WireFormats
     #expect(second.publisher.bytesIn == [400, 400])
   }
 
-  @Test func `warns that nobody answers on a topic of one's own`() throws {
+  @Test func `warns that reports to a custom topic get no answers`() throws {
     var stage = try LoopStage([
       "DEFENDER_ACKNOWLEDGE": "accepted", "DEFENDER_TRANSPORT": "greengrass",
       "DEFENDER_TOPIC": "own/{thing}/{format}",
@@ -103,7 +105,7 @@ import WireFormats
     (ReportConfirmation.accepted, [nil, 200, 500]), (.unanswered, [nil, 200, 700]),
     (.rejected(code: "InvalidPayload", message: "made up"), [nil, 200, 700]),
   ])
-  func `moves the baseline only when Device Defender accepted a report, if so configured`(
+  func `moves the baseline only when Device Defender accepts a report, if so configured`(
     confirmation: ReportConfirmation, reported: [Int?]
   ) throws {
     var stage = try LoopStage([

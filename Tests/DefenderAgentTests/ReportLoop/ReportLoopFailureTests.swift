@@ -5,7 +5,7 @@ import Testing
 import WireFormats
 
 @Suite struct `The report loop after a failure` {
-  @Test func `tells the same failure every few minutes and no more`() throws {
+  @Test func `logs the same failure once every few minutes`() throws {
     var stage = try LoopStage(["DEFENDER_MINIMUM_INTERVAL_SECONDS": "1", "SAMPLE_INTERVAL_SECONDS": "10"])
     stage.publisher.acknowledgements = Array(repeating: false, count: 50)
     try stage.run(ReportPlan(reports: 51))
@@ -13,7 +13,7 @@ import WireFormats
     #expect(stage.lines.text.split(separator: "\n").filter { $0.contains("was not published") }.count == 3)
   }
 
-  @Test func `counts failures among successes and goes on`() throws {
+  @Test func `counts failures among successes and continues`() throws {
     var stage = try LoopStage(["DEFENDER_MINIMUM_INTERVAL_SECONDS": "1"])
     stage.publisher.acknowledgements = [true, false, true]
     let outcome = try stage.run(plan(reports: 3, interval: .seconds(1)))
@@ -22,7 +22,7 @@ import WireFormats
     #expect(outcome.lastError?.contains("made up") == true)
   }
 
-  @Test func `warns once that Device Defender's own topics don't take HTTPS`() throws {
+  @Test func `warns once that Device Defender's topics don't accept HTTPS`() throws {
     var stage = try LoopStage(["DEFENDER_TOPIC": ""])
     try stage.run()
     try stage.run()
@@ -30,14 +30,14 @@ import WireFormats
     #expect(stage.lines.text.components(of: "DEFENDER_TOPIC") == 1)
   }
 
-  @Test func `publishes no report of nothing`() throws {
+  @Test func `publishes no empty report`() throws {
     var stage = try LoopStage()
     for name in ["tcp", "tcp6", "udp", "udp6", "dev"] { try stage.procfs.remove("net/\(name)") }
     try stage.fail()
     #expect(stage.publisher.payloads.isEmpty)
   }
 
-  @Test func `leaves out a block that can't be read, and says so in the log`() throws {
+  @Test func `omits a block that can't be read, and logs that`() throws {
     var stage = try LoopStage()
     try stage.procfs.remove("net/udp")
     let outcome = try stage.run()

@@ -20,7 +20,7 @@ private final class TimedPublisher: Publisher {
 }
 
 @Suite struct `The schedule of the report loop` {
-  @Test func `publishes on the beat until the deadline`() throws {
+  @Test func `publishes on schedule until the deadline`() throws {
     var stage = try LoopStage(["DEFENDER_JITTER": "0"])
     let start = stage.time.bootTime
     let outcome = try stage.run(ReportPlan(), seconds: 900)
@@ -30,7 +30,7 @@ private final class TimedPublisher: Publisher {
     #expect(stage.publisher.deadlines.allSatisfy { $0 <= start.advanced(by: .seconds(900)) })
   }
 
-  @Test func `waits for the thing's slot in a loop without an end, once`() throws {
+  @Test func `waits for the thing's slot once, in an endless loop`() throws {
     var stage = try LoopStage()
     let start = stage.time.bootTime
     let offset = slotOffset(in: .seconds(300), thing: "thing")
@@ -42,7 +42,7 @@ private final class TimedPublisher: Publisher {
     #expect(stage.time.wakeUps[slept] == next)
   }
 
-  @Test func `takes another place in the interval when a report was throttled`() throws {
+  @Test func `moves to another slot after a report was throttled`() throws {
     var stage = try LoopStage(["DEFENDER_JITTER": "0"])
     stage.publisher.acknowledgements = [true, false, true]
     stage.publisher.refusal = .refused(ServiceError(HTTPResponse(status: 429)))
@@ -56,7 +56,7 @@ private final class TimedPublisher: Publisher {
   }
 
   @Test(arguments: [("1", 10.0), ("0", 10), ("1", 301), ("0", 301)])
-  func `keeps its distance to the last report of the process before it`(jitter: String, pause: Double) throws
+  func `waits an interval after the last report of the previous process`(jitter: String, pause: Double) throws
   {
     let tree = try TemporaryDirectory()
     try tree.write("sys/kernel/random/boot_id", "7d5ff60b-5a4e-4b7e-9d2e-0c7c6f0f3f51\n")
@@ -83,7 +83,7 @@ private final class TimedPublisher: Publisher {
     #expect(stage.time.bootTime == stage.time.interruption)
   }
 
-  @Test func `raises a short interval, and says so once`() throws {
+  @Test func `raises a short interval, and logs that once`() throws {
     var stage = try LoopStage()
     let start = stage.time.bootTime
     try stage.run(plan(reports: 2, interval: .seconds(10)))
@@ -92,7 +92,7 @@ private final class TimedPublisher: Publisher {
     #expect(stage.lines.text.components(of: "DEFENDER_MINIMUM_INTERVAL_SECONDS") == 1)
   }
 
-  @Test func `reports an interval after the first sample if that only began the deltas`() throws {
+  @Test func `reports one interval after the first sample if that only started the deltas`() throws {
     var stage = try LoopStage(["DEFENDER_JITTER": "0"], beginsWithBaseline: true)
     let start = stage.time.bootTime
     try stage.run(ReportPlan(), seconds: 500)
@@ -100,7 +100,7 @@ private final class TimedPublisher: Publisher {
     #expect(stage.publisher.bytesIn == [0])
   }
 
-  @Test func `reports an interval after its last report with another configuration`() throws {
+  @Test func `reports one interval after its last report under a new configuration`() throws {
     var stage = try LoopStage(["DEFENDER_JITTER": "0"])
     let start = stage.time.bootTime
     try stage.run()
@@ -122,7 +122,7 @@ private final class TimedPublisher: Publisher {
     #expect(stage.publisher.payloads.count == 1)
   }
 
-  @Test func `takes another place in the interval when Device Defender says that it throttles`() throws {
+  @Test func `moves to another slot if Device Defender reports throttling`() throws {
     var stage = try LoopStage(["DEFENDER_JITTER": "0"])
     stage.publisher.confirmations = [
       .accepted, .rejected(code: "ThrottlingException", message: ""), .accepted,
@@ -133,8 +133,7 @@ private final class TimedPublisher: Publisher {
   }
 
   @Test(arguments: [false, true])
-  func `ends a metrics command in time to publish, however long it may take by itself`(isDryRun: Bool) throws
-  {
+  func `ends a metrics command in time to publish, even if its own timeout is longer`(isDryRun: Bool) throws {
     let tree = try TemporaryDirectory()
     let command = try tree.write("metrics", "#!/bin/sh\nsleep 60\n")
     #expect(unsafe chmod(command, 0o700) == 0)
@@ -146,7 +145,7 @@ private final class TimedPublisher: Publisher {
     #expect(stage.lines.text.contains("because the deadline left no more time"))
   }
 
-  @Test func `leaves time to publish after a metrics command that takes all it gets`() throws {
+  @Test func `leaves time to publish after a metrics command that uses all its time`() throws {
     let tree = try TemporaryDirectory()
     let command = try tree.write("metrics", "#!/bin/sh\nsleep 60\n")
     #expect(unsafe chmod(command, 0o700) == 0)
@@ -166,7 +165,7 @@ private final class TimedPublisher: Publisher {
     #expect(publisher.left.allSatisfy { $0 > .zero && $0 < .seconds(5) })
   }
 
-  @Test func `ends a metrics command in time when the first sample only begins the deltas`() throws {
+  @Test func `ends a metrics command in time if the first sample only starts the deltas`() throws {
     let tree = try TemporaryDirectory()
     let command = try tree.write("metrics", "#!/bin/sh\nsleep 60\n")
     #expect(unsafe chmod(command, 0o700) == 0)

@@ -5,7 +5,7 @@ import Testing
 import WireFormats
 
 @Suite struct `The saved state of the report loop` {
-  @Test func `goes on after a restart where the last process ended`() throws {
+  @Test func `continues after a restart from the last process's state`() throws {
     let tree = try TemporaryDirectory()
     try tree.write("sys/kernel/random/boot_id", "7d5ff60b-5a4e-4b7e-9d2e-0c7c6f0f3f51\n")
     let variables = ["DEFENDER_STATE_DIRECTORY": "\(tree.path)/state"]
@@ -20,7 +20,7 @@ import WireFormats
     #expect(report?["header"]?["report_id"]?.integer(as: Int.self) == 1_700_000_001)
   }
 
-  @Test func `begins anew after a boot, with an id that increases all the same`() throws {
+  @Test func `starts over after a reboot, but the id still increases`() throws {
     let tree = try TemporaryDirectory()
     try tree.write("sys/kernel/random/boot_id", "7d5ff60b-5a4e-4b7e-9d2e-0c7c6f0f3f51\n")
     let variables = ["DEFENDER_STATE_DIRECTORY": "\(tree.path)/state"]
@@ -33,7 +33,7 @@ import WireFormats
     #expect(report?["header"]?["report_id"]?.integer(as: Int.self) == 1_700_000_001)
   }
 
-  @Test func `saves the id of a report before it publishes it, and the baseline after`() throws {
+  @Test func `saves the id of a report before publishing it, and the baseline afterwards`() throws {
     let tree = try TemporaryDirectory()
     let variables = try variables(ofStateIn: tree)
     var stage = try LoopStage(variables, over: tree)
@@ -53,7 +53,7 @@ import WireFormats
     #expect(baselines == [nil, 1_000, 1_000, 1_700])
   }
 
-  @Test func `gives the id of a report that was cut short to no other one, within the same second`() throws {
+  @Test func `never reuses the id of an interrupted report, even within the same second`() throws {
     let tree = try TemporaryDirectory()
     let variables = try variables(ofStateIn: tree)
     var ids: [Int] = []
@@ -74,7 +74,7 @@ import WireFormats
     #expect(ids == Array(1_700_000_000...1_700_000_004))
   }
 
-  @Test func `goes on with the clock's ids and its own baseline where no state can be saved`() throws {
+  @Test func `continues with the clock's ids and its own baseline if no state can be saved`() throws {
     let tree = try TemporaryDirectory()
     let variables = try variables(ofStateIn: tree)
     try tree.write("state/state.json.new/x", "")
@@ -89,7 +89,7 @@ import WireFormats
     #expect(stage.lines.text.components(of: "[ERROR]") == 1)
   }
 
-  @Test func `keeps the state of another network where another configuration has it read that`() throws {
+  @Test func `keeps the state of each network namespace if another configuration reads another one`() throws {
     let trees = try [TemporaryDirectory(), TemporaryDirectory()]
     let variables = try variables(ofStateIn: trees[0])
     try trees[1].write("sys/kernel/random/boot_id", "7d5ff60b-5a4e-4b7e-9d2e-0c7c6f0f3f51\n")
@@ -113,7 +113,7 @@ import WireFormats
     #expect(ids == [1_700_000_601])
   }
 
-  @Test func `saves its first baseline when it takes it, so that restarts lose nothing`() throws {
+  @Test func `saves its first baseline immediately, so that restarts lose nothing`() throws {
     let tree = try TemporaryDirectory()
     let variables = try variables(ofStateIn: tree)
     // Each process ends before its first report is due, one interval after its start.
@@ -158,7 +158,7 @@ import WireFormats
 
   /// The previous process is still stopping when the next one starts. The previous one's baseline is 1,000.
   @Test(arguments: [[], [ReportConfirmation.unanswered]])
-  func `counts from the saved baseline when it takes over before any of its reports was acknowledged`(
+  func `computes deltas from the saved baseline if it takes over before any of its reports is acknowledged`(
     unanswered: [ReportConfirmation]
   ) throws {
     let tree = try TemporaryDirectory()
@@ -188,7 +188,7 @@ import WireFormats
     #expect(savedState(in: tree)["interfaces"]?.array?.first?["bytes_in"]?.integer(as: Int.self) == 5_001_700)
   }
 
-  @Test func `counts from the saved baseline, whatever is answered late about a report without deltas`()
+  @Test func `computes deltas from the saved baseline despite a late answer to a report without deltas`()
     throws
   {
     let tree = try TemporaryDirectory()

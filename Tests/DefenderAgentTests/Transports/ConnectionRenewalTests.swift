@@ -18,7 +18,7 @@ private final class RenewedPublisher: Publisher {
 
 @Suite struct `A SIGHUP` {
   @Test(arguments: [(true, 1), (false, 0)])
-  func `closes a connection of this process once, with the next wait`(isOwn: Bool, renewals: Int) throws {
+  func `closes a connection of this process once, during the next wait`(isOwn: Bool, renewals: Int) throws {
     let signal = try StopSwitch().signal()
     let time = ManualTime()
     let publisher = RenewedPublisher()

@@ -74,7 +74,7 @@ import Testing
     #expect(log.lines.count == 2)
   }
 
-  @Test func `reads our own namespace under any mount of our own procfs`() {
+  @Test func `reads this process's namespace under any mount of its procfs`() {
     #expect(ProcRoot("/proc/").networkDirectory == "net")
     #expect(ProcRoot("/proc/self/root/proc").networkDirectory == "net")
     #expect(ProcRoot(fixturePath("proc/basic/t1")).networkDirectory == "net")

@@ -27,7 +27,7 @@ private func received(_ connection: CurlConnection, until deadline: BootTime = s
 }
 
 struct `A connection` {
-  @Test func `carries bytes both ways, with the certificate and the protocol that were asked for`() throws {
+  @Test func `carries bytes both ways, with the requested certificate and protocol`() throws {
     let authority = try ThrowawayAuthority()
     let server = try ScriptedServer(
       [.keep("one"), .close("two")],
@@ -53,7 +53,7 @@ struct `A connection` {
         == TLSHandshake(serverName: "localhost", applicationProtocol: "x-amzn-mqtt-ca", clientName: "device"))
   }
 
-  @Test func `is plain where the URL says so`() throws {
+  @Test func `is unencrypted if the URL's scheme is http`() throws {
     let server = try ScriptedServer([.keep("one")])
     defer { server.stop() }
     let connection = try CurlConnection(
@@ -62,7 +62,7 @@ struct `A connection` {
     #expect(try received(connection) == "one")
   }
 
-  @Test func `isn't made with a server that nobody trusted vouches for`() throws {
+  @Test func `fails if no trusted authority certifies the server`() throws {
     let authority = try ThrowawayAuthority()
     let server = try ScriptedServer([], tls: TLSServerContext(authority.issue("server", names: names)))
     defer { server.stop() }
@@ -75,7 +75,7 @@ struct `A connection` {
     }
   }
 
-  @Test func `isn't made with a port that nobody listens to, nor without time`() throws {
+  @Test func `fails if nothing listens on the port, or if no time is left`() throws {
     let url = "http://127.0.0.1:\(try freePort())"
     let configuration = ConnectionConfiguration(Environment([:]))
     #expect {
@@ -84,12 +84,12 @@ struct `A connection` {
       guard case .notConnected = error as? HTTPError else { return false }
       return true
     }
-    #expect(throws: HTTPError.timedOut(.connecting, "no time was left")) {
+    #expect(throws: HTTPError.timedOut(.connecting, "the deadline had already passed")) {
       try CurlConnection(to: url, configuration, time: time, until: time.bootTime)
     }
   }
 
-  @Test func `waits for an answer until the deadline, and is still there afterwards`() throws {
+  @Test func `waits for an answer until the deadline, and remains usable`() throws {
     let authority = try ThrowawayAuthority()
     let server = try ScriptedServer(
       [.hang, .keep("late")], tls: TLSServerContext(authority.issue("server", names: names)))
@@ -97,7 +97,7 @@ struct `A connection` {
     let connection = try connect(server, authority)
     try connection.send(Array("a\r\n\r\n".utf8), until: soon())
     let deadline = soon(.milliseconds(50))
-    #expect(throws: HTTPError.timedOut(.answering, "the time is up")) {
+    #expect(throws: HTTPError.timedOut(.answering, "the deadline passed")) {
       try received(connection, until: deadline)
     }
     #expect(time.bootTime >= deadline)
@@ -105,7 +105,7 @@ struct `A connection` {
     #expect(try received(connection) == "late")
   }
 
-  @Test func `waits a moment more for an answer when the process is asked to stop`() throws {
+  @Test func `waits briefly for an answer after a stop request`() throws {
     let authority = try ThrowawayAuthority()
     let server = try ScriptedServer(
       [.keep("one"), .hang], tls: TLSServerContext(authority.issue("server", names: names)))
@@ -128,7 +128,7 @@ struct `A connection` {
     #expect(begin.duration(to: time.bootTime) < .seconds(300))
   }
 
-  @Test func `isn't made any more when the process is asked to stop`() throws {
+  @Test func `isn't opened after a stop request`() throws {
     let server = try ScriptedServer([.hang])
     defer { server.stop() }
     let stop = try StopSwitch()
@@ -142,7 +142,7 @@ struct `A connection` {
     }
   }
 
-  @Test func `sends no longer than until the deadline to a server that doesn't read`() throws {
+  @Test func `stops sending at the deadline if the server doesn't read`() throws {
     let authority = try ThrowawayAuthority()
     // The server would keep reading, because only an empty line ends a request. While it sends a flood, it doesn't
     // read.
@@ -153,12 +153,12 @@ struct `A connection` {
     let connection = try connect(server, authority)
     try connection.send(Array("a\r\n\r\n".utf8), until: soon())
     let deadline = soon(.milliseconds(300))
-    #expect(throws: HTTPError.timedOut(.answering, "the time is up")) {
+    #expect(throws: HTTPError.timedOut(.answering, "the deadline passed")) {
       try connection.send([UInt8](repeating: 1, count: 64 << 20), until: deadline)
     }
   }
 
-  @Test func `survives writing to a server that is gone`() throws {
+  @Test func `survives writing to a server that has closed the connection`() throws {
     let authority = try ThrowawayAuthority()
     let server = try ScriptedServer(
       [.close("")], tls: TLSServerContext(authority.issue("server", names: names)))

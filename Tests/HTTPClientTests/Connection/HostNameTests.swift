@@ -36,7 +36,7 @@ struct `The host of a URL` {
   }
 
   @Test(arguments: ["127.0.0.1", "localhost"])
-  func `is sent as it is spelled`(host: String) throws {
+  func `is sent as written`(host: String) throws {
     let server = try ScriptedServer([.keep(httpResponse())])
     defer { server.stop() }
     let name = try HostName(host).text

@@ -28,7 +28,7 @@ struct `A request without TLS` {
     ("http://localhost/", ["localhost:80:192.0.2.1:80"], "192.0.2.1"),
     ("http://127.0.0.1/", ["127.0.0.1:80:192.0.2.1:80"], "192.0.2.1"),
   ])
-  func `to another machine is refused, with the address`(url: String, connectTo: [String], address: String)
+  func `to another machine is blocked, with the address`(url: String, connectTo: [String], address: String)
     throws
   {
     let error = try error(url, connectTo: connectTo)
@@ -42,7 +42,7 @@ struct `A request without TLS` {
   }
 
   @Test(arguments: ["127.0.0.1", "localhost"])
-  func `to this machine goes out`(host: String) throws {
+  func `to this machine is sent`(host: String) throws {
     let server = try ScriptedServer([.keep(httpResponse())])
     defer { server.stop() }
     let exchange = try CurlExchange(ConnectionConfiguration(Environment([:])))
@@ -51,7 +51,7 @@ struct `A request without TLS` {
   }
 
   /// A proxy on this machine would forward the request to the other one.
-  @Test func `to another machine is refused through a proxy of this one, too`() throws {
+  @Test func `to another machine is blocked even through a local proxy`() throws {
     let proxy = try ScriptedServer([.keep(httpResponse())])
     defer { proxy.stop() }
     let error = try error("http://192.0.2.1/", ["HTTP_PROXY": "http://127.0.0.1:\(proxy.port)"])
@@ -62,7 +62,7 @@ struct `A request without TLS` {
     #expect(proxy.received.isEmpty)
   }
 
-  @Test func `goes anywhere if that is allowed`() throws {
+  @Test func `is sent anywhere if that is allowed`() throws {
     let proxy = try ScriptedServer([.keep(httpResponse())])
     defer { proxy.stop() }
     let environment = Environment(["HTTP_PROXY": "http://127.0.0.1:\(proxy.port)"])
@@ -72,7 +72,7 @@ struct `A request without TLS` {
     #expect(proxy.received.first?.requestLine == "GET http://192.0.2.1/ HTTP/1.1")
   }
 
-  @Test func `isn't allowed by an exchange that is connected already`() throws {
+  @Test func `isn't allowed by an exchange that is already connected`() throws {
     let server = try ScriptedServer([.keep(httpResponse()), .keep(httpResponse())])
     defer { server.stop() }
     let exchange = try CurlExchange(ConnectionConfiguration(Environment([:])))
@@ -83,7 +83,7 @@ struct `A request without TLS` {
     _ = try exchange.exchange(HTTPRequest(method: "GET", url: server.url), timeout: .seconds(5))
   }
 
-  @Test func `is refused by a connection and by a trial, too`() throws {
+  @Test func `is blocked by a connection and by a trial, too`() throws {
     let configuration = ConnectionConfiguration(Environment([:]))
     let time = SystemWaiter(shutdown: nil)
     let error = try #require(throws: HTTPError.self) {
@@ -105,7 +105,7 @@ struct `A request without TLS` {
     (["192.0.2.1"], true), (["192.0.2.1", "198.51.100.1"], true), (["192.0.2.1", "127.0.0.1"], false),
     (["127.0.0.1", "192.0.2.1"], false), (["127.0.0.1"], false), ([], false),
   ])
-  func `is refused only if each address is`(addresses: [String], isRefused: Bool) throws {
+  func `is blocked only if every address is blocked`(addresses: [String], isRefused: Bool) throws {
     let gate = AddressGate(.hostsWithoutTLS)
     for _ in 1...2 {
       gate.begin(.hostsWithoutTLS)
@@ -136,7 +136,7 @@ struct `A request without TLS` {
     ("::", false), ("fe80::1", false), ("fd00:ec2::253", false), ("fd00:ec2::255", false),
     ("::ffff:192.0.2.1", false),
   ])
-  func `may go to addresses that nobody else can listen to`(text: String, isAllowed: Bool) throws {
+  func `is allowed to addresses on which nothing else can listen`(text: String, isAllowed: Bool) throws {
     var four = sockaddr_in()
     var six = sockaddr_in6()
     let allows: Bool

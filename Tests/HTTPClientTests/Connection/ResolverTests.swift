@@ -10,7 +10,7 @@ struct `The resolver of an exchange` {
     _ = try exchange.exchange(HTTPRequest(method: "GET", url: url), timeout: .seconds(20))
   }
 
-  @Test func `is a new one after its configuration changed, and only then`() throws {
+  @Test func `is replaced only after its configuration changes`() throws {
     let server = try ScriptedServer(Array(repeating: .keep(httpResponse()), count: 6))
     defer { server.stop() }
     let directory = try TemporaryDirectory()
@@ -32,7 +32,7 @@ struct `The resolver of an exchange` {
     #expect(server.received.map(\.connection) == [1, 1, 2, 2, 3, 3])
   }
 
-  @Test func `is a new one after a name wasn't resolved`() throws {
+  @Test func `is replaced after a name isn't resolved`() throws {
     let server = try ScriptedServer(Array(repeating: .keep(httpResponse()), count: 2))
     defer { server.stop() }
     let exchange = try CurlExchange(ConnectionConfiguration(Environment([:])))
@@ -51,7 +51,7 @@ struct `The resolver of an exchange` {
 }
 
 struct `The time for connecting` {
-  @Test func `begins with the address, and isn't prolonged by that for resolving`() throws {
+  @Test func `starts once the address is known, and isn't extended by the time for resolving`() throws {
     let (listener, port) = try listenOnLoopback()
     defer { close(listener) }
     var configuration = ConnectionConfiguration(Environment([:]))
@@ -65,7 +65,7 @@ struct `The time for connecting` {
     #expect(start.duration(to: .now) < .seconds(9))
   }
 
-  @Test func `is the same for a connection that carries other bytes`() throws {
+  @Test func `is the same for a connection without HTTP`() throws {
     let (listener, port) = try listenOnLoopback()
     defer { close(listener) }
     var configuration = ConnectionConfiguration(Environment([:]))

@@ -67,12 +67,12 @@ struct `An exchange` {
   }
 
   @Test(arguments: [301, 302, 307, 308])
-  func `hands back a redirect instead of following it`(status: Int) throws {
+  func `returns a redirect instead of following it`(status: Int) throws {
     let answer = httpResponse("\(status) Elsewhere", headers: ["Location: http://127.0.0.1:9/"])
     #expect(try outcome(.keep(answer)).get().status == status)
   }
 
-  @Test func `passes over interim responses`() throws {
+  @Test func `skips interim responses`() throws {
     let interim = "HTTP/1.1 100 Continue\r\nX-Old: 1\r\n\r\n"
     let response = try outcome(.keep(interim + httpResponse(headers: ["X-New: 2"]))).get()
     #expect(response.status == 200)
@@ -95,7 +95,7 @@ struct `An exchange` {
     #expect(server.received.map(\.connection) == [1, 1, 1])
   }
 
-  @Test func `opens a new connection where the server closed the old one`() throws {
+  @Test func `opens a new connection if the server closed the old one`() throws {
     let server = try ScriptedServer([.close(httpResponse()), .keep(httpResponse())])
     defer { server.stop() }
     let exchange = try exchange()
@@ -106,7 +106,7 @@ struct `An exchange` {
     #expect(server.received.map(\.connection) == [1, 2])
   }
 
-  @Test func `sends a request once, also where a connection that was used before breaks`() throws {
+  @Test func `sends a request only once, even if a reused connection breaks`() throws {
     let server = try ScriptedServer([.keep(httpResponse()), .reset(""), .keep(httpResponse())])
     defer { server.stop() }
     let exchange = try exchange()
@@ -123,7 +123,7 @@ struct `An exchange` {
   }
 
   /// The options of one request must not affect the next one, whether that has the same options or others.
-  @Test func `sends each request as it is, whatever the one before`() throws {
+  @Test func `sends each request unaffected by the previous one`() throws {
     let plan: [(method: String, path: String, body: [UInt8], header: String)] = [
       ("POST", "/1", [1, 2, 3], "a"), ("POST", "/22", [], "b"), ("GET", "/3", [], "c"),
       ("GET", "/4", [4], "d"),
@@ -152,7 +152,7 @@ struct `An exchange` {
     #expect(Set(server.received.map(\.connection)) == [1])
   }
 
-  @Test func `is as good as new after a failure`() throws {
+  @Test func `is usable after a failure`() throws {
     let server = try ScriptedServer([.hang, .keep(httpResponse(body: "y"))])
     defer { server.stop() }
     let exchange = try exchange()
@@ -166,7 +166,7 @@ struct `An exchange` {
 }
 
 struct `A failed exchange` {
-  @Test func `says that the answer was empty`() throws {
+  @Test func `reports that the answer was empty`() throws {
     guard case .emptyResponse = failure(try outcome(.close(""))) else {
       Issue.record("not an empty answer")
       return
@@ -179,7 +179,7 @@ struct `A failed exchange` {
     .close("HTTP/1.1 200 OK\r\nConte"), .reset("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"),
     .close("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"),
   ])
-  func `says that the connection was lost`(answer: ScriptedServer.Answer) throws {
+  func `reports that the connection was lost`(answer: ScriptedServer.Answer) throws {
     guard case .connectionLost = failure(try outcome(answer)) else {
       Issue.record("not a lost connection")
       return
@@ -187,7 +187,7 @@ struct `A failed exchange` {
   }
 
   @Test(arguments: ["garbage\r\n\r\n", "\u{0}\u{1}\u{2}", "HTTP/9.9 200 OK\r\n\r\n", "{}"])
-  func `says that the answer was not HTTP`(text: String) throws {
+  func `reports that the answer was not HTTP`(text: String) throws {
     let result = try outcome(.close(text))
     guard case .malformedResponse = failure(result) else {
       Issue.record("\(result)")
@@ -196,14 +196,14 @@ struct `A failed exchange` {
   }
 
   @Test(arguments: [ScriptedServer.Answer.hang, .drip(httpResponse(), pause: 100)])
-  func `says that no answer came in time`(answer: ScriptedServer.Answer) throws {
+  func `reports that no answer arrived in time`(answer: ScriptedServer.Answer) throws {
     guard case .timedOut(.answering, _) = failure(try outcome(answer, timeout: .seconds(1))) else {
       Issue.record("not a timeout")
       return
     }
   }
 
-  @Test func `says that the body or the head was too large`() throws {
+  @Test func `reports that the body or the head was too large`() throws {
     let endless = "HTTP/1.1 200 OK\r\n\r\n" + String(repeating: "x", count: 70_000)
     #expect(failure(try outcome(.flood(endless))) == .responseTooLarge(.body, limit: 1_048_576))
     let wide = "HTTP/1.1 200 OK\r\n" + String(repeating: "X-A: 0123456789\r\n", count: 5_000)
@@ -214,7 +214,7 @@ struct `A failed exchange` {
     #expect(failure(try outcome(.flood(long))) == .responseTooLarge(.head, limit: 102_400))
   }
 
-  @Test func `says that the process was asked to stop, long before its time is up`() throws {
+  @Test func `reports a stop request long before its timeout`() throws {
     let server = try ScriptedServer([.hang])
     defer { server.stop() }
     let exchange = try CurlExchange(
@@ -226,7 +226,7 @@ struct `A failed exchange` {
     #expect(start.duration(to: .now) < .seconds(30))
   }
 
-  @Test func `says that nobody listens`() throws {
+  @Test func `reports that nothing listens`() throws {
     let request = HTTPRequest(method: "GET", url: "http://127.0.0.1:\(try freePort())")
     #expect {
       try exchange().exchange(request, timeout: .seconds(5))
@@ -236,11 +236,11 @@ struct `A failed exchange` {
     }
   }
 
-  @Test func `says that no time was left, without sending`() throws {
+  @Test func `reports that no time was left, without sending`() throws {
     let server = try ScriptedServer([])
     defer { server.stop() }
     for timeout in [Duration.zero, .seconds(-1)] {
-      #expect(throws: HTTPError.timedOut(.connecting, "no time was left")) {
+      #expect(throws: HTTPError.timedOut(.connecting, "the deadline had already passed")) {
         try exchange().exchange(HTTPRequest(method: "GET", url: server.url), timeout: timeout)
       }
     }
@@ -260,7 +260,7 @@ struct `A failed exchange` {
     HTTPRequest(method: "GET", url: "http://127.0.0.1/", headers: [HeaderField("A: b\r\nC", "d")]),
     HTTPRequest(method: "GET", url: "http://127.0.0.1/", headers: [HeaderField("", "d")]),
   ])
-  func `says that the request can't be sent`(request: HTTPRequest) throws {
+  func `reports that the request is invalid`(request: HTTPRequest) throws {
     #expect {
       try exchange().exchange(request, timeout: .seconds(5))
     } throws: { error in
@@ -269,7 +269,7 @@ struct `A failed exchange` {
     }
   }
 
-  @Test func `says which file of certificates can't be used`() throws {
+  @Test func `names the certificate file that can't be used`() throws {
     let server = try ScriptedServer([])
     defer { server.stop() }
     let environment = Environment(["AWS_CA_BUNDLE": "/nonexistent/ca.pem"])
@@ -283,7 +283,7 @@ struct `A failed exchange` {
   }
 
   @Test(arguments: ["AWS_CA_BUNDLE", "the certificate", "the private key"])
-  func `doesn't wait for a file that is none`(name: String) throws {
+  func `doesn't wait for a file that isn't regular`(name: String) throws {
     let directory = try TemporaryDirectory()
     let pipe = try directory.makePipe("pipe")
     let file = try directory.write("file", "")
@@ -306,7 +306,7 @@ struct `A failed exchange` {
     #expect(CertificateSummary(pemFile: pipe) == nil)
   }
 
-  @Test func `is none of a server that speaks no TLS`() throws {
+  @Test func `reports a server that doesn't use TLS`() throws {
     let server = try ScriptedServer([.close("HTTP/1.1 200 OK\r\n\r\n")])
     defer { server.stop() }
     #expect(throws: HTTPError.self) {

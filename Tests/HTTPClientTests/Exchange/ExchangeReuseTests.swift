@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// State that one request must not leave behind for the next one.
-struct `An exchange that is used again` {
+struct `An exchange that is reused` {
   private func exchange(_ variables: [String: String] = [:]) throws -> CurlExchange {
     try CurlExchange(ConnectionConfiguration(Environment(variables)))
   }
@@ -19,7 +19,7 @@ struct `An exchange that is used again` {
   }
 
   @Test(arguments: ["/a", "/b"])
-  func `gives each request its own time, be it the same request or another`(path: String) throws {
+  func `gives each request its own timeout, whether it is the same request or another`(path: String) throws {
     let server = try ScriptedServer([.keep(httpResponse()), .hang])
     defer { server.stop() }
     let exchange = try exchange()
@@ -31,7 +31,7 @@ struct `An exchange that is used again` {
     #expect(late.status == nil && late.time < .seconds(20))
   }
 
-  @Test func `goes on after a request that couldn't be prepared`() throws {
+  @Test func `continues after a request that couldn't be prepared`() throws {
     let server = try ScriptedServer([.keep(httpResponse()), .keep(httpResponse())])
     defer { server.stop() }
     let exchange = try exchange(["HTTPS_PROXY": "http://user:pa/ss@proxy:1"])

@@ -29,7 +29,7 @@ struct `The state of a transfer` {
     #expect(sink.excess == .head)
   }
 
-  @Test func `begins again with each status line, and isn't complete before the empty line`() {
+  @Test func `restarts with each status line, and isn't complete before the empty line`() {
     let sink = ResponseSink(headLimit: 1_000, bodyLimit: 10)
     #expect(take("HTTP/1.1 100 Continue\r\n", sink) && take("A: 1\r\n", sink) && take("\r\n", sink))
     #expect(sink.isHeadComplete)
@@ -39,7 +39,7 @@ struct `The state of a transfer` {
     #expect(sink.isHeadComplete && sink.fields["b"] == "2")
   }
 
-  @Test func `lets a request out once`() {
+  @Test func `allows a request to be sent once`() {
     let gate = RequestGate(ConnectionLimits(connecting: .seconds(5)))
     #expect(gate.letOut() && !gate.refused)
     #expect(!gate.letOut() && gate.refused)

@@ -12,7 +12,7 @@ struct `A proxy` {
   }
 
   @Test(arguments: ["https_proxy", "HTTPS_PROXY"])
-  func `is asked to connect, with its own credentials and none of ours`(variable: String) throws {
+  func `receives a CONNECT with its own credentials and none of ours`(variable: String) throws {
     let proxy = try ScriptedServer([.close(httpResponse("407 Proxy Authentication Required"))])
     defer { proxy.stop() }
     let url = "http://user:pa%20ss@127.0.0.1:\(proxy.port)"
@@ -28,7 +28,7 @@ struct `A proxy` {
     #expect(received.header("Proxy-Authorization") == "Basic dXNlcjpwYSBzcw==")
   }
 
-  @Test func `carries a TLS connection that is verified to its end`() throws {
+  @Test func `carries a TLS connection that is verified end to end`() throws {
     let authority = try ThrowawayAuthority()
     // The proxy answers "connected", but what follows isn't TLS.
     let proxy = try ScriptedServer([.close("HTTP/1.1 200 Connected\r\n\r\ngarbage")])
@@ -43,13 +43,13 @@ struct `A proxy` {
     }
   }
 
-  @Test func `for https is not used for http`() throws {
+  @Test func `isn't used for http if it is for https`() throws {
     let server = try ScriptedServer([.keep(httpResponse())])
     defer { server.stop() }
     #expect(try get(server.url, ["HTTPS_PROXY": "http://127.0.0.1:1"]).status == 200)
   }
 
-  @Test func `for http gets the whole URL`() throws {
+  @Test func `receives the whole URL for http`() throws {
     let proxy = try ScriptedServer([.keep(httpResponse())])
     defer { proxy.stop() }
     _ = try get("http://iot.example.com/a", ["http_proxy": "http://127.0.0.1:\(proxy.port)"])
@@ -57,7 +57,7 @@ struct `A proxy` {
   }
 
   @Test(arguments: ["127.0.0.1", "example.com,127.0.0.1", "*", "127.0.0.0/8"])
-  func `is passed by for the hosts of NO_PROXY`(exceptions: String) throws {
+  func `is bypassed for the hosts in NO_PROXY`(exceptions: String) throws {
     let server = try ScriptedServer([.keep(httpResponse())])
     defer { server.stop() }
     let variables = ["http_proxy": "http://127.0.0.1:1", "NO_PROXY": exceptions]
@@ -85,7 +85,7 @@ struct `A proxy` {
     ("user@127.0.0.1", "Basic dXNlcjo="), ("http://us%40er:p%3Aa%2Fs@127.0.0.1", "Basic dXNAZXI6cDphL3M="),
     ("HTTP://a:b:c@127.0.0.1", "Basic YTpiOmM="), ("127.0.0.1", nil), ("http://127.0.0.1", nil),
   ])
-  func `gets the user name and the password, decoded`(text: String, expected: String?) throws {
+  func `receives the decoded user name and password`(text: String, expected: String?) throws {
     let proxy = try ScriptedServer([.keep(httpResponse())])
     defer { proxy.stop() }
     _ = try get("http://iot.example.com/a", ["http_proxy": "\(text):\(proxy.port)/"])
@@ -115,7 +115,7 @@ struct `A proxy` {
   }
 
   @Test(arguments: [("https", "HTTPS_PROXY"), ("http", "HTTP_PROXY")])
-  func `is named where nobody listens, without its password`(scheme: String, variable: String) throws {
+  func `is named without its password if nothing listens`(scheme: String, variable: String) throws {
     let port = try freePort()
     let proxy = [variable.lowercased(): "http://user:hunter2@127.0.0.1:\(port)/"]
     for reason in try reasons(proxy, url: "\(scheme)://iot.example.com") {
@@ -126,7 +126,7 @@ struct `A proxy` {
     }
   }
 
-  @Test func `is named where nothing comes back`() throws {
+  @Test func `is named if it doesn't reply`() throws {
     let silent = try SilentPort()
     let proxy = ["HTTPS_PROXY": "http://127.0.0.1:\(silent.port)"]
     for reason in try reasons(proxy, within: .milliseconds(300)) {
@@ -136,7 +136,7 @@ struct `A proxy` {
   }
 
   @Test(arguments: [ScriptedServer.Answer.hang, .close(""), .reset(""), .close("garbage\r\n\r\n")])
-  func `is named where it doesn't answer, or not as a proxy does`(answer: ScriptedServer.Answer) throws {
+  func `is named if its reply is missing or isn't a proxy's`(answer: ScriptedServer.Answer) throws {
     let server = try ScriptedServer { _ in answer }
     defer { server.stop() }
     let timeout: Duration = if case .hang = answer { .milliseconds(300) } else { .seconds(20) }
@@ -164,13 +164,13 @@ struct `A proxy` {
     ("http://[::1]", "[::1]:1080"), ("HTTP://[::1]:1/?x", "[::1]:1"),
     ("socks5h://127.0.0.1:1#", "127.0.0.1:1"),
   ])
-  func `is called by its host and the port that is taken`(text: String, name: String) {
+  func `is described by its host and the port in use`(text: String, name: String) {
     let configuration = ConnectionConfiguration(Environment(["HTTPS_PROXY": text]))
     let trial = ConnectionTrial(to: "https://iot.example.com", configuration, timeout: .milliseconds(100))
     #expect(trial.proxy == "\(name) (HTTPS_PROXY)")
   }
 
-  @Test func `never shows in a print`() {
+  @Test func `never appears in output`() {
     let settings = ProxySettings(Environment(["HTTPS_PROXY": "http://user:hunter2@proxy"]))
     var dumped = ""
     dump(settings, to: &dumped)
@@ -179,7 +179,7 @@ struct `A proxy` {
 }
 
 struct `Addresses` {
-  @Test func `that may see credentials are loopback and those of ECS and EKS`() {
+  @Test func `that may receive requests for credentials are loopback and those of ECS and EKS`() {
     for address: UInt32 in [0x7F00_0001, 0x7FFF_FFFF, 0xA9FE_AA02, 0xA9FE_AA17] {
       #expect(isCredentialHost(address))
     }
@@ -194,7 +194,7 @@ struct `Addresses` {
     #expect(!isCredentialHost([UInt8](repeating: 0, count: 10) + [0xFF, 0xFF, 127, 0, 0, 1]))
   }
 
-  @Test func `that may not are never connected to, whatever the name`() throws {
+  @Test func `that may not receive them are never connected to, whatever the host name`() throws {
     let server = try ScriptedServer([.keep(httpResponse()), .keep(httpResponse())])
     defer { server.stop() }
     var configuration = ConnectionConfiguration(Environment([:]))
@@ -209,7 +209,7 @@ struct `Addresses` {
       return try exchange.exchange(request, timeout: .seconds(5))
     } throws: { error in
       guard case .withoutTLS(let reason) = error as? HTTPError else { return false }
-      return reason.hasPrefix("192.0.2.1 may not be asked for credentials")
+      return reason.hasPrefix("credentials must not be requested from 192.0.2.1")
     }
   }
 }

@@ -30,7 +30,7 @@ private func isOwnCertificateRejected(_ error: any Error) -> Bool {
 
 struct `TLS` {
   @Test(arguments: [false, true])
-  func `leaves nothing of a throwaway authority behind`(hasIssued: Bool) throws {
+  func `deletes a throwaway authority completely`(hasIssued: Bool) throws {
     let folder: String
     do {
       let authority = try ThrowawayAuthority()
@@ -40,7 +40,8 @@ struct `TLS` {
     #expect(unsafe access(folder, F_OK) != 0 && errno == ENOENT)
   }
 
-  @Test func `reaches a server that the given authority vouches for, with its name in the handshake`() throws
+  @Test func `connects to a server that the given authority certifies, with its name in the handshake`()
+    throws
   {
     let authority = try ThrowawayAuthority()
     let server = try ScriptedServer(
@@ -54,7 +55,7 @@ struct `TLS` {
   }
 
   @Test(arguments: ["DNS:example.com", "IP:127.0.0.2", "DNS:localhost.example.com"])
-  func `refuses a certificate of another name`(names: String) throws {
+  func `rejects a certificate for another name`(names: String) throws {
     let authority = try ThrowawayAuthority()
     let server = try ScriptedServer(
       [.keep(httpResponse())], tls: TLSServerContext(authority.issue("server", names: names)))
@@ -63,7 +64,7 @@ struct `TLS` {
     #expect(server.received.isEmpty)
   }
 
-  @Test func `refuses an expired certificate and one of another authority, and says why`() throws {
+  @Test func `rejects an expired certificate and one of another authority, and reports why`() throws {
     let authority = try ThrowawayAuthority()
     let expired = try ScriptedServer(
       [.keep(httpResponse())],
@@ -84,7 +85,7 @@ struct `TLS` {
   }
 
   @Test(arguments: [nil, "s3cr3t"])
-  func `shows a client certificate, with an encrypted key too`(password: String?) throws {
+  func `sends a client certificate, even with an encrypted key`(password: String?) throws {
     let authority = try ThrowawayAuthority()
     let server = try ScriptedServer(
       [.keep(httpResponse())],
@@ -103,7 +104,7 @@ struct `TLS` {
         == TLSHandshake(serverName: "localhost", applicationProtocol: "x-amzn-http-ca", clientName: "device"))
   }
 
-  @Test func `says that the client certificate or key can't be used`() throws {
+  @Test func `reports that the client certificate or key can't be used`() throws {
     let authority = try ThrowawayAuthority()
     let server = try ScriptedServer([], tls: TLSServerContext(authority.issue("server", names: names)))
     defer { server.stop() }
@@ -122,13 +123,13 @@ struct `TLS` {
       #expect {
         try get(server.url, configuration)
       } throws: { error in
-        isOwnCertificateRejected(error) && "\(error)".contains("our certificate or key")
+        isOwnCertificateRejected(error) && "\(error)".contains("our certificate or private key")
           && !"\(error)".contains("s3cr3t")
       }
     }
   }
 
-  @Test func `says that the other side refused the client certificate`() throws {
+  @Test func `reports that the server rejected the client certificate`() throws {
     let authority = try ThrowawayAuthority()
     let server = try ScriptedServer(
       [.keep(httpResponse())],
@@ -144,13 +145,13 @@ struct `TLS` {
     } throws: { error in
       // The connection may be gone before the client has read the reason.
       if case .lostAfterCertificate = error as? HTTPError { return true }
-      return isOwnCertificateRejected(error) && "\(error)".contains("our certificate was refused")
+      return isOwnCertificateRejected(error) && "\(error)".contains("the server rejected our certificate")
     }
     #expect(server.received.isEmpty)
   }
 
   @Test(arguments: [ScriptedServer.Answer.reset(""), .close("")])
-  func `names the certificate where a new connection breaks without an answer`(
+  func `mentions the certificate if a new connection breaks without an answer`(
     ending: ScriptedServer.Answer
   ) throws {
     let authority = try ThrowawayAuthority()
@@ -172,14 +173,14 @@ struct `TLS` {
     }
     for _ in 1...2 {
       let text = try failure()
-      #expect(text.contains("our certificate, which may have been refused"), "\(text)")
+      #expect(text.contains("so the server may have rejected it"), "\(text)")
     }
     // On a reused connection, the certificate isn't the cause.
     _ = try exchange.exchange(HTTPRequest(method: "GET", url: server.url), timeout: .seconds(20))
     #expect(try !failure().contains("certificate"))
   }
 
-  @Test func `asks the shipped authorities for a host of AWS first, and then the system's`() throws {
+  @Test func `tries the shipped authorities first for AWS hosts, then the system's`() throws {
     let authority = try ThrowawayAuthority()
     let server = try ScriptedServer(
       [.keep(httpResponse()), .keep(httpResponse())],
@@ -199,7 +200,7 @@ struct `TLS` {
     #expect(server.received.map(\.connection) == [2, 2])
   }
 
-  @Test func `asks no other authorities where our own certificate is the trouble`() throws {
+  @Test func `tries no other authorities if our own certificate is the problem`() throws {
     let authority = try ThrowawayAuthority()
     let server = try ScriptedServer(
       [.keep(httpResponse())], tls: TLSServerContext(authority.issue("server", names: names)))
@@ -212,7 +213,7 @@ struct `TLS` {
     #expect {
       try get(url, ours)
     } throws: { error in
-      isOwnCertificateRejected(error) && "\(error)".contains("our certificate or key")
+      isOwnCertificateRejected(error) && "\(error)".contains("our certificate or private key")
     }
     let time = SystemWaiter(shutdown: nil)
     #expect(throws: HTTPError.self) {
@@ -225,7 +226,7 @@ struct `TLS` {
     #expect(server.received.map(\.connection) == [4])
   }
 
-  @Test func `warns of a key that others may read`() throws {
+  @Test func `warns about a key that others can read`() throws {
     let authority = try ThrowawayAuthority()
     let device = try authority.issue("device", names: "DNS:device")
     let identity = ClientIdentity(certificateFile: device.certificateFile, keyFile: device.keyFile)
@@ -234,7 +235,7 @@ struct `TLS` {
     #expect(identity.warning?.contains("mode 640") == true)
   }
 
-  @Test func `never shows the password of a key that can't be handed on`() throws {
+  @Test func `never shows the password of a key that can't be passed to libcurl`() throws {
     let authority = try ThrowawayAuthority()
     let client = try authority.issue("client", names: "DNS:client")
     var configuration = configuration(authority)

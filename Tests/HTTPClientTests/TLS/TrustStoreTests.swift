@@ -7,11 +7,11 @@ struct `The trust store` {
     (["AWS_CA_BUNDLE": "/a", "SSL_CERT_FILE": "/b"], TrustStore.file(path: "/a", namedBy: "AWS_CA_BUNDLE")),
     (["AWS_CA_BUNDLE": "", "SSL_CERT_FILE": "/b"], .file(path: "/b", namedBy: "SSL_CERT_FILE")),
   ])
-  func `is the one that the environment names`(variables: [String: String], expected: TrustStore) {
+  func `is the one that the environment configures`(variables: [String: String], expected: TrustStore) {
     #expect(TrustStore(Environment(variables)) == expected)
   }
 
-  @Test func `is one of the system's where the environment names none`() {
+  @Test func `is one of the system's if the environment configures none`() {
     guard case .system(let path) = TrustStore(Environment([:])) else {
       Issue.record("not the system's")
       return

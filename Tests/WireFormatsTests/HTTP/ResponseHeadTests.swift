@@ -10,7 +10,7 @@ struct `The head of an HTTP response` {
     #expect(!head.keepsConnection)
   }
 
-  @Test func `finds a field in any case, its value without blanks around`() throws {
+  @Test func `finds a field in any case, and trims its value`() throws {
     let head = try ResponseHead(
       parsing: Array(
         "HTTP/1.1 200 OK\r\nlambda-RUNTIME-aws-request-id:\t 1 2 \r\nX:\r\nx: second\r\n\r\n".utf8))
@@ -39,7 +39,7 @@ struct `The head of an HTTP response` {
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
     "HTTP/1.1 200 OK\r\n" + String(repeating: "a: b\r\n", count: 129) + "\r\n",
   ])
-  func `refuses a head that isn't HTTP`(text: String) {
+  func `rejects a head that isn't HTTP`(text: String) {
     #expect(throws: ResponseHeadError.self) { try ResponseHead(parsing: Array(text.utf8)) }
   }
 

@@ -28,7 +28,7 @@ struct `The parts of a URL` {
     Row(text: "h:65536", host: "h", port: .malformed), Row(text: "h:+8", host: "h", port: .malformed),
     Row(text: "h:8:9", host: "h", port: .malformed), Row(text: "h:\u{661}", host: "h", port: .malformed),
   ])
-  func `are split where RFC 3986 splits them`(row: Row) {
+  func `are split as in RFC 3986`(row: Row) {
     let parts = URLParts(row.text)
     #expect(parts.scheme == row.scheme)
     #expect(parts.userInformation == row.userInformation)

@@ -7,7 +7,7 @@ import Testing
 @Suite(.ownThreads) struct `The connection to the nucleus` {
   /// Without the variable, this process's control group names no component.
   @Test(arguments: ["the.component", nil])
-  func `is for the component that DEFENDER_COMPONENT_NAME names`(name: String?) throws {
+  func `uses the component name in DEFENDER_COMPONENT_NAME`(name: String?) throws {
     let nucleus = try FakeNucleus(.lite, arguments: ["--component-name", "the.component"])
     let environment = Environment([
       "SVCUID": "forgotten", "AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": nucleus.socketPath,
@@ -19,7 +19,7 @@ import Testing
     #expect((client.issuedToken != nil) == (name != nil))
   }
 
-  @Test func `is there only if a nucleus started the process`() {
+  @Test func `exists only if a nucleus started the process`() {
     #expect(
       IPCClient(Environment(["SVCUID": "a"]), log: Log { _, _ in }, time: SystemWaiter(shutdown: nil)) == nil)
   }

@@ -30,7 +30,7 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
 
 @Suite(.ownThreads) struct `Publishing through the nucleus` {
   @Test(arguments: FakeNucleus.Manner.allCases)
-  func `tells what Device Defender accepted and what it rejected`(manner: FakeNucleus.Manner) throws {
+  func `reports what Device Defender accepted and rejected`(manner: FakeNucleus.Manner) throws {
     let nucleus = try FakeNucleus(manner, configuration: access, arguments: ["--confirm", "accepted"])
     let publisher = publisher(nucleus)
     publisher.announce(reportID: 7)
@@ -45,14 +45,14 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
         == .rejected(code: "InvalidPayload", message: "Malformed metrics report"))
   }
 
-  @Test func `takes no answer to another report, and waits no longer than it should`() throws {
+  @Test func `ignores an answer to another report, and stops waiting in time`() throws {
     let nucleus = try FakeNucleus(.lite, configuration: access, arguments: ["--confirm", "accepted"])
     let publisher = publisher(nucleus)
     _ = try publisher.publish(report(7), to: topic(), qos: .atLeastOnce, until: soon())
     #expect(publisher.confirmation(of: 9, until: soon(.milliseconds(300))) == .unanswered)
   }
 
-  @Test func `expects no answer where there will be none`() throws {
+  @Test func `expects no answer on a topic without answers`() throws {
     let nucleus = try FakeNucleus(.classic, configuration: access)
     let publisher = publisher(nucleus)
     _ = try publisher.publish(report(7), to: topic("own/topic"), qos: .atLeastOnce, until: soon())
@@ -61,7 +61,7 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
     #expect(nucleus.count("subscribe") == 0)
   }
 
-  @Test func `reports that answers can't be received if both subscriptions were refused`() throws {
+  @Test func `reports that answers can't be received if both subscriptions are refused`() throws {
     let onlyPublish = """
       {"accessControl": {"aws.greengrass.ipc.mqttproxy": {"policy": {
         "operations": ["aws.greengrass#PublishToIoTCore"], "resources": ["*"]}}}}
@@ -77,7 +77,7 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
     #expect(reason.contains("aws.greengrass#SubscribeToIoTCore"))
   }
 
-  @Test func `subscribes again after a report that nobody answered`() throws {
+  @Test func `subscribes again after an unanswered report`() throws {
     let nucleus = try FakeNucleus(.lite, configuration: access, arguments: ["--confirm", "accepted"])
     let publisher = publisher(nucleus)
     publisher.announce(reportID: 7)
@@ -109,7 +109,7 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
     #expect(publisher.confirmation(of: 8, until: soon()) == .accepted)
   }
 
-  @Test func `knows a late answer, and waits for none`() throws {
+  @Test func `recognizes a late answer, and doesn't wait for one`() throws {
     let nucleus = try FakeNucleus(.lite, configuration: access, arguments: ["--confirm", "accepted"])
     let client = IPCClient(
       socketPath: nucleus.socketPath, token: FakeNucleus.token, log: Log { _, _ in },
@@ -128,7 +128,7 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
     #expect(publisher.lateConfirmation(of: 7) == .accepted)
   }
 
-  @Test func `tries again what was allowed before and isn't for a while`() throws {
+  @Test func `retries what was allowed before and is temporarily refused`() throws {
     let nucleus = try FakeNucleus(.lite, configuration: access)
     let publisher = publisher(nucleus)
     _ = try publisher.publish(report(7), to: topic(), qos: .atLeastOnce, until: soon())
@@ -149,7 +149,7 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
   }
 
   @Test(arguments: ["drop-before", "drop-after", "refuse", "text-error", "garbage", "restart"])
-  func `is tried again, as often as configured`(fault: String) throws {
+  func `is retried as often as configured`(fault: String) throws {
     let nucleus = try FakeNucleus(.lite, configuration: access)
     let publisher = publisher(nucleus)
     publisher.retries.count = 2
@@ -166,7 +166,7 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
   }
 
   @Test(arguments: FakeNucleus.Manner.allCases)
-  func `isn't tried again where it isn't allowed, and says what to allow`(manner: FakeNucleus.Manner) throws {
+  func `isn't retried without permission, and names the permission`(manner: FakeNucleus.Manner) throws {
     let nucleus = try FakeNucleus(manner)
     let error = try #require(throws: PublishError.self) {
       try publisher(nucleus).publish(report(7), to: topic(), qos: .atLeastOnce, until: soon())
@@ -175,7 +175,7 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
     #expect(error.advice.hasPrefix("Allow it in the component's configuration: accessControl"))
   }
 
-  @Test func `says that lite takes no longer messages`() throws {
+  @Test func `reports that lite accepts no longer messages`() throws {
     let nucleus = try FakeNucleus(.lite, configuration: access)
     let publisher = publisher(nucleus)
     let long = [UInt8](repeating: 0x20, count: 7_294)
@@ -204,7 +204,7 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
   }
 
   @Test(arguments: [(FixedGenerator.lowest, 1.0), (.highest, 2.0)])
-  func `draws its delays from the generator that it is given`(generator: FixedGenerator, factor: Double) {
+  func `draws its delays from the given generator`(generator: FixedGenerator, factor: Double) {
     let policy = GreengrassPublisher.RetryPolicy()
     var random = generator
     for (attempt, delay) in [(1, 2.5), (2, 5), (3, 10), (7, 160), (8, 300), (72, 300)] {
@@ -213,7 +213,7 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
     }
   }
 
-  @Test func `waits longer from attempt to attempt, up to ten minutes`() {
+  @Test func `waits longer after each attempt, up to ten minutes`() {
     var policy = GreengrassPublisher.RetryPolicy()
     policy.firstDelay = .seconds(5)
     var random = SystemRandomNumberGenerator()

@@ -5,7 +5,7 @@ import Platform
 import TestSupport
 import Testing
 
-@Suite struct `Publishing to a server that sends back what it knows` {
+@Suite struct `Publishing to a server that echoes the request` {
   private static let cases = [400, 403, 404, 500].flatMap { status in
     EchoingExchange.Shape.allCases.map { (status, $0) }
   }
@@ -18,7 +18,7 @@ import Testing
   }
 
   @Test(arguments: cases)
-  func `gets no secret into the error of a publish or its log`(
+  func `puts no secret into the error of a publish or its log`(
     status: Int, shape: EchoingExchange.Shape
   ) throws {
     let exchange = EchoingExchange(status: status, shape)

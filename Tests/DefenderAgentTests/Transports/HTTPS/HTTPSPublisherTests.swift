@@ -18,14 +18,14 @@ private final class RenewedSource: CredentialSource {
 }
 
 struct `Publishing over HTTPS` {
-  @Test func `renews its source of credentials when it is renewed`() throws {
+  @Test func `renews its credential source when it is renewed`() throws {
     let source = RenewedSource()
     let publisher = try testPublisher(ScriptedExchange([]), source)
     publisher.renew()
     #expect(source.renewals == 1)
   }
 
-  @Test func `sends one signed request and tells what the answer said`() throws {
+  @Test func `sends one signed request and returns the outcome`() throws {
     let body = Array(#"{"message":"OK","traceId":"t-1"}"#.utf8)
     let exchange = ScriptedExchange([
       .success(HTTPResponse(status: 200, headers: [HeaderField("x-amzn-RequestId", "r-1")], body: body))
@@ -52,14 +52,14 @@ struct `Publishing over HTTPS` {
     #expect(receipt.requestID == nil)
   }
 
-  @Test func `gives an attempt fifteen seconds, or what the deadline leaves`() throws {
+  @Test func `gives an attempt fifteen seconds, or the time left before the deadline`() throws {
     let exchange = ScriptedExchange([])
     _ = try testPublish(with: testPublisher(exchange))
     _ = try testPublish(with: testPublisher(exchange), within: .milliseconds(700))
     #expect(exchange.timeouts == [.seconds(15), .milliseconds(700)])
   }
 
-  @Test func `gives an attempt as much as it is told to`() throws {
+  @Test func `gives an attempt the configured time`() throws {
     let exchange = ScriptedExchange([])
     let publisher = try HTTPSPublisher(
       endpoint: ServiceEndpoint(url: "https://x"), region: "r",
@@ -71,7 +71,7 @@ struct `Publishing over HTTPS` {
   }
 
   @Test(arguments: [Duration.zero, .seconds(-1)])
-  func `sends nothing where no time is left`(duration: Duration) throws {
+  func `sends nothing if no time is left`(duration: Duration) throws {
     let exchange = ScriptedExchange([])
     let error = try #require(throws: PublishError.self) {
       try testPublish(with: testPublisher(exchange), within: duration)
@@ -81,7 +81,7 @@ struct `Publishing over HTTPS` {
     #expect(exchange.requests.isEmpty)
   }
 
-  @Test func `sends nothing that is larger than AWS IoT takes`() throws {
+  @Test func `sends nothing larger than AWS IoT accepts`() throws {
     let exchange = ScriptedExchange([])
     let payload = [UInt8](repeating: 0, count: 131_073)
     let error = try #require(throws: PublishError.self) {
@@ -92,7 +92,7 @@ struct `Publishing over HTTPS` {
     _ = try testPublish(payload.dropLast(), with: testPublisher(exchange))
   }
 
-  @Test func `sends nothing without credentials and says which variables to set`() throws {
+  @Test func `sends nothing without credentials and names the variables to set`() throws {
     let exchange = ScriptedExchange([])
     let error = try #require(throws: PublishError.self) {
       try testPublish(with: testPublisher(exchange, credentials: [:]))
@@ -101,7 +101,7 @@ struct `Publishing over HTTPS` {
     #expect(exchange.requests.isEmpty)
   }
 
-  @Test func `over a real socket keeps the path as it is`() throws {
+  @Test func `keeps the path unchanged over a real socket`() throws {
     let server = try ScriptedServer([.keep(httpResponse(body: #"{"message":"OK"}"#))])
     defer { server.stop() }
     let exchange = try CurlExchange(ConnectionConfiguration(Environment([:])))
@@ -126,7 +126,7 @@ struct `A failed publish` {
     (429, "", #"{"code":"ThrottlingException","message":1}"#, "ThrottlingException"),
     (503, "", "<html>busy</html>", nil), (500, ":", "", nil), (404, "", #"{"code":""}"#, nil),
   ])
-  func `carries status and code, whatever the shape of the answer`(
+  func `has a status and code for any form of answer`(
     status: Int, type: String, body: String, code: String?
   ) throws {
     let headers = [HeaderField("X-Amzn-ErrorType", type), HeaderField("x-amzn-requestid", "r-2")]
@@ -149,7 +149,7 @@ struct `A failed publish` {
     (403, "Signature expired: A is now earlier than B", "clock"), (413, "", "131072"), (429, "", "quota"),
     (404, "", "data plane"), (500, "", "next report"),
   ])
-  func `says what to do`(status: Int, message: String, advice: String) {
+  func `advises what to do`(status: Int, message: String, advice: String) {
     let body = Array(#"{"message":"\#(message)"}"#.utf8)
     let response = HTTPResponse(status: status, body: body)
     let exchange = ScriptedExchange(Array(repeating: .success(response), count: 3))
@@ -163,7 +163,7 @@ struct `A failed publish` {
   @Test(arguments: [
     (401, "<html>Sign in to this network</html>"), (403, "Access denied by policy"), (403, ""),
   ])
-  func `blames no permission for an answer that isn't one of AWS`(status: Int, body: String) throws {
+  func `blames no permission for an answer that isn't from AWS`(status: Int, body: String) throws {
     let exchange = ScriptedExchange([.success(HTTPResponse(status: status, body: Array(body.utf8)))])
     let error = try #require(throws: PublishError.self) { try testPublish(with: testPublisher(exchange)) }
     #expect(!error.advice.contains("iot:Publish"))
@@ -171,7 +171,7 @@ struct `A failed publish` {
   }
 
   @Test(arguments: ["Access denied by policy", "Your session expired"])
-  func `names both causes for a message that anybody can have sent`(message: String) throws {
+  func `names both causes for a message that anything on the path could have sent`(message: String) throws {
     let body = Array(#"{"message":"\#(message)"}"#.utf8)
     let exchange = ScriptedExchange([.success(HTTPResponse(status: 403, body: body))])
     let error = try #require(throws: PublishError.self) { try testPublish(with: testPublisher(exchange)) }
@@ -186,7 +186,7 @@ struct `A failed publish` {
     ("https://data.iot-fips.us-gov-west-1.amazonaws.com:8443", "arn:aws-us-gov:iot:us-gov-west-1:<account>:"),
     ("http://127.0.0.1:1", "arn:aws:iot:<region>:<account>:topic/a/b c"),
   ])
-  func `names what the role lacks`(url: String, name: String) throws {
+  func `names the permission that the role lacks`(url: String, name: String) throws {
     // AWS IoT's real response contains no more than this.
     let body = Array(#"{"message":null,"traceId":"6c3a1b9e"}"#.utf8)
     let exchange = ScriptedExchange([.success(HTTPResponse(status: 403, body: body))])
@@ -210,11 +210,11 @@ struct `A failed publish` {
   }
 }
 
-struct `Publishing again` {
+struct `A retry of publishing` {
   private let unavailable = HTTPResponse(status: 503)
   private let fine = HTTPResponse(status: 200)
 
-  @Test func `happens twice at most, signed anew each time, with the same body`() throws {
+  @Test func `happens at most twice, with a new signature and the same body`() throws {
     let time = ManualTime()
     let exchange = ScriptedExchange([
       .success(unavailable), .failure(.connectionLost("x")), .success(unavailable), .success(fine),
@@ -229,7 +229,7 @@ struct `Publishing again` {
     #expect("\(error)".contains("after 3 attempts"))
   }
 
-  @Test func `is dated anew`() throws {
+  @Test func `has a new date`() throws {
     let time = ManualTime()
     let exchange = ScriptedExchange([.success(HTTPResponse(status: 429)), .success(fine)])
     let receipt = try testPublish(with: testPublisher(exchange, time: time), time: time)
@@ -245,7 +245,7 @@ struct `Publishing again` {
     HTTPError.notTrusted(""), .invalidRequest(""), .withoutTLS(""), .responseTooLarge(.body, limit: 1),
     .proxyRefused(status: 407, ""),
   ])
-  func `does not happen where it would fail the same way`(failure: HTTPError) throws {
+  func `doesn't happen if it would fail the same way`(failure: HTTPError) throws {
     let exchange = ScriptedExchange([.failure(failure)])
     let error = try #require(throws: PublishError.self) { try testPublish(with: testPublisher(exchange)) }
     #expect(error.cause == .exchange(failure))
@@ -255,7 +255,7 @@ struct `Publishing again` {
   @Test(arguments: [
     (Duration.milliseconds(540), 1), (.milliseconds(560), 2), (.milliseconds(640), 2), (.seconds(1), 3),
   ])
-  func `is not begun where the time left can't carry it`(left: Duration, attempts: Int) throws {
+  func `doesn't start without enough time left`(left: Duration, attempts: Int) throws {
     let time = ManualTime()
     let exchange = ScriptedExchange(Array(repeating: .success(unavailable), count: 3))
     let error = try #require(throws: PublishError.self) {
@@ -265,7 +265,7 @@ struct `Publishing again` {
     #expect(time.sleeps.reduce(.zero, +) < left)
   }
 
-  @Test func `waits as long as the service asks`() throws {
+  @Test func `waits as long as the service requests`() throws {
     let time = ManualTime()
     let busy = HTTPResponse(status: 429, headers: [HeaderField("X-Amz-Retry-After", "3000")])
     _ = try testPublish(
@@ -273,7 +273,7 @@ struct `Publishing again` {
     #expect(time.sleeps == [.seconds(3)])
   }
 
-  @Test func `stops when an outage has used up the quota, and resumes with success`() throws {
+  @Test func `stops when an outage exhausts the quota, and resumes after a success`() throws {
     let time = ManualTime()
     let exchange = ScriptedExchange([])
     let publisher = try testPublisher(exchange, time: time)
@@ -291,7 +291,7 @@ struct `Publishing again` {
     #expect(try testPublish(with: publisher, time: time).attempts == 2)
   }
 
-  @Test func `follows a refused token once, with new credentials`() throws {
+  @Test func `happens once after a rejected token, with new credentials`() throws {
     let refusal = HTTPResponse(
       status: 403, headers: [HeaderField("x-amzn-errortype", "ForbiddenException")],
       body: Array(#"{"message":"The security token included in the request is expired"}"#.utf8))
@@ -308,7 +308,7 @@ struct `Publishing again` {
     }
   }
 
-  @Test func `does not follow a refused key that is no temporary one`() throws {
+  @Test func `doesn't happen after a rejected permanent key`() throws {
     let refusal = HTTPResponse(
       status: 403, headers: [HeaderField("x-amzn-errortype", "UnrecognizedClientException")],
       body: Array(#"{"message":"The security token included in the request is invalid"}"#.utf8))
@@ -318,7 +318,7 @@ struct `Publishing again` {
     #expect(exchange.requests.count == 1)
   }
 
-  @Test func `does not follow a refusal of the policy`() throws {
+  @Test func `doesn't happen if the policy denies the request`() throws {
     let exchange = ScriptedExchange([
       .success(
         HTTPResponse(
@@ -335,7 +335,7 @@ struct `Publishing again` {
     #expect(exchange.requests.count == 1)
   }
 
-  @Test func `with a wrong clock warns once, and says by how much`() throws {
+  @Test func `warns once about a wrong clock, and by how much it is off`() throws {
     var warnings: [String] = []
     let log = Log { level, line in
       if level == .warn { warnings.append(String(decoding: line, as: UTF8.self)) }
@@ -361,7 +361,7 @@ struct `Publishing again` {
     #expect(warnings.count == 2)
   }
 
-  @Test func `with a clock that is ahead takes credentials for expired, and hears from AWS that they aren't`()
+  @Test func `uses credentials that look expired to a fast clock, and AWS accepts them`()
     throws
   {
     let time = ManualTime()
@@ -387,7 +387,7 @@ struct `Publishing again` {
     #expect(log.lines.contains { $0.contains("2 h 0 min 0 s ahead") })
   }
 
-  @Test func `is not signed where a certificate speaks`() throws {
+  @Test func `isn't signed if a certificate authenticates it`() throws {
     let exchange = ScriptedExchange([])
     let publisher = try HTTPSPublisher(
       endpoint: ServiceEndpoint(url: "https://x:8443"), exchangeWithCertificate: exchange, time: ManualTime(),
@@ -419,7 +419,8 @@ private final class RotatingCredentials: CredentialSource {
 }
 
 struct `Publishing with a certificate` {
-  @Test func `asks for no protocol on another port than 443, and warns of a key that others may read`() throws
+  @Test func `requests no protocol on ports other than 443, and warns about a key that others can read`()
+    throws
   {
     let authority = try ThrowawayAuthority()
     let server = try ScriptedServer(
@@ -447,7 +448,7 @@ struct `Publishing with a certificate` {
         == TLSHandshake(serverName: "localhost", applicationProtocol: nil, clientName: "device"))
   }
 
-  @Test func `needs TLS`() throws {
+  @Test func `requires TLS`() throws {
     #expect(throws: HTTPError.self) {
       try HTTPSPublisher(
         endpoint: ServiceEndpoint(url: "http://localhost"),

@@ -7,11 +7,11 @@ import TestSupport
 import Testing
 import WireFormats
 
-struct `Vectors on the wire` {
+struct `Vectors sent over the wire` {
   /// Each vector passes through the publisher, libcurl, TLS with the endpoint's own name, and a verifier that shares no
   /// code with the signer.
   @Test(arguments: Vector.all("sigv4/iotdata.jsonl").filter { $0["mode"]?.string == "client" })
-  func `are accepted, with the topic and the payload that went in`(vector: Vector) throws {
+  func `are accepted, and arrive with the same topic and payload`(vector: Vector) throws {
     let payload = try payload(vector)
     let topic = try vector.text("input", "topic")
     let region = try vector.text("input", "region")

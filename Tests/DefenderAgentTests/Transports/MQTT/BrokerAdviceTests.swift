@@ -124,7 +124,7 @@ private final class StrictBroker: BrokerConnector, ByteStream {
     #expect(!failure.advice.contains("iot:"))
   }
 
-  @Test func `says nothing of published reports if neither a subscription nor a report is allowed`() throws {
+  @Test func `doesn't mention published reports if neither a subscription nor a report is allowed`() throws {
     let broker = StrictBroker { kind, _ in kind == .connect || kind == .ping }
     let failure = try #require(try failure(broker))
     #expect(!recorded.lines.contains { $0.contains("Reports are published") })
@@ -133,21 +133,21 @@ private final class StrictBroker: BrokerConnector, ByteStream {
   }
 
   @Test(arguments: [1, 2])
-  func `blames nobody for a network that broke over a subscription`(times: Int) throws {
+  func `blames no permission if the network fails during a subscription`(times: Int) throws {
     let broker = StrictBroker { kind, connection in connection > times || kind != .subscribe }
     #expect(try failure(broker) == nil)
     #expect(!warnsOfSubscription)
     #expect(broker.connections == times + 1)
   }
 
-  @Test func `blames the permission to publish once the connection held until then`() throws {
+  @Test func `blames the permission to publish if the connection held until then`() throws {
     let broker = StrictBroker { kind, _ in kind != .publish }
     let failure = try #require(try failure(broker))
     #expect(failure.advice.contains("held until the report was sent"), "\(failure)")
     #expect(!warnsOfSubscription)
   }
 
-  @Test func `leaves it open if the first connection of a topic without answers ends`() throws {
+  @Test func `names no single cause if the first connection of a topic without answers ends`() throws {
     let broker = StrictBroker { kind, _ in kind == .connect || kind == .ping }
     // The deadline leaves no time for a second attempt, which could show more.
     let publisher = MQTTPublisher(
@@ -166,7 +166,7 @@ private final class StrictBroker: BrokerConnector, ByteStream {
   }
 
   @Test(arguments: [true, false])
-  func `names the certificate only if one is shown`(showsCertificate: Bool) throws {
+  func `mentions the certificate only if one is sent`(showsCertificate: Bool) throws {
     let broker = StrictBroker(showsCertificate: showsCertificate) { _, _ in false }
     let failure = try #require(try failure(broker))
     #expect(failure.advice.contains("iot:Connect on client/p-defender"))
@@ -178,7 +178,7 @@ private final class StrictBroker: BrokerConnector, ByteStream {
       (1, "MQTT 3.1.1", false), (2, "DEFENDER_CLIENT_ID", false), (3, "inside the broker", true),
       (4, "iot:Connect", false), (5, "iot:Connect", false),
     ] as [(UInt8, String, Bool)])
-  func `fits the code of a refusal`(code: UInt8, words: String, isTransient: Bool) throws {
+  func `depends on the return code of a refusal`(code: UInt8, words: String, isTransient: Bool) throws {
     let failure = BrokerAdvice(clientID: "c", showsCertificate: false).failure(
       .refused(returnCode: code), at: .connecting, topic: "t", isPublishing: false, isUnderWay: false)
     #expect(failure.advice.contains(words))

@@ -90,9 +90,9 @@ private final class Faults: Sendable {
       #expect(bytesIn[id, default: delta] == delta)
       bytesIn[id] = delta
     }
-    let told = acknowledged.reduce(0) { $0 + (bytesIn[$1] ?? -1_000_000_000) }
+    let reportedBytes = acknowledged.reduce(0) { $0 + (bytesIn[$1] ?? -1_000_000_000) }
     let first = try #require(acknowledged.first.flatMap { counters[$0] })
-    #expect(told == (counters[last] ?? 0) - first)
+    #expect(reportedBytes == (counters[last] ?? 0) - first)
   }
 
   /// Returns the ids of the reports that were accepted according to the log.

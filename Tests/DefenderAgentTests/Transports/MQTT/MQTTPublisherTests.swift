@@ -82,7 +82,7 @@ extension MQTTPublisher {
 }
 
 @Suite(.ownThreads) struct `Publishing over MQTT` {
-  @Test func `publishes over mutual TLS and hears acceptance and rejection`() throws {
+  @Test func `publishes over mutual TLS, and reports acceptance and rejection`() throws {
     let scene = try Scene()
     var configuration = scene.configuration()
     configuration.identity = scene.identity()
@@ -98,7 +98,7 @@ extension MQTTPublisher {
     #expect(!scene.recorded.lines.contains { $0.contains("connection 2.") })
   }
 
-  @Test func `answers to a CBOR report come in CBOR`() throws {
+  @Test func `reads the answer to a CBOR report, which is CBOR`() throws {
     let scene = try Scene()
     let publisher = try scene.publisher(at: "mqtt://127.0.0.1:\(scene.broker.plainPort)")
     var document = CBORWriter()
@@ -132,7 +132,7 @@ extension MQTTPublisher {
     #expect(proxy.tunnels == ["localhost:\(port)"])
   }
 
-  @Test func `a device's connection goes through a proxy, too`() throws {
+  @Test func `connects a device through a proxy, too`() throws {
     let scene = try Scene()
     let proxy = try Relay(.proxy)
     defer { proxy.stop() }
@@ -143,7 +143,7 @@ extension MQTTPublisher {
     #expect(proxy.tunnels == ["localhost:\(scene.broker.tlsPort)"])
   }
 
-  @Test func `a connection of each report is gone after it`() throws {
+  @Test func `closes a connection that serves one report`() throws {
     let scene = try Scene()
     let relay = try Relay(.forward(to: scene.broker.plainPort))
     defer { relay.stop() }
@@ -158,12 +158,12 @@ extension MQTTPublisher {
   @Test(arguments: [
     ("Throttled", true), ("ThrottlingException", true), ("InvalidPayload", false), ("", false),
   ])
-  func `knows a rejection that throttles`(code: String, isThrottling: Bool) {
+  func `recognizes throttling in a rejection`(code: String, isThrottling: Bool) {
     #expect(ReportConfirmation.rejected(code: code, message: "Throttled").isThrottling == isThrottling)
     #expect(!ReportConfirmation.accepted.isThrottling && !ReportConfirmation.unanswered.isThrottling)
   }
 
-  @Test func `says that nobody answered`() throws {
+  @Test func `reports that no answer arrived`() throws {
     let scene = try Scene()
     scene.responder.setAnswering(false)
     let publisher = try scene.publisher(at: "mqtt://127.0.0.1:\(scene.broker.plainPort)")
@@ -172,7 +172,7 @@ extension MQTTPublisher {
     #expect(publisher.confirmation(of: 1, until: scene.after(.milliseconds(50))) == .unanswered)
   }
 
-  @Test func `expects no answers on a topic of one's own`() throws {
+  @Test func `expects no answers on a custom topic`() throws {
     let scene = try Scene()
     let publisher = try scene.publisher(at: "mqtt://127.0.0.1:\(scene.broker.plainPort)")
     let own = try Topic(validating: "defender/pump-7/json")
@@ -180,7 +180,7 @@ extension MQTTPublisher {
     #expect(publisher.confirmation(of: 1, until: scene.after(.seconds(10))) == nil)
   }
 
-  @Test func `connects again after the broker was restarted, without a failed report`() throws {
+  @Test func `reconnects after a restart of the broker, without a failed report`() throws {
     let scene = try Scene()
     let publisher = try scene.publisher(at: "mqtt://127.0.0.1:\(scene.broker.plainPort)")
     let own = try Topic(validating: "defender/pump-7/json")
@@ -197,9 +197,10 @@ extension MQTTPublisher {
     arguments: [
       ("localhost:8884", "no connection", true),
       // A label of 64 characters isn't a valid name. So libcurl doesn't query a name server, which might take too long.
-      ("\(String(repeating: "a", count: 64)).invalid", "host name wasn't resolved", true),
+      ("\(String(repeating: "a", count: 64)).invalid", "can't resolve the host name", true),
     ])
-  func `gives up at the deadline, and says why`(endpoint: String, reason: String, isTransient: Bool) throws {
+  func `gives up at the deadline, and reports why`(endpoint: String, reason: String, isTransient: Bool) throws
+  {
     let scene = try Scene()
     let publisher = try scene.publisher(at: endpoint)
     let deadline = scene.after(.milliseconds(300))
@@ -215,7 +216,7 @@ extension MQTTPublisher {
     #expect(deadline.duration(to: scene.time.bootTime) < .seconds(8))
   }
 
-  @Test func `says that the broker wants a certificate`() throws {
+  @Test func `reports that the broker requires a certificate`() throws {
     let scene = try Scene()
     // The delay leaves no time for a second attempt, and a busy machine has enough time for the first one.
     let delay = ReconnectDelay(first: .seconds(60), longest: .seconds(60))
@@ -228,7 +229,7 @@ extension MQTTPublisher {
     }
   }
 
-  @Test func `two of the same client id push each other out, once a report`() throws {
+  @Test func `displaces another agent with the same client id, once per report`() throws {
     let scene = try Scene()
     let relays = try [0, 1].map { _ in try Relay(.forward(to: scene.broker.plainPort)) }
     defer { for relay in relays { relay.stop() } }
@@ -243,8 +244,7 @@ extension MQTTPublisher {
     #expect(relays.allSatisfy { (3...6).contains($0.connectionCount) })
   }
 
-  @Test func `publishes on without answers it isn't allowed to receive, and asks again after an hour`() throws
-  {
+  @Test func `keeps publishing if it may not receive answers, and subscribes again after an hour`() throws {
     let scene = try Scene()
     let isAllowed = Mutex(false)
     // AWS IoT closes the connection of a client that isn't allowed to subscribe.
@@ -276,7 +276,7 @@ extension MQTTPublisher {
     #expect(relay.connectionCount == 4)
   }
 
-  @Test func `refuses a payload that AWS IoT doesn't take`() throws {
+  @Test func `rejects a payload that AWS IoT doesn't accept`() throws {
     let scene = try Scene()
     let publisher = try scene.publisher(at: "mqtt://127.0.0.1:\(scene.broker.plainPort)")
     #expect {

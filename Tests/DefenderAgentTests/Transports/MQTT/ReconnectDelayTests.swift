@@ -17,7 +17,7 @@ import Testing
   }
 
   @Test(arguments: [(1, 1.0), (2, 2), (3, 4), (4, 8), (5, 16), (6, 32), (7, 60), (8, 60), (1_000, 60)])
-  func `doubles up to its limit, and half of it is by chance`(failures: Int, full: Double) throws {
+  func `doubles up to its limit, and half of it is random`(failures: Int, full: Double) throws {
     let delays = delays(afterFailures: failures)
     let (shortest, longest) = (try #require(delays.min()), try #require(delays.max()))
     #expect(shortest >= full / 2 && shortest < full * 0.55)
@@ -27,7 +27,7 @@ import Testing
     #expect(delays.count { $0 >= full * 0.75 } > 200)
   }
 
-  @Test func `begins again after a success`() {
+  @Test func `starts over after a success`() {
     var random = SeededRandom(seed: 1)
     var delay = ReconnectDelay(first: .seconds(1), longest: .seconds(60))
     for _ in 0..<6 { delay.failed(at: now, using: &random) }

@@ -102,7 +102,7 @@ private let reportTopic = "$aws/things/pump-7/defender/metrics/json"
     return publisher.confirmation(of: id, until: deadline)
   }
 
-  @Test func `doesn't take a late answer without an id for one to the next report`() throws {
+  @Test func `doesn't attribute a late answer without an id to the next report`() throws {
     let publisher = publisher()
     broker.answers = [answer("accepted", #"{"reportId":1}"#), answer("accepted", #"{"reportId":2}"#)]
     #expect(try publish(1, with: publisher) == .accepted)
@@ -111,7 +111,7 @@ private let reportTopic = "$aws/things/pump-7/defender/metrics/json"
     #expect(try publish(2, with: publisher) == .accepted)
   }
 
-  @Test func `doesn't take a message that the broker retained for an answer`() throws {
+  @Test func `doesn't treat a retained message as an answer`() throws {
     let publisher = publisher()
     var retained = answer("rejected", #"{"statusDetails":{"ErrorCode":"Throttled","ErrorMessage":"old"}}"#)
     retained[0] |= 0x01
@@ -123,14 +123,14 @@ private let reportTopic = "$aws/things/pump-7/defender/metrics/json"
     #expect(try publish(2, with: publisher) == .unanswered)
   }
 
-  @Test func `doesn't take a rejection that came with the subscription for one to the report`() throws {
+  @Test func `doesn't attribute a rejection that arrives with the subscription to the report`() throws {
     let publisher = publisher()
     broker.retained = answer(
       "rejected", #"{"statusDetails":{"ErrorCode":"Throttled","ErrorMessage":"late"}}"#)
     #expect(try publish(1, with: publisher) == .unanswered)
   }
 
-  @Test func `takes an answer without an id for one to the report under way`() throws {
+  @Test func `attributes an answer without an id to the report in progress`() throws {
     let publisher = publisher()
     broker.answers = [
       answer("rejected", #"{"statusDetails":{"ErrorCode":"InvalidPayload","ErrorMessage":"bad"}}"#)
@@ -152,7 +152,7 @@ private let reportTopic = "$aws/things/pump-7/defender/metrics/json"
     #expect(deadline.duration(to: time.bootTime) < .milliseconds(10))
   }
 
-  @Test func `says goodbye after a report before the deadline`() throws {
+  @Test func `disconnects cleanly after a report before the deadline`() throws {
     let publisher = publisher(.perReport)
     let deadline = time.bootTime.advanced(by: .seconds(3))
     #expect(try publish(1, with: publisher, within: .seconds(3)) == .unanswered)
@@ -162,7 +162,7 @@ private let reportTopic = "$aws/things/pump-7/defender/metrics/json"
   }
 
   @Test(arguments: [(2.0, 2.0), (60, 5)])
-  func `spends no more on a ping than what the sleep has left, and 5 s at most`(
+  func `limits a ping to the rest of the sleep, and to 5 s`(
     left: Double, limit: Double
   ) throws {
     let publisher = publisher()

@@ -81,7 +81,7 @@ private final class HangingUp: BrokerConnector, ByteStream {
     throw PublishError(.noTimeLeft, topic: topic, endpoint: "", attempts: 0)
   }
 
-  @Test func `tells the failure that had a reason of its own, not the one that the deadline made`() throws {
+  @Test func `reports the original failure, not the one that the deadline caused`() throws {
     let connector = ScriptedConnector { [time] number in
       if number == 1 {
         return TransportFailure(reason: "the certificate is revoked", advice: "", isTransient: true)
@@ -94,7 +94,7 @@ private final class HangingUp: BrokerConnector, ByteStream {
     #expect(connector.attempts == 2)
   }
 
-  @Test func `sends a report four times at most`() throws {
+  @Test func `sends a report at most four times`() throws {
     let publisher = publisher(HangingUp(nil), ReconnectDelay())
     let topic = try Topic(validating: "own/topic")
     let deadline = time.bootTime.advanced(by: .seconds(3_600))
@@ -105,13 +105,15 @@ private final class HangingUp: BrokerConnector, ByteStream {
   }
 
   @Test(arguments: [nil, .lost("recv: connection reset")] as [StreamError?])
-  func `says what to allow where the broker hangs up on a report`(loss: StreamError?) throws {
+  func `names the permission to add if the broker closes the connection on a report`(loss: StreamError?)
+    throws
+  {
     let failure = try failure(of: publisher(HangingUp(loss), ReconnectDelay()), within: .seconds(60))
     #expect(failure.advice.contains("iot:Publish on topic/own/topic"), "\(failure)")
     #expect(failure.reason.contains(loss == nil ? "before its PUBACK" : "connection reset"))
   }
 
-  @Test func `waits twice as long after each attempt, and no longer for having been asked`() throws {
+  @Test func `doubles its wait after each attempt, regardless of how often it is called`() throws {
     let connector = ScriptedConnector { _ in
       TransportFailure(reason: "no route", advice: "", isTransient: false)
     }

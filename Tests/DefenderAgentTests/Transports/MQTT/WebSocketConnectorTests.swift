@@ -59,7 +59,7 @@ private final class Verifier {
 
 @Suite(.ownThreads) struct `A signed WebSocket to the broker` {
   @Test(arguments: [[:], ["AWS_SESSION_TOKEN": "t/o+k=e n"]])
-  func `signs as an independent verifier wants it`(variables: [String: String]) throws {
+  func `has a signature that an independent verifier accepts`(variables: [String: String]) throws {
     let verifier = try Verifier()
     #expect(try verifier.publish(variables).attempts == 1)
     #expect(try verifier.verdicts == ["accepted"])
@@ -70,7 +70,7 @@ private final class Verifier {
       (["AWS_SECRET_ACCESS_KEY": "wrong"], "eu-west-1"), (["AWS_ACCESS_KEY_ID": "OTHER"], "eu-west-1"),
       ([:], "us-east-1"),
     ] as [([String: String], String)])
-  func `is refused with the wrong secret, key or region, and says so once`(
+  func `is refused with the wrong secret, key or region, and logs that once`(
     variables: [String: String], region: String
   ) throws {
     let verifier = try Verifier()
@@ -84,7 +84,7 @@ private final class Verifier {
   }
 
   @Test(arguments: [7_200, -7_200])
-  func `allows for a clock that is wrong by hours, and says so`(skew: Int) throws {
+  func `corrects for a clock that is wrong by hours, and logs that`(skew: Int) throws {
     let verifier = try Verifier(skew: skew)
     #expect(try verifier.publish([:]).attempts == 1)
     #expect(try verifier.verdicts == ["refused: the signature's date", "accepted"])
@@ -120,7 +120,7 @@ private final class Verifier {
   }
 
   @Test(arguments: [("443", "x-amzn-mqtt-ca"), ("8883", nil)] as [(String, String?)])
-  func `asks for AWS IoT's protocol on port 443 and for none on 8883`(port: String, name: String?) throws {
+  func `requests AWS IoT's protocol on port 443 and none on 8883`(port: String, name: String?) throws {
     #expect(
       try handshake(port: port)
         == TLSHandshake(serverName: "broker.example", applicationProtocol: name, clientName: "device"))
@@ -136,7 +136,7 @@ private final class Verifier {
       ("[::1]:5", false, "mqtts://[::1]:5"),
       ("MQTT://127.0.0.1", false, "mqtt://127.0.0.1:1883"),
     ])
-  func `reads hosts with and without port and scheme`(text: String, usesWebSocket: Bool, expected: String)
+  func `accepts hosts with and without port and scheme`(text: String, usesWebSocket: Bool, expected: String)
     throws
   {
     #expect(try BrokerEndpoint(text, usesWebSocket: usesWebSocket).description == expected)
@@ -150,7 +150,7 @@ private final class Verifier {
       ("mqtt://h", "to a broker on this machine"),
       ("mqtt://127.0.0.1.example.com", "a broker on this machine"),
     ])
-  func `refuses what is no endpoint`(text: String, reason: String) {
+  func `rejects what isn't an endpoint`(text: String, reason: String) {
     #expect {
       try BrokerEndpoint(text, usesWebSocket: false)
     } throws: { error in
