@@ -49,6 +49,16 @@ class ProseTests(unittest.TestCase):
         self.assertEqual(self.counts("a.md", "Where?\n```swift\nfor x in y where z {} // told\n```\n"),
                          [("where", 1), ("tell", 3)])
 
+    def test_of_a_test_only_comments_and_names_count(self):
+        text = "/// Told.\n  @Test func `is told anew`() {\n    use(\"told\", `where`)  // told\n  }\nstruct `Where` {}\n"
+        path = module.ROOT / "Tests/ATests/a.swift"
+        self.assertEqual([(group, number) for group, number, _ in module.hits(path, text)],
+                         [("where", 5), ("tell", 1), ("tell", 2), ("anew", 2)])
+
+    def test_what_is_no_thing_counts_but_not_what_does_not_exist(self):
+        self.assertEqual(self.counts("a.md", "There is no URL.\nThis is no URL.\nIt is no longer one.\nOthers are none.\n"),
+                         [("is no", 2), ("is no", 4)])
+
     def test_words_are_whole_words(self):
         self.assertEqual(self.counts("a.md", "nowhere, elsewhere, where-ever, storyteller, essay"), [])
 
