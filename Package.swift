@@ -48,6 +48,8 @@ let package = Package(
       name: "DeviceDefender", dependencies: ["CLinux", "Platform", "WireFormats"],
       swiftSettings: strict),
     .target(
+      name: "Detection", dependencies: ["DeviceDefender", "WireFormats"], swiftSettings: strict),
+    .target(
       name: "LambdaRuntime", dependencies: ["CLinux", "Platform", "WireFormats"], swiftSettings: strict),
     // Brings FoundationEssentials; nothing that `bootstrap` links does.
     .target(name: "LambdaRuntimeCodable", dependencies: ["LambdaRuntime"], swiftSettings: strict),
@@ -63,7 +65,8 @@ let package = Package(
     .target(
       name: "DefenderAgent",
       dependencies: [
-        "AWSClient", "DeviceDefender", "GreengrassIPC", "HTTPClient", "MQTT", "Platform", "WireFormats",
+        "AWSClient", "Detection", "DeviceDefender", "GreengrassIPC", "HTTPClient", "MQTT", "Platform",
+        "WireFormats",
       ],
       swiftSettings: strict),
     .target(
@@ -79,7 +82,7 @@ let package = Package(
     .executableTarget(
       name: "defender",
       dependencies: [
-        "AWSClient", "CLinux", "DefenderAgent", "DeviceDefender", "GreengrassIPC", "HTTPClient",
+        "AWSClient", "CLinux", "DefenderAgent", "Detection", "DeviceDefender", "GreengrassIPC", "HTTPClient",
         "LambdaEmulator", "Platform", "WireFormats",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
@@ -120,6 +123,10 @@ let package = Package(
       dependencies: ["CLinux", "DeviceDefender", "Platform", "TestSupport", "WireFormats"],
       swiftSettings: strict),
     .testTarget(
+      name: "DetectionTests",
+      dependencies: ["Detection", "DeviceDefender", "Platform", "TestSupport", "WireFormats"],
+      swiftSettings: strict),
+    .testTarget(
       name: "LambdaRuntimeTests",
       dependencies: ["LambdaRuntime", "Platform", "TestSupport", "WireFormats", "echo-function"],
       swiftSettings: strict),
@@ -138,9 +145,8 @@ let package = Package(
     .testTarget(
       name: "DefenderAgentTests",
       dependencies: [
-        "AWSClient", "DefenderAgent", "DeviceDefender", "GreengrassIPC", "HTTPClient", "LambdaEmulator",
-        "MQTT",
-        "Platform", "TestSupport", "WireFormats",
+        "AWSClient", "DefenderAgent", "Detection", "DeviceDefender", "GreengrassIPC", "HTTPClient",
+        "LambdaEmulator", "MQTT", "Platform", "TestSupport", "WireFormats",
       ],
       swiftSettings: strict),
     .testTarget(
@@ -153,8 +159,8 @@ let package = Package(
     .testTarget(
       name: "DefenderTests",
       dependencies: [
-        "AWSClient", "defender", "DefenderAgent", "DeviceDefender", "LambdaEmulator", "Platform",
-        "TestSupport",
+        "AWSClient", "defender", "DefenderAgent", "Detection", "DeviceDefender", "LambdaEmulator",
+        "Platform", "TestSupport",
         "WireFormats",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
@@ -167,8 +173,8 @@ let package = Package(
     .testTarget(
       name: "FuzzTests",
       dependencies: [
-        "AWSClient", "DefenderAgent", "DefenderFunction", "DeviceDefender", "GreengrassIPC", "HTTPClient",
-        "LambdaRuntime", "MQTT", "Platform", "TestSupport", "WireFormats",
+        "AWSClient", "DefenderAgent", "DefenderFunction", "Detection", "DeviceDefender", "GreengrassIPC",
+        "HTTPClient", "LambdaRuntime", "MQTT", "Platform", "TestSupport", "WireFormats",
       ],
       swiftSettings: strict),
     .executableTarget(

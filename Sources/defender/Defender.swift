@@ -23,7 +23,7 @@ struct Defender: AsyncParsableCommand {
     version: versionText(of: "defender"),
     subcommands: [
       AgentCommand.self, DoctorCommand.self, CollectCommand.self, InvokeCommand.self, EmulatorCommand.self,
-      PublishCommand.self,
+      PublishCommand.self, DetectCommand.self,
       SecurityProfileCommand.self,
     ])
 

@@ -9,10 +9,10 @@ package struct IPAddress: Hashable, Sendable {
 
   package let family: Family
   /// The first 64 bits of an IPv6 address; 0 for IPv4.
-  let high: UInt64
+  package let high: UInt64
   /// The last 64 bits of an IPv6 address, or all 32 bits of an IPv4 address, whose first octet is the
   /// highest.
-  let low: UInt64
+  package let low: UInt64
 
   /// Creates an IPv4 address: 0x7F00_0001 is 127.0.0.1.
   package init(v4 value: UInt32) {
@@ -43,7 +43,7 @@ package struct IPAddress: Hashable, Sendable {
   var isLinkLocalV6: Bool { family == .v6 && high >> 54 == 0x3FA }
 
   /// The IPv4 address inside `::ffff:a.b.c.d` (RFC 4291, section 2.5.5.2); any other address unchanged.
-  var unmapped: IPAddress {
+  package var unmapped: IPAddress {
     guard family == .v6, high == 0, low >> 32 == 0xFFFF else { return self }
     return IPAddress(v4: UInt32(truncatingIfNeeded: low))
   }

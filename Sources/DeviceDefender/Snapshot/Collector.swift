@@ -25,6 +25,14 @@ package struct Collector: ~Copyable {
   private let command: MetricsCommand?
   /// Interrupts the waits of a snapshot.
   package var shutdownSignal: ShutdownSignal?
+  /// The lists of which snapshots keep all elements, for an evaluator of security profiles.
+  package var completeSets = CompleteSets.Selection() {
+    didSet {
+      tcpSockets.keepsDestinations = completeSets.destinations
+      tcpSockets.keepsListening = completeSets.listeningTCPPorts
+      udpSockets.keepsBound = completeSets.listeningUDPPorts
+    }
+  }
   /// The sysfs directory of this system's temperature sensors.
   private let thermalZones: String
   /// Remembers which sources this machine doesn't measure.
@@ -115,8 +123,21 @@ package struct Collector: ~Copyable {
     }
     snapshot.listeningTCPPorts = tcp.map { tcpSockets.listening.listing(names, ListeningPort.init) }
     snapshot.listeningUDPPorts = udp.map { udpSockets.bound.listing(names, ListeningPort.init) }
+    takeCompleteSets(into: &snapshot)
     readCustomMetrics(into: &snapshot, until: deadline)
     return snapshot
+  }
+
+  /// Moves the complete sets to `snapshot`. The lists of a table that couldn't be read are missing.
+  private mutating func takeCompleteSets(into snapshot: inout MetricsSnapshot) {
+    guard !completeSets.isEmpty else { return }
+    var sets = CompleteSets()
+    if case .success = snapshot.establishedConnections { sets.destinations = tcpSockets.destinations }
+    if case .success = snapshot.listeningTCPPorts { sets.listeningTCPPorts = tcpSockets.allListening }
+    if case .success = snapshot.listeningUDPPorts { sets.listeningUDPPorts = udpSockets.allBound }
+    tcpSockets.freeCompleteSets()
+    udpSockets.freeCompleteSets()
+    snapshot.completeSets = sets
   }
 
   /// The source of the last snapshot, for messages.

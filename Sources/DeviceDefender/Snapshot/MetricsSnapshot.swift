@@ -11,6 +11,8 @@ package struct MetricsSnapshot: Sendable {
   package var processorMetrics: [CustomMetricName] = []
   /// The custom metrics that could be read, except those of the processors.
   package var customMetrics: [CustomMetric] = []
+  /// All elements of the lists that are otherwise sampled; nil if no list is kept.
+  package var completeSets: CompleteSets?
 
   package init() {
     establishedConnections = .failure(.notCollected)

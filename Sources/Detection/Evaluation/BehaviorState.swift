@@ -1,0 +1,59 @@
+/// What must be remembered about one behavior of one thing.
+struct BehaviorState: Equatable, Sendable {
+  /// The number of the last datapoints in a row that violate the criteria; at most 10.
+  var violating: UInt8 = 0
+  /// The number of the last datapoints in a row that conform; at most 10.
+  var conforming: UInt8 = 0
+  /// The last window in which the metric was reported: the time divided by durationSeconds.
+  var window: UInt64?
+  /// Whether the window can still get datapoints.
+  var isOpen = false
+  /// Whether the window's only datapoint was decided early.
+  var isDecided = false
+  /// The sum or the last value of the open window.
+  var count: UInt64 = 0
+  var number = 0.0
+  /// The time of the last report with the metric, in milliseconds.
+  var lastMetric: UInt64 = 0
+  /// When the alarm began, in milliseconds; nil if there is no alarm.
+  var alarmStart: UInt64?
+
+  static let longestRun: UInt8 = 10
+
+  /// Counts a datapoint; returns the change of the alarm that it causes, if any.
+  mutating func count(
+    isViolation: Bool, _ needed: (toAlarm: UInt8, toClear: UInt8)
+  ) -> ViolationEvent.EventType? {
+    if isViolation {
+      conforming = 0
+      violating = min(violating + 1, Self.longestRun)
+      return alarmStart == nil && violating >= needed.toAlarm ? .inAlarm : nil
+    }
+    violating = 0
+    conforming = min(conforming + 1, Self.longestRun)
+    return alarmStart != nil && conforming >= needed.toClear ? .alarmCleared : nil
+  }
+}
+
+/// Identifies a behavior across restarts and changes of the profiles.
+struct BehaviorKey: Hashable, Sendable {
+  let profile: String
+  let behavior: String
+  let metric: String
+  let fingerprint: UInt64
+}
+
+/// What must be remembered about one thing.
+struct ThingState: Equatable, Sendable {
+  /// Nil before the first report.
+  var lastReportID: UInt64?
+  /// The states in the order of the behaviors.
+  var behaviors: [BehaviorState]
+  /// Alarms of behaviors that were changed or removed, and their beginnings. The next report invalidates them.
+  var orphans: [Orphan] = []
+
+  struct Orphan: Equatable, Sendable {
+    let key: BehaviorKey
+    let alarmStart: UInt64
+  }
+}

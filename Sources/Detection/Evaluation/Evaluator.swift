@@ -1,0 +1,253 @@
+/// Evaluates security profiles: datapoints in, events out. It does no I/O and reads no clock.
+///
+/// The same observations in the same order always make the same events, whatever the chunks, and also if ``state`` is saved
+/// and loaded between any two of them.
+package struct Evaluator: Sendable {
+  /// When windows of durationSeconds close.
+  package enum WindowEnd: Sendable {
+    /// When a report of a later window arrives; its time is the event's.
+    case report
+    /// When the time passed to ``advance(to:thing:)`` passes the window's end, which is the event's time.
+    case clock
+  }
+
+  /// After this many milliseconds without the metric, an alarm is invalid: two days.
+  static let longestGap: UInt64 = 2 * 86_400_000
+
+  let program: Program
+  private let windowEnd: WindowEnd
+  private(set) var indexes: [String: Int] = [:]
+  private(set) var things: [ThingState] = []
+  /// The coverage of each group by the current observation; reused.
+  private var coverages: [SetGroup.Coverage]
+  /// The number of observations that were ignored because their report id wasn't greater than the last one.
+  package private(set) var ignoredReports = 0
+
+  /// Creates an evaluator that continues from `state`. Alarms of behaviors that have changed since, or that no longer
+  /// exist, become invalid with the next report of their thing.
+  package init(
+    _ profiles: [SecurityProfile], state: DetectionState = DetectionState(), windowsEnd: WindowEnd = .report
+  ) {
+    program = Program(profiles)
+    windowEnd = windowsEnd
+    coverages = Array(repeating: SetGroup.Coverage(), count: program.groups.count)
+    let positions = Dictionary(
+      program.steps.enumerated().map { ($1.key, $0) }, uniquingKeysWith: { first, _ in first })
+    for thing in state.things {
+      var restored = ThingState(
+        lastReportID: thing.lastReportID,
+        behaviors: Array(repeating: BehaviorState(), count: program.steps.count))
+      for entry in thing.behaviors {
+        if let position = positions[entry.key] {
+          restored.behaviors[position] = entry.state
+        } else if let start = entry.state.alarmStart {
+          restored.orphans.append(ThingState.Orphan(key: entry.key, alarmStart: start))
+        }
+      }
+      indexes[thing.name] = things.count
+      things.append(restored)
+    }
+  }
+
+  /// The metrics that the behaviors need.
+  package var table: MetricTable { program.table }
+
+  /// The number of alarms that are active now.
+  package var activeAlarms: Int {
+    things.reduce(0) { $0 + $1.behaviors.count { $0.alarmStart != nil } }
+  }
+
+  /// Evaluates one observation and returns its events in the order of the profiles and behaviors.
+  ///
+  /// An observation whose report id isn't greater than the last one of the same thing is ignored.
+  package mutating func evaluate(_ observation: Observation) -> [ViolationEvent] {
+    let index = index(of: observation.thing)
+    if let last = things[index].lastReportID, observation.reportID <= last {
+      ignoredReports += 1
+      return []
+    }
+    things[index].lastReportID = observation.reportID
+    for group in coverages.indices {
+      program.groups[group].cover(observation.datapoints[program.groups[group].slot], &coverages[group])
+    }
+    var events: [ViolationEvent] = []
+    invalidateOrphans(of: index, observation, &events)
+    for step in program.steps.indices { evaluate(step, index, observation, &events) }
+    return events
+  }
+
+  /// Closes the windows of `thing` that ended by `time`, in milliseconds, and invalidates alarms whose metric is missing for
+  /// two days. Only with ``WindowEnd/clock``.
+  package mutating func advance(to time: UInt64, thing: String) -> [ViolationEvent] {
+    guard windowEnd == .clock, let index = indexes[thing] else { return [] }
+    var events: [ViolationEvent] = []
+    for step in program.steps.indices {
+      closeWindow(step, index, thing, at: time, &events)
+      invalidate(step, index, thing, at: time, &events)
+    }
+    return events
+  }
+
+  private mutating func index(of thing: String) -> Int {
+    if let index = indexes[thing] { return index }
+    let index = things.count
+    indexes[thing] = index
+    things.append(
+      ThingState(
+        lastReportID: nil, behaviors: Array(repeating: BehaviorState(), count: program.steps.count)))
+    return index
+  }
+
+  private mutating func invalidateOrphans(
+    of index: Int, _ observation: Observation, _ events: inout [ViolationEvent]
+  ) {
+    for orphan in things[index].orphans {
+      let key = orphan.key
+      events.append(
+        ViolationEvent(
+          id: violationID(
+            thing: observation.thing, profile: key.profile, behavior: key.behavior, start: orphan.alarmStart),
+          thing: observation.thing, profile: key.profile,
+          behavior: .former(name: key.behavior, metric: key.metric), metricValue: nil,
+          type: .alarmInvalidated, time: observation.time / 1_000))
+    }
+    if !things[index].orphans.isEmpty { things[index].orphans = [] }
+  }
+
+  private mutating func evaluate(
+    _ position: Int, _ index: Int, _ observation: Observation, _ events: inout [ViolationEvent]
+  ) {
+    let time = observation.time
+    closeWindow(position, index, observation.thing, at: time, &events)
+    if things[index].behaviors[position].alarmStart != nil {
+      invalidate(position, index, observation.thing, at: time, &events)
+    }
+    let datapoint = observation.datapoints[program.steps[position].slot]
+    switch (program.steps[position].test, datapoint) {
+    case (.count, .count(let count)?):
+      take(count, 0, position, index, observation, &events)
+    case (.number, .number(let number)?):
+      take(0, number, position, index, observation, &events)
+    case (.set(let group, let set, let requiresMembers), let datapoint?):
+      guard coverages[group].isPresent else { return }
+      touch(position, index, time)
+      let conforms = coverages[group].conforms(set, requiresMembers: requiresMembers)
+      decide(position, index, observation.thing, at: time, isViolation: !conforms, &events) { program in
+        conforms
+          ? datapoint
+          : program.groups[group].elements(of: datapoint, in: set, areMembers: !requiresMembers)
+      }
+    default: break
+    }
+  }
+
+  private mutating func touch(_ position: Int, _ index: Int, _ time: UInt64) {
+    things[index].behaviors[position].lastMetric = max(time, things[index].behaviors[position].lastMetric)
+  }
+
+  /// Processes the value of a report: it is a datapoint, or a part of a window.
+  private mutating func take(
+    _ count: UInt64, _ number: Double, _ position: Int, _ index: Int, _ observation: Observation,
+    _ events: inout [ViolationEvent]
+  ) {
+    let (time, thing) = (observation.time, observation.thing)
+    touch(position, index, time)
+    guard let length = program.steps[position].window else {
+      let isViolation = program.steps[position].isViolation(count, number)
+      decide(position, index, thing, at: time, isViolation: isViolation, &events) { program in
+        if case .number = program.steps[position].test { .number(number) } else { .count(count) }
+      }
+      return
+    }
+    let window = time / length
+    // A report that arrives after its window was closed can't change the datapoint.
+    if let last = things[index].behaviors[position].window,
+      window < last || window == last && !things[index].behaviors[position].isOpen
+    {
+      return
+    }
+    things[index].behaviors[position].add(
+      count, number, toWindow: window, isSum: program.steps[position].isSum)
+    let state = things[index].behaviors[position]
+    guard program.steps[position].decidesEarly, !state.isDecided,
+      program.steps[position].isViolation(state.count, 0)
+    else { return }
+    things[index].behaviors[position].isDecided = true
+    decide(position, index, thing, at: time, isViolation: true, &events) { _ in .count(state.count) }
+  }
+
+  /// Closes the open window if `time` is after its end.
+  private mutating func closeWindow(
+    _ position: Int, _ index: Int, _ thing: String, at time: UInt64, _ events: inout [ViolationEvent]
+  ) {
+    guard let length = program.steps[position].window, things[index].behaviors[position].isOpen else {
+      return
+    }
+    let state = things[index].behaviors[position]
+    guard let window = state.window, time / length > window else { return }
+    things[index].behaviors[position].isOpen = false
+    guard !state.isDecided else { return }
+    let isViolation = program.steps[position].isViolation(state.count, state.number)
+    let end = (window + 1) * length
+    decide(
+      position, index, thing, at: windowEnd == .clock ? end : time, isViolation: isViolation, &events
+    ) { program in program.steps[position].datapoint(state) }
+  }
+
+  private mutating func invalidate(
+    _ position: Int, _ index: Int, _ thing: String, at time: UInt64, _ events: inout [ViolationEvent]
+  ) {
+    let state = things[index].behaviors[position]
+    guard state.alarmStart != nil, time > state.lastMetric, time - state.lastMetric > Self.longestGap else {
+      return
+    }
+    append(.alarmInvalidated, position, index, thing, at: time, nil, &events)
+    things[index].behaviors[position].violating = 0
+    things[index].behaviors[position].conforming = 0
+  }
+
+  /// Counts a datapoint, and appends the event that it causes. `value` is evaluated only for an event.
+  @inline(__always)
+  private mutating func decide(
+    _ position: Int, _ index: Int, _ thing: String, at time: UInt64, isViolation: Bool,
+    _ events: inout [ViolationEvent], value: (Program) -> Datapoint
+  ) {
+    let needed = program.steps[position].needed
+    guard let type = things[index].behaviors[position].count(isViolation: isViolation, needed) else { return }
+    append(type, position, index, thing, at: time, MetricValue(value(program)), &events)
+  }
+
+  private mutating func append(
+    _ type: ViolationEvent.EventType, _ position: Int, _ index: Int, _ thing: String, at time: UInt64,
+    _ value: MetricValue?, _ events: inout [ViolationEvent]
+  ) {
+    let step = program.steps[position]
+    let start = things[index].behaviors[position].alarmStart ?? time
+    things[index].behaviors[position].alarmStart = type == .inAlarm ? time : nil
+    events.append(
+      ViolationEvent(
+        id: violationID(
+          thing: thing, profile: step.key.profile, behavior: step.key.behavior, start: start),
+        thing: thing, profile: step.key.profile, behavior: .current(step.behavior), metricValue: value,
+        type: type, time: time / 1_000))
+  }
+}
+
+extension BehaviorState {
+  /// Adds a value to a window, which begins with it if it isn't the open one.
+  fileprivate mutating func add(_ count: UInt64, _ number: Double, toWindow window: UInt64, isSum: Bool) {
+    if self.window != window {
+      self.window = window
+      isOpen = true
+      isDecided = false
+      self.count = 0
+    }
+    if isSum {
+      let (sum, overflow) = self.count.addingReportingOverflow(count)
+      self.count = overflow ? .max : sum
+    } else {
+      self.count = count
+    }
+    self.number = number
+  }
+}

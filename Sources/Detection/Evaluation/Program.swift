@@ -1,0 +1,93 @@
+/// The behaviors of all profiles in a form that evaluates without looking at each entry of a set.
+struct Program: Sendable {
+  struct Step: Sendable {
+    enum Test: Sendable {
+      case count(ComparisonOperator, UInt64)
+      case number(ComparisonOperator, Double)
+      case set(group: Int, index: Int, requiresMembers: Bool)
+      /// Statistical thresholds and learned models, which other code evaluates.
+      case none
+    }
+
+    let key: BehaviorKey
+    let behavior: Behavior
+    let slot: Int
+    let test: Test
+    /// The length of a window in milliseconds; nil if each report is a datapoint.
+    let window: UInt64?
+    let isSum: Bool
+    /// Whether a sum that violates the bound can't recover.
+    let decidesEarly: Bool
+    let needed: (toAlarm: UInt8, toClear: UInt8)
+  }
+
+  private(set) var steps: [Step] = []
+  private(set) var groups: [SetGroup] = []
+  private(set) var table = MetricTable()
+
+  init(_ profiles: [SecurityProfile]) {
+    /// The set values of each metric and kind, and the position of each in the list.
+    struct GroupKey: Hashable {
+      let slot: Int
+      let kind: ValueKind
+    }
+    var values: [GroupKey: (group: Int, values: [CriteriaValue])] = [:]
+    for profile in profiles {
+      for behavior in profile.behaviors {
+        let slot = table.insert(behavior.metric)
+        var test = Step.Test.none
+        if case .value(let value) = behavior.criteria.threshold,
+          let comparison = behavior.criteria.comparisonOperator
+        {
+          switch value {
+          case .count(let bound): test = .count(comparison, bound)
+          case .number(let bound): test = .number(comparison, bound)
+          default:
+            let key = GroupKey(slot: slot, kind: value.kind)
+            let group = values[key]?.group ?? values.count
+            let index = values[key]?.values.count ?? 0
+            values[key, default: (group, [])].values.append(value)
+            test = .set(group: group, index: index, requiresMembers: comparison.requiresMembers)
+          }
+        }
+        steps.append(Step(behavior, of: profile, slot: slot, test: test))
+      }
+    }
+    groups = values.sorted { $0.value.group < $1.value.group }
+      .compactMap { SetGroup(slot: $0.key.slot, $0.value.values) }
+  }
+}
+
+extension Program.Step {
+  fileprivate init(_ behavior: Behavior, of profile: SecurityProfile, slot: Int, test: Test) {
+    self.behavior = behavior
+    self.slot = slot
+    self.test = test
+    let criteria = behavior.criteria
+    key = BehaviorKey(
+      profile: profile.name, behavior: behavior.name, metric: behavior.metric.name,
+      fingerprint: behavior.fingerprint)
+    window = criteria.durationSeconds.map { $0 * 1_000 }
+    isSum = if case .device(let metric) = behavior.metric { metric.isDelta } else { false }
+    decidesEarly = isSum && criteria.comparisonOperator?.isUpperBound == true
+    needed = (
+      UInt8(clamping: criteria.consecutiveDatapointsToAlarm ?? 1),
+      UInt8(clamping: criteria.consecutiveDatapointsToClear ?? 1)
+    )
+  }
+
+  /// Whether a count or a number violates the bound.
+  func isViolation(_ count: UInt64, _ number: Double) -> Bool {
+    switch test {
+    case .count(let comparison, let bound): !comparison.holds(count, bound)
+    case .number(let comparison, let bound): !comparison.holds(number, bound)
+    case .set, .none: false
+    }
+  }
+
+  /// The datapoint of a closed window.
+  func datapoint(_ state: BehaviorState) -> Datapoint {
+    if case .number = test { return .number(state.number) }
+    return .count(state.count)
+  }
+}

@@ -1,0 +1,138 @@
+package import DeviceDefender
+
+/// The value of one metric at one time.
+package enum Datapoint: Equatable, Sendable {
+  case count(UInt64)
+  case number(Double)
+  case ports([UInt16])
+  case addresses(AddressList)
+  case numbers([Double])
+  case strings([String])
+}
+
+/// The datapoints of one report or snapshot of one thing.
+package struct Observation: Equatable, Sendable {
+  package var thing: String
+  package var reportID: UInt64
+  /// The time in milliseconds since the epoch.
+  package var time: UInt64
+  /// The datapoints by slot: first those of ``DeviceMetric``, then the custom metrics of a ``MetricTable``.
+  package var datapoints: [Datapoint?]
+
+  /// Creates an observation without datapoints.
+  package init(thing: String, reportID: UInt64, time: UInt64, table: MetricTable) {
+    self.init(
+      thing: thing, reportID: reportID, time: time,
+      datapoints: Array(repeating: nil, count: table.slotCount))
+  }
+
+  init(thing: String, reportID: UInt64, time: UInt64, datapoints: [Datapoint?]) {
+    self.thing = thing
+    self.reportID = reportID
+    self.time = time
+    self.datapoints = datapoints
+  }
+
+  /// Sets the datapoint of a metric; ignored if no behavior needs it.
+  package mutating func set(_ metric: DeviceMetric, _ datapoint: Datapoint) {
+    datapoints[metric.slot] = datapoint
+  }
+}
+
+/// The metrics that behaviors need, so that reading skips the others.
+package struct MetricTable: Equatable, Sendable {
+  static let deviceSlots = DeviceMetric.allCases.count
+
+  /// The custom metrics in the order of their slots.
+  private(set) var customNames: [String] = []
+  private var customSlots: [String: Int] = [:]
+  /// Whether a behavior needs each metric.
+  private var needed: [Bool]
+
+  init() { needed = Array(repeating: false, count: Self.deviceSlots) }
+
+  var slotCount: Int { Self.deviceSlots + customNames.count }
+
+  /// Returns the slot of a metric, which a behavior needs from now on.
+  mutating func insert(_ metric: Metric) -> Int {
+    switch metric {
+    case .device(let metric):
+      needed[metric.slot] = true
+      return metric.slot
+    case .custom(let name):
+      if let slot = customSlots[name] { return slot }
+      let slot = slotCount
+      customNames.append(name)
+      customSlots[name] = slot
+      return slot
+    }
+  }
+
+  package func needs(_ metric: DeviceMetric) -> Bool { needed[metric.slot] }
+
+  func slot(ofCustom name: String) -> Int? { customSlots[name] }
+}
+
+extension Observation {
+  /// The datapoints of a snapshot on the device.
+  ///
+  /// `traffic` is what the report of the snapshot has; nil if it has none. Lists come from the complete sets of the
+  /// snapshot; without them a list is used if it isn't a sample.
+  package init(
+    of snapshot: MetricsSnapshot, traffic: Traffic?, customMetrics: [CustomMetric], thing: String,
+    reportID: UInt64, time: UInt64, table: MetricTable
+  ) {
+    self.init(thing: thing, reportID: reportID, time: time, table: table)
+    if let traffic {
+      set(.bytesIn, .count(traffic.bytesIn))
+      set(.bytesOut, .count(traffic.bytesOut))
+      set(.packetsIn, .count(traffic.packetsIn))
+      set(.packetsOut, .count(traffic.packetsOut))
+    }
+    if case .success(let listing) = snapshot.listeningTCPPorts {
+      set(.listeningTCPPortCount, .count(UInt64(clamping: listing.total)))
+      setPorts(.listeningTCPPorts, listing, complete: snapshot.completeSets?.listeningTCPPorts, table)
+    }
+    if case .success(let listing) = snapshot.listeningUDPPorts {
+      set(.listeningUDPPortCount, .count(UInt64(clamping: listing.total)))
+      setPorts(.listeningUDPPorts, listing, complete: snapshot.completeSets?.listeningUDPPorts, table)
+    }
+    if case .success(let listing) = snapshot.establishedConnections {
+      set(.establishedConnectionCount, .count(UInt64(clamping: listing.total)))
+      if table.needs(.destinations) {
+        var addresses = snapshot.completeSets?.destinations
+        if addresses == nil {
+          var list = AddressList()
+          for connection in listing.sample { list.append(connection.remoteAddress.address) }
+          addresses = list
+        }
+        if let addresses { set(.destinations, .addresses(addresses)) }
+      }
+    }
+    for metric in customMetrics {
+      guard let slot = table.slot(ofCustom: metric.name.text) else { continue }
+      datapoints[slot] = Datapoint(metric.value)
+    }
+  }
+
+  private mutating func setPorts(
+    _ metric: DeviceMetric, _ listing: Listing<ListeningPort>, complete: [UInt16]?, _ table: MetricTable
+  ) {
+    guard table.needs(metric) else { return }
+    set(metric, .ports(complete ?? listing.sample.map(\.port)))
+  }
+}
+
+extension Datapoint {
+  init(_ value: CustomMetricValue) {
+    switch value {
+    case .number(let number): self = .number(number)
+    case .numberList(let numbers): self = .numbers(numbers)
+    case .stringList(let strings): self = .strings(strings)
+    case .ipList(let texts):
+      var list = AddressList()
+      for text in texts { if let address = IPAddress(parsing: text) { list.append(address) } }
+      self = .addresses(list)
+    }
+  }
+}

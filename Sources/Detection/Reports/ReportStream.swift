@@ -1,0 +1,139 @@
+/// Splits input into reports: JSON lines, pretty-printed JSON documents, CBOR items one after the other, or a mixture.
+///
+/// The caller appends input as it arrives. Only the current report is kept in memory.
+package struct ReportStream {
+  package enum Item: Equatable {
+    case observation(Observation)
+    /// A report that can't be evaluated; reading continues with the next one.
+    case rejected(String)
+    /// The rest of the input can't be read, because CBOR has no mark at which reading could continue.
+    case failed(String)
+    /// The caller must append more input, or finish it.
+    case needsInput
+    case end
+  }
+
+  /// The largest report that is read, in bytes.
+  static let maximumReportSize = 16 << 20
+
+  private let reader: ReportReader
+  private var buffer: [UInt8] = []
+  private var position = 0
+  /// The number of bytes removed from the buffer.
+  private var removed = 0
+  private var isFinished = false
+  /// Whether the rest of a malformed report is skipped.
+  private var isSkipping = false
+  /// The number of reports that began.
+  package private(set) var reportCount = 0
+
+  /// Creates a stream. `thing` is the thing of all reports; nil if wrappers name it.
+  package init(_ table: MetricTable, thing: String? = nil) {
+    reader = ReportReader(table, thing: thing)
+  }
+
+  /// Appends input.
+  package mutating func append(_ bytes: [UInt8]) {
+    if position > 0 {
+      removed += position
+      buffer.removeFirst(position)
+      position = 0
+    }
+    buffer += bytes
+  }
+
+  /// Declares that no more input follows.
+  package mutating func finish() { isFinished = true }
+
+  package mutating func next() -> Item {
+    if isSkipping, !skipToReport() { return isFinished ? .end : .needsInput }
+    isSkipping = false
+    skipBlanks()
+    guard position < buffer.count else { return isFinished ? .end : .needsInput }
+    let start = position
+    let isCBOR = buffer[start] >= 0x80 && buffer[start] != 0xEF
+    do throws(ReportError) {
+      return .observation(isCBOR ? try readCBOR() : try readJSON())
+    } catch .syntax(.truncated) where !isFinished {
+      guard buffer.count - start > Self.maximumReportSize else { return .needsInput }
+      return reject(start, isCBOR, "it is larger than \(Self.maximumReportSize >> 20) MiB")
+    } catch {
+      return reject(start, isCBOR, "\(error)")
+    }
+  }
+
+  private mutating func readJSON() throws(ReportError) -> Observation {
+    var scanner = JSONScanner(buffer, from: position)
+    let observation = try reader.read(&scanner)
+    position = scanner.position
+    reportCount += 1
+    return observation
+  }
+
+  private mutating func readCBOR() throws(ReportError) -> Observation {
+    var scanner = CBORScanner(buffer, from: position)
+    let observation = try reader.read(&scanner)
+    position = scanner.position
+    reportCount += 1
+    return observation
+  }
+
+  /// Skips a report that can't be evaluated.
+  private mutating func reject(_ start: Int, _ isCBOR: Bool, _ reason: String) -> Item {
+    reportCount += 1
+    let text = "Report \(reportCount), at byte \(removed + start), is skipped: \(reason)."
+    if let end = endOfItem(start, isCBOR) {
+      position = end
+      return .rejected(text)
+    }
+    if isCBOR {
+      position = buffer.count
+      isFinished = true
+      return .failed("\(text) The rest of this input can't be read.")
+    }
+    position = start + 1
+    isSkipping = true
+    return .rejected(text)
+  }
+
+  /// Returns the end of a well-formed item; nil if it isn't one.
+  private func endOfItem(_ start: Int, _ isCBOR: Bool) -> Int? {
+    do throws(ScanError) {
+      if isCBOR {
+        var scanner = CBORScanner(buffer, from: start)
+        try scanner.skip()
+        return scanner.position
+      }
+      guard buffer[start] == UInt8(ascii: "{") else { return nil }
+      var scanner = JSONScanner(buffer, from: start)
+      try scanner.skip()
+      return scanner.position
+    } catch {
+      return nil
+    }
+  }
+
+  /// Moves to the next line that begins with an opening brace, as reports do; false if there is none yet.
+  private mutating func skipToReport() -> Bool {
+    while position < buffer.count {
+      if buffer[position] == 0x0A {
+        // The byte after the line end may not be there yet.
+        guard position + 1 < buffer.count else { return false }
+        if buffer[position + 1] == UInt8(ascii: "{") {
+          position += 1
+          return true
+        }
+      }
+      position += 1
+    }
+    return false
+  }
+
+  private mutating func skipBlanks() {
+    while position < buffer.count, case let byte = buffer[position],
+      byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09
+    {
+      position += 1
+    }
+  }
+}

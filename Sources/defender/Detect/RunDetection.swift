@@ -1,0 +1,232 @@
+import ArgumentParser
+import Detection
+import Glibc
+import Platform
+
+/// `defender detect run`: evaluates profiles over recorded reports.
+struct RunDetection: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run",
+    abstract: "Evaluates security profiles over recorded reports, and prints the violations.",
+    discussion: """
+      Reads reports as `defender collect` writes them, JSON or CBOR, from files or standard input, each possibly in a \
+      wrapper {"thing":"…","timestamp":milliseconds,"report":{…}}. Without a timestamp, report_id is the time in seconds. \
+      Prints one event a line, in the shape of AWS's ViolationEvent; on a terminal, a readable line.
+
+      Examples:
+        defender detect run --profile profile.json reports.jsonl
+        defender collect -s 60 --compact | defender detect run --profile profile.json -
+        defender detect run --profile profile.json --state state.json --json monday.jsonl >>events.jsonl
+
+      Exit status: 0 the reports were evaluated, alarms or not; 1 an input couldn't be read completely; 2 it couldn't \
+      start; 3 with --fail-on-alarm there was an alarm; 64 wrong command line; 74 the output couldn't be written.
+      """)
+
+  /// The exit status of an alarm with `--fail-on-alarm`.
+  static let alarmStatus: Int32 = 3
+
+  @Option(help: ArgumentHelp("A security profile; may be repeated.", valueName: "file"), completion: .file())
+  var profile: [String]
+
+  @Option(
+    help: ArgumentHelp(
+      "The thing of all reports (default: what a wrapper names, or 'local').", valueName: "name"))
+  var thing: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Continue from the state in this file, and save the state to it at the end.", valueName: "file"),
+    completion: .file())
+  var state: String?
+
+  @Flag(help: "Print JSON lines, even on a terminal.")
+  var json = false
+
+  @Flag(help: "Exit with status 3 if there was an alarm.")
+  var failOnAlarm = false
+
+  @Argument(
+    help: ArgumentHelp("The reports; - is standard input (default: -).", valueName: "reports"),
+    completion: .file())
+  var reports: [String] = []
+
+  func validate() throws {
+    if profile.isEmpty { throw ValidationError("--profile is missing; at least one is needed.") }
+    if let thing, !SecurityProfile.isName(thing) {
+      throw ValidationError("--thing is '\(thing)'; allowed are 1 to 128 letters, digits, ':', '_' and '-'.")
+    }
+    if reports.count(where: { $0 == "-" }) > 1 {
+      throw ValidationError("Standard input (-) can be read only once.")
+    }
+  }
+
+  func run() throws {
+    let console = Console()
+    if reports.isEmpty, isatty(STDIN_FILENO) == 1 {
+      throw ValidationError("There are no reports. Name files, or give reports to standard input.")
+    }
+    let profiles = try profiles(at: profile, console)
+    var detection = DetectionRun(
+      Evaluator(profiles, state: try savedState(console)), thing: thing,
+      isJSON: json || isatty(STDOUT_FILENO) == 0, console)
+    for path in reports.isEmpty ? ["-"] : reports { detection.evaluate(path) }
+    detection.finish()
+    if let state { try save(detection.evaluator.state, to: state, console) }
+    if detection.hasFailed { throw ExitCode(CommandFailure.Status.failed.rawValue) }
+    if failOnAlarm, detection.hasAlarm { throw ExitCode(Self.alarmStatus) }
+  }
+
+  /// Returns the state in the file; an empty one if there is no file yet.
+  private func savedState(_ console: Console) throws -> DetectionState {
+    guard let state else { return DetectionState() }
+    do {
+      return try DetectionState(parsingJSON: try readFile(state, limit: .max))
+    } catch let error as Errno where error == .noSuchFile {
+      return DetectionState()
+    } catch {
+      throw notRun(
+        "The state in '\(state)' can't be used: \(error). Remove the file to start afresh.", console)
+    }
+  }
+
+  private func save(_ value: DetectionState, to path: String, _ console: Console) throws {
+    do {
+      guard var file = try OutputFile.open(path) else {
+        throw notRun("The state can't be saved to '\(path)': it isn't a regular file.", console)
+      }
+      try file.append(value.json + [UInt8(ascii: "\n")])
+      try file.publish()
+    } catch let error as ExitCode {
+      throw error
+    } catch {
+      LostOutput.note((error as? Errno) ?? Errno(rawValue: EIO), to: "'\(path)'")
+      console.error(
+        "defender: \(escapingControlCharacters("The state can't be saved to '\(path)': \(error)."))")
+    }
+  }
+
+  private func notRun(_ text: String, _ console: Console) -> ExitCode {
+    console.error("defender: \(escapingControlCharacters(text))")
+    return ExitCode(CommandFailure.Status.notRun.rawValue)
+  }
+}
+
+/// The progress of `defender detect run`.
+struct DetectionRun: ~Copyable {
+  /// The number of skipped reports that are named; the others are only counted.
+  private static let maximumMessages = 10
+  private static let chunkSize = 256 << 10
+
+  private(set) var evaluator: Evaluator
+  private let thing: String?
+  private let isJSON: Bool
+  private let console: Console
+  private var output: [UInt8] = []
+  private var skipped = 0
+  private var isOutputLost = false
+  private(set) var hasAlarm = false
+  /// Whether an input couldn't be read completely.
+  private(set) var hasFailed = false
+
+  init(_ evaluator: Evaluator, thing: String?, isJSON: Bool, _ console: Console) {
+    self.evaluator = evaluator
+    self.thing = thing
+    self.isJSON = isJSON
+    self.console = console
+  }
+
+  /// Evaluates the reports of a file, or of standard input if `path` is `-`.
+  mutating func evaluate(_ path: String) {
+    do throws(Errno) {
+      let input = path == "-" ? FileDescriptor(owning: STDIN_FILENO) : try FileDescriptor(reading: path)
+      var stream = ReportStream(evaluator.table, thing: thing)
+      var chunk: [UInt8] = []
+      while !isOutputLost {
+        switch stream.next() {
+        case .observation(let observation): evaluate(observation)
+        case .rejected(let message): skip(message, path)
+        case .failed(let message):
+          hasFailed = true
+          skip(message, path)
+        case .end: return
+        case .needsInput:
+          // What was found so far appears before a wait for more input.
+          flush()
+          chunk.removeAll(keepingCapacity: true)
+          if try input.read(into: &chunk, limit: Self.chunkSize) == 0 {
+            stream.finish()
+          } else {
+            stream.append(chunk)
+          }
+        }
+      }
+    } catch {
+      hasFailed = true
+      console.error("defender: \(escapingControlCharacters("'\(path)' can't be read: \(error)."))")
+    }
+  }
+
+  private mutating func evaluate(_ observation: Observation) {
+    for event in evaluator.evaluate(observation) {
+      if event.type == .inAlarm { hasAlarm = true }
+      output += isJSON ? event.json : Array(event.line.utf8)
+      output.append(UInt8(ascii: "\n"))
+    }
+  }
+
+  private mutating func skip(_ message: String, _ path: String) {
+    skipped += 1
+    guard skipped <= Self.maximumMessages else { return }
+    console.error("defender: \(escapingControlCharacters("\(path): \(message)"))")
+  }
+
+  private mutating func flush() {
+    guard !output.isEmpty else { return }
+    do throws(Errno) {
+      try writeAll(output, to: STDOUT_FILENO)
+    } catch {
+      LostOutput.note(error, to: "standard output")
+      isOutputLost = true
+    }
+    output.removeAll(keepingCapacity: true)
+  }
+
+  /// Writes the rest of the output and the counts.
+  mutating func finish() {
+    flush()
+    if skipped > 0 { console.error("defender: \(skipped) reports were skipped because they can't be used.") }
+    if evaluator.ignoredReports > 0 {
+      console.error(
+        "defender: \(evaluator.ignoredReports) reports were ignored: their report_id isn't greater than an earlier one's."
+      )
+    }
+  }
+}
+
+extension ViolationEvent {
+  /// The event as a line for people.
+  var line: String {
+    let time = CivilTime(WallTime(secondsSinceEpoch: Int64(clamping: self.time))).extendedFormat
+    let words = [time, type.rawValue, thing, "\(profile)/\(behavior.name)", behavior.metric]
+    return escapingControlCharacters(
+      (words + (metricValue.map { ["\($0.summary)"] } ?? [])).joined(separator: "  "))
+  }
+}
+
+extension MetricValue {
+  /// The value as compact text, such as `8080, 8081`.
+  var summary: String {
+    switch self {
+    case .count(let count): String(count)
+    case .number(let number): shortNumber(number)
+    case .ports(let ports): Self.list(ports)
+    case .cidrs(let addresses): Self.list(addresses)
+    case .numbers(let numbers): Self.list(numbers)
+    case .strings(let strings): Self.list(strings)
+    }
+  }
+
+  private static func list<Element>(_ elements: [Element]) -> String {
+    elements.isEmpty ? "none" : elements.map { "\($0)" }.joined(separator: ", ")
+  }
+}

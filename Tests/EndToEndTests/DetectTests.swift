@@ -1,0 +1,112 @@
+import LambdaEmulator
+import Platform
+import TestSupport
+import Testing
+import WireFormats
+
+/// Tests of the built `defender detect`.
+@Suite(.ownThreads, .timeLimit(.minutes(20))) struct `defender detect` {
+  private static let profile = #"""
+    {"securityProfileName": "sensors", "behaviors": [
+      {"name": "ports", "metric": "aws:listening-tcp-ports", "criteria": {
+        "comparisonOperator": "in-port-set", "value": {"ports": [22]}}},
+      {"name": "learned", "metric": "aws:all-bytes-in", "criteria": {
+        "mlDetectionConfig": {"confidenceLevel": "HIGH"}}}]}
+    """#
+
+  private func defender() throws -> BuiltProgram { try BuiltProgram("defender") }
+
+  private func report(_ id: Int, _ port: Int) -> String {
+    #"{"header":{"report_id":\#(id),"version":"1.0"},"metrics":{"listening_tcp_ports":{"ports":[{"port":\#(port)}],"total":1}}}"#
+      + "\n"
+  }
+
+  @Test func `prints an event a line and what isn't evaluated, and exits with 0`() async throws {
+    let directory = try TemporaryDirectory()
+    _ = try directory.write("profile.json", Self.profile)
+    let input = report(10, 22) + report(20, 8080) + "{\"header\"\n" + report(20, 22) + report(30, 22)
+    let run = try await defender().run(
+      ["detect", "run", "--profile", "\(directory.path)/profile.json", "--thing", "pump-7", "-"],
+      input: Array(input.utf8))
+    #expect(run.status == .code(0))
+    let events = try run.output.split(separator: "\n").map { try JSONValue(parsing: Array($0.utf8)) }
+    #expect(events.map { $0["violationEventType"]?.string } == ["in-alarm", "alarm-cleared"])
+    #expect(events.map { $0["violationEventTime"] } == [.number("20"), .number("30")])
+    #expect(
+      events.allSatisfy {
+        $0["thingName"]?.string == "pump-7" && $0["securityProfileName"]?.string == "sensors"
+      })
+    #expect(run.errors.first?.contains("The behavior 'learned' of 'sensors' isn't evaluated") == true)
+    #expect(run.errors.contains { $0.contains("Report 3, at byte ") && $0.contains(" is skipped: ") })
+    #expect(run.errors.suffix(2).first == "defender: 1 reports were skipped because they can't be used.")
+    #expect(run.errors.last?.hasPrefix("defender: 1 reports were ignored") == true)
+  }
+
+  @Test func `continues from a state and fails on an alarm if asked to`() async throws {
+    let directory = try TemporaryDirectory()
+    _ = try directory.write("profile.json", Self.profile)
+    let arguments = [
+      "detect", "run", "--profile", "\(directory.path)/profile.json", "--state", "\(directory.path)/state",
+      "--fail-on-alarm",
+    ]
+    let first = try await defender().run(arguments, input: Array(report(10, 80).utf8))
+    #expect(first.status == .code(3))
+    let second = try await defender().run(arguments, input: Array((report(10, 81) + report(11, 22)).utf8))
+    #expect(second.status == .code(0))
+    let events = try (first.output + second.output).split(separator: "\n").map {
+      try JSONValue(parsing: Array($0.utf8))
+    }
+    #expect(events.map { $0["violationEventType"]?.string } == ["in-alarm", "alarm-cleared"])
+    #expect(Set(events.map { $0["violationId"]?.string }).count == 1)
+    _ = try directory.write("state", "{}")
+    let third = try await defender().run(arguments)
+    #expect(third.status == .code(2) && third.errorText.contains("the member 'version' is missing"))
+  }
+
+  @Test func `evaluates what collect prints`() async throws {
+    let directory = try TemporaryDirectory()
+    _ = try directory.write("profile.json", Self.profile)
+    for format in [[], ["--compact"], ["--short-names"], ["--format", "cbor"]] {
+      let file = "\(directory.path)/reports"
+      let collected = try await defender().run(
+        ["collect", "--procfs", fixturePath("proc/basic/t1"), "--output", file] + format)
+      #expect(collected.status == .code(0))
+      let run = try await defender().run(
+        ["detect", "run", "--profile", "\(directory.path)/profile.json", "--fail-on-alarm", file])
+      #expect(run.status == .code(3), "\(format): \(run.errorText)")
+    }
+  }
+
+  @Test func `validates profiles, for people and in AWS's shape`() async throws {
+    let directory = try TemporaryDirectory()
+    _ = try directory.write("good.json", Self.profile)
+    _ = try directory.write("bad.json", "[\n{\"name\":\"a\",\"metric\":\"aws:cpu\",\"criteria\":{}}]")
+    let good = try await defender().run(["detect", "validate", "\(directory.path)/good.json"])
+    #expect(good.status == .code(0))
+    #expect(good.output == "\(directory.path)/good.json: 'sensors' is valid, with 2 behaviors.\n")
+    let bad = try await defender().run(["detect", "validate", "\(directory.path)/bad.json"])
+    #expect(bad.status == .code(1))
+    #expect(
+      bad.output.hasPrefix("\(directory.path)/bad.json: line 2: behaviors[0].metric: 'aws:cpu' is an unknown")
+    )
+    let json = try await defender().run(
+      ["detect", "validate", "--json", "\(directory.path)/good.json", "\(directory.path)/bad.json"])
+    let answers = try json.output.split(separator: "\n").map { try JSONValue(parsing: Array($0.utf8)) }
+    #expect(answers.map { $0["valid"]?.boolean } == [true, false])
+    #expect(answers.map { $0["validationErrors"]?.array?.count } == [0, 1])
+    #expect(
+      answers.last?["validationErrors"]?.array?.first?["errorMessage"]?.string?.contains("line 2") == true)
+  }
+
+  @Test(arguments: [
+    (["detect", "run", "-"], 64), (["detect", "run", "--profile", "/nonexistent", "-"], 2),
+    (["detect", "validate"], 64), (["detect", "validate", "/nonexistent"], 2),
+    (["detect", "run", "--profile", "/dev/null", "--thing", "a b"], 64),
+    (["detect", "run", "--profile", "/dev/null", "-", "-"], 64),
+  ])
+  func `rejects a wrong command line`(arguments: [String], status: Int) async throws {
+    let run = try await defender().run(arguments)
+    #expect(run.status == .code(Int32(status)), "\(run.errorText)")
+    #expect(!run.errorText.isEmpty && run.output.isEmpty)
+  }
+}
