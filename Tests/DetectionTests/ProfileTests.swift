@@ -51,7 +51,7 @@ struct ProfileTests {
     ),
     (
       #"{"comparisonOperator":"less-than","value":{"count":1}}"#,
-      "behaviors[0].criteria.comparisonOperator: 'less-than' doesn't apply to aws:listening-tcp-ports. Allowed are in-port-set, not-in-port-set."
+      "behaviors[0].criteria.comparisonOperator: 'less-than' doesn't apply to aws:listening-tcp-ports. Expected one of in-port-set, not-in-port-set."
     ),
     (
       #"{"comparisonOperator":"in-port-set","value":{"count":1}}"#,
@@ -73,7 +73,7 @@ struct ProfileTests {
     (#"{"value":{"ports":[]}}"#, "behaviors[0].criteria: 'comparisonOperator' is missing."),
     (
       #"{"comparisonOperator":"in-port-set","value":{"ports":[]},"window":1}"#,
-      "behaviors[0].criteria: 'window' is an unknown key. Allowed are comparisonOperator, value,"
+      "behaviors[0].criteria: 'window' is an unknown key. Expected one of comparisonOperator, value,"
     ),
     (
       #"{"mlDetectionConfig":{"confidenceLevel":"HIGH"}}"#,
@@ -96,7 +96,7 @@ struct ProfileTests {
     ),
     (
       "aws:all-bytes-out", #"{"comparisonOperator":"less-than","value":{"count":1},"durationSeconds":60}"#,
-      "This is 60; allowed are 300, 600, 900, 1800 and 3600."
+      "This is 60; allowed are 300, 600, 900, 1800 or 3600."
     ),
     (
       "aws:all-bytes-out", #"{"comparisonOperator":"less-than","value":{"count":"1"},"durationSeconds":300}"#,
@@ -168,10 +168,10 @@ struct ProfileTests {
       """
     #expect(
       issues(json) == [
-        "line 2: securityProfileName: 'a b' is no name. Allowed are 1 to 128 letters, digits, ':', '_' and '-'.",
+        "line 2: securityProfileName: 'a b' isn't a valid name. Expected 1 to 128 letters, digits, ':', '_' and '-'.",
         "line 6: behaviors[0].criteria.value.ports[1]: This is -1.0; allowed are integers from 0 to 65535.",
         "line 7: behaviors[1]: 'metric' is missing.", "line 7: behaviors[1]: 'criteria' is missing.",
-        "line 9: 'extra' is an unknown key. Allowed are securityProfileName, securityProfileDescription, behaviors, "
+        "line 9: 'extra' is an unknown key. Expected one of securityProfileName, securityProfileDescription, behaviors, "
           + "alertTargets, additionalMetricsToRetain, additionalMetricsToRetainV2, metricsExportConfig, tags, targetArns, "
           + "securityProfileArn, version, creationDate, lastModifiedDate.",
       ])

@@ -208,8 +208,8 @@ import WireFormats
         "--key (or DEFENDER_PRIVATE_KEY_FILE) isn't set, but --cert (or DEFENDER_CERTIFICATE_FILE) is", 2
       ),
       (
-        ["-e", "h", "-t", "t"], "Set it and --key (or DEFENDER_PRIVATE_KEY_FILE) for mutual TLS, or start --endpoint (or DEFENDER_MQTT_ENDPOINT)",
-        2
+        ["-e", "h", "-t", "t"],
+        "Set it and --key (or DEFENDER_PRIVATE_KEY_FILE) for mutual TLS, or start --endpoint (or DEFENDER_", 2
       ),
       (["-e", "h", "-t", "t", "-w", "--log-format", "xml"], "--log-format is 'xml'", 2),
       (["-e", "h", "-t", "t", "-w", "-ph", "http://u:hunter2@p"], "--proxy-host isn't a host", 2),

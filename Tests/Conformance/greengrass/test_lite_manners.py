@@ -60,7 +60,8 @@ class LiteTestCase(TestCase):
 
 class Subscriptions(LiteTestCase):
     def test_are_renewed_if_they_die_silently(self):
-        nucleus = self.lite()
+        # At the default level, a missing answer is logged once within four minutes.
+        nucleus = self.lite(environment={"AWS_LAMBDA_LOG_LEVEL": "DEBUG"})
         nucleus.do("start")
         self.line(nucleus, "accepted report")
         for times in (1, 2):
@@ -348,7 +349,7 @@ class Random(Delivery):
         random.seed(seed)
         nucleus, machine = self.machine(
             {**QUICK, "SampleIntervalSeconds": 0.02, "MinimumIntervalSeconds": 0.02, "ConfirmationSeconds": 0.2},
-            environment=NAMED, arguments=["--numbers-as-text"])
+            environment={**NAMED, "AWS_LAMBDA_LOG_LEVEL": "DEBUG"}, arguments=["--numbers-as-text"])
         print(f"seed {seed}")
         begin = machine.bytes
         nucleus.do("start")
