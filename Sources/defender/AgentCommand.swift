@@ -85,7 +85,7 @@ struct AgentCommand: ParsableCommand {
     try report.set(&variables, clientID: connection.clientID)
     if let logFormat {
       guard ["text", "json"].contains(logFormat.lowercased()) else {
-        throw CommandFailure("--log-format is '\(logFormat)'; allowed are text and json.", status: .notRun)
+        throw CommandFailure("--log-format is '\(logFormat)'; expected text or json.", status: .notRun)
       }
       variables["AWS_LAMBDA_LOG_FORMAT"] = logFormat
     }
@@ -96,7 +96,7 @@ struct AgentCommand: ParsableCommand {
       ]
       guard let level = levels[verbosity.lowercased()] else {
         throw CommandFailure(
-          "--verbosity is '\(verbosity)'; allowed are NoLogs, Fatal, Error, Warn, Info, Debug and Trace.",
+          "--verbosity is '\(verbosity)'; expected NoLogs, Fatal, Error, Warn, Info, Debug or Trace.",
           status: .notRun)
       }
       variables["AWS_LAMBDA_LOG_LEVEL"] = level
@@ -220,11 +220,11 @@ struct AgentConnectionOptions: ParsableArguments {
       // The message omits the value, because it may contain a password.
       guard !proxyHost.isEmpty, !proxyHost.contains(where: { "/?# ".contains($0) }) else {
         throw CommandFailure(
-          "--proxy-host isn't a host; allowed are a name, an address, and user:password@ before them.",
+          "--proxy-host isn't a host; expected a name, an address, and user:password@ before them.",
           status: .notRun)
       }
       guard proxyPort > 0 else {
-        throw CommandFailure("--proxy-port is 0; allowed are 1 to 65535.", status: .notRun)
+        throw CommandFailure("--proxy-port is 0; expected 1 to 65535.", status: .notRun)
       }
       // The lower-case variable would take precedence, but an option must win.
       variables["https_proxy"] = nil

@@ -88,10 +88,10 @@ struct CollectCommand: ParsableCommand {
 
   func validate() throws {
     if let sampleCount, sampleCount < 0 {
-      throw ValidationError("--number-samples is \(sampleCount); allowed are 0 (no limit) and more.")
+      throw ValidationError("--number-samples is \(sampleCount); expected 0 (no limit) or more.")
     }
     if let interval, !Configuration.intervalRange.contains(interval) {
-      throw ValidationError("--sample-rate is \(interval); allowed are 0.001 to 604800 seconds.")
+      throw ValidationError("--sample-rate is \(interval); expected 0.001 to 604800 seconds.")
     }
     if watch, output != nil || format != nil || compact || shortNames {
       throw ValidationError(

@@ -25,7 +25,7 @@ struct DryRun {
   func run(interval: Double, once: Bool, time: SystemWaiter, log: Log) throws -> Bool {
     guard Configuration.intervalRange.contains(interval) else {
       throw CommandFailure(
-        "--interval is \(interval); allowed are 0.001 to 604800 seconds.", status: .notRun)
+        "--interval is \(interval); expected 0.001 to 604800 seconds.", status: .notRun)
     }
     let console = Console()
     var reporter = Reporter(

@@ -34,7 +34,7 @@ struct EmulatorCommand: AsyncParsableCommand {
 
   func validate() throws {
     guard (0...65_535).contains(port) else {
-      throw ValidationError("--port is \(port); allowed are 0 to 65535.")
+      throw ValidationError("--port is \(port); expected 0 to 65535.")
     }
   }
 

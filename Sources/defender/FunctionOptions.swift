@@ -26,7 +26,7 @@ struct FunctionOptions: ParsableArguments {
       throw ValidationError("--env #\(index + 1) must be NAME=VALUE, such as GREETING=hello.")
     }
     guard timeout >= 0.001, timeout <= 86_400 else {
-      throw ValidationError("--timeout is \(timeout); allowed are 0.001 to 86400 seconds.")
+      throw ValidationError("--timeout is \(timeout); expected 0.001 to 86400 seconds.")
     }
   }
 

@@ -65,10 +65,10 @@ struct PublishCommand: ParsableCommand {
       throw ValidationError("--payload and --payload-file can't be combined.")
     }
     if QualityOfService(rawValue: qos) == nil {
-      throw ValidationError("--qos is \(qos); allowed are 0 and 1.")
+      throw ValidationError("--qos is \(qos); expected 0 or 1.")
     }
     guard timeout >= 0.001, timeout <= 86_400 else {
-      throw ValidationError("--timeout is \(timeout); allowed are 0.001 to 86400 seconds.")
+      throw ValidationError("--timeout is \(timeout); expected 0.001 to 86400 seconds.")
     }
     do {
       _ = try Topic(validating: topic)

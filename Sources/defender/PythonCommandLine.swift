@@ -194,7 +194,7 @@ extension PythonCommandLine.Program {
     case "true", "yes", "1": true
     case "false", "no", "0": false
     default:
-      throw CommandFailure("--use-websocket is '\(value)'; allowed are true and false.", status: .notRun)
+      throw CommandFailure("--use-websocket is '\(value)'; expected true or false.", status: .notRun)
     }
   }
 }

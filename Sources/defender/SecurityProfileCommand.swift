@@ -44,7 +44,7 @@ struct SecurityProfileCommand: ParsableCommand {
 
   func validate() throws {
     guard isName(name) else {
-      throw ValidationError("--name is '\(name)'; allowed are 1 to 128 letters, digits, ':', '_' and '-'.")
+      throw ValidationError("--name is '\(name)'; expected 1 to 128 letters, digits, ':', '_' and '-'.")
     }
     _ = try metrics()
   }

@@ -72,7 +72,7 @@ import Testing
     let path = try directory.write("loop", "@\(directory.path)/loop\n")
     #expect { try PythonCommandLine(["@\(path)"]) } throws: { "\($0)".contains("include each other") }
     #expect { try PythonCommandLine(["@/nonexistent"]) } throws: { "\($0)".contains("No such file") }
-    #expect { try PythonCommandLine(["-w", "maybe"]) } throws: { "\($0)".contains("true and false") }
+    #expect { try PythonCommandLine(["-w", "maybe"]) } throws: { "\($0)".contains("true or false") }
   }
 }
 

@@ -15,6 +15,6 @@ import Testing
     let error = try #require(throws: (any Error).self) {
       try Defender.parseAsRoot(["security-profile", "--name", name])
     }
-    #expect(Defender.message(for: error).contains("--name is '\(name)'; allowed are 1 to 128 letters"))
+    #expect(Defender.message(for: error).contains("--name is '\(name)'; expected 1 to 128 letters"))
   }
 }

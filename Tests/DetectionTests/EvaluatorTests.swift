@@ -46,7 +46,7 @@ struct EvaluatorTests {
     #expect(events([bytesOut("less-than")], reports) == [#"3000100 in-alarm out {"count":4097}"#])
   }
 
-  @Test func `a report without the metric closes a window and is no datapoint`() {
+  @Test func `a report without the metric closes a window but isn't a datapoint`() {
     let reports = bytesOutReport(3_000_000, 1) + portsReport(3_000_300, []) + portsReport(3_000_600, [])
     #expect(events([bytesOut("greater-than")], reports) == [#"3000300 in-alarm out {"count":1}"#])
   }
@@ -60,7 +60,7 @@ struct EvaluatorTests {
       ])
   }
 
-  @Test func `matches addresses of each family with networks of its own`() {
+  @Test func `matches addresses of each family with networks of that family`() {
     let networks = profile(
       #"[{"name":"net","metric":"aws:destination-ip-addresses","criteria":{"comparisonOperator":"in-cidr-set","value":{"cidrs":["10.0.0.0/8","fd00::/8"]}}}]"#
     )

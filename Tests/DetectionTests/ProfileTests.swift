@@ -39,11 +39,11 @@ struct ProfileTests {
   @Test(arguments: [
     (
       #"{"comparisonOperator":"in-port-set","value":{"ports":[22,70000]}}"#,
-      "behaviors[0].criteria.value.ports[1]: This is 70000; allowed are integers from 0 to 65535."
+      "behaviors[0].criteria.value.ports[1]: This is 70000; expected an integer from 0 to 65535."
     ),
     (
       #"{"comparisonOperator":"in-port-set","value":{"ports":["22"]}}"#,
-      "behaviors[0].criteria.value.ports[0]: This is a string; allowed are integers from 0 to 65535."
+      "behaviors[0].criteria.value.ports[0]: This is a string; expected an integer from 0 to 65535."
     ),
     (
       #"{"comparisonOperator":"in-ports","value":{"ports":[]}}"#,
@@ -67,7 +67,7 @@ struct ProfileTests {
     ),
     (
       #"{"comparisonOperator":"in-port-set","value":{"ports":[]},"consecutiveDatapointsToAlarm":0}"#,
-      "behaviors[0].criteria.consecutiveDatapointsToAlarm: This is 0; allowed are integers from 1 to 10."
+      "behaviors[0].criteria.consecutiveDatapointsToAlarm: This is 0; expected an integer from 1 to 10."
     ),
     (#"{"comparisonOperator":"in-port-set"}"#, "behaviors[0].criteria: There are 0 of 'value'"),
     (#"{"value":{"ports":[]}}"#, "behaviors[0].criteria: 'comparisonOperator' is missing."),
@@ -88,7 +88,7 @@ struct ProfileTests {
   @Test(arguments: [
     (
       "aws:all-bytes-out", #"{"comparisonOperator":"less-than","value":{"count":-1},"durationSeconds":300}"#,
-      "This is -1.0; allowed are integers from 0 to 9223372036854775807."
+      "This is -1.0; expected an integer from 0 to 9223372036854775807."
     ),
     (
       "aws:all-bytes-out", #"{"comparisonOperator":"less-than","value":{"count":1}}"#,
@@ -96,11 +96,11 @@ struct ProfileTests {
     ),
     (
       "aws:all-bytes-out", #"{"comparisonOperator":"less-than","value":{"count":1},"durationSeconds":60}"#,
-      "This is 60; allowed are 300, 600, 900, 1800 or 3600."
+      "This is 60; expected 300, 600, 900, 1800 or 3600."
     ),
     (
       "aws:all-bytes-out", #"{"comparisonOperator":"less-than","value":{"count":"1"},"durationSeconds":300}"#,
-      "This is a string; allowed are integers"
+      "This is a string; expected an integer"
     ),
     (
       "aws:destination-ip-addresses",
@@ -118,14 +118,14 @@ struct ProfileTests {
     ),
     (
       "aws:destination-ip-addresses", #"{"comparisonOperator":"in-cidr-set","value":{"cidrs":["x/8"]}}"#,
-      "'x/8' is no network."
+      "'x/8' isn't a valid network."
     ),
     (
       "aws:source-ip-address", #"{"comparisonOperator":"in-cidr-set","value":{"cidrs":[]}}"#,
       "'aws:source-ip-address' is a cloud-side metric"
     ),
     ("aws:cpu", "{}", "'aws:cpu' is an unknown metric."),
-    ("my metric", "{}", "'my metric' is no metric name."),
+    ("my metric", "{}", "'my metric' isn't a metric name."),
     (
       "mine", #"{"comparisonOperator":"less-than","value":{"count":1}}"#,
       "mine with less-than is compared with 'number', not 'count'."
@@ -169,7 +169,7 @@ struct ProfileTests {
     #expect(
       issues(json) == [
         "line 2: securityProfileName: 'a b' isn't a valid name. Expected 1 to 128 letters, digits, ':', '_' and '-'.",
-        "line 6: behaviors[0].criteria.value.ports[1]: This is -1.0; allowed are integers from 0 to 65535.",
+        "line 6: behaviors[0].criteria.value.ports[1]: This is -1.0; expected an integer from 0 to 65535.",
         "line 7: behaviors[1]: 'metric' is missing.", "line 7: behaviors[1]: 'criteria' is missing.",
         "line 9: 'extra' is an unknown key. Expected one of securityProfileName, securityProfileDescription, behaviors, "
           + "alertTargets, additionalMetricsToRetain, additionalMetricsToRetainV2, metricsExportConfig, tags, targetArns, "
@@ -204,7 +204,7 @@ struct ProfileTests {
     "{\"behaviors\":[1]}", "{\"behaviors\":[],\"Behaviors\":[]}", "nul", "[\"\\ud800\"]",
     String(repeating: "[", count: 100),
   ])
-  func `rejects what is no profile`(json: String) {
+  func `rejects a document that isn't a profile`(json: String) {
     let validation = ProfileValidation(of: Array(json.utf8), name: "f")
     #expect(validation.profile == nil && !validation.mistakes.isEmpty)
   }
@@ -239,7 +239,7 @@ struct ProfileTests {
   @Test(arguments: [
     "", "/", "10.0.0.0/", "10.0.0.0/+8", "10.0.0.0/8/8", "10.0.0.0/0x8", "::1%lo/128", "10.0.0.0/9999",
   ])
-  func `rejects what is no network`(text: String) {
+  func `rejects what isn't a valid network`(text: String) {
     #expect(throws: CIDR.Mistake.self) { try CIDR(parsing: text) }
   }
 }

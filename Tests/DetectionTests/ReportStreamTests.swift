@@ -87,18 +87,18 @@ struct ReportStreamTests {
     (#"{"header":{"report_id":-1}}"#, "report_id isn't an integer"),
     (#"{"header":{"report_id":1.5}}"#, "report_id isn't an integer"),
     (#"{"header":{"report_id":99999999999999999999999}}"#, "report_id isn't an integer"),
-    (#"{"header":{"report_id":18446744073709551615}}"#, "is no time in seconds"),
+    (#"{"header":{"report_id":18446744073709551615}}"#, "isn't a time in seconds"),
     (#"{"timestamp":18446744073709551615,"report":{"header":{"report_id":1}}}"#, "is after the year 9999"),
     (#"{"metrics":{}}"#, "it has no report_id"),
-    (#"{"thing":"a b","report":{}}"#, "'a b' is no thing name"),
+    (#"{"thing":"a b","report":{}}"#, "'a b' isn't a valid thing name"),
     (
       #"{"header":{"report_id":1},"metrics":{"listening_tcp_ports":{"ports":[{"port":70000}]}}}"#,
-      "70000 is no port"
+      "70000 isn't a valid port"
     ),
     (#"{"header":{"report_id":1},"metrics":{"listening_tcp_ports":{"ports":[{}]}}}"#, "has no port"),
     (
       #"{"header":{"report_id":1},"metrics":{"tcp_connections":{"established_connections":{"connections":[{"remote_addr":"x:1"}]}}}}"#,
-      "'x:1' is no remote address"
+      "'x:1' isn't a valid remote address"
     ),
     (#"{"header":{"report_id":1},"custom_metrics":{"load":[{"number":1e400}]}}"#, "beyond the range"),
     (
@@ -107,7 +107,7 @@ struct ReportStreamTests {
     ),
     ("[1]", "expected an object"), ("x", "expected an object"),
   ])
-  func `skips what is no report, with one message`(row: (input: String, reason: String)) {
+  func `skips input that isn't a report, with one message`(row: (input: String, reason: String)) {
     let (observations, messages) = read([Array("\(row.input)\n\(portsReport(9, []))".utf8)], table)
     let isCut = row.reason == "it is cut short"
     #expect(messages.count == 1 && messages[0].hasPrefix("Report 1, at byte 0, is skipped: "), "\(messages)")

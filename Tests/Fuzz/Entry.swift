@@ -4,7 +4,7 @@ import Glibc
 private let chosen: FuzzTarget = {
   let name = unsafe getenv("FUZZ_TARGET").map { unsafe String(cString: $0) } ?? ""
   guard let target = targets.first(where: { $0.name == name }) else {
-    print("FUZZ_TARGET is '\(name)'; allowed are \(targets.map(\.name).joined(separator: ", "))")
+    print("FUZZ_TARGET is '\(name)'; expected \(targets.map(\.name).joined(separator: ", "))")
     exit(2)
   }
   return target

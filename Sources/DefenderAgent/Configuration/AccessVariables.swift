@@ -14,7 +14,7 @@ extension ConfigurationReader {
     }
     // A host name may be in upper case, but the scope of a signature may not.
     guard region == region.lowercased(), (try? ServiceEndpoint(iotDataPlaneOf: region)) != nil else {
-      note(variable, "is '\(region)'; allowed are lower-case letters, digits and '-', as in eu-central-1")
+      note(variable, "is '\(region)'; expected lower-case letters, digits and '-', as in eu-central-1")
       return nil
     }
     return region
@@ -61,7 +61,7 @@ extension ConfigurationReader {
     case .hasQuery(let variable):
       note(variable, "contains a '?'; an endpoint has only a scheme, a host and a path")
     case .malformedFlag(let variable, let value):
-      note(variable, "is '\(value)'; allowed are true and false")
+      note(variable, "is '\(value)'; expected true or false")
     }
   }
 
@@ -115,7 +115,7 @@ extension ConfigurationReader {
     // CreateRoleAlias, AWS IoT API reference.
     guard name.utf8.count <= 128, name.utf8.allSatisfy({ isLetterOrDigit($0) || "_=,@-".utf8.contains($0) })
     else {
-      note(.roleAlias, "is '\(name)'; allowed are 1 to 128 letters, digits, '_', '=', ',', '@' and '-'")
+      note(.roleAlias, "is '\(name)'; expected 1 to 128 letters, digits, '_', '=', ',', '@' and '-'")
       return nil
     }
     return name

@@ -32,7 +32,7 @@ extension ConfigurationReader {
     let isThingName =
       name.utf8.count <= 128 && name.utf8.allSatisfy { isLetterOrDigit($0) || ":_-".utf8.contains($0) }
     if !isThingName {
-      note(variable, "is '\(name)'; allowed are 1 to 128 letters, digits, ':', '_' and '-'")
+      note(variable, "is '\(name)'; expected 1 to 128 letters, digits, ':', '_' and '-'")
     }
     return name
   }

@@ -82,7 +82,7 @@ package struct ComponentConfiguration: Equatable, Sendable {
     guard let text = Self.text(of: member.value) else {
       mistakenKeys.insert(member.name)
       mistakes.append(
-        "\(member.name) is \(member.value.kind); allowed are text, a number and a list of texts")
+        "\(member.name) is \(member.value.kind); expected text, a number or a list of texts")
       return
     }
     variables[variable] = text

@@ -43,13 +43,13 @@ extension ProfileReader {
     guard let text = string(member) else { return nil }
     guard let comparison = ComparisonOperator(rawValue: text) else {
       let known = ComparisonOperator.allCases.map(\.rawValue).joined(separator: ", ")
-      note(member, "'\(text)' is an unknown operator. Allowed are \(known).")
+      note(member, "'\(text)' is an unknown operator. Expected one of \(known).")
       return nil
     }
     let allowed = ComparisonOperator.allCases.filter { Self.applies($0, to: metric) }
     guard allowed.contains(comparison) else {
       let names = allowed.map(\.rawValue).joined(separator: ", ")
-      note(member, "'\(text)' doesn't apply to \(metric.name). Allowed are \(names).")
+      note(member, "'\(text)' doesn't apply to \(metric.name). Expected one of \(names).")
       return nil
     }
     return comparison
@@ -71,7 +71,7 @@ extension ProfileReader {
   private mutating func duration(_ member: Member) -> UInt64? {
     guard let seconds = integer(member, in: 0...UInt64(Int32.max)) else { return nil }
     if Self.durations.contains(seconds) { return seconds }
-    note(member, "This is \(seconds); allowed are 300, 600, 900, 1800 and 3600.")
+    note(member, "This is \(seconds); expected 300, 600, 900, 1800 or 3600.")
     return nil
   }
 
@@ -94,7 +94,7 @@ extension ProfileReader {
     }
     let isStatistical = members["statisticalThreshold"] != nil
     if given == nil, needed == true || isStatistical, members["mlDetectionConfig"] == nil {
-      note(place, "'durationSeconds' is missing. Allowed are 300, 600, 900, 1800 and 3600.")
+      note(place, "'durationSeconds' is missing. Expected one of 300, 600, 900, 1800 or 3600.")
     }
   }
 
@@ -133,7 +133,7 @@ extension ProfileReader {
       let place = required(key, of: members, in: member), let text = string(place)
     else { return nil }
     if allowed.contains(text) { return text }
-    note(place, "'\(text)' is unknown. Allowed are \(allowed.joined(separator: ", ")).")
+    note(place, "'\(text)' is unknown. Expected one of \(allowed.joined(separator: ", ")).")
     return nil
   }
 
@@ -187,7 +187,7 @@ extension ProfileReader {
     } catch {
       let reason =
         switch error {
-        case .syntax: "is no network. Write one as 10.0.0.0/8 or fd00::/8."
+        case .syntax: "isn't a valid network. Write one as 10.0.0.0/8 or fd00::/8."
         case .noPrefixLength(let address):
           "has no prefix length. Write a single address as \(address)/\(address.family == .v4 ? 32 : 128)."
         case .prefixLength(let maximum): "has a prefix length beyond \(maximum)."

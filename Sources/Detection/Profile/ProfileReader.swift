@@ -76,7 +76,7 @@ struct ProfileReader {
     {
       requireStrings(["mqttTopic", "roleArn"], of: parts, in: export)
       if let topic = parts["mqttTopic"], let text = string(topic), !(1...512).contains(text.utf8.count) {
-        note(topic, "It has \(text.utf8.count) bytes; allowed are 1 to 512.")
+        note(topic, "It has \(text.utf8.count) bytes; expected 1 to 512.")
       }
     }
     for metric in elements(members["additionalMetricsToRetainV2"]) {
@@ -147,13 +147,13 @@ struct ProfileReader {
     if DeviceMetric.ofTheCloud.contains(text) {
       note(
         member,
-        "'\(text)' is a cloud-side metric: AWS measures it in the cloud, and reports don't have it. Allowed are "
+        "'\(text)' is a cloud-side metric: AWS measures it in the cloud, and reports don't have it. Use "
           + "device-side and custom metrics.")
     } else if text.hasPrefix("aws:") {
       let known = DeviceMetric.allCases.map(\.rawValue).joined(separator: ", ")
-      note(member, "'\(text)' is an unknown metric. Allowed are custom metrics and \(known).")
+      note(member, "'\(text)' is an unknown metric. Expected a custom metric or one of \(known).")
     } else if !SecurityProfile.isName(text) {
-      note(member, "'\(text)' is no metric name. Allowed are 1 to 128 letters, digits, ':', '_' and '-'.")
+      note(member, "'\(text)' isn't a metric name. Expected 1 to 128 letters, digits, ':', '_' and '-'.")
     } else {
       return .custom(text)
     }
@@ -176,7 +176,7 @@ extension ProfileReader {
       let path = member.path.isEmpty ? key : "\(member.path).\(key)"
       guard allowed.contains(name) else {
         let place = member.path.isEmpty ? "" : member.path
-        note(offset, place, "'\(key)' is an unknown key. Allowed are \(allowed.joined(separator: ", ")).")
+        note(offset, place, "'\(key)' is an unknown key. Expected one of \(allowed.joined(separator: ", ")).")
         continue
       }
       guard result[name] == nil else {
@@ -229,13 +229,13 @@ extension ProfileReader {
   mutating func name(_ member: Member) -> String? {
     guard let text = string(member) else { return nil }
     if SecurityProfile.isName(text) { return text }
-    note(member, "'\(text)' is no name. Allowed are 1 to 128 letters, digits, ':', '_' and '-'.")
+    note(member, "'\(text)' isn't a valid name. Expected 1 to 128 letters, digits, ':', '_' and '-'.")
     return nil
   }
 
   /// Returns an integer in `range`. CloudFormation may have it as a string.
   mutating func integer(_ member: Member, in range: ClosedRange<UInt64>) -> UInt64? {
-    let allowed = "allowed are integers from \(range.lowerBound) to \(range.upperBound)"
+    let allowed = "expected an integer from \(range.lowerBound) to \(range.upperBound)"
     switch member.node.content {
     case .number(.integer(let value)):
       if range.contains(value) { return value }

@@ -62,7 +62,7 @@ extension ReportReader {
   private func address<Scanner: DocumentScanner>(_ scanner: inout Scanner) throws(ScanError) -> IPAddress {
     let text = try scanner.string(scanner.text())
     guard let address = IPAddress(parsing: text) else {
-      throw scanner.malformed("'\(text)' is no IP address")
+      throw scanner.malformed("'\(text)' isn't a valid IP address")
     }
     return address
   }

@@ -56,7 +56,7 @@ struct ReportReader {
     var time = draft.timestamp
     if time == nil, id <= Self.lastSecond { time = id * 1_000 }
     guard let time else {
-      throw .content("its report_id \(id) is no time in seconds, and there is no timestamp beside it")
+      throw .content("its report_id \(id) isn't a time in seconds, and there is no timestamp beside it")
     }
     guard time / 1_000 <= Self.lastSecond else {
       throw .content("its timestamp \(time) is after the year 9999")
@@ -80,7 +80,9 @@ struct ReportReader {
         try readDocument(&scanner, into: &draft, isWrapped: true)
       } else if !isWrapped, scanner.matches(key, "thing") {
         let name = try scanner.string(scanner.text())
-        guard SecurityProfile.isName(name) else { throw scanner.malformed("'\(name)' is no thing name") }
+        guard SecurityProfile.isName(name) else {
+          throw scanner.malformed("'\(name)' isn't a valid thing name")
+        }
         draft.thing = name
       } else if !isWrapped, scanner.matches(key, "timestamp") {
         draft.timestamp = try integer(&scanner, "timestamp")
@@ -196,7 +198,9 @@ struct ReportReader {
           continue
         }
         let number = try integer(&scanner, "port")
-        guard let value = UInt16(exactly: number) else { throw scanner.malformed("\(number) is no port") }
+        guard let value = UInt16(exactly: number) else {
+          throw scanner.malformed("\(number) isn't a valid port")
+        }
         port = value
       }
       guard let port else { throw scanner.malformed("an entry of a port list has no port") }
@@ -269,7 +273,7 @@ struct ReportReader {
     // The scope of a link-local address, such as %eth0, names an interface of the device.
     let plain = host.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false).first ?? host
     guard let address = IPAddress(parsing: String(plain)) else {
-      throw scanner.malformed("'\(text)' is no remote address")
+      throw scanner.malformed("'\(text)' isn't a valid remote address")
     }
     return address
   }

@@ -53,7 +53,7 @@ struct RunDetection: ParsableCommand {
   func validate() throws {
     if profile.isEmpty { throw ValidationError("--profile is missing; at least one is needed.") }
     if let thing, !SecurityProfile.isName(thing) {
-      throw ValidationError("--thing is '\(thing)'; allowed are 1 to 128 letters, digits, ':', '_' and '-'.")
+      throw ValidationError("--thing is '\(thing)'; expected 1 to 128 letters, digits, ':', '_' and '-'.")
     }
     if reports.count(where: { $0 == "-" }) > 1 {
       throw ValidationError("Standard input (-) can be read only once.")

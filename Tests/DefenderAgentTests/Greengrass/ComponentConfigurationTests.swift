@@ -44,10 +44,10 @@ private func configuration(_ json: String) throws -> ComponentConfiguration {
     (#"{"PublishRetryCount": -1}"#, "PublishRetryCount is -1; allowed is a whole number from 0 to 72"),
     (#"{"PublishRetryCount": 1.5}"#, "PublishRetryCount is 1.5; allowed is a whole number from 0 to 72"),
     (#"{"PublishRetryCount": {}}"#, "PublishRetryCount is an object; allowed is a whole number from 0 to 72"),
-    (#"{"Topic": {}}"#, "Topic is an object; allowed are text, a number and a list of texts"),
+    (#"{"Topic": {}}"#, "Topic is an object; expected text, a number or a list of texts"),
     (
       #"{"CustomMetrics": ["a", 1]}"#,
-      "CustomMetrics is an array; allowed are text, a number and a list of texts"
+      "CustomMetrics is an array; expected text, a number or a list of texts"
     ),
   ])
   func `reports its mistakes`(json: String, mistake: String) throws {

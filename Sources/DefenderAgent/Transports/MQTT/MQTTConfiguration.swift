@@ -109,7 +109,7 @@ extension ConfigurationReader {
       return nil
     }
     guard text.utf8.count <= 128, !text.unicodeScalars.contains(where: { $0.value < 0x20 }) else {
-      note(variable, "is '\(text)'; allowed are up to 128 bytes without control characters")
+      note(variable, "is '\(text)'; expected up to 128 bytes without control characters")
       return nil
     }
     return text
