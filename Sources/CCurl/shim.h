@@ -67,6 +67,13 @@ static inline CURLcode ccurl_get_socket(CURL *easy, CURLINFO info, curl_socket_t
   return curl_easy_getinfo(easy, info, value);
 }
 
+// Returns OpenSSL's `SSL *` of the handle's connection; null if the connection has none, or if libcurl uses another TLS library.
+static inline void *ccurl_get_ssl(CURL *easy) {
+  struct curl_tlssessioninfo *session = NULL;
+  if (curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &session) != CURLE_OK || session == NULL) return NULL;
+  return session->backend == CURLSSLBACKEND_OPENSSL ? session->internals : NULL;
+}
+
 static inline CURLcode ccurl_get_offset(CURL *easy, CURLINFO info, curl_off_t *value) {
   return curl_easy_getinfo(easy, info, value);
 }

@@ -20,8 +20,12 @@ package struct Agent: ~Copyable {
     var configuration = try Configuration(environment, transport: .mqtt)
     // Like the Python agent, the loop doesn't publish its first sample. A single report is published, without deltas.
     configuration.beginsWithBaseline = !once
-    publisher = try configuration.publisher(time: time, log: log)
-    manager = ServiceManager(environment)
+    configuration.connectsAtStart = !once
+    let publisher = try configuration.publisher(time: time, log: log)
+    try requireCredentials(of: publisher, configuration, environment, time: time)
+    let manager = ServiceManager(environment)
+    self.publisher = publisher
+    self.manager = manager
     description =
       "\(configuration.thingName ?? "this device") every \(configuration.effectiveInterval().inWords) to "
       + (configuration.transportConfiguration?.destination ?? configuration.transport.name)
@@ -36,6 +40,7 @@ package struct Agent: ~Copyable {
     loop = ReportLoop(
       configuration, publisher: publisher,
       time: TaskRunningWaiter(time, running: tasks.compactMap { $0 }), log: log)
+    loop.status = manager.map { agentStatus(of: publisher, shownBy: $0, time: time) }
   }
 
   /// Makes the single report, or reports until a signal stops the process. Returns false if the single report failed.
@@ -51,7 +56,23 @@ package struct Agent: ~Copyable {
       log.info("Stopped: \(sentence("\(outcome)"))")
       return true
     }
-    if shutdown?.isRequested == true { log.info(failure) } else { log.error(failure) }
+    if shutdown?.isRequested == true {
+      log.info(failure)
+    } else if once, outcome.failed > 0 {
+      // The loop has logged why.
+      log.info("No report was published.")
+    } else {
+      log.error(failure)
+    }
     return !once
   }
+}
+
+/// Returns a status that `manager` shows, and that learns from `publisher` when a connection ends between two reports.
+private func agentStatus(
+  of publisher: any Publisher, shownBy manager: ServiceManager, time: any Waiter
+) -> AgentStatus {
+  let status = AgentStatus(manager.show)
+  (publisher as? MQTTPublisher)?.whenLost = { [weak status] in status?.lost($0, at: time.wallTime) }
+  return status
 }

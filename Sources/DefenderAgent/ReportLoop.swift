@@ -26,6 +26,12 @@ package struct ReportLoop: ~Copyable {
   private var isResumed = false
   /// Rate-limits repeated failures in the log: the same text passes at most once per interval.
   var failures = RepeatFilter(interval: .seconds(240))
+  /// Shows the state to the service manager; nil if there is none.
+  package var status: AgentStatus?
+  /// Whether the last attempt to connect or to publish succeeded.
+  var isReachable = false
+  /// Whether the publisher has connected ahead of its first report, or has tried to.
+  var hasConnectedAtStart = false
   private var hasWarnedOfReservedTopic = false
   private var hasWarnedOfInterval = false
   private var hasWarnedOfOwnTopic = false
@@ -55,6 +61,7 @@ package struct ReportLoop: ~Copyable {
     let isOtherNetwork = configuration.procfsPath != self.configuration.procfsPath
     let isOtherState = isOtherNetwork || configuration.stateDirectory != self.configuration.stateDirectory
     if isOtherNetwork { policy.forgetUnanswered() }
+    if publisher !== self.publisher { hasConnectedAtStart = false }
     self.configuration = configuration
     self.publisher = publisher
     self.time = time
@@ -102,6 +109,7 @@ package struct ReportLoop: ~Copyable {
       // Otherwise each restart within the first interval would lose the traffic counted before it.
       saveState()
     }
+    connectAtStart(for: work, before: end)
     var outcome = ReportOutcome(topic: work.topic.name, transport: configuration.transport.name)
     let first = firstReport(of: work, before: end, afterInterval: isFirstSampleKept)
     var schedule = ReportSchedule(interval: work.interval, first: first)
@@ -114,6 +122,7 @@ package struct ReportLoop: ~Copyable {
         outcome.ended = .deadline
         break
       }
+      showStatus(next: schedule.next)
       let wake = time.wait(until: schedule.next)
       guard wake == .onTime else {
         outcome.ended = wake == .interrupted ? .configurationChanged : .signal
@@ -124,7 +133,9 @@ package struct ReportLoop: ~Copyable {
       if work.isDryRun {
         dryBaseline = makeDryRun(work, before: end, since: dryBaseline, into: &outcome)
       } else {
+        let before = outcome
         wasThrottled = publish(work, before: end, into: &outcome)
+        noteResult(outcome, since: before)
         saveState()
       }
       made += 1

@@ -16,6 +16,13 @@ package protocol ByteStream: AnyObject {
 
   /// Closes the connection; later calls fail.
   func close()
+
+  /// The TLS version of the connection, such as `TLSv1.3`; nil without TLS, and before the first byte was sent.
+  var tlsVersion: String? { get }
+}
+
+extension ByteStream {
+  package var tlsVersion: String? { nil }
 }
 
 /// The reason why reading or writing bytes failed.

@@ -31,6 +31,8 @@ package final class CurlStream: ByteStream {
   }
 
   package func close() { connection = nil }
+
+  package var tlsVersion: String? { connection?.tlsVersion }
 }
 
 extension StreamError {

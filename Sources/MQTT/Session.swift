@@ -31,6 +31,9 @@ package final class Session {
   /// connection open.
   package private(set) var hasHeld = false
 
+  /// The TLS version of the connection, such as `TLSv1.3`; nil without TLS.
+  package var tlsVersion: String? { stream.tlsVersion }
+
   /// Sends CONNECT to the server at the other end of `stream`, and waits for its CONNACK.
   package init(
     over stream: any ByteStream, as options: ConnectOptions, time: any TimeSource, until deadline: BootTime,

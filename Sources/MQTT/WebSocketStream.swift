@@ -20,6 +20,8 @@ package final class WebSocketStream: ByteStream {
   private var data: [UInt8] = []
   private var isClosing = false
 
+  package var tlsVersion: String? { stream.tlsVersion }
+
   /// Requests the upgrade of `stream` to a WebSocket, and waits for the server's agreement.
   package init(
     upgrading stream: any ByteStream, with upgrade: WebSocketUpgrade, time: any TimeSource,

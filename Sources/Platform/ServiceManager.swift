@@ -25,6 +25,9 @@ package struct ServiceManager: Sendable {
   /// Reports that the service is up.
   package func ready(status: String) { send("READY=1\nSTATUS=\(escapingControlCharacters(status))") }
 
+  /// Replaces the status text, which `systemctl status` shows.
+  package func show(status: String) { send("STATUS=\(escapingControlCharacters(status))") }
+
   /// Reports that the service is alive.
   package func alive() { send("WATCHDOG=1") }
 

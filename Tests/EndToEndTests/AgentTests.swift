@@ -109,7 +109,15 @@ import WireFormats
     let messages = manager.messages()
     #expect(messages.first?.hasPrefix("READY=1\nSTATUS=Reporting pump-7 every 0.5 s to 127.0.0.1:") == true)
     #expect(messages.last == "STOPPING=1")
-    #expect(Set(messages.dropFirst().dropLast()) == ["WATCHDOG=1"] && messages.count > 4)
+    let between = messages.dropFirst().dropLast()
+    #expect(between.contains("WATCHDOG=1"))
+    #expect(between.allSatisfy { $0 == "WATCHDOG=1" || $0.hasPrefix("STATUS=Connected; ") }, "\(between)")
+    #expect(
+      between.first { $0.hasPrefix("STATUS=") }?.hasPrefix("STATUS=Connected; no report yet; next report at ")
+        == true)
+    let statusOfReports = between.last { $0.hasPrefix("STATUS=") } ?? ""
+    #expect(statusOfReports.contains("; last report ") && statusOfReports.contains("; next report at 20"))
+    #expect(!statusOfReports.contains("last error"))
   }
 
   @Test(arguments: [true, false])
@@ -241,7 +249,7 @@ import WireFormats
 }
 
 /// A service manager's socket. Reads messages as they arrive, because its queue holds only ten.
-private final class NotificationListener: Sendable {
+final class NotificationListener: Sendable {
   let path: String
   private let directory: TemporaryDirectory
   private let descriptor: Int32

@@ -13,10 +13,11 @@ package final class MosquittoBroker {
   private var program: ServerProgram
   private var starts = 0
 
-  package init() throws {
+  /// Starts the broker. If `isExpired` is true, its own certificate is.
+  package init(isExpired: Bool = false) throws {
     authority = try ThrowawayAuthority()
     device = try authority.issue("device", names: "DNS:device")
-    let server = try authority.issue("server", names: "DNS:localhost,IP:127.0.0.1")
+    let server = try authority.issue("server", names: "DNS:localhost,IP:127.0.0.1", isExpired: isExpired)
     directory = try TemporaryDirectory()
     (plainPort, tlsPort, webSocketPort) = try (freePort(), freePort(), freePort())
     let tls = """

@@ -15,6 +15,8 @@ package struct Configuration: Sendable {
   package var isSpread = true
   /// Whether the first sample only becomes the baseline and isn't published, as in the Python agent.
   package var beginsWithBaseline = false
+  /// Whether a loop connects before it waits for its first report. Lambda doesn't: an invocation reports at once.
+  package var connectsAtStart = false
   package var format = ReportFormat.json
   package var names = ReportNames.long
   package var limits = ReportLimits()

@@ -152,6 +152,7 @@ package struct Component: ~Copyable {
 
   private func plan(_ configuration: inout Configuration, _ variables: Environment) throws -> Plan {
     let waiter = NucleusWaiter(client, watch, time)
+    configuration.connectsAtStart = true
     guard configuration.transport == .greengrass else {
       let publisher = try configuration.publisher(time: waiter, log: log)
       renewal.ownsConnection = true
@@ -161,7 +162,7 @@ package struct Component: ~Copyable {
         configuration: configuration, publisher: publisher,
         time: TaskRunningWaiter(waiter, running: tasks.compactMap { $0 }))
     }
-    configuration.publishTimeout = max(Self.leastPublishTime, configuration.interval)
+    configuration.publishTimeout = max(Self.leastPublishTime, configuration.effectiveInterval())
     if configuration.givenMaximumReportBytes == nil {
       configuration.limits.maximumReportBytes = IPCRequest.maximumPublishPayload(
         topic: try configuration.topic(for: configuration.format).name,

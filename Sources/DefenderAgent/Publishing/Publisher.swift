@@ -1,3 +1,4 @@
+package import AWSClient
 package import Platform
 package import WireFormats
 
@@ -7,6 +8,17 @@ package protocol Publisher: AnyObject {
   func publish(
     _ payload: [UInt8], to topic: Topic, qos: QualityOfService, until deadline: BootTime
   ) throws(PublishError) -> PublishReceipt
+
+  /// Connects without publishing, so that a start shows at once whether the connection works. Must give up at `deadline`.
+  ///
+  /// The connection stays open if reports would leave it open. Returns nil if this publisher can't connect ahead.
+  func open(for topic: Topic, until deadline: BootTime) throws(PublishError) -> OpenedConnection?
+
+  /// Gets the credentials that sign, if any do. Must give up at `deadline`.
+  func findCredentials(until deadline: BootTime) throws(CredentialError)
+
+  /// Whether a connection is open now.
+  var isConnected: Bool { get }
 
   /// The work that keeps the connection alive between two messages; nil if there is none.
   var idleTask: (any IdleTask)? { get }
@@ -20,6 +32,11 @@ package protocol Publisher: AnyObject {
 }
 
 extension Publisher {
+  package func open(for topic: Topic, until deadline: BootTime) throws(PublishError) -> OpenedConnection? {
+    nil
+  }
+  package func findCredentials(until deadline: BootTime) throws(CredentialError) {}
+  package var isConnected: Bool { false }
   package var idleTask: (any IdleTask)? { nil }
   package func disconnect() {}
   package func renew() { disconnect() }

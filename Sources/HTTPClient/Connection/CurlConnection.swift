@@ -67,6 +67,10 @@ package final class CurlConnection {
     self.socket = socket
   }
 
+  /// The TLS version, such as `TLSv1.3`; nil without TLS, and before the first call of ``send(_:until:)`` or
+  /// ``receive(into:limit:until:)``.
+  package var tlsVersion: String? { handle.tlsVersion() }
+
   /// Appends what has arrived, at most `limit` bytes, and returns the number of bytes; 0 if the peer has closed its
   /// side.
   ///
@@ -136,7 +140,13 @@ extension EasyHandle {
     let proxyStatus = number(CURLINFO_HTTP_CONNECTCODE)
     if proxyStatus >= 300 { return .proxyRefused(status: proxyStatus, reason(for: code)) }
     if let error = exceededLimit(code, limits, to: url, configuration) { return error }
-    let error = HTTPError(code: code, reason: reason(for: code), wasSent: false, trust: configuration.trust)
+    var reason = reason(for: code)
+    // libcurl leaves out why: "Couldn't connect to server".
+    let systemError = number(CURLINFO_OS_ERRNO)
+    if code == CURLE_COULDNT_CONNECT, systemError != 0 {
+      reason += ": \(Errno(rawValue: Int32(systemError)))"
+    }
+    let error = HTTPError(code: code, reason: reason, wasSent: false, trust: configuration.trust)
     return namingProxy(in: error, url, configuration, tunnels: true)
   }
 

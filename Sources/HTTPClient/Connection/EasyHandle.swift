@@ -1,4 +1,5 @@
 import CCurl
+import COpenSSL
 import Platform
 
 /// The result of `curl_global_init`, which runs once per process.
@@ -135,6 +136,17 @@ struct EasyHandle: ~Copyable {
       return nil
     }
     return unsafe String(cString: value)
+  }
+
+  /// Returns the TLS version of the connection, such as `TLSv1.3` (SSL_get_version(3)); nil without TLS.
+  ///
+  /// libcurl attaches a connection of `CURLOPT_CONNECT_ONLY` to the handle with the first send or receive, and knows no
+  /// version before that.
+  borrowing func tlsVersion() -> String? {
+    guard let ssl = unsafe ccurl_get_ssl(easy), let name = unsafe SSL_get_version(OpaquePointer(ssl)) else {
+      return nil
+    }
+    return unsafe String(cString: name)
   }
 
   /// Returns the socket of the connection that `CURLOPT_CONNECT_ONLY` left open; nil if there is none.

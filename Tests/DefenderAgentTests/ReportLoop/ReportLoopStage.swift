@@ -20,6 +20,9 @@ final class ScriptedPublisher: Publisher, ReportConfirmer {
   var timeTaken = Duration.milliseconds(100)
   /// Called during each publish.
   var whilePublishing: () -> Void = {}
+  /// Why connecting ahead of the first report fails; nil if it succeeds.
+  var refusalToOpen: PublishError.Cause?
+  private(set) var openings: [BootTime] = []
   private(set) var payloads: [JSONValue] = []
   private(set) var topics: [String] = []
   private(set) var deadlines: [BootTime] = []
@@ -43,6 +46,12 @@ final class ScriptedPublisher: Publisher, ReportConfirmer {
       throw PublishError(refusal, topic: topic, endpoint: "http://localhost", attempts: 1)
     }
     return PublishReceipt(status: 200, attempts: 1)
+  }
+
+  func open(for topic: Topic, until deadline: BootTime) throws(PublishError) -> OpenedConnection? {
+    openings.append(time.bootTime)
+    guard let refusalToOpen else { return OpenedConnection(endpoint: "http://localhost") }
+    throw PublishError(refusalToOpen, topic: topic, endpoint: "http://localhost", attempts: 1)
   }
 
   func announce(reportID: UInt64) { announced.append(reportID) }
@@ -91,11 +100,12 @@ struct LoopStage: ~Copyable {
 
   init(
     _ variables: [String: String] = [:], over tree: TemporaryDirectory? = nil,
-    beginsWithBaseline: Bool = false
+    beginsWithBaseline: Bool = false, connectsAtStart: Bool = false
   ) throws {
     let procfs = try tree ?? TemporaryDirectory()
     var configuration = try Self.configuration(variables, over: procfs)
     configuration.beginsWithBaseline = beginsWithBaseline
+    configuration.connectsAtStart = connectsAtStart
     let lines = lines
     let log = Log { _, line in lines.text += String(decoding: line, as: UTF8.self) }
     self.procfs = procfs

@@ -56,12 +56,8 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
   package func publish(
     _ payload: [UInt8], to topic: Topic, qos: QualityOfService, until deadline: BootTime
   ) throws(PublishError) -> PublishReceipt {
-    guard payload.count <= AWSIoTQuotas.publishPayloadBytes else {
-      let cause = PublishError.Cause.payloadTooLarge(
-        bytes: payload.count, limit: AWSIoTQuotas.publishPayloadBytes)
-      throw PublishError(cause, topic: topic, endpoint: Self.endpoint, attempts: 0)
-    }
-    try checkSize(payload, for: topic)
+    try checkSize(of: payload, to: topic, at: Self.endpoint)
+    try checkSizeForLite(payload, topic)
     subscribe(to: topic)
     renewSubscriptions(where: \.mayBeGranted)
     let request = IPCRequest.publishToIoTCore(
@@ -90,7 +86,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
   }
 
   /// Throws if the report is so long that nucleus lite would close the connection, and with it the subscriptions.
-  private func checkSize(_ payload: [UInt8], for topic: Topic) throws(PublishError) {
+  private func checkSizeForLite(_ payload: [UInt8], _ topic: Topic) throws(PublishError) {
     guard client.leavesStreamsOpen == true, let advice = adviceOnSize(payload, topic) else { return }
     let failure = TransportFailure(
       reason: "the report has \(payload.count) bytes", advice: advice, isTransient: false)
@@ -133,6 +129,24 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     return
       "Greengrass nucleus lite accepts at most \(limit) bytes on this topic and closes the connection on more; the report has "
       + "\(payload.count). Remove MaximumReportBytes to use the default."
+  }
+
+  package var isConnected: Bool { client.isConnected }
+
+  /// Connects to the nucleus if there is no connection to it, with a call that changes nothing.
+  package func open(for topic: Topic, until deadline: BootTime) throws(PublishError) -> OpenedConnection? {
+    do throws(IPCError) {
+      let limit = min(deadline, time.bootTime.advanced(by: Self.attemptTimeout))
+      if !client.isConnected { _ = try client.call(.getConfiguration, until: limit) }
+    } catch .refused {
+      // A refusal is an answer, too.
+    } catch {
+      let failure = failure(error, payload: [], topic: topic)
+      throw PublishError(.transport(failure), topic: topic, endpoint: Self.endpoint, attempts: 1)
+    }
+    var opened = OpenedConnection(endpoint: Self.endpoint)
+    opened.staysOpen = true
+    return opened
   }
 
   // MARK: Device Defender's answers

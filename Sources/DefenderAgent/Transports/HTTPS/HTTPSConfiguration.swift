@@ -21,17 +21,21 @@ package struct HTTPSConfiguration: TransportConfiguration {
 
   package func publisher(_ access: Access, time: any Waiter, log: Log) throws -> any Publisher {
     if let identity, let endpoint {
-      return try HTTPSPublisher(
+      let publisher = try HTTPSPublisher(
         endpoint: endpoint, identity: identity, access.connection, time: time, log: log)
+      publisher.connection = access.connection.with(identity, for: endpoint)
+      return publisher
     }
     guard let endpoint, let region else { throw ConfigurationError(of: .region, "isn't set") }
-    return try HTTPSPublisher(
+    let publisher = try HTTPSPublisher(
       endpoint: endpoint, region: region,
       credentials: try access.credentials(time: time, log: log),
       exchange: try CurlExchange(
         access.connection,
         isStopRequested: { time.shutdownSignal?.isRequested == true }),
       time: time, log: log)
+    publisher.connection = access.connection
+    return publisher
   }
 }
 

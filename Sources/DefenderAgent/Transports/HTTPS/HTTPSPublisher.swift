@@ -15,13 +15,15 @@ package final class HTTPSPublisher: Publisher {
   /// The least time left for which a retry is worthwhile: a connection and a response over a slow network.
   package static let shortestRetry: Duration = .milliseconds(500)
 
-  private let endpoint: ServiceEndpoint
+  let endpoint: ServiceEndpoint
   /// The source of the credentials for signing; nil if a client certificate authenticates the device.
-  private let credentials: (any CredentialSource)?
+  let credentials: (any CredentialSource)?
   private let exchange: any HTTPExchange
-  private let time: any Waiter
+  let time: any Waiter
   private let log: Log
-  private let attemptTimeout: Duration
+  let attemptTimeout: Duration
+  /// How ``open(for:until:)`` connects; nil if it doesn't.
+  package var connection: ConnectionConfiguration?
   private let jitter: () -> Double
   /// Created by the first publish: OpenSSL takes 0.7 ms to start, and the start of a process shouldn't wait for that.
   private var signer: RequestSigner?
@@ -65,11 +67,7 @@ package final class HTTPSPublisher: Publisher {
   package func publish(
     _ payload: [UInt8], to topic: Topic, qos: QualityOfService, until deadline: BootTime
   ) throws(PublishError) -> PublishReceipt {
-    guard payload.count <= AWSIoTQuotas.publishPayloadBytes else {
-      let cause = PublishError.Cause.payloadTooLarge(
-        bytes: payload.count, limit: AWSIoTQuotas.publishPayloadBytes)
-      throw error(cause, topic, attempts: 0)
-    }
+    try checkSize(of: payload, to: topic, at: endpoint.description)
     var call = Call(payload: payload, topic: topic, qos: qos, deadline: deadline)
     do throws(SigningError) {
       try makeSigner()

@@ -1,3 +1,4 @@
+package import AWSClient
 package import MQTT
 package import Platform
 
@@ -12,12 +13,16 @@ package protocol BrokerConnector: AnyObject {
   /// Opens a connection that can carry MQTT.
   func connect(until deadline: BootTime) throws(TransportFailure) -> any ByteStream
 
+  /// Gets the credentials that sign, if any do.
+  func findCredentials(until deadline: BootTime) throws(CredentialError)
+
   /// Forgets credentials obtained with a certificate and key, because the files may have changed.
   func renew()
 }
 
 extension BrokerConnector {
   package var showsCertificate: Bool { false }
+  package func findCredentials(until deadline: BootTime) throws(CredentialError) {}
   package func renew() {}
 }
 

@@ -1,3 +1,4 @@
+package import AWSClient
 import MQTT
 package import Platform
 package import WireFormats
@@ -64,6 +65,8 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   private var answers = ReportAnswers()
   private var connectionCount = 0
   private var repeats = RepeatFilter(interval: .seconds(240))
+  /// Called with the reason when a connection ends between two reports.
+  package var whenLost: ((String) -> Void)?
 
   package init(
     _ connector: any BrokerConnector, _ settings: Settings, time: any Waiter, log: Log,
@@ -80,11 +83,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   package func publish(
     _ payload: [UInt8], to topic: Topic, qos: QualityOfService, until deadline: BootTime
   ) throws(PublishError) -> PublishReceipt {
-    guard payload.count <= AWSIoTQuotas.publishPayloadBytes else {
-      let cause = PublishError.Cause.payloadTooLarge(
-        bytes: payload.count, limit: AWSIoTQuotas.publishPayloadBytes)
-      throw PublishError(cause, topic: topic, endpoint: connector.endpoint, attempts: 0)
-    }
+    try checkSize(of: payload, to: topic, at: connector.endpoint)
     let message = Message(topic: topic.name, payload: payload)
     var attempts = 0
     var cause: TransportFailure?
@@ -125,6 +124,28 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
       throw error
     }
   }
+
+  package func open(for topic: Topic, until deadline: BootTime) throws(PublishError) -> OpenedConnection? {
+    let session: Session
+    do throws(TransportFailure) {
+      session = try self.session(for: topic, until: deadline)
+      delay.succeeded()
+    } catch {
+      throw PublishError(.transport(error), topic: topic, endpoint: connector.endpoint, attempts: 1)
+    }
+    var opened = OpenedConnection(endpoint: connector.endpoint)
+    opened.clientID = settings.clientID
+    opened.tlsVersion = session.tlsVersion
+    opened.staysOpen = settings.connection == .persistent
+    if !opened.staysOpen { disconnect(until: deadline) }
+    return opened
+  }
+
+  package func findCredentials(until deadline: BootTime) throws(CredentialError) {
+    try connector.findCredentials(until: deadline)
+  }
+
+  package var isConnected: Bool { session.map { !$0.isOver } ?? false }
 
   package func announce(reportID: UInt64) { answers.begin(reportID: reportID) }
 
@@ -191,6 +212,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     } catch {
       log("\(error)", "Lost the connection to \(connector.endpoint) between reports: \(error).")
       giveUpConnection()
+      whenLost?("the connection to \(connector.endpoint) ended between reports: \(error)")
     }
   }
 

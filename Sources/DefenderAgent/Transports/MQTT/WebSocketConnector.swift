@@ -37,6 +37,11 @@ package final class WebSocketConnector: BrokerConnector {
 
   package func renew() { credentials.renew() }
 
+  package func findCredentials(until deadline: BootTime) throws(CredentialError) {
+    guard try credentials.credentials(at: time.wallTime, until: deadline) == nil else { return }
+    throw .noSourceConfigured(tried: [credentials.name])
+  }
+
   package func connect(until deadline: BootTime) throws(TransportFailure) -> any ByteStream {
     let target = try signedTarget(until: deadline)
     let stream = try openStream(to: broker, configuration, time, until: deadline)

@@ -1,0 +1,57 @@
+import Platform
+
+/// The agent's state in one line, which the service manager shows: `systemctl status` prints it.
+///
+/// It has the connection, the last report, the next report and the last error. Errors have no secrets: the log shows them,
+/// too.
+package final class AgentStatus {
+  /// Longer errors are truncated; the log has them in full.
+  private static let errorLimit = 300
+
+  private let show: (String) -> Void
+  private var connection = "Not connected yet"
+  private var lastReport: String?
+  private var nextReport: String?
+  private var lastError: String?
+
+  /// Creates a status that passes each new text to `show`.
+  package init(_ show: @escaping (String) -> Void) {
+    self.show = show
+  }
+
+  /// Records a report that the other side acknowledged.
+  func published(_ id: UInt64, at now: WallTime) {
+    lastReport = "last report \(id) at \(shown(now))"
+  }
+
+  /// Records an error. It stays until the next one, with its time.
+  func failed(_ reason: String, at now: WallTime) {
+    let text = ServerText().shown(withoutFinalPeriod(reason), limit: Self.errorLimit)
+    lastError = "last error at \(shown(now)): \(text)"
+  }
+
+  /// Shows that the connection ended between two reports.
+  func lost(_ reason: String, at now: WallTime) {
+    failed(reason, at: now)
+    connection = "Not connected"
+    showAll()
+  }
+
+  /// Shows everything before the wait for a report that is due at `next`.
+  ///
+  /// `isReachable` says whether the last attempt to connect or to publish succeeded.
+  func waits(until next: WallTime, isConnected: Bool, isReachable: Bool) {
+    connection =
+      isConnected ? "Connected" : isReachable ? "Reachable, not connected between reports" : "Not connected"
+    nextReport = "next report at \(shown(next))"
+    showAll()
+  }
+
+  private func showAll() {
+    show(
+      [connection, lastReport ?? "no report yet", nextReport, lastError].compactMap { $0 }.joined(
+        separator: "; "))
+  }
+
+  private func shown(_ time: WallTime) -> String { CivilTime(time).extendedFormat }
+}
