@@ -127,7 +127,7 @@ import Testing
       ["agent", "-e", "mqtt://127.0.0.1:1", "-t", "pump-7", "--once"])
     #expect(result.status == .code(1))
     #expect(
-      result.errors.count { $0.contains("127.0.0.1:1") && !$0.contains("Begins with") } == 1,
+      result.errors.count { $0.contains("127.0.0.1:1") && !$0.contains("Reporting") } == 1,
       "\(result.errorText)")
   }
 }
