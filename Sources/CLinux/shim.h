@@ -189,13 +189,11 @@ static inline int clinux_terminal_size(int descriptor, int *rows, int *columns) 
   return result;
 }
 
-// The names and versions of the source packages linked into a release, which lambda/package defines. Empty in other builds, which use
-// the libraries of the machine.
-#ifndef RELEASE_COMPONENTS
-#define RELEASE_COMPONENTS ""
-#endif
+// The names and versions of the source packages linked into a release. lambda/package links an object that defines it. It is missing
+// in other builds, which use the libraries of the machine. A macro would compile each program of a release differently.
+extern const char clinux_linked_components[] __attribute__((weak));
 static inline const char *clinux_release_components(void) {
-  return RELEASE_COMPONENTS;
+  return clinux_linked_components ? clinux_linked_components : "";
 }
 
 #endif

@@ -3,7 +3,7 @@ import DefenderAgent
 import Platform
 
 /// The command-line tool.
-struct Defender: AsyncParsableCommand {
+struct Defender: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "defender",
     abstract: "Runs the AWS IoT Device Defender function on this machine.",

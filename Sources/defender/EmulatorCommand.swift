@@ -3,7 +3,7 @@ import LambdaEmulator
 import Platform
 
 /// `defender emulator`: the local Lambda, for any number of invocations.
-struct EmulatorCommand: AsyncParsableCommand {
+struct EmulatorCommand: BackgroundCommand {
   static let configuration = CommandConfiguration(
     commandName: "emulator",
     abstract: "Runs a local Lambda that any process on this machine can invoke.",

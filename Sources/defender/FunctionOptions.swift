@@ -7,7 +7,8 @@ import Platform
 struct FunctionOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "The function's program (default: bootstrap, in the directory of defender).", valueName: "path"),
+      "The function's program (default: bootstrap, in the directory of defender or in ../lib/device-defender).",
+      valueName: "path"),
     completion: .file())
   var bootstrap: String?
 
@@ -61,7 +62,10 @@ struct FunctionOptions: ParsableArguments {
   private func bootstrapBesideThisProgram() throws -> String {
     let ownPath = try executablePath()
     let directory = ownPath.lastIndex(of: "/").map { ownPath[...$0] } ?? ""
-    return "\(directory)bootstrap"
+    let beside = "\(directory)bootstrap"
+    // The Debian package has it there, because /usr/bin is no place for such a general name.
+    let inPackage = "\(directory)../lib/device-defender/bootstrap"
+    return unsafe access(beside, X_OK) != 0 && access(inPackage, X_OK) == 0 ? inPackage : beside
   }
 }
 

@@ -5,7 +5,7 @@ import Platform
 import WireFormats
 
 /// `defender invoke`: one invocation, from the start of the function's process to its end.
-struct InvokeCommand: AsyncParsableCommand {
+struct InvokeCommand: BackgroundCommand {
   static let configuration = CommandConfiguration(
     commandName: "invoke",
     abstract: "Invokes the function once, in a local Lambda, and shows what it published.",

@@ -52,15 +52,28 @@ def static_echo():
     return target
 
 
+def released(name, form):
+    """Returns the path of a file in .build/package, which lambda/package writes. Builds it if it doesn't exist."""
+    path = os.path.join(ROOT, ".build", "package", name)
+    if not os.path.exists(path):
+        say(f"packaging {name} (minutes)")
+        run([os.path.join(ROOT, "lambda", "package"), f"--{form}"], cwd=ROOT)
+    return path
+
+
+def architecture():
+    return os.uname().machine.replace("aarch64", "arm64")
+
+
+def released_tool():
+    """Returns the static `defender`."""
+    return released(f"defender-{architecture()}", "tool")
+
+
 def released_bootstrap():
-    """Returns `bootstrap` from the release's zip. Builds the zip if it doesn't exist."""
-    found = glob.glob(os.path.join(ROOT, ".build", "package", f"device-defender-{os.uname().machine}.zip"))
-    if not found:
-        say("packaging the release (minutes)")
-        run([os.path.join(ROOT, "lambda", "package")], cwd=ROOT)
-        found = glob.glob(os.path.join(ROOT, ".build", "package", f"device-defender-{os.uname().machine}.zip"))
+    """Returns `bootstrap` from the release's zip."""
     place = os.path.join(WORK, "released")
-    run(["unzip", "-q", "-o", found[0], "bootstrap", "-d", place])
+    run(["unzip", "-q", "-o", released(f"device-defender-{architecture()}.zip", "zip"), "bootstrap", "-d", place])
     return os.path.join(place, "bootstrap")
 
 

@@ -121,7 +121,7 @@ import WireFormats
   }
 
   @Test(arguments: [true, false])
-  func `uses the service's environment file, and MQTT by default`(asIs: Bool)
+  func `uses the service's environment file, and MQTT by default`(namesTransport: Bool)
     async throws
   {
     let authority = try ThrowawayAuthority()
@@ -130,12 +130,15 @@ import WireFormats
       "DEFENDER_CERTIFICATE_FILE": identity.certificateFile, "DEFENDER_PRIVATE_KEY_FILE": identity.keyFile,
     ]
     let repository = #filePath.split(separator: "/").dropLast(3).map { "/\($0)" }.joined()
-    let file = try fileContents(repository + "/lambda/systemd/device-defender.env")
-    for line in String(decoding: file, as: UTF8.self).split(separator: "\n") where !line.hasPrefix("#") {
-      let parts = line.split(separator: "=", maxSplits: 1).map(String.init)
-      environment[parts[0]] = parts[1]
+    let file = try fileContents(repository + "/lambda/systemd/agent.env")
+    let wanted =
+      ["DEFENDER_MQTT_ENDPOINT", "AWS_IOT_THING_NAME"] + (namesTransport ? ["DEFENDER_TRANSPORT"] : [])
+    // As an administrator does: removes the '#'.
+    for line in String(decoding: file, as: UTF8.self).split(separator: "\n") {
+      let parts = line.dropFirst().split(separator: "=", maxSplits: 1).map(String.init)
+      if parts.count == 2, wanted.contains(parts[0]) { environment[parts[0]] = parts[1] }
     }
-    if !asIs { environment["DEFENDER_TRANSPORT"] = nil }
+    #expect(environment.count == wanted.count + 2)
     let (signals, continuation) = AsyncStream.makeStream(of: Int32.self)
     let program = try BuiltProgram("bootstrap")
     let result = try await program.run(["agent"], environment: environment, signals: signals) { line in

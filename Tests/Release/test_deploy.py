@@ -1,4 +1,4 @@
-"""Checks lambda/aws: the template, and every command in the `sh` blocks of deploy.md and of two pages in docs."""
+"""Checks lambda/aws: the template, and every command in the `sh` blocks of deploy.md and of three pages in docs."""
 
 import json
 import os
@@ -22,7 +22,7 @@ os.environ.update(AWS_DEFAULT_REGION="eu-west-1", AWS_CONFIG_FILE=os.devnull, AW
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 TEMPLATE = PROJECT / "lambda/aws/template.yaml"
-GUIDES = [PROJECT / page for page in ("lambda/aws/deploy.md", "docs/agent.md", "docs/reports.md")]
+GUIDES = [PROJECT / page for page in ("lambda/aws/deploy.md", "docs/agent.md", "docs/containers.md", "docs/reports.md")]
 
 
 PARAMETERS = {"CodeBucket": "b", "CodeKey": "k", "ThingName": "one"}

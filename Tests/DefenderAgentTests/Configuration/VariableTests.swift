@@ -19,6 +19,30 @@ struct `Variables of the agent` {
     #expect(try names(in: "docs/configuration.md") == known.filter { $0.hasPrefix("DEFENDER_") })
   }
 
+  @Test func `are in the service's environment file, each as a comment`() throws {
+    let text = String(decoding: try fileContents("\(repository)/lambda/systemd/agent.env"), as: UTF8.self)
+    let lines = text.split(separator: "\n")
+    #expect(lines.allSatisfy { $0.hasPrefix("#") })
+    // `#NAME=VALUE`; a comment has a blank after the '#'.
+    let examples = lines.compactMap { $0.wholeMatch(of: /#([A-Z0-9_]+)=(.*)/)?.output }
+    let names = examples.map { String($0.1) }
+    #expect(Set(names).count == names.count)
+    let others: Set = ["HTTPS_PROXY", "NO_PROXY", "AWS_LAMBDA_LOG_FORMAT", "AWS_LAMBDA_LOG_LEVEL"]
+    // Lambda sets one of these, and a Greengrass component the other.
+    let ofNoService = Set([Variable.runtimeAPI, .componentName].map(\.rawValue))
+    #expect(Set(names).subtracting(others) == known.subtracting(ofNoService))
+    // The files of the examples don't exist here.
+    for (_, name, example) in examples where !example.isEmpty && !example.hasPrefix("/") {
+      var variables = [
+        "DEFENDER_TRANSPORT": "mqtt", "DEFENDER_MQTT_ENDPOINT": "e", "AWS_IOT_THING_NAME": "t",
+      ]
+      variables[String(name)] = String(example)
+      var mistakes: [ConfigurationError.Mistake] = []
+      _ = Configuration(Environment(variables), noting: &mistakes)
+      #expect(mistakes.filter { $0.variable == name } == [], "\(name)=\(example)")
+    }
+  }
+
   @Test func `include every variable that the sources mention`() throws {
     let sources = FileManager.default.enumerator(atPath: "\(repository)/Sources")?.compactMap {
       $0 as? String
