@@ -1,4 +1,5 @@
 """The benchmarks. Each returns groups: a title, a unit, and rows of a name, a value and whether the row is this project's."""
+import json
 import os
 import re
 import subprocess
@@ -16,6 +17,7 @@ ENVIRONMENT = {
 FLOOR, ECHO, RIC = "C, the least there is", "this runtime, echo", "awslambdaric (Python)"
 AGENT, PYTHON_AGENT, NETLINK_FLOOR = "this agent", "Python agent (psutil)", "plain C over netlink"
 CRYPTO, LIBCURL = "C over libcrypto", "C over libcurl, unsigned"
+DETECTION, PLAIN_PYTHON = "defender detect run", "plain Python"
 GROWTH = "Anonymous memory that 100,000 publishes add"
 
 
@@ -222,6 +224,38 @@ def publishing(count, peers):
             group("Later publishes: CPU of one", "µs", "later_cpu_us", 1, is_detail=True),
             group(f"Anonymous memory after {count:,} publishes", "MiB", "anonymous_kib", 1024),
             Group(GROWTH, "KiB", is_detail=True).row(AGENT, grown, ours=True)]
+
+
+def detection(count, rounds):
+    """Measures the evaluation of recorded reports of 1,000 things, and the memory that a longer recording needs."""
+    tools.swift_build("defender")
+    profile, reports, events = (os.path.join(WORK, f"recorded-{name}") for name in ("profile.json", "reports.jsonl", "events.jsonl"))
+    own = [f"{RELEASE}/defender", "detect", "run", "--json", "--profile", profile]
+    peak = {}
+    for number in (count // 4, count):
+        tools.run([f"{HERE}/recorded_reports.py", number, profile, reports])
+        peak[number] = tools.peak_memory([*own, "-"], reports)
+    programs = {PLAIN_PYTHON: [sys.executable, f"{PEERS}/detection.py", profile, reports], DETECTION: [*own, reports]}
+    seconds, printed = {name: [] for name in programs}, {}
+    for _ in range(rounds):
+        for name, command in programs.items():
+            seconds[name].append(tools.processor_seconds(command, events))
+            with open(events) as file:
+                printed[name] = [_without_id(json.loads(line)) for line in file]
+    if not printed[DETECTION] or printed[DETECTION] != printed[PLAIN_PYTHON]:
+        sys.exit(f"{events}: the two evaluators print different events")
+    time = Group("Evaluating a recorded report with 10 behaviors: CPU", "µs")
+    for name, values in seconds.items():
+        time.row(name, middle(values) / count * 1e6, ours=name == DETECTION)
+    memory = Group("Evaluating recorded reports of 1,000 things: most memory", "MiB", is_detail=True)
+    for name, number in (("a quarter of the reports", count // 4), ("all reports", count)):
+        memory.row(name, peak[number] / 1024, ours=True)
+    return [time, memory]
+
+
+def _without_id(event):
+    return [event[key] for key in ("thingName", "violationEventType", "violationEventTime")] + [
+        event["behavior"]["name"], event.get("metricValue")]
 
 
 def middle(values):

@@ -122,6 +122,30 @@ def under_sockets(command, established):
     return [f"{RELEASE}/socket-load", "--established", str(established), "--listen", "10", "--udp", "10", "--", *command]
 
 
+def processor_seconds(command, output):
+    """Runs a command, with its standard output in a file. Returns its user and system time."""
+    with open(output, "wb") as file:
+        process = subprocess.Popen(command, stdout=file)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{' '.join(command)}: status {process.returncode}")
+    return usage.ru_utime + usage.ru_stime
+
+
+def peak_memory(command, source):
+    """Runs a command with a file on a pipe to its standard input. Returns its most resident memory before the end, in KiB."""
+    with open(source, "rb") as file, subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        shutil.copyfileobj(file, process.stdin)
+        process.stdin.flush()
+        with open(f"/proc/{process.pid}/status") as status:
+            (peak,) = re.findall(r"VmHWM:\s*(\d+) kB", status.read())
+        process.stdin.close()
+    if process.returncode:
+        sys.exit(f"{' '.join(command)}: status {process.returncode}")
+    return int(peak)
+
+
 CALLGRIND = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
 MEMCHECK = ["valgrind", "--tool=memcheck", "--leak-check=no", "--undef-value-errors=no"]
 

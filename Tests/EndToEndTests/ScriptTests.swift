@@ -91,6 +91,7 @@ import Testing
       ("Tests/Fuzz/run", ["--seconds"]),
       ("Tests/Fuzz/run", ["no-such-target"]), ("Tests/Conformance/agent/run", ["--bootstrap"]),
       ("Tests/Conformance/collector/run", ["/bin/true"]),
+      ("Tests/Conformance/detect/run", ["--search", "many"]),
       ("Tests/Conformance/greengrass/run", ["--bootstrap", "/bin/true", "--more"]),
       ("Tests/Fleet/run", ["--write", "--read"]),
     ] as [(String, [String])])

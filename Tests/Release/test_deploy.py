@@ -22,7 +22,10 @@ os.environ.update(AWS_DEFAULT_REGION="eu-west-1", AWS_CONFIG_FILE=os.devnull, AW
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 TEMPLATE = PROJECT / "lambda/aws/template.yaml"
-GUIDES = [PROJECT / page for page in ("lambda/aws/deploy.md", "docs/agent.md", "docs/containers.md", "docs/reports.md")]
+GUIDES = [
+    PROJECT / page
+    for page in ("lambda/aws/deploy.md", "docs/agent.md", "docs/containers.md", "docs/detect.md", "docs/reports.md")
+]
 
 
 PARAMETERS = {"CodeBucket": "b", "CodeKey": "k", "ThingName": "one"}
@@ -74,7 +77,7 @@ class GuideTests(unittest.TestCase):
 
     def test_the_cli_and_the_services_accept_every_command(self):
         commands = [command for command in blocks() if command]
-        self.assertGreaterEqual(len(commands), 24)
+        self.assertGreaterEqual(len(commands), 27)
         with tempfile.TemporaryDirectory() as directory:
             archive = pathlib.Path(directory) / "code.zip"
             with zipfile.ZipFile(archive, "w") as file:
@@ -92,6 +95,7 @@ class GuideTests(unittest.TestCase):
                     else:
                         words = [re.sub(r"^fileb://\.build/package/device-defender-(arm64|x86_64)\.zip$",
                                         f"fileb://{archive}", word) for word in command]
+                        words = [re.sub("^file://docs/", f"file://{PROJECT}/docs/", word) for word in words]
                         self.check_call(words)
 
     def check_package(self, command):
