@@ -16,14 +16,14 @@ struct ProfileTests {
       {"securityProfileName":"fleet","securityProfileDescription":"d","securityProfileArn":"a","version":1,"creationDate":1.5,
        "behaviors":[{"name":"out","metric":"aws:all-bytes-out","criteria":{"comparisonOperator":"less-than",
          "value":{"count":4096},"durationSeconds":300,"consecutiveDatapointsToAlarm":2},"suppressAlerts":true}],
-       "alertTargets":{"SNS":{"alertTargetArn":"a","roleArn":"r"}},
+       "alertTargets":{"SNS":{"alertTargetArn":"a","roleArn":"arn:aws:iam::1:role/r"}},
        "additionalMetricsToRetainV2":[{"metric":"aws:all-bytes-in","exportMetric":true}],
-       "metricsExportConfig":{"mqttTopic":"t","roleArn":"r"},"tags":null}
+       "metricsExportConfig":{"mqttTopic":"t","roleArn":"arn:aws:iam::1:role/r"},"tags":[]}
       """#
     let cloudFormation = #"""
       {"SecurityProfileName":"fleet","Behaviors":[{"Name":"out","Metric":"aws:all-bytes-out","Criteria":{
         "ComparisonOperator":"less-than","Value":{"Count":"4096"},"DurationSeconds":300,"ConsecutiveDatapointsToAlarm":2},
-        "SuppressAlerts":true}],"AlertTargets":{"SNS":{"AlertTargetArn":"a","RoleArn":"r"}},"TargetArns":["x"],
+        "SuppressAlerts":true}],"AlertTargets":{"SNS":{"AlertTargetArn":"a","RoleArn":"arn:aws:iam::1:role/r"}},"TargetArns":["x"],
         "Tags":[{"Key":"k","Value":"v"}]}
       """#
     let bare = #"""
@@ -88,7 +88,7 @@ struct ProfileTests {
   @Test(arguments: [
     (
       "aws:all-bytes-out", #"{"comparisonOperator":"less-than","value":{"count":-1},"durationSeconds":300}"#,
-      "This is -1.0; expected an integer from 0 to 9223372036854775807."
+      "This is -1; expected an integer from 0 to 9223372036854775807."
     ),
     (
       "aws:all-bytes-out", #"{"comparisonOperator":"less-than","value":{"count":1}}"#,
@@ -169,7 +169,7 @@ struct ProfileTests {
     #expect(
       issues(json) == [
         "line 2: securityProfileName: 'a b' isn't a valid name. Expected 1 to 128 letters, digits, ':', '_' and '-'.",
-        "line 6: behaviors[0].criteria.value.ports[1]: This is -1.0; expected an integer from 0 to 65535.",
+        "line 6: behaviors[0].criteria.value.ports[1]: This is -1; expected an integer from 0 to 65535.",
         "line 7: behaviors[1]: 'metric' is missing.", "line 7: behaviors[1]: 'criteria' is missing.",
         "line 9: 'extra' is an unknown key. Expected one of securityProfileName, securityProfileDescription, behaviors, "
           + "alertTargets, additionalMetricsToRetain, additionalMetricsToRetainV2, metricsExportConfig, tags, targetArns, "
@@ -207,6 +207,27 @@ struct ProfileTests {
   func `rejects a document that isn't a profile`(json: String) {
     let validation = ProfileValidation(of: Array(json.utf8), name: "f")
     #expect(validation.profile == nil && !validation.mistakes.isEmpty)
+  }
+
+  @Test(arguments: [
+    (#""securityProfileDescription":null"#, "securityProfileDescription: This is null"),
+    (
+      #""alertTargets":{"SNS":{"alertTargetArn":"a","roleArn":"r"}}"#,
+      "alertTargets.SNS.roleArn: It has 1 bytes; expected 20 to 2048."
+    ),
+    (#""metricsExportConfig":{"mqttTopic":"t","roleArn":""}"#, "metricsExportConfig.roleArn: It has 0 bytes"),
+    (
+      #""metricsExportConfig":{"mqttTopic":"","roleArn":"arn:aws:iam::1:role/r"}"#,
+      "metricsExportConfig.mqttTopic: It has 0 bytes; expected 1 to 512."
+    ),
+    (
+      #""additionalMetricsToRetainV2":[{"metric":"m","exportMetric":"yes"}]"#,
+      "additionalMetricsToRetainV2[0].exportMetric: This is a string"
+    ),
+  ])
+  func `rejects what AWS rejects outside of the behaviors`(row: (member: String, message: String)) {
+    let found = issues(#"{"securityProfileName":"p","behaviors":[],\#(row.member)}"#)
+    #expect(found.contains { $0.hasPrefix("line 1: \(row.message)") }, "\(found)")
   }
 
   @Test func `warns of a bound that nothing satisfies, and accepts it`() {

@@ -69,22 +69,36 @@ struct ProfileReader {
       for target in found.values {
         guard let parts = object(target, allowed: ["alertTargetArn", "roleArn"]) else { continue }
         requireStrings(["alertTargetArn", "roleArn"], of: parts, in: target)
+        checkLength(parts["roleArn"], Self.roleLength)
       }
     }
     if let export = members["metricsExportConfig"],
       let parts = object(export, allowed: ["mqttTopic", "roleArn"])
     {
       requireStrings(["mqttTopic", "roleArn"], of: parts, in: export)
-      if let topic = parts["mqttTopic"], let text = string(topic), !(1...512).contains(text.utf8.count) {
-        note(topic, "It has \(text.utf8.count) bytes; expected 1 to 512.")
-      }
+      checkLength(parts["mqttTopic"], 1...512)
+      checkLength(parts["roleArn"], Self.roleLength)
     }
     for metric in elements(members["additionalMetricsToRetainV2"]) {
       if let parts = object(metric, allowed: ["metric", "metricDimension", "exportMetric"]) {
         requireStrings(["metric"], of: parts, in: metric)
+        if let exports = parts["exportMetric"] { _ = boolean(exports) }
       }
     }
     for metric in elements(members["additionalMetricsToRetain"]) { _ = string(metric) }
+  }
+
+  /// The length of a role's ARN in bytes.
+  private static let roleLength = 20...2_048
+
+  /// Checks the length of a string; another kind of value is noted elsewhere.
+  private mutating func checkLength(_ member: Member?, _ allowed: ClosedRange<Int>) {
+    guard let member, case .string(let text) = member.node.content else { return }
+    if !allowed.contains(text.utf8.count) {
+      note(
+        member, "It has \(text.utf8.count) bytes; expected \(allowed.lowerBound) to \(allowed.upperBound)."
+      )
+    }
   }
 
   private mutating func requireStrings(_ keys: [String], of members: [String: Member], in parent: Member) {
@@ -163,8 +177,8 @@ struct ProfileReader {
 
 // The basic kinds of values.
 extension ProfileReader {
-  /// Returns the members of an object by their names in the API; notes those that aren't allowed. Members with the value
-  /// null count as missing, as in the skeletons of the AWS CLI.
+  /// Returns the members of an object by their names in the API; notes those that aren't allowed, and those that are null,
+  /// which the AWS CLI rejects.
   mutating func object(_ member: Member, allowed: [String], anyKey: Bool = false) -> [String: Member]? {
     guard case .object(let members) = member.node.content else {
       note(member, "This is \(member.node.kind), but must be an object.")
@@ -183,7 +197,10 @@ extension ProfileReader {
         note(offset, path, "'\(name)' is given twice, in both spellings.")
         continue
       }
-      if case .null = value.content { continue }
+      if case .null = value.content {
+        note(value.offset, path, "This is null, which AWS rejects. Give it a value or remove it.")
+        continue
+      }
       result[name] = Member(node: value, path: path, isCloudFormation: name != key)
     }
     return result
@@ -240,7 +257,8 @@ extension ProfileReader {
     case .number(.integer(let value)):
       if range.contains(value) { return value }
       note(member, "This is \(value); \(allowed).")
-    case .number(.real(let value)): note(member, "This is \(value); \(allowed).")
+    case .number(.real(let value)):
+      note(member, "This is \(Int64(exactly: value).map { "\($0)" } ?? "\(value)"); \(allowed).")
     case .string(let text) where member.isCloudFormation:
       if let value = UInt64(text), range.contains(value) { return value }
       note(member, "This is '\(text)'; \(allowed).")
