@@ -21,7 +21,7 @@ def difference(expected, actual):
         # Each violation has one id, and each id belongs to one violation.
         identifier = event["violationId"]
         if ids.setdefault(naive["violation"], identifier) != identifier:
-            return f"event {number}: the violation {ids[naive['violation']]} goes on as {identifier}"
+            return f"event {number}: the violation {ids[naive['violation']]} continues as {identifier}"
         if violations.setdefault(identifier, naive["violation"]) != naive["violation"]:
             return f"event {number}: the id {identifier} belongs to an earlier violation"
     if len(expected) != len(actual):

@@ -44,7 +44,7 @@ PLANTED = [
     ("port -1", (*CRITERIA, "value", "ports", 1), -1),
     ("a port that is text", (*CRITERIA, "value", "ports", 1), "22"),
     ("half a port", (*CRITERIA, "value", "ports", 1), 22.5),
-    ("ports that are no list", (*CRITERIA, "value", "ports"), 22),
+    ("ports that aren't a list", (*CRITERIA, "value", "ports"), 22),
     ("no datapoint to alarm", (*CRITERIA, "consecutiveDatapointsToAlarm"), 0),
     ("eleven datapoints to alarm", (*CRITERIA, "consecutiveDatapointsToAlarm"), 11),
     ("eleven datapoints to clear", (*CRITERIA, "consecutiveDatapointsToClear"), 11),
@@ -76,7 +76,7 @@ PLANTED = [
     ("a profile's name with a slash", ("securityProfileName",), "a/b"),
     ("a profile's name that is a number", ("securityProfileName",), 7),
     ("a description that is too long", ("securityProfileDescription",), "d" * 1001),
-    ("behaviors that are no list", ("behaviors",), {"name": "x"}),
+    ("behaviors that aren't a list", ("behaviors",), {"name": "x"}),
     ("a behavior that is text", ("behaviors", 0), "ports"),
     ("an unknown AWS metric", ("behaviors", 0, "metric"), "aws:listening-sctp-ports"),
     *((f"the cloud-side metric {metric}", ("behaviors", 1, "metric"), metric) for metric in profiles.CLOUD_SIDE),
@@ -91,7 +91,7 @@ PLANTED = [
     ("a topic that is too long", ("metricsExportConfig",),
      {"mqttTopic": "t" * 513, "roleArn": "arn:aws:iam::123456789012:role/exports"}),
 ]
-# What bytes, which are no profile, are given as one.
+# Bytes that aren't a profile.
 NO_PROFILES = [b"", b"{", b"[1", b"null", b"7", b"[7]", b"\xff\xfe", b"[" * 100000,
                b'{"securityProfileName":"a","securityProfileName":"b","behaviors":[]}',
                b'{"securityProfileName":"p","behaviors":[]} x', b'{"securityProfileName":"p\\ud800","behaviors":[]}']
