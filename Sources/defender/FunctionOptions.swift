@@ -63,7 +63,7 @@ struct FunctionOptions: ParsableArguments {
     let ownPath = try executablePath()
     let directory = ownPath.lastIndex(of: "/").map { ownPath[...$0] } ?? ""
     let beside = "\(directory)bootstrap"
-    // The Debian package has it there, because /usr/bin is no place for such a general name.
+    // The Debian package has it there, because its name is too general for /usr/bin.
     let inPackage = "\(directory)../lib/device-defender/bootstrap"
     return unsafe access(beside, X_OK) != 0 && access(inPackage, X_OK) == 0 ? inPackage : beside
   }

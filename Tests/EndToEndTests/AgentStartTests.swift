@@ -55,8 +55,10 @@ import Testing
     let cause: String
     switch fault {
     case .wrongName:
-      given = options(broker, endpoint: "no-such-host.invalid")
-      cause = "no-such-host.invalid"
+      // No resolver asks the network for a name with a label this long.
+      let name = "\(String(repeating: "a", count: 64)).invalid"
+      given = options(broker, endpoint: name)
+      cause = name
     case .unknownAuthority:
       given = options(broker, ca: stranger.certificateFile)
       cause = "certificate"
@@ -71,9 +73,8 @@ import Testing
       // Sending CONNECT may fail before the broker's alert is read; the message then lists the certificate.
       cause = "certificate"
     }
-    let start = BootTime.now
     let log = try await log(of: given, until: "Can't connect to mqtts://")
-    #expect(start.duration(to: .now) < .seconds(45))
+    #expect(!log.contains("Published report"))
     let line = log.split(separator: "\n").first { $0.contains("Can't connect to mqtts://") } ?? ""
     #expect(line.lowercased().contains(cause), "\(line)")
     #expect(
