@@ -30,20 +30,7 @@ struct AgentCommand: ParsableCommand {
   @OptionGroup(title: "Connection") var connection: AgentConnectionOptions
   @OptionGroup(title: "Reports") var report: AgentReportOptions
 
-  @Flag(help: "Make one report at once, publish it, and exit.")
-  var once = false
-
-  @Option(
-    help: ArgumentHelp("The format of log lines: text or json (default: text).", valueName: "format"),
-    completion: .list(["text", "json"]))
-  var logFormat: String?
-
-  @Option(
-    help: ArgumentHelp(
-      "The log level: NoLogs, Fatal, Error, Warn, Info, Debug or Trace (default: Info).",
-      valueName: "level"),
-    completion: .list(["NoLogs", "Fatal", "Error", "Warn", "Info", "Debug", "Trace"]))
-  var verbosity: String?
+  @OptionGroup(title: "Operation") var operation: AgentOperationOptions
 
   func run() throws {
     do {
@@ -56,11 +43,11 @@ struct AgentCommand: ParsableCommand {
         log.becomeDaemonLog(environment)
         warnOfUnknownVariables(in: environment, log: log)
         let isWhole = try DryRun(environment, cborFile: "cbor_metrics").run(
-          interval: report.interval ?? 300, once: once, time: time, log: log)
+          interval: report.interval ?? 300, once: operation.once, time: time, log: log)
         guard isWhole else { throw ExitCode(CommandFailure.Status.failed.rawValue) }
       } else {
         surviveFailedWrites()
-        var agent = try Agent(environment, time: time, log: log, once: once)
+        var agent = try Agent(environment, time: time, log: log, once: operation.once)
         guard try agent.run() else { throw ExitCode(CommandFailure.Status.failed.rawValue) }
       }
     } catch let error as ExitCode {
@@ -83,6 +70,29 @@ struct AgentCommand: ParsableCommand {
     var variables = inherited.all
     try connection.set(&variables)
     try report.set(&variables, clientID: connection.clientID)
+    try operation.set(&variables)
+    return Environment(variables)
+  }
+}
+
+/// The options for how the agent runs and what it logs.
+struct AgentOperationOptions: ParsableArguments {
+  @Flag(help: "Make one report at once, publish it, and exit.")
+  var once = false
+
+  @Option(
+    help: ArgumentHelp("The format of log lines: text or json (default: text).", valueName: "format"),
+    completion: .list(["text", "json"]))
+  var logFormat: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The log level: NoLogs, Fatal, Error, Warn, Info, Debug or Trace (default: Info).",
+      valueName: "level"),
+    completion: .list(["NoLogs", "Fatal", "Error", "Warn", "Info", "Debug", "Trace"]))
+  var verbosity: String?
+
+  func set(_ variables: inout [String: String]) throws {
     if let logFormat {
       guard ["text", "json"].contains(logFormat.lowercased()) else {
         throw CommandFailure("--log-format is '\(logFormat)'; expected text or json.", status: .notRun)
@@ -101,12 +111,11 @@ struct AgentCommand: ParsableCommand {
       }
       variables["AWS_LAMBDA_LOG_LEVEL"] = level
     }
-    return Environment(variables)
   }
 }
 
 /// The option that sets each variable, because users of the command line may not know the variables.
-private let optionsByVariable = [
+let optionsByVariable = [
   "DEFENDER_MQTT_ENDPOINT": "--endpoint", "AWS_CA_BUNDLE": "--rootCA", "DEFENDER_CERTIFICATE_FILE": "--cert",
   "DEFENDER_PRIVATE_KEY_FILE": "--key", "DEFENDER_CLIENT_ID": "--client_id", "AWS_REGION": "--signing-region",
   "DEFENDER_CONNECTION": "--connection", "DEFENDER_KEEP_ALIVE_SECONDS": "--keep-alive",
@@ -198,6 +207,11 @@ struct AgentConnectionOptions: ParsableArguments {
       valueName: "event"),
     completion: .list(["publish", "accepted"]))
   var acknowledge: String?
+
+  /// Whether an option names the destination of an MQTT connection or the identity there.
+  var namesConnection: Bool {
+    usesWebSocket || [endpoint, certificate, key, clientID].contains { $0 != nil }
+  }
 
   func set(_ variables: inout [String: String]) throws {
     let transport = transport ?? variables["DEFENDER_TRANSPORT"] ?? Transport.mqtt.name

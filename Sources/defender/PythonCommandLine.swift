@@ -108,6 +108,13 @@ extension PythonCommandLine.Program {
       "--help", "--version", "--certificate", "--private-key", "--minimum-interval",
     ])
 
+  /// `defender doctor`, which takes the options of `agent.py`.
+  static let doctor = {
+    var program = agent
+    program.ownNames += ["--publish", "--json", "--timeout"]
+    return program
+  }()
+
   /// `collector.py`.
   static let collector = PythonCommandLine.Program(
     lettersWithValue: ["n", "s", "l"], longerNames: ["-cm"],

@@ -7,7 +7,9 @@ LostOutput.decideExit()
 
 // Commands run in this thread, and some read their signals from a descriptor. No thread of the concurrency runtime may
 // exist before that, because it could receive the signals.
-let programs: [String: PythonCommandLine.Program] = ["agent": .agent, "collect": .collector]
+let programs: [String: PythonCommandLine.Program] = [
+  "agent": .agent, "collect": .collector, "doctor": .doctor,
+]
 let arguments = Array(CommandLine.arguments.dropFirst())
 if CommandLine.argc == 0 {
   // A static executable finds its arguments in the process's memory mappings.

@@ -85,7 +85,7 @@ def read_frame(stream):
     return first & 0x0F, bytes(byte ^ mask[index & 3] for index, byte in enumerate(read_exactly(stream, size)))
 
 
-def serve_mqtt(stream):
+def serve_mqtt(stream, denies_publish):
     buffer = b""
     while True:
         opcode, payload = read_frame(stream)
@@ -109,6 +109,8 @@ def serve_mqtt(stream):
                 answer = b"\x20\x02\x00\x00"
             elif packet >> 4 == 8:
                 answer = b"\x90\x04" + body[:2] + b"\x01\x01"
+            elif packet >> 4 == 3 and denies_publish:
+                return
             elif packet >> 4 == 3:
                 topic_size = int.from_bytes(body[:2], "big")
                 answer = b"\x40\x02" + body[2 + topic_size:4 + topic_size]
@@ -119,7 +121,7 @@ def serve_mqtt(stream):
                 stream.sendall(b"\x02\x01" + answer[:1] + b"\x89\x00" + b"\x80" + bytes([len(answer) - 1]) + answer[1:])
 
 
-def serve(connection, arguments, skew):
+def serve(connection, arguments, skew, denies_publish):
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         head += read_exactly(connection, 1)
@@ -138,7 +140,7 @@ def serve(connection, arguments, skew):
     connection.sendall(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
         f"Sec-WebSocket-Accept: {base64.b64encode(digest).decode()}\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n".encode())
-    serve_mqtt(connection)
+    serve_mqtt(connection, denies_publish)
 
 
 def main():
@@ -147,6 +149,7 @@ def main():
     for name in ("certificate", "key", "access_key_id", "secret", "region"):
         parser.add_argument(name, metavar=name.upper())
     parser.add_argument("--skew", metavar="SECONDS", type=int, default=0)
+    parser.add_argument("--deny-publish", action="store_true", help="close the connection of a client that publishes")
     options = parser.parse_args()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(options.certificate, options.key)
@@ -156,7 +159,7 @@ def main():
         try:
             with context.wrap_socket(raw, server_side=True) as connection:
                 connection.settimeout(30)
-                serve(connection, (options.access_key_id, options.secret, options.region), options.skew)
+                serve(connection, (options.access_key_id, options.secret, options.region), options.skew, options.deny_publish)
         except (OSError, EOFError):
             # The client closed the connection, as a check whether the server listens does.
             pass

@@ -83,7 +83,7 @@ import WireFormats
     #expect(sentences(in: dryRun.errorText, with: words) == 1, "\(dryRun.errorText)")
     let doctor = try await program.run(["doctor"], environment: variables)
     #expect(sentences(in: doctor.output, with: words) == 1, "\(doctor.output)")
-    #expect(doctor.output.contains("warning  configuration"))
+    #expect(doctor.output.contains("failed   configuration"))
   }
 
   @Test func `names the nearest key of a component configuration`() throws {

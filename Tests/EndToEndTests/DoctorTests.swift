@@ -58,8 +58,48 @@ import WireFormats
     #expect(failed?["advice"]?.string?.contains("firewall") == true)
   }
 
+  @Test(arguments: [false, true])
+  func `doctor takes the agent's options, also from a file`(fromFile: Bool) async throws {
+    let broker = try MosquittoBroker()
+    var arguments = [
+      "-e", "localhost:\(broker.tlsPort)", "-r", broker.authority.certificateFile, "--cert",
+      broker.device.certificateFile,
+      "--key=\(broker.device.keyFile)", "-id", "pump-7", "-f", "json", "-i", "300", "--verbosity", "Info",
+      "--once",
+    ]
+    let directory = try TemporaryDirectory()
+    if fromFile { arguments = ["@\(try directory.write("arguments", arguments.joined(separator: "\n")))"] }
+    let run = try await BuiltProgram("defender").run(
+      ["doctor"] + arguments + ["--publish", "--topic", "own/{thing}"])
+    #expect(run.status == .code(0), "\(run.output)")
+    for line in [
+      "ok       thing name     'pump-7'", "ok       MQTT           connected as 'pump-7'",
+      "ok       publish        published to 'own/pump-7'",
+    ] {
+      #expect(run.output.contains(line), "\(run.output)")
+    }
+    // A mistake names the option, because the user may not know the variable.
+    let mistaken = try await BuiltProgram("defender").run(["doctor", "-e", "localhost", "-id", "pump-7"])
+    #expect(mistaken.output.contains("--cert (or DEFENDER_CERTIFICATE_FILE) isn't set"), "\(mistaken.output)")
+    #expect(!mistaken.output.contains("   credentials  "), "\(mistaken.output)")
+  }
+
+  @Test func `doctor breaks its lines between words on a terminal, and says what to do next`() async throws {
+    let terminal = try PseudoTerminal(rows: 24, columns: 60)
+    var environment = try variables()
+    environment["TERM"] = "xterm"
+    environment["NO_COLOR"] = "1"
+    try terminal.start(BuiltProgram("defender"), ["doctor"], environment: environment)
+    #expect(try terminal.wait() == 1)
+    let lines = terminal.output.split(separator: "\r\n")
+    #expect(lines.allSatisfy { $0.count <= 60 || !$0.dropFirst(24).contains(" ") }, "\(terminal.output)")
+    #expect(lines.contains { $0.hasPrefix(String(repeating: " ", count: 24)) })
+    #expect(!terminal.output.contains("\u{1B}"))
+    #expect(lines.contains { $0.hasPrefix("Next: Fix 'TCP' and run") })
+  }
+
   @Test(arguments: [
-    (["--publish"], "--publish needs --topic"), (["--topic", "a"], "--topic needs --publish"),
+    (["--publish"], "--publish needs --topic"), (["-i", "soon"], "-i"),
     (["--publish", "--topic", "a/+"], "wildcard"), (["--timeout", "0"], "--timeout"),
   ])
   func `doctor reports what is wrong with its command line`(arguments: [String], words: String) async throws {

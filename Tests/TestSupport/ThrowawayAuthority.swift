@@ -43,12 +43,14 @@ package final class ThrowawayAuthority {
   /// Creates a certificate for `names`, such as `DNS:localhost` or `IP:127.0.0.1`, and its key, which is encrypted if there is a
   /// password.
   package func issue(
-    _ file: String, names: String, isExpired: Bool = false, keyPassword: String? = nil
+    _ file: String, names: String, isExpired: Bool = false, isFuture: Bool = false, keyPassword: String? = nil
   ) throws -> Identity {
     serial += 1
     let own = try unsafe newKey()
     defer { unsafe EVP_PKEY_free(own) }
-    let subject = Subject(name: file, extensions: [(NID_subject_alt_name, names)], isExpired: isExpired)
+    let subject = Subject(
+      name: file, extensions: [(NID_subject_alt_name, names)], isExpired: isExpired,
+      isFuture: isFuture)
     let issued = try unsafe newCertificate(subject, own, serial: serial, issuer: (certificate, key))
     defer { unsafe X509_free(issued) }
     let identity = Identity(certificateFile: "\(folder)/\(file).pem", keyFile: "\(folder)/\(file).key")
@@ -63,6 +65,7 @@ private struct Subject {
   let name: String
   let extensions: [(Int32, String)]
   var isExpired = false
+  var isFuture = false
 }
 
 private func newKey() throws -> OpaquePointer {
@@ -86,7 +89,7 @@ private func newCertificate(
   let day = 86_400
   _ = unsafe X509_set_version(certificate, 2)
   _ = unsafe ASN1_INTEGER_set(X509_get_serialNumber(certificate), serial)
-  _ = unsafe X509_gmtime_adj(X509_getm_notBefore(certificate), -2 * day)
+  _ = unsafe X509_gmtime_adj(X509_getm_notBefore(certificate), subject.isFuture ? day / 2 : -2 * day)
   _ = unsafe X509_gmtime_adj(X509_getm_notAfter(certificate), subject.isExpired ? -day : day)
   let name = unsafe X509_get_subject_name(certificate)
   _ = unsafe X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, subject.name, -1, -1, 0)

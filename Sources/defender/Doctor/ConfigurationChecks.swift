@@ -22,7 +22,7 @@ extension Doctor {
     for mistake in read.mistakes {
       note("configuration", .failed, mistake, advice: "Correct it in the deployment of the component.")
     }
-    mistakenVariables = read.mistakenKeys
+    mistakenVariables = Set(read.mistakenKeys.compactMap { ComponentConfiguration.variableOfKey[$0] })
     environment = read.variables(over: environment)
   }
 
@@ -32,12 +32,17 @@ extension Doctor {
     if configuration.transport == .greengrass, nucleus == nil {
       mistakes.append(.outsideOfNucleus(configuration.transport))
     }
-    for variable in environment.unknownVariables { note("configuration", .warning, "\(variable)") }
-    for mistake in mistakes {
-      mistakenVariables.insert(mistake.variable)
-      note("configuration", .failed, "\(mistake.variable) \(mistake.problem)")
+    let unknown = environment.unknownVariables
+    for variable in unknown { note("configuration", .failed, "\(variable)") }
+    mistakenVariables.formUnion(mistakes.map(\.variable))
+    // The misspelt variable is why the other one isn't set.
+    mistakes.removeAll { mistake in
+      environment.value(mistake.variable) == nil && unknown.contains { $0.nearest == mistake.variable }
     }
-    guard mistakes.isEmpty else { return }
+    for text in ConfigurationError(mistakes: mistakes).sentences(namingOptions: options.optionsByVariable) {
+      note("configuration", .failed, text)
+    }
+    guard !findings.contains(where: { $0.check == "configuration" && $0.status == .failed }) else { return }
     let topic = (try? configuration.topic(for: configuration.format))?.name ?? ""
     note(
       "configuration", .ok,
@@ -48,7 +53,7 @@ extension Doctor {
   mutating func checkThingName() {
     let variable = configuration.thingNameVariable.rawValue
     if mistakenVariables.contains(variable) {
-      note("thing name", .skipped, "see the configuration")
+      note("thing name", .skipped, "see configuration")
     } else if let name = configuration.thingName {
       note("thing name", .ok, "'\(name)', from \(variable)")
     } else {
@@ -61,13 +66,13 @@ extension Doctor {
     guard !configuration.topicTemplate.namesThing || configuration.thingName != nil,
       let topic = try? configuration.topic(for: configuration.format)
     else {
-      note("transport", .skipped, "the topic can't be used; see the configuration")
+      note("transport", .skipped, "see configuration")
       return
     }
     let transport = configuration.transport.name
     guard topic.isDeviceDefenders else {
       note(
-        "transport", .ok, "\(transport), to your own topic: an IoT rule must process the reports")
+        "transport", .ok, "\(transport), to your own topic (an IoT rule must process it)")
       return
     }
     guard !configuration.transport.supportsReservedTopics else {
@@ -82,6 +87,10 @@ extension Doctor {
   }
 
   mutating func checkInterval() {
+    guard !isMistaken(.interval, .minimumInterval) else {
+      note("interval", .skipped, "see configuration")
+      return
+    }
     let wanted = configuration.interval
     let interval = configuration.effectiveInterval()
     let isOwn = (try? configuration.topic(for: configuration.format))?.isDeviceDefenders == true
@@ -104,6 +113,10 @@ extension Doctor {
 
   /// Takes a snapshot, as for a report.
   mutating func checkCollection() {
+    guard !isMistaken(.procfs) else {
+      note("collection", .skipped, "see configuration")
+      return
+    }
     var collector = configuration.collector(log: notes.log, or: time.shutdownSignal)
     let snapshot = collector.snapshot(until: deadline)
     let warnings = notes.take()

@@ -47,9 +47,16 @@ private struct Destination {
 extension Doctor {
   /// Checks proxy, DNS, TCP and TLS; returns whether a connection is possible.
   mutating func checkConnection() -> Bool {
+    guard !isMistaken(.certificateAuthorities, .systemCertificateAuthorities) else {
+      for check in ["DNS", "TCP", "TLS"] { note(check, .skipped, "see configuration") }
+      return false
+    }
     guard let destination = Destination(configuration) else {
       let isOurs = configuration.transport == .https || configuration.transport == .mqtt
-      let reason = isOurs ? "no endpoint is configured" : "\(carrier) owns the connection to AWS IoT"
+      let reason =
+        !isOurs
+        ? "\(carrier) owns the connection to AWS IoT"
+        : mistakenVariables.isEmpty ? "no endpoint is configured" : "see configuration"
       for check in ["DNS", "TCP", "TLS"] { note(check, .skipped, reason) }
       return configuration.transport == .greengrass ? nucleus != nil : !isOurs
     }
@@ -65,7 +72,10 @@ extension Doctor {
   private mutating func noteProxy(_ trial: ConnectionTrial, _ destination: Destination) {
     guard destination.mayUseProxy else { return }
     if let (step, error) = trial.failure, step == .proxy {
-      note("proxy", .failed, "\(error)", advice: error.advice)
+      var text = "\(error)"
+      // The other errors name the proxy themselves.
+      if case .proxyRefused = error, let proxy = trial.proxy { text = "\(proxy): \(text)" }
+      note("proxy", .failed, text, advice: error.advice)
     } else if let proxy = trial.proxy {
       note("proxy", .ok, proxy)
     } else {
@@ -108,7 +118,9 @@ extension Doctor {
 
   private mutating func noteHandshake(_ trial: ConnectionTrial, _ destination: Destination) {
     if let (step, error) = trial.failure {
-      if step == .files {
+      if isCertificateUnusable, step == .files || step == .handshake, trial.rejection == nil {
+        note("TLS", .skipped, "see certificate")
+      } else if step == .files {
         note("TLS", .failed, "\(error)", advice: error.advice)
       } else if step < .handshake {
         note("TLS", .skipped, "no connection")
@@ -131,7 +143,7 @@ extension Doctor {
       trial.usedAmazonRoots ? "the built-in Amazon authorities" : destination.configuration.trust.description
     let text =
       "verified after \(milliseconds(trial.timeOfHandshake)): \(certificate.subject), issued by "
-      + "\(certificate.issuer), until \(moment(end, from: time.wallTime)), trusted by \(trust)"
+      + "\(certificate.issuer), \(validity(certificate.notBefore, end, at: time.wallTime)), trusted by \(trust)"
     if time.wallTime.duration(to: end) < .seconds(7 * 86_400) {
       note("TLS", .warning, text, advice: "The operator of the endpoint must renew its certificate.")
     } else {
@@ -144,12 +156,14 @@ extension Doctor {
     if let certificate = trial.chain.first {
       text +=
         "; the certificate is \(certificate.subject) (\(certificate.names)), issued by \(certificate.issuer)"
-      if let end = certificate.notAfter { text += ", until \(moment(end, from: time.wallTime))" }
+      if let end = certificate.notAfter {
+        text += ", \(validity(certificate.notBefore, end, at: time.wallTime))"
+      }
     }
     let advice =
       if trial.rejection?.isAboutTime == true {
         "Either the server's certificate must be renewed, or this machine's clock is wrong: it shows "
-          + "\(CivilTime(time.wallTime).extendedFormat)."
+          + "\(date(time.wallTime))."
       } else if trial.rejection != nil {
         "To trust another authority, set AWS_CA_BUNDLE to a PEM file with its certificate. A proxy that inspects TLS "
           + "presents its own certificates."

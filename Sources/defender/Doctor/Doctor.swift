@@ -13,6 +13,8 @@ struct Doctor {
   struct Options {
     /// The topic of the test message; nil publishes nothing.
     var publishTopic: Topic?
+    /// The option that sets each variable; empty if the user gave none.
+    var optionsByVariable: [String: String] = [:]
     /// The time limit of each step.
     var stepTimeout = Duration.seconds(10)
   }
@@ -29,8 +31,10 @@ struct Doctor {
   /// The warnings that were logged during a check; they become part of its finding.
   let notes: Notes
   private(set) var findings: [Finding] = []
-  /// The variables and component configuration keys whose values are rejected.
+  /// The variables whose values are rejected, or that are missing.
   var mistakenVariables: Set<String> = []
+  /// Whether the certificate can't be used, so that a rejected handshake has no other cause.
+  var isCertificateUnusable = false
   /// Called with each finding as soon as its check is done, because the next check may take long.
   var onFinding: (Finding) -> Void = { _ in }
 
@@ -58,7 +62,7 @@ struct Doctor {
     let isKnown = checkWhoWeAre()
     let isConnected = checkConnection()
     if !isKnown {
-      skipService(because: "no usable identity")
+      skipService(because: "no usable \(findings.last { $0.isAboutIdentity }?.check ?? "identity")")
     } else if !isConnected {
       skipService(because: "no connection")
     } else if lacksRegion {
@@ -66,6 +70,11 @@ struct Doctor {
     } else {
       checkService()
     }
+  }
+
+  /// Returns whether the configuration was rejected because of one of these variables, which has been noted.
+  func isMistaken(_ variables: Variable...) -> Bool {
+    variables.contains { mistakenVariables.contains($0.rawValue) }
   }
 
   mutating func note(_ finding: Finding) {
@@ -103,11 +112,14 @@ final class Notes {
   }
 }
 
-/// Returns the date and its distance from `now`: `2026-11-26T10:00:00.000Z (in 3 h 20 min)`.
+/// Returns a date without fractions of a second: `2026-11-26T10:00:00Z`.
+func date(_ time: WallTime) -> String { "\(CivilTime(time).extendedFormat.prefix(19))Z" }
+
+/// Returns the date and its distance from `now`: `2026-11-26T10:00:00Z (in 3 h 20 min)`.
 func moment(_ moment: WallTime, from now: WallTime) -> String {
   let left = now.duration(to: moment)
   return
-    "\(CivilTime(moment).extendedFormat) (\(left < .zero ? "\(span(.zero - left)) ago" : "in \(span(left))"))"
+    "\(date(moment)) (\(left < .zero ? "\(span(.zero - left)) ago" : "in \(span(left))"))"
 }
 
 /// Returns `12 days`, `3 h 20 min` or `45 s`.

@@ -23,6 +23,9 @@ struct Finding: Equatable, Sendable {
     self.advice = advice
   }
 
+  /// Whether the check is about the certificate or the credentials.
+  var isAboutIdentity: Bool { ["certificate", "credentials"].contains(check) }
+
   /// One line for people.
   var line: String {
     func padded(_ text: String, _ width: Int) -> String {
@@ -32,8 +35,33 @@ struct Finding: Equatable, Sendable {
     return padded(status.rawValue, 9) + padded(check, 15) + text
   }
 
+  /// The column in which the text of each line begins.
+  private static let indent = 24
+
+  /// Returns the line broken between words for a terminal of `columns`. Further lines are indented to the text, if that
+  /// leaves room for it.
+  func wrapped(to columns: Int, isColored: Bool) -> String {
+    let indent = columns >= 2 * Self.indent ? Self.indent : 2
+    var lines: [String] = []
+    var current = String(line.prefix(Self.indent))
+    var isEmpty = true
+    for word in line.dropFirst(Self.indent).split(separator: " ") {
+      if !isEmpty, current.count + 1 + word.count > columns {
+        lines.append(current)
+        current = String(repeating: " ", count: indent)
+        isEmpty = true
+      }
+      current += isEmpty ? String(word) : " \(word)"
+      isEmpty = false
+    }
+    let text = (lines + [current]).joined(separator: "\n")
+    return isColored ? colored(text) : text
+  }
+
   /// The line with the status in colour (ECMA-48, SGR), for a terminal.
-  var coloredLine: String {
+  var coloredLine: String { colored(line) }
+
+  private func colored(_ text: String) -> String {
     let color =
       switch status {
       case .ok: 32
@@ -41,7 +69,7 @@ struct Finding: Equatable, Sendable {
       case .failed: 31
       case .skipped: 2
       }
-    return "\u{1B}[\(color)m\(status.rawValue)\u{1B}[0m\(line.dropFirst(status.rawValue.count))"
+    return "\u{1B}[\(color)m\(status.rawValue)\u{1B}[0m\(text.dropFirst(status.rawValue.count))"
   }
 
   /// `{"check":"DNS","status":"failed","message":"…","advice":"…"}`
@@ -55,6 +83,18 @@ struct Finding: Equatable, Sendable {
 extension [Finding] {
   /// Returns the number of findings with a status.
   func count(_ status: Finding.Status) -> Int { count { $0.status == status } }
+
+  /// What to do after these findings; a sentence.
+  var nextStep: String {
+    if let failure = first(where: { $0.status == .failed }) {
+      let next = count(.failed) > 1 ? "first, then the other failed checks" : "and run defender doctor again"
+      return "Fix '\(failure.check)' \(next)."
+    }
+    if contains(where: { $0.check == "publish" && $0.status == .skipped }) {
+      return "To test publishing, add --publish --topic TOPIC."
+    }
+    return "Start the agent."
+  }
 
   /// `9 ok, 1 warning, 0 failed, 1 skipped`
   var summary: String {

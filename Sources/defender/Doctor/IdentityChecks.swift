@@ -3,44 +3,85 @@ import DefenderAgent
 import HTTPClient
 import Platform
 
+/// What authenticates the device to the endpoint.
+private enum Identity {
+  case certificate, credentials
+  /// A broker on this machine, without TLS.
+  case none
+  /// The process that publishes for us, such as the Greengrass nucleus.
+  case carrier
+}
+
 extension Doctor {
-  /// Checks the certificate or the credentials; returns whether they can be used.
-  mutating func checkWhoWeAre() -> Bool {
+  /// The identity that the transport uses, even if the configuration of the transport has mistakes.
+  private var identity: Identity {
+    func isSet(_ variables: Variable...) -> Bool {
+      variables.contains { environment.value($0.rawValue) != nil }
+    }
     switch configuration.transport {
-    case .mqtt where configuration.mqtt?.broker.scheme == .mqtt:
+    case .mqtt:
+      let text = environment.value(Variable.mqttEndpoint.rawValue) ?? ""
+      switch (try? BrokerEndpoint(text, usesWebSocket: false))?.scheme {
+      case .wss: return .credentials
+      case .mqtt: return Identity.none
+      case .mqtts, nil: return .certificate
+      }
+    case .https:
+      return isSet(.certificateFile, .privateKeyFile) && !isSet(.roleAlias, .credentialsEndpoint)
+        ? .certificate : .credentials
+    default: return .carrier
+    }
+  }
+
+  /// Checks the certificate or the credentials, whichever the transport uses; returns whether they can be used.
+  mutating func checkWhoWeAre() -> Bool {
+    switch identity {
+    case .none:
       note("credentials", .skipped, "not needed for a broker on this machine")
       return true
-    case .mqtt where configuration.mqtt?.broker.scheme == .mqtts:
-      return checkCertificate(configuration.mqtt?.identity)
-    case .https where configuration.https?.identity != nil:
-      return checkCertificate(configuration.https?.identity)
-    case .mqtt, .https:
-      return checkCredentials()
-    default:
+    case .carrier:
       note("credentials", .skipped, "not needed: \(carrier) has its own")
       return true
+    case .certificate:
+      let isUsable = checkCertificate(configuration.mqtt?.identity ?? configuration.https?.identity)
+      isCertificateUnusable = !isUsable
+      return isUsable
+    case .credentials:
+      return checkCredentials()
     }
   }
 
   private mutating func checkCertificate(_ identity: ClientIdentity?) -> Bool {
-    guard let identity else {
-      note("certificate", .skipped, "see the configuration")
+    guard let identity, !isMistaken(.certificateFile, .privateKeyFile, .privateKeyPasswordFile) else {
+      note("certificate", .skipped, "see configuration")
       return false
     }
-    guard let certificate = CertificateSummary(pemFile: identity.certificateFile),
+    let file = identity.certificateFile
+    guard let certificate = CertificateSummary(pemFile: file), let start = certificate.notBefore,
       let end = certificate.notAfter
     else {
       note(
-        "certificate", .failed, "\(identity.certificateFile) contains no valid certificate",
+        "certificate", .failed, "\(file) contains no valid certificate",
         advice: "DEFENDER_CERTIFICATE_FILE must be a PEM file with the device's certificate.")
       return false
     }
     let text =
-      "\(certificate.subject), issued by \(certificate.issuer), until \(moment(end, from: time.wallTime))"
+      "\(certificate.subject), issued by \(certificate.issuer), \(validity(start, end, at: time.wallTime))"
+    if let (problem, advice) = keyProblem(of: identity) {
+      note("certificate", .failed, "\(problem); the certificate is \(text)", advice: advice)
+      return false
+    }
+    let clock = "This machine's clock shows \(date(time.wallTime))."
     if end <= time.wallTime {
       note(
-        "certificate", .failed, text,
-        advice: "It has expired: register a new one. If it hasn't, correct this machine's clock.")
+        "certificate", .failed, "it has expired: \(text)",
+        advice: "Register a new one, or correct this machine's clock. \(clock)")
+      return false
+    }
+    if start > time.wallTime {
+      note(
+        "certificate", .failed, "it isn't valid yet: \(text)",
+        advice: "Correct this machine's clock, or register a new one. \(clock)")
       return false
     }
     if let warning = identity.warning {
@@ -53,7 +94,34 @@ extension Doctor {
     return true
   }
 
+  /// Compares the key with the certificate before anything connects; returns nil if it belongs to it.
+  private func keyProblem(of identity: ClientIdentity) -> (problem: String, advice: String)? {
+    switch identity.keyMatch {
+    case .matches, .noCertificate: nil
+    case .differs:
+      (
+        "the private key \(identity.keyFile) doesn't belong to the certificate \(identity.certificateFile)",
+        "Use the key that was created together with the certificate."
+      )
+    case .noKey:
+      (
+        "\(identity.keyFile) contains no valid private key",
+        "DEFENDER_PRIVATE_KEY_FILE must be a PEM file with the certificate's private key."
+      )
+    }
+  }
+
   private mutating func checkCredentials() -> Bool {
+    let ofRole: [Variable] = [
+      .roleAlias, .credentialsEndpoint, .certificateFile, .privateKeyFile, .privateKeyPasswordFile,
+    ]
+    let usesRole = environment.value(Variable.roleAlias.rawValue) != nil
+    guard !isMistaken(.accessKeyID, .secretAccessKey, .roleAlias, .credentialsEndpoint),
+      !usesRole || !ofRole.contains(where: { isMistaken($0) })
+    else {
+      note("credentials", .skipped, "see configuration")
+      return false
+    }
     do {
       let chain = try configuration.access.credentials(time: time, log: notes.log)
       let deadline = time.bootTime.advanced(by: options.stepTimeout)
@@ -100,4 +168,10 @@ extension Doctor {
       note("credentials", .ok, text)
     }
   }
+}
+
+/// Returns `valid from … until … (in 9 days)`.
+func validity(_ start: WallTime?, _ end: WallTime, at now: WallTime) -> String {
+  let from = start.map { "valid from \(date($0))\($0 > now ? " (in the future) " : " ")" }
+  return "\(from ?? "valid ")until \(moment(end, from: now))"
 }

@@ -16,7 +16,11 @@ extension Doctor {
         "delivery", .skipped,
         "\(carrier) accepts messages even while it is offline; its own log shows whether it is connected")
     }
-    checkPublish()
+    if let finding = findings.last, finding.status == .failed {
+      note("publish", .skipped, "see \(finding.check)")
+    } else {
+      checkPublish()
+    }
   }
 
   mutating func skipService(because reason: String) {
@@ -70,14 +74,20 @@ extension Doctor {
   }
 
   private mutating func noteClock(_ skew: ClockSkew, _ response: HTTPResponse) {
-    if let warning = skew.warning {
-      note("clock", .warning, warning)
+    if skew.warning != nil {
+      noteWrongClock(skew)
     } else if response.header(.date) == nil {
       note("clock", .skipped, "the response has no Date header")
     } else {
       let size = skew.offset < .zero ? .zero - skew.offset : skew.offset
       note("clock", .ok, "within \(size.components.seconds + 1) s of the endpoint's clock")
     }
+  }
+
+  private mutating func noteWrongClock(_ skew: ClockSkew) {
+    note(
+      "clock", .failed, skew.warning ?? "",
+      advice: "Reports are published nevertheless, but certificates may seem expired or not valid yet.")
   }
 
   private mutating func noteVerdict(_ response: HTTPResponse, hiding secrets: [String]) {
@@ -110,12 +120,13 @@ extension Doctor {
   // MARK: MQTT
 
   private mutating func checkBroker() {
-    note("clock", .skipped, "MQTT carries no date; the clock was accurate enough for TLS")
     do {
       let publisher = try configuration.publisher(time: time, log: notes.log)
       guard let mqtt = publisher as? MQTTPublisher else { return }
       defer { mqtt.disconnect() }
-      try connect(mqtt)
+      let connection = Result { () throws(TransportFailure) in try connect(mqtt) }
+      noteClock(of: mqtt, isAccepted: (try? connection.get()) != nil)
+      try connection.get()
       let text = "connected as '\(configuration.mqtt?.settings.clientID ?? "")'"
       if let warning = notes.take() {
         note("MQTT", .warning, "\(text); \(warning)")
@@ -132,8 +143,13 @@ extension Doctor {
 
   /// Connects, at most twice: the second attempt uses what the first answer showed about the clock or the
   /// credentials.
-  private func connect(_ publisher: MQTTPublisher) throws {
-    let topic = try configuration.topic(for: configuration.format)
+  private func connect(_ publisher: MQTTPublisher) throws(TransportFailure) {
+    let topic: Topic
+    do throws(TopicError) {
+      topic = try configuration.topic(for: configuration.format)
+    } catch {
+      throw TransportFailure(reason: "\(error)", advice: "Correct DEFENDER_TOPIC.", isTransient: false)
+    }
     do throws(TransportFailure) {
       try publisher.connect(for: topic, until: deadline)
     } catch {
@@ -142,11 +158,28 @@ extension Doctor {
     }
   }
 
+  /// A WebSocket's request is signed with a date, and responses to it carry one. MQTT itself has none.
+  private mutating func noteClock(of publisher: MQTTPublisher, isAccepted: Bool) {
+    guard let skew = publisher.clockSkew else {
+      note("clock", .skipped, "MQTT carries no date; accurate enough for TLS")
+      return
+    }
+    if skew.warning != nil {
+      noteWrongClock(skew)
+      // The connector has logged the same.
+      _ = notes.take()
+    } else if isAccepted {
+      note("clock", .ok, "accurate enough: the dated signature was accepted")
+    } else {
+      note("clock", .skipped, "no difference to the server's clock was found")
+    }
+  }
+
   // MARK: Publishing
 
   private mutating func checkPublish() {
     guard let topic = options.publishTopic else {
-      note("publish", .skipped, "use --publish --topic TOPIC to send a test message")
+      note("publish", .skipped, "not requested")
       return
     }
     do {
@@ -154,7 +187,7 @@ extension Doctor {
       defer { publisher.disconnect() }
       let payload = Array(#"{"message":"device-defender-swift: defender doctor"}"#.utf8)
       let receipt = try publisher.publish(payload, to: topic, qos: .atLeastOnce, until: deadline)
-      note("publish", .ok, "a message to '\(topic)' was acknowledged: \(receipt)")
+      note("publish", .ok, "published to '\(topic)': \(receipt)")
     } catch let error as PublishError {
       note("publish", .failed, "can't publish a message to '\(topic)': \(error.reason)", advice: error.advice)
     } catch {

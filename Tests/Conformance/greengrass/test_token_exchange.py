@@ -82,7 +82,7 @@ class TokenExchange(unittest.TestCase):
         nucleus.do("start")
         plane.requests.get(timeout=30)
         (line,) = [line for line in nucleus.log() if "was not published" in line]
-        self.assertIn("the answer is null, not an object. The source may recover: the next report asks it again.", line)
+        self.assertIn("the answer is null, not an object. The next report tries that source again.", line)
         # The Token Exchange Service verifies the token with ggipcd, so only the new one is valid.
         asked = len(nucleus.all("tes"))
         nucleus.do("forget-token")

@@ -47,7 +47,9 @@ extension Configuration {
 extension ConfigurationReader {
   fileprivate mutating func https(_ access: Access) -> HTTPSConfiguration {
     let identity = publishingIdentity(access)
-    let region = identity == nil ? region() : nil
+    // A certificate with a mistake needs no region either.
+    let isSigned = namesRoleAlias || environment.value(.certificateFile, .privateKeyFile) == nil
+    let region = identity == nil && isSigned ? region() : nil
     return HTTPSConfiguration(endpoint: endpoint(region: region), region: region, identity: identity)
   }
 

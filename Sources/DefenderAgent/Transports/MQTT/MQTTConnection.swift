@@ -16,6 +16,9 @@ package protocol BrokerConnector: AnyObject {
   /// Gets the credentials that sign, if any do.
   func findCredentials(until deadline: BootTime) throws(CredentialError)
 
+  /// The difference to the server's clock; nil if no response carried a date.
+  var clockSkew: ClockSkew? { get }
+
   /// Forgets credentials obtained with a certificate and key, because the files may have changed.
   func renew()
 }
@@ -23,6 +26,7 @@ package protocol BrokerConnector: AnyObject {
 extension BrokerConnector {
   package var showsCertificate: Bool { false }
   package func findCredentials(until deadline: BootTime) throws(CredentialError) {}
+  package var clockSkew: ClockSkew? { nil }
   package func renew() {}
 }
 

@@ -147,6 +147,9 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
 
   package var isConnected: Bool { session.map { !$0.isOver } ?? false }
 
+  /// The difference to the broker's clock; nil if no response carried a date.
+  package var clockSkew: ClockSkew? { connector.clockSkew }
+
   package func announce(reportID: UInt64) { answers.begin(reportID: reportID) }
 
   package func confirmation(of reportID: UInt64, until deadline: BootTime) -> ReportConfirmation? {

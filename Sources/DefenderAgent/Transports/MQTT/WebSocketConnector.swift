@@ -12,7 +12,7 @@ package final class WebSocketConnector: BrokerConnector {
   private var random: any RandomNumberGenerator
   private let log: Log
   private var signer: RequestSigner
-  private var clockSkew = ClockSkew()
+  private var skew = ClockSkew()
   /// The credentials that signed the last request target.
   private var usedCredentials: Credentials?
 
@@ -34,6 +34,8 @@ package final class WebSocketConnector: BrokerConnector {
   }
 
   package var endpoint: String { broker.description }
+
+  package var clockSkew: ClockSkew? { skew }
 
   package func renew() { credentials.renew() }
 
@@ -57,7 +59,7 @@ package final class WebSocketConnector: BrokerConnector {
   }
 
   private func signedTarget(until deadline: BootTime) throws(TransportFailure) -> String {
-    let now = time.wallTime.advanced(by: clockSkew.offset)
+    let now = time.wallTime.advanced(by: skew.offset)
     do {
       guard let found = try credentials.credentials(at: now, until: deadline) else {
         throw CredentialError.noSourceConfigured(tried: [credentials.name])
@@ -102,11 +104,11 @@ package final class WebSocketConnector: BrokerConnector {
 
   /// Adopts the clock of the response if ours is off by minutes. Returns whether the time for signing changed.
   private func learnsOfClock(from answer: HTTPResponse) -> Bool {
-    let used = clockSkew.offset
-    clockSkew.observe(answer, sent: time.wallTime, duration: .zero)
-    let change = clockSkew.offset - used
+    let used = skew.offset
+    skew.observe(answer, sent: time.wallTime, duration: .zero)
+    let change = skew.offset - used
     guard change >= ClockSkew.threshold || change <= .zero - ClockSkew.threshold else { return false }
-    if let warning = clockSkew.warning { log.warn(warning) }
+    if let warning = skew.warning { log.warn(warning) }
     return true
   }
 }

@@ -7,38 +7,22 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// Runs the verifier of Tests/Conformance, which checks signatures with Python's standard library.
 private final class Verifier {
-  let port: UInt16
-  private let authority: ThrowawayAuthority
-  private let directory: TemporaryDirectory
-  private let program: ServerProgram
+  private let server: WebSocketVerifier
   let recorded = RecordedLog()
   private let time = SystemWaiter(shutdown: nil)
 
-  init(skew: Int = 0) throws {
-    authority = try ThrowawayAuthority()
-    let server = try authority.issue("server", names: "DNS:localhost")
-    directory = try TemporaryDirectory()
-    port = try freePort()
-    program = try ServerProgram(
-      "/usr/bin/env",
-      [
-        "python3", fixturePath("../Conformance/mqtt-websocket-verifier.py"), "\(port)",
-        server.certificateFile,
-        server.keyFile, "AKID", "s3cr3t/+", "eu-west-1", "--skew", "\(skew)",
-      ], log: "\(directory.path)/log")
-    try program.waitUntilListening(on: port, log: "\(directory.path)/log")
-  }
+  init(skew: Int = 0) throws { server = try WebSocketVerifier(skew: skew) }
 
   /// Publishes over a connection that these credentials sign.
   func publish(_ variables: [String: String], region: String = "eu-west-1") throws -> PublishReceipt {
     let credentials = EnvironmentCredentials(
       Environment(
-        ["AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s3cr3t/+"].merging(variables) { $1 }))
+        server.credentials.merging(variables) { $1 }))
     let connector = try WebSocketConnector(
-      try BrokerEndpoint("localhost:\(port)", usesWebSocket: true),
-      ConnectionConfiguration(Environment(["AWS_CA_BUNDLE": authority.certificateFile])), region: region,
+      try BrokerEndpoint("localhost:\(server.port)", usesWebSocket: true),
+      ConnectionConfiguration(Environment(["AWS_CA_BUNDLE": server.authority.certificateFile])),
+      region: region,
       credentials: credentials, time: time, log: recorded.log())
     var settings = MQTTPublisher.Settings(clientID: "pump-7", keepAliveSeconds: 60, connection: .perReport)
     settings.delay = ReconnectDelay(first: .milliseconds(2), longest: .milliseconds(20))
@@ -49,12 +33,7 @@ private final class Verifier {
       qos: .atLeastOnce, until: time.bootTime.advanced(by: .seconds(20)))
   }
 
-  var verdicts: [String] {
-    get throws {
-      String(decoding: try fileContents("\(directory.path)/log"), as: UTF8.self).split(separator: "\n").map(
-        String.init)
-    }
-  }
+  var verdicts: [String] { get throws { try server.verdicts } }
 }
 
 @Suite(.ownThreads) struct `A signed WebSocket to the broker` {
