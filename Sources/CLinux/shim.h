@@ -61,6 +61,11 @@ static inline int clinux_pidfd_open(pid_t pid, unsigned int flags) {
   return (int)syscall(SYS_pidfd_open, pid, flags);
 }
 
+// memfd_create(2), since Linux 3.17. glibc declares it only for _GNU_SOURCE. The flag 1 is MFD_CLOEXEC.
+static inline int clinux_memory_file(const char *name) {
+  return (int)syscall(SYS_memfd_create, name, 1);
+}
+
 // Starts a program that the kernel kills when the calling thread ends for any reason (PR_SET_PDEATHSIG in prctl(2)). posix_spawn(3)
 // doesn't support this. Standard output and standard error go to `output`, standard input is empty, no other descriptor is inherited,
 // all signals have their default actions, and the process leads its own group. Returns the process ID, or -1 and sets errno. In C

@@ -20,6 +20,7 @@ extension ReportLoop {
       outcome.lastError = "no metrics could be read; the log has the reasons"
       return false
     }
+    detect(in: snapshot, draft.report, into: &outcome)
     let payload = draft.report.encoded(as: work.format, names: work.names)
     // Reserves the id: however this process ends, the next one doesn't use the id again.
     saveState()
@@ -35,11 +36,13 @@ extension ReportLoop {
       let confirmation = confirmer?.confirmation(of: id, until: confirmationLimit)
       settle(draft, confirmation, provesDelivery: confirmer?.provesDelivery ?? true)
       if let confirmation { note(confirmation, of: id, in: &outcome) }
+      publishViolations(before: end, isConnected: true)
       return confirmation?.isThrottling ?? false
     } catch {
       outcome.failed += 1
       outcome.lastError = "\(error)"
       note(error, of: id)
+      publishViolations(before: end, isConnected: false)
       return error.isThrottling
     }
   }

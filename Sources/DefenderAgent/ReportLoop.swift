@@ -18,7 +18,9 @@ package struct ReportLoop: ~Copyable {
   /// Chooses the next slot of a thing whose report was throttled.
   private var random: any RandomNumberGenerator
   /// Keeps the baseline and the last report id across restarts.
-  private var state: StateKeeper
+  var state: StateKeeper
+  /// Evaluates the security profiles; nil if none is configured.
+  var detector: Detector?
   var hasPublished = false
   /// The moment at which the last report was due.
   private var lastDue: BootTime?
@@ -48,6 +50,7 @@ package struct ReportLoop: ~Copyable {
     reporter = Reporter(
       collector: configuration.collector(log: log, or: time.shutdownSignal), limits: configuration.limits)
     state = configuration.stateKeeper(log: log)
+    detector = configuration.detection.map { Detector($0, log: log) }
     // After a restart, the previous process may still be stopping and hold the state directory.
     openState(patience: .seconds(2))
   }
@@ -72,12 +75,14 @@ package struct ReportLoop: ~Copyable {
       state = configuration.stateKeeper(log: log)
       openState()
     }
+    configureDetection()
     isResumed = true
   }
 
   /// Loads the saved state and continues from it, if the state directory can be opened now.
   mutating func openState(patience: Duration = .zero) {
     guard let saved = state.open(at: time, patience: patience) else { return }
+    restoreDetection()
     if reporter.adopt(saved.baseline, lastReportID: saved.lastReportID) {
       // The unanswered report's deltas weren't computed against the saved baseline, so an acceptance of it doesn't cover
       // all traffic since then.
@@ -193,8 +198,9 @@ package struct ReportLoop: ~Copyable {
 
   /// Takes a snapshot within at most half of the time left before `end`, because publishing needs the rest.
   mutating func sample(before end: BootTime) -> MetricsSnapshot {
+    if let sets = detector?.completeSets { reporter.keepCompleteSets(sets) }
     // The collector waits for the kernel and for programs, so its deadline is on the system's clock, not on `time`.
-    reporter.snapshot(until: .now.advanced(by: time.bootTime.duration(to: end) / 2))
+    return reporter.snapshot(until: .now.advanced(by: time.bootTime.duration(to: end) / 2))
   }
 
   /// Makes a report without publishing it, and returns the baseline of the next dry run.

@@ -32,6 +32,8 @@ package struct ReportOutcome: Equatable, Sendable, CustomStringConvertible {
   package var published: UInt64 = 0
   package var confirmations = Confirmations()
   package var failed: UInt64 = 0
+  /// The number of violation events of the evaluated security profiles.
+  package var violations: UInt64 = 0
   package var lastReportID: UInt64?
   package let topic: String
   package let transport: String

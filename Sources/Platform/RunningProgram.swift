@@ -25,7 +25,7 @@ package enum ProgramError: Error, Equatable, Sendable, CustomStringConvertible {
 
 /// A program to run for its standard output.
 ///
-/// It gets an empty standard input, none of this process's other descriptors, and only the environment variables given
+/// It gets ``input`` as its standard input, none of this process's other descriptors, and only the environment variables given
 /// here. It has no terminal. No shell is involved, unless the program is one.
 package struct Program: Sendable {
   package let path: String
@@ -36,6 +36,8 @@ package struct Program: Sendable {
   /// The number of bytes of its standard error to keep; the program may write any number. If 0, standard error is
   /// `/dev/null`.
   package var errorLimit = 0
+  /// The contents of its standard input.
+  package var input: [UInt8] = []
 
   package init(_ path: String, outputLimit: Int) {
     self.path = path
@@ -226,7 +228,14 @@ private func spawn(_ program: Program, output: Int32, errors: Int32?) throws(Err
   defer { unsafe posix_spawn_file_actions_destroy(&actions) }
   try check(unsafe posix_spawnattr_init(&attributes))
   defer { unsafe posix_spawnattr_destroy(&attributes) }
-  try check(unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0))
+  // A file in memory holds any amount, so that a program that doesn't read it can't block this process.
+  let input = try inputFile(program.input)
+  defer { if let input { close(input) } }
+  if let input {
+    try check(unsafe posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO))
+  } else {
+    try check(unsafe posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0))
+  }
   try check(unsafe posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO))
   if let errors {
     try check(unsafe posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO))
@@ -256,6 +265,20 @@ private func spawn(_ program: Program, output: Int32, errors: Int32?) throws(Err
       }
     })
   return processID
+}
+
+/// Returns the descriptor of a file in memory (memfd_create(2)) with these contents, at its beginning; nil if there are none.
+private func inputFile(_ contents: [UInt8]) throws(Errno) -> Int32? {
+  guard !contents.isEmpty else { return nil }
+  let descriptor = try retryingOnInterrupt { unsafe clinux_memory_file("input") }
+  do throws(Errno) {
+    try writeAll(contents, to: descriptor)
+    guard lseek(descriptor, 0, SEEK_SET) == 0 else { throw .current }
+    return descriptor
+  } catch {
+    close(descriptor)
+    throw error
+  }
 }
 
 /// Throws the error number that a function of the posix_spawn family returned, unless it is 0.

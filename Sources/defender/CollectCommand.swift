@@ -1,5 +1,6 @@
 import ArgumentParser
 import DefenderAgent
+import Detection
 import DeviceDefender
 import Glibc
 import Platform
@@ -25,6 +26,7 @@ struct CollectCommand: ParsableCommand {
         defender collect --format cbor --output report.cbor
         defender collect --procfs /host/proc
         defender collect --watch
+        defender collect --watch --profile profile.json
 
       Custom metrics, separated by commas; NAME=METRIC renames one:
         \(SystemMetric.kinds.map { "\($0.name): \($0.summary)" }.joined(separator: "\n  "))
@@ -82,6 +84,12 @@ struct CollectCommand: ParsableCommand {
       "The file for the reports (default: -, which is standard output).",
       valueName: "file"))
   var output: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Evaluate a security profile, and log its violations; may be repeated.", valueName: "file"),
+    completion: .file())
+  var profile: [String] = []
 
   @Flag(help: "Show connections, ports and rates in a table that is updated; q quits.")
   var watch = false
@@ -152,12 +160,25 @@ struct CollectCommand: ParsableCommand {
   }
 
   private func sampler(
-    _ configuration: Configuration, log: Log, _ shutdown: ShutdownSignal
+    _ configuration: Configuration, _ detector: SampleDetector?, log: Log, _ shutdown: ShutdownSignal
   ) -> Sampler {
     var limits = configuration.limits
     // Nothing is sent, so the report's size isn't limited unless the user asks for it.
     if configuration.givenMaximumReportBytes == nil { limits.maximumReportBytes = .max }
-    return Sampler(Reporter(collector: configuration.collector(log: log, or: shutdown), limits: limits))
+    return Sampler(
+      Reporter(collector: configuration.collector(log: log, or: shutdown), limits: limits),
+      detector: detector)
+  }
+
+  /// Reads the security profiles; nil if there are none.
+  private func readDetector() throws -> SampleDetector? {
+    if profile.isEmpty { return nil }
+    let thing = Environment.ofThisProcess.value("AWS_IOT_THING_NAME") ?? "local"
+    return SampleDetector(try profiles(at: profile, Console()), thing: thing)
+  }
+
+  private func show(_ events: [ViolationEvent], _ log: Log) {
+    for event in events { log.warn(event.sentence) }
   }
 
   /// Makes and writes the reports; returns false if one of them couldn't be made.
@@ -171,7 +192,7 @@ struct CollectCommand: ParsableCommand {
     }
     let status = StatusLine(on: STDERR_FILENO)
     let log = status.log(.ofThisProcess)
-    var sampler = sampler(configuration, log: log, shutdown)
+    var sampler = sampler(configuration, try readDetector(), log: log, shutdown)
     let time = SystemWaiter(shutdown: shutdown)
     let count = sampleCount ?? (interval == nil ? 1 : 0)
     let last = count == 0 && interval == nil ? 1 : count
@@ -180,6 +201,7 @@ struct CollectCommand: ParsableCommand {
     for number in 1... {
       let sample = sampler.sample(at: time)
       status.clear()
+      show(sample.events, log)
       if sample.report.isEmpty {
         isWhole = false
         log.error("No metrics could be read; no report was made.")
@@ -199,15 +221,19 @@ struct CollectCommand: ParsableCommand {
 
   private func runWatch(_ configuration: Configuration, _ shutdown: ShutdownSignal) throws {
     let seconds = interval ?? 2
+    let detector = try readDetector()
     let time = SystemWaiter(shutdown: shutdown)
     var schedule = ReportSchedule(interval: .seconds(seconds), first: time.bootTime)
     let notices = Notices()
     var view = WatchView(interval: seconds, isUnicode: usesUnicode(.ofThisProcess))
     guard var terminal = try WatchTerminal.take(shutdown: shutdown, environment: .ofThisProcess) else {
-      var sampler = sampler(configuration, log: Log(.ofThisProcess), shutdown)
+      let log = Log(.ofThisProcess)
+      var sampler = sampler(configuration, detector, log: log, shutdown)
       guard var destination = try ReportDestination(path: nil, shutdown: shutdown) else { return }
       for number in 1... {
-        let line = "\(CivilTime(time.wallTime).extendedFormat) \(sampler.sample(at: time).summary)"
+        let sample = sampler.sample(at: time)
+        show(sample.events, log)
+        let line = "\(CivilTime(time.wallTime).extendedFormat) \(sample.summary)"
         guard destination.write(Array("\(escapingControlCharacters(line))\n".utf8)) else { return }
         if number == sampleCount { return }
         schedule.advance(past: time.bootTime)
@@ -215,9 +241,12 @@ struct CollectCommand: ParsableCommand {
       }
       return
     }
-    var sampler = sampler(configuration, log: notices.log(.ofThisProcess), shutdown)
+    let log = notices.log(.ofThisProcess)
+    var sampler = sampler(configuration, detector, log: log, shutdown)
     for number in 1... {
-      view.add(sampler.sample(at: time), at: time.wallTime)
+      let sample = sampler.sample(at: time)
+      show(sample.events, log)
+      view.add(sample, at: time.wallTime)
       if number == sampleCount { break }
       schedule.advance(past: time.bootTime)
       var event = WatchTerminal.Event.toBeDrawn

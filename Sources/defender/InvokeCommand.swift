@@ -64,7 +64,8 @@ struct InvokeCommand: BackgroundCommand {
         let result = await emulator.invoke(InvocationRequest(event: event)).complete()
         let title = result.failure == nil ? "The function answered:" : "The function failed:"
         console.output("\(title)\n\(readable(result.body))")
-        if let summary = summary(of: emulator.publishCounts) { console.output(summary) }
+        let violations = (try? JSONValue(parsing: result.body))?["violations"]?.integer(as: Int.self) ?? 0
+        if let summary = summary(of: emulator.publishCounts, violations) { console.output(summary) }
         return result.failure == nil
       }
     } catch let error as ServerError {
@@ -73,12 +74,20 @@ struct InvokeCommand: BackgroundCommand {
   }
 
   /// Returns the number of accepted and rejected publishes as a sentence; nil if there was none.
-  private func summary(of counts: (accepted: Int, refused: Int)) -> String? {
+  ///
+  /// Violation events, whose number the function's response has, are publishes too.
+  private func summary(of counts: (accepted: Int, refused: Int), _ violations: Int) -> String? {
     if counts == (0, 0) { return nil }
-    let verified =
-      counts.accepted == 1
+    let events = min(max(violations, 0), counts.accepted)
+    let reports = counts.accepted - events
+    var verified =
+      reports == 1
       ? "1 report of this machine was published, and its signature verified."
-      : "\(counts.accepted) reports of this machine were published, and their signatures verified."
+      : "\(reports) reports of this machine were published, and their signatures verified."
+    if events > 0 {
+      verified +=
+        "\n\(events) violation event\(events == 1 ? " was" : "s were") published, found by the security profile."
+    }
     return counts.refused == 0 ? verified : "\(verified) \(counts.refused) rejected; the log has the reasons."
   }
 

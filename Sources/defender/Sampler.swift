@@ -1,3 +1,4 @@
+import Detection
 import DeviceDefender
 import Platform
 
@@ -5,9 +6,13 @@ import Platform
 struct Sampler: ~Copyable {
   private var reporter: Reporter
   private var last: BootTime?
+  /// Evaluates security profiles over the samples; nil without `--profile`.
+  private var detector: SampleDetector?
 
-  init(_ reporter: consuming Reporter) {
+  init(_ reporter: consuming Reporter, detector: SampleDetector? = nil) {
     self.reporter = reporter
+    self.detector = detector
+    if let detector { self.reporter.keepCompleteSets(detector.completeSets) }
   }
 
   mutating func sample(at time: some TimeSource) -> Sample {
@@ -17,7 +22,10 @@ struct Sampler: ~Copyable {
     // Each sample is shown and can't get lost, so it counts as acknowledged.
     reporter.acknowledge(draft.nextBaseline)
     defer { last = now }
-    return Sample(report: draft.report, seconds: last.map { $0.duration(to: now).inSeconds })
+    var sample = Sample(report: draft.report, seconds: last.map { $0.duration(to: now).inSeconds })
+    sample.events = detector?.evaluate(snapshot, draft.report, at: time.wallTime) ?? []
+    sample.activeAlarms = detector?.activeAlarms
+    return sample
   }
 }
 
@@ -26,6 +34,10 @@ struct Sample: Sendable {
   let report: Report
   /// Nil for the first sample.
   let seconds: Double?
+  /// The violations that this sample began or ended.
+  var events: [ViolationEvent] = []
+  /// The number of active alarms; nil without security profiles.
+  var activeAlarms: Int?
 
   /// Bytes and packets per second since the previous sample; nil if there is none, or if the counters
   /// couldn't be read.
@@ -48,6 +60,7 @@ struct Sample: Sendable {
     for metric in report.customMetrics {
       if case .number(let value) = metric.value { parts.append("\(metric.name) \(shortNumber(value))") }
     }
+    if let activeAlarms { parts.append("\(activeAlarms) alarm\(activeAlarms == 1 ? "" : "s")") }
     return parts.joined(separator: ", ")
   }
 }

@@ -68,6 +68,17 @@ struct ReportStreamTests {
   }
 
   @Test(arguments: [1, 2, 3, 7, 64, 1000])
+  func `continues after a report of another version on the same line`(size: Int) {
+    let other = #"{"header":{"report_id":1,"version":"2.0"},"metrics":{}}"#
+    let input = Array((other + portsReport(2, [])).utf8)
+    let chunks = stride(from: 0, to: input.count, by: size).map {
+      Array(input[$0..<min($0 + size, input.count)])
+    }
+    let (observations, messages) = read(chunks, table)
+    #expect(observations.map(\.reportID) == [2] && messages.count == 1)
+  }
+
+  @Test(arguments: [1, 2, 3, 7, 64, 1000])
   func `reads the same in any chunks`(size: Int) throws {
     var input = try report(5).encoded(as: .json, names: .long) + Array("\n".utf8)
     input += try report(6).encoded(as: .cbor, names: .short) + Array("\n{\"header\"\n{bad}\n".utf8)

@@ -21,6 +21,22 @@ import WireFormats
 
   // MARK: invoke
 
+  @Test func `invoke shows a violation that the function detects`() async throws {
+    var environment = environment
+    environment["DEFENDER_SECURITY_PROFILES"] =
+      "\(fixturePath("../.."))/lambda/examples/security-profile.json"
+    let run = try await BuiltProgram("defender").run(["invoke"], environment: environment)
+    #expect(run.status == .code(0), "\(run.errorText)")
+    // The local Runtime API listens on a port that the profile doesn't have.
+    #expect(run.output.contains("Published to defender/local-device/violations"))
+    #expect(run.output.contains("\"violationEventType\": \"in-alarm\""))
+    #expect(
+      run.outputLines.suffix(2) == [
+        "2 reports of this machine were published, and their signatures verified.",
+        "1 violation event was published, found by the security profile.",
+      ])
+  }
+
   @Test func `invoke shows two verified reports, the response and the log`() async throws {
     let run = try await BuiltProgram("defender").run(["invoke"], environment: environment)
     #expect(run.status == .code(0))

@@ -77,6 +77,21 @@ import WireFormats
     }
   }
 
+  @Test(arguments: [[], ["--watch"]])
+  func `collect logs violations as they happen`(options: [String]) async throws {
+    let directory = try TemporaryDirectory()
+    _ = try directory.write("profile.json", Self.profile)
+    let run = try await defender().run(
+      ["collect", "--procfs", fixturePath("proc/basic/t1"), "-n", "2", "-s", "0.01", "-l", "0"] + options
+        + ["--profile", "\(directory.path)/profile.json"])
+    #expect(run.status == .code(0))
+    #expect(
+      run.errors.count { $0.contains("in-alarm: ports of sensors, aws:listening-tcp-ports: ") } == 1,
+      "\(run.errors)")
+    let wrong = try await defender().run(["collect", "--profile", "/nonexistent"] + options)
+    #expect(wrong.status == .code(2) && wrong.errorText.contains("/nonexistent: It can't be read"))
+  }
+
   @Test func `validates profiles, for people and in AWS's shape`() async throws {
     let directory = try TemporaryDirectory()
     _ = try directory.write("good.json", Self.profile)

@@ -18,6 +18,7 @@ extension Response {
       document.member("rejected", confirmations.rejected)
       document.member("unanswered", confirmations.unanswered)
     }
+    if outcome.violations > 0 { document.member("violations", outcome.violations) }
     document.key("last_report_id")
     if let lastReportID = outcome.lastReportID { document.integer(lastReportID) } else { document.null() }
     document.member("topic", outcome.topic)

@@ -27,6 +27,8 @@ package struct Configuration: Sendable {
   package var customMetrics: [SystemMetric] = []
   /// The program that writes further custom metrics; nil if none is configured.
   package var metricsCommand: MetricsCommand?
+  /// The security profiles to evaluate; nil if none is configured.
+  package var detection: DetectionConfiguration?
   /// The directory that keeps the baseline and the last report id across restarts; nil if none is configured.
   package var stateDirectory: String?
   /// How to reach AWS services and authenticate to them.
@@ -66,6 +68,7 @@ package struct Configuration: Sendable {
     reader.readSchedule(into: &self)
     reader.readReports(into: &self)
     reader.readCollection(into: &self)
+    detection = reader.detection(thing: thingName)
     stateDirectory = reader.stateDirectory()
     access = reader.readAccess()
     reader.readAcknowledgement(into: &self)

@@ -40,6 +40,7 @@ package struct TopicTemplate: Equatable, Sendable {
   }
 
   package var namesThing: Bool { parts.contains(.thing) }
+  package var namesFormat: Bool { parts.contains(.format) }
 
   /// Returns the topic for reports in `format` about `thing`.
   package func topic(thing: String, format: ReportFormat) throws(TopicError) -> Topic {

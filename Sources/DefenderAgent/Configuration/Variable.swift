@@ -21,6 +21,10 @@ package enum Variable: String, CaseIterable, Sendable {
   case procfs = "PROCFS_PATH"
   case customMetrics = "DEFENDER_CUSTOM_METRICS"
   case customMetricsCommand = "DEFENDER_CUSTOM_METRICS_COMMAND"
+  // DetectionVariables.swift
+  case securityProfiles = "DEFENDER_SECURITY_PROFILES"
+  case violationsTopic = "DEFENDER_VIOLATIONS_TOPIC"
+  case violationCommand = "DEFENDER_VIOLATION_COMMAND"
   // StateVariables.swift
   case stateDirectory = "DEFENDER_STATE_DIRECTORY"
   // AcknowledgementVariables.swift

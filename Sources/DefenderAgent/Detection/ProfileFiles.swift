@@ -1,5 +1,6 @@
 package import Detection
 import Platform
+import WireFormats
 
 /// The security profiles of several files.
 package struct ProfileFiles: Sendable {
@@ -22,16 +23,28 @@ package struct ProfileFiles: Sendable {
     }
   }
 
-  /// Validates profiles from JSON text, such as the component's configuration: one profile, or an array of profiles or
-  /// behaviors.
-  package init(parsing documents: [[UInt8]], source: String) throws(ProfileFileError) {
-    for document in documents {
-      let validation = ProfileValidation(of: document, name: "component")
+  /// Validates JSON text from a configuration: one profile, an array of profiles, or an array of behaviors.
+  package init(parsing text: String, source: String) throws(ProfileFileError) {
+    for document in Self.documents(in: text) {
+      let validation = ProfileValidation(of: document, name: "configured")
       warnings += validation.warnings.map { "\(source): \($0)" }
       guard let profile = validation.profile else {
         throw ProfileFileError(path: source, reasons: validation.mistakes.map { "\($0)" })
       }
       try add(profile, source)
+    }
+  }
+
+  /// Splits an array of profiles; anything else is one document.
+  private static func documents(in text: String) -> [[UInt8]] {
+    let bytes = Array(text.utf8)
+    guard let elements = (try? JSONValue(parsing: bytes))?.array,
+      elements.contains(where: { $0["behaviors"] != nil || $0["Behaviors"] != nil })
+    else { return [bytes] }
+    return elements.map { element in
+      var document = JSONWriter()
+      element.write(to: &document)
+      return document.bytes
     }
   }
 

@@ -16,6 +16,8 @@ package struct ComponentConfiguration: Equatable, Sendable {
   /// The unknown keys, which are ignored.
   package private(set) var unknownKeys: [String] = []
 
+  /// The key whose value may be security profiles themselves.
+  static let securityProfilesKey = "SecurityProfiles"
   /// The keys, and the variable that each one sets.
   package static let variableOfKey: [String: String] = [
     "SampleIntervalSeconds": "SAMPLE_INTERVAL_SECONDS",
@@ -32,10 +34,13 @@ package struct ComponentConfiguration: Equatable, Sendable {
     "MinimumIntervalSeconds": "DEFENDER_MINIMUM_INTERVAL_SECONDS",
     "StateDirectory": "DEFENDER_STATE_DIRECTORY",
     "ProcfsPath": "PROCFS_PATH",
+    securityProfilesKey: "DEFENDER_SECURITY_PROFILES",
+    "ViolationsTopic": "DEFENDER_VIOLATIONS_TOPIC",
   ]
   /// The variables whose validity depends on files on the device, which the deployment doesn't control.
   private static let variablesOfFiles: Set<String> = [
-    "DEFENDER_STATE_DIRECTORY", "DEFENDER_CUSTOM_METRICS_COMMAND", "DEFENDER_CERTIFICATE_FILE",
+    "DEFENDER_STATE_DIRECTORY", "DEFENDER_CUSTOM_METRICS_COMMAND", "DEFENDER_VIOLATION_COMMAND",
+    "DEFENDER_CERTIFICATE_FILE",
     "DEFENDER_PRIVATE_KEY_FILE", "DEFENDER_PRIVATE_KEY_PASSWORD_FILE",
   ]
   static let retryCountKey = "PublishRetryCount"
@@ -79,7 +84,8 @@ package struct ComponentConfiguration: Equatable, Sendable {
       unknownKeys.append(member.name)
       return
     }
-    guard let text = Self.text(of: member.value) else {
+    let profiles = member.name == Self.securityProfilesKey ? Self.profiles(in: member.value) : nil
+    guard let text = profiles ?? Self.text(of: member.value) else {
       mistakenKeys.insert(member.name)
       mistakes.append(
         "\(member.name) is \(member.value.kind); expected text, a number or a list of texts")
@@ -98,6 +104,26 @@ package struct ComponentConfiguration: Equatable, Sendable {
       return
     }
     retryCount = count
+  }
+
+  /// Returns inline security profiles as JSON; nil if the value isn't an object or an array of objects.
+  private static func profiles(in value: JSONValue) -> String? {
+    let isInline = value.members != nil || value.array?.first?.members != nil
+    guard isInline else { return nil }
+    var document = JSONWriter()
+    withWholeNumbers(value).write(to: &document)
+    return String(decoding: document.bytes, as: UTF8.self)
+  }
+
+  /// Returns the value with `300.0` as `300`, because a nucleus may store numbers as floating point.
+  private static func withWholeNumbers(_ value: JSONValue) -> JSONValue {
+    switch value {
+    case .number: text(of: value).map { .number($0) } ?? value
+    case .array(let elements): .array(elements.map(withWholeNumbers))
+    case .object(let members):
+      .object(members.map { JSONValue.Member(name: $0.name, value: withWholeNumbers($0.value)) })
+    default: value
+    }
   }
 
   /// Returns a value as the text of a variable; nil if that isn't possible.

@@ -108,7 +108,8 @@ extension DetectionState {
     document.endMap()
   }
 
-  private init(_ json: JSONValue) throws(DetectionStateError) {
+  /// Reads the state from a JSON value.
+  package init(_ json: JSONValue) throws(DetectionStateError) {
     guard let version = json["version"] else { throw .member("version") }
     guard let number: UInt64 = version.integer(), number == Self.version else {
       if case .number(let text) = version { throw .version(text) }

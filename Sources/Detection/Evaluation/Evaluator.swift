@@ -28,8 +28,15 @@ package struct Evaluator: Sendable {
   package init(
     _ profiles: [SecurityProfile], state: DetectionState = DetectionState(), windowsEnd: WindowEnd = .report
   ) {
-    program = Program(profiles)
-    windowEnd = windowsEnd
+    self.init(Program(profiles), state, windowsEnd)
+  }
+
+  /// Returns an evaluator of the same profiles that continues from another state.
+  package func continued(from state: DetectionState) -> Evaluator { Evaluator(program, state, windowEnd) }
+
+  private init(_ program: Program, _ state: DetectionState, _ windowEnd: WindowEnd) {
+    self.program = program
+    self.windowEnd = windowEnd
     coverages = Array(repeating: SetGroup.Coverage(), count: program.groups.count)
     let positions = Dictionary(
       program.steps.enumerated().map { ($1.key, $0) }, uniquingKeysWith: { first, _ in first })

@@ -38,6 +38,22 @@ package enum MetricValue: Equatable, Sendable {
     Array(Set(elements).sorted(by: precedes).prefix(maximumElements))
   }
 
+  /// The value as compact text, such as `8080, 8081`.
+  package var summary: String {
+    switch self {
+    case .count(let count): String(count)
+    case .number(let number): "\(number)"
+    case .ports(let ports): Self.text(ports)
+    case .cidrs(let addresses): Self.text(addresses)
+    case .numbers(let numbers): Self.text(numbers)
+    case .strings(let strings): Self.text(strings)
+    }
+  }
+
+  private static func text<Element>(_ elements: [Element]) -> String {
+    elements.isEmpty ? "none" : elements.map { "\($0)" }.joined(separator: ", ")
+  }
+
   /// Writes the value as AWS's API does.
   package func write(to document: inout some DocumentWriter & ~Copyable) {
     document.beginMap(count: 1)
@@ -97,6 +113,17 @@ package struct ViolationEvent: Equatable, Sendable {
     document.member("violationEventType", type.rawValue)
     document.member("violationEventTime", time)
     document.endMap()
+  }
+
+  /// The event as a line of JSON of at most `limit` bytes: if it would be longer, the behavior has no criteria.
+  package func json(atMost limit: Int) -> [UInt8] {
+    let whole = json
+    guard whole.count > limit else { return whole }
+    return ViolationEvent(
+      id: id, thing: thing, profile: profile,
+      behavior: .former(name: behavior.name, metric: behavior.metric), metricValue: metricValue, type: type,
+      time: time
+    ).json
   }
 
   /// The event as a line of JSON, without the line end.

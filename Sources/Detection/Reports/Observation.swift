@@ -136,3 +136,13 @@ extension Datapoint {
     }
   }
 }
+
+extension CompleteSets.Selection {
+  /// Selects the lists that the behaviors of `evaluator` need.
+  package init(neededBy evaluator: Evaluator) {
+    self.init()
+    listeningTCPPorts = evaluator.table.needs(.listeningTCPPorts)
+    listeningUDPPorts = evaluator.table.needs(.listeningUDPPorts)
+    destinations = evaluator.table.needs(.destinations)
+  }
+}

@@ -22,6 +22,8 @@ package struct ReportStream {
   /// The number of bytes removed from the buffer.
   private var removed = 0
   private var isFinished = false
+  /// Whether the rest of the input can't be read.
+  private var hasFailed = false
   /// Whether the rest of a malformed report is skipped.
   private var isSkipping = false
   /// The number of reports that began.
@@ -34,6 +36,7 @@ package struct ReportStream {
 
   /// Appends input.
   package mutating func append(_ bytes: [UInt8]) {
+    if hasFailed { return }
     if position > 0 {
       removed += position
       buffer.removeFirst(position)
@@ -46,6 +49,7 @@ package struct ReportStream {
   package mutating func finish() { isFinished = true }
 
   package mutating func next() -> Item {
+    if hasFailed { return .end }
     if isSkipping, !skipToReport() { return isFinished ? .end : .needsInput }
     isSkipping = false
     skipBlanks()
@@ -80,15 +84,24 @@ package struct ReportStream {
 
   /// Skips a report that can't be evaluated.
   private mutating func reject(_ start: Int, _ isCBOR: Bool, _ reason: String) -> Item {
+    let end: Int?
+    do throws(ScanError) {
+      end = try endOfItem(start, isCBOR)
+    } catch {
+      // Otherwise the place at which reading continues would depend on how the input arrives.
+      let isWaiting = error == .truncated && !isFinished && buffer.count - start <= Self.maximumReportSize
+      if isWaiting { return .needsInput }
+      end = nil
+    }
     reportCount += 1
     let text = "Report \(reportCount), at byte \(removed + start), is skipped: \(reason)."
-    if let end = endOfItem(start, isCBOR) {
+    if let end {
       position = end
       return .rejected(text)
     }
     if isCBOR {
       position = buffer.count
-      isFinished = true
+      hasFailed = true
       return .failed("\(text) The rest of this input can't be read.")
     }
     position = start + 1
@@ -96,21 +109,17 @@ package struct ReportStream {
     return .rejected(text)
   }
 
-  /// Returns the end of a well-formed item; nil if it isn't one.
-  private func endOfItem(_ start: Int, _ isCBOR: Bool) -> Int? {
-    do throws(ScanError) {
-      if isCBOR {
-        var scanner = CBORScanner(buffer, from: start)
-        try scanner.skip()
-        return scanner.position
-      }
-      guard buffer[start] == UInt8(ascii: "{") else { return nil }
-      var scanner = JSONScanner(buffer, from: start)
+  /// Returns the end of the item that begins at `start`; nil if it can't be a report.
+  private func endOfItem(_ start: Int, _ isCBOR: Bool) throws(ScanError) -> Int? {
+    if isCBOR {
+      var scanner = CBORScanner(buffer, from: start)
       try scanner.skip()
       return scanner.position
-    } catch {
-      return nil
     }
+    guard buffer[start] == UInt8(ascii: "{") else { return nil }
+    var scanner = JSONScanner(buffer, from: start)
+    try scanner.skip()
+    return scanner.position
   }
 
   /// Moves to the next line that begins with an opening brace, as reports do; false if there is none yet.

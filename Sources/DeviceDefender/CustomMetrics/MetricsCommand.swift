@@ -7,37 +7,23 @@ import WireFormats
 /// report, such as `{"queue_depth":[{"number":3}]}`, to its standard output. If it fails, only its metrics
 /// are missing.
 package struct MetricsCommand: Equatable, Sendable {
-  package static let defaultTimeout = Duration.seconds(10)
+  package static let defaultTimeout = OwnersProgram.defaultTimeout
   /// The largest output, in bytes.
-  package static let outputLimit = 65_536
-  /// The number of bytes of its standard error that are logged for each report.
-  private static let errorLimit = 4_096
-  /// The number of characters before a cut that aren't logged: a secret that is cut off may be too short to
-  /// be recognized.
-  private static let cutMargin = 64
-  /// The variables that it inherits if they are set. None of them holds a secret.
-  private static let inheritedVariables = [
-    "PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "AWS_IOT_THING_NAME", "PROCFS_PATH",
-  ]
+  package static let outputLimit = OwnersProgram.outputLimit
 
-  package let path: String
-  package let timeout: Duration
-  private let environment: [String: String]
+  private let program: OwnersProgram
+
+  package var path: String { program.path }
+  package var timeout: Duration { program.timeout }
 
   /// Creates a command for the program at an absolute path.
   package init(
     path: String, timeout: Duration = defaultTimeout, environment: Environment
   ) throws(CustomMetricError) {
-    guard path.hasPrefix("/") else { throw .relativePath(path) }
-    self.path = path
-    self.timeout = timeout
-    var inherited: [String: String] = [:]
-    for name in Self.inheritedVariables { inherited[name] = environment[name] }
-    self.environment = inherited
-  }
-
-  package static func == (left: MetricsCommand, right: MetricsCommand) -> Bool {
-    left.path == right.path && left.timeout == right.timeout
+    guard let program = OwnersProgram(path: path, timeout: timeout, environment: environment) else {
+      throw .relativePath(path)
+    }
+    self.program = program
   }
 
   /// Runs the program and returns its metrics. Problems are logged.
@@ -55,7 +41,7 @@ package struct MetricsCommand: Equatable, Sendable {
     }
     let output: [UInt8]
     do throws(ProgramError) {
-      output = try self.output(log: log, until: end, or: shutdown)
+      output = try program.output(log: log, until: end, or: shutdown)
     } catch {
       if shutdown?.isRequested == true { return [] }
       if error == .timedOut, end == deadline {
@@ -64,33 +50,10 @@ package struct MetricsCommand: Equatable, Sendable {
             + "its metrics. Make the program faster, or give the function a longer timeout.")
         return []
       }
-      log.warn("\(path): \(reason(of: error) ?? "\(error)"). The report omits its metrics.")
+      log.warn("\(path): \(program.reason(of: error)). The report omits its metrics.")
       return []
     }
     return metrics(in: output, log: log)
-  }
-
-  /// Runs the program and returns its standard output. Logs its standard error, even if the program fails.
-  private func output(
-    log: Log, until end: BootTime, or shutdown: ShutdownSignal?
-  ) throws(ProgramError) -> [UInt8] {
-    var program = Program(path, outputLimit: Self.outputLimit)
-    program.environment = environment
-    program.errorLimit = Self.errorLimit + Self.cutMargin
-    var errors = Program.Errors()
-    defer { logErrors(errors, log) }
-    return try program.output(until: end, or: shutdown, errors: &errors)
-  }
-
-  /// Logs the beginning of the program's standard error as one line, with secrets removed.
-  private func logErrors(_ errors: Program.Errors, _ log: Log) {
-    guard errors.count > 0 else { return }
-    var text = String(decoding: errors.kept, as: UTF8.self)
-    while text.last?.isNewline == true { text.removeLast() }
-    var shown = ServerText().shown(text, limit: .max)
-    if errors.count > errors.kept.count { shown = shown.dropLast(Self.cutMargin) + "…" }
-    log.warn(
-      "\(path) wrote \(errors.count) byte\(errors.count == 1 ? "" : "s") to its standard error: \(shown)")
   }
 
   /// Parses the metrics in the program's output, and logs those that are malformed.
@@ -109,17 +72,6 @@ package struct MetricsCommand: Equatable, Sendable {
         log.warn("\(path): \(error). The report omits this metric.")
         return nil
       }
-    }
-  }
-
-  /// Returns why the kernel couldn't run the file, judging by its first line or its format; nil if they don't
-  /// explain `error`.
-  private func reason(of error: ProgramError) -> String? {
-    switch error {
-    case .notStarted(.noSuchFile): reasonNotFound(path)
-    // A shell and env(1) exit with status 127 if a command doesn't exist.
-    case .notStarted, .exited(status: 127): missingInterpreter(of: path)
-    default: nil
     }
   }
 }

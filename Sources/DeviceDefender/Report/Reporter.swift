@@ -47,6 +47,11 @@ package struct Reporter: ~Copyable {
     collector.snapshot(until: deadline)
   }
 
+  /// Makes the snapshots from now on keep all elements of the selected lists.
+  package mutating func keepCompleteSets(_ selection: CompleteSets.Selection) {
+    if collector.completeSets != selection { collector.completeSets = selection }
+  }
+
   /// Makes a report of `snapshot` with the next id. The baseline doesn't change.
   ///
   /// - Parameters:

@@ -4,7 +4,7 @@ package import Platform
 
 /// The directory in which the baseline and the last report id survive a restart (`DEFENDER_STATE_DIRECTORY`).
 ///
-/// It has one file, `state.json`, private to its owner, and one process at a time holds it. If the file is
+/// It has the file `state.json` and those of other parts of the agent, private to their owner, and one process at a time holds it. If the file is
 /// damaged, has another version or belongs to another user, it is moved aside and not overwritten, so that
 /// the cause can be examined.
 package struct StateDirectory: ~Copyable {
@@ -88,6 +88,16 @@ package struct StateDirectory: ~Copyable {
   /// Replaces the saved state.
   package borrowing func save(_ state: SavedState) throws(Errno) {
     try directory.replace(Self.fileName, with: state.encoded(origin))
+  }
+
+  /// Returns the contents of another file of this directory; nil if there is none. Throws if it can't be read.
+  package borrowing func contents(of name: String) throws(Errno) -> [UInt8]? {
+    try directory.read(name, limit: Self.maximumSize)
+  }
+
+  /// Replaces another file of this directory.
+  package borrowing func replace(_ name: String, with contents: [UInt8]) throws(Errno) {
+    try directory.replace(name, with: contents)
   }
 
   /// Whether the path still leads to this directory, not to another one or to nothing.

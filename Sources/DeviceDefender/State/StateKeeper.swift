@@ -71,6 +71,28 @@ package struct StateKeeper: ~Copyable {
     }
   }
 
+  /// Returns the contents of another file of the open directory; nil if there is none.
+  package borrowing func contents(of name: String) -> [UInt8]? {
+    do throws(Errno) {
+      return try directory?.contents(of: name) ?? nil
+    } catch {
+      log.warn("\(path ?? "")/\(name) can't be read: \(error). Its contents are ignored.")
+      return nil
+    }
+  }
+
+  /// Replaces another file of the directory, if the directory is open.
+  package mutating func replace(_ name: String, with contents: [UInt8], at time: any TimeSource) {
+    guard directory != nil else { return }
+    do throws(Errno) {
+      try directory?.replace(name, with: contents)
+    } catch {
+      noteFailure(
+        "can't be written to: \(error). Reports continue, but a restart would begin with an older state.",
+        at: time.bootTime)
+    }
+  }
+
   /// Closes the directory if `path` no longer leads to it, because a restart wouldn't find a state saved
   /// there.
   private mutating func leaveMovedDirectory(at now: BootTime) {

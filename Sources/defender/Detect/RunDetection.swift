@@ -212,21 +212,3 @@ extension ViolationEvent {
       (words + (metricValue.map { ["\($0.summary)"] } ?? [])).joined(separator: "  "))
   }
 }
-
-extension MetricValue {
-  /// The value as compact text, such as `8080, 8081`.
-  var summary: String {
-    switch self {
-    case .count(let count): String(count)
-    case .number(let number): shortNumber(number)
-    case .ports(let ports): Self.list(ports)
-    case .cidrs(let addresses): Self.list(addresses)
-    case .numbers(let numbers): Self.list(numbers)
-    case .strings(let strings): Self.list(strings)
-    }
-  }
-
-  private static func list<Element>(_ elements: [Element]) -> String {
-    elements.isEmpty ? "none" : elements.map { "\($0)" }.joined(separator: ", ")
-  }
-}

@@ -1,0 +1,176 @@
+import DeviceDefender
+import Detection
+import Glibc
+import Platform
+import WireFormats
+
+/// Evaluates the security profiles over this device's snapshots, and keeps the events until they are published.
+struct Detector {
+  /// The file of the state directory that keeps the alarms and the events.
+  static let fileName = "detection.json"
+  private static let version: UInt64 = 1
+
+  private(set) var configuration: DetectionConfiguration
+  private let log: Log
+  private var evaluator = Evaluator([], windowsEnd: .clock)
+  private var hasProfiles = false
+  /// The files of the profiles as they were when they were read.
+  private var stamps: [FileStamp] = []
+  /// The counters of the last evaluated snapshot. Not the report's baseline, which moves only with acknowledged reports.
+  private var counters: NetworkCounters?
+  private(set) var queue = EventQueue()
+  /// The events that the command hasn't got yet.
+  private(set) var forCommand: [[UInt8]] = []
+
+  init(_ configuration: DetectionConfiguration, log: Log) {
+    self.configuration = configuration
+    self.log = log
+    load()
+  }
+
+  /// Continues with another configuration. Alarms of behaviors that it doesn't have become invalid.
+  mutating func update(to configuration: DetectionConfiguration) {
+    guard configuration != self.configuration else { return }
+    let isOtherSource = configuration.source != self.configuration.source
+    self.configuration = configuration
+    if isOtherSource { load() }
+  }
+
+  /// The lists that snapshots must keep completely.
+  var completeSets: CompleteSets.Selection { CompleteSets.Selection(neededBy: evaluator) }
+
+  /// Reads the profiles. If that fails, the former ones stay in use.
+  private mutating func load() {
+    do throws(ProfileFileError) {
+      switch configuration.source {
+      case .inline(let profiles):
+        stamps = []
+        use(profiles, warnings: [])
+      case .files(let paths):
+        // Examined first: a file that changes while it is read is read again.
+        stamps = paths.map(FileStamp.init)
+        let files = try ProfileFiles(at: paths)
+        use(files.profiles, warnings: files.warnings)
+      }
+    } catch {
+      log.error(
+        "The security profiles can't be used: \(error) "
+          + (hasProfiles ? "The former ones stay in use." : "Nothing is evaluated until they are corrected."))
+    }
+  }
+
+  private mutating func use(_ profiles: [SecurityProfile], warnings: [String]) {
+    for warning in warnings { log.warn(warning) }
+    for profile in profiles {
+      for behavior in profile.behaviors {
+        guard let reason = behavior.reasonNotEvaluated else { continue }
+        log.warn("The behavior '\(behavior.name)' of '\(profile.name)' isn't evaluated: \(reason).")
+      }
+    }
+    let names = profiles.map { "'\($0.name)' (\($0.behaviors.count) behaviors)" }.joined(separator: ", ")
+    log.info("Evaluates the security profiles \(names).")
+    evaluator = Evaluator(profiles, state: evaluator.state, windowsEnd: .clock)
+    hasProfiles = true
+  }
+
+  /// Evaluates the snapshot of a report, and queues its events. Returns their number.
+  mutating func evaluate(
+    _ snapshot: MetricsSnapshot, _ report: Report, since baseline: NetworkCounters?, at now: WallTime
+  ) -> Int {
+    if case .files(let paths) = configuration.source, stamps != paths.map(FileStamp.init) { load() }
+    let time = UInt64(clamping: now.nanosecondsSinceEpoch / 1_000_000)
+    var traffic: Traffic?
+    if case .success(let current) = snapshot.networkCounters {
+      traffic = (counters ?? baseline).map { current.traffic(since: $0) }
+      counters = current
+    }
+    let observation = Observation(
+      of: snapshot, traffic: traffic, customMetrics: report.customMetrics, thing: configuration.thing,
+      reportID: report.id, time: time, table: evaluator.table)
+    let events =
+      evaluator.advance(to: time, thing: configuration.thing) + evaluator.evaluate(observation)
+    for event in events { add(event) }
+    return events.count
+  }
+
+  private mutating func add(_ event: ViolationEvent) {
+    let value = event.metricValue.map { ": \($0.summary)" } ?? ""
+    log.warn(
+      "Violation \(event.id) is \(event.type.rawValue): behavior '\(event.behavior.name)' of the profile "
+        + "'\(event.profile)', \(event.behavior.metric)\(value).")
+    let bytes = event.json(atMost: AWSIoTQuotas.publishPayloadBytes)
+    queue.append(bytes)
+    if configuration.command != nil { forCommand.append(bytes) }
+  }
+
+  mutating func removePublished() { queue.removeFirst() }
+
+  mutating func takeDropped() -> UInt64 { queue.takeDropped() }
+
+  /// Runs the command for each event of the last snapshot. A failure is logged and costs nothing else.
+  mutating func runCommand(until end: BootTime, or shutdown: ShutdownSignal?) {
+    guard let command = configuration.command else { return }
+    defer { forCommand.removeAll() }
+    for (index, event) in forCommand.enumerated() {
+      let limit = min(end, BootTime.now.advanced(by: command.timeout))
+      guard BootTime.now < limit else {
+        log.warn("\(command.path): not run for \(forCommand.count - index) events, because no time was left.")
+        return
+      }
+      do throws(ProgramError) {
+        _ = try command.output(event + [UInt8(ascii: "\n")], log: log, until: limit, or: shutdown)
+      } catch {
+        if shutdown?.isRequested == true { return }
+        log.warn("\(command.path): \(command.reason(of: error)). The event is still published.")
+      }
+    }
+  }
+}
+
+// The state.
+extension Detector {
+  /// The alarms and the events in the file format.
+  var state: [UInt8] {
+    var document = JSONWriter()
+    document.beginMap(count: 4)
+    document.member("version", Self.version)
+    document.key("evaluator")
+    evaluator.state.write(to: &document)
+    queue.write(to: &document)
+    document.endMap()
+    return document.bytes + [UInt8(ascii: "\n")]
+  }
+
+  /// Continues from the state that an earlier process saved; ignored if this one has evaluated a snapshot already.
+  mutating func restore(_ bytes: [UInt8]?) {
+    guard let bytes else { return }
+    do {
+      let json = try JSONValue(parsing: bytes)
+      guard json["version"] == .number("\(Self.version)"), let saved = json["evaluator"],
+        let earlier = EventQueue(json)
+      else { throw DetectionStateError.member("version") }
+      let state = try DetectionState(saved)
+      queue.prepend(earlier)
+      if counters == nil { evaluator = evaluator.continued(from: state) }
+    } catch {
+      log.warn("The saved alarms in \(Self.fileName) can't be used: \(error). All alarms are forgotten.")
+    }
+  }
+}
+
+/// What identifies a version of a file.
+private struct FileStamp: Equatable {
+  private var inode: UInt64 = 0
+  private var size: Int64 = 0
+  private var seconds: Int64 = 0
+  private var nanoseconds: Int64 = 0
+
+  init(_ path: String) {
+    var status = stat()
+    guard unsafe stat(path, &status) == 0 else { return }
+    inode = UInt64(status.st_ino)
+    size = Int64(status.st_size)
+    seconds = Int64(status.st_mtim.tv_sec)
+    nanoseconds = Int64(status.st_mtim.tv_nsec)
+  }
+}

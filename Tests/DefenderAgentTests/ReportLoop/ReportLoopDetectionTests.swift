@@ -1,0 +1,254 @@
+import Glibc
+import Detection
+import Platform
+import TestSupport
+import Testing
+import WireFormats
+
+@testable import DefenderAgent
+
+/// The evaluation of security profiles by the report loop.
+@Suite struct `Detection by the report loop` {
+  private static let ports = #"""
+    {"securityProfileName":"p","behaviors":[{"name":"ports","metric":"aws:listening-tcp-ports",
+      "criteria":{"comparisonOperator":"in-port-set","value":{"ports":[22]}}}]}
+    """#
+
+  private func listen(on ports: [Int], in tree: TemporaryDirectory) throws {
+    let lines = ports.enumerated().map { index, port in
+      let number = String(port, radix: 16, uppercase: true)
+      let padded = String(repeating: "0", count: 4 - number.count) + number
+      return
+        "   \(index): 00000000:\(padded) 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 \(index + 1) 1\n"
+    }
+    let header = "  sl  local_address rem_address   st tx_queue rx_queue\n"
+    try tree.write("net/tcp", header + lines.joined())
+  }
+
+  private func events(_ publisher: ScriptedPublisher) -> [JSONValue] {
+    zip(publisher.topics, publisher.payloads).filter { $0.0 == "defender/thing/violations" }.map(\.1)
+  }
+
+  private func types(_ publisher: ScriptedPublisher) -> [String] {
+    events(publisher).compactMap { $0["violationEventType"]?.string }
+  }
+
+  @Test func `publishes a violation after its report, logs it, and sees ports outside of the sample`() throws
+  {
+    var stage = try LoopStage(["DEFENDER_SECURITY_PROFILES": Self.ports, "DEFENDER_MAX_LIST_SIZE": "0"])
+    try listen(on: [22, 8080], in: stage.procfs)
+    let outcome = try stage.run()
+    #expect(outcome.violations == 1 && outcome.published == 1)
+    #expect(stage.publisher.topics == ["defender/thing/json", "defender/thing/violations"])
+    let event = try #require(events(stage.publisher).first)
+    #expect(event["thingName"]?.string == "thing" && event["violationEventTime"] == .number("1700000000"))
+    #expect(event["metricValue"]?["ports"] == .array([.number("8080")]))
+    #expect(
+      stage.lines.text.contains("[WARN]") && stage.lines.text.contains("aws:listening-tcp-ports: 8080."))
+    try listen(on: [22], in: stage.procfs)
+    try stage.run()
+    #expect(types(stage.publisher) == ["in-alarm", "alarm-cleared"])
+    #expect(Set(events(stage.publisher).map { $0["violationId"]?.string }).count == 1)
+  }
+
+  @Test func `an alarm survives a restart`() throws {
+    let tree = try TemporaryDirectory()
+    var variables = try variables(ofStateIn: tree)
+    variables["DEFENDER_SECURITY_PROFILES"] = Self.ports
+    /// Raises the alarm in a separate process, which then ends.
+    func first() throws -> String? {
+      var stage = try LoopStage(variables, over: tree)
+      try listen(on: [23], in: tree)
+      try stage.run()
+      return events(stage.publisher).first?["violationId"]?.string
+    }
+    let id = try first()
+    var second = try LoopStage(variables, over: tree)
+    try listen(on: [23], in: tree)
+    try second.run()
+    #expect(types(second.publisher) == [])
+    try listen(on: [], in: tree)
+    try second.run()
+    #expect(types(second.publisher) == ["alarm-cleared"])
+    #expect(id != nil && events(second.publisher).first?["violationId"]?.string == id)
+  }
+
+  @Test func `keeps an event that can't be published, also over a restart`() throws {
+    let tree = try TemporaryDirectory()
+    var variables = try variables(ofStateIn: tree)
+    variables["DEFENDER_SECURITY_PROFILES"] = Self.ports
+    func first() throws -> String? {
+      var stage = try LoopStage(variables, over: tree)
+      try listen(on: [23], in: tree)
+      // The report is acknowledged, the event isn't.
+      stage.publisher.acknowledgements = [true, false]
+      try stage.run()
+      #expect(stage.lines.text.contains("A violation event was not published, and is kept"))
+      return events(stage.publisher).first?["violationId"]?.string
+    }
+    let id = try first()
+    var stage = try LoopStage(variables, over: tree)
+    try listen(on: [23], in: tree)
+    // Nothing is attempted while reports don't get through either.
+    stage.publisher.acknowledgements = [false]
+    try stage.fail()
+    #expect(events(stage.publisher) == [])
+    try stage.run()
+    #expect(types(stage.publisher) == ["in-alarm"])
+    #expect(id != nil && events(stage.publisher).first?["violationId"]?.string == id)
+    try stage.run()
+    #expect(types(stage.publisher) == ["in-alarm"])
+  }
+
+  @Test func `a queue keeps the newest 100 events and counts the others`() throws {
+    var queue = EventQueue()
+    for number in 0..<103 { queue.append(Array("{\"n\":\(number)}".utf8)) }
+    #expect(queue.events.count == 100 && queue.dropped == 3)
+    #expect(queue.events.first == Array("{\"n\":3}".utf8))
+    var document = JSONWriter()
+    document.beginMap(count: 2)
+    queue.write(to: &document)
+    document.endMap()
+    let saved = try #require(EventQueue(try JSONValue(parsing: document.bytes)))
+    #expect(saved == queue)
+    queue = EventQueue()
+    queue.append(Array("{}".utf8))
+    queue.prepend(saved)
+    #expect(queue.events.count == 100 && queue.dropped == 4 && queue.events.last == Array("{}".utf8))
+    #expect(queue.takeDropped() == 4 && queue.dropped == 0)
+    #expect(EventQueue(.object([])) == nil)
+  }
+
+  @Test func `a damaged file of profiles leaves the former ones in use, and a corrected one is used`() throws
+  {
+    let tree = try TemporaryDirectory()
+    let path = try tree.write("profile.json", Self.ports)
+    var stage = try LoopStage(["DEFENDER_SECURITY_PROFILES": path], over: tree)
+    try listen(on: [23], in: tree)
+    try tree.write("profile.json", "{\"behaviors\":[{}]}")
+    try stage.run()
+    #expect(types(stage.publisher) == ["in-alarm"])
+    #expect(
+      stage.lines.text.contains(
+        "The security profiles can't be used: \(path): line 1: behaviors[0]: 'name' is missing."))
+    #expect(stage.lines.text.contains("The former ones stay in use."))
+    let text = stage.lines.text
+    try stage.run()
+    // The same mistake isn't logged again.
+    #expect(stage.lines.text.components(of: "can't be used") == text.components(of: "can't be used"))
+    try tree.write("profile.json", Self.ports.replacing("22", with: "23"))
+    try stage.run()
+    #expect(types(stage.publisher) == ["in-alarm", "alarm-invalidated"])
+  }
+
+  @Test func `missing profiles don't stop the reports`() throws {
+    var stage = try LoopStage(["DEFENDER_SECURITY_PROFILES": "/nonexistent/profile.json"])
+    try stage.run()
+    #expect(stage.publisher.topics == ["defender/thing/json"])
+    #expect(stage.lines.text.contains("/nonexistent/profile.json: It can't be read"))
+    #expect(stage.lines.text.contains("Nothing is evaluated until they are corrected."))
+  }
+
+  @Test func `the traffic of a lost report counts once`() throws {
+    let profile = #"""
+      [{"name":"in","metric":"aws:all-bytes-in","criteria":{"comparisonOperator":"less-than","value":{"count":1500},
+        "durationSeconds":300}}]
+      """#
+    var stage = try LoopStage(["DEFENDER_SECURITY_PROFILES": profile])
+    try stage.run()
+    stage.publisher.acknowledgements = [false]
+    try setBytesIn(2_000, in: stage.procfs)
+    try stage.fail()
+    // The next report has the traffic of both, and all are in one window.
+    try setBytesIn(2_400, in: stage.procfs)
+    try stage.run()
+    #expect(stage.publisher.bytesIn == [nil, 1_000, 1_400])
+    #expect(types(stage.publisher) == [])
+    try setBytesIn(2_500, in: stage.procfs)
+    try stage.run()
+    #expect(types(stage.publisher) == ["in-alarm"])
+    #expect(events(stage.publisher).first?["metricValue"]?["count"] == .number("1500"))
+  }
+
+  @Test func `runs the command with the event on its standard input`() throws {
+    let tree = try TemporaryDirectory()
+    let command = try tree.write("command", "#!/bin/sh\ncat >>\"${0%/*}/events\"\necho problem >&2\nexit 7\n")
+    try #require(unsafe chmod(command, 0o700) == 0)
+    var stage = try LoopStage(
+      [
+        "DEFENDER_SECURITY_PROFILES": Self.ports, "DEFENDER_VIOLATION_COMMAND": command,
+        "PATH": "/usr/bin:/bin",
+      ],
+      over: tree)
+    try listen(on: [23], in: tree)
+    try stage.run()
+    try stage.run()
+    let lines = String(decoding: try readFile("\(tree.path)/events", limit: 65_536), as: UTF8.self).split(
+      separator: "\n")
+    #expect(lines.count == 1)
+    #expect(try JSONValue(parsing: Array(lines[0].utf8)) == events(stage.publisher).first)
+    #expect(stage.lines.text.contains("command: it ended with status 7. The event is still published."))
+    #expect(stage.lines.text.contains("to its standard error: problem"))
+  }
+
+  @Test(arguments: [
+    ("DEFENDER_SECURITY_PROFILES", "a.json", "has the path 'a.json'; it must be an absolute path"),
+    ("DEFENDER_SECURITY_PROFILES", ",", "has the path ','"),
+    (
+      "DEFENDER_SECURITY_PROFILES", "[{}]",
+      "has profiles with mistakes: line 1: behaviors[0]: 'name' is missing."
+    ),
+    ("DEFENDER_VIOLATIONS_TOPIC", "$aws/things/{thing}/defender/metrics/json", "a reserved topic"),
+    ("DEFENDER_VIOLATIONS_TOPIC", "a/{format}", "braces may only say {thing}"),
+    ("DEFENDER_VIOLATIONS_TOPIC", "a/#", "the wildcard '#'"),
+    ("DEFENDER_VIOLATION_COMMAND", "run", "it must be an absolute path"),
+    ("DEFENDER_VIOLATION_COMMAND", "/nonexistent/run", "which can't be run"),
+  ])
+  func `rejects a wrong variable`(row: (variable: String, value: String, problem: String)) throws {
+    let error = try #require(throws: ConfigurationError.self) {
+      _ = try LoopStage(["DEFENDER_SECURITY_PROFILES": "/p"].merging([row.variable: row.value]) { $1 })
+    }
+    #expect(error.mistakes.map(\.variable) == [row.variable])
+    let problem = "\(error.mistakes[0].problem)"
+    #expect(problem.contains(row.problem), "\(problem)")
+  }
+
+  @Test func `reads inline profiles of a component's configuration`() throws {
+    let profile = Self.ports.replacing("[22]", with: "[22.0]")
+    for value in [profile, "[\(profile)]", "[\(profile),\(profile.replacing("\"p\"", with: "\"q\""))]"] {
+      let json = #"{"SecurityProfiles":\#(value),"ViolationsTopic":"v/{thing}"}"#
+      let component = ComponentConfiguration(try JSONValue(parsing: Array(json.utf8)))
+      #expect(component.mistakes == [] && component.unknownKeys == [])
+      var environment = component.variables
+      environment["AWS_REGION"] = "eu-central-1"
+      environment["AWS_IOT_THING_NAME"] = "thing"
+      let detection = try #require(try Configuration(Environment(environment)).detection)
+      #expect(detection.topic.name == "v/thing")
+      guard case .inline(let profiles) = detection.source else {
+        Issue.record("not inline")
+        continue
+      }
+      #expect(profiles.map(\.name) == (value.contains("\"q\"") ? ["p", "q"] : ["p"]))
+      #expect(profiles.first?.behaviors.count == 1)
+    }
+    let paths = ComponentConfiguration(
+      try JSONValue(parsing: Array(#"{"SecurityProfiles":["/a","/b"]}"#.utf8)))
+    #expect(paths.variables["DEFENDER_SECURITY_PROFILES"] == "/a,/b")
+  }
+
+  @Test func `another configuration replaces the profiles and invalidates their alarms`() throws {
+    var stage = try LoopStage(["DEFENDER_SECURITY_PROFILES": Self.ports])
+    try listen(on: [23], in: stage.procfs)
+    try stage.run()
+    let other = Self.ports.replacing("\"ports\",", with: "\"others\",")
+    var configuration = try LoopStage.configuration(["DEFENDER_SECURITY_PROFILES": other], over: stage.procfs)
+    try listen(on: [23], in: stage.procfs)
+    stage.loop.resume(with: configuration, publisher: stage.publisher, time: stage.time)
+    try stage.run()
+    #expect(types(stage.publisher) == ["in-alarm", "alarm-invalidated", "in-alarm"])
+    configuration = try LoopStage.configuration([:], over: stage.procfs)
+    stage.loop.resume(with: configuration, publisher: stage.publisher, time: stage.time)
+    try stage.run()
+    #expect(types(stage.publisher).count == 3)
+  }
+}
