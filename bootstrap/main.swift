@@ -12,13 +12,19 @@ if arguments == ["--version"] {
   exit(EXIT_SUCCESS)
 }
 
+if let help = helpText(for: arguments) {
+  print(help)
+  exit(EXIT_SUCCESS)
+}
+
 let environment = Environment.ofThisProcess
 let isAgent = arguments.first == "agent"
 let isFunction = environment.value("AWS_LAMBDA_RUNTIME_API") != nil
 let log = isFunction || isAgent ? Log(environment) : Log.ofComponent(environment)
 if isAgent, arguments.count > 1 {
   log.error(
-    "'bootstrap agent' takes no arguments (got '\(arguments[1])'). Configure it with environment variables.")
+    "'bootstrap agent' takes no arguments (got '\(arguments[1])'). Configure it with environment variables; "
+      + "'bootstrap agent --help' lists them.")
   exit(EXIT_FAILURE)
 }
 do {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DefenderAgent
+import DeviceDefender
 import Glibc
 import Platform
 
@@ -13,7 +14,8 @@ struct AgentCommand: ParsableCommand {
       with the device's certificate (port 8883 or 443), over a signed WebSocket (--use-websocket), or over HTTPS \
       (--transport https). The first sample isn't published; it is the baseline of the first report's deltas.
 
-      Every option also has an environment variable, which bootstrap reads, too. An option overrides its variable.
+      Almost every option has an environment variable, which bootstrap reads, too. An option overrides its variable. \
+      --print-environment prints the environment file that does the same, for a service.
 
       Examples:
         defender agent -e abc-ats.iot.eu-central-1.amazonaws.com \\
@@ -22,6 +24,7 @@ struct AgentCommand: ParsableCommand {
         defender agent -e abc-ats.iot.eu-central-1.amazonaws.com -t pump-7 \\
           --use-websocket -se eu-central-1
         defender agent --dry-run -f json -i 5
+        defender agent @agent_args.txt --print-environment >agent.env
 
       Exit status: 0 stopped by a signal; 1 with --once: the report wasn't made or published; 2 it couldn't start; 64 wrong \
       command line; 74 with --dry-run: a report couldn't be written.
@@ -30,11 +33,30 @@ struct AgentCommand: ParsableCommand {
   @OptionGroup(title: "Connection") var connection: AgentConnectionOptions
   @OptionGroup(title: "Reports") var report: AgentReportOptions
 
-  @OptionGroup(title: "Operation") var operation: AgentOperationOptions
+  @Flag(help: "Make one report at once, publish it, and exit.")
+  var once = false
+
+  @Flag(help: "Print the environment file that does what the other options do, and end.")
+  var printEnvironment = false
+
+  @Option(
+    help: agentHelp(
+      "The format of log lines: text or json (default: text).", sets: "AWS_LAMBDA_LOG_FORMAT",
+      valueName: "format"),
+    completion: .list(["text", "json"]))
+  var logFormat: String?
+
+  @Option(
+    help: agentHelp(
+      "The log level: NoLogs, Fatal, Error, Warn, Info, Debug or Trace (default: Info).",
+      sets: "AWS_LAMBDA_LOG_LEVEL", valueName: "level"),
+    completion: .list(["NoLogs", "Fatal", "Error", "Warn", "Info", "Debug", "Trace"]))
+  var verbosity: String?
 
   func run() throws {
     do {
       let environment = try environment(over: .ofThisProcess)
+      if printEnvironment { return try printFile(of: environment, over: .ofThisProcess) }
       let log = Log(environment)
       let shutdown = try ShutdownSignal(handlesHangup: !report.dryRun)
       try becomeDaemon(stoppedBy: shutdown)
@@ -43,17 +65,17 @@ struct AgentCommand: ParsableCommand {
         log.becomeDaemonLog(environment)
         warnOfUnknownVariables(in: environment, log: log)
         let isWhole = try DryRun(environment, cborFile: "cbor_metrics").run(
-          interval: report.interval ?? 300, once: operation.once, time: time, log: log)
+          once: once, time: time, log: log)
         guard isWhole else { throw ExitCode(CommandFailure.Status.failed.rawValue) }
       } else {
         surviveFailedWrites()
-        var agent = try Agent(environment, time: time, log: log, once: operation.once)
+        var agent = try Agent(environment, time: time, log: log, once: once)
         guard try agent.run() else { throw ExitCode(CommandFailure.Status.failed.rawValue) }
       }
     } catch let error as ExitCode {
       throw error
     } catch let error as ConfigurationError {
-      let mistakes = error.sentences(namingOptions: optionsByVariable)
+      let mistakes = error.sentences(namingOptions: optionNames(over: .ofThisProcess).texts)
       let endpoint = error.mistakes.contains { $0.variable == "DEFENDER_MQTT_ENDPOINT" }
       let hint =
         endpoint
@@ -65,34 +87,39 @@ struct AgentCommand: ParsableCommand {
     }
   }
 
-  /// Returns the environment with the options applied to it.
+  func validate() throws {
+    guard printEnvironment, report.dryRun || once else { return }
+    throw ValidationError(
+      "--print-environment is for a service, and \(report.dryRun ? "--dry-run" : "--once") has no variable. Omit one of them."
+    )
+  }
+
+  /// Prints the environment file that does what the options do.
+  private func printFile(of variables: Environment, over inherited: Environment) throws {
+    let (errors, warnings) = EnvironmentFile.mistakes(in: variables)
+    guard errors.isEmpty else { throw ConfigurationError(mistakes: errors) }
+    let file = try EnvironmentFile(
+      alone: try environment(over: Environment([:])), variables: variables, over: inherited)
+    let console = Console()
+    let names = optionNames(over: inherited).texts
+    for sentence in ConfigurationError(mistakes: warnings).sentences(namingOptions: names) {
+      console.error("defender: on this machine, \(sentence)")
+    }
+    _ = console.output(file.text)
+  }
+
+  /// How messages name the variables: as this process's command line has them.
+  private func optionNames(over inherited: Environment) -> AgentOptionNames {
+    // The arguments were expanded before, so this doesn't fail.
+    let expanded = try? PythonCommandLine(Array(CommandLine.arguments.dropFirst(2)), for: .agent)
+    return AgentOptionNames(typed: expanded?.arguments ?? [], over: inherited)
+  }
+
+  /// Returns the environment with the options applied to it. Throws if an option is empty: an empty variable means none.
   func environment(over inherited: Environment) throws -> Environment {
     var variables = inherited.all
     try connection.set(&variables)
     try report.set(&variables, clientID: connection.clientID)
-    try operation.set(&variables)
-    return Environment(variables)
-  }
-}
-
-/// The options for how the agent runs and what it logs.
-struct AgentOperationOptions: ParsableArguments {
-  @Flag(help: "Make one report at once, publish it, and exit.")
-  var once = false
-
-  @Option(
-    help: ArgumentHelp("The format of log lines: text or json (default: text).", valueName: "format"),
-    completion: .list(["text", "json"]))
-  var logFormat: String?
-
-  @Option(
-    help: ArgumentHelp(
-      "The log level: NoLogs, Fatal, Error, Warn, Info, Debug or Trace (default: Info).",
-      valueName: "level"),
-    completion: .list(["NoLogs", "Fatal", "Error", "Warn", "Info", "Debug", "Trace"]))
-  var verbosity: String?
-
-  func set(_ variables: inout [String: String]) throws {
     if let logFormat {
       guard ["text", "json"].contains(logFormat.lowercased()) else {
         throw CommandFailure("--log-format is '\(logFormat)'; expected text or json.", status: .notRun)
@@ -111,20 +138,31 @@ struct AgentOperationOptions: ParsableArguments {
       }
       variables["AWS_LAMBDA_LOG_LEVEL"] = level
     }
+    try rejectEmptyOptions(variables, over: inherited)
+    return Environment(variables)
   }
 }
 
-/// The option that sets each variable, because users of the command line may not know the variables.
-let optionsByVariable = [
-  "DEFENDER_MQTT_ENDPOINT": "--endpoint", "AWS_CA_BUNDLE": "--rootCA", "DEFENDER_CERTIFICATE_FILE": "--cert",
-  "DEFENDER_PRIVATE_KEY_FILE": "--key", "DEFENDER_CLIENT_ID": "--client_id", "AWS_REGION": "--signing-region",
-  "DEFENDER_CONNECTION": "--connection", "DEFENDER_KEEP_ALIVE_SECONDS": "--keep-alive",
-  "DEFENDER_ACKNOWLEDGE": "--acknowledge", "AWS_ENDPOINT_URL_IOT_DATA_PLANE": "--endpoint",
-  "DEFENDER_THING_NAME": "--thing_name", "AWS_IOT_THING_NAME": "--thing_name", "DEFENDER_FORMAT": "--format",
-  "DEFENDER_TOPIC": "--topic", "SAMPLE_INTERVAL_SECONDS": "--interval", "PROCFS_PATH": "--procfs",
-  "DEFENDER_MINIMUM_INTERVAL_SECONDS": "--minimum-interval", "DEFENDER_TRANSPORT": "--transport",
-  "DEFENDER_STATE_DIRECTORY": "--state-directory",
-]
+extension AgentCommand {
+  /// Throws if an option has set a variable to an empty text.
+  private func rejectEmptyOptions(_ variables: [String: String], over inherited: Environment) throws {
+    var empty = variables.filter { $0.value.isEmpty && inherited[$0.key] != "" }.map(\.key).sorted()
+    // One option may set both.
+    if report.thingName == nil, empty.contains("DEFENDER_CLIENT_ID") {
+      empty.removeAll { $0 == "DEFENDER_THING_NAME" }
+    }
+    guard !empty.isEmpty else { return }
+    throw ConfigurationError(
+      mistakes: empty.map {
+        ConfigurationError.Mistake(variable: $0, problem: "is empty; give it a value, or omit it")
+      })
+  }
+}
+
+/// Returns the help of an option that sets `variables`.
+private func agentHelp(_ text: String, sets variables: String..., valueName: String? = nil) -> ArgumentHelp {
+  ArgumentHelp("\(text) Variable: \(variables.joined(separator: ", ")).", valueName: valueName)
+}
 
 /// The names of the transports that need no Greengrass nucleus.
 private let transports = Transport.all.filter { $0 != .greengrass }.map(\.name)
@@ -133,78 +171,104 @@ private let transports = Transport.all.filter { $0 != .greengrass }.map(\.name)
 struct AgentConnectionOptions: ParsableArguments {
   @Option(
     name: [.customShort("e"), .long],
-    help: ArgumentHelp("The account's AWS IoT endpoint, host or host:port.", valueName: "endpoint"))
+    help: agentHelp(
+      "The account's AWS IoT endpoint, host or host:port.", sets: "DEFENDER_MQTT_ENDPOINT",
+      "AWS_ENDPOINT_URL_IOT_DATA_PLANE",
+      valueName: "endpoint"))
   var endpoint: String?
 
   @Option(
     name: [.customShort("r"), .customLong("rootCA"), .customLong("ca")],
-    help: ArgumentHelp(
-      "PEM file of the authorities to trust (default: Amazon's, then the system's).", valueName: "file"),
+    help: agentHelp(
+      "PEM file of the authorities to trust (default: Amazon's, then the system's).", sets: "AWS_CA_BUNDLE",
+      valueName: "file"),
     completion: .file())
   var rootCA: String?
 
   @Option(
     name: [.customShort("c"), .customLong("cert"), .customLong("certificate")],
-    help: ArgumentHelp("PEM file of the device's certificate.", valueName: "file"), completion: .file())
+    help: agentHelp(
+      "PEM file of the device's certificate.", sets: "DEFENDER_CERTIFICATE_FILE",
+      valueName: "file"), completion: .file())
   var certificate: String?
 
   @Option(
     name: [.customShort("k"), .customLong("key"), .customLong("private-key")],
-    help: ArgumentHelp("PEM file of the certificate's private key.", valueName: "file"), completion: .file())
+    help: agentHelp(
+      "PEM file of the certificate's private key.", sets: "DEFENDER_PRIVATE_KEY_FILE",
+      valueName: "file"), completion: .file())
   var key: String?
 
   @Option(
     name: [.customLong("id", withSingleDash: true), .customLong("client_id"), .customLong("client-id")],
-    help: ArgumentHelp(
+    help: agentHelp(
       "MQTT client id; also the thing name if --thing_name is missing (default: the thing name and -defender).",
+      sets: "DEFENDER_CLIENT_ID",
       valueName: "id"))
   var clientID: String?
 
   @Flag(
     name: [.customShort("w"), .customLong("use-websocket")],
-    help: "MQTT over a WebSocket on port 443, signed with AWS credentials.")
+    help: agentHelp(
+      "MQTT over a WebSocket on port 443, signed with AWS credentials; wss:// before the host in the variable.",
+      sets: "DEFENDER_MQTT_ENDPOINT"))
   var usesWebSocket = false
 
   @Option(
     name: [.customLong("se", withSingleDash: true), .customLong("signing-region")],
-    help: ArgumentHelp("The region to sign for (default: AWS_REGION, else us-east-1).", valueName: "region"))
+    help: agentHelp(
+      "The region to sign for (default: AWS_REGION, else us-east-1).", sets: "AWS_REGION",
+      valueName: "region"))
   var signingRegion: String?
 
   @Option(
     name: [.customLong("ph", withSingleDash: true), .customLong("proxy-host")],
-    help: ArgumentHelp("The HTTP proxy to connect through.", valueName: "host"))
+    help: agentHelp(
+      "The HTTP proxy to connect through.", sets: "HTTPS_PROXY",
+      valueName: "host"))
   var proxyHost: String?
 
   @Option(
     name: [.customLong("pp", withSingleDash: true), .customLong("proxy-port")],
-    help: ArgumentHelp("The proxy's port.", valueName: "port"))
+    help: agentHelp(
+      "The proxy's port (default: 8080).", sets: "HTTPS_PROXY",
+      valueName: "port"),
+    transform: { text in
+      guard let port = UInt16(text), port > 0 else {
+        throw ValidationError("expected 1 to 65535")
+      }
+      return port
+    })
   var proxyPort: UInt16 = 8_080
 
   @Option(
-    help: ArgumentHelp("\(transports.joined(separator: " or ")) (default: mqtt).", valueName: "transport"),
+    help: agentHelp(
+      "\(transports.joined(separator: " or ")) (default: mqtt).", sets: "DEFENDER_TRANSPORT",
+      valueName: "transport"),
     completion: .list(transports))
   var transport: String?
 
   @Option(
     name: .customLong("connection"),
-    help: ArgumentHelp(
+    help: agentHelp(
       "persistent: stay connected; per-report: connect for each report and disconnect afterwards "
         + "(default: persistent).",
-      valueName: "mode"),
+      sets: "DEFENDER_CONNECTION", valueName: "mode"),
     completion: .list(["persistent", "per-report"]))
   var mode: String?
 
   @Option(
-    help: ArgumentHelp(
+    help: agentHelp(
       "The MQTT keep-alive interval, 30 to 1200 (default: the report interval plus 60).",
+      sets: "DEFENDER_KEEP_ALIVE_SECONDS",
       valueName: "seconds"))
-  var keepAlive: Int?
+  var keepAlive: String?
 
   @Option(
-    help: ArgumentHelp(
+    help: agentHelp(
       "What moves the baseline: publish (the broker acknowledged) or accepted (Device Defender accepted) "
         + "(default: publish).",
-      valueName: "event"),
+      sets: "DEFENDER_ACKNOWLEDGE", valueName: "event"),
     completion: .list(["publish", "accepted"]))
   var acknowledge: String?
 
@@ -226,19 +290,18 @@ struct AgentConnectionOptions: ParsableArguments {
     let others = [
       "AWS_CA_BUNDLE": rootCA, "DEFENDER_CERTIFICATE_FILE": certificate, "DEFENDER_PRIVATE_KEY_FILE": key,
       "DEFENDER_CLIENT_ID": clientID, "AWS_REGION": signingRegion, "DEFENDER_CONNECTION": mode,
-      "DEFENDER_KEEP_ALIVE_SECONDS": keepAlive.map { String($0) }, "DEFENDER_ACKNOWLEDGE": acknowledge,
+      "DEFENDER_KEEP_ALIVE_SECONDS": keepAlive, "DEFENDER_ACKNOWLEDGE": acknowledge,
       "HTTPS_PROXY": proxyHost.map { "http://\($0):\(proxyPort)" },
     ]
     for case (let name, let value?) in others { variables[name] = value }
     if let proxyHost {
       // The message omits the value, because it may contain a password.
       guard !proxyHost.isEmpty, !proxyHost.contains(where: { "/?# ".contains($0) }) else {
-        throw CommandFailure(
-          "--proxy-host isn't a host; expected a name, an address, and user:password@ before them.",
-          status: .notRun)
-      }
-      guard proxyPort > 0 else {
-        throw CommandFailure("--proxy-port is 0; expected 1 to 65535.", status: .notRun)
+        throw ConfigurationError(mistakes: [
+          ConfigurationError.Mistake(
+            variable: "HTTPS_PROXY",
+            problem: "isn't a host; expected a name, an address, and user:password@ before them")
+        ])
       }
       // The lower-case variable would take precedence, but an option must win.
       variables["https_proxy"] = nil
@@ -259,8 +322,10 @@ struct AgentConnectionOptions: ParsableArguments {
 struct AgentReportOptions: ParsableArguments {
   @Option(
     name: [.customShort("t"), .customLong("thing_name"), .customLong("thing-name")],
-    help: ArgumentHelp(
-      "The name of the thing that the reports describe (default: the client id).", valueName: "name"))
+    help: agentHelp(
+      "The name of the thing that the reports describe (default: the client id).",
+      sets: "DEFENDER_THING_NAME",
+      valueName: "name"))
   var thingName: String?
 
   @Flag(
@@ -270,59 +335,69 @@ struct AgentReportOptions: ParsableArguments {
 
   @Option(
     name: [.customShort("i"), .long],
-    help: ArgumentHelp(
-      "Seconds between reports (default: 300); less is raised to the minimum.", valueName: "seconds"))
-  var interval: Double?
+    help: agentHelp(
+      "Seconds between reports (default: 300); less is raised to the minimum.",
+      sets: "SAMPLE_INTERVAL_SECONDS",
+      valueName: "seconds"))
+  var interval: String?
 
   @Option(
-    help: ArgumentHelp(
+    help: agentHelp(
       "The minimum interval; Device Defender throttles below 300 (default: 300).",
+      sets: "DEFENDER_MINIMUM_INTERVAL_SECONDS",
       valueName: "seconds"))
-  var minimumInterval: Double?
+  var minimumInterval: String?
 
   @Flag(
     name: [.customShort("s"), .customLong("short_tags"), .customLong("short-names")],
-    help: "Use short field names.")
+    help: agentHelp("Use short field names.", sets: "DEFENDER_NAMES"))
   var shortNames = false
 
   @Option(
     name: [.customShort("f"), .long],
-    help: ArgumentHelp("json or cbor (default: json).", valueName: "format"),
+    help: agentHelp(
+      "json or cbor (default: json).", sets: "DEFENDER_FORMAT",
+      valueName: "format"),
     completion: .list(["json", "cbor"]))
   var format: String?
 
-  @Flag(
+  @Option(
     name: [
       .customLong("cm", withSingleDash: true), .customLong("include-custom-metrics"),
       .customLong("custom-metrics"),
     ],
-    help: "Add the custom metric cpu_usage.")
-  var customMetrics = false
+    help: agentHelp(
+      "Add custom metrics (default: none; without a list cpu_usage).", sets: "DEFENDER_CUSTOM_METRICS",
+      valueName: "list"), completion: .list(SystemMetric.names))
+  var customMetrics: String?
 
   @Option(
-    help: ArgumentHelp(
-      "The topic; {thing} and {format} are replaced (default: Device Defender's).", valueName: "template"))
+    help: agentHelp(
+      "The topic; {thing} and {format} are replaced (default: Device Defender's).", sets: "DEFENDER_TOPIC",
+      valueName: "template"))
   var topic: String?
 
   @Option(
-    help: ArgumentHelp(
+    help: agentHelp(
       "The directory that keeps the baseline and the last report id across restarts (default: none).",
+      sets: "DEFENDER_STATE_DIRECTORY",
       valueName: "directory"),
     completion: .directory)
   var stateDirectory: String?
 
   @Option(
-    help: ArgumentHelp("The procfs to read (default: /proc).", valueName: "path"), completion: .directory)
+    help: agentHelp(
+      "The procfs to read (default: /proc).", sets: "PROCFS_PATH",
+      valueName: "path"), completion: .directory)
   var procfs: String?
 
   func set(_ variables: inout [String: String], clientID: String?) throws {
     if shortNames { variables["DEFENDER_NAMES"] = "short" }
-    if customMetrics { variables["DEFENDER_CUSTOM_METRICS"] = "cpu_usage" }
     let others = [
       "DEFENDER_THING_NAME": thingName ?? clientID, "DEFENDER_FORMAT": format, "DEFENDER_TOPIC": topic,
       "DEFENDER_STATE_DIRECTORY": stateDirectory, "PROCFS_PATH": procfs,
-      "SAMPLE_INTERVAL_SECONDS": interval.map { "\($0)" },
-      "DEFENDER_MINIMUM_INTERVAL_SECONDS": minimumInterval.map { "\($0)" },
+      "SAMPLE_INTERVAL_SECONDS": interval, "DEFENDER_MINIMUM_INTERVAL_SECONDS": minimumInterval,
+      "DEFENDER_CUSTOM_METRICS": customMetrics,
     ]
     for case (let name, let value?) in others { variables[name] = value }
   }

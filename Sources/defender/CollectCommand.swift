@@ -148,8 +148,10 @@ struct CollectCommand: ParsableCommand {
   }
 
   private static let optionsByVariable = [
-    "DEFENDER_FORMAT": "--format", "DEFENDER_MAX_LIST_SIZE": "--list-size",
-    "DEFENDER_CUSTOM_METRICS": "--custom-metrics", "PROCFS_PATH": "--procfs",
+    "DEFENDER_FORMAT": "--format (or DEFENDER_FORMAT)",
+    "DEFENDER_MAX_LIST_SIZE": "--list-size (or DEFENDER_MAX_LIST_SIZE)",
+    "DEFENDER_CUSTOM_METRICS": "--custom-metrics (or DEFENDER_CUSTOM_METRICS)",
+    "PROCFS_PATH": "--procfs (or PROCFS_PATH)",
   ]
 
   private func absolutePath(_ path: String) throws -> String {

@@ -12,26 +12,23 @@ struct DryRun {
 
   init(_ environment: Environment, cborFile: String) throws(ConfigurationError) {
     var mistakes: [ConfigurationError.Mistake] = []
-    configuration = Configuration(ofReports: environment, noting: &mistakes)
+    configuration = Configuration(ofReports: environment, withSchedule: true, noting: &mistakes)
     // A dry run doesn't use the other variables.
-    let used = [Variable.format, .names, .customMetrics].map(\.rawValue)
+    let used = [Variable.format, .names, .customMetrics, .interval].map(\.rawValue)
     mistakes.removeAll { !used.contains($0.variable) }
     guard mistakes.isEmpty else { throw ConfigurationError(mistakes: mistakes) }
     self.cborFile = cborFile
   }
 
-  /// Prints a report at once and then one every `interval` seconds until the process is asked to stop.
+  /// Prints a report at once and then one each configured interval until the process is asked to stop. Nothing is published,
+  /// so a short interval isn't raised.
   /// Returns false if a single report was requested and couldn't be made.
-  func run(interval: Double, once: Bool, time: SystemWaiter, log: Log) throws -> Bool {
-    guard Configuration.intervalRange.contains(interval) else {
-      throw CommandFailure(
-        "--interval is \(interval); expected 0.001 to 604800 seconds.", status: .notRun)
-    }
+  func run(once: Bool, time: SystemWaiter, log: Log) throws -> Bool {
     let console = Console()
     var reporter = Reporter(
       collector: Collector(
         procfs: ProcRoot(configuration.procfsPath), log: log, systemMetrics: configuration.customMetrics))
-    var schedule = ReportSchedule(interval: .seconds(interval), first: time.bootTime)
+    var schedule = ReportSchedule(interval: configuration.interval, first: time.bootTime)
     while time.wait(until: schedule.next) == .onTime {
       let snapshot = reporter.snapshot()
       let draft = reporter.draft(of: snapshot, at: time.wallTime)

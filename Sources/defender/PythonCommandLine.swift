@@ -105,7 +105,11 @@ extension PythonCommandLine.Program {
     ownNames: [
       "--client-id", "--thing-name", "--short-names", "--dry-run", "--ca", "--connection", "--keep-alive",
       "--transport", "--topic", "--state-directory", "--once", "--log-format", "--acknowledge", "--procfs",
-      "--help", "--version", "--certificate", "--private-key", "--minimum-interval",
+      "--help", "--version", "--certificate", "--private-key", "--minimum-interval", "--print-environment",
+    ],
+    optionalValues: [
+      "-cm": ("-cm", "cpu_usage"), "--custom-metrics": ("--custom-metrics", "cpu_usage"),
+      "--include-custom-metrics": ("--include-custom-metrics", "cpu_usage"),
     ])
 
   /// `defender doctor`, which takes the options of `agent.py`.

@@ -14,12 +14,12 @@ import Testing
       (["-ds", "-sd", "-dfcbor"], ["-d", "-s", "-s", "-d", "-d", "-f", "cbor"]),
       (
         ["-cm", "-se", "eu-west-1", "-ph", "p", "-pp", "1"],
-        ["-cm", "-se", "eu-west-1", "-ph", "p", "-pp", "1"]
+        ["-cm", "cpu_usage", "-se", "eu-west-1", "-ph", "p", "-pp", "1"]
       ),
       (["--endpoint=host", "--interval=5"], ["--endpoint", "host", "--interval", "5"]),
       (["-e=host", "-id=a=b", "-pp=1"], ["-e", "host", "-id", "a=b", "-pp", "1"]),
       (["-di=5"], ["-d", "-i", "=5"]),
-      (["--custom-metric"], ["--custom-metrics"]),
+      (["--custom-metric"], ["--custom-metrics", "cpu_usage"]),
       (["-wTrue", "-w=no", "-dw", "True", "-s"], ["--use-websocket", "-d", "--use-websocket", "-s"]),
       (
         ["--root", "ca", "--thing", "t", "--dry", "--short"],
@@ -120,7 +120,7 @@ import Testing
         "AWS_CA_BUNDLE": "ca.pem", "DEFENDER_CERTIFICATE_FILE": "cert.pem",
         "DEFENDER_PRIVATE_KEY_FILE": "key.pem", "DEFENDER_CLIENT_ID": "client",
         "DEFENDER_THING_NAME": "thing",
-        "SAMPLE_INTERVAL_SECONDS": "600.0", "DEFENDER_NAMES": "short", "DEFENDER_FORMAT": "cbor",
+        "SAMPLE_INTERVAL_SECONDS": "600", "DEFENDER_NAMES": "short", "DEFENDER_FORMAT": "cbor",
         "AWS_REGION": "eu-west-1", "HTTPS_PROXY": "http://proxy:3128", "AWS_LAMBDA_LOG_LEVEL": "DEBUG",
         "DEFENDER_CUSTOM_METRICS": "cpu_usage",
       ])

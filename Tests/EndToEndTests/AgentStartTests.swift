@@ -43,6 +43,43 @@ import Testing
     #expect(text.contains("pump-7-defender") && !text.contains("PUBLISH from pump-7-defender"))
   }
 
+  @Test func `does the same with the environment that it prints`() async throws {
+    let broker = try MosquittoBroker()
+    let printed = try await BuiltProgram("defender").run(
+      ["agent"] + options(broker) + ["-id", "pump-7", "-i", "600", "--print-environment"])
+    #expect(printed.status == .code(0), "\(printed.errorText)")
+    var environment = ["DEFENDER_JITTER": "0"]
+    for line in printed.output.split(separator: "\n") where !line.hasPrefix("#") {
+      let parts = line.split(separator: "=", maxSplits: 1).map(String.init)
+      environment[parts[0]] = parts[1]
+    }
+    let (signals, continuation) = AsyncStream.makeStream(of: Int32.self)
+    let result = try await BuiltProgram("bootstrap").run(
+      ["agent"], environment: environment, signals: signals
+    ) { line in
+      if line.contains("onnect") { continuation.yield(SIGTERM) }
+    }
+    #expect(result.errorText.contains("Reporting pump-7 every 600 s to"), "\(result.errorText)")
+    #expect(
+      result.errorText.contains("Connected to mqtts://localhost:\(broker.tlsPort) as 'pump-7' (TLSv1.3)."))
+  }
+
+  @Test func `prints nothing with a mistake, and warns of files that aren't here`() async throws {
+    let program = try BuiltProgram("defender")
+    let wrong = try await program.run(
+      ["agent", "-e", "h", "-t", "pump-7", "-i", "often", "-c", "/c", "-k", "/k", "--print-environment"])
+    #expect(wrong.status == .code(2) && wrong.output.isEmpty)
+    #expect(wrong.errorText.contains("-i (or SAMPLE_INTERVAL_SECONDS) is 'often'"), "\(wrong.errorText)")
+    let remote = try await program.run(
+      ["agent", "-e", "h", "-t", "pump-7", "-c", "/no/such.pem", "-k", "/no/such.key", "--print-environment"])
+    #expect(remote.status == .code(0) && remote.output.contains("DEFENDER_CERTIFICATE_FILE=/no/such.pem\n"))
+    #expect(
+      remote.errorText.contains("on this machine, -c (or DEFENDER_CERTIFICATE_FILE) is"),
+      "\(remote.errorText)")
+    let useless = try await program.run(["agent", "--once", "--print-environment"])
+    #expect(useless.status == .code(64) && useless.errorText.contains("--once has no variable"))
+  }
+
   enum Fault: CaseIterable {
     case wrongName, unknownAuthority, refusedPort, expiredServer, expiredDevice
   }
@@ -128,7 +165,7 @@ import Testing
       ["agent", "-e", "mqtt://127.0.0.1:1", "-t", "pump-7", "--once"])
     #expect(result.status == .code(1))
     #expect(
-      result.errors.count { $0.contains("127.0.0.1:1") && !$0.contains("Reporting") } == 1,
+      result.errors.count { $0.contains("127.0.0.1:1") && !$0.contains("Reporting ") } == 1,
       "\(result.errorText)")
   }
 }

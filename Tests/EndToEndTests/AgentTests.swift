@@ -208,29 +208,33 @@ import WireFormats
       (["-e", "mqtt://example.com", "-t", "t"], "a broker on this machine", 2),
       (
         ["-e", "h", "-t", "t", "-c", "/c", "-k", "/dev/null"],
-        "--cert (or DEFENDER_CERTIFICATE_FILE) is '/c'", 2
+        "-c (or DEFENDER_CERTIFICATE_FILE) is '/c'", 2
       ),
       (
         ["-e", "h", "-t", "t", "-c", "/c", "-k", "/dev/null"],
-        "--key (or DEFENDER_PRIVATE_KEY_FILE) is '/dev/null', which isn't a regular file", 2
+        "-k (or DEFENDER_PRIVATE_KEY_FILE) is '/dev/null', which isn't a regular file", 2
       ),
       (
         ["-e", "h", "-t", "t", "-c", "/etc/hostname"],
-        "--key (or DEFENDER_PRIVATE_KEY_FILE) isn't set, but --cert (or DEFENDER_CERTIFICATE_FILE) is", 2
+        "--key (or DEFENDER_PRIVATE_KEY_FILE) isn't set, but -c (or DEFENDER_CERTIFICATE_FILE) is", 2
       ),
       (
         ["-e", "h", "-t", "t"],
-        "Set it and --key (or DEFENDER_PRIVATE_KEY_FILE) for mutual TLS, or start --endpoint (or DEFENDER_", 2
+        "Set it and --key (or DEFENDER_PRIVATE_KEY_FILE) for mutual TLS, or start -e (or DEFENDER_", 2
       ),
       (["-e", "h", "-t", "t", "-w", "--log-format", "xml"], "--log-format is 'xml'", 2),
-      (["-e", "h", "-t", "t", "-w", "-ph", "http://u:hunter2@p"], "--proxy-host isn't a host", 2),
+      (["-e", "h", "-t", "t", "-w", "-ph", "http://u:hunter2@p"], "-ph (or HTTPS_PROXY) isn't a host", 2),
       (
-        ["-e", "wss://u:hunter2@h", "-t", "t"], "--endpoint (or DEFENDER_MQTT_ENDPOINT) can't be used: '(not",
+        ["-e", "wss://u:hunter2@h", "-t", "t"], "-e (or DEFENDER_MQTT_ENDPOINT) can't be used: '(not",
         2
       ),
-      (["-e", "h", "-t", "t", "-w", "-ph", "p", "-pp", "0"], "--proxy-port is 0", 2),
+      (
+        ["-e", "h", "-t", "t", "-w", "-ph", "p", "-pp", "0"],
+        "invalid for '-pp <port>': expected 1 to 65535", 64
+      ),
       (["--dry-run", "--once", "--procfs", "/nowhere"], "No metrics could be read", 1),
-      (["--no-such-option"], "Unknown option", 64), (["-i", "soon"], "soon", 64),
+      (["--no-such-option"], "Unknown option", 64),
+      (["-i", "soon"], "-i (or SAMPLE_INTERVAL_SECONDS) is 'soon'; allowed", 2),
     ])
   func `reports what is wrong with a command line`(arguments: [String], words: String, status: Int32)
     async throws

@@ -52,7 +52,7 @@ import WireFormats
       of: mode, ["DEFENDER_ROLE_ALIAS": "my-alias", "DEFENDER_FORMAT": "xml", "DEFENDER_JITTER": "a bit"])
     for mistake in [
       "DEFENDER_CREDENTIALS_ENDPOINT isn't set;",
-      "DEFENDER_CERTIFICATE_FILE) isn't set; a role alias needs it", "DEFENDER_FORMAT) is 'xml'",
+      "DEFENDER_CERTIFICATE_FILE) isn't set; a role alias needs it", "DEFENDER_FORMAT is 'xml'",
       "DEFENDER_JITTER is 'a bit'",
     ] {
       // `defender agent` names its options, too.

@@ -78,11 +78,16 @@ package struct Configuration: Sendable {
     mistakes += reader.mistakes
   }
 
-  /// Reads only the variables that decide the content of reports, and adds mistakes in them to `mistakes`.
-  package init(ofReports environment: Environment, noting mistakes: inout [ConfigurationError.Mistake]) {
+  /// Reads only the variables that decide the content of reports and, with `withSchedule`, their interval. Adds mistakes in
+  /// them to `mistakes`.
+  package init(
+    ofReports environment: Environment, withSchedule: Bool = false,
+    noting mistakes: inout [ConfigurationError.Mistake]
+  ) {
     var reader = ConfigurationReader(environment)
     access = Access(reading: environment)
     transport = .https
+    if withSchedule { reader.readSchedule(into: &self) }
     reader.readReports(into: &self)
     reader.readCollection(into: &self)
     mistakes += reader.mistakes

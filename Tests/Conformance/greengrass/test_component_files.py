@@ -109,7 +109,9 @@ class ComponentFiles(unittest.TestCase):
                 self.assertIn(":thinggroup/", fleet["targetArn"])
                 arns = [fleet["targetArn"]]
                 for policy in ("iot-policy.json", "artifact-policy.json"):
-                    arns += [s["Resource"] for s in json.loads((output / policy).read_text())["Statement"]]
+                    for statement in json.loads((output / policy).read_text())["Statement"]:
+                        resource = statement["Resource"]
+                        arns += resource if isinstance(resource, list) else [resource]
                 self.assertEqual({arn.split(":")[1] for arn in arns}, {partition})
                 self.check("CreateComponentVersion", output / "lambda-function-component.json")
                 merged = self.check("CreateDeployment", output / "deployment-lambda.json")
@@ -237,7 +239,7 @@ class ComponentFiles(unittest.TestCase):
         own = "$aws/things/core-1/defender/metrics/*"
         arn = "arn:aws:iot:eu-central-1:123456789012:"
         self.assertEqual([(s["Action"], s["Resource"]) for s in statements], [
-            ("iot:Publish", arn + "topic/" + own), ("iot:Receive", arn + "topic/" + own),
+            ("iot:Publish", [arn + "topic/" + own, arn + "topic/defender/core-1/*"]), ("iot:Receive", arn + "topic/" + own),
             ("iot:Subscribe", arn + "topicfilter/" + own)])
         (artifacts,) = json.loads((output / "artifact-policy.json").read_text())["Statement"]
         self.assertEqual(artifacts["Resource"], "arn:aws:s3:::a-bucket/greengrass/DeviceDefenderAgent/*")

@@ -104,6 +104,11 @@ extension ConfigurationReader {
   /// that client's connection.
   private mutating func clientID(thing: String?) -> String? {
     let variable = Variable.clientID
+    let thingVariable = thingNameVariable.rawValue
+    // Otherwise a mistake in the thing's name would be noted twice.
+    if environment.value(variable) == nil, mistakes.contains(where: { $0.variable == thingVariable }) {
+      return nil
+    }
     guard let text = environment.value(variable) ?? thing.map({ "\($0)-defender" }) else {
       note(variable, "isn't set, and no thing name is set to derive it from")
       return nil
