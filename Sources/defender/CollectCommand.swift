@@ -10,6 +10,7 @@ struct CollectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "collect",
     abstract: "Prints the reports about this machine, once or repeatedly.",
+    usage: "defender collect [<options>]",
     discussion: """
       Accepts the whole command line of AWS's Python collector (collector.py), in all spellings. Without -s and -n \
       it makes one report; with only -s it continues until SIGINT (Ctrl-C) or SIGTERM. From the second report on, \

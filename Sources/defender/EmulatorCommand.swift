@@ -7,6 +7,7 @@ struct EmulatorCommand: BackgroundCommand {
   static let configuration = CommandConfiguration(
     commandName: "emulator",
     abstract: "Runs a local Lambda that any process on this machine can invoke.",
+    usage: "defender emulator [<options>]",
     discussion: """
       Accepts invocations at the same URL as AWS's runtime interface emulator, with the event as the body. Invocations \
       run one after the other. The first one starts the function's program; if the program exits, the next one starts it \

@@ -9,6 +9,7 @@ struct InvokeCommand: BackgroundCommand {
   static let configuration = CommandConfiguration(
     commandName: "invoke",
     abstract: "Invokes the function once, in a local Lambda, and shows what it published.",
+    usage: "defender invoke [<options>]",
     discussion: """
       Starts the function's program with a local Runtime API and a local AWS IoT data plane, which verifies the \
       signature of every publish with credentials generated for this run. Nothing leaves this machine.

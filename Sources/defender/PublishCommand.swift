@@ -11,6 +11,7 @@ struct PublishCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "publish",
     abstract: "Publishes one message to AWS IoT over HTTPS, signed with AWS credentials.",
+    usage: "defender publish --topic <topic> [<options>]",
     discussion: """
       Does the same as `aws iot-data publish`, with the code that the function uses. The payload is sent byte for byte. \
       Without one, the message is empty.

@@ -7,6 +7,7 @@ struct SecurityProfileCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "security-profile",
     abstract: "Prints AWS CLI commands that create a security profile for this agent's metrics.",
+    usage: "defender security-profile [<options>]",
     discussion: """
       Device Defender keeps only the metrics in a security profile. The commands create the chosen custom metrics, \
       then a profile that keeps every metric of this agent and, with --detect ml, monitors the numbers with ML Detect. \

@@ -9,6 +9,14 @@ import WireFormats
 
 /// Tests of the built `defender` as a user runs it in a terminal.
 @Suite(.ownThreads, .timeLimit(.minutes(20))) struct `The defender command` {
+  @Test(arguments: ["agent", "doctor", "collect", "invoke", "emulator", "publish", "security-profile"])
+  func `prints help that fits 80 columns and has examples`(command: String) async throws {
+    let run = try await BuiltProgram("defender").run([command, "--help"])
+    #expect(run.status == .code(0))
+    #expect(run.outputLines.allSatisfy { $0.count <= 80 }, "\(run.output)")
+    #expect(run.output.contains("\nExamples:\n  "))
+  }
+
   @Test(arguments: ["bootstrap", "defender"])
   func `prints its version and those of its libraries`(program: String) async throws {
     let run = try await BuiltProgram(program).run(["--version"])
