@@ -90,7 +90,9 @@ struct DoctorCommand: ParsableCommand {
     let environment = try environment(over: .ofThisProcess)
     var options = Doctor.Options()
     options.stepTimeout = .seconds(timeout)
-    if connection.namesConnection { options.optionsByVariable = AgentOptionNames.spellings.compactMapValues(\.first) }
+    if connection.namesConnection {
+      options.optionsByVariable = AgentOptionNames.spellings.compactMapValues(\.first)
+    }
     if publish, let text = report.topic {
       let thing = environment.value(Variable.thingName.rawValue, Variable.awsThingName.rawValue)
       options.publishTopic = try publishTopic(text, thing: thing ?? "t")
