@@ -68,7 +68,9 @@ struct CollectCommand: ParsableCommand {
       valueName: "list"), completion: .list(SystemMetric.names))
   var customMetrics: String?
 
-  @Option(help: ArgumentHelp("json or cbor (default: json).", valueName: "format"))
+  @Option(
+    help: ArgumentHelp("json or cbor (default: json).", valueName: "format"),
+    completion: .list(["json", "cbor"]))
   var format: String?
 
   @Flag(help: "Print JSON on one line, as it is published; CBOR always is.")

@@ -22,6 +22,18 @@ import WireFormats
     #expect(stage.publisher.bytesIn == reported)
   }
 
+  @Test(arguments: [("0", 0), ("5", 1)])
+  func `warns once of missing answers, and not at all if it doesn't wait for them`(
+    seconds: String, count: Int
+  ) throws {
+    var stage = try LoopStage(["DEFENDER_CONFIRMATION_SECONDS": seconds])
+    _ = try deltas(&stage, [.unanswered, .unanswered, .unanswered])
+    let warnings = stage.lines.text.split(separator: "\n").filter {
+      $0.contains("[WARN]") && $0.contains("iot:Receive")
+    }
+    #expect(warnings.count == count, "\(stage.lines.text)")
+  }
+
   /// Returns the deltas of reports that are made 100 bytes apart and get the given confirmations.
   private func deltas(
     _ stage: inout LoopStage, _ confirmations: [ReportConfirmation], late: [ReportConfirmation?] = []
