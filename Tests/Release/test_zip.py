@@ -27,8 +27,8 @@ CONTENTS = {
     "lambda-function-component.json": 0o644,
     "THIRD-PARTY-NOTICES.txt": 0o644,
 }
-# 5.06 MB (`lambda/package` prints it): IPv6 in libcurl, the locked state and the masking of server texts took it above 5.0 MB.
-LARGEST_ZIP, LARGEST_FILE = 5_200_000, 12_000_000
+# 5.28 MB and 12.1 MB (`lambda/package` prints them). Detection added 0.19 MB to the zip and 0.44 MB to `bootstrap`.
+LARGEST_ZIP, LARGEST_FILE = 5_400_000, 12_400_000
 
 
 class ZipTests(unittest.TestCase):
