@@ -33,30 +33,12 @@ struct AgentCommand: ParsableCommand {
   @OptionGroup(title: "Connection") var connection: AgentConnectionOptions
   @OptionGroup(title: "Reports") var report: AgentReportOptions
 
-  @Flag(help: "Make one report at once, publish it, and exit.")
-  var once = false
-
-  @Flag(help: "Print the environment file that does what the other options do, and end.")
-  var printEnvironment = false
-
-  @Option(
-    help: agentHelp(
-      "The format of log lines: text or json (default: text).", sets: "AWS_LAMBDA_LOG_FORMAT",
-      valueName: "format"),
-    completion: .list(["text", "json"]))
-  var logFormat: String?
-
-  @Option(
-    help: agentHelp(
-      "The log level: NoLogs, Fatal, Error, Warn, Info, Debug or Trace (default: Info).",
-      sets: "AWS_LAMBDA_LOG_LEVEL", valueName: "level"),
-    completion: .list(["NoLogs", "Fatal", "Error", "Warn", "Info", "Debug", "Trace"]))
-  var verbosity: String?
+  @OptionGroup(title: "Operation") var operation: AgentOperationOptions
 
   func run() throws {
     do {
       let environment = try environment(over: .ofThisProcess)
-      if printEnvironment { return try printFile(of: environment, over: .ofThisProcess) }
+      if operation.printEnvironment { return try printFile(of: environment, over: .ofThisProcess) }
       let log = Log(environment)
       let shutdown = try ShutdownSignal(handlesHangup: !report.dryRun)
       try becomeDaemon(stoppedBy: shutdown)
@@ -65,11 +47,11 @@ struct AgentCommand: ParsableCommand {
         log.becomeDaemonLog(environment)
         warnOfUnknownVariables(in: environment, log: log)
         let isWhole = try DryRun(environment, cborFile: "cbor_metrics").run(
-          once: once, time: time, log: log)
+          once: operation.once, time: time, log: log)
         guard isWhole else { throw ExitCode(CommandFailure.Status.failed.rawValue) }
       } else {
         surviveFailedWrites()
-        var agent = try Agent(environment, time: time, log: log, once: once)
+        var agent = try Agent(environment, time: time, log: log, once: operation.once)
         guard try agent.run() else { throw ExitCode(CommandFailure.Status.failed.rawValue) }
       }
     } catch let error as ExitCode {
@@ -88,7 +70,7 @@ struct AgentCommand: ParsableCommand {
   }
 
   func validate() throws {
-    guard printEnvironment, report.dryRun || once else { return }
+    guard operation.printEnvironment, report.dryRun || operation.once else { return }
     throw ValidationError(
       "--print-environment is for a service, and \(report.dryRun ? "--dry-run" : "--once") has no variable. Omit one of them."
     )
@@ -120,24 +102,7 @@ struct AgentCommand: ParsableCommand {
     var variables = inherited.all
     try connection.set(&variables)
     try report.set(&variables, clientID: connection.clientID)
-    if let logFormat {
-      guard ["text", "json"].contains(logFormat.lowercased()) else {
-        throw CommandFailure("--log-format is '\(logFormat)'; expected text or json.", status: .notRun)
-      }
-      variables["AWS_LAMBDA_LOG_FORMAT"] = logFormat
-    }
-    if let verbosity {
-      let levels = [
-        "nologs": "FATAL", "trace": "TRACE", "debug": "DEBUG", "info": "INFO", "warn": "WARN",
-        "error": "ERROR", "fatal": "FATAL",
-      ]
-      guard let level = levels[verbosity.lowercased()] else {
-        throw CommandFailure(
-          "--verbosity is '\(verbosity)'; expected NoLogs, Fatal, Error, Warn, Info, Debug or Trace.",
-          status: .notRun)
-      }
-      variables["AWS_LAMBDA_LOG_LEVEL"] = level
-    }
+    try operation.set(&variables)
     try rejectEmptyOptions(variables, over: inherited)
     return Environment(variables)
   }
@@ -160,7 +125,7 @@ extension AgentCommand {
 }
 
 /// Returns the help of an option that sets `variables`.
-private func agentHelp(_ text: String, sets variables: String..., valueName: String? = nil) -> ArgumentHelp {
+func agentHelp(_ text: String, sets variables: String..., valueName: String? = nil) -> ArgumentHelp {
   ArgumentHelp("\(text) Variable: \(variables.joined(separator: ", ")).", valueName: valueName)
 }
 
