@@ -192,7 +192,9 @@ let package = Package(
     // Benchmarks, which Tests/Benchmarks/run starts.
     .executableTarget(
       name: "collector-benchmark",
-      dependencies: ["CLinux", "CollectorReference", "DeviceDefender", "Platform", "WireFormats"],
+      dependencies: [
+        "CLinux", "CollectorReference", "Detection", "DeviceDefender", "Platform", "WireFormats",
+      ],
       path: "Tests/Benchmarks/Collector", swiftSettings: strict),
     .target(name: "CollectorReference", path: "Tests/Benchmarks/CollectorReference"),
     .executableTarget(name: "socket-load", path: "Tests/Benchmarks/SocketLoad"),

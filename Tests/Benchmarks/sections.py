@@ -250,7 +250,22 @@ def detection(count, rounds):
     memory = Group("Evaluating recorded reports of 1,000 things: most memory", "MiB", is_detail=True)
     for name, number in (("a quarter of the reports", count // 4), ("all reports", count)):
         memory.row(name, peak[number] / 1024, ours=True)
-    return [time, memory]
+    return [time, memory, *_detection_on_a_device()]
+
+
+def _detection_on_a_device():
+    """Measures one report against 100 behaviors, and a collection whose connections are compared with 1,000 networks."""
+    tools.swift_build("collector-benchmark", "socket-load")
+    one = tools.line([f"{RELEASE}/collector-benchmark", "detect", "11"])
+    report = Group("Evaluating a report of 200 entries against 100 behaviors: CPU", "µs")
+    report.row("encoding it as JSON", one["encoding_us"]).row(AGENT, one["evaluation_us"], ours=True)
+    groups = [report]
+    for sockets in (10_000, 100_000):
+        both = tools.line(tools.under_sockets([f"{RELEASE}/collector-benchmark", "collect-and-detect", "11"], sockets))
+        group = Group(f"Collection with {sockets:,} connections, evaluated against 1,000 networks: CPU", "ms")
+        group.row("collection alone", both["alone_us"] / 1000).row(AGENT, both["evaluated_us"] / 1000, ours=True)
+        groups.append(group)
+    return groups
 
 
 def _without_id(event):

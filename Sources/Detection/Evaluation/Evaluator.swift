@@ -129,22 +129,26 @@ package struct Evaluator: Sendable {
     if things[index].behaviors[position].alarmStart != nil {
       invalidate(position, index, observation.thing, at: time, &events)
     }
-    let datapoint = observation.datapoints[program.steps[position].slot]
-    switch (program.steps[position].test, datapoint) {
-    case (.count, .count(let count)?):
+    let slot = program.steps[position].slot
+    switch program.steps[position].test {
+    case .count:
+      guard case .count(let count)? = observation.datapoints[slot] else { return }
       take(count, 0, position, index, observation, &events)
-    case (.number, .number(let number)?):
+    case .number:
+      guard case .number(let number)? = observation.datapoints[slot] else { return }
       take(0, number, position, index, observation, &events)
-    case (.set(let group, let set, let requiresMembers), let datapoint?):
+    case .set(let group, let set, let requiresMembers):
       guard coverages[group].isPresent else { return }
       touch(position, index, time)
       let conforms = coverages[group].conforms(set, requiresMembers: requiresMembers)
       decide(position, index, observation.thing, at: time, isViolation: !conforms, &events) { program in
-        conforms
+        // A copy for each behavior would count references of the list.
+        guard let datapoint = observation.datapoints[slot] else { return .ports([]) }
+        return conforms
           ? datapoint
           : program.groups[group].elements(of: datapoint, in: set, areMembers: !requiresMembers)
       }
-    default: break
+    case .none: break
     }
   }
 

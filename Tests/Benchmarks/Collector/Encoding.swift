@@ -5,8 +5,8 @@ import WireFormats
 
 private let addresses: [UInt32] = (0..<50).map { 0xCB00_7101 &+ $0 &* 0x0001_0307 }
 
-/// Returns a report with 50 entries in each list.
-func sampleReport() -> Report {
+/// Returns a snapshot with 50 entries in each list.
+func sampleSnapshot() -> MetricsSnapshot {
   var snapshot = MetricsSnapshot()
   let ports = (0..<50).map { (index: Int) -> ListeningPort in
     ListeningPort(interface: index % 2 == 0 ? "0.0.0.0" : "eth0", port: UInt16(1_000 + index * 977))
@@ -24,6 +24,12 @@ func sampleReport() -> Report {
   let traffic = Traffic(bytesIn: 123_456_789, bytesOut: 98_765_432, packetsIn: 1_234_567, packetsOut: 765_432)
   snapshot.networkCounters = .success(
     NetworkCounters(interfaces: [InterfaceCounters(name: "eth0", index: 2, traffic: traffic)]))
+  return snapshot
+}
+
+/// Returns a report with 50 entries in each list.
+func sampleReport() -> Report {
+  let snapshot = sampleSnapshot()
   var empty = MetricsSnapshot()
   empty.networkCounters = .success(NetworkCounters())
   return Report(id: 1_530_304_554, snapshot: snapshot, baseline: Baseline(empty))
