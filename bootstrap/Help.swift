@@ -72,6 +72,9 @@ private let agentHelp = """
     DEFENDER_CUSTOM_METRICS           such as cpu_usage,memory_usage
     DEFENDER_CUSTOM_METRICS_COMMAND   program that writes more of them
     PROCFS_PATH                       procfs to read (default: /proc)
+    DEFENDER_SECURITY_PROFILES        files of security profiles to evaluate
+    DEFENDER_VIOLATIONS_TOPIC         (default: defender/{thing}/violations)
+    DEFENDER_VIOLATION_COMMAND        program that receives each violation event
     AWS_LAMBDA_LOG_LEVEL              TRACE, DEBUG, INFO, WARN, ERROR or FATAL
     AWS_LAMBDA_LOG_FORMAT             Text or JSON (default: Text)
 

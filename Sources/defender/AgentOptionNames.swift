@@ -42,19 +42,27 @@ struct AgentOptionNames {
 
   /// How messages name each variable: by the option as it was typed, by the variable if that was set, or by both.
   var texts: [String: String] {
-    var texts: [String: String] = [:]
-    for (variable, names) in Self.spellings {
-      var option = typed.last(where: names.contains)
-      // Without a thing's name, the client id is one.
-      if variable == "DEFENDER_THING_NAME" {
-        option = option ?? typed.last(where: Self.clientIDNames.contains)
-      }
-      if let option {
-        texts[variable] = "\(option) (or \(variable))"
-      } else if inherited.value(variable) == nil, let option = names.first {
-        texts[variable] = "\(option) (or \(variable))"
-      }
-    }
+    let others = Self.spellings.filter { variable, _ in inherited.value(variable) == nil }
+      .compactMapValues(\.first)
+    return Self.texts(others.merging(typedOptions) { $1 })
+  }
+
+  /// As ``texts``, but only for the variables whose option was typed.
+  var textsOfTypedOptions: [String: String] { Self.texts(typedOptions) }
+
+  private static func texts(_ options: [String: String]) -> [String: String] {
+    var texts = options
+    for (variable, option) in options { texts[variable] = "\(option) (or \(variable))" }
     return texts
+  }
+
+  /// The option that was typed last for each variable.
+  private var typedOptions: [String: String] {
+    var options: [String: String] = [:]
+    for (variable, names) in Self.spellings { options[variable] = typed.last(where: names.contains) }
+    // Without a thing's name, the client id is one.
+    options["DEFENDER_THING_NAME"] =
+      options["DEFENDER_THING_NAME"] ?? typed.last(where: Self.clientIDNames.contains)
+    return options
   }
 }

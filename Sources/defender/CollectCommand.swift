@@ -90,7 +90,8 @@ struct CollectCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Evaluate a security profile, and log its violations; may be repeated.", valueName: "file"),
+      "Evaluate a security profile, and log its violations; may be repeated (default: none).",
+      valueName: "file"),
     completion: .file())
   var profile: [String] = []
 

@@ -52,7 +52,7 @@ struct DoctorCommand: ParsableCommand {
 
   func validate() throws {
     guard (0.1...600).contains(timeout) else {
-      throw ValidationError("--timeout is \(timeout); allowed is a number of seconds from 0.1 to 600.")
+      throw ValidationError("--timeout is \(timeout); expected a number of seconds from 0.1 to 600.")
     }
     guard publish else { return }
     guard let text = report.topic else {
@@ -90,9 +90,10 @@ struct DoctorCommand: ParsableCommand {
     let environment = try environment(over: .ofThisProcess)
     var options = Doctor.Options()
     options.stepTimeout = .seconds(timeout)
-    if connection.namesConnection {
-      options.optionsByVariable = AgentOptionNames.spellings.compactMapValues(\.first)
-    }
+    // The arguments were expanded before, so this doesn't fail.
+    let expanded = try? PythonCommandLine(Array(CommandLine.arguments.dropFirst(2)), for: .doctor)
+    let names = AgentOptionNames(typed: expanded?.arguments ?? [], over: .ofThisProcess)
+    options.optionsByVariable = connection.namesConnection ? names.texts : names.textsOfTypedOptions
     if publish, let text = report.topic {
       let thing = environment.value(Variable.thingName.rawValue, Variable.awsThingName.rawValue)
       options.publishTopic = try publishTopic(text, thing: thing ?? "t")

@@ -226,13 +226,13 @@ private func variablesBySystemd(_ text: String) throws -> [String: String] {
     .certificateAuthorities: ["/no/such", "/etc"],
     .systemCertificateAuthorities: ["/no/such"], .allowPlainHTTP: ["yes"], .transport: ["smoke"],
     .mqttEndpoint: ["a b", "h:0", "ftp://h"], .clientID: ["a\tb"], .keepAliveSeconds: ["x", "29", "1201"],
-    .connection: ["never"],
+    .connection: ["never"], .securityProfiles: ["relative", #"{"x":1}"#],
   ]
   /// Variables whose values are valid only together with others; ConfigurationTests and AccessTests have them.
   private static let inCombination: Set<Variable> = [
     .region, .defaultRegion, .accessKeyID, .secretAccessKey, .certificateFile, .privateKeyFile,
     .privateKeyPasswordFile, .roleAlias, .credentialsEndpoint, .dataPlaneEndpoint, .endpoint, .runtimeAPI,
-    .componentName,
+    .componentName, .violationsTopic, .violationCommand,
   ]
 
   @Test(arguments: Variable.allCases)

@@ -84,6 +84,14 @@ import WireFormats
     #expect(!mistaken.output.contains("   credentials  "), "\(mistaken.output)")
   }
 
+  @Test func `doctor names a wrong option as it was typed`() async throws {
+    let run = try await BuiltProgram("defender").run(["doctor", "-i", "soon"], environment: variables())
+    #expect(
+      run.output.contains("failed   configuration  -i (or SAMPLE_INTERVAL_SECONDS) is 'soon'"),
+      "\(run.output)")
+    #expect(!run.output.contains("ok       interval"), "\(run.output)")
+  }
+
   @Test func `doctor breaks its lines between words on a terminal, and says what to do next`() async throws {
     let terminal = try PseudoTerminal(rows: 24, columns: 60)
     var environment = try variables()
@@ -99,7 +107,7 @@ import WireFormats
   }
 
   @Test(arguments: [
-    (["--publish"], "--publish needs --topic"), (["-i", "soon"], "-i"),
+    (["--publish"], "--publish needs --topic"),
     (["--publish", "--topic", "a/+"], "wildcard"), (["--timeout", "0"], "--timeout"),
   ])
   func `doctor reports what is wrong with its command line`(arguments: [String], words: String) async throws {

@@ -4,6 +4,8 @@ import Testing
 /// The sources that may read the system's clock, because the kernel or libcurl times their waits by that clock.
 private let edges: [String: String] = [
   "AWSClient/Credentials/CredentialProcess.swift": "waits for a process",
+  "DefenderAgent/Detection/Detector.swift": "waits for a process",
+  "DefenderAgent/ReportLoop+Detection.swift": "gives a process a deadline",
   "DefenderAgent/ReportLoop.swift": "gives the collector a deadline on its clock",
   "DeviceDefender/CustomMetrics/MetricsCommand.swift": "waits for a process",
   "DeviceDefender/Kernel/LineReader.swift": "stops reading procfs at the collector's deadline",

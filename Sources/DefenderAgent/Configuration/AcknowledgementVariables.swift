@@ -34,7 +34,7 @@ extension ConfigurationReader {
     let variable = Variable.confirmationSeconds
     guard let text = environment.value(variable) else { return nil }
     guard let seconds = Double(text), (0...300).contains(seconds) else {
-      note(variable, "is '\(text)'; allowed is a number of seconds from 0 to 300")
+      note(variable, "is '\(text)'; expected a number of seconds from 0 to 300")
       return nil
     }
     return .milliseconds(Int64((seconds * 1_000).rounded(.up)))

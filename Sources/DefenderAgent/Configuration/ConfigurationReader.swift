@@ -25,7 +25,7 @@ struct ConfigurationReader {
   mutating func seconds(_ variable: Variable) -> Duration? {
     guard let text = environment.value(variable) else { return nil }
     guard let seconds = Double(text), Configuration.intervalRange.contains(seconds) else {
-      note(variable, "is '\(text)'; allowed is a number of seconds, from 0.001 to 604800")
+      note(variable, "is '\(text)'; expected a number of seconds, from 0.001 to 604800")
       return nil
     }
     return .milliseconds(Int64((seconds * 1_000).rounded(.up)))
@@ -36,7 +36,7 @@ struct ConfigurationReader {
     guard let text = environment.value(variable) else { return nil }
     guard let number = Int(text), range.contains(number) else {
       note(
-        variable, "is '\(text)'; allowed is a whole number from \(range.lowerBound) to \(range.upperBound)")
+        variable, "is '\(text)'; expected a whole number from \(range.lowerBound) to \(range.upperBound)")
       return nil
     }
     return number

@@ -99,7 +99,7 @@ package struct ComponentConfiguration: Equatable, Sendable {
     guard let text = Self.text(of: value), let count = Int(text), range.contains(count) else {
       mistakenKeys.insert(Self.retryCountKey)
       mistakes.append(
-        "\(Self.retryCountKey) is \(Self.text(of: value) ?? value.kind); allowed is a whole number from "
+        "\(Self.retryCountKey) is \(Self.text(of: value) ?? value.kind); expected a whole number from "
           + "\(range.lowerBound) to \(range.upperBound)")
       return
     }

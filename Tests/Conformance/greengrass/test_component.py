@@ -191,7 +191,7 @@ class Component(TestCase):
             nucleus.next("log")
         line = next(line for line in nucleus.log() if "Rejected the configuration" in line)
         self.assertIn("ReportNames is 'tiny'; allowed: long, short", line)
-        self.assertIn("PublishRetryCount is 73; allowed is a whole number from 0 to 72", line)
+        self.assertIn("PublishRetryCount is 73; expected a whole number from 0 to 72", line)
         self.assertEqual(sorted(report(nucleus.next("publish"))), ["hed", "met"])
         self.assertEqual(len(nucleus.all("started")), 1)
 

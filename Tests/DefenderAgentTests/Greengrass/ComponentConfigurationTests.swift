@@ -40,10 +40,10 @@ private func configuration(_ json: String) throws -> ComponentConfiguration {
   }
 
   @Test(arguments: [
-    (#"{"PublishRetryCount": 73}"#, "PublishRetryCount is 73; allowed is a whole number from 0 to 72"),
-    (#"{"PublishRetryCount": -1}"#, "PublishRetryCount is -1; allowed is a whole number from 0 to 72"),
-    (#"{"PublishRetryCount": 1.5}"#, "PublishRetryCount is 1.5; allowed is a whole number from 0 to 72"),
-    (#"{"PublishRetryCount": {}}"#, "PublishRetryCount is an object; allowed is a whole number from 0 to 72"),
+    (#"{"PublishRetryCount": 73}"#, "PublishRetryCount is 73; expected a whole number from 0 to 72"),
+    (#"{"PublishRetryCount": -1}"#, "PublishRetryCount is -1; expected a whole number from 0 to 72"),
+    (#"{"PublishRetryCount": 1.5}"#, "PublishRetryCount is 1.5; expected a whole number from 0 to 72"),
+    (#"{"PublishRetryCount": {}}"#, "PublishRetryCount is an object; expected a whole number from 0 to 72"),
     (#"{"Topic": {}}"#, "Topic is an object; expected text, a number or a list of texts"),
     (
       #"{"CustomMetrics": ["a", 1]}"#,
