@@ -235,7 +235,7 @@ import WireFormats
       ),
       (["--dry-run", "--once", "--procfs", "/nowhere"], "No metrics could be read", 1),
       (["--no-such-option"], "Unknown option", 64),
-      (["-i", "soon"], "-i (or SAMPLE_INTERVAL_SECONDS) is 'soon'; allowed", 2),
+      (["-i", "soon"], "-i (or SAMPLE_INTERVAL_SECONDS) is 'soon'; expected", 2),
     ])
   func `reports what is wrong with a command line`(arguments: [String], words: String, status: Int32)
     async throws
