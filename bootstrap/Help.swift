@@ -10,11 +10,11 @@ func helpText(for arguments: [String]) -> String? {
 }
 
 private let programHelp = """
-  bootstrap: publishes this machine's network metrics as AWS IoT Device Defender
-  reports. Environment variables configure it; it takes no options.
+  bootstrap: reports this machine's network metrics to AWS IoT Device Defender.
+  Environment variables configure it; it takes no options.
 
   Usage:
-    bootstrap agent         report on a schedule until SIGTERM, such as a service
+    bootstrap agent         report on a schedule until SIGTERM, as a service does
     bootstrap               run as a Lambda function if AWS_LAMBDA_RUNTIME_API is
                             set, or as a Greengrass component if a nucleus
                             started it (SVCUID)
@@ -52,17 +52,17 @@ private let agentHelp = """
     AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY            credentials
     AWS_CA_BUNDLE, SSL_CERT_FILE      authorities to trust (PEM)
     HTTPS_PROXY, NO_PROXY             proxy, and hosts to reach without it
-    DEFENDER_ALLOW_PLAIN_HTTP         1: http:// endpoints may be elsewhere
+    DEFENDER_ALLOW_PLAIN_HTTP         1: allow http:// to other machines
 
   Schedule and connection:
     SAMPLE_INTERVAL_SECONDS           seconds between reports (default: 300)
-    DEFENDER_MINIMUM_INTERVAL_SECONDS shorter intervals are raised to this (300)
-    DEFENDER_JITTER                   0: report without waiting for the slot
+    DEFENDER_MINIMUM_INTERVAL_SECONDS raises shorter intervals (300)
+    DEFENDER_JITTER                   0: don't wait for the thing's slot
     DEFENDER_CONNECTION               persistent or per-report (persistent)
-    DEFENDER_KEEP_ALIVE_SECONDS       30 to 1200 (default: the interval and 60)
+    DEFENDER_KEEP_ALIVE_SECONDS       30 to 1200 (default: interval plus 60)
     DEFENDER_ACKNOWLEDGE              publish or accepted (default: publish)
-    DEFENDER_CONFIRMATION_SECONDS     wait for the answer, 0 to 300 (default: 10)
-    DEFENDER_STATE_DIRECTORY          directory of the state over a restart
+    DEFENDER_CONFIRMATION_SECONDS     wait for answers, 0 to 300 s (default: 10)
+    DEFENDER_STATE_DIRECTORY          keeps deltas and ids over a restart
 
   Reports and log:
     DEFENDER_FORMAT                   json or cbor (default: json)
@@ -71,10 +71,11 @@ private let agentHelp = """
     DEFENDER_MAX_REPORT_BYTES         512 to 131072 (default: 131072)
     DEFENDER_CUSTOM_METRICS           such as cpu_usage,memory_usage
     DEFENDER_CUSTOM_METRICS_COMMAND   program that writes more of them
+    DEFENDER_SECURITY_PROFILES        profiles to evaluate: paths, or their JSON
+    DEFENDER_VIOLATIONS_TOPIC         topic of violation events (default:
+                                      defender/{thing}/violations)
+    DEFENDER_VIOLATION_COMMAND        program that runs for each such event
     PROCFS_PATH                       procfs to read (default: /proc)
-    DEFENDER_SECURITY_PROFILES        files of security profiles to evaluate
-    DEFENDER_VIOLATIONS_TOPIC         (default: defender/{thing}/violations)
-    DEFENDER_VIOLATION_COMMAND        program that receives each violation event
     AWS_LAMBDA_LOG_LEVEL              TRACE, DEBUG, INFO, WARN, ERROR or FATAL
     AWS_LAMBDA_LOG_FORMAT             Text or JSON (default: Text)
 
