@@ -3,7 +3,7 @@ import Platform
 import WireFormats
 
 extension ReportLoop {
-  /// Makes the detector follow the configuration, and continues from its saved state if it is new.
+  /// Applies the configuration to the detector. A new detector continues from its saved state.
   mutating func configureDetection() {
     guard let configured = configuration.detection else {
       detector = nil
@@ -22,7 +22,7 @@ extension ReportLoop {
     if detector != nil { detector?.restore(state.contents(of: Detector.fileName)) }
   }
 
-  /// Evaluates the snapshot of a report, and saves the alarms and events, so that none is lost.
+  /// Evaluates the snapshot of a report, and saves the alarms and events before anything is published.
   mutating func detect(in snapshot: MetricsSnapshot, _ report: Report, into outcome: inout ReportOutcome) {
     guard detector != nil else { return }
     let count = detector?.evaluate(

@@ -4,13 +4,13 @@ import Glibc
 import Platform
 import WireFormats
 
-/// What the agent evaluates, and what it does with a violation.
+/// The security profiles that the agent evaluates, and the destinations of violation events.
 package struct DetectionConfiguration: Equatable, Sendable {
   /// The source of the security profiles.
   package enum Source: Equatable, Sendable {
-    /// Files, which are read again when they change.
+    /// The paths of files, which are read again when they change.
     case files([String])
-    /// The configuration itself.
+    /// Profiles in the configuration itself.
     case inline([SecurityProfile])
   }
 
@@ -24,7 +24,7 @@ package struct DetectionConfiguration: Equatable, Sendable {
 }
 
 extension ConfigurationReader {
-  /// Reads what to evaluate; nil if no profile is configured, or if a mistake was noted.
+  /// Reads the variables of detection; nil if no profile is configured, or if a mistake was noted.
   mutating func detection(thing: String?) -> DetectionConfiguration? {
     guard let text = environment.value(.securityProfiles) else { return nil }
     let source = profileSource(text)
@@ -34,7 +34,7 @@ extension ConfigurationReader {
     return DetectionConfiguration(source: source, topic: topic, thing: thing ?? "local", command: command)
   }
 
-  /// Returns the profiles, if the text is JSON, or the files that it lists.
+  /// Returns the profiles if the text is JSON, otherwise the paths that it lists; nil if a mistake was noted.
   private mutating func profileSource(_ text: String) -> DetectionConfiguration.Source? {
     if let first = trimmingBlanks(text).utf8.first, first == UInt8(ascii: "{") || first == UInt8(ascii: "[") {
       do throws(ProfileFileError) {

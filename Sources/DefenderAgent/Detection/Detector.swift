@@ -16,10 +16,11 @@ struct Detector {
   private var hasProfiles = false
   /// The files of the profiles as they were when they were read.
   private var stamps: [FileStamp] = []
-  /// The counters of the last evaluated snapshot. Not the report's baseline, which moves only with acknowledged reports.
+  /// The counters of the last evaluated snapshot. They differ from the report's baseline, which moves only with acknowledged
+  /// reports.
   private var counters: NetworkCounters?
   private(set) var queue = EventQueue()
-  /// The events that the command hasn't got yet.
+  /// The events for which the command hasn't run yet.
   private(set) var forCommand: [[UInt8]] = []
 
   init(_ configuration: DetectionConfiguration, log: Log) {
@@ -28,7 +29,7 @@ struct Detector {
     load()
   }
 
-  /// Continues with another configuration. Alarms of behaviors that it doesn't have become invalid.
+  /// Continues with another configuration. Alarms of behaviors that it doesn't contain become invalid.
   mutating func update(to configuration: DetectionConfiguration) {
     guard configuration != self.configuration else { return }
     let isOtherSource = configuration.source != self.configuration.source
@@ -36,10 +37,10 @@ struct Detector {
     if isOtherSource { load() }
   }
 
-  /// The lists that snapshots must keep completely.
+  /// The lists of which snapshots must keep every entry, not only a sample.
   var completeSets: CompleteSets.Selection { CompleteSets.Selection(neededBy: evaluator) }
 
-  /// Reads the profiles. If that fails, the former ones stay in use.
+  /// Reads the profiles. If that fails, logs the error and keeps the previous profiles.
   private mutating func load() {
     do throws(ProfileFileError) {
       switch configuration.source {
@@ -47,7 +48,7 @@ struct Detector {
         stamps = []
         use(profiles, warnings: [])
       case .files(let paths):
-        // Examined first: a file that changes while it is read is read again.
+        // Before the files are read, so that a file that changes meanwhile is read again.
         stamps = paths.map(FileStamp.init)
         let files = try ProfileFiles(at: paths)
         use(files.profiles, warnings: files.warnings)
@@ -73,7 +74,7 @@ struct Detector {
     hasProfiles = true
   }
 
-  /// Evaluates the snapshot of a report, and queues its events. Returns their number.
+  /// Evaluates the snapshot of a report, and queues its events. Returns the number of events.
   mutating func evaluate(
     _ snapshot: MetricsSnapshot, _ report: Report, since baseline: NetworkCounters?, at now: WallTime
   ) -> Int {
@@ -107,7 +108,7 @@ struct Detector {
 
   mutating func takeDropped() -> UInt64 { queue.takeDropped() }
 
-  /// Runs the command for each event of the last snapshot. A failure is logged and costs nothing else.
+  /// Runs the command for each event of the last snapshot. A failure is only logged.
   mutating func runCommand(until end: BootTime, or shutdown: ShutdownSignal?) {
     guard let command = configuration.command else { return }
     defer { forCommand.removeAll() }
@@ -127,7 +128,7 @@ struct Detector {
   }
 }
 
-// The state.
+// The saved state.
 extension Detector {
   /// The alarms and the events in the file format.
   var state: [UInt8] {
@@ -141,7 +142,8 @@ extension Detector {
     return document.bytes + [UInt8(ascii: "\n")]
   }
 
-  /// Continues from the state that an earlier process saved; ignored if this one has evaluated a snapshot already.
+  /// Continues from the state that an earlier process saved. Its events are always queued; its alarms are ignored if this process
+  /// has already evaluated a snapshot.
   mutating func restore(_ bytes: [UInt8]?) {
     guard let bytes else { return }
     do {

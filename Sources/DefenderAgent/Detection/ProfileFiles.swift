@@ -5,13 +5,13 @@ import WireFormats
 /// The security profiles of several files.
 package struct ProfileFiles: Sendable {
   package private(set) var profiles: [SecurityProfile] = []
-  /// What is valid but makes little sense, with the names of the files.
+  /// The warnings about values that are valid but make little sense, each with the path of the file.
   package private(set) var warnings: [String] = []
 
-  /// The largest profile that is read, in bytes: 100 behaviors with 1,000 networks each have about 5 MB.
+  /// The largest size of a profile's file, in bytes. A profile of 100 behaviors with 1,000 networks each has about 5 MB.
   package static let maximumSize = 8 << 20
 
-  /// Reads and validates the files at `paths`. All must be valid, and no two may have the same name.
+  /// Reads and validates the files at `paths`. Throws if one is invalid or two have the same name.
   package init(at paths: [String]) throws(ProfileFileError) {
     for path in paths {
       let validation = try Self.validation(of: path)
@@ -67,7 +67,7 @@ package struct ProfileFiles: Sendable {
     }
   }
 
-  /// Returns the name of a profile that has none: the file's name without its extension, with other characters replaced.
+  /// Returns the name for a profile that has none: the file's name without its extension, with invalid characters replaced.
   static func profileName(for path: String) -> String {
     let file = path.split(separator: "/").last ?? "profile"
     let stem = file.split(separator: ".").first ?? "profile"

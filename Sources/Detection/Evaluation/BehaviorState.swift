@@ -1,4 +1,4 @@
-/// What must be remembered about one behavior of one thing.
+/// The state of one behavior of one thing.
 struct BehaviorState: Equatable, Sendable {
   /// The number of the last datapoints in a row that violate the criteria; at most 10.
   var violating: UInt8 = 0
@@ -6,9 +6,9 @@ struct BehaviorState: Equatable, Sendable {
   var conforming: UInt8 = 0
   /// The last window in which the metric was reported: the time divided by durationSeconds.
   var window: UInt64?
-  /// Whether the window can still get datapoints.
+  /// Whether the window can still receive values.
   var isOpen = false
-  /// Whether the window's only datapoint was decided early.
+  /// Whether the window's only datapoint was counted before its end, because its sum exceeds an upper bound.
   var isDecided = false
   /// The sum or the last value of the open window.
   var count: UInt64 = 0
@@ -43,13 +43,13 @@ struct BehaviorKey: Hashable, Sendable {
   let fingerprint: UInt64
 }
 
-/// What must be remembered about one thing.
+/// The state of one thing.
 struct ThingState: Equatable, Sendable {
-  /// Nil before the first report.
+  /// The id of the last report; nil before the first one.
   var lastReportID: UInt64?
   /// The states in the order of the behaviors.
   var behaviors: [BehaviorState]
-  /// Alarms of behaviors that were changed or removed, and their beginnings. The next report invalidates them.
+  /// The alarms of behaviors that were changed or removed, and when they began. The next report invalidates them.
   var orphans: [Orphan] = []
 
   struct Orphan: Equatable, Sendable {

@@ -1,6 +1,6 @@
 package import WireFormats
 
-/// What an evaluator must remember between two observations: a small value for each thing and behavior.
+/// The state of an evaluator between two observations: a small value for each thing and behavior.
 package struct DetectionState: Equatable, Sendable {
   struct Entry: Equatable, Sendable {
     let key: BehaviorKey
@@ -19,7 +19,7 @@ package struct DetectionState: Equatable, Sendable {
 }
 
 extension Evaluator {
-  /// The state to continue from.
+  /// The state from which an evaluator continues.
   package var state: DetectionState {
     var state = DetectionState()
     for (name, index) in indexes.sorted(by: { $0.key < $1.key }) {
@@ -176,7 +176,7 @@ extension DetectionState.Entry {
     guard let lastMetric: UInt64 = try json.optional("last_metric") else { throw .member("last_metric") }
     state.lastMetric = lastMetric
     if let window: UInt64 = try json.optional("window") {
-      // A later one would overflow the time of its end.
+      // The end of a later window would overflow.
       guard window < UInt64(1) << 40 else { throw .member("window") }
       guard let isOpen = json["open"]?.boolean else { throw .member("open") }
       guard let isDecided = json["decided"]?.boolean else { throw .member("decided") }

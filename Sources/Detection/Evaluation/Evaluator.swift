@@ -1,24 +1,24 @@
 /// Evaluates security profiles: datapoints in, events out. It does no I/O and reads no clock.
 ///
-/// The same observations in the same order always make the same events, whatever the chunks, and also if ``state`` is saved
-/// and loaded between any two of them.
+/// The same observations in the same order always produce the same events, also if ``state`` is saved and loaded between any
+/// two of them.
 package struct Evaluator: Sendable {
-  /// When windows of durationSeconds close.
+  /// What closes windows of durationSeconds.
   package enum WindowEnd: Sendable {
-    /// When a report of a later window arrives; its time is the event's.
+    /// A report of a later window. The event has the time of that report.
     case report
-    /// When the time passed to ``advance(to:thing:)`` passes the window's end, which is the event's time.
+    /// The time passed to ``advance(to:thing:)``. The event has the time of the window's end.
     case clock
   }
 
-  /// After this many milliseconds without the metric, an alarm is invalid: two days.
+  /// The number of milliseconds without the metric after which an alarm becomes invalid: two days.
   static let longestGap: UInt64 = 2 * 86_400_000
 
   let program: Program
   private let windowEnd: WindowEnd
   private(set) var indexes: [String: Int] = [:]
   private(set) var things: [ThingState] = []
-  /// The coverage of each group by the current observation; reused.
+  /// The coverage of each group by the current observation. The array is reused for each observation.
   private var coverages: [SetGroup.Coverage]
   /// The number of observations that were ignored because their report id wasn't greater than the last one.
   package private(set) var ignoredReports = 0
@@ -84,7 +84,7 @@ package struct Evaluator: Sendable {
   }
 
   /// Closes the windows of `thing` that ended by `time`, in milliseconds, and invalidates alarms whose metric is missing for
-  /// two days. Only with ``WindowEnd/clock``.
+  /// more than two days. Does nothing unless the evaluator uses ``WindowEnd/clock``.
   package mutating func advance(to time: UInt64, thing: String) -> [ViolationEvent] {
     guard windowEnd == .clock, let index = indexes[thing] else { return [] }
     var events: [ViolationEvent] = []
@@ -156,7 +156,7 @@ package struct Evaluator: Sendable {
     things[index].behaviors[position].lastMetric = max(time, things[index].behaviors[position].lastMetric)
   }
 
-  /// Processes the value of a report: it is a datapoint, or a part of a window.
+  /// Processes the value of a report: as a datapoint, or as a part of a window.
   private mutating func take(
     _ count: UInt64, _ number: Double, _ position: Int, _ index: Int, _ observation: Observation,
     _ events: inout [ViolationEvent]
@@ -245,7 +245,7 @@ package struct Evaluator: Sendable {
 }
 
 extension BehaviorState {
-  /// Adds a value to a window, which begins with it if it isn't the open one.
+  /// Adds a value to a window. If another window or none is open, opens this one first.
   fileprivate mutating func add(_ count: UInt64, _ number: Double, toWindow window: UInt64, isSum: Bool) {
     if self.window != window {
       self.window = window

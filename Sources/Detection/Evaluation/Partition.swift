@@ -1,7 +1,7 @@
 /// The number line, cut at the first and after the last member of each range of several sets.
 ///
-/// Each piece has the bits of the sets that contain it. One binary search answers for all sets at once, so the cost of an
-/// element doesn't depend on the number of behaviors, and only logarithmically on the number of networks.
+/// Each piece has the bits of the sets that contain it. One binary search finds all sets that contain an element. So the search
+/// takes time logarithmic in the number of pieces.
 struct Partition<Bound: FixedWidthInteger & UnsignedInteger & Sendable>: Sendable {
   /// The first element of each piece, ascending. The first piece begins at zero.
   private var starts: [Bound] = [0]
@@ -19,7 +19,7 @@ struct Partition<Bound: FixedWidthInteger & UnsignedInteger & Sendable>: Sendabl
     for (index, ranges) in sets.enumerated() {
       for range in Self.merged(ranges) {
         changes.append((range.lowerBound, index, true))
-        // A range to the largest number has no end.
+        // No piece begins after a range that ends at the largest number.
         if range.upperBound < .max { changes.append((range.upperBound + 1, index, false)) }
       }
     }
@@ -29,7 +29,7 @@ struct Partition<Bound: FixedWidthInteger & UnsignedInteger & Sendable>: Sendabl
     for (index, change) in changes.enumerated() {
       let bit = UInt64(1) << UInt64(change.set % 64)
       if change.isBegin { bits[change.set / 64] |= bit } else { bits[change.set / 64] &= ~bit }
-      // All changes at one position make one piece.
+      // All changes at one position begin the same piece.
       if index + 1 < changes.count, changes[index + 1].position == change.position { continue }
       if known[bits] == nil {
         known[bits] = Int32(truncatingIfNeeded: combinations.count / wordCount)

@@ -1,11 +1,11 @@
-/// The behaviors of all profiles in a form that evaluates without looking at each entry of a set.
+/// The behaviors of all profiles, compiled so that evaluating doesn't compare each entry of a set.
 struct Program: Sendable {
   struct Step: Sendable {
     enum Test: Sendable {
       case count(ComparisonOperator, UInt64)
       case number(ComparisonOperator, Double)
       case set(group: Int, index: Int, requiresMembers: Bool)
-      /// Statistical thresholds and learned models, which other code evaluates.
+      /// Statistical thresholds and learned models, which aren't evaluated.
       case none
     }
 
@@ -16,7 +16,7 @@ struct Program: Sendable {
     /// The length of a window in milliseconds; nil if each report is a datapoint.
     let window: UInt64?
     let isSum: Bool
-    /// Whether a sum that violates the bound can't recover.
+    /// Whether a sum that violates the bound is counted at once, because it can't conform again within its window.
     let decidesEarly: Bool
     let needed: (toAlarm: UInt8, toClear: UInt8)
   }
@@ -85,7 +85,7 @@ extension Program.Step {
     }
   }
 
-  /// The datapoint of a closed window.
+  /// Returns the datapoint of a closed window.
   func datapoint(_ state: BehaviorState) -> Datapoint {
     if case .number = test { return .number(state.number) }
     return .count(state.count)

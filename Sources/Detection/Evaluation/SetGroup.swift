@@ -50,7 +50,7 @@ struct SetGroup: Sendable {
     return table
   }
 
-  /// Which sets contain some and which contain all elements of a datapoint.
+  /// The sets that contain some, and the sets that contain all elements of a datapoint.
   struct Coverage {
     /// Bit `n`: set `n` contains at least one element.
     var any: [UInt64] = []
@@ -58,7 +58,7 @@ struct SetGroup: Sendable {
     var all: [UInt64] = []
     var isPresent = false
 
-    /// Whether a datapoint conforms to set `set`: all of its elements are members, or none is.
+    /// Returns whether a datapoint conforms to set `set`: all of its elements are members if `requiresMembers`, else none is.
     @inline(__always)
     func conforms(_ set: Int, requiresMembers: Bool) -> Bool {
       let bit = UInt64(1) << UInt64(set % 64)
@@ -66,7 +66,7 @@ struct SetGroup: Sendable {
     }
   }
 
-  /// Computes the coverage of a datapoint. It isn't present if the datapoint is missing or of another kind.
+  /// Computes the coverage of a datapoint. `isPresent` is false if the datapoint is missing or of another kind.
   func cover(_ datapoint: Datapoint?, _ coverage: inout Coverage) {
     if coverage.any.isEmpty {
       coverage.any = Array(repeating: 0, count: wordCount)

@@ -1,5 +1,5 @@
 /// A hash that is the same in every process and on every machine: FNV-1a with 64 bits (Fowler, Noll, Vo), finished by the
-/// mixing step of SplitMix64. It identifies; it doesn't protect against forgery.
+/// mixing step of SplitMix64. It doesn't protect against forgery.
 struct StableHash {
   private var state: UInt64
 

@@ -87,7 +87,7 @@ package struct ViolationEvent: Equatable, Sendable {
     case alarmInvalidated = "alarm-invalidated"
   }
 
-  /// The same from in-alarm to the end of the alarm.
+  /// The violation's id, the same from `in-alarm` to the end of the alarm.
   package let id: String
   package let thing: String
   package let profile: String
@@ -115,7 +115,7 @@ package struct ViolationEvent: Equatable, Sendable {
     document.endMap()
   }
 
-  /// The event as a line of JSON of at most `limit` bytes: if it would be longer, the behavior has no criteria.
+  /// Returns the event as JSON of at most `limit` bytes, without a line end. If it would be longer, it omits the behavior's criteria.
   package func json(atMost limit: Int) -> [UInt8] {
     let whole = json
     guard whole.count > limit else { return whole }
@@ -168,7 +168,7 @@ package enum EventBehavior: Equatable, Sendable {
 
 /// Returns the id of the alarm that began at `start`, in milliseconds since the epoch.
 ///
-/// It depends only on these values, so that a repeated evaluation and a repeated delivery repeat the id.
+/// The id depends only on these values, so a repeated evaluation or delivery has the same id.
 func violationID(thing: String, profile: String, behavior: String, start: UInt64) -> String {
   let halves = [UInt64(0), 0x9E37_79B9_7F4A_7C15].map { seed in
     var hash = StableHash(seed: seed)

@@ -42,7 +42,7 @@ package struct CIDR: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension IPAddress {
-  /// The number of an IPv6 address.
+  /// Returns an IPv6 address as a number.
   var v6Number: UInt128 { UInt128(high) << 64 | UInt128(low) }
 
   init(v6Number number: UInt128) {
@@ -50,7 +50,7 @@ extension IPAddress {
       v6High: UInt64(truncatingIfNeeded: number >> 64), low: UInt64(truncatingIfNeeded: number))
   }
 
-  /// The number of an IPv4 address.
+  /// Returns an IPv4 address as a number.
   var v4Number: UInt32 { UInt32(truncatingIfNeeded: low) }
 
   /// Returns the address with all bits after the first `length` cleared.
@@ -64,6 +64,6 @@ extension IPAddress {
 
 /// Returns a number whose first `length` bits are ones.
 func prefixMask<Number: FixedWidthInteger & UnsignedInteger>(_ length: Int) -> Number {
-  // A smart shift by the whole width makes zero.
+  // Swift's `<<` by the whole width returns zero, so a length of 0 needs no special case.
   Number.max << (Number.bitWidth - min(max(length, 0), Number.bitWidth))
 }

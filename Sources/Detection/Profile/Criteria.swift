@@ -24,7 +24,7 @@ package enum ComparisonOperator: String, CaseIterable, Sendable {
   /// Whether the bound is an upper one, so that a sum that exceeds it can't recover.
   var isUpperBound: Bool { self == .lessThan || self == .lessThanEquals }
 
-  /// Whether the elements of a datapoint must be members of the set, not outside of it.
+  /// Whether each element of a datapoint must be a member of the set. If false, none may be.
   var requiresMembers: Bool { self == .inCIDRSet || self == .inPortSet || self == .inSet }
 
   /// Whether `value` conforms to the bound; false if this isn't an order operator.
@@ -71,13 +71,13 @@ package struct Criteria: Equatable, Sendable {
     case machineLearning(String)
   }
 
-  /// Nil for machine learning.
+  /// The operator; nil for machine learning.
   package var comparisonOperator: ComparisonOperator?
   package var threshold: Threshold
   package var durationSeconds: UInt64?
-  /// The number of violating datapoints in a row that raise an alarm, as given; nil means 1.
+  /// The number of violating datapoints in a row that raise an alarm, as the profile has it; nil means 1.
   package var consecutiveDatapointsToAlarm: UInt64?
-  /// The number of conforming datapoints in a row that clear an alarm, as given; nil means 1.
+  /// The number of conforming datapoints in a row that clear an alarm, as the profile has it; nil means 1.
   package var consecutiveDatapointsToClear: UInt64?
 }
 
@@ -135,7 +135,7 @@ extension Behavior {
     document.endMap()
   }
 
-  /// Identifies what is evaluated: the same number means the same metric and criteria.
+  /// A number that identifies the metric and the criteria: behaviors with the same number evaluate the same.
   var fingerprint: UInt64 {
     var document = JSONWriter()
     criteria.write(to: &document)

@@ -4,7 +4,7 @@ package enum Metric: Hashable, Sendable {
   /// A custom metric, by its name.
   case custom(String)
 
-  /// The name as profiles and events have it.
+  /// The name in profiles and events.
   package var name: String {
     switch self {
     case .device(let metric): metric.rawValue
@@ -13,7 +13,7 @@ package enum Metric: Hashable, Sendable {
   }
 }
 
-/// The metrics that every report has (AWS IoT Device Defender, "Device-side metrics").
+/// The device-side metrics that a report can have, besides custom metrics (AWS IoT Device Defender, "Device-side metrics").
 package enum DeviceMetric: String, CaseIterable, Sendable {
   case bytesIn = "aws:all-bytes-in"
   case bytesOut = "aws:all-bytes-out"
@@ -42,7 +42,7 @@ package enum DeviceMetric: String, CaseIterable, Sendable {
     }
   }
 
-  /// Whether a report has the traffic since the last report, which a window adds up.
+  /// Whether the metric is the traffic since the last report, which a window adds up.
   var isDelta: Bool { slot < 4 }
 
   /// The kind of value that a behavior compares the metric with.
@@ -54,7 +54,7 @@ package enum DeviceMetric: String, CaseIterable, Sendable {
     }
   }
 
-  /// Whether a behavior needs `durationSeconds`; nil if it may have it.
+  /// Whether a behavior must have `durationSeconds` (true), must not (false), or may have it (nil).
   var needsDuration: Bool? {
     switch self {
     case .listeningTCPPorts, .listeningUDPPorts, .destinations: false

@@ -8,7 +8,7 @@ struct ProfileReader {
   struct Member {
     let node: ProfileNode
     let path: String
-    /// Whether CloudFormation's spelling was used, which has integers as strings.
+    /// Whether the key has CloudFormation's spelling. CloudFormation may write integers as strings.
     let isCloudFormation: Bool
   }
 
@@ -60,7 +60,7 @@ struct ProfileReader {
     return SecurityProfile(name: name, behaviors: behaviors(list))
   }
 
-  /// Checks the members that aren't evaluated here, so that AWS accepts the profile as well.
+  /// Checks the members that this project doesn't evaluate, so that AWS accepts the profile as well.
   private mutating func checkRest(_ members: [String: Member]) {
     if let text = members["securityProfileDescription"].flatMap({ string($0) }), text.utf16.count > 1_000 {
       note(members["securityProfileDescription"], "It has more than 1000 characters.")
@@ -91,7 +91,7 @@ struct ProfileReader {
   /// The length of a role's ARN in bytes.
   private static let roleLength = 20...2_048
 
-  /// Checks the length of a string; another kind of value is noted elsewhere.
+  /// Checks the length of a string. Other code notes a value of another kind.
   private mutating func checkLength(_ member: Member?, _ allowed: ClosedRange<Int>) {
     guard let member, case .string(let text) = member.node.content else { return }
     if !allowed.contains(text.utf8.count) {
@@ -250,7 +250,7 @@ extension ProfileReader {
     return nil
   }
 
-  /// Returns an integer in `range`. CloudFormation may have it as a string.
+  /// Returns an integer in `range`. In CloudFormation it may be a string.
   mutating func integer(_ member: Member, in range: ClosedRange<UInt64>) -> UInt64? {
     let allowed = "expected an integer from \(range.lowerBound) to \(range.upperBound)"
     switch member.node.content {

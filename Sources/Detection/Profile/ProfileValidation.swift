@@ -1,4 +1,4 @@
-/// A mistake in a security profile, or a bound that makes little sense.
+/// A mistake in a security profile, or a warning about a bound that makes little sense.
 package struct ProfileIssue: Error, Equatable, Sendable, CustomStringConvertible {
   package let line: Int
   /// The place in the document, such as `behaviors[0].criteria.value.ports[1]`; empty for the whole document.
@@ -21,7 +21,7 @@ package struct ProfileValidation: Sendable {
   package var mistakes: [ProfileIssue] { issues.filter { !$0.isWarning } }
   package var warnings: [ProfileIssue] { issues.filter(\.isWarning) }
 
-  /// Reads a profile as the API, the CLI or CloudFormation has it, or a bare array of behaviors.
+  /// Reads a profile in the format of the API, the CLI or CloudFormation, or a bare array of behaviors.
   ///
   /// `name` is the profile's name if the document has none.
   package init(of bytes: [UInt8], name: String) {

@@ -9,7 +9,7 @@ package enum ScanError: Error, Equatable, Sendable {
 
 /// Reads a document item by item, without building a tree.
 ///
-/// The caller asks for the items in the order of the document. A JSON and a CBOR implementation exist.
+/// The caller requests the items in the order of the document. ``JSONScanner`` and ``CBORScanner`` implement it.
 protocol DocumentScanner {
   /// The number of bytes read so far.
   var position: Int { get }
@@ -26,7 +26,7 @@ protocol DocumentScanner {
   mutating func number() throws(ScanError) -> ScannedNumber
   /// Skips the next item with all its contents.
   mutating func skip() throws(ScanError)
-  /// The bytes of the document, for the ranges of texts.
+  /// The bytes of the document, to which the ranges of texts refer.
   var bytes: [UInt8] { get }
 }
 
@@ -60,7 +60,7 @@ extension DocumentScanner {
 
   func malformed(_ reason: String) -> ScanError { .malformed(offset: position, reason: reason) }
 
-  /// Returns whether a text has these characters. A text with escapes never matches.
+  /// Returns whether a text equals these characters. A text with escapes never matches.
   @inline(__always)
   func matches(_ text: TextRange, _ word: StaticString) -> Bool {
     let count = word.utf8CodeUnitCount

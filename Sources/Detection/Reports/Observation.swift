@@ -53,7 +53,7 @@ package struct MetricTable: Equatable, Sendable {
 
   var slotCount: Int { Self.deviceSlots + customNames.count }
 
-  /// Returns the slot of a metric, which a behavior needs from now on.
+  /// Returns the slot of a metric, and marks the metric as needed.
   mutating func insert(_ metric: Metric) -> Int {
     switch metric {
     case .device(let metric):
@@ -76,8 +76,8 @@ package struct MetricTable: Equatable, Sendable {
 extension Observation {
   /// The datapoints of a snapshot on the device.
   ///
-  /// `traffic` is what the report of the snapshot has; nil if it has none. Lists come from the complete sets of the
-  /// snapshot; without them a list is used if it isn't a sample.
+  /// `traffic` is the traffic since the last evaluated snapshot; nil if there was none. A list comes from the complete sets of
+  /// the snapshot, or from its sample if the snapshot has no complete set of it.
   package init(
     of snapshot: MetricsSnapshot, traffic: Traffic?, customMetrics: [CustomMetric], thing: String,
     reportID: UInt64, time: UInt64, table: MetricTable

@@ -20,7 +20,7 @@ package enum ReportError: Error, Equatable, Sendable, CustomStringConvertible {
 /// AWS IoT Developer Guide, "Device-side metrics", "Sending metrics from devices". Every block is optional. A wrapper
 /// `{"thing":…,"timestamp":ms,"report":{…}}` may name the thing and the time.
 struct ReportReader {
-  /// The last second that a date has (9999-12-31), so that times never overflow.
+  /// The largest time that is accepted, the last second of 9999-12-31, so that times never overflow.
   private static let lastSecond: UInt64 = 253_402_300_799
 
   private let table: MetricTable
@@ -37,7 +37,7 @@ struct ReportReader {
 
   func slot(ofCustom name: String) -> Int? { table.slot(ofCustom: name) }
 
-  /// The parts of a report found so far.
+  /// The parts of a report that have been read so far.
   struct Draft {
     var thing: String?
     var reportID: UInt64?

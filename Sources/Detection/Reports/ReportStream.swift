@@ -26,7 +26,7 @@ package struct ReportStream {
   private var hasFailed = false
   /// Whether the rest of a malformed report is skipped.
   private var isSkipping = false
-  /// The number of reports that began.
+  /// The number of reports that have begun.
   package private(set) var reportCount = 0
 
   /// Creates a stream. `thing` is the thing of all reports; nil if wrappers name it.
@@ -88,7 +88,7 @@ package struct ReportStream {
     do throws(ScanError) {
       end = try endOfItem(start, isCBOR)
     } catch {
-      // Otherwise the place at which reading continues would depend on how the input arrives.
+      // Without this, the place at which reading continues would depend on how the input is split into chunks.
       let isWaiting = error == .truncated && !isFinished && buffer.count - start <= Self.maximumReportSize
       if isWaiting { return .needsInput }
       end = nil
@@ -122,11 +122,11 @@ package struct ReportStream {
     return scanner.position
   }
 
-  /// Moves to the next line that begins with an opening brace, as reports do; false if there is none yet.
+  /// Moves to the next line that begins with an opening brace, as reports do. Returns false if the buffer has none yet.
   private mutating func skipToReport() -> Bool {
     while position < buffer.count {
       if buffer[position] == 0x0A {
-        // The byte after the line end may not be there yet.
+        // The byte after the line end may not have arrived yet.
         guard position + 1 < buffer.count else { return false }
         if buffer[position + 1] == UInt8(ascii: "{") {
           position += 1

@@ -23,7 +23,7 @@ struct DetectCommand: ParsableCommand {
     subcommands: [ValidateProfiles.self, RunDetection.self])
 }
 
-/// `defender detect validate`: like ValidateSecurityProfileBehaviors.
+/// `defender detect validate`: validates security profiles, as AWS's ValidateSecurityProfileBehaviors does.
 struct ValidateProfiles: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "validate",
@@ -81,7 +81,7 @@ struct ValidateProfiles: ParsableCommand {
   }
 }
 
-/// Reads the profiles of a command line, and prints its warnings and what isn't evaluated.
+/// Reads the profiles of a command line, and prints their warnings and the behaviors that aren't evaluated.
 func profiles(at paths: [String], _ console: Console) throws -> [SecurityProfile] {
   do throws(ProfileFileError) {
     let files = try ProfileFiles(at: paths)

@@ -113,7 +113,7 @@ struct RunDetection: ParsableCommand {
 
 /// The progress of `defender detect run`.
 struct DetectionRun: ~Copyable {
-  /// The number of skipped reports that are named; the others are only counted.
+  /// The number of skipped reports whose reason is printed; further ones are only counted.
   private static let maximumMessages = 10
   private static let chunkSize = 256 << 10
 
@@ -150,7 +150,7 @@ struct DetectionRun: ~Copyable {
           skip(message, path)
         case .end: return
         case .needsInput:
-          // What was found so far appears before a wait for more input.
+          // Print the events found so far before waiting for more input.
           flush()
           chunk.removeAll(keepingCapacity: true)
           if try input.read(into: &chunk, limit: Self.chunkSize) == 0 {
@@ -191,7 +191,7 @@ struct DetectionRun: ~Copyable {
     output.removeAll(keepingCapacity: true)
   }
 
-  /// Writes the rest of the output and the counts.
+  /// Writes the remaining output, and the numbers of skipped and ignored reports.
   mutating func finish() {
     flush()
     if skipped > 0 { console.error("defender: \(skipped) reports were skipped because they can't be used.") }
@@ -204,7 +204,7 @@ struct DetectionRun: ~Copyable {
 }
 
 extension ViolationEvent {
-  /// The event as a line for people.
+  /// The event as a readable line, for a terminal.
   var line: String {
     let time = CivilTime(WallTime(secondsSinceEpoch: Int64(clamping: self.time))).extendedFormat
     let words = [time, type.rawValue, thing, "\(profile)/\(behavior.name)", behavior.metric]

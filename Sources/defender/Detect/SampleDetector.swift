@@ -12,7 +12,7 @@ struct SampleDetector: Sendable {
     self.thing = thing
   }
 
-  /// The lists that snapshots must keep completely.
+  /// The lists of which snapshots must keep every entry, not only a sample.
   var completeSets: CompleteSets.Selection { CompleteSets.Selection(neededBy: evaluator) }
 
   var activeAlarms: Int { evaluator.activeAlarms }

@@ -35,7 +35,7 @@ extension Doctor {
     let unknown = environment.unknownVariables
     for variable in unknown { note("configuration", .failed, "\(variable)") }
     mistakenVariables.formUnion(mistakes.map(\.variable))
-    // The misspelt variable is why the other one isn't set.
+    // The finding about the misspelt variable already explains why the intended one isn't set.
     mistakes.removeAll { mistake in
       environment.value(mistake.variable) == nil && unknown.contains { $0.nearest == mistake.variable }
     }

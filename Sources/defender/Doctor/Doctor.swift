@@ -5,9 +5,9 @@ import GreengrassIPC
 import HTTPClient
 import Platform
 
-/// Checks everything that a report needs, step by step, with the configuration that `bootstrap` would use.
+/// Checks each requirement of a report, step by step, with the configuration that `bootstrap` would use.
 ///
-/// Publishes nothing unless asked to, and shows no secret. If a check fails, the checks that don't depend on
+/// Publishes nothing unless `--publish` is given, and shows no secret. If a check fails, the checks that don't depend on
 /// it still run.
 struct Doctor {
   struct Options {
@@ -72,7 +72,7 @@ struct Doctor {
     }
   }
 
-  /// Returns whether the configuration was rejected because of one of these variables, which has been noted.
+  /// Returns whether the configuration was rejected because of one of these variables. The findings already have the mistake.
   func isMistaken(_ variables: Variable...) -> Bool {
     variables.contains { mistakenVariables.contains($0.rawValue) }
   }

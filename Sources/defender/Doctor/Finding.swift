@@ -5,7 +5,7 @@ import WireFormats
 struct Finding: Equatable, Sendable {
   enum Status: String, CaseIterable, Sendable {
     case ok, warning, failed
-    /// Not checked, because another check failed or because the user didn't ask for it.
+    /// Not checked, because another check failed or because the user didn't request it.
     case skipped
   }
 
@@ -26,7 +26,7 @@ struct Finding: Equatable, Sendable {
   /// Whether the check is about the certificate or the credentials.
   var isAboutIdentity: Bool { ["certificate", "credentials"].contains(check) }
 
-  /// One line for people.
+  /// The finding as one readable line.
   var line: String {
     func padded(_ text: String, _ width: Int) -> String {
       text + String(repeating: " ", count: max(1, width - text.count))
@@ -84,7 +84,7 @@ extension [Finding] {
   /// Returns the number of findings with a status.
   func count(_ status: Finding.Status) -> Int { count { $0.status == status } }
 
-  /// What to do after these findings; a sentence.
+  /// A sentence that says what to do after these findings.
   var nextStep: String {
     if let failure = first(where: { $0.status == .failed }) {
       let next = count(.failed) > 1 ? "first, then the other failed checks" : "and run defender doctor again"

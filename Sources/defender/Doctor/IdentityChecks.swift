@@ -8,7 +8,7 @@ private enum Identity {
   case certificate, credentials
   /// A broker on this machine, without TLS.
   case none
-  /// The process that publishes for us, such as the Greengrass nucleus.
+  /// The process that publishes for the agent, such as the Greengrass nucleus.
   case carrier
 }
 
@@ -33,7 +33,7 @@ extension Doctor {
     }
   }
 
-  /// Checks the certificate or the credentials, whichever the transport uses; returns whether they can be used.
+  /// Checks what the transport uses, the certificate or the credentials. Returns whether that is usable.
   mutating func checkWhoWeAre() -> Bool {
     switch identity {
     case .none:
@@ -94,7 +94,7 @@ extension Doctor {
     return true
   }
 
-  /// Compares the key with the certificate before anything connects; returns nil if it belongs to it.
+  /// Compares the key with the certificate before anything connects. Returns nil if they belong together.
   private func keyProblem(of identity: ClientIdentity) -> (problem: String, advice: String)? {
     switch identity.keyMatch {
     case .matches, .noCertificate: nil

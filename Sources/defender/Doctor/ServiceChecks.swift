@@ -37,7 +37,7 @@ extension Doctor {
     }
   }
 
-  /// The name of what holds the connection, for a transport that has no connection itself.
+  /// The name of the process that holds the connection, for a transport without a connection.
   var carrier: String {
     configuration.transport == .greengrass ? "the nucleus" : configuration.transport.name
   }
@@ -166,7 +166,7 @@ extension Doctor {
     }
     if skew.warning != nil {
       noteWrongClock(skew)
-      // The connector has logged the same.
+      // The connector has already logged this.
       _ = notes.take()
     } else if isAccepted {
       note("clock", .ok, "accurate enough: the dated signature was accepted")
@@ -205,7 +205,7 @@ extension Doctor {
 }
 
 extension ServiceError {
-  /// Whether a rejection is about permissions, judging by the words that AWS IoT and IAM use.
+  /// Whether a rejection is about permissions. Looks for the words that AWS IoT and IAM use.
   ///
   /// A captive portal or a proxy may also answer 403, and so does AWS IoT if it didn't check the signature.
   fileprivate var saysNotAllowed: Bool {
@@ -239,7 +239,7 @@ private struct DataPlaneProbe {
     do {
       first = try attempt(exchange, chain, until: deadline)
     } catch let error as HTTPError where error.isTransient {
-      // As publishing does: one lost connection may be accidental, and a second failure may show the cause.
+      // Retry once, as publishing does: one lost connection may be accidental, and a second failure may show the cause.
       guard time.bootTime.duration(to: deadline) >= HTTPSPublisher.shortestRetry else { throw error }
       first = try attempt(exchange, chain, until: deadline)
     }
