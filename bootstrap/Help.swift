@@ -26,7 +26,7 @@ private let programHelp = """
     AWS_IOT_THING_NAME=pump-7 DEFENDER_CERTIFICATE_FILE=/etc/pump-7.pem \\
     DEFENDER_PRIVATE_KEY_FILE=/etc/pump-7.key bootstrap agent
 
-  Exit status: 0 it was asked to stop; 1 it couldn't start.
+  Exit status: 0 a signal stopped it; 1 it couldn't start.
   """
 
 private let agentHelp = """
@@ -84,5 +84,5 @@ private let agentHelp = """
 
   Signals: SIGTERM and SIGINT stop it. After SIGHUP, the next report opens a new
   connection with the certificate and key read again.
-  Exit status: 0 it was asked to stop; 1 it couldn't start.
+  Exit status: 0 a signal stopped it; 1 it couldn't start.
   """
