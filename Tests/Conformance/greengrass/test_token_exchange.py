@@ -77,8 +77,8 @@ class TokenExchange(unittest.TestCase):
                           environment={"AWS_ENDPOINT_URL_IOT_DATA_PLANE": plane.url,
                                        "DEFENDER_COMPONENT_NAME": "the.component"})
         self.addCleanup(nucleus.close)
-        # More often than one report requests them.
-        nucleus.do("fault", operation="tes", fault="mute", count=3)
+        # More often than the start and the first report request them.
+        nucleus.do("fault", operation="tes", fault="mute", count=6)
         nucleus.do("start")
         plane.requests.get(timeout=30)
         (line,) = [line for line in nucleus.log() if "was not published" in line]
