@@ -191,7 +191,7 @@ struct ProfileTests {
       ])
     #expect(
       issues(list(2) { _ in "b" }) == [
-        "line 1: behaviors[1]: Another behavior is called 'b' too. Each needs its own name."
+        "line 1: behaviors[1]: Another behavior has the name 'b'. Give each a different name."
       ])
     let dimension =
       #"[{"name":"b","metric":"m","metricDimension":{"dimensionName":"d"},"criteria":{"comparisonOperator":"less-than","value":{"number":1}}}]"#

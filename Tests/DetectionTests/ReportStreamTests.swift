@@ -93,7 +93,7 @@ struct ReportStreamTests {
   }
 
   @Test(arguments: [
-    (#"{"header":{"report_id":1,"version":"1.0"}"#, "it is cut short"),
+    (#"{"header":{"report_id":1,"version":"1.0"}"#, "it is truncated"),
     (#"{"header":{"report_id":1,"version":"2.0"}}"#, "its version is 2.0, not 1.0"),
     (#"{"header":{"report_id":-1}}"#, "report_id isn't an integer"),
     (#"{"header":{"report_id":1.5}}"#, "report_id isn't an integer"),
@@ -120,7 +120,7 @@ struct ReportStreamTests {
   ])
   func `skips input that isn't a report, with one message`(row: (input: String, reason: String)) {
     let (observations, messages) = read([Array("\(row.input)\n\(portsReport(9, []))".utf8)], table)
-    let isCut = row.reason == "it is cut short"
+    let isCut = row.reason == "it is truncated"
     #expect(messages.count == 1 && messages[0].hasPrefix("Report 1, at byte 0, is skipped: "), "\(messages)")
     #expect(isCut || messages[0].includes(row.reason), "\(messages)")
     #expect(observations.map(\.reportID) == [9])
@@ -129,7 +129,7 @@ struct ReportStreamTests {
   @Test func `a report cut short at the end of the input is skipped`() {
     let first = portsReport(1, [])
     let (observations, messages) = read([Array((first + #"{"header":{"repo"#).utf8)], table)
-    let message = "Report 2, at byte \(first.utf8.count), is skipped: it is cut short."
+    let message = "Report 2, at byte \(first.utf8.count), is skipped: it is truncated."
     #expect(observations.count == 1 && messages == [message])
   }
 

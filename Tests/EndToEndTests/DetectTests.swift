@@ -38,8 +38,8 @@ import WireFormats
       })
     #expect(run.errors.first?.contains("The behavior 'learned' of 'sensors' isn't evaluated") == true)
     #expect(run.errors.contains { $0.contains("Report 3, at byte ") && $0.contains(" is skipped: ") })
-    #expect(run.errors.suffix(2).first == "defender: 1 reports were skipped because they can't be used.")
-    #expect(run.errors.last?.hasPrefix("defender: 1 reports were ignored") == true)
+    #expect(run.errors.suffix(2).first == "defender: Reports skipped: 1, for the reasons above.")
+    #expect(run.errors.last?.hasPrefix("defender: Reports ignored: 1, because") == true)
   }
 
   @Test func `continues from a state and fails on an alarm if asked to`() async throws {

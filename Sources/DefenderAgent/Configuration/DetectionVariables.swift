@@ -55,7 +55,7 @@ extension ConfigurationReader {
   private mutating func violationsTopic(thing: String) -> Topic? {
     let text = environment.value(.violationsTopic) ?? "defender/{thing}/violations"
     guard let template = TopicTemplate(text), !template.namesFormat else {
-      note(.violationsTopic, "is '\(text)'; braces may only say {thing}")
+      note(.violationsTopic, "is '\(text)'; the only placeholder is {thing}")
       return nil
     }
     do throws(TopicError) {

@@ -54,9 +54,9 @@ struct Detector {
         use(files.profiles, warnings: files.warnings)
       }
     } catch {
-      log.error(
-        "The security profiles can't be used: \(error) "
-          + (hasProfiles ? "The former ones stay in use." : "Nothing is evaluated until they are corrected."))
+      let consequence =
+        hasProfiles ? "The previous ones stay in use." : "Nothing is evaluated until they are corrected."
+      log.error("The security profiles can't be used: \(error) \(consequence)")
     }
   }
 
@@ -68,7 +68,7 @@ struct Detector {
         log.warn("The behavior '\(behavior.name)' of '\(profile.name)' isn't evaluated: \(reason).")
       }
     }
-    let names = profiles.map { "'\($0.name)' (\($0.behaviors.count) behaviors)" }.joined(separator: ", ")
+    let names = profiles.map { "'\($0.name)' (behaviors: \($0.behaviors.count))" }.joined(separator: ", ")
     log.info("Evaluates the security profiles \(names).")
     evaluator = Evaluator(profiles, state: evaluator.state, windowsEnd: .clock)
     hasProfiles = true
@@ -115,7 +115,7 @@ struct Detector {
     for (index, event) in forCommand.enumerated() {
       let limit = min(end, BootTime.now.advanced(by: command.timeout))
       guard BootTime.now < limit else {
-        log.warn("\(command.path): not run for \(forCommand.count - index) events, because no time was left.")
+        log.warn("Didn't run \(command.path) for \(forCommand.count - index) events: no time was left.")
         return
       }
       do throws(ProgramError) {

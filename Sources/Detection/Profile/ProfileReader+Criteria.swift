@@ -204,9 +204,9 @@ extension ProfileReader {
   ) {
     guard case .value(.count(0)) = threshold else { return }
     if comparison == .lessThan {
-      note(place, "No count is less than 0, so that every datapoint is a violation.", isWarning: true)
+      note(place, "No count is less than 0, so every datapoint is a violation.", isWarning: true)
     } else if comparison == .greaterThanEquals {
-      note(place, "Every count is at least 0, so that no datapoint is a violation.", isWarning: true)
+      note(place, "Every count is at least 0, so no datapoint is a violation.", isWarning: true)
     }
   }
 }

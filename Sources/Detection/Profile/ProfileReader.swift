@@ -54,7 +54,7 @@ struct ProfileReader {
     checkRest(members)
     guard let list = members["behaviors"] else {
       note(
-        root.offset, "", "There are no 'behaviors', so that there is nothing to evaluate.", isWarning: true)
+        root.offset, "", "The profile has no 'behaviors': nothing will be evaluated.", isWarning: true)
       return SecurityProfile(name: name, behaviors: [])
     }
     return SecurityProfile(name: name, behaviors: behaviors(list))
@@ -126,7 +126,7 @@ struct ProfileReader {
     for node in nodes {
       guard let behavior = behavior(node) else { continue }
       if !names.insert(behavior.name).inserted {
-        note(node, "Another behavior is called '\(behavior.name)' too. Each needs its own name.")
+        note(node, "Another behavior has the name '\(behavior.name)'. Give each a different name.")
       }
       result.append(behavior)
     }
@@ -144,7 +144,7 @@ struct ProfileReader {
     if let dimension = members["metricDimension"] {
       note(
         dimension,
-        "Dimensions (TOPIC_FILTER) apply only to metrics that AWS measures in the cloud, which reports don't have. "
+        "Dimensions (TOPIC_FILTER) apply only to metrics that AWS measures in the cloud; no report contains them. "
           + "Remove it.")
     }
     let suppresses = members["suppressAlerts"].flatMap { boolean($0) }
@@ -194,7 +194,7 @@ extension ProfileReader {
         continue
       }
       guard result[name] == nil else {
-        note(offset, path, "'\(name)' is given twice, in both spellings.")
+        note(offset, path, "'\(name)' appears in both spellings. Remove one.")
         continue
       }
       if case .null = value.content {

@@ -8,7 +8,7 @@ package enum ReportError: Error, Equatable, Sendable, CustomStringConvertible {
 
   package var description: String {
     switch self {
-    case .syntax(.truncated): "it is cut short"
+    case .syntax(.truncated): "it is truncated"
     case .syntax(.malformed(_, let reason)): "it is malformed: \(reason)"
     case .content(let reason): reason
     }

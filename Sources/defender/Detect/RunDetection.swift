@@ -85,7 +85,7 @@ struct RunDetection: ParsableCommand {
       return DetectionState()
     } catch {
       throw notRun(
-        "The state in '\(state)' can't be used: \(error). Remove the file to start afresh.", console)
+        "The state in '\(state)' can't be used: \(error). Remove the file to start without a state.", console)
     }
   }
 
@@ -194,10 +194,10 @@ struct DetectionRun: ~Copyable {
   /// Writes the remaining output, and the numbers of skipped and ignored reports.
   mutating func finish() {
     flush()
-    if skipped > 0 { console.error("defender: \(skipped) reports were skipped because they can't be used.") }
+    if skipped > 0 { console.error("defender: Reports skipped: \(skipped), for the reasons above.") }
     if evaluator.ignoredReports > 0 {
       console.error(
-        "defender: \(evaluator.ignoredReports) reports were ignored: their report_id isn't greater than an earlier one's."
+        "defender: Reports ignored: \(evaluator.ignoredReports), because their report_id isn't greater than an earlier one's."
       )
     }
   }

@@ -70,7 +70,7 @@ class Reports(unittest.TestCase):
                 status, times, messages = self.run_on(whole[:length])
                 self.assertEqual([], times)
                 self.assertIn(status, (0, 1))
-                self.assertIn("cut short", messages)
+                self.assertIn("truncated", messages)
 
     def test_bytes_that_are_no_report_end_with_a_message(self):
         for content in (b"\xff\xfe\xfd\n", b"\x00" * 100, b"[" * 100_000, b"{" * 100_000, b'{"a":' * 100_000, b"\xbf" * 100_000,
@@ -85,7 +85,7 @@ class Reports(unittest.TestCase):
         documents = [report(5, port=22), report(5), report(4), report(6)]
         status, times, messages = self.run_on(b"".join(json.dumps(document).encode() + b"\n" for document in documents))
         self.assertEqual((0, [6]), (status, times))
-        self.assertRegex(messages, r"\b2 reports were ignored")
+        self.assertRegex(messages, r"Reports ignored: 2\b")
 
     def test_a_state_that_cannot_be_read_is_an_error(self):
         for state in (b"", b"{", b"{}", b'{"version":99}', b"null", b"\xff"):

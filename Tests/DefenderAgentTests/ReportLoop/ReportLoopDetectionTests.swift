@@ -131,7 +131,7 @@ import WireFormats
     #expect(
       stage.lines.text.contains(
         "The security profiles can't be used: \(path): line 1: behaviors[0]: 'name' is missing."))
-    #expect(stage.lines.text.contains("The former ones stay in use."))
+    #expect(stage.lines.text.contains("The previous ones stay in use."))
     let text = stage.lines.text
     try stage.run()
     // The same mistake isn't logged again.
@@ -199,7 +199,7 @@ import WireFormats
       "has profiles with mistakes: line 1: behaviors[0]: 'name' is missing."
     ),
     ("DEFENDER_VIOLATIONS_TOPIC", "$aws/things/{thing}/defender/metrics/json", "a reserved topic"),
-    ("DEFENDER_VIOLATIONS_TOPIC", "a/{format}", "braces may only say {thing}"),
+    ("DEFENDER_VIOLATIONS_TOPIC", "a/{format}", "the only placeholder is {thing}"),
     ("DEFENDER_VIOLATIONS_TOPIC", "a/#", "the wildcard '#'"),
     ("DEFENDER_VIOLATION_COMMAND", "run", "it must be an absolute path"),
     ("DEFENDER_VIOLATION_COMMAND", "/nonexistent/run", "which can't be run"),
