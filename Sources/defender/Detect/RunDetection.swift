@@ -15,8 +15,8 @@ struct RunDetection: ParsableCommand {
 
       Examples:
         defender detect run --profile profile.json reports.jsonl
-        defender collect -s 60 --compact | defender detect run --profile profile.json -
-        defender detect run --profile profile.json --state state.json --json monday.jsonl >>events.jsonl
+        defender collect -s 60 --compact | defender detect run --profile p.json -
+        defender detect run --profile p.json --state state.json --json new.jsonl
 
       Exit status: 0 the reports were evaluated, alarms or not; 1 an input couldn't be read completely; 2 it couldn't \
       start; 3 with --fail-on-alarm there was an alarm; 64 wrong command line; 74 the output couldn't be written.
