@@ -133,7 +133,7 @@ private struct CBORReader {
     case (0..<25, 20): return .boolean(false)
     case (0..<25, 21): return .boolean(true)
     case (0..<25, 22), (0..<25, 23): return .null
-    case (25, _): return number(half(UInt16(truncatingIfNeeded: argument)))
+    case (25, _): return number(Double(binary16: UInt16(truncatingIfNeeded: argument)))
     case (26, _): return number(Double(Float(bitPattern: UInt32(truncatingIfNeeded: argument))))
     case (27, _): return number(Double(bitPattern: argument))
     default: throw error("the simple value \(argument) isn't supported")
@@ -143,19 +143,6 @@ private struct CBORReader {
   private func number(_ value: Double) -> JSONValue {
     guard value.isFinite else { return .null }
     return .number("\(value)")
-  }
-
-  /// Decodes a 16-bit float (section 5.1, IEEE 754 binary16).
-  private func half(_ bits: UInt16) -> Double {
-    let fraction = Double(bits & 0x3FF)
-    let magnitude: Double =
-      switch bits >> 10 & 0x1F {
-      case 0: fraction * 0x1p-24
-      case 31: fraction == 0 ? .infinity : .nan
-      case let exponent:
-        (fraction + 1_024) * Double(sign: .plus, exponent: Int(exponent) - 25, significand: 1)
-      }
-    return bits & 0x8000 == 0 ? magnitude : -magnitude
   }
 
   private mutating func atBreak() throws(CBORError) -> Bool {
@@ -172,4 +159,19 @@ private struct CBORReader {
   }
 
   func error(_ reason: String) -> CBORError { CBORError(offset: position, reason: reason) }
+}
+
+extension Double {
+  /// Decodes a 16-bit float (RFC 8949, section 3.3; IEEE 754 binary16).
+  package init(binary16 bits: UInt16) {
+    let fraction = Double(bits & 0x3FF)
+    let magnitude: Double =
+      switch bits >> 10 & 0x1F {
+      case 0: fraction * 0x1p-24
+      case 31: fraction == 0 ? .infinity : .nan
+      case let exponent:
+        (fraction + 1_024) * Double(sign: .plus, exponent: Int(exponent) - 25, significand: 1)
+      }
+    self = bits & 0x8000 == 0 ? magnitude : -magnitude
+  }
 }

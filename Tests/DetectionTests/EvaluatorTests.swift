@@ -3,7 +3,7 @@ import DeviceDefender
 import Testing
 import WireFormats
 
-/// The documented semantics, and the decisions where nothing is documented.
+/// The semantics that AWS documents, and this project's decisions for what AWS doesn't document.
 struct EvaluatorTests {
   private let ports = profile(
     #"[{"name":"ports","metric":"aws:listening-tcp-ports","criteria":{"comparisonOperator":"in-port-set","value":{"ports":[22,443]}}}]"#

@@ -1,3 +1,5 @@
+import WireFormats
+
 /// Reads CBOR (RFC 8949) item by item. Tags are ignored.
 struct CBORScanner: DocumentScanner {
   let bytes: [UInt8]
@@ -106,24 +108,11 @@ struct CBORScanner: DocumentScanner {
     switch (head.majorType, head.information, head.argument) {
     case (0, _, let value?): return .integer(value)
     case (1, _, let value?): return .real(-1 - Double(value))
-    case (7, 25, let bits?): return .real(Self.half(UInt16(truncatingIfNeeded: bits)))
+    case (7, 25, let bits?): return .real(Double(binary16: UInt16(truncatingIfNeeded: bits)))
     case (7, 26, let bits?): return .real(Double(Float(bitPattern: UInt32(truncatingIfNeeded: bits))))
     case (7, 27, let bits?): return .real(Double(bitPattern: bits))
     default: throw malformed("expected a number")
     }
-  }
-
-  /// Decodes a 16-bit float (IEEE 754 binary16).
-  private static func half(_ bits: UInt16) -> Double {
-    let fraction = Double(bits & 0x3FF)
-    let magnitude: Double =
-      switch bits >> 10 & 0x1F {
-      case 0: fraction * 0x1p-24
-      case 31: fraction == 0 ? .infinity : .nan
-      case let exponent:
-        (fraction + 1_024) * Double(sign: .plus, exponent: Int(exponent) - 25, significand: 1)
-      }
-    return bits & 0x8000 == 0 ? magnitude : -magnitude
   }
 
   mutating func skip() throws(ScanError) {

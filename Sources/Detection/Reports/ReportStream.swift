@@ -57,7 +57,9 @@ package struct ReportStream {
     let start = position
     let isCBOR = buffer[start] >= 0x80 && buffer[start] != 0xEF
     do throws(ReportError) {
-      return .observation(isCBOR ? try readCBOR() : try readJSON())
+      return .observation(
+        isCBOR ? try read(CBORScanner(buffer, from: position)) : try read(JSONScanner(buffer, from: position))
+      )
     } catch .syntax(.truncated) where !isFinished {
       guard buffer.count - start > Self.maximumReportSize else { return .needsInput }
       return reject(start, isCBOR, "it is larger than \(Self.maximumReportSize >> 20) MiB")
@@ -66,16 +68,7 @@ package struct ReportStream {
     }
   }
 
-  private mutating func readJSON() throws(ReportError) -> Observation {
-    var scanner = JSONScanner(buffer, from: position)
-    let observation = try reader.read(&scanner)
-    position = scanner.position
-    reportCount += 1
-    return observation
-  }
-
-  private mutating func readCBOR() throws(ReportError) -> Observation {
-    var scanner = CBORScanner(buffer, from: position)
+  private mutating func read(_ scanner: consuming some DocumentScanner) throws(ReportError) -> Observation {
     let observation = try reader.read(&scanner)
     position = scanner.position
     reportCount += 1
