@@ -109,8 +109,9 @@ public final class Log {
 
   /// Prepares the log for a process that runs for months, possibly as a systemd service.
   ///
-  /// From now on, the same warning or error is logged once within four minutes, unless the level is `debug` or `trace`. If the descriptor is the stream to the
-  /// journal that `JOURNAL_STREAM` names (systemd.exec(5)), each line begins with its priority, such as `<4>`.
+  /// From now on, the same warning or error is logged once within four minutes, unless the level is `debug` or `trace`.
+  /// If the descriptor is the stream to the journal that `JOURNAL_STREAM` names (systemd.exec(5)), each line begins with
+  /// its priority, such as `<4>`.
   package func becomeDaemonLog(_ environment: Environment) {
     repeats = RepeatFilter(interval: .seconds(240))
     isJournal = descriptor.map { isJournalStream($0, environment.value("JOURNAL_STREAM")) } ?? false

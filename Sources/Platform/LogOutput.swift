@@ -37,7 +37,8 @@ package final class LogOutput {
   /// Whether the last line could not be written, so that the next one doesn't wait.
   private var isStuck = false
 
-  /// Creates an output to a descriptor that must stay open as long as this object. Only tests set `mayReopen` to false.
+  /// Creates an output to a descriptor, which must stay open while this object exists. Only tests set `mayReopen` to
+  /// false.
   package init(_ descriptor: Int32, mayReopen: Bool = true) {
     self.descriptor = descriptor
     self.mayReopen = mayReopen

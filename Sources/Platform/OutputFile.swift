@@ -101,8 +101,8 @@ package struct OutputFile: ~Copyable {
     _ = try retryingOnInterrupt { unsafe fstat(existing, &wanted) }
     _ = try retryingOnInterrupt { unsafe fstat(target, &status) }
     if (status.st_uid, status.st_gid) != (wanted.st_uid, wanted.st_gid) {
-      // An owner of -1 is left unchanged. An unprivileged process can change the group alone, to another of its user's
-      // groups.
+      // An owner of -1 means "leave it unchanged". Without privileges, a process can change only the group, to another of
+      // its user's groups.
       let owner = status.st_uid == wanted.st_uid ? uid_t.max : wanted.st_uid
       _ = try retryingOnInterrupt { fchown(target, owner, wanted.st_gid) }
     }

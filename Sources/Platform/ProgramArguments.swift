@@ -1,9 +1,9 @@
 /// Returns the command-line arguments after the program's name (`/proc/self/cmdline`, proc(5)); empty if they can't be
 /// read.
 ///
-/// In every program that links it, Swift's `CommandLine` finds the arguments before `main` by reading the table of memory
-/// mappings, line by line with `sscanf`. The release omits that code (lambda/packaging/layout.ld): it is 5 % of what is
-/// executed until the first request. Code that `bootstrap` links therefore can't use `CommandLine`: it would be empty.
+/// Swift's `CommandLine` reads the table of memory mappings line by line with `sscanf` to find the arguments. It does so
+/// before `main`, in every program that links it. The release omits that code (lambda/packaging/layout.ld), which accounts
+/// for 5 % of the instructions until the first request. In code that `bootstrap` links, `CommandLine` would be empty.
 package func programArguments() -> [String] {
   var contents: [UInt8] = []
   do throws(Errno) {

@@ -251,9 +251,9 @@ private func spawn(_ program: Program, output: Int32, errors: Int32?) throws(Err
   unsafe sigfillset(&all)
   try check(unsafe posix_spawnattr_setsigmask(&attributes, &none))
   try check(unsafe posix_spawnattr_setsigdefault(&attributes, &all))
-  // A new session has no terminal. A program that asks its terminal for a password isn't in the foreground, so it would
-  // be stopped (SIGTTIN) until its time is up; without a terminal it fails at once and reports why. The session leader
-  // also leads a new process group.
+  // A new session has no terminal. With one, a program that asks for a password would be stopped (SIGTTIN) until its time
+  // limit, because it isn't in the foreground. Without one, it fails at once and reports why. The session leader also
+  // leads a new process group.
   let flags = clinux_spawn_new_session | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
   try check(unsafe posix_spawnattr_setflags(&attributes, Int16(flags)))
   var processID: Int32 = 0

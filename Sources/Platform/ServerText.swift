@@ -17,7 +17,8 @@ package struct ServerText: Sendable {
   /// Creates a filter that hides `secrets`, each part of them of 12 bytes or more, and everything that looks like a
   /// secret.
   ///
-  /// A secret of fewer than 6 bytes is hidden only if it follows its name: so short a string could occur in any text.
+  /// A secret of fewer than 6 bytes is hidden only if it follows its name, because a string that short can occur in any
+  /// text.
   package init(hiding secrets: [String] = []) {
     self.secrets = secrets.map { Array($0.utf8) }.filter { $0.count >= 6 }
   }
