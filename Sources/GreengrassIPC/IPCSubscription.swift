@@ -21,8 +21,8 @@ package final class IPCSubscription {
   package private(set) var wasGranted = false
   private var events: [(event: JSONValue, bytes: Int)] = []
 
-  /// The limits for events that nobody has taken yet: their number and their total size in bytes. The oldest are dropped
-  /// first.
+  /// The limits for events that wait for ``takeEvents()``: their number and their total size in bytes. The oldest are
+  /// dropped first.
   static let maximumEvents = 32
   static let maximumBytes = 256 << 10
 

@@ -4,8 +4,8 @@ import WireFormats
 
 /// A byte stream over a WebSocket (RFC 6455), with MQTT in binary messages.
 ///
-/// Implemented here because Debian 12's libcurl 7.88.1 doesn't support `wss`, and 200 lines are less than another
-/// libcurl.
+/// Implemented here because Debian 12's libcurl 7.88.1 doesn't support `wss`, and 200 lines are less work than building
+/// another libcurl.
 package final class WebSocketStream: ByteStream {
   /// The largest head of the answer to the upgrade, in bytes, including its empty line.
   static let headLimit = 16_384

@@ -4,8 +4,8 @@ import Glibc
 /// The addresses that a connection may go to, whatever name resolved to them.
 package enum AddressRule: Sendable {
   case any
-  /// The addresses that a request may go to without TLS: loopback, and the addresses beside the machine at which AWS
-  /// offers credentials and instance metadata. A request to any other address could be read in transit.
+  /// The addresses that a request may go to without TLS: loopback, and the link-local addresses at which AWS provides
+  /// credentials and instance metadata. A request to any other address could be read in transit.
   case hostsWithoutTLS
   /// Loopback, and the link-local addresses at which Amazon ECS and EKS provide credentials: the only addresses that a
   /// token may be sent to without TLS.

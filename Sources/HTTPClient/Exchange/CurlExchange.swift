@@ -4,8 +4,8 @@ import WireFormats
 
 /// HTTP/1.1 over libcurl, one request at a time.
 ///
-/// libcurl, OpenSSL and the resolver start with the first request, not before: they take 1.5 ms, and a process has
-/// several exchanges, most of which it never uses.
+/// Starting libcurl, OpenSSL and the resolver takes 1.5 ms, so the first request starts them, not the initializer: a
+/// process creates several exchanges and never uses most of them.
 package final class CurlExchange: HTTPExchange {
   private let configuration: ConnectionConfiguration
   /// Returns whether the process was asked to stop.
@@ -52,8 +52,8 @@ package final class CurlExchange: HTTPExchange {
 /// the first request with 140 certificates) are reused. Its options are reused, too, if a request needs the same ones
 /// as the request before. TLS is always verified, from version 1.2 on.
 ///
-/// Redirects are never followed: they would carry credentials to wherever a response points. Paths are sent as they
-/// are, dot segments included, because the signature covers the path as written.
+/// Redirects are never followed, because a response could then send the credentials to any host. Paths are sent
+/// unchanged, dot segments included, because the signature covers the path as written.
 private final class CurlSession {
   private let handle: EasyHandle
   private let configuration: ConnectionConfiguration

@@ -43,7 +43,7 @@ extension ClientIdentity {
       let certificate = unsafe withMemory(certificateBytes, { unsafe PEM_read_bio_X509($0, nil, nil, nil) })
     else { return .noCertificate }
     defer { unsafe X509_free(certificate) }
-    // An empty password instead of none: without one, OpenSSL asks on the terminal.
+    // Without any password, OpenSSL would prompt for one on the terminal.
     let password = keyPassword ?? ""
     guard let keyBytes = try? readFile(keyFile, limit: 1_048_576, patience: .seconds(5)),
       let key = unsafe password.withCString({ password in
