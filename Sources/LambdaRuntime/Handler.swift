@@ -1,8 +1,8 @@
 /// A Lambda function that receives and returns bytes.
 ///
-/// One value handles all invocations of the process, one at a time and on one thread. It can keep expensive resources between
-/// invocations and needs no locks. Create them in the initialiser: it runs before the runtime requests the first event, and an
-/// error that it throws is reported to Lambda as an initialisation failure.
+/// One value handles all invocations of the process, one at a time and on one thread, so it needs no locks. It can keep
+/// expensive resources between invocations. Create them in the initialiser, which runs before the runtime requests the first
+/// event. The runtime reports an error that the initialiser throws to Lambda, as an initialisation failure.
 public protocol Handler: ~Copyable {
   /// Handles one invocation and returns the response.
   ///

@@ -2,8 +2,8 @@ import Platform
 
 /// The retry policy for consecutive failures: how long to wait after each, and when to give up.
 ///
-/// The delay doubles from 50 ms to 2 s. A random amount of up to one half is subtracted, so that many environments that lost the
-/// same server don't reconnect at once. If the server is unreachable for 1.5 s, the policy gives up: on Lambda the server starts
+/// The delay doubles from 50 ms to 2 s. A random part of each delay, up to half of it, is subtracted, so that many environments
+/// that lost the same server don't reconnect at once. If the server is unreachable for 1.5 s, the policy gives up: on Lambda the server starts
 /// before the runtime does, and elsewhere it won't come back. A server that replies, even with an error, is retried for ever,
 /// and its reply resets the 1.5 s.
 struct FailureStreak {

@@ -53,7 +53,7 @@ package struct HTTPURL: Equatable, Sendable {
     let target = parts.target.utf8
     let pathEnd = target.firstIndex(of: UInt8(ascii: "?")) ?? target.endIndex
     path = pathEnd == target.startIndex ? "/" : String(parts.target[..<pathEnd])
-    // By bytes: a combining character makes one Character with the question mark.
+    // Searches the bytes, because a question mark and a combining character after it form one Character.
     query = String(Substring(target[pathEnd...].dropFirst()))
   }
 
