@@ -1,7 +1,7 @@
 package import Platform
 import WireFormats
 
-/// A program of the device's owner that reports custom metrics (`DEFENDER_CUSTOM_METRICS_COMMAND`).
+/// A program that the device's owner provides to report custom metrics (`DEFENDER_CUSTOM_METRICS_COMMAND`).
 ///
 /// It runs for each report, without arguments and without a shell. It writes the `custom_metrics` object of a
 /// report, such as `{"queue_depth":[{"number":3}]}`, to its standard output. If it fails, only its metrics

@@ -1,6 +1,6 @@
 package import Platform
 
-/// A program of the device's owner, which the agent runs without arguments and without a shell.
+/// A program that the device's owner provides. The agent runs it without arguments and without a shell.
 ///
 /// Its output and its time are limited. It inherits only variables that hold no secret. The beginning of its standard error
 /// is logged, even if it fails.
@@ -60,7 +60,7 @@ package struct OwnersProgram: Equatable, Sendable {
       "\(path) wrote \(errors.count) byte\(errors.count == 1 ? "" : "s") to its standard error: \(shown)")
   }
 
-  /// Returns why the program failed. Judges by its first line or its format why the kernel couldn't run the file.
+  /// Returns why the program failed. If the kernel couldn't run the file, its first line or its format shows why.
   package func reason(of error: ProgramError) -> String {
     let explanation: String? =
       switch error {

@@ -26,7 +26,7 @@ package struct SystemMetric: Sendable {
   /// Parses one choice: `cpu_usage`, `disk_usage:/var`, or with another name `root_disk=disk_usage:/`.
   ///
   /// By default, the metric has the name of its kind, followed by the words of the directory:
-  /// `disk_usage_var`. Another name is for an account that defines the metric under that name.
+  /// `disk_usage_var`. A choice can set another name, under which the account has defined the metric.
   package init(parsing text: String) throws(CustomMetricError) {
     let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
     let choice = parts.count == 2 ? parts[1] : text

@@ -31,8 +31,9 @@ struct LineReader: ~Copyable {
 
   /// Passes every line of the file, without its line end, and its number to `body`.
   ///
-  /// Throws `ETIMEDOUT` if the file hasn't ended at ``deadline``. A line that is too long is truncated and
-  /// has a flaw. So has a last line without a line feed, because the kernel ends every line with one.
+  /// Throws `ETIMEDOUT` if the file hasn't ended at ``deadline``. `body` receives a flaw with a line that was
+  /// too long and is truncated, and with a last line that lacks its line feed, because the kernel ends every
+  /// line with one.
   @inline(__always)
   mutating func forEachLine(
     of file: borrowing FileDescriptor,

@@ -47,7 +47,7 @@ package struct Reporter: ~Copyable {
     collector.snapshot(until: deadline)
   }
 
-  /// Makes the snapshots from now on keep all elements of the selected lists.
+  /// Makes all later snapshots keep every element of the selected lists.
   package mutating func keepCompleteSets(_ selection: CompleteSets.Selection) {
     if collector.completeSets != selection { collector.completeSets = selection }
   }
@@ -83,8 +83,8 @@ package struct Reporter: ~Copyable {
   /// An acknowledged baseline of this process takes precedence over the saved one. A baseline that is only
   /// the first snapshot doesn't, because no report includes the traffic before it yet.
   ///
-  /// Returns true if the saved baseline took precedence. Reports that were made before then lack some of the
-  /// traffic since it.
+  /// Returns true if the saved baseline took precedence. Reports made before this call then lack some of the
+  /// traffic since the saved baseline.
   package mutating func adopt(_ saved: Baseline?, lastReportID: UInt64) -> Bool {
     sequence = ReportSequence(last: max(sequence.last, lastReportID))
     guard let saved else { return false }

@@ -25,7 +25,7 @@ package struct Collector: ~Copyable {
   private let command: MetricsCommand?
   /// Interrupts the waits of a snapshot.
   package var shutdownSignal: ShutdownSignal?
-  /// The lists of which snapshots keep all elements, for an evaluator of security profiles.
+  /// The lists that snapshots keep complete, for an evaluator of security profiles.
   package var completeSets = CompleteSets.Selection() {
     didSet {
       tcpSockets.keepsDestinations = completeSets.destinations

@@ -24,7 +24,7 @@ struct TCPSockets: ~Copyable {
     seen.removeAll()
   }
 
-  /// Removes the complete sets, which the snapshot has now.
+  /// Removes the complete sets after they were copied to the snapshot.
   mutating func freeCompleteSets() { (destinations, allListening) = (nil, nil) }
 
   /// Counts a socket once, if it is established or listening. A socket with a port of 0 isn't counted.
@@ -65,7 +65,7 @@ struct UDPSockets: ~Copyable {
     seen.removeAll()
   }
 
-  /// Removes the complete set, which the snapshot has now.
+  /// Removes the complete set after it was copied to the snapshot.
   mutating func freeCompleteSets() { allBound = nil }
 
   /// Counts a socket once. A socket with a port of 0 isn't counted.

@@ -4,9 +4,9 @@ package import Platform
 
 /// The directory in which the baseline and the last report id survive a restart (`DEFENDER_STATE_DIRECTORY`).
 ///
-/// It has the file `state.json` and those of other parts of the agent, private to their owner, and one process at a time holds it. If the file is
-/// damaged, has another version or belongs to another user, it is moved aside and not overwritten, so that
-/// the cause can be examined.
+/// It contains `state.json` and the files of other parts of the agent, which only their owner can read. One
+/// process at a time locks it. If `state.json` is damaged, has another version or belongs to another user, it
+/// is moved aside and not overwritten, so that the cause can be examined.
 package struct StateDirectory: ~Copyable {
   /// The largest state file that is read; it has room for tens of thousands of interfaces.
   private static let maximumSize = 4 << 20
@@ -37,7 +37,8 @@ package struct StateDirectory: ~Copyable {
 
   /// Returns why somebody else can change the state in a directory, and how to prevent that; nil if nobody can.
   ///
-  /// `owner` and `permissions` are the directory's, `user` is who runs this process. Root can change everything anyway.
+  /// `owner` and `permissions` are the directory's; `user` is the user that runs this process. Root can change everything
+  /// anyway.
   static func risk(owner: UInt32, permissions: UInt32, user: UInt32) -> String? {
     if owner != user, owner != 0 {
       return "belongs to user \(owner), who can tamper with reports. Make user \(user) its owner."

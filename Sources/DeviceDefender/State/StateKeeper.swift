@@ -1,6 +1,6 @@
 package import Platform
 
-/// Keeps the state on disk while that works; while it doesn't, reports continue without it.
+/// Keeps the state on disk. While that fails, reports continue without a saved state.
 ///
 /// If the directory can't be opened or another process holds it, each report tries again. So a second process
 /// takes over when the first one ends, and a disk that was full or read-only is used again as soon as
@@ -14,7 +14,7 @@ package struct StateKeeper: ~Copyable {
   private let procfs: ProcRoot
   private let log: Log
   private var directory: StateDirectory?
-  /// What is on disk; nil if that isn't known.
+  /// The state that is on disk; nil if unknown.
   private var saved: SavedState?
   private var failures = RepeatFilter(interval: Self.repeatInterval)
   private var isFailing = false

@@ -2,8 +2,8 @@ import Glibc
 import Platform
 
 extension SystemMetric.Kind {
-  /// Computes the "Use%" of df(1): the used share of the space available to users. If df prints "-", because
-  /// the file system has no blocks (procfs, or a remote one whose server reports none), nothing was measured.
+  /// Computes the "Use%" of df(1): the used share of the space available to users. A file system without blocks
+  /// (procfs, or a remote one whose server reports none), for which df prints "-", counts as not measured.
   ///
   /// Don't configure it for a network file system: statvfs(3) blocks while its server doesn't answer.
   static let diskUsage = Self(
