@@ -2,8 +2,8 @@ import Platform
 
 /// The agent's state in one line, which the service manager shows: `systemctl status` prints it.
 ///
-/// It has the connection, the last report, the next report and the last error. Errors have no secrets: the log shows them,
-/// too.
+/// It shows the connection, the last report, the next report and the last error. Errors contain no secrets, because the log
+/// shows them, too.
 package final class AgentStatus {
   /// Longer errors are truncated; the log has them in full.
   private static let errorLimit = 300

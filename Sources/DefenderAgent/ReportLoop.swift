@@ -32,7 +32,7 @@ package struct ReportLoop: ~Copyable {
   package var status: AgentStatus?
   /// Whether the last attempt to connect or to publish succeeded.
   var isReachable = false
-  /// Whether the publisher has connected ahead of its first report, or has tried to.
+  /// Whether the publisher has connected before its first report, or has tried to.
   var hasConnectedAtStart = false
   private var hasWarnedOfReservedTopic = false
   private var hasWarnedOfInterval = false

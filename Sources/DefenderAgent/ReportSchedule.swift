@@ -28,7 +28,7 @@ package struct ReportSchedule: Sendable {
   }
 }
 
-/// Computes when a new process makes the first report of a loop without an end.
+/// Computes when a new process makes the first report of a loop that runs until it is stopped.
 package struct FirstReport: Sendable {
   /// The time since the previous process made its last report; nil if that is unknown.
   private let sinceLast: Duration?

@@ -1,14 +1,14 @@
 import AWSClient
 import Platform
 
-/// Throws if `publisher` signs, and nothing at all supplies credentials: then no report can ever succeed.
+/// Throws if `publisher` signs and no credential source is configured: no report could ever succeed.
 ///
-/// A source that is configured and fails isn't a mistake here, because it may recover. On EC2 the instance metadata count as
-/// configured even if they don't answer, because the network may not be up yet.
+/// A source that is configured and fails isn't a mistake here, because it may recover. On EC2 the metadata service counts as
+/// configured even if it doesn't answer, because the network may not be up yet.
 func requireCredentials(
   of publisher: any Publisher, _ configuration: Configuration, _ environment: Environment, time: any Waiter
 ) throws(ConfigurationError) {
-  // These name their source. Asking a slow one now would only delay the first sample.
+  // Each of these settings configures a source. Getting credentials from a slow one now would only delay the first sample.
   guard
     configuration.access.roleAlias == nil, !configuration.access.isRoleAliasMistaken,
     environment.value(

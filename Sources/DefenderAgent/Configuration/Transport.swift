@@ -36,7 +36,7 @@ extension ConfigurationReader {
 }
 
 extension ConfigurationError.Mistake {
-  /// A transport that works only in a Greengrass component is configured outside of one.
+  /// The mistake of configuring a transport outside of a Greengrass component that works only in one.
   package static func outsideOfNucleus(_ transport: Transport) -> Self {
     Self(
       variable: Variable.transport.rawValue,

@@ -4,7 +4,7 @@ import Glibc
 import Platform
 import WireFormats
 
-/// Evaluates the security profiles over this device's snapshots, and keeps the events until they are published.
+/// Evaluates this device's snapshots against the security profiles, and keeps the events until they are published.
 struct Detector {
   /// The file of the state directory that keeps the alarms and the events.
   static let fileName = "detection.json"
@@ -37,7 +37,7 @@ struct Detector {
     if isOtherSource { load() }
   }
 
-  /// The lists of which snapshots must keep every entry, not only a sample.
+  /// The lists that snapshots must keep complete instead of sampling them.
   var completeSets: CompleteSets.Selection { CompleteSets.Selection(neededBy: evaluator) }
 
   /// Reads the profiles. If that fails, logs the error and keeps the previous profiles.
@@ -48,7 +48,7 @@ struct Detector {
         stamps = []
         use(profiles, warnings: [])
       case .files(let paths):
-        // Before the files are read, so that a file that changes meanwhile is read again.
+        // Taken before the files are read, so that a file that changes meanwhile is read again.
         stamps = paths.map(FileStamp.init)
         let files = try ProfileFiles(at: paths)
         use(files.profiles, warnings: files.warnings)
@@ -160,7 +160,7 @@ extension Detector {
   }
 }
 
-/// What identifies a version of a file.
+/// Identifies a version of a file.
 private struct FileStamp: Equatable {
   private var inode: UInt64 = 0
   private var size: Int64 = 0

@@ -60,7 +60,7 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     return "publishing to '\(topic)' at \(endpoint) failed\(times): \(sentence(reason)) \(advice)"
   }
 
-  /// What is the same each time that this error repeats: the description without request ids.
+  /// The description without request ids, which is the same each time that this error repeats.
   package var repeatedText: String {
     guard let serviceError else { return "\(reason) \(advice)" }
     return "\(serviceError.status) \(serviceError.code ?? "") \(serviceError.message ?? "")"

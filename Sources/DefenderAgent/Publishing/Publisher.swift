@@ -11,7 +11,8 @@ package protocol Publisher: AnyObject {
 
   /// Connects without publishing, so that a start shows at once whether the connection works. Must give up at `deadline`.
   ///
-  /// The connection stays open if reports would leave it open. Returns nil if this publisher can't connect ahead.
+  /// The connection stays open if reports would leave it open. Returns nil if this publisher can't connect without
+  /// publishing.
   func open(for topic: Topic, until deadline: BootTime) throws(PublishError) -> OpenedConnection?
 
   /// Gets the credentials that sign, if any do. Must give up at `deadline`.

@@ -96,7 +96,8 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
   /// Waits until the next attempt is due. Returns false if there should be none.
   private func waitsForRetry(after error: IPCError, attempts: Int, until deadline: BootTime) -> Bool {
     guard attempts <= retries.count else { return false }
-    // A restart of the nucleus since the last report shows only now. The client's own delay before it reconnects suffices.
+    // If the nucleus restarted since the last report, this attempt is the first to notice. Retry at once: the client waits
+    // before it reconnects.
     if case .disconnected = error, attempts == 1 { return true }
     let next = time.bootTime.advanced(by: retries.delay(afterAttempt: attempts, using: &random))
     guard next < deadline else { return false }

@@ -43,7 +43,7 @@ extension HTTPSPublisher {
     let limit = time.bootTime.advanced(by: hasIdentity ? Self.rejectionTime : .zero)
     do throws(HTTPError) {
       let count = try opened.receive(into: &bytes, limit: 1, until: limit)
-      // A server without a request may close, but not at once.
+      // A server may close a connection that receives no request, but not at once.
       if count == 0 { throw .connectionLost("the other side closed the new connection") }
     } catch .timedOut {}
   }

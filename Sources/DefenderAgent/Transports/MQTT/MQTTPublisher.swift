@@ -331,8 +331,8 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
       case .closedByServer, .connectionLost: lostSubscriptions += 1
       default: break  // A slow network says nothing about a policy.
       }
-      // Unless the connection held first, the server may be closing every connection, whatever is sent. Three in a row,
-      // because a network that loses one packet in twenty ends two connections in a row within hours.
+      // Unless the server has sent something on this connection, it may be closing every connection, whatever is sent.
+      // Three losses in a row are required, because a network that loses one packet in twenty causes two within hours.
       if lostSubscriptions >= 3, session.hasHeld {
         putOffSubscription(
           "the broker closed three connections in a row after a request to subscribe: \(error)")
