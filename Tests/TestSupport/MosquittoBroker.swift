@@ -13,7 +13,7 @@ package final class MosquittoBroker {
   private var program: ServerProgram
   private var starts = 0
 
-  /// Starts the broker. If `isExpired` is true, its own certificate is.
+  /// Starts the broker. If `isExpired` is true, the broker's certificate has expired.
   package init(isExpired: Bool = false) throws {
     authority = try ThrowawayAuthority()
     device = try authority.issue("device", names: "DNS:device")

@@ -1,14 +1,14 @@
 /// The state of one behavior of one thing.
 struct BehaviorState: Equatable, Sendable {
-  /// The number of the last datapoints in a row that violate the criteria; at most 10.
+  /// The number of consecutive violating datapoints, up to the last datapoint; at most 10.
   var violating: UInt8 = 0
-  /// The number of the last datapoints in a row that conform; at most 10.
+  /// The number of consecutive conforming datapoints, up to the last datapoint; at most 10.
   var conforming: UInt8 = 0
   /// The last window in which the metric was reported: the time divided by durationSeconds.
   var window: UInt64?
   /// Whether the window can still receive values.
   var isOpen = false
-  /// Whether the window's only datapoint was counted before its end, because its sum exceeds an upper bound.
+  /// Whether the window's datapoint was counted before the window's end, because the sum exceeds an upper bound.
   var isDecided = false
   /// The sum or the last value of the open window.
   var count: UInt64 = 0

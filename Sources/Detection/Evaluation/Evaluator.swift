@@ -1,6 +1,6 @@
 /// Evaluates security profiles: datapoints in, events out. It does no I/O and reads no clock.
 ///
-/// The same observations in the same order always produce the same events, also if ``state`` is saved and loaded between any
+/// The same observations in the same order always produce the same events, even if ``state`` is saved and loaded between any
 /// two of them.
 package struct Evaluator: Sendable {
   /// What closes windows of durationSeconds.
@@ -142,7 +142,7 @@ package struct Evaluator: Sendable {
       touch(position, index, time)
       let conforms = coverages[group].conforms(set, requiresMembers: requiresMembers)
       decide(position, index, observation.thing, at: time, isViolation: !conforms, &events) { program in
-        // A copy for each behavior would count references of the list.
+        // Read here, because a copy of the list for each behavior would cost reference counting.
         guard let datapoint = observation.datapoints[slot] else { return .ports([]) }
         return conforms
           ? datapoint

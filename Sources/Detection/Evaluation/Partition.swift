@@ -1,7 +1,7 @@
 /// The number line, cut at the first and after the last member of each range of several sets.
 ///
-/// Each piece has the bits of the sets that contain it. One binary search finds all sets that contain an element. So the search
-/// takes time logarithmic in the number of pieces.
+/// Each piece has one bit for each set that contains it. So one binary search over the pieces finds all sets that contain an
+/// element.
 struct Partition<Bound: FixedWidthInteger & UnsignedInteger & Sendable>: Sendable {
   /// The first element of each piece, ascending. The first piece begins at zero.
   private var starts: [Bound] = [0]

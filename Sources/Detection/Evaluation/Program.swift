@@ -1,4 +1,4 @@
-/// The behaviors of all profiles, compiled so that evaluating doesn't compare each entry of a set.
+/// The behaviors of all profiles, compiled so that an evaluation doesn't compare elements with each entry of a set.
 struct Program: Sendable {
   struct Step: Sendable {
     enum Test: Sendable {

@@ -50,7 +50,7 @@ struct SetGroup: Sendable {
     return table
   }
 
-  /// The sets that contain some, and the sets that contain all elements of a datapoint.
+  /// The sets that contain at least one element of a datapoint, and the sets that contain all of its elements.
   struct Coverage {
     /// Bit `n`: set `n` contains at least one element.
     var any: [UInt64] = []
@@ -106,7 +106,7 @@ struct SetGroup: Sendable {
     }
   }
 
-  /// Returns the elements of a datapoint whose membership in set `set` is `areMembers`.
+  /// Returns the elements of a datapoint that are members of set `set`; if `areMembers` is false, those that aren't.
   func elements(of datapoint: Datapoint, in set: Int, areMembers: Bool) -> Datapoint {
     let bit = UInt64(1) << UInt64(set % 64)
     switch (datapoint, members) {

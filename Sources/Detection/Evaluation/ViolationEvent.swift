@@ -1,7 +1,7 @@
 package import DeviceDefender
 package import WireFormats
 
-/// `metricValue` of an event: a number, or at most 50 elements of a list, each once and ascending.
+/// `metricValue` of an event: a number, or at most 50 elements of a list, ascending and without duplicates.
 package enum MetricValue: Equatable, Sendable {
   case count(UInt64)
   case number(Double)
@@ -115,7 +115,7 @@ package struct ViolationEvent: Equatable, Sendable {
     document.endMap()
   }
 
-  /// Returns the event as JSON of at most `limit` bytes, without a line end. If it would be longer, it omits the behavior's criteria.
+  /// Returns the event as JSON, without a line end. Omits the behavior's criteria if the JSON would exceed `limit` bytes.
   package func json(atMost limit: Int) -> [UInt8] {
     let whole = json
     guard whole.count > limit else { return whole }

@@ -75,9 +75,9 @@ package struct Criteria: Equatable, Sendable {
   package var comparisonOperator: ComparisonOperator?
   package var threshold: Threshold
   package var durationSeconds: UInt64?
-  /// The number of violating datapoints in a row that raise an alarm, as the profile has it; nil means 1.
+  /// The number of consecutive violating datapoints that raise an alarm, as written in the profile; nil means 1.
   package var consecutiveDatapointsToAlarm: UInt64?
-  /// The number of conforming datapoints in a row that clear an alarm, as the profile has it; nil means 1.
+  /// The number of consecutive conforming datapoints that clear an alarm, as written in the profile; nil means 1.
   package var consecutiveDatapointsToClear: UInt64?
 }
 

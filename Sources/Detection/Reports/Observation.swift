@@ -33,7 +33,7 @@ package struct Observation: Equatable, Sendable {
     self.datapoints = datapoints
   }
 
-  /// Sets the datapoint of a metric; ignored if no behavior needs it.
+  /// Sets the datapoint of a metric. Does nothing if no behavior needs the metric.
   package mutating func set(_ metric: DeviceMetric, _ datapoint: Datapoint) {
     datapoints[metric.slot] = datapoint
   }

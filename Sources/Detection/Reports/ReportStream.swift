@@ -24,7 +24,7 @@ package struct ReportStream {
   private var isFinished = false
   /// Whether the rest of the input can't be read.
   private var hasFailed = false
-  /// Whether the rest of a malformed report is skipped.
+  /// Whether the rest of a malformed report is being skipped.
   private var isSkipping = false
   /// The number of reports that have begun.
   package private(set) var reportCount = 0
