@@ -6,7 +6,7 @@ public struct InvocationFailure: Error, Equatable, Sendable {
   ///
   /// Lambda replaces a type in any other form, so the runtime converts it to this form before sending it.
   public var type: String
-  /// The error message. Lambda's caller and the function's log both receive it, so don't put secrets in it.
+  /// The error message. Both the caller and the function's log receive it, so don't put secrets in it.
   public var message: String
 
   /// Creates a failure with the given type and message.

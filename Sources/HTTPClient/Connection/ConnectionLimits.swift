@@ -2,9 +2,9 @@ import Platform
 
 /// The time limits for resolving a name and for connecting, and the phase of the current transfer.
 ///
-/// libcurl has one limit for both (`CURLOPT_CONNECTTIMEOUT_MS`). With a limit of 5 s, every attempt would fail if the
-/// first name server is silent, because glibc asks the second one only after 5 s. So each phase has its own limit here,
-/// and libcurl's limit is their sum.
+/// libcurl has one limit for both (`CURLOPT_CONNECTTIMEOUT_MS`). With a limit of 5 s, every attempt fails if the first
+/// name server is silent, because glibc asks the second one only after 5 s. So each phase has its own limit here, and
+/// libcurl's limit is their sum.
 final class ConnectionLimits {
   enum Phase {
     /// The address of the host, or of the proxy, isn't known yet.
