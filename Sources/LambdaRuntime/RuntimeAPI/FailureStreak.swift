@@ -3,9 +3,9 @@ import Platform
 /// The retry policy for consecutive failures: how long to wait after each, and when to give up.
 ///
 /// The delay doubles from 50 ms to 2 s. A random part of each delay, up to half of it, is subtracted, so that many environments
-/// that lost the same server don't reconnect at once. If the server is unreachable for 1.5 s, the policy gives up: on Lambda the server starts
-/// before the runtime does, and elsewhere it won't come back. A server that replies, even with an error, is retried for ever,
-/// and its reply resets the 1.5 s.
+/// that lost the same server don't reconnect at once. If the server is unreachable for 1.5 s, the policy gives up: on Lambda the
+/// server starts before the runtime does, and elsewhere it won't come back. A server that replies, even with an error, is retried
+/// for ever, and its reply resets the 1.5 s.
 struct FailureStreak {
   private static let backoff = Backoff(first: .milliseconds(50), cap: .seconds(2), jitter: 0.5)
   private static let backoffInAbsence = Backoff(
