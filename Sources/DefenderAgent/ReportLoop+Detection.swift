@@ -66,7 +66,7 @@ extension ReportLoop {
       log.info("Published a violation event, \(event.count) bytes, to \(topic.name): \(receipt).")
       return true
     } catch {
-      let text = "A violation event was not published, and is kept: \(error)"
+      let text = "Can't publish a violation event; it stays in the queue: \(error)"
       if error.isOfStop {
         log.info(text)
       } else if failures.allows("violation: \(error)", at: time.bootTime) {

@@ -12,7 +12,9 @@ extension ReportLoop {
     do throws(PublishError) {
       guard let opened = try publisher.open(for: work.topic, until: limit) else { return }
       isReachable = true
-      log.info("Connected to \(opened)." + (opened.staysOpen ? "" : " Closed again until the first report."))
+      log.info(
+        "Connected to \(opened)." + (opened.staysOpen ? "" : " Closed the connection until the first report.")
+      )
     } catch {
       isReachable = false
       let name = configuration.mqtt.map { " as '\($0.settings.clientID)'" } ?? ""

@@ -192,7 +192,7 @@ package struct ReportLoop: ~Copyable {
   private mutating func moveOn(_ schedule: inout ReportSchedule) {
     schedule.moveOn(using: &random)
     log.info(
-      "Throttled. Next report in \(Int(time.bootTime.duration(to: schedule.next).inSeconds)) s."
+      "The last report was throttled. Next report in \(Int(time.bootTime.duration(to: schedule.next).inSeconds)) s."
     )
   }
 
@@ -222,7 +222,7 @@ package struct ReportLoop: ~Copyable {
       hasWarnedOfInterval = true
       log.warn(
         "Raised the interval from \(work.wantedInterval.inWords) to \(work.interval.inWords): Device "
-          + "Defender throttles reports that are more frequent than 300 s. For other topics, lower DEFENDER_MINIMUM_INTERVAL_SECONDS."
+          + "Defender throttles reports that are more frequent than one in 300 s. For other topics, lower DEFENDER_MINIMUM_INTERVAL_SECONDS."
       )
     }
     if configuration.acknowledgement == .accepted, !work.topic.isDeviceDefenders, !hasWarnedOfOwnTopic {

@@ -57,8 +57,8 @@ package enum HTTPError: Error, Equatable, Sendable, CustomStringConvertible {
     case .unusableFile(let reason): reason
     case .withoutTLS(let reason): "nothing was sent: \(reason)"
     case .notConnected(let reason): "no connection: \(reason)"
-    case .notTrusted(let reason), .ownCertificateRejected(let reason):
-      "TLS: the connection isn't trusted: \(reason)"
+    case .notTrusted(let reason): "TLS: the server's certificate can't be verified: \(reason)"
+    case .ownCertificateRejected(let reason): "TLS: our certificate can't be used: \(reason)"
     case .handshakeFailed(let reason): "TLS: the handshake failed: \(reason)"
     case .proxyRefused(let status, let reason): "the proxy refused with status \(status): \(reason)"
     case .timedOut(.connecting, let reason): "no connection in time: \(reason)"

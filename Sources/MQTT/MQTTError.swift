@@ -19,7 +19,7 @@ package enum MQTTError: Error, Equatable, Sendable, CustomStringConvertible {
 
   package var description: String {
     switch self {
-    case .invalid(let reason): "MQTT can't send it: \(reason)"
+    case .invalid(let reason): "MQTT can't encode the message: \(reason)"
     case .refused(let code): "MQTT: the server refused the connection: \(connectReturnCodeMeaning(code))"
     case .subscriptionRefused(let filter): "MQTT: the server refused the subscription to '\(filter)'"
     case .timedOut(let packet): "MQTT: no \(packet) in time"

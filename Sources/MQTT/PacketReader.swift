@@ -117,7 +117,9 @@ private struct PacketBody {
     guard let quality = QualityOfService(rawValue: flags >> 1 & 0x03) else {
       throw error("the quality of service is \(flags >> 1 & 0x03), but at most 1 was subscribed")
     }
-    if isDuplicate, quality == .atMostOnce { throw error("a duplicate of quality 0") }
+    if isDuplicate, quality == .atMostOnce {
+      throw error("it is marked as a duplicate, but its quality of service is 0")
+    }
     let topic = try text("the topic")
     guard !topic.isEmpty else { throw error("the topic is empty") }
     guard !topic.utf8.contains(where: { $0 == UInt8(ascii: "+") || $0 == UInt8(ascii: "#") }) else {

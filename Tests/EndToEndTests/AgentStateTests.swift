@@ -74,9 +74,9 @@ import WireFormats
     // Both processes report.
     let isOther = { (request: ScriptedServer.Received) in request.requestLine.contains("other") }
     second.wait { server.received.dropFirst(before).count(where: isOther) >= 2 }
-    #expect(!second.log.contains("is in use now"))
+    #expect(!second.log.contains("is available now"))
     first.stop()
-    second.wait { second.log.contains("is in use now") }
+    second.wait { second.log.contains("is available now") }
     second.stop()
     #expect(second.log.split(separator: "\n").count { $0.contains("is in use by another process") } == 1)
     #expect(!first.log.contains("[WARN]") && !first.log.contains("[ERROR]"), "\(first.log)")

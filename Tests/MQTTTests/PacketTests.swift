@@ -102,7 +102,7 @@ struct `The packets of MQTT` {
       ("3003 0001 23", "PUBLISH", "wildcard"), ("3003 0001 2b", "PUBLISH", "wildcard"),
       ("3405 0001 74 0001", "PUBLISH", "quality of service is 2"),
       ("3605 0001 74 0001", "PUBLISH", "quality of service is 3"),
-      ("3803 0001 74", "PUBLISH", "a duplicate of quality 0"),
+      ("3803 0001 74", "PUBLISH", "it is marked as a duplicate, but its quality of service is 0"),
       ("3203 0001 74", "PUBLISH", "it ends before the packet identifier"),
       ("3205 0001 74 0000", "PUBLISH", "the packet identifier is 0"),
       ("4002 0000", "PUBACK", "identifier is 0"), ("4001 01", "PUBACK", "it ends before"),

@@ -69,7 +69,7 @@ struct Detector {
       }
     }
     let names = profiles.map { "'\($0.name)' (behaviors: \($0.behaviors.count))" }.joined(separator: ", ")
-    log.info("Evaluates the security profiles \(names).")
+    log.info("Evaluating the security profiles \(names).")
     evaluator = Evaluator(profiles, state: evaluator.state, windowsEnd: .clock)
     hasProfiles = true
   }

@@ -16,7 +16,7 @@ package enum TopicError: Error, Equatable, Sendable, CustomStringConvertible {
     case .wildcard(let topic, let character):
       "the topic '\(topic)' contains the wildcard '\(character)'; wildcards are only for subscriptions"
     case .dotSegment(let topic):
-      "the topic '\(topic)' can't be published to over HTTPS: as a path segment it would name another topic"
+      "can't publish to the topic '\(topic)' over HTTPS: '.' and '..' have a special meaning in a URL's path"
     case .tooLong(let bytes, let limit):
       "the topic is \(bytes) bytes of UTF-8 long; AWS IoT accepts at most \(limit)"
     case .tooDeep(let topic, let slashes, let limit):

@@ -28,8 +28,8 @@ package enum CustomMetricError: Error, Equatable, Sendable, CustomStringConverti
     case .value(let name, let expected, let found): "\(name): expected \(expected), got \(found)"
     case .unknown(let text):
       "unknown metric '\(text)'; use one of " + SystemMetric.names.joined(separator: ", ")
-    case .missingArgument(let text): "'\(text):' lacks a directory; write it as in \(text):/var"
-    case .needlessArgument(let text): "'\(text)' accepts nothing after it; remove the ':' and what follows"
+    case .missingArgument(let text): "'\(text):' lacks a directory; add one, as in \(text):/var"
+    case .needlessArgument(let text): "'\(text)' takes no directory; remove the ':' and the text after it"
     case .relativePath(let text): "'\(text)' must be an absolute path"
     case .twice(let name): "'\(name)' occurs twice; rename one of them, as in \(name)_2=…"
     case .unreadable(let name, let error): "\(name): \(error)"

@@ -125,9 +125,9 @@ struct KernelTables: ~Copyable {
       route = nil
       if error.isLasting {
         missing.insert(table)
-        log.info("Netlink doesn't provide \(table.rawValue): \(error). They are read from files instead.")
+        log.info("Netlink doesn't provide \(table.rawValue): \(error). Reading them from files instead.")
       } else {
-        log.warn("Netlink failed to provide \(table.rawValue): \(error). They are read from files this time.")
+        log.warn("Netlink failed to provide \(table.rawValue): \(error). Reading them from files this time.")
       }
       return nil
     }

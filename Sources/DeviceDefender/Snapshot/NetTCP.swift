@@ -37,7 +37,8 @@ extension ProcRoot {
     if !parser.isPlausible, parser.skipped.count == 0 {
       // The file shows no sockets, but the kernel would have written the heading.
       log.warn(
-        "\(self.path)/\(path) is empty and lacks even its heading. The report counts no sockets from it.")
+        "\(self.path)/\(path) is empty, without even a heading line. The report counts no sockets from this file."
+      )
     }
     try parser.skipped.report(path: "\(self.path)/\(path)", hasOnlySkippedLines: !parser.isPlausible, to: log)
   }

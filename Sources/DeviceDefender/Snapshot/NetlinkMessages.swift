@@ -33,7 +33,8 @@ struct DumpReader {
     var offset = 0
     while offset < datagram.count {
       guard let header = NetlinkHeader(datagram, at: offset) else {
-        throw .malformed("a message header of \(datagram.count - offset) bytes, or a wrong length in it")
+        throw .malformed(
+          "a truncated message header (\(datagram.count - offset) bytes), or a wrong length in it")
       }
       let payload = datagram.extracting((offset + NetlinkHeader.size)..<(offset + header.length))
       // Messages are aligned to 4 bytes; the last one of a datagram may lack the padding.

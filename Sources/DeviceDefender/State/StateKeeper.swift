@@ -40,7 +40,7 @@ package struct StateKeeper: ~Copyable {
       let opened = try StateDirectory(path: path, origin: origin, log: log, patience: patience)
       let state = try opened.load(at: time.wallTime)
       directory = consume opened
-      noteSuccess("is in use now")
+      noteSuccess("is available now")
       return state
     } catch let error as Errno where error == .wouldBlock {
       noteFailure(

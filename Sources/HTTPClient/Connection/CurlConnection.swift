@@ -167,7 +167,7 @@ extension EasyHandle {
       let reason = "no name server answered for '\(name)' within \(time)"
       return proxy == nil ? .notResolved(reason) : .proxyNotResolved(reason)
     case .connecting:
-      let error = HTTPError.timedOut(.connecting, "the connection wasn't made within \(time)")
+      let error = HTTPError.timedOut(.connecting, "connecting took more than \(time)")
       return namingProxy(in: error, url, configuration, tunnels: true)
     case .connected: return nil
     }

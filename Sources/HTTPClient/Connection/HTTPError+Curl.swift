@@ -29,7 +29,7 @@ extension HTTPError {
     case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_ISSUER_ERROR:
       self = .notTrusted(reason)
     case CURLE_SSL_CACERT_BADFILE:
-      self = .notTrusted("\(reason). The bundle is \(trust.origin)")
+      self = .notTrusted("\(reason). The trusted authorities are in \(trust.origin)")
     case CURLE_SSL_CERTPROBLEM:
       self = .ownCertificateRejected("our certificate or private key can't be used: \(reason)")
     case CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CIPHER:

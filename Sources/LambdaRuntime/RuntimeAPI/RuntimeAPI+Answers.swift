@@ -78,7 +78,7 @@ extension RuntimeAPI {
         let wasStale = connection.wasReused && error.isOfStaleConnection
         let isLast = attempt == Self.answerAttempts || (shutdown?.isRequested == true && !wasStale)
         guard let pause = streak.pause(after: error), !isLast else {
-          log.error("Could not deliver \(destination): \(error).")
+          log.error("Can't deliver \(destination): \(error).")
           return
         }
         if attempt == 1 { log.warn("No reply to \(destination), sending it again: \(error).") }

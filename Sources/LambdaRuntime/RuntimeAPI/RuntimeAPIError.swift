@@ -25,7 +25,7 @@ extension RuntimeAPIError: CustomStringConvertible {
     case .badEndpoint(let value, let reason):
       "AWS_LAMBDA_RUNTIME_API is '\(value)': \(reason). Set it to a host and port, such as 127.0.0.1:9001."
     case .initialisationFailed(let failure):
-      "The function could not start: \(failure.type): \(failure.message)"
+      "The function can't start: \(failure.type): \(failure.message)"
     case .snapshotHookFailed(let failure): "A SnapStart hook failed: \(failure.type): \(failure.message)"
     case .workersLost(let reason): "Stopped all workers: \(reason)."
     case .givingUp(let endpoint, let duration, let last):

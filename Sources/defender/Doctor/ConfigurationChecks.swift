@@ -99,7 +99,7 @@ extension Doctor {
         "interval", .warning,
         "SAMPLE_INTERVAL_SECONDS is \(span(wanted)), raised to \(span(interval))",
         advice:
-          "Device Defender throttles reports that are more frequent than 300 s. For other topics, lower "
+          "Device Defender throttles reports that are more frequent than one in 300 s. For other topics, lower "
           + "DEFENDER_MINIMUM_INTERVAL_SECONDS.")
     } else if interval < .seconds(300), isOwn {
       note(

@@ -83,7 +83,7 @@ import WireFormats
 
   @Test(
     arguments: [
-      ("cpu", "unknown metric 'cpu'"), ("cpu_usage:1", "accepts nothing after"),
+      ("cpu", "unknown metric 'cpu'"), ("cpu_usage:1", "takes no directory"),
       ("disk_usage:", "lacks a directory"),
       ("disk_usage:var", "absolute path"), ("a b=cpu_usage", "unknown metric 'a'"),
       ("=uptime", "isn't a valid name"),

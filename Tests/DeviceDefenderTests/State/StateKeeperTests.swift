@@ -77,7 +77,7 @@ private let forkPatience = Duration.seconds(10)
     _ = consume first
     let taken = second.open(at: time, patience: forkPatience)
     #expect(taken == SavedState(lastReportID: 8))
-    #expect(log.lines.last?.contains("is in use now") == true)
+    #expect(log.lines.last?.contains("is available now") == true)
   }
 
   @Test func `logs a failure once an hour, and the recovery`() throws {
@@ -158,7 +158,7 @@ private let forkPatience = Duration.seconds(10)
     #expect(try readFile("\(parent.path)/moved/state.json", limit: 4_096) == moved)
     #expect(log.lines.count == 2)
     #expect(log.lines.first?.contains("was moved, replaced or removed") == true)
-    #expect(log.lines.last?.contains("is in use now") == true)
+    #expect(log.lines.last?.contains("is available now") == true)
   }
 
   @Test func `creates a removed directory again`() throws {

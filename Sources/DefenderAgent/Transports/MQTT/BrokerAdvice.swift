@@ -57,7 +57,7 @@ package struct BrokerAdvice {
     switch code {
     case 1: ("Check that the endpoint is AWS IoT's MQTT broker; it must support MQTT 3.1.1.", false)
     case 2: ("Choose another DEFENDER_CLIENT_ID.", false)
-    case 3: ("The failure is inside the broker; it is tried again.", true)
+    case 3: ("The broker is unavailable; the agent tries again.", true)
     default: ("Allow iot:Connect on client/\(clientID) in \(policy).", false)
     }
   }
@@ -67,7 +67,7 @@ package struct BrokerAdvice {
     case (.connecting, _):
       let certificate =
         showsCertificate
-        ? "if the certificate is missing, isn't active in this account or has no policy, " : ""
+        ? "if the certificate is missing, isn't active in this account or has no policy, or " : ""
       return "Nothing was published. AWS IoT closes a connection \(certificate)"
         + "if \(policy) doesn't allow iot:Connect on client/\(clientID). A server that isn't an MQTT broker closes it, too."
     case (.accepted, true):
