@@ -9,6 +9,12 @@ import WireFormats
 final class Console: Sendable {
   // One lock for both, so that lines keep their order if both are the same terminal.
   private let lock = Mutex(())
+  private let showsReadableLog: Bool
+
+  /// Creates a console. If `showsReadableLog` is true, it converts a function's log lines with ``readableLogLine(_:)``.
+  init(showsReadableLog: Bool = false) {
+    self.showsReadableLog = showsReadableLog
+  }
 
   /// Prints a line of results; returns false if it couldn't be written, which also changes the exit status.
   @discardableResult
@@ -46,7 +52,7 @@ final class Console: Sendable {
   func show(_ event: EmulatorEvent) {
     switch event {
     case .platform(let line): error(line)
-    case .output(let line): error(readableLogLine(line))
+    case .output(let line): error(showsReadableLog ? readableLogLine(line) : line)
     case .notice(let line): error("defender: \(line)")
     case .publish(let publish): show(publish)
     }
@@ -120,28 +126,4 @@ func readable(_ bytes: [UInt8]) -> String {
   if let json = try? JSONValue(parsing: bytes) { return json.prettyPrinted() }
   guard let text = String(validating: bytes, as: UTF8.self) else { return "Base64: \(base64(bytes))" }
   return text
-}
-
-/// Converts a line of Lambda's JSON log format to plain text.
-///
-/// A line that isn't an object with `level` and `message` is returned unchanged.
-func readableLogLine(_ line: String) -> String {
-  guard
-    line.hasPrefix("{"), let entry = try? JSONValue(parsing: Array(line.utf8)),
-    let level = entry["level"]?.string, let message = entry["message"], let members = entry.members
-  else { return line }
-  let shown = ["timestamp", "level", "message", "requestId"]
-  let others = members.filter { !shown.contains($0.name) }.map { member in
-    "\(member.name)=\(member.value.string ?? compact(member.value))"
-  }
-  let time = entry["timestamp"]?.string.map { "\t\($0)" } ?? ""
-  let rest = others.isEmpty ? "" : "\t\(others.joined(separator: " "))"
-  let text = (message.string ?? compact(message)).split(separator: "\n", omittingEmptySubsequences: false)
-  return "[\(level)]\(time)\t\(text.joined(separator: "\n    "))\(rest)"
-}
-
-private func compact(_ value: JSONValue) -> String {
-  var document = JSONWriter()
-  value.write(to: &document)
-  return String(decoding: document.bytes, as: UTF8.self)
 }

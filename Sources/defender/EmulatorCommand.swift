@@ -40,7 +40,7 @@ struct EmulatorCommand: BackgroundCommand {
   }
 
   func run() async throws {
-    let console = Console()
+    let console = Console(showsReadableLog: options.logLines.areReadable)
     try await reportingFailure(to: console) {
       var configuration = Emulator.Configuration(function: try options.function(in: .ofThisProcess))
       configuration.port = port

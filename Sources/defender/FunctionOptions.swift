@@ -21,6 +21,12 @@ struct FunctionOptions: ParsableArguments {
   @Option(help: ArgumentHelp("The time limit of an invocation, 0.001 to 86400.", valueName: "seconds"))
   var timeout = 60.0
 
+  @Option(
+    help: ArgumentHelp(
+      "How to show JSON log lines of the function: auto is readable on a terminal, otherwise raw.",
+      valueName: "auto|readable|raw"))
+  var logLines = LogLines.auto
+
   func validate() throws {
     for (index, variable) in env.enumerated() where name(in: variable) == nil {
       // The message omits the text, because it may be a secret.
@@ -37,8 +43,7 @@ struct FunctionOptions: ParsableArguments {
     guard unsafe access(path, X_OK) == 0 else {
       let reason = Errno.current
       throw CommandFailure(
-        "Can't run the function's program \(path): \(reason). Build it with `swift build --product bootstrap`, "
-          + "or choose another one with --bootstrap.", status: .notRun)
+        "Can't run the function's program \(path): \(reason). \(advice(on: reason))", status: .notRun)
     }
     guard !isSpecialFile(path) else {
       throw CommandFailure(
@@ -51,6 +56,17 @@ struct FunctionOptions: ParsableArguments {
       function.environment[name] = String(variable.dropFirst(name.count + 1))
     }
     return function
+  }
+
+  /// Returns what to do if the program can't be run for `reason`.
+  private func advice(on reason: Errno) -> String {
+    if bootstrap == nil {
+      return
+        "Build it with `swift build --product bootstrap`, or choose another program with --bootstrap."
+    }
+    return reason == Errno(rawValue: EACCES)
+      ? "Make it executable with chmod +x, and its directories accessible."
+      : "Check the path given with --bootstrap."
   }
 
   /// Returns the name in `NAME=VALUE`; nil if the text has another form.

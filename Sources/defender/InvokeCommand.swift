@@ -40,7 +40,7 @@ struct InvokeCommand: BackgroundCommand {
   @OptionGroup var options: FunctionOptions
 
   func run() async throws {
-    let console = Console()
+    let console = Console(showsReadableLog: options.logLines.areReadable)
     try await reportingFailure(to: console) {
       let event = try eventBytes()
       let function = try options.function(in: .ofThisProcess)
@@ -63,8 +63,7 @@ struct InvokeCommand: BackgroundCommand {
         }
         defer { stop.cancel() }
         let result = await emulator.invoke(InvocationRequest(event: event)).complete()
-        let title = result.failure == nil ? "The function answered:" : "The function failed:"
-        console.output("\(title)\n\(readable(result.body))")
+        console.output(text(of: result))
         let violations = (try? JSONValue(parsing: result.body))?["violations"]?.integer(as: Int.self) ?? 0
         if let summary = summary(of: emulator.publishCounts, violations) { console.output(summary) }
         return result.failure == nil
@@ -72,6 +71,20 @@ struct InvokeCommand: BackgroundCommand {
     } catch let error as ServerError {
       throw CommandFailure("\(error)", status: .notRun)
     }
+  }
+
+  /// Returns the response, the error, or the beginning of a stream and the error that ended it, each below a title.
+  private func text(of result: InvocationResult.Complete) -> String {
+    guard let streamError = result.streamError else {
+      let title = result.failure == nil ? "The function answered:" : "The function failed:"
+      return "\(title)\n\(readable(result.body))"
+    }
+    return """
+      The function failed after it had sent \(result.body.count) byte\(result.body.count == 1 ? "" : "s"):
+      \(readable(result.body))
+      The error:
+      \(readable(streamError))
+      """
   }
 
   /// Returns the number of accepted and rejected publishes as a sentence; nil if there was none.

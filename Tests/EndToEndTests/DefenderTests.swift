@@ -106,14 +106,6 @@ import WireFormats
     #expect((run.output + run.errorText).contains(mistake.words), "\(run.output)\(run.errorText)")
   }
 
-  @Test func `invoke shows a JSON log as plain lines`() async throws {
-    let variables = environment.merging(["AWS_LAMBDA_LOG_FORMAT": "JSON"]) { _, new in new }
-    let run = try await BuiltProgram("defender").run(["invoke"], environment: variables)
-    #expect(run.status == .code(0))
-    #expect(run.errors.contains { $0.hasPrefix("[INFO]\t") && $0.contains("Published report") })
-    #expect(!run.errors.contains { $0.hasPrefix("{") })
-  }
-
   @Test(arguments: [SIGINT, SIGTERM, SIGHUP])
   func `invoke stops the function when it is interrupted`(signal: Int32) async throws {
     let (signals, sender) = AsyncStream.makeStream(of: Int32.self)

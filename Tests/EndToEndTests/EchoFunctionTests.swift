@@ -99,9 +99,51 @@ import WireFormats
       let result = await emulator.invoke(InvocationRequest(event: Array(event.utf8))).complete()
       #expect(result.body == Array("first part, second part".utf8))
       #expect(result.failure == failure)
+      let error = try result.streamError.map { try JSONValue(parsing: $0) }
+      #expect(error?["errorType"]?.string == (failure == nil ? nil : "Function.BenchFailure"))
+      #expect(
+        error?["errorMessage"]?.string == (failure == nil ? nil : "asked to fail: line one\nline \"two\""))
       try await expectEcho(emulator)
       #expect(lines.starts == 1)
     }
+  }
+
+  @Test func `is restarted after a crash in the middle of a streamed response`() async throws {
+    try await withEchoFunction { emulator, lines in
+      let event = Array(#"{"breakstream":1}"#.utf8)
+      let result = await emulator.invoke(InvocationRequest(event: event)).complete()
+      #expect(result.failure == .stream)
+      #expect(result.body == Array("first part, ".utf8))
+      let error = try JSONValue(parsing: try #require(result.streamError))
+      // The emulator may notice the closed connection before it notices that the process has ended.
+      #expect(["Runtime.ExitError", "Runtime.TruncatedResponse"].contains(error["errorType"]?.string))
+      #expect(error["errorMessage"]?.string?.isEmpty == false)
+      try await expectEcho(emulator)
+      #expect(lines.starts == 2)
+    }
+  }
+
+  @Test(
+    arguments: [
+      (
+        #"{"stream":"fail"}"#,
+        "The function failed after it had sent 23 bytes:\nfirst part, second part\nThe error:\n{",
+        #""errorType": "Function.BenchFailure""#
+      ),
+      (
+        #"{"breakstream":1}"#, "The function failed after it had sent 12 bytes:\nfirst part, \nThe error:\n{",
+        #""errorMessage": "RequestId: "#
+      ),
+    ])
+  func `shows in defender invoke why its stream failed, and the status isn't 0`(
+    event: String, beginning: String, error: String
+  ) async throws {
+    let function = try BuiltProgram("echo-function").path
+    let run = try await BuiltProgram("defender").run(
+      ["invoke", "--bootstrap", function, "--env", "SWIFT_BACKTRACE=enable=no", "--event", event])
+    #expect(run.status == .code(1))
+    #expect(run.output.contains(beginning), "\(run.output)")
+    #expect(run.output.contains(error), "\(run.output)")
   }
 
   @Test func `reports an initialisation error`() async throws {

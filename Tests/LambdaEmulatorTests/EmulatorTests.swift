@@ -192,6 +192,38 @@ import WireFormats
       #expect(received.header("Content-Type") == "text/x")
       let trailer = received.trailers.first { $0.name == "X-Amz-Function-Error" }
       #expect(trailer?.value == (fails ? "Unhandled" : nil))
+      let type = received.trailers.first { $0.name == "Lambda-Runtime-Function-Error-Type" }
+      #expect(type?.value == (fails ? "Function.Late" : nil))
+    }
+  }
+
+  @Test(
+    arguments: [
+      (["Type": "Function.Late", "Body": "eyJlIjoxfQ=="], #"{"e":1}"#),
+      (["Type": "Function.Late"], #"{"errorType":"Function.Late"}"#),
+      (["Type": "Function.Late", "Body": "not Base64!"], #"{"errorType":"Function.Late"}"#),
+      (["Type": "Function.Late", "Body": ""], #"{"errorType":"Function.Late"}"#),
+      (["Type": "nonsense"], #"{"errorType":"Runtime.Unknown"}"#),
+    ] as [([String: String], String)])
+  func `passes on the error of a stream, even if the runtime sends no valid document`(
+    trailers: [String: String], document: String
+  ) async throws {
+    try await withEmulator { emulator, client in
+      async let result = emulator.invoke(InvocationRequest(event: [])).complete()
+      let event = try await client.get(next)
+      let headers = [
+        HeaderField("Lambda-Runtime-Function-Response-Mode", "streaming"),
+        HeaderField("Transfer-Encoding", "chunked"),
+      ]
+      let fields = HTTPHeaders(trailers.map { ("Lambda-Runtime-Function-Error-\($0.key)", $0.value) })
+      _ = try await client.exchange(.POST, event.responseTarget, headers) { writer in
+        try await writer.write(.body(.byteBuffer(ByteBuffer(string: "one"))))
+        try await writer.write(.end(fields))
+      }
+      let received = await result
+      #expect(received.failure == .stream)
+      #expect(received.body == Array("one".utf8))
+      #expect(received.streamError.map { String(decoding: $0, as: UTF8.self) } == document)
     }
   }
 
@@ -235,7 +267,10 @@ import WireFormats
         // The caller receives the stream as soon as it begins.
         let stream = await answer.value
         kill(process, SIGKILL)
-        #expect(await stream.complete().failure == .stream)
+        let received = await stream.complete()
+        #expect(received.failure == .stream)
+        let error = try JSONValue(parsing: try #require(received.streamError))
+        #expect(error["errorMessage"]?.string?.hasSuffix("signal: killed") == true, "\(error)")
         async let second = client.post(invokeTarget, "second")
         let polled = try await client.get(next)
         #expect(polled.text == "second")

@@ -160,7 +160,10 @@ actor ExecutionEnvironment {
   private func finish(_ outcome: Outcome?) {
     guard let waiting = self.outcome else { return }
     self.outcome = nil
-    stream?.pieces.finish(throwing: StreamError.stopped)
+    if let stream, let current {
+      // Has no effect on a stream that is already complete.
+      stream.pieces.finish(throwing: (outcome ?? .stopped).interruption(of: current, function))
+    }
     stream = nil
     waiting.resume(returning: outcome)
   }
@@ -296,21 +299,20 @@ actor ExecutionEnvironment {
     return continuation
   }
 
-  /// Ends the streamed response to `requestID`. `end` is the error type from its trailers, or the reason why it was interrupted.
-  func endStream(to requestID: String, _ end: Result<String?, StreamError>) {
+  /// Ends the streamed response to `requestID`.
+  func endStream(to requestID: String, _ end: StreamEnd) {
     // The connection of a process that has ended or timed out may outlast its invocation.
     guard let stream, stream.requestID == requestID else { return }
-    self.stream = nil
     switch end {
-    case .success(let errorType):
-      if errorType != nil {
-        stream.pieces.yield(.trailers([HeaderField("X-Amz-Function-Error", "Unhandled")]))
-      }
+    case .complete:
       stream.pieces.finish()
-      finish(.streamed(errorType: errorType))
-    case .failure(let error):
-      stream.pieces.finish(throwing: error)
-      finish(.streamed(errorType: "Runtime.TruncatedResponse"))
+      finish(.streamed(errorType: nil))
+    case .failed(let type, let document):
+      stream.pieces.yield(.trailers(StreamTrailers.forCaller(type: type, document: document)))
+      stream.pieces.finish()
+      finish(.streamed(errorType: type))
+    case .tooLong: finish(.streamTooLong)
+    case .cutShort: finish(.streamCutShort)
     }
   }
 }

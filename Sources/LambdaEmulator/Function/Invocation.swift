@@ -44,24 +44,33 @@ package struct InvocationResult: Sendable {
   /// The response, or the error document.
   package let body: Answer.Body
 
-  /// Waits for the complete body. Also returns the failure, because a streamed response may fail while it is being sent.
-  package func complete() async -> (body: [UInt8], failure: Failure?) {
+  /// A result whose body has arrived completely.
+  package struct Complete: Sendable {
+    /// The response, or the error document of a failure that isn't `stream`. If a stream failed, what arrived before that.
+    package let body: [UInt8]
+    package let failure: Failure?
+    /// The error document of a stream that failed after it had begun; nil otherwise.
+    package var streamError: [UInt8]?
+  }
+
+  /// Waits for the complete body and for the error of a streamed response, which may fail while it is being sent.
+  package func complete() async -> Complete {
     switch body {
-    case .bytes(let bytes): return (bytes, failure)
+    case .bytes(let bytes): return Complete(body: bytes, failure: failure)
     case .stream(let pieces):
       var bytes: [UInt8] = []
-      var failure = failure
+      var streamError: [UInt8]?
       do {
         for try await piece in pieces {
           switch piece {
           case .bytes(let piece): bytes.append(contentsOf: piece)
-          case .trailers: failure = .stream
+          case .trailers(let fields): streamError = StreamTrailers.errorDocument(in: fields)
           }
         }
       } catch {
-        failure = .stream
+        streamError = (error as? StreamInterruption)?.document ?? jsonObject(["errorMessage": "\(error)"])
       }
-      return (bytes, failure)
+      return Complete(body: bytes, failure: streamError == nil ? failure : .stream, streamError: streamError)
     }
   }
 }

@@ -4,10 +4,16 @@ import Platform
 enum Outcome: Sendable {
   /// The maximum size of a buffered response in bytes: 6 MiB and 100 bytes.
   static let responseLimit = 6_291_556
+  /// The error type of a streamed response that isn't complete.
+  static let truncated = "Runtime.TruncatedResponse"
 
   case response([UInt8], contentType: String?)
   /// The streamed response has ended, with an error if `errorType` isn't nil.
   case streamed(errorType: String?)
+  /// The streamed response exceeded the maximum size.
+  case streamTooLong
+  /// The runtime closed the connection before the end of its streamed response.
+  case streamCutShort
   case error([UInt8], type: String, contentType: String?)
   case initError([UInt8], type: String)
   case notStarted(LaunchError)
@@ -55,9 +61,24 @@ enum Outcome: Sendable {
     case .invalidResponseMode:
       return failure(
         .invalidResponseMode, "Runtime.InvalidResponseModeHeader", "\(prefix) Invalid function response mode")
+    case .streamTooLong:
+      return failure(
+        .stream, Self.truncated, "\(prefix) The streamed response exceeded the maximum size of 200 MiB.")
+    case .streamCutShort:
+      return failure(
+        .stream, Self.truncated, "\(prefix) The runtime closed the connection before the end of its response."
+      )
     case .streamed, .stopped:
       // The caller of a streamed invocation already has its response, so this result is not used.
       return failure(.stopped, "Runtime.Unknown", "\(prefix) The emulator was stopped.")
     }
+  }
+
+  /// Returns the error that interrupts a streamed response that had already begun.
+  func interruption(of invocation: Invocation, _ function: FunctionConfiguration) -> StreamInterruption {
+    guard case .bytes(let document) = result(of: invocation, function).body else {
+      return StreamInterruption(document: jsonObject(["errorType": Self.truncated]))
+    }
+    return StreamInterruption(document: document)
   }
 }

@@ -37,6 +37,7 @@ struct ReportLine {
     switch outcome {
     case .response, .timedOut, .stopped: nil
     case .streamed(let errorType): errorType
+    case .streamTooLong, .streamCutShort: Outcome.truncated
     case .error(_, let type, _): type
     case .initError(_, let type): type
     case .notStarted: "Runtime.InvalidEntrypoint"

@@ -81,8 +81,3 @@ extension RuntimeState.Phase {
     }
   }
 }
-
-/// The reason why a streamed response was interrupted.
-enum StreamError: Error {
-  case tooLong, cutShort, stopped
-}

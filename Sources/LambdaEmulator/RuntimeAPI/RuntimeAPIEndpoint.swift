@@ -133,17 +133,16 @@ struct RuntimeAPIEndpoint: Sendable {
       while let piece = try await body.next() {
         length += piece.count
         guard length <= Self.streamLimit else {
-          await environment.endStream(to: requestID, .failure(.tooLong))
+          await environment.endStream(to: requestID, .tooLong)
           return .tooLarge
         }
         stream.yield(.bytes(piece))
       }
     } catch {
-      await environment.endStream(to: requestID, .failure(.cutShort))
+      await environment.endStream(to: requestID, .cutShort)
       throw error
     }
-    let errorType = body.trailers.first { $0.name == "Lambda-Runtime-Function-Error-Type" }
-    await environment.endStream(to: requestID, .success(errorType.map { keptErrorType($0.value) }))
+    await environment.endStream(to: requestID, StreamTrailers.end(body.trailers))
     return .accepted
   }
 

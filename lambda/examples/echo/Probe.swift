@@ -51,6 +51,11 @@ struct Probe: Handler {
       _ = time.wait(until: time.bootTime.advanced(by: .milliseconds(request.number ?? 0)))
     case "big": return Response(json: quoted(bytes: request.number ?? 0))
     case "stream": return stream(failing: request.number == nil)
+    case "breakstream":
+      return Response(streaming: "text/plain") { stream in
+        try stream.write(Array("first part, ".utf8))
+        fatalError("asked to crash")
+      }
     default: return echo.handle(event, context)
     }
     return Response(json: event.bytes)
