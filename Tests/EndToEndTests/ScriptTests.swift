@@ -83,7 +83,8 @@ import Testing
       ("lambda/packaging/libcurl", ["--help-me", "x86_64"]), ("lambda/packaging/libcurl", ["sparc"]),
       ("lambda/packaging/libcurl", []), ("lambda/packaging/libcurl", ["x86_64", "", "more"]),
       ("lambda/packaging/arm64-sdk", ["more"]), ("lambda/packaging/notices", []),
-      ("lambda/install", ["a", "b"]), ("lambda/package", ["--arch"]),
+      ("lambda/install", ["a", "b"]), ("lambda/install", ["--quiet", "a", "b"]),
+      ("lambda/package", ["--arch"]),
       ("lambda/package", ["--arch", "sparc"]),
       ("lambda/package", ["more"]), ("Tests/Release/run", ["--arch", "sparc"]),
       ("Tests/Release/run", ["--programs", "/no/such"]), ("Tests/Soak/run", ["--minutes"]),
@@ -102,6 +103,125 @@ import Testing
     #expect(result.status == .code(64), "\(result.errorText)")
     #expect(result.errorText.contains("Try: \(Self.root)/\(script) --help"), "\(result.errorText)")
     #expect(calls.isEmpty, "\(calls)")
+  }
+
+  /// Copies scripts of the project to a new tree, and creates stubs for others, which only print their second text.
+  private func tree(of scripts: [String], stubs: [(path: String, script: String)]) throws
+    -> TemporaryDirectory
+  {
+    let copy = try TemporaryDirectory()
+    for name in scripts { try copy.write(name, try fileContents("\(Self.root)/\(name)")) }
+    for (path, script) in stubs { try copy.write(path, "#!/bin/sh\n\(script)\n") }
+    for path in scripts + stubs.map(\.path) {
+      try #require(unsafe chmod("\(copy.path)/\(path)", 0o700) == 0)
+    }
+    return copy
+  }
+
+  /// A tree in which lambda/package builds a zip of stubs for a machine of the architecture that uname(1) prints.
+  private func packageTree(machine: String) throws -> TemporaryDirectory {
+    for (tool, script) in [
+      ("uname", "echo \(machine)"), ("zip", #"for a; do case $a in *.zip) echo >"$a" ;; esac; done"#),
+    ] {
+      try #require(unsafe chmod(try stubs.write(tool, "#!/bin/sh\n\(script)\n"), 0o700) == 0)
+    }
+    let copy = try tree(
+      of: ["package", "arguments.sh", "phases.sh"].map { "lambda/\($0)" },
+      stubs: [
+        ("lambda/setup", ""), ("lambda/packaging/libcurl", "echo /nowhere"),
+        ("lambda/packaging/version", "echo 1.2.3"),
+        (
+          "lambda/packaging/program",
+          "for part in '' .notices .cdx.json .linked; do echo >\"$5/$1$part\"; done; echo \"$1 $2\" >built"
+        ),
+      ])
+    for name in ["LICENSE", "lambda/greengrass/greengrass_defender_agent.py"] {
+      try copy.write(name, "")
+    }
+    try copy.write("lambda/greengrass/lambda-function-component.json", "")
+    return copy
+  }
+
+  /// Returns the phases in a script's standard error; nil if a line isn't a phase.
+  private func phases(_ result: BuiltProgram.Result) -> [String]? {
+    let texts = result.errors.map { line -> String? in
+      guard line.hasPrefix("["), let end = line.firstIndex(of: "]") else { return nil }
+      let time = line[..<end].dropFirst().split(separator: " ")
+      return time.count == 2 && Int(time[0]) != nil && time[1] == "s"
+        ? String(line[end...].dropFirst(2)) : nil
+    }
+    return texts.contains(nil) ? nil : texts.compactMap { $0 }
+  }
+
+  @Test(arguments: [([], true), (["--quiet"], false)])
+  func `lambda/package prints each phase with the time so far, unless it must be quiet`(
+    options: [String], shows: Bool
+  ) async throws {
+    let copy = try packageTree(machine: "x86_64")
+    let result = try await run("\(copy.path)/lambda/package", options)
+    #expect(result.status == .code(0), "\(result.errorText)")
+    let expected = [
+      "Checking the tools and libraries", "Preparing libcurl", "Building bootstrap 1.2.3 for x86_64",
+      "Writing the zip", "Done",
+    ]
+    #expect(phases(result) == (shows ? expected : []), "\(result.errorText)")
+    #expect(
+      result.output.hasPrefix("\(copy.path)/.build/package/device-defender-x86_64.zip\n")
+        || result.output.hasPrefix(".build/package/"))
+  }
+
+  @Test(arguments: [([], true), (["--quiet"], false)])
+  func `lambda/install prints each phase with the time so far, unless it must be quiet`(
+    options: [String], shows: Bool
+  ) async throws {
+    let copy = try tree(
+      of: ["install", "arguments.sh", "phases.sh"].map { "lambda/\($0)" },
+      stubs: [
+        ("lambda/setup", ""),
+        (
+          "lambda/packaging/documents",
+          """
+          for file in man/man1/defender.1 man/man8/device-defender.8 bash-completion/completions/defender \
+            zsh/site-functions/_defender fish/vendor_completions.d/defender.fish; do
+            mkdir -p "$2/${file%/*}"; echo >"$2/$file"
+          done
+          """
+        ),
+      ])
+    // `swift build --show-bin-path` prints where the programs are.
+    for program in ["defender", "bootstrap"] { try copy.write("built/\(program)", "") }
+    let swift = try stubs.write(
+      "swift", "#!/bin/sh\necho \"swift $*\" >>\(stubs.path)/calls\necho \(copy.path)/built\n")
+    try #require(unsafe chmod(swift, 0o700) == 0)
+    let result = try await run("\(copy.path)/lambda/install", ["\(copy.path)/prefix"] + options)
+    #expect(result.status == .code(0), "\(result.errorText)")
+    let expected = [
+      "Checking the tools and libraries", "Building defender", "Building bootstrap",
+      "Creating the manual pages and completions", "Installing below \(copy.path)/prefix",
+    ]
+    #expect(phases(result) == (shows ? expected : []), "\(result.errorText)")
+    #expect(
+      calls.contains("swift build -c release\(shows ? "" : " --quiet") --product defender\n"), "\(calls)")
+    #expect(unsafe access("\(copy.path)/prefix/bin/bootstrap", X_OK) == 0)
+  }
+
+  /// Otherwise a function that is built and deployed without naming its architecture couldn't start.
+  @Test(arguments: [("x86_64", "x86_64"), ("aarch64", "arm64")])
+  func
+    `the template's default architecture is that of lambda/package on x86_64, and on others it prints the parameter`(
+      machine: String, architecture: String
+    ) async throws
+  {
+    let copy = try packageTree(machine: machine)
+    let result = try await run("\(copy.path)/lambda/package", [])
+    let built = String(decoding: try fileContents("\(copy.path)/built"), as: UTF8.self)
+    #expect(built == "bootstrap \(architecture)\n")
+    #expect(result.output.contains("template.yaml and Architecture=\(architecture)"), "\(result.output)")
+    let template = String(
+      decoding: try fileContents("\(Self.root)/lambda/aws/template.yaml"), as: UTF8.self)
+    let parameter = try #require(template.components(separatedBy: "\n  Architecture:\n").last)
+    let fallback = try #require(parameter.split(separator: "\n").first { $0.hasPrefix("    Default: ") })
+    #expect((fallback == "    Default: \(architecture)") == (machine == "x86_64"))
   }
 
   @Test func `lambda/run and lambda/test pass their arguments on`() async throws {

@@ -1,5 +1,6 @@
 """Checks lambda/aws: the template, and every command in the `sh` blocks of deploy.md and of three pages in docs."""
 
+import http.server
 import json
 import os
 import pathlib
@@ -8,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 import zipfile
 
@@ -64,6 +66,101 @@ def enumeration_problems(shape, value, path):
         yield f"{path} is {value!r}, but must be one of {shape.enum}"
 
 
+def blobs(shape, value):
+    """Yields the binary values in the parameters of an operation."""
+    if isinstance(shape, botocore.model.StructureShape):
+        for name, member in value.items():
+            yield from blobs(shape.members[name], member)
+    elif isinstance(shape, botocore.model.ListShape):
+        for member in value:
+            yield from blobs(shape.member, member)
+    elif shape.type_name == "blob":
+        yield value
+
+
+def runnable(command, archive):
+    """Returns a command of a page with the paths of files that exist: `archive` is the zip."""
+    words = [re.sub(r"^fileb://\.build/package/device-defender-(arm64|x86_64)\.zip$", f"fileb://{archive}", word) for word in command]
+    return [re.sub("^(fileb?)://(docs|lambda)/", rf"\1://{PROJECT}/\2/", word) for word in words]
+
+
+class Recorder(http.server.BaseHTTPRequestHandler):
+    """Answers every request with an empty JSON object, and keeps what it has received in `requests`."""
+
+    requests = []
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.requests.append((self.command, self.path, body))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    do_PUT = do_POST
+
+    def log_message(self, *_):
+        pass
+
+
+class VersionTests(unittest.TestCase):
+    """Runs the page's commands with binary parameters, with each version of the AWS CLI, and compares what they send.
+
+    Version 1 is installed from PyPI. Version 2 isn't on PyPI; AWS_CLI_2 is the path of one from a Debian package.
+    """
+
+    def setUp(self):
+        Recorder.requests = []
+        self.server = http.server.HTTPServer(("127.0.0.1", 0), Recorder)
+        self.addCleanup(self.server.server_close)
+        thread = threading.Thread(target=self.server.serve_forever)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(self.server.shutdown)
+        self.directory = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def environment(self, version):
+        """Returns the environment of a CLI. pip may have installed version 1 in /usr/local, which would come first."""
+        own = {**os.environ, "AWS_PAGER": "", "NO_PROXY": "127.0.0.1"}
+        del own["AWS_DATA_PATH"]  # set by the `import awscli` of this process
+        return {**own, "PYTHONPATH": "/usr/lib/python3/dist-packages"} if version == "2" else own
+
+    def sent(self, version, cli, words):
+        """Runs a command and returns the requests that the CLI sends."""
+        Recorder.requests.clear()
+        done = subprocess.run(
+            [*cli, *words[1:], "--endpoint-url", f"http://127.0.0.1:{self.server.server_port}", "--no-sign-request"],
+            cwd=self.directory, env=self.environment(version), capture_output=True, text=True,
+            timeout=300)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return list(Recorder.requests)
+
+    def test_every_version_sends_the_same(self):
+        clis = {"1": [sys.executable, "-m", "awscli"]}
+        if second := os.environ.get("AWS_CLI_2"):
+            version = subprocess.run([second, "--version"], env=self.environment("2"), capture_output=True, text=True).stdout
+            self.assertTrue(version.startswith("aws-cli/2."), version)
+            clis["2"] = [second]
+        archive = self.directory / "code.zip"
+        archive.write_bytes(b"PK\x05\x06" + bytes(18))
+        # Debian 12's version 2 is from January 2023 and doesn't know --logging-config.
+        commands = [words for words in blocks() if words[:2] == ["aws", "lambda"] and any("fileb://" in word for word in words)
+                    and "--logging-config" not in words]
+        self.assertEqual({words[2] for words in commands}, {"create-function", "invoke", "update-function-code"})
+        for command in commands:
+            words = runnable(command, archive)
+            with self.subTest(command=" ".join(command[:4])):
+                requests = {name: self.sent(name, cli, words) for name, cli in clis.items()}
+                [(method, path, body)] = requests["1"]
+                for name in requests:
+                    self.assertEqual(requests[name], requests["1"], f"version {name}")
+                if "invoke" in words:
+                    payload = pathlib.Path(words[words.index("--payload") + 1].removeprefix("fileb://"))
+                    self.assertEqual(path, "/2015-03-31/functions/device-defender/invocations")
+                    self.assertEqual(body, payload.read_bytes())
+
+
 class GuideTests(unittest.TestCase):
     def setUp(self):
         self.driver = awscli.clidriver.create_clidriver()
@@ -93,10 +190,7 @@ class GuideTests(unittest.TestCase):
                         self.assertRegex(command[4], r"^s3://[a-z-]+/\S+$")
                         self.assertEqual(len(command), 5)
                     else:
-                        words = [re.sub(r"^fileb://\.build/package/device-defender-(arm64|x86_64)\.zip$",
-                                        f"fileb://{archive}", word) for word in command]
-                        words = [re.sub("^file://docs/", f"file://{PROJECT}/docs/", word) for word in words]
-                        self.check_call(words)
+                        self.check_call(runnable(command, archive))
 
     def check_package(self, command):
         self.assertEqual(command[1], "--arch")
@@ -117,12 +211,6 @@ class GuideTests(unittest.TestCase):
 
     def check_call(self, words):
         self.assertEqual(words[0], "aws")
-        if "--cli-binary-format" in words:
-            # Version 2 of the CLI needs an option for a payload in plain text. Version 1, the one on PyPI, always expects plain text
-            # and doesn't support the option.
-            at = words.index("--cli-binary-format")
-            self.assertEqual(words[at + 1], "raw-in-base64-out")
-            del words[at : at + 2]
         self.called.clear()
         self.assertEqual(self.driver.main(words[1:]), 0)
         [(operation, parameters)] = self.called
@@ -132,6 +220,11 @@ class GuideTests(unittest.TestCase):
         report = botocore.validate.ParamValidator().validate(parameters, shape)
         self.assertFalse(report.has_errors(), report.generate_report())
         self.assertEqual(list(enumeration_problems(shape, parameters, operation)), [])
+        # Version 1 of the CLI takes binary parameters as they are, and version 2 decodes them as Base64. Both send the contents of a
+        # fileb:// file unchanged.
+        files = [pathlib.Path(word.removeprefix("fileb://")).read_bytes() for word in words if word.startswith("fileb://")]
+        for value in blobs(shape, parameters):
+            self.assertIn(value, files, "a binary parameter isn't in a fileb:// file")
         for name, value in parameters.items():
             if name.lower().endswith("document") or name == "Payload":
                 json.loads(value)
