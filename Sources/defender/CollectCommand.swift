@@ -95,7 +95,7 @@ struct CollectCommand: ParsableCommand {
     completion: .file())
   var profile: [String] = []
 
-  @Flag(help: "Show connections, ports and rates in a table that is updated; q quits.")
+  @Flag(help: "Show rates, connections, ports and violations in a table that is updated; q quits.")
   var watch = false
 
   func validate() throws {
@@ -165,7 +165,7 @@ struct CollectCommand: ParsableCommand {
     return unsafe "\(String(cString: directory))/\(path)"
   }
 
-  private func sampler(
+  func sampler(
     _ configuration: Configuration, _ detector: SampleDetector?, log: Log, _ shutdown: ShutdownSignal
   ) -> Sampler {
     var limits = configuration.limits
@@ -177,13 +177,13 @@ struct CollectCommand: ParsableCommand {
   }
 
   /// Reads the security profiles; nil if there are none.
-  private func readDetector() throws -> SampleDetector? {
+  func readDetector() throws -> SampleDetector? {
     if profile.isEmpty { return nil }
     let thing = Environment.ofThisProcess.value("AWS_IOT_THING_NAME") ?? "local"
     return SampleDetector(try profiles(at: profile, Console()), thing: thing)
   }
 
-  private func show(_ events: [ViolationEvent], _ log: Log) {
+  func show(_ events: [ViolationEvent], _ log: Log) {
     for event in events { log.warn(event.sentence) }
   }
 
@@ -223,44 +223,5 @@ struct CollectCommand: ParsableCommand {
     }
     status.clear()
     return isWhole
-  }
-
-  private func runWatch(_ configuration: Configuration, _ shutdown: ShutdownSignal) throws {
-    let seconds = interval ?? 2
-    let detector = try readDetector()
-    let time = SystemWaiter(shutdown: shutdown)
-    var schedule = ReportSchedule(interval: .seconds(seconds), first: time.bootTime)
-    let notices = Notices()
-    var view = WatchView(interval: seconds, isUnicode: usesUnicode(.ofThisProcess))
-    guard var terminal = try WatchTerminal.take(shutdown: shutdown, environment: .ofThisProcess) else {
-      let log = Log(.ofThisProcess)
-      var sampler = sampler(configuration, detector, log: log, shutdown)
-      guard var destination = try ReportDestination(path: nil, shutdown: shutdown) else { return }
-      for number in 1... {
-        let sample = sampler.sample(at: time)
-        show(sample.events, log)
-        let line = "\(CivilTime(time.wallTime).extendedFormat) \(sample.summary)"
-        guard destination.write(Array("\(escapingControlCharacters(line))\n".utf8)) else { return }
-        if number == sampleCount { return }
-        schedule.advance(past: time.bootTime)
-        if time.wait(until: schedule.next) != .onTime { return }
-      }
-      return
-    }
-    let log = notices.log(.ofThisProcess)
-    var sampler = sampler(configuration, detector, log: log, shutdown)
-    for number in 1... {
-      let sample = sampler.sample(at: time)
-      show(sample.events, log)
-      view.add(sample, at: time.wallTime)
-      if number == sampleCount { break }
-      schedule.advance(past: time.bootTime)
-      var event = WatchTerminal.Event.toBeDrawn
-      while event == .toBeDrawn {
-        terminal.draw(view.lines(for: terminal.size, notice: notices.last))
-        event = terminal.wait(until: schedule.next)
-      }
-      if event == .quit { break }
-    }
   }
 }

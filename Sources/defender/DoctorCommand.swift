@@ -115,9 +115,7 @@ struct DoctorCommand: ParsableCommand {
   /// Returns what prints a finding: wrapped and coloured on a terminal, one line otherwise.
   private func printer(_ console: Console) -> (Finding) -> Void {
     guard isatty(STDOUT_FILENO) == 1 else { return { console.output($0.line) } }
-    let environment = Environment.ofThisProcess
-    // https://no-color.org
-    let isColored = canMoveCursor(on: STDOUT_FILENO, environment) && environment.value("NO_COLOR") == nil
+    let isColored = usesStyles(on: STDOUT_FILENO, .ofThisProcess)
     return { finding in
       let columns = TerminalSize(of: STDOUT_FILENO).columns
       console.output(finding.wrapped(to: columns, isColored: isColored))

@@ -82,6 +82,12 @@ func canMoveCursor(on descriptor: Int32, _ environment: Environment) -> Bool {
   isatty(descriptor) == 1 && environment.value("TERM") != "dumb"
 }
 
+/// Returns whether text on the descriptor may be coloured or emphasized: on a terminal, unless NO_COLOR is set
+/// (https://no-color.org).
+func usesStyles(on descriptor: Int32, _ environment: Environment) -> Bool {
+  canMoveCursor(on: descriptor, environment) && environment.value("NO_COLOR") == nil
+}
+
 /// Returns whether the environment's locale uses UTF-8 (locale(7)).
 func usesUnicode(_ environment: Environment) -> Bool {
   let locale = environment.value("LC_ALL", "LC_CTYPE", "LANG") ?? ""

@@ -3,6 +3,7 @@ import Platform
 import Testing
 import WireFormats
 
+@testable import Detection
 @testable import defender
 
 @Suite struct `The view of a watched machine` {
@@ -39,44 +40,136 @@ import WireFormats
       report: Report(id: 1, snapshot: snapshot, baseline: second ? baseline : nil), seconds: second ? 2 : nil)
   }
 
-  @Test func `shows rates, connections and ports side by side`() throws {
-    var view = WatchView(interval: 2, isUnicode: true)
-    view.add(sample(second: false), at: WallTime(secondsSinceEpoch: 0))
-    view.add(sample(custom: true), at: WallTime(secondsSinceEpoch: 2))
-    let lines = view.lines(for: TerminalSize(rows: 20, columns: 80), notice: "a warning")
-    #expect(lines[0] == "defender collect   1970-01-01T00:00:02.000Z   every 2 s   q quits")
-    #expect(lines[1] == "in          2 kB/s       10 packets/s    █")
-    #expect(lines[2] == "out         1.2 MB/s     1 packets/s     █")
-    #expect(lines[3].hasPrefix("connections 3 ") && lines[3].hasSuffix("██"))
-    #expect(lines[4] == "load_1m 1.3")
-    #expect(
-      lines[6].hasPrefix("CONNECTIONS 3 ") && lines[6].hasSuffix("TCP PORTS 2        UDP PORTS ?        "))
-    #expect(lines[7].hasPrefix("eth0:40000        192.0.2.0:443 ") && lines[7].contains(" 22    ?"))
-    #expect(lines[8].hasPrefix("eth0:40001        192.0.2.37:443 ") && lines[8].contains(" 443   0.0.0.0"))
-    #expect(lines.count == 20 && lines[19] == "a warning")
+  private func event(
+    _ type: ViolationEvent.EventType, _ metric: Metric, _ value: MetricValue?, id: String = "1",
+    time: UInt64 = 2
+  ) -> ViolationEvent {
+    let behavior = Behavior(
+      name: "normal", metric: metric,
+      criteria: Criteria(
+        comparisonOperator: .inPortSet, threshold: .value(.ports([])), durationSeconds: nil,
+        consecutiveDatapointsToAlarm: nil, consecutiveDatapointsToClear: nil))
+    return ViolationEvent(
+      id: id, thing: "t", profile: "pumps", behavior: .current(behavior), metricValue: value, type: type,
+      time: time)
   }
 
-  @Test(arguments: [(1, 1), (2, 10), (5, 30), (7, 75), (8, 76), (24, 80), (60, 200), (200, 400)])
+  private func texts(_ view: WatchView, _ rows: Int, _ columns: Int, notice: String? = nil) -> [String] {
+    view.lines(for: TerminalSize(rows: rows, columns: columns), notice: notice).map(\.text)
+  }
+
+  @Test func `shows metrics with units, graphs and their scales, and lists with heads`() throws {
+    var view = WatchView(interval: 2, isUnicode: true, units: ["load_1m": "%"])
+    view.add(sample(second: false), at: WallTime(secondsSinceEpoch: 0))
+    view.add(sample(custom: true), at: WallTime(secondsSinceEpoch: 2))
+    let lines = texts(view, 24, 80, notice: "a warning")
+    #expect(lines[0] == "defender collect   q quits   every 2 s   1970-01-01 00:00:02 UTC")
+    #expect(lines[1] == "METRIC                  NOW  -66 s" + "now".leftPadded(28) + "  SCALE")
+    #expect(lines[2] == "bytes in             2 kB/s  " + "█".leftPadded(33) + "  0 to 2 kB/s")
+    #expect(lines[3] == "bytes out          1.2 MB/s  " + "█".leftPadded(33) + "  0 to 1.2 MB/s")
+    #expect(lines[4] == "packets in             10/s  " + "█".leftPadded(33) + "  0 to 10/s")
+    #expect(lines[6] == "connections               3  " + "██".leftPadded(33) + "  0 to 3")
+    #expect(lines[8] == "UDP ports                 ?  " + "".leftPadded(33) + "  0")
+    #expect(lines[9] == "load_1m               1.3 %  " + "▁".leftPadded(33) + "  0 to 100 %")
+    #expect(lines[11].hasPrefix("CONNECTIONS 3 ") && lines[11].hasSuffix("TCP PORTS 2        UDP PORTS ?"))
+    #expect(lines[12].hasPrefix("LOCAL           REMOTE") && lines[12].contains(" PORT  INTERFACE"))
+    #expect(lines[13].hasPrefix("eth0:40000      192.0.2.0:443 ") && lines[13].contains(" 22    ?"))
+    #expect(lines[14].hasPrefix("eth0:40001      192.0.2.37:443 ") && lines[14].contains(" 443   0.0.0.0"))
+    #expect(lines.count == 24 && lines[23] == "a warning")
+  }
+
+  @Test func `marks an alarm at its metric and at its entries, until it is cleared`() throws {
+    var view = WatchView(interval: 2, isUnicode: true)
+    var raised = sample()
+    raised.activeAlarms = 3
+    raised.events = [
+      event(.inAlarm, .device(.listeningTCPPorts), .ports([443])),
+      event(
+        .inAlarm, .device(.destinations), .cidrs([IPAddress(v4: 0xC000_0225)]), id: "2", time: 86_400),
+      event(.inAlarm, .custom("queue"), .number(3), id: "3"),
+    ]
+    view.add(raised, at: WallTime(secondsSinceEpoch: 86_401))
+    let marked = texts(view, 24, 80)
+    #expect(marked[0].contains("   3 alarms   "))
+    for (row, mark) in [
+      ("connections ", "! pumps/normal since 00:00:00: 192.0.2.37"),
+      ("TCP ports ", "! pumps/normal since 1970-01-01 00:00:02: 443"),
+      ("queue ", "! pumps/normal since 1970-01-01 00:00:02: 3.0"),
+    ] {
+      let index = try #require(marked.firstIndex { $0.hasPrefix(row) }, "\(marked)")
+      #expect(marked[index + 1] == mark)
+    }
+    // The entries that violate a behavior come first.
+    let first = try #require(marked.first { $0.contains("192.0.2.37:443") })
+    #expect(first.hasPrefix("! eth0:40001 ") && first.contains("! 443   0.0.0.0"), "\(first)")
+    #expect(marked.contains { $0.hasPrefix("  eth0:40000 ") && $0.contains("  22    ?") }, "\(marked)")
+    let styled = view.lines(for: TerminalSize(rows: 24, columns: 80), notice: nil)
+      .map { $0.rendered(isStyled: true) }
+    #expect(styled.contains("\u{1B}[1m! pumps/normal since 00:00:00: 192.0.2.37\u{1B}[0m"))
+
+    var cleared = sample()
+    cleared.activeAlarms = 0
+    cleared.events = [
+      event(.alarmCleared, .device(.listeningTCPPorts), .ports([])),
+      event(.alarmInvalidated, .device(.destinations), nil, id: "2"),
+      event(.alarmCleared, .custom("queue"), .number(0), id: "3"),
+    ]
+    view.add(cleared, at: WallTime(secondsSinceEpoch: 86_403))
+    let clean = texts(view, 24, 80)
+    #expect(clean[0].contains("   no alarms   "))
+    #expect(!clean.contains { $0.contains("!") }, "\(clean)")
+  }
+
+  @Test func `shows alarms even if there is no room for all metrics`() {
+    var view = WatchView(interval: 2, isUnicode: true)
+    var raised = sample()
+    raised.events = [event(.inAlarm, .device(.listeningUDPPorts), .ports([53]))]
+    raised.activeAlarms = 1
+    view.add(raised, at: WallTime(secondsSinceEpoch: 3))
+    let lines = texts(view, 8, 80)
+    #expect(lines.contains { $0.hasPrefix("UDP ports ") })
+    #expect(lines.contains("! pumps/normal since 00:00:02: 53"))
+  }
+
+  @Test(arguments: [(1, 1), (2, 10), (5, 30), (7, 75), (8, 76), (24, 80), (60, 200), (200, 700)])
   func `fits into any terminal`(rows: Int, columns: Int) {
     var view = WatchView(interval: 0.5, isUnicode: false)
     for number in 0..<100 {
-      view.add(sample(connections: 1_000 * number, custom: number % 2 == 0), at: .now)
+      var sample = sample(connections: 1_000 * number, custom: number % 2 == 0)
+      sample.activeAlarms = number % 3
+      sample.events = [event(.inAlarm, .device(.bytesIn), .count(.max), id: "\(number)")]
+      view.add(sample, at: .now)
       for notice in [nil, String(repeating: "x", count: 500)] {
-        let lines = view.lines(for: TerminalSize(rows: rows, columns: columns), notice: notice)
+        let lines = texts(view, rows, columns, notice: notice)
         #expect(lines.count <= rows && lines.allSatisfy { $0.count <= columns })
+        #expect(lines.allSatisfy { !$0.contains("\u{1B}") })
       }
     }
   }
 
-  @Test func `shows the number of connections that don't fit`() {
+  @Test(arguments: [(40, 0), (60, 13), (80, 33), (200, 153)])
+  func `draws longer graphs on a wider terminal`(columns: Int, width: Int) throws {
+    var view = WatchView(interval: 1, isUnicode: true)
+    for _ in 0..<300 { view.add(sample(), at: .now) }
+    let row = try #require(texts(view, 24, columns).first { $0.hasPrefix("connections ") })
+    #expect(row.count { $0 == "█" } == (columns < 60 ? 11 : width))
+    #expect(row.hasSuffix("  0 to 3") == (columns >= 60))
+  }
+
+  @Test func `shows the number of connections that don't fit, and uses several columns if they do`() {
     var view = WatchView(interval: 1, isUnicode: false)
     view.add(sample(connections: 100_000), at: .now)
     for columns in [60, 100] {
-      let lines = view.lines(for: TerminalSize(rows: 12, columns: columns), notice: nil)
-      #expect(lines.count == 12)
+      let lines = texts(view, 20, columns)
+      #expect(lines.count == 20)
       let shown = lines.count { $0.hasPrefix("eth0:") }
-      #expect(lines[11].hasPrefix("and \(100_000 - shown) more"))
+      #expect(shown > 2 && lines[19].hasPrefix("and \(100_000 - shown) more"), "\(lines)")
     }
+    // A report lists 50 connections by default.
+    view.add(sample(connections: 50), at: .now)
+    let wide = texts(view, 30, 200).joined(separator: "\n")
+    #expect((0..<50).allSatisfy { wide.contains("eth0:\(40_000 + $0) ") })
+    #expect(!wide.contains(" more"))
   }
 
   @Test(
@@ -88,12 +181,52 @@ import WireFormats
     #expect(byteRate(bytes) == text)
   }
 
-  @Test func `draws a history from its largest value down`() {
+  @Test(
+    arguments: [
+      (0, "0"), (-1.25, "-1.3"), (123_456_789, "123456789"), (1_234_567_890, "1.2e9"), (-5e300, "-5e+300"),
+      (-123_456_789_012, "-1.2e11"),
+      (1e-300, "0"),
+    ] as [(Double, String)])
+  func `shortens long numbers`(value: Double, text: String) {
+    #expect(fittedNumber(value) == text)
+  }
+
+  private func graph(_ values: [Double?], width: Int, isUnicode: Bool = true) -> String {
     var history = History()
-    #expect(history.sparkline(width: 10, isUnicode: true) == "")
-    for value in [0.0, 1, 4, 8, 0] { history.append(value) }
-    #expect(history.sparkline(width: 10, isUnicode: true) == "▁▂▅█▁")
-    #expect(history.sparkline(width: 2, isUnicode: false) == "#_")
-    #expect(history.sparkline(width: 0, isUnicode: false) == "")
+    for value in values { history.append(value) }
+    return history.graph(width: width, scale: history.scale(width: width), isUnicode: isUnicode)
+  }
+
+  @Test func `draws the values that fit, the latest on the right, from 0 to the largest`() {
+    #expect(graph([], width: 3) == "   ")
+    #expect(graph([0, 1, 4, 8, nil, 0], width: 8) == "  ▁▂▅█ ▁")
+    #expect(graph([0, 1, 4, 8, 0], width: 2, isUnicode: false) == "#_")
+    #expect(graph([8, 1, 1], width: 2) == "██")
+    #expect(graph([-4, 0, 4], width: 3) == "▁▅█")
+    #expect(graph([0, 0], width: 2) == "▁▁")
+    #expect(graph([-1.7e308, 1.7e308], width: 2) == "▁▁")
+    #expect(graph([1], width: 0) == "")
+    var history = History()
+    for value in 1...700 { history.append(Double(value)) }
+    #expect(history.scale(width: 1_000) == 0...700)
+    #expect(history.graph(width: 1_000, scale: 0...700, isUnicode: false).count { $0 != " " } == 600)
+  }
+}
+
+@Suite struct `A styled line` {
+  @Test func `is cut and padded by its visible characters, with control characters escaped`() {
+    var line = StyledLine("ab\u{1B}", .bold)
+    #expect(line.text == #"ab\u{1B}"#)
+    line = StyledLine("abc", .bold)
+    line.append("def", .dim)
+    #expect(line.cut(to: 6) == line)
+    #expect(line.cut(to: 5, mark: "…").text == "abcd…")
+    #expect(line.cut(to: 4).rendered(isStyled: true) == "\u{1B}[1mabc\u{1B}[0m\u{1B}[2md\u{1B}[0m")
+    #expect(line.cut(to: 2, mark: "...").text == "..")
+    #expect(line.cut(to: 0, mark: "…").text == "")
+    line.pad(to: 8)
+    #expect(line.text == "abcdef  " && line.rendered(isStyled: false) == line.text)
+    line.pad(to: 3)
+    #expect(line.count == 8)
   }
 }

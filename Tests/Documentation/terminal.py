@@ -11,7 +11,7 @@ import time
 from html import escape
 
 SEQUENCE = re.compile(r"\x1b\[(\??[\d;]*)([A-Za-z])|[\r\n]|[^\x1b\r\n]+")
-COLORS = {31: "#ff7b72", 32: "#7ee787", 33: "#e3b341", 2: "#8b949e"}
+STYLES = {31: 'fill="#ff7b72"', 32: 'fill="#7ee787"', 33: 'fill="#e3b341"', 2: 'fill="#8b949e"', 1: 'font-weight="bold"'}
 TEXT, BACKGROUND, PROMPT = "#e6edf3", "#0d1117", "#8b949e"
 CELL, LINE, MARGIN = 7.83, 18, 14
 
@@ -20,9 +20,9 @@ def words(row):
     """Returns each word of a row with its column, so that columns align regardless of the font."""
     line = "".join(character for character, _ in row)
     for word in re.finditer(r"\S+", line):
-        color = row[word.start()][1]
-        fill = f' fill="{color}"' if color else ""
-        yield f'<tspan x="{MARGIN + word.start() * CELL:.1f}"{fill}>{escape(word[0])}</tspan>'
+        style = row[word.start()][1]
+        attribute = f" {style}" if style else ""
+        yield f'<tspan x="{MARGIN + word.start() * CELL:.1f}"{attribute}>{escape(word[0])}</tspan>'
 
 
 class Terminal:
@@ -31,7 +31,7 @@ class Terminal:
     def __init__(self, rows, columns):
         self.rows, self.columns = rows, columns
         self.clear()
-        self.color = None
+        self.style = None
 
     def clear(self):
         self.row = self.column = 0
@@ -83,7 +83,7 @@ class Terminal:
         elif (parameters, final) == ("", "J"):
             self.cells[self.row + 1:] = [[(" ", None)] * self.columns for _ in range(self.rows - self.row - 1)]
         elif final == "m":
-            self.color = COLORS.get(int(parameters or 0))
+            self.style = STYLES.get(int(parameters or 0))
         elif parameters == "?1049":
             self.clear()
         elif not parameters.startswith("?"):
@@ -99,7 +99,7 @@ class Terminal:
         if self.column == self.columns:
             self.column = 0
             self.line_feed()
-        self.cells[self.row][self.column] = (character, self.color)
+        self.cells[self.row][self.column] = (character, self.style)
         self.column += 1
 
     def svg(self, prompt):

@@ -188,7 +188,7 @@ import WireFormats
     try #require(terminal.showsKeys)
     try terminal.start(
       defender(), ["collect", "--watch", "-s", "0.05", "--procfs", fixturePath("proc/basic/t1")])
-    try terminal.read(until: { $0.contains("CONNECTIONS") && $0.contains("packets/s") })
+    try terminal.read(until: { $0.contains("CONNECTIONS") && $0.contains("packets in") })
     #expect(!terminal.showsKeys)
     #expect(terminal.output.contains("\u{1B}[?1049h") && !terminal.output.contains("\u{1B}[?1049l"))
     // A key without a function.
@@ -266,8 +266,7 @@ import WireFormats
         return []
       }
       // The terminal itself converts each line feed to a carriage return and a line feed.
-      let text = last.replacing("\u{1B}[J", with: "").replacing("\u{1B}[K", with: "").replacing(
-        "\r", with: "")
+      let text = last.replacing(#/\u{1B}\[[0-9]*[mKJ]/#, with: "").replacing("\r", with: "")
       return text.split(separator: "\r\n", omittingEmptySubsequences: false).map { String($0) }
     }
     try terminal.read(until: { frame($0).count == 30 })

@@ -20,6 +20,9 @@ package struct SystemMetric: Sendable {
   /// The directory that the metric is about, if its kind has one.
   let directory: String
 
+  /// The unit of the number, such as `%`; empty if it is a plain number.
+  package var unit: String { kind.unit }
+
   /// The names that ``init(parsing:)`` accepts.
   package static var names: [String] { kinds.map(\.name) }
 
@@ -72,13 +75,18 @@ extension SystemMetric {
     package let name: String
     /// The meaning and unit of the number: a line of the help.
     package let summary: String
+    /// The symbol of the unit; empty for a plain number.
+    let unit: String
     /// Whether a choice may have a directory, as in `disk_usage:/var`.
     let acceptsDirectory: Bool
     let reading: Reading
 
-    init(_ name: String, _ summary: String, acceptsDirectory: Bool = false, _ reading: Reading) {
+    init(
+      _ name: String, _ summary: String, unit: String = "", acceptsDirectory: Bool = false, _ reading: Reading
+    ) {
       self.name = name
       self.summary = summary
+      self.unit = unit
       self.acceptsDirectory = acceptsDirectory
       self.reading = reading
     }

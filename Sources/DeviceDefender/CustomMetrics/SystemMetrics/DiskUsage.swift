@@ -8,7 +8,7 @@ extension SystemMetric.Kind {
   /// Don't configure it for a network file system: statvfs(3) blocks while its server doesn't answer.
   static let diskUsage = Self(
     "disk_usage", "used space of a file system (disk_usage:/var), in percent",
-    acceptsDirectory: true,
+    unit: "%", acceptsDirectory: true,
     .now { (files) throws(CollectionError) in
       var status = statvfs()
       do throws(Errno) {

@@ -1,6 +1,6 @@
 extension SystemMetric.Kind {
   static let memoryUsage = Self(
-    "memory_usage", "memory that isn't available without swapping, in percent",
+    "memory_usage", "memory that isn't available without swapping, in percent", unit: "%",
     .now { (files) throws(CollectionError) in
       let contents = try files.procfs.firstBytes(of: "meminfo", count: 16_384)
       guard let percent = memoryUsagePercent(in: contents) else {

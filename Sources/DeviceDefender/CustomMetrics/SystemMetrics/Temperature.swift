@@ -1,7 +1,7 @@
 extension SystemMetric.Kind {
   /// Reads `thermal_zone*/temp`, thousandths of a degree (Documentation/ABI/testing/sysfs-class-thermal).
   static let temperature = Self(
-    "temperature", "hottest thermal zone, in degrees Celsius",
+    "temperature", "hottest thermal zone, in degrees Celsius", unit: "C",
     .now { (files) throws(CollectionError) in
       let root = ProcRoot(files.thermalZones)
       var hottest: Int?

@@ -162,13 +162,19 @@ struct WatchTerminal: ~Copyable {
   }
 }
 
-/// Keeps the last line of a log, for a display that has no room for the log.
+/// Keeps the last message of a log, for a display that has no room for the log.
 final class Notices {
+  /// The time, the level and the message: `09:41:40 warning: net/tcp: skipped line 3`.
   private(set) var last: String?
 
   func log(_ environment: Environment) -> Log {
     Log(level: Log(environment).level) { [self] _, line in
-      last = String(decoding: line.dropLast(1), as: UTF8.self)
+      // The line has `[WARN]`, the time and the text, separated by tabs.
+      let parts = String(decoding: line.dropLast(1), as: UTF8.self)
+        .split(separator: "\t", maxSplits: 2, omittingEmptySubsequences: false)
+      guard parts.count == 3 else { return }
+      let level = parts[0].dropFirst().dropLast().lowercased()
+      last = "\(parts[1].dropFirst(11).prefix(8)) \(level == "warn" ? "warning" : level): \(parts[2])"
     }
   }
 }
