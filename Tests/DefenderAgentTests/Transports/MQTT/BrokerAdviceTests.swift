@@ -175,7 +175,7 @@ private final class StrictBroker: BrokerConnector, ByteStream {
 
   @Test(
     arguments: [
-      (1, "MQTT 3.1.1", false), (2, "DEFENDER_CLIENT_ID", false), (3, "inside the broker", true),
+      (1, "MQTT 3.1.1", false), (2, "DEFENDER_CLIENT_ID", false), (3, "broker is unavailable", true),
       (4, "iot:Connect", false), (5, "iot:Connect", false),
     ] as [(UInt8, String, Bool)])
   func `depends on the return code of a refusal`(code: UInt8, words: String, isTransient: Bool) throws {
