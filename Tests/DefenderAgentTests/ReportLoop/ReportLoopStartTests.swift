@@ -19,7 +19,7 @@ import Testing
     #expect(stage.publisher.openings == [start])
     #expect(stage.publisher.deadlines.count >= 2)
     let lines = stage.lines.text
-    let connected = try #require(lines.firstRange(of: "Connected to http://localhost. Closed again"))
+    let connected = try #require(lines.firstRange(of: "Connected to http://localhost. Closed the connection"))
     let slot = try #require(lines.firstRange(of: "First report in 283 s"))
     let published = try #require(lines.firstRange(of: "Published report"))
     #expect(connected.upperBound < slot.lowerBound && slot.upperBound < published.lowerBound)
