@@ -9,6 +9,8 @@ package struct Emulator: Sendable {
     package var function: FunctionConfiguration
     /// The TCP port to listen on; 0 lets the system choose one.
     package var port = 0
+    /// The TCP port of an AWS IoT endpoint with TLS, to which programs publish as to AWS; nil for none, 0 lets the system choose one.
+    package var iotPort: Int?
     /// The function's credentials, the only ones that the data plane accepts.
     package var credentials = TemporaryCredentials.random()
     /// The time between SIGTERM and SIGKILL for the function's process when the emulator stops.
@@ -21,7 +23,16 @@ package struct Emulator: Sendable {
     }
   }
 
+  /// The AWS IoT endpoint with TLS.
+  package struct IoTEndpoint: Sendable {
+    package let port: Int
+    /// The certificate that clients must trust, in PEM.
+    package let certificate: [UInt8]
+  }
+
   package let port: Int
+  /// Nil unless ``Configuration/iotPort`` is set.
+  package let iotEndpoint: IoTEndpoint?
   private let environment: ExecutionEnvironment
   private let publishEndpoint: PublishEndpoint
 
@@ -32,12 +43,15 @@ package struct Emulator: Sendable {
   ///   - report: Receives events as they happen, on any thread.
   ///   - body: Uses the emulator.
   /// - Returns: The result of `body`.
-  /// - Throws: ``ServerError`` if the emulator can't listen on the port, or the error of `body`.
+  /// - Throws: ``ServerError`` if the emulator can't listen on a port, or the error of `body`.
   package static func run<Result: Sendable>(
     _ configuration: Configuration, report: @escaping @Sendable (EmulatorEvent) -> Void,
     _ body: @Sendable (Emulator) async throws -> Result
   ) async throws -> Result {
     let server = try await LoopbackServer(port: configuration.port)
+    let tls = try configuration.iotPort.map { _ in try LoopbackTLS() }
+    var iotServer: LoopbackServer?
+    if let port = configuration.iotPort { iotServer = try await LoopbackServer(port: port, tls: tls) }
     let address = "127.0.0.1:\(server.port)"
     let environment = ExecutionEnvironment(
       function: configuration.function,
@@ -46,7 +60,9 @@ package struct Emulator: Sendable {
         logStream: logStreamName(at: configuration.now())),
       grace: configuration.grace, report: report)
     let emulator = Emulator(
-      port: server.port, environment: environment,
+      port: server.port,
+      iotEndpoint: iotServer.map { IoTEndpoint(port: $0.port, certificate: tls?.certificate ?? []) },
+      environment: environment,
       publishEndpoint: PublishEndpoint(
         verifier: SignatureVerifier(
           credentials: configuration.credentials, region: configuration.function.region),
@@ -54,6 +70,11 @@ package struct Emulator: Sendable {
     return try await withThrowingTaskGroup { group in
       group.addTask {
         try await server.run { request, body in try await emulator.answer(request, &body) }
+      }
+      if let iotServer {
+        group.addTask {
+          try await iotServer.run { request, body in try await emulator.answerIoT(request, &body) }
+        }
       }
       defer { group.cancelAll() }
       do {
@@ -104,6 +125,17 @@ package struct Emulator: Sendable {
         "message":
           "Nothing is served at \(request.path). To invoke the function, use \(InvokeEndpoint.path)."
       ])
+  }
+
+  /// Answers a request to the AWS IoT endpoint with TLS, which serves only the data plane.
+  private func answerIoT(_ request: ReceivedRequest, _ body: inout RequestBody) async throws -> Answer? {
+    if let refusal = BrowserGuard.refusal(of: request) { return refusal }
+    guard PublishEndpoint.isResponsible(for: request) else {
+      return Answer(
+        status: 404,
+        object: ["message": "Nothing is served at \(request.path). This is the data plane of AWS IoT."])
+    }
+    return try await publishEndpoint.answer(request, &body)
   }
 }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import LambdaEmulator
 import Platform
+import WireFormats
 
 /// `defender emulator`: the local Lambda, for any number of invocations.
 struct EmulatorCommand: BackgroundCommand {
@@ -16,9 +17,14 @@ struct EmulatorCommand: BackgroundCommand {
       A failed invocation is answered as by Lambda's Invoke API: status 200, the error as JSON, and the header \
       X-Amz-Function-Error. The function receives X-Amz-Client-Context (Base64 of JSON) and X-Amzn-Trace-Id.
 
+      The function publishes to a local AWS IoT data plane, which verifies signatures. With --iot-port, other programs on \
+      this machine can publish to it over TLS, such as `defender publish` and the AWS CLI. It prints the variables with the \
+      endpoint, the certificate to trust and the credentials. These are random, and only this emulator accepts them.
+
       Examples:
         defender emulator
         defender emulator --port 9100 --timeout 5
+        defender emulator --iot-port 8443
         defender emulator --bootstrap .build/debug/hello --env GREETING=hello
         curl -d '{"reports":1}' \\
           http://127.0.0.1:9000/2015-03-31/functions/function/invocations
@@ -31,9 +37,23 @@ struct EmulatorCommand: BackgroundCommand {
   @Option(help: "The port on 127.0.0.1, 0 to 65535; 0 lets the system choose.")
   var port = 9000
 
+  @Option(
+    help: ArgumentHelp(
+      "The port on 127.0.0.1 of an AWS IoT endpoint with TLS, 0 to 65535 (default: no such endpoint).",
+      valueName: "port"))
+  var iotPort: Int?
+
   @OptionGroup var options: FunctionOptions
 
   func validate() throws {
+    if let iotPort {
+      guard (0...65_535).contains(iotPort) else {
+        throw ValidationError("--iot-port is \(iotPort); expected 0 to 65535.")
+      }
+      if iotPort == port, port != 0 {
+        throw ValidationError("--port and --iot-port are both \(port). Choose another port for one of them.")
+      }
+    }
     guard (0...65_535).contains(port) else {
       throw ValidationError("--port is \(port); expected 0 to 65535.")
     }
@@ -44,16 +64,57 @@ struct EmulatorCommand: BackgroundCommand {
     try await reportingFailure(to: console) {
       var configuration = Emulator.Configuration(function: try options.function(in: .ofThisProcess))
       configuration.port = port
+      configuration.iotPort = iotPort
       let signals = interruptions()
       do {
-        try await Emulator.run(configuration, report: console.show) { emulator in
+        try await Emulator.run(configuration, report: console.show) { [configuration] emulator in
+          let certificate = try emulator.iotEndpoint.map { try CertificateFile($0.certificate) }
+          defer { certificate?.remove() }
+          if let endpoint = emulator.iotEndpoint, let certificate {
+            console.error(variables(of: endpoint, certificate.path, configuration))
+          }
           console.error("defender: ready. Invoke the function with\n  curl -d '{}' \(emulator.invokeURL)")
           for await _ in signals { break }
         }
       } catch let error as ServerError {
         throw CommandFailure(
-          "\(error). Choose another port with --port; 0 selects any free one.", status: .notRun)
+          "\(error). Choose another port with \(optionOfPort(in: error)); 0 selects any free one.",
+          status: .notRun)
       }
     }
   }
+
+  /// Returns the name of the option with the port that the emulator can't listen on.
+  private func optionOfPort(in error: ServerError) -> String {
+    guard case .cannotListen(let failed, _) = error, failed == iotPort, failed != port else {
+      return "--port"
+    }
+    return "--iot-port"
+  }
+
+  /// Returns a text with the variables that make AWS's CLI and SDKs, and `defender publish`, use the endpoint.
+  private func variables(
+    of endpoint: Emulator.IoTEndpoint, _ certificateFile: String, _ configuration: Emulator.Configuration
+  ) -> String {
+    let credentials = configuration.credentials
+    let values = [
+      ("AWS_ENDPOINT_URL_IOT_DATA_PLANE", "https://127.0.0.1:\(endpoint.port)"),
+      ("AWS_CA_BUNDLE", certificateFile), ("AWS_REGION", configuration.function.region),
+      // Version 1 of the AWS CLI reads only this one.
+      ("AWS_DEFAULT_REGION", configuration.function.region),
+      ("AWS_ACCESS_KEY_ID", credentials.accessKeyID), ("AWS_SECRET_ACCESS_KEY", credentials.secretAccessKey),
+      ("AWS_SESSION_TOKEN", credentials.sessionToken),
+    ]
+    let lines = values.map { name, value in "  export \(name)=\(shellWord(value))" }
+    return "defender: to publish to the local AWS IoT endpoint, paste this into another shell. "
+      + "Only this emulator accepts the credentials.\n" + lines.joined(separator: "\n")
+  }
+}
+
+/// Returns `text` as one word for a shell, in quotes if necessary.
+private func shellWord(_ text: String) -> String {
+  let isPlain = !text.isEmpty && text.utf8.allSatisfy { isLetterOrDigit($0) || "-_./:+=".utf8.contains($0) }
+  return isPlain
+    ? text
+    : "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
 }

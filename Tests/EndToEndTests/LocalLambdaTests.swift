@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import LambdaEmulator
 import Platform
@@ -75,5 +76,112 @@ import WireFormats
     #expect(run.status == .code(2))
     #expect(run.errorText.contains(use.advice), "\(run.errorText)")
     #expect(run.errorText.contains("swift build") == use.options.isEmpty, "\(run.errorText)")
+  }
+
+  // MARK: emulator --iot-port
+
+  /// Starts the emulator with the arguments, and returns it with the lines that it prints to be pasted.
+  private func startEmulator(_ arguments: [String], in directory: TemporaryDirectory) throws -> (
+    program: ServerProgram, pasted: String, log: String
+  ) {
+    let log = "\(directory.path)/log"
+    let program = try ServerProgram(
+      try BuiltProgram("defender").path, ["emulator"] + arguments,
+      environment: ["TMPDIR": directory.path, "AWS_REGION": "eu-west-1"], log: log)
+    let deadline = BootTime.now.advanced(by: .seconds(60))
+    while true {
+      let text = (try? fileContents(log)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+      // The last line that it prints before it serves.
+      if text.contains("/invocations\n") {
+        let pasted = text.split(separator: "\n").filter { $0.hasPrefix("  export ") }
+        return (program, pasted.joined(separator: "\n"), log)
+      }
+      try #require(BootTime.now < deadline && program.isRunning, "\(text)")
+      poll(nil, 0, 10)
+    }
+  }
+
+  /// Runs a shell script after the lines that the emulator printed.
+  private func paste(_ lines: String, _ command: String) async throws -> BuiltProgram.Result {
+    try await BuiltProgram(path: "/bin/sh").run(
+      ["-c", "\(lines)\n\(command)"], environment: ["HOME": "/nowhere", "PATH": "/usr/bin:/bin"])
+  }
+
+  /// Returns the command in docs/tools.md that begins with `.build/debug/defender` and `name`, without that.
+  private func command(_ name: String) throws -> Substring {
+    let page = String(decoding: try fileContents("\(fixturePath("../.."))/docs/tools.md"), as: UTF8.self)
+    let start = "$ .build/debug/defender \(name) "
+    let line = try #require(page.split(separator: "\n").last { $0.hasPrefix(start) })
+    return line.dropFirst(start.count)
+  }
+
+  @Test func `publishes to the local endpoint with the commands of docs/tools.md`() async throws {
+    let directory = try TemporaryDirectory()
+    let arguments = try command("emulator").split(separator: " ").map { Int($0) == nil ? String($0) : "0" }
+    #expect(arguments == ["--port", "0", "--iot-port", "0"])
+    let emulator = try startEmulator(arguments, in: directory)
+    let names = emulator.pasted.split(separator: "\n").map { line in
+      line.dropFirst("  export ".count).prefix { $0 != "=" }
+    }
+    #expect(
+      names == [
+        "AWS_ENDPOINT_URL_IOT_DATA_PLANE", "AWS_CA_BUNDLE", "AWS_REGION", "AWS_DEFAULT_REGION",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+      ])
+    let publish = "'\(try BuiltProgram("defender").path)' publish \(try command("publish"))"
+    let run = try await paste(emulator.pasted, publish)
+    #expect(run.status == .code(0), "\(run.errorText)")
+    #expect(run.output.contains(#""status": 200"#), "\(run.output)")
+    // A message of the maximum size has several TLS records in each direction.
+    try directory.write("large", [UInt8](repeating: 0x61, count: 131_072))
+    let large = try await paste(
+      emulator.pasted,
+      "'\(try BuiltProgram("defender").path)' publish --topic t --payload-file '\(directory.path)/large'")
+    #expect(large.status == .code(0), "\(large.errorText)")
+    emulator.program.stop()
+    let log = String(decoding: try fileContents(emulator.log), as: UTF8.self)
+    #expect(
+      log.contains("Published to defender/test (17 bytes, QoS 1); the request's signature was verified:"))
+    #expect(log.contains("(131072 bytes, QoS 1)"))
+    // Nothing is left behind.
+    let left = try FileManager.default.contentsOfDirectory(atPath: directory.path)
+    #expect(left.sorted() == ["large", "log"])
+  }
+
+  @Test(
+    arguments: [
+      ("unset AWS_CA_BUNDLE", 3, "certificate"),
+      ("AWS_SECRET_ACCESS_KEY=wrong", 1, "signature we calculated"),
+      (
+        "AWS_ENDPOINT_URL_IOT_DATA_PLANE=http://${AWS_ENDPOINT_URL_IOT_DATA_PLANE#https://}", 3, "Empty reply"
+      ),
+      ("AWS_REGION=us-east-1", 1, "valid region"),
+    ] as [(String, Int32, String)])
+  func `the local endpoint accepts nothing without TLS or with another signature`(
+    change: String, status: Int32, words: String
+  ) async throws {
+    let directory = try TemporaryDirectory()
+    let emulator = try startEmulator(["--port", "0", "--iot-port", "0"], in: directory)
+    let publish = "'\(try BuiltProgram("defender").path)' publish --topic t --timeout 20"
+    let run = try await paste(emulator.pasted, "\(change)\n\(publish)")
+    #expect(run.status == .code(status), "\(run.errorText)")
+    #expect(run.errorText.contains(words), "\(run.errorText)")
+    // It still serves the next client.
+    #expect(try await paste(emulator.pasted, publish).status == .code(0))
+  }
+
+  @Test func `names --iot-port if it can't listen on that port, and writes no key to disk`() async throws {
+    let server = try LoopbackServer(script: [])
+    let run = try await BuiltProgram("defender").run(
+      ["emulator", "--port", "0", "--iot-port", "\(server.port)"])
+    #expect(run.status == .code(2))
+    #expect(run.errorText.contains("Choose another port with --iot-port"), "\(run.errorText)")
+    let directory = try TemporaryDirectory()
+    let emulator = try startEmulator(["--port", "0", "--iot-port", "0"], in: directory)
+    let file = try #require(emulator.pasted.split(separator: "AWS_CA_BUNDLE=").last?.prefix { !$0.isNewline })
+    let text = String(decoding: try fileContents(String(file)), as: UTF8.self)
+    #expect(text.hasPrefix("-----BEGIN CERTIFICATE-----\n") && !text.contains("KEY"))
+    #expect(file.hasPrefix("\(directory.path)/defender-emulator-"))
   }
 }

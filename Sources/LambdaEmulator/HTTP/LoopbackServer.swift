@@ -30,14 +30,15 @@ struct LoopbackServer: Sendable {
   let port: Int
   private let listener: NIOAsyncChannel<Connection, Never>
 
-  /// Listens on `port`; 0 lets the system choose one.
-  init(port: Int) async throws(ServerError) {
+  /// Listens on `port`; 0 lets the system choose one. If `tls` isn't nil, clients must use TLS.
+  init(port: Int, tls: LoopbackTLS? = nil) async throws(ServerError) {
     do {
       listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
         .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
         .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
         .bind(host: "127.0.0.1", port: port) { channel in
           channel.eventLoop.makeCompletedFuture {
+            if let tls { try channel.pipeline.syncOperations.addHandler(TLSHandler(tls)) }
             try channel.pipeline.syncOperations.configureHTTPServerPipeline()
             return try Connection(wrappingChannelSynchronously: channel)
           }
