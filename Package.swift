@@ -99,6 +99,10 @@ let package = Package(
         "CLinux", "COpenSSL", "HTTPClient", "LambdaEmulator", "MQTT", "Platform", "WireFormats",
       ],
       path: "Tests/TestSupport", swiftSettings: strict),
+    .target(
+      name: "AgentTestSupport",
+      dependencies: ["DefenderAgent", "HTTPClient", "Platform", "TestSupport", "WireFormats"],
+      path: "Tests/AgentTestSupport", swiftSettings: strict),
     .testTarget(
       name: "WireFormatsTests", dependencies: ["WireFormats", "TestSupport"], swiftSettings: strict),
     .testTarget(
@@ -145,14 +149,16 @@ let package = Package(
     .testTarget(
       name: "DefenderAgentTests",
       dependencies: [
-        "AWSClient", "DefenderAgent", "Detection", "DeviceDefender", "GreengrassIPC", "HTTPClient",
+        "AgentTestSupport", "AWSClient", "DefenderAgent", "Detection", "DeviceDefender", "GreengrassIPC",
+        "HTTPClient",
         "LambdaEmulator", "MQTT", "Platform", "TestSupport", "WireFormats",
       ],
       swiftSettings: strict),
     .testTarget(
       name: "DefenderFunctionTests",
       dependencies: [
-        "AWSClient", "DefenderAgent", "DefenderFunction", "DeviceDefender", "HTTPClient", "LambdaRuntime",
+        "AgentTestSupport", "AWSClient", "DefenderAgent", "DefenderFunction", "DeviceDefender", "HTTPClient",
+        "LambdaRuntime",
         "Platform", "TestSupport", "WireFormats",
       ],
       swiftSettings: strict),

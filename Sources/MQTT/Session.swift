@@ -90,16 +90,6 @@ package final class Session {
     return quality == .atLeastOnce ? packetID : nil
   }
 
-  /// Sends a message; with quality of service 1, waits until the server has acknowledged it.
-  package func publish(
-    _ message: Message, quality: QualityOfService, until deadline: BootTime
-  ) throws(MQTTError) {
-    guard let packetID = try send(message, quality: quality, until: deadline) else { return }
-    _ = try wait(for: "PUBACK", until: deadline) { packet in
-      packet == .publishAcknowledgement(packetID: packetID) ? packetID : nil
-    }
-  }
-
   /// Returns the next message or acknowledgement; nil if none arrives before `deadline`.
   package func receive(until deadline: BootTime) throws(MQTTError) -> Arrival? {
     if !inbox.isEmpty { return inbox.removeFirst() }

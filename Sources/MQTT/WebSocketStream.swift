@@ -117,7 +117,14 @@ package final class WebSocketStream: ByteStream {
     var bytes: [UInt8] = []
     do throws(StreamError) {
       while true {
-        if let end = endOfHead(bytes) {
+        let end = endOfHead(in: bytes)
+        // A recipient may accept LF alone (RFC 9112, section 2.2). Rejecting it at once names the fault, and like every other
+        // answer, the head then has only one reading.
+        if hasBareLineFeed(bytes[..<(end ?? bytes.count)]) {
+          throw .malformed(
+            "the server's answer to the WebSocket upgrade has a line that ends in LF instead of CR LF")
+        }
+        if let end {
           let head = Array(bytes.prefix(end))
           return (
             try malformed { () throws(WebSocketError) in try upgrade.answer(head) }, Array(bytes[end...])
@@ -154,14 +161,14 @@ package enum WebSocketFailure: Error, Equatable, Sendable, CustomStringConvertib
   }
 }
 
-/// Returns the index after the empty line that ends a head; nil if it hasn't arrived.
-private func endOfHead(_ bytes: [UInt8]) -> Int? {
-  let ending: [UInt8] = [0x0D, 0x0A, 0x0D, 0x0A]
-  guard bytes.count >= ending.count else { return nil }
-  let start = (0...(bytes.count - ending.count)).first {
-    bytes[$0..<($0 + ending.count)].elementsEqual(ending)
+/// Returns whether a line feed doesn't follow a carriage return.
+private func hasBareLineFeed(_ bytes: ArraySlice<UInt8>) -> Bool {
+  var previous: UInt8 = 0
+  for byte in bytes {
+    if byte == 0x0A, previous != 0x0D { return true }
+    previous = byte
   }
-  return start.map { $0 + ending.count }
+  return false
 }
 
 /// Returns the result of `call`; rethrows a `WebSocketError` as `StreamError.malformed`.

@@ -37,9 +37,16 @@ package struct Backoff: Equatable, Sendable {
   package func delay(
     afterFailures failures: Int, using generator: inout some RandomNumberGenerator
   ) -> Duration {
-    let ceiling = ceiling(afterFailures: failures)
-    guard jitter > 0 else { return ceiling }
-    return ceiling * Double.random(in: (1 - min(jitter, 1))...1, using: &generator)
+    delay(afterFailures: failures, random: jitter > 0 ? .random(in: 0...1, using: &generator) : 1)
+  }
+
+  /// Returns a wait after `failures` consecutive failures, counted from 1. Its random part is `random`, from 0 for the
+  /// shortest wait to 1 for the longest.
+  package func delay(afterFailures failures: Int, random: Double) -> Duration {
+    // NaN fails the comparison and becomes 0.
+    let fraction = random > 0 ? min(random, 1) : 0
+    let share = min(max(jitter, 0), 1)
+    return ceiling(afterFailures: failures) * (1 - share + share * fraction)
   }
 
   /// Counts a failure and returns the wait before the next retry.

@@ -11,11 +11,13 @@ package struct ServerText: Sendable {
   private static let partLength = 12
   /// The number of bytes of a text that are scanned; the rest is cut off.
   private static let readLimit = 65_536
+  /// How often a text may have been escaped: a server can put a URL's query into XML, and that into JSON.
+  private static let escapeLimit = 3
 
   private let secrets: [[UInt8]]
 
   /// Creates a filter that hides `secrets`, each part of them of 12 bytes or more, and everything that looks like a
-  /// secret.
+  /// secret. It finds secrets that are percent-encoded, or escaped as in XML or JSON, too.
   ///
   /// A secret of fewer than 6 bytes is hidden only if it follows its name, because a string that short can occur in any
   /// text.
@@ -52,10 +54,16 @@ package struct ServerText: Sendable {
       lengths.insert(length)
       for start in 0...(secret.count - length) { parts.insert(secret[start..<(start + length)]) }
     }
-    for length in lengths where bytes.count >= length {
-      for start in 0...(bytes.count - length) where parts.contains(bytes[start..<(start + length)]) {
-        for index in start..<(start + length) { isSecret[index] = true }
+    var text: UnescapedText? = UnescapedText(bytes)
+    for _ in 0...Self.escapeLimit {
+      guard let current = text else { return }
+      for length in lengths where current.bytes.count >= length {
+        for start in 0...(current.bytes.count - length)
+        where parts.contains(current.bytes[start..<(start + length)]) {
+          for index in current.place(of: start..<(start + length)) { isSecret[index] = true }
+        }
       }
+      text = current.unescaped()
     }
   }
 

@@ -1,3 +1,4 @@
+import AgentTestSupport
 import DefenderAgent
 import DefenderFunction
 import HTTPClient
@@ -6,42 +7,6 @@ import Platform
 import TestSupport
 import Testing
 import WireFormats
-
-/// Acknowledges or refuses each message, as configured.
-private final class ScriptedPublisher: Publisher, ReportConfirmer {
-  let time: ManualTime
-  /// Whether each publish in turn is acknowledged; all after the last are.
-  var acknowledgements: [Bool] = []
-  /// The answer of Device Defender to each report in turn, if it gives any.
-  var confirmations: [ReportConfirmation] = []
-  var timeTaken = Duration.milliseconds(100)
-  private(set) var payloads: [JSONValue] = []
-
-  init(time: ManualTime) {
-    self.time = time
-  }
-
-  func publish(
-    _ payload: [UInt8], to topic: Topic, qos: QualityOfService, until deadline: BootTime
-  ) throws(PublishError) -> PublishReceipt {
-    payloads.append((try? JSONValue(parsing: payload)) ?? .null)
-    time.advance(by: timeTaken)
-    let isAcknowledged = acknowledgements.isEmpty || acknowledgements.removeFirst()
-    guard isAcknowledged else {
-      throw PublishError(
-        .exchange(.connectionLost("made up")), topic: topic, endpoint: "http://localhost", attempts: 1)
-    }
-    return PublishReceipt(status: 200, attempts: 1)
-  }
-
-  func announce(reportID: UInt64) {}
-
-  func confirmation(of reportID: UInt64, until deadline: BootTime) -> ReportConfirmation? {
-    confirmations.isEmpty ? nil : confirmations.removeFirst()
-  }
-
-  func lateConfirmation(of reportID: UInt64) -> ReportConfirmation? { nil }
-}
 
 /// A handler over a separate procfs tree; the test controls everything around it.
 private struct Stage: ~Copyable {

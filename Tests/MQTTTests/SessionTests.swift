@@ -36,22 +36,24 @@ struct `An MQTT session` {
     #expect(stream.isClosed)
   }
 
-  @Test func `publishes and waits for the acknowledgement of this message`() throws {
+  @Test func `publishes, and receives the acknowledgement of this message and of others`() throws {
     let stream = stream()
     let session = try session(stream)
     stream.deliver(bytes("4002 0007 4002 0001"))
-    try session.publish(
+    let packetID = try session.send(
       Message(topic: "t", payload: [0xAA]), quality: .atLeastOnce, until: stream.time.after(.seconds(5)))
-    #expect(stream.takeWritten() == bytes("3206 0001 74 0001 aa"))
+    #expect(packetID == 1 && stream.takeWritten() == bytes("3206 0001 74 0001 aa"))
     let stray = try session.receive(until: stream.time.bootTime)
-    #expect(stray == .acknowledgement(packetID: 7))
+    let own = try session.receive(until: stream.time.bootTime)
+    #expect(stray == .acknowledgement(packetID: 7) && own == .acknowledgement(packetID: 1))
   }
 
-  @Test func `publishes with quality 0 without waiting`() throws {
+  @Test func `publishes with quality 0, without an identifier to acknowledge`() throws {
     let stream = stream()
     let session = try session(stream)
     let message = Message(topic: "t", payload: [])
-    try session.publish(message, quality: .atMostOnce, until: stream.time.after(.seconds(5)))
+    let packetID = try session.send(message, quality: .atMostOnce, until: stream.time.after(.seconds(5)))
+    #expect(packetID == nil)
     #expect(stream.takeWritten() == bytes("3003 0001 74"))
   }
 
@@ -60,8 +62,8 @@ struct `An MQTT session` {
     let session = try session(stream)
     stream.readError = .stopped
     let deadline = stream.time.after(.seconds(5))
-    #expect(throws: MQTTError.stopped(before: "the server's PUBACK")) {
-      try session.publish(Message(topic: "t", payload: []), quality: .atLeastOnce, until: deadline)
+    #expect(throws: MQTTError.stopped(before: "the server's PINGRESP")) {
+      try session.ping(until: deadline)
     }
     #expect(session.isOver && stream.isClosed)
     #expect(stream.time.bootTime < deadline)
@@ -71,8 +73,8 @@ struct `An MQTT session` {
     let stream = stream()
     let session = try session(stream)
     let deadline = stream.time.after(.seconds(5))
-    #expect(throws: MQTTError.timedOut(waitingFor: "PUBACK")) {
-      try session.publish(Message(topic: "t", payload: []), quality: .atLeastOnce, until: deadline)
+    #expect(throws: MQTTError.timedOut(waitingFor: "PINGRESP")) {
+      try session.ping(until: deadline)
     }
     #expect(session.isOver && stream.isClosed && stream.time.bootTime >= deadline)
     #expect(throws: MQTTError.connectionLost("the session is over")) {
@@ -119,10 +121,9 @@ struct `An MQTT session` {
   @Test func `acknowledges messages and keeps them in order while it waits for something else`() throws {
     let stream = stream()
     let session = try session(stream)
-    stream.deliver(bytes("3206 0001 61 0009 01 3004 0001 62 02 4002 0001"))
-    try session.publish(
-      Message(topic: "t", payload: []), quality: .atLeastOnce, until: stream.time.after(.seconds(5)))
-    #expect(stream.takeWritten() == bytes("3205 0001 74 0001 4002 0009"))
+    stream.deliver(bytes("3206 0001 61 0009 01 3004 0001 62 02 D000"))
+    try session.ping(until: stream.time.after(.seconds(5)))
+    #expect(stream.takeWritten() == bytes("C000 4002 0009"))
     let first = try session.receive(until: stream.time.bootTime)
     let second = try session.receive(until: stream.time.bootTime)
     let third = try session.receive(until: stream.time.bootTime)
@@ -135,9 +136,8 @@ struct `An MQTT session` {
     let stream = stream()
     let session = try session(stream)
     for number in 0..<100 { stream.deliver(bytes("3004 0001 61") + [UInt8(number)]) }
-    stream.deliver(bytes("4002 0001"))
-    try session.publish(
-      Message(topic: "t", payload: []), quality: .atLeastOnce, until: stream.time.after(.seconds(5)))
+    stream.deliver(bytes("D000"))
+    try session.ping(until: stream.time.after(.seconds(5)))
     var kept: [Session.Arrival] = []
     while let arrival = try session.receive(until: stream.time.bootTime) { kept.append(arrival) }
     #expect(kept == (36..<100).map { .message(Message(topic: "a", payload: [UInt8($0)])) })
@@ -150,8 +150,8 @@ struct `An MQTT session` {
       time: time)
     let session = try session(stream)
     let deadline = time.after(.seconds(2))
-    #expect(throws: MQTTError.timedOut(waitingFor: "PUBACK")) {
-      try session.publish(Message(topic: "t", payload: []), quality: .atLeastOnce, until: deadline)
+    #expect(throws: MQTTError.timedOut(waitingFor: "PINGRESP")) {
+      try session.ping(until: deadline)
     }
     #expect(deadline.duration(to: time.bootTime) < .milliseconds(10))
   }

@@ -163,6 +163,11 @@ struct `A WebSocket` {
       ("protocol: mqtt", "protocol: wamp", "doesn't support MQTT"),
       ("\r\nsec-websocket-protocol: mqtt", "", "doesn't support MQTT"),
       ("Upgrade: ", "Upgrade ", "malformed header field"),
+      // RFC 9112, section 2.2: a recipient may accept LF alone, and this one doesn't.
+      ("Protocols\r\n", "Protocols\n", "ends in LF instead of CR LF"),
+      ("\r\nUpgrade", "\nUpgrade", "ends in LF instead of CR LF"),
+      ("mqtt\r\n\r\n", "mqtt\n\n", "ends in LF instead of CR LF"),
+      ("mqtt\r\n\r\n", "mqtt\r\n\n", "ends in LF instead of CR LF"),
       ("Upgrade:", "Sec-WebSocket-Extensions: x\r\nUpgrade:", "extension that wasn't requested"),
     ] as [(String, String, String?)])
   func `checks the server's answer`(part: String, replacement: String, complaint: String?) throws {

@@ -66,6 +66,36 @@ import Testing
     #expect(texts.shown("shortage") == "shortage")
   }
 
+  @Test(arguments: [
+    "wJalrXUtnFEMI%2FK7MDENG%2BbPxRfiCYEXAMPLEKEY", "wJalrXUtnFEMI%2fK7MDENG%2bbPxRfiCYEXAMPLEKEY",
+    "wJalrXUtnFEMI%252FK7MDENG%252BbPxRfiCYEXAMPLEKEY", "%77JalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKE%59",
+    "wJalrXUtnFEMI&#47;K7MDENG&#x2B;bPxRfiCYEXAMPLEKEY", "wJalrXUtnFEMI&sol;K7MDENG&plus;bPxRfiCYEXAMPLEKEY",
+    #"wJalrXUtnFEMI\/K7MDENG\u002BbPxRfiCYEXAMPLEKEY"#, #"wJalrXUtnFEMI\\/K7MDENG\\u002bbPxRfiCYEXAMPLEKEY"#,
+    "wJalrXUtnFEMI%2526%252347%253BK7MDENG+bPxRfiCYEXAMPLEKEY",
+  ])
+  func `is shown without secrets that are escaped as in URLs, XML or JSON`(escaped: String) {
+    let shown = ServerText(hiding: [key]).shown("a \(escaped) b")
+    #expect(shown == "a ••• b")
+    // Also part by part, with characters that no other rule would hide.
+    let secret = "correct horse & <battery>"
+    let texts = ServerText(hiding: [secret])
+    for text in [
+      "correct%20horse%20%26%20%3Cbattery%3E", "correct horse &amp; &lt;battery&gt;",
+      #"correct\u0020horse & \u003cbattery>"#, "correct horse &amp;amp; &amp;lt;battery&amp;gt;",
+    ] {
+      #expect(texts.shown("a \(text) b") == "a ••• b")
+    }
+  }
+
+  @Test(arguments: [
+    "100%", "%", "%2", "%zz and %2", "&", "&;", "&#;", "&#x;", "&#999;", "&unknown;", "a & b; c", #"\"#,
+    #"\u00"#, #"\u2713"#,
+    "&#00000000000000043;", "%E2%9C%93",
+  ])
+  func `is shown unchanged if it holds no secret, whatever its escapes`(text: String) {
+    #expect(ServerText(hiding: [key]).shown(text) == text)
+  }
+
   @Test func `is truncated only after secrets are removed`() {
     let texts = ServerText(hiding: [key])
     for padding in 480...510 {
@@ -89,7 +119,7 @@ import Testing
       ("token:basic", "\t"), ("token", " "), ("token=", " "), ("token", #"\""#), ("", "token: bearer "),
       ("", "token "), ("", "token=\""), ("", "token"), ("", "wJalrXUtnFE"), ("", "wJalrXUtnFEMI"),
       ("", "Aa0"),
-      ("", "Aa0/"), ("", "a=b&"), ("x", "\u{301}"),
+      ("", "Aa0/"), ("", "a=b&"), ("x", "\u{301}"), ("", "%25"), ("", "&amp;"), ("", "&#"), ("", #"\u005c"#),
     ]
 
   /// With quadratic cost this takes more than ten minutes in a debug build; with linear cost, less than a second.

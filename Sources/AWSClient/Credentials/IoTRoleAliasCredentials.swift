@@ -32,7 +32,7 @@ extension ServiceEndpoint {
   ///
   /// Errors name `variable` as the source of `text`.
   package init(credentialsProvider text: String, namedBy variable: String) throws(ServiceEndpointError) {
-    try self.init(url: text.includes("://") ? text : "https://\(text)", namedBy: variable)
+    try self.init(url: URLParts(text).scheme == nil ? "https://\(text)" : text, namedBy: variable)
     guard isSecure else {
       throw .malformedURL(variable: variable, URLError(url: text, reason: "it must begin with https://"))
     }

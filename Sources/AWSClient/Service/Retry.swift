@@ -43,9 +43,7 @@ package enum StandardRetry {
   ) -> Duration {
     let first: Duration = reason == .throttling ? .seconds(1) : .milliseconds(50)
     let backoff = Backoff(first: first, cap: .seconds(20), jitter: 1)
-    // NaN fails the comparison and becomes 0.
-    let fraction = random > 0 ? min(random, 1) : 0
-    let delay = backoff.ceiling(afterFailures: attempt) * fraction
+    let delay = backoff.delay(afterFailures: attempt, random: random)
     guard let wished = retryAfter.flatMap(milliseconds) else { return delay }
     return max(delay, min(wished, delay + .seconds(5)))
   }

@@ -42,30 +42,19 @@ struct BrowserGuard {
 
   /// Returns whether a Host header, with or without a port, names this machine.
   static func isLoopback(_ host: String) -> Bool {
-    // An address in brackets contains colons too.
-    let end =
-      host.hasPrefix("[") ? host.firstIndex(of: "]").map { host.index(after: $0) } : host.firstIndex(of: ":")
-    let name = host[..<(end ?? host.endIndex)].lowercased()
-    let port = host[(end ?? host.endIndex)...]
-    // The port may be empty, as in "localhost:" (RFC 3986, section 3.2.3).
-    guard port.isEmpty || port.first == ":" else { return false }
-    guard port.count < 2 || UInt16(port.dropFirst()) != nil else { return false }
-    if name == "[::1]" { return true }
+    let parts = URLParts(host)
+    // Only a host with an optional port, which may be empty as in "localhost:".
+    guard parts.scheme == nil, parts.userInformation == nil, parts.target.isEmpty, parts.port != .malformed
+    else { return false }
+    // A name may end in a dot, which HostName doesn't allow: libcurl removes it. An address may not.
+    let name = parts.host.hasSuffix(".") ? parts.host.dropLast() : parts.host[...]
+    guard let checked = try? HostName(name).text else { return false }
+    if checked == "[::1]" { return true }
     // Names below `localhost` always resolve to this machine (RFC 6761, section 6.3).
-    let labels = (name.hasSuffix(".") ? name.dropLast() : name[...]).split(
-      separator: ".", omittingEmptySubsequences: false)
-    if labels.last == "localhost", labels.allSatisfy(isLabel) { return true }
-    let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-    return parts.count == 4 && parts[0] == "127" && parts.allSatisfy(isOctet)
-  }
-
-  private static func isLabel(_ text: Substring) -> Bool {
-    !text.isEmpty && text.utf8.allSatisfy { isLetterOrDigit($0) || "-_".utf8.contains($0) }
-  }
-
-  private static func isOctet(_ text: Substring) -> Bool {
-    (1...3).contains(text.utf8.count) && text.utf8.allSatisfy { (0x30...0x39).contains($0) }
-      && UInt8(text) != nil
+    if checked == "localhost" || checked.hasSuffix(".localhost") { return true }
+    // If the last label is a number, HostName has checked that this is an IPv4 address.
+    let labels = parts.host.split(separator: ".", omittingEmptySubsequences: false)
+    return labels.first == "127" && labels.last.map { UInt8($0) != nil } == true
   }
 
   private static func excerpt(_ value: String) -> String {

@@ -63,7 +63,7 @@ package struct MessageReader<Source: ByteSource & ~Copyable>: ~Copyable {
   private mutating func headBytes() throws(ExchangeError) -> [UInt8] {
     var searched = position
     while true {
-      if let end = endOfHead(from: searched) {
+      if let end = endOfHead(in: buffer, from: searched) {
         let bytes = Array(buffer[position..<end])
         advance(to: end)
         return bytes
@@ -76,16 +76,6 @@ package struct MessageReader<Source: ByteSource & ~Copyable>: ~Copyable {
       // Up to three of the terminator's four bytes may already have been in the buffer.
       searched = position + max(0, held - 3)
     }
-  }
-
-  /// Returns the position after the first CRLF CRLF at or after `start`; nil if there is none.
-  private func endOfHead(from start: Int) -> Int? {
-    var start = start
-    while let first = firstPosition(of: 0x0D, in: buffer, from: start), first + 3 < buffer.count {
-      if buffer[first + 1] == 0x0A, buffer[first + 2] == 0x0D, buffer[first + 3] == 0x0A { return first + 4 }
-      start = first + 1
-    }
-    return nil
   }
 
   private mutating func chunkedBody(limit: Int) throws(ExchangeError) -> [UInt8] {

@@ -1,4 +1,5 @@
 package import Platform
+import WireFormats
 
 extension RuntimeEndpoint {
   /// The name of the environment variable.
@@ -14,29 +15,23 @@ extension RuntimeEndpoint {
   package init(parsing value: String) throws(RuntimeAPIError) {
     func refusal(_ reason: String) -> RuntimeAPIError { .badEndpoint(value: value, reason: reason) }
     if value.isEmpty { throw refusal("it is empty") }
-    // This works on bytes: String.contains(String) would link the regular expression engine (1.4 MB), and Character needs the
-    // Unicode tables, which take time to load at start.
-    let bytes = value.utf8
-    if let slash = bytes.firstIndex(of: UInt8(ascii: "/")) {
-      throw refusal(bytes[..<slash].last == UInt8(ascii: ":") ? "it has a scheme" : "it has a path")
-    }
-    guard bytes.count <= 260, bytes.allSatisfy({ (0x21...0x7E).contains($0) && $0 != UInt8(ascii: "@") })
+    let parts = URLParts(value)
+    if parts.scheme != nil { throw refusal("it has a scheme") }
+    if parts.target.utf8.first == UInt8(ascii: "/") { throw refusal("it has a path") }
+    guard value.utf8.count <= 260, value.utf8.allSatisfy({ (0x21...0x7E).contains($0) }),
+      parts.userInformation == nil, parts.target.isEmpty
     else {
       throw refusal("it must consist of at most 260 characters that are valid in a host name")
     }
-    guard let colon = bytes.lastIndex(of: UInt8(ascii: ":")), bytes.last != UInt8(ascii: "]") else {
-      throw refusal("it has no port")
+    guard let givenPort = parts.port else { throw refusal("it has no port") }
+    var host = parts.host.utf8[...]
+    let portText = parts.authority.utf8.dropFirst(host.count + 1)
+    // Without brackets, the first colon ends the host, and there is another one in the port.
+    guard !portText.contains(UInt8(ascii: ":")) else { throw refusal("an IPv6 address must be in brackets") }
+    guard case .number(let port) = givenPort else {
+      throw refusal("the port is '\(Substring(portText))', not a number from 1 to 65535")
     }
-    let portText = bytes[bytes.index(after: colon)...]
-    guard portText.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
-      let port = UInt16(String(Substring(portText))), port > 0
-    else { throw refusal("the port is '\(Substring(portText))', not a number from 1 to 65535") }
-    var host = bytes[..<colon]
-    if host.first == UInt8(ascii: "["), host.last == UInt8(ascii: "]") {
-      host = host.dropFirst().dropLast()
-    } else if host.contains(UInt8(ascii: ":")) {
-      throw refusal("an IPv6 address must be in brackets")
-    }
+    if host.first == UInt8(ascii: "["), host.last == UInt8(ascii: "]") { host = host.dropFirst().dropLast() }
     let brackets = [UInt8(ascii: "["), UInt8(ascii: "]")]
     guard !host.isEmpty, !host.contains(where: brackets.contains) else { throw refusal("it has no host") }
     self.host = String(Substring(host))

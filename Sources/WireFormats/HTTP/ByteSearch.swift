@@ -13,6 +13,16 @@ package func firstPosition(of byte: UInt8, in bytes: [UInt8], from start: Int) -
   }
 }
 
+/// Returns the position after the first empty line, CRLF CRLF, at or after `start`; nil if there is none.
+package func endOfHead(in bytes: [UInt8], from start: Int = 0) -> Int? {
+  var start = start
+  while let first = firstPosition(of: 0x0D, in: bytes, from: start), first + 3 < bytes.count {
+    if bytes[first + 1] == 0x0A, bytes[first + 2] == 0x0D, bytes[first + 3] == 0x0A { return first + 4 }
+    start = first + 1
+  }
+  return nil
+}
+
 /// Returns whether one of the bytes in `range` is a control character other than a tab, or `range` is out of bounds.
 func holdControlCharacter(_ bytes: [UInt8], at range: Range<Int>) -> Bool {
   unsafe bytes.withUnsafeBufferPointer { all in

@@ -48,7 +48,7 @@ package struct HTTPURL: Equatable, Sendable {
     switch parts.port {
     case nil: port = nil
     case .number(let number): port = number == (isSecure ? 443 : 80) ? nil : number
-    case .malformed: throw URLError(url: url, reason: "the port isn't a number from 1 to 65535")
+    case .empty, .malformed: throw URLError(url: url, reason: "the port isn't a number from 1 to 65535")
     }
     let target = parts.target.utf8
     let pathEnd = target.firstIndex(of: UInt8(ascii: "?")) ?? target.endIndex

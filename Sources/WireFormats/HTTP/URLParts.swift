@@ -5,6 +5,8 @@
 package struct URLParts: Equatable, Sendable {
   package enum Port: Equatable, Sendable {
     case number(UInt16)
+    /// There is a colon without a number, which stands for the scheme's default (RFC 3986, section 3.2.3).
+    case empty
     /// The port isn't a number from 1 to 65535, or isn't separated from the host by a colon.
     case malformed
   }
@@ -56,6 +58,10 @@ extension URLParts.Port {
   /// Parses a colon and digits.
   fileprivate init(_ text: ArraySlice<UInt8>) {
     let digits = text.dropFirst()
+    if digits.isEmpty, text.first == UInt8(ascii: ":") {
+      self = .empty
+      return
+    }
     guard text.first == UInt8(ascii: ":"), digits.allSatisfy({ (0x30...0x39).contains($0) }),
       let number = UInt16(String(decoding: digits, as: UTF8.self)), number > 0
     else {

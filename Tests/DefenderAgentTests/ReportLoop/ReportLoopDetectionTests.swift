@@ -1,3 +1,4 @@
+import AgentTestSupport
 import Glibc
 import Detection
 import Platform

@@ -1,3 +1,4 @@
+import AgentTestSupport
 import AWSClient
 import DefenderAgent
 import Glibc

@@ -1,78 +1,10 @@
+import AgentTestSupport
 import DefenderAgent
 import HTTPClient
 import Platform
 import TestSupport
 import Testing
 import WireFormats
-
-/// A publisher that acknowledges or fails each publish as the test sets it.
-final class ScriptedPublisher: Publisher, ReportConfirmer {
-  let time: ManualTime
-  /// Whether each publish in turn is acknowledged. All publishes after the last element are acknowledged.
-  var acknowledgements: [Bool] = []
-  /// Device Defender's answer to each report in turn; empty if nobody answers.
-  var confirmations: [ReportConfirmation] = []
-  /// The late answers to unanswered reports, in turn, when the next report is due; nil for a report still unanswered.
-  var lateConfirmations: [ReportConfirmation?] = []
-  var provesDelivery = true
-  /// Why a publish fails.
-  var refusal = PublishError.Cause.exchange(.connectionLost("made up"))
-  var timeTaken = Duration.milliseconds(100)
-  /// Called during each publish.
-  var whilePublishing: () -> Void = {}
-  /// Why connecting ahead of the first report fails; nil if it succeeds.
-  var refusalToOpen: PublishError.Cause?
-  private(set) var openings: [BootTime] = []
-  private(set) var payloads: [JSONValue] = []
-  private(set) var topics: [String] = []
-  private(set) var deadlines: [BootTime] = []
-  private(set) var announced: [UInt64] = []
-  private(set) var confirmationDeadlines: [BootTime] = []
-
-  init(time: ManualTime) {
-    self.time = time
-  }
-
-  func publish(
-    _ payload: [UInt8], to topic: Topic, qos: QualityOfService, until deadline: BootTime
-  ) throws(PublishError) -> PublishReceipt {
-    payloads.append((try? JSONValue(parsing: payload)) ?? .null)
-    topics.append(topic.name)
-    deadlines.append(deadline)
-    time.advance(by: timeTaken)
-    whilePublishing()
-    let isAcknowledged = acknowledgements.isEmpty || acknowledgements.removeFirst()
-    guard isAcknowledged else {
-      throw PublishError(refusal, topic: topic, endpoint: "http://localhost", attempts: 1)
-    }
-    return PublishReceipt(status: 200, attempts: 1)
-  }
-
-  func open(for topic: Topic, until deadline: BootTime) throws(PublishError) -> OpenedConnection? {
-    openings.append(time.bootTime)
-    guard let refusalToOpen else { return OpenedConnection(endpoint: "http://localhost") }
-    throw PublishError(refusalToOpen, topic: topic, endpoint: "http://localhost", attempts: 1)
-  }
-
-  func announce(reportID: UInt64) { announced.append(reportID) }
-
-  func confirmation(of reportID: UInt64, until deadline: BootTime) -> ReportConfirmation? {
-    confirmationDeadlines.append(deadline)
-    return confirmations.isEmpty ? nil : confirmations.removeFirst()
-  }
-
-  func lateConfirmation(of reportID: UInt64) -> ReportConfirmation? {
-    lateConfirmations.isEmpty ? nil : lateConfirmations.removeFirst()
-  }
-}
-
-extension ScriptedPublisher {
-  /// The delta of the received bytes in each report; nil for a report without a delta.
-  var bytesIn: [Int?] { payloads.map { $0["metrics"]?["network_stats"]?["bytes_in"]?.integer() } }
-
-  /// The id of each report.
-  var reportIDs: [Int] { payloads.compactMap { $0["header"]?["report_id"]?.integer() } }
-}
 
 /// Returns the variables that keep the state in `tree`, after giving `tree` a boot id.
 func variables(ofStateIn tree: TemporaryDirectory) throws -> [String: String] {

@@ -1,3 +1,4 @@
+import AgentTestSupport
 import HTTPClient
 import Platform
 import TestSupport

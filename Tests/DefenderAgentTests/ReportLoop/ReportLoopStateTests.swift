@@ -1,3 +1,4 @@
+import AgentTestSupport
 import DefenderAgent
 import Platform
 import TestSupport

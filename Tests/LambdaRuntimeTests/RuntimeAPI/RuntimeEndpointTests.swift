@@ -33,6 +33,13 @@ import Testing
     (":9001", "it has no host"),
     ("[]:9001", "it has no host"),
     ("::1:9001", "an IPv6 address must be in brackets"),
+    ("[::1:9001", "an IPv6 address must be in brackets"),
+    ("[::1]x:9001", "an IPv6 address must be in brackets"),
+    ("a]:9001", "it has no host"), ("[a[]:9001", "it has no host"),
+    ("a:1:2", "an IPv6 address must be in brackets"),
+    ("://a:9001", "it has a scheme"), ("a:9001?b", Self.notAHost), ("a:9001#b", Self.notAHost),
+    ("a:9001\0", Self.notAHost), ("a\u{7F}:9001", Self.notAHost), ("a:９００１", Self.notAHost),
+    ("a:99999999999999999999", "the port is '99999999999999999999', not a number from 1 to 65535"),
   ])
   func `is rejected with the reason if it is invalid`(value: String, reason: String) {
     #expect(throws: RuntimeAPIError.badEndpoint(value: value, reason: reason)) {

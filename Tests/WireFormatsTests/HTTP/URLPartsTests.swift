@@ -24,7 +24,8 @@ struct `The parts of a URL` {
     Row(text: "u@", userInformation: "u"),
     Row(text: "[::1]", host: "[::1]"), Row(text: "[::1]:5", host: "[::1]", port: .number(5)),
     Row(text: "[::1]5", host: "[::1]", port: .malformed), Row(text: "[::1", host: "[", port: .malformed),
-    Row(text: "h:", host: "h", port: .malformed), Row(text: "h:0", host: "h", port: .malformed),
+    Row(text: "h:", host: "h", port: .empty), Row(text: "[::1]:", host: "[::1]", port: .empty),
+    Row(text: "h:0", host: "h", port: .malformed),
     Row(text: "h:65536", host: "h", port: .malformed), Row(text: "h:+8", host: "h", port: .malformed),
     Row(text: "h:8:9", host: "h", port: .malformed), Row(text: "h:\u{661}", host: "h", port: .malformed),
   ])

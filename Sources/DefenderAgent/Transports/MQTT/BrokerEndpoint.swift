@@ -43,7 +43,8 @@ package struct BrokerEndpoint: Equatable, Sendable, CustomStringConvertible {
     }
     switch (parts.port, scheme) {
     case (.number(let number), _): port = number
-    case (.malformed, _): throw BrokerEndpointError(text, "the port isn't a number from 1 to 65535")
+    case (.empty, _), (.malformed, _):
+      throw BrokerEndpointError(text, "the port isn't a number from 1 to 65535")
     case (nil, .mqtts): port = 8_883
     case (nil, .wss): port = 443
     case (nil, .mqtt): port = 1_883

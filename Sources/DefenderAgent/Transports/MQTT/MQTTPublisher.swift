@@ -3,42 +3,11 @@ import MQTT
 package import Platform
 package import WireFormats
 
-/// When the connection to the broker is open.
-package enum ConnectionMode: String, CaseIterable, Sendable {
-  /// From the first report on. AWS IoT sees the device as connected.
-  case persistent
-  /// Only during a report. Between reports no connection is open and nothing wakes the device.
-  case perReport = "per-report"
-}
-
 /// Publishes over MQTT, and receives Device Defender's answers to the reports.
 ///
 /// An unacknowledged report is sent again over a new connection, with the same report id, as long as its deadline allows.
 /// Whatever the other side does, no call outlasts its deadline.
 package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
-  package struct Settings: Sendable {
-    package var clientID: String
-    /// The longest silence on a connection, 30 to 1,200 s with AWS IoT.
-    package var keepAliveSeconds: UInt16
-    package var connection: ConnectionMode
-    package var delay = ReconnectDelay()
-    /// The time limit for CONNACK, for subscribing, and for one acknowledgement, unless the deadline comes first.
-    package var stepTimeout = Duration.seconds(10)
-    /// The time limit for connecting once the broker's address is known: TCP, the proxy and TLS.
-    static let connectTimeout = Duration.seconds(10)
-    /// The time limit for a whole connection, unless the deadline comes first.
-    ///
-    /// It covers resolving the address, which has a separate limit of 10 s, connecting, and for a WebSocket getting the
-    /// credentials and the response to the upgrade.
-    package var streamTimeout = Duration.seconds(20)
-
-    package init(clientID: String, keepAliveSeconds: UInt16, connection: ConnectionMode) {
-      self.clientID = clientID
-      self.keepAliveSeconds = keepAliveSeconds
-      self.connection = connection
-    }
-  }
-
   /// The largest number of attempts to send a message.
   private static let maximumAttempts = 4
   private static let subscriptionRetryInterval = Duration.seconds(3_600)

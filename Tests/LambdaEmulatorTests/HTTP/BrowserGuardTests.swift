@@ -33,7 +33,12 @@ import WireFormats
       "127.0.0.1.",
       "0.0.0.0", "10.0.0.1", "[::]", "[::2]", "[::1", "[::1].evil.example", "::1", "localhost:port",
       "localhost:99999", "localhos", ".localhost", "a..localhost", "a@b.localhost", "notlocalhost", "", " ",
-      "2130706433",
+      "2130706433", "127.0.0.01", "127.0.0.0x1", "127.0x0.0.1", "localhost..", "[::1].", "[::1]:0",
+      "[::1%25lo]",
+      "http://localhost", "localhost/", "localhost?", "localhost#", "//localhost", "user@localhost",
+      "@localhost",
+      "localhost:80:80", "localhost:+80", "lo%63alhost", "127.0.0.1:-1", "[127.0.0.1]", "[localhost]",
+      "localhost\\",
     ])
   func `rejects a Host that doesn't name this machine`(host: String) async throws {
     try await withEmulator { client in
@@ -50,7 +55,7 @@ import WireFormats
   @Test(arguments: [
     "localhost", "LocalHost:9000", "localhost.", "localhost:", "foo.localhost", "A.b-1.localhost.:80",
     "[::1]:", "127.0.0.1", "127.0.0.1:1", "127.255.255.255:65535", "[::1]",
-    "[::1]:80",
+    "[::1]:80", "[0:0:0:0:0:0:0:1]:9000", "127.0.0.1:",
   ])
   func `accepts every name of this machine`(host: String) async throws {
     try await withEmulator { client in

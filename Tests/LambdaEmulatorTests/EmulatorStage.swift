@@ -1,0 +1,32 @@
+import LambdaEmulator
+import Platform
+import TestSupport
+import WireFormats
+
+/// The path at which callers invoke the function.
+let invokeTarget = "/2015-03-31/functions/function/invocations"
+
+/// Runs `body` with an emulator whose function is a shell script, which by default only sleeps.
+func withEmulator(
+  script: String = "exec sleep 600", timeout: Duration = .seconds(60), grace: Duration = .seconds(2),
+  report: @escaping @Sendable (EmulatorEvent) -> Void = { _ in },
+  _ body: @Sendable (Emulator, HTTPTestClient) async throws -> Void
+) async throws {
+  let directory = try TemporaryDirectory()
+  let function = FunctionConfiguration(bootstrap: try directory.executable(script), timeout: timeout)
+  var configuration = Emulator.Configuration(function: function)
+  configuration.grace = grace
+  try await Emulator.run(configuration, report: report) { emulator in
+    try await body(emulator, HTTPTestClient(port: emulator.port))
+  }
+}
+
+extension HTTPTestClient.Response {
+  var requestID: String { header("Lambda-Runtime-Aws-Request-Id") ?? "" }
+  var responseTarget: String { "/2018-06-01/runtime/invocation/\(requestID)/response" }
+  var errorTarget: String { "/2018-06-01/runtime/invocation/\(requestID)/error" }
+
+  var json: JSONValue {
+    get throws { try JSONValue(parsing: body) }
+  }
+}
