@@ -128,8 +128,7 @@ import WireFormats
 
   @Test func `invoke leaves no function behind if it is killed`() async throws {
     let directory = try TemporaryDirectory()
-    let script = try directory.write("function", "#!/bin/sh\necho $$\nexec sleep 600\n")
-    try #require(unsafe chmod(script, 0o700) == 0)
+    let script = try directory.writeProgram("function", "#!/bin/sh\necho $$\nexec sleep 600\n")
     let (signals, sender) = AsyncStream.makeStream(of: Int32.self)
     let run = try await BuiltProgram("defender").run(
       ["invoke", "--bootstrap", script], environment: environment, signals: signals

@@ -33,7 +33,7 @@ private final class StartedAgent {
   static func environment(
     _ directory: TemporaryDirectory, _ command: String, _ given: [String: String]
   ) throws -> [String: String] {
-    let path = try directory.write(
+    let path = try directory.writeProgram(
       "metrics",
       """
       #!/bin/sh
@@ -45,7 +45,6 @@ private final class StartedAgent {
       echo '{"queue":[{"number":3}]}'
 
       """)
-    try #require(unsafe chmod(path, 0o700) == 0)
     var own = [
       "DEFENDER_MQTT_ENDPOINT": "mqtt://127.0.0.1:1", "AWS_IOT_THING_NAME": "pump-7",
       "SAMPLE_INTERVAL_SECONDS": "0.1", "DEFENDER_MINIMUM_INTERVAL_SECONDS": "0.01", "DEFENDER_JITTER": "0",

@@ -35,9 +35,8 @@ import Testing
     for tool in Self.tools {
       // The output that lambda/setup expects from swift and dpkg-query.
       let answer = tool == "swift" ? "Swift version 99.0" : "install ok installed"
-      let path = try stubs.write(
+      try stubs.writeProgram(
         tool, "#!/bin/sh\necho \"\(tool) $*\" >> \(stubs.path)/calls\necho '\(answer)'\n")
-      try #require(unsafe chmod(path, 0o700) == 0)
     }
   }
 
@@ -228,11 +227,9 @@ import Testing
     // Use a copy of the tree, in which the started program is a stub, too.
     let copy = try TemporaryDirectory()
     for name in ["run", "test", "setup", "arguments.sh"] {
-      let path = try copy.write("lambda/\(name)", try fileContents("\(Self.root)/lambda/\(name)"))
-      try #require(unsafe chmod(path, 0o700) == 0)
+      try copy.writeProgram("lambda/\(name)", try fileContents("\(Self.root)/lambda/\(name)"))
     }
-    let defender = try copy.write(".build/debug/defender", "#!/bin/sh\nprintf '<%s>' \"$@\"\n")
-    try #require(unsafe chmod(defender, 0o700) == 0)
+    try copy.writeProgram(".build/debug/defender", "#!/bin/sh\nprintf '<%s>' \"$@\"\n")
     let arguments = ["--no-such-option", "two words", ""]
     let started = try await run("\(copy.path)/lambda/run", arguments)
     #expect(started.output.hasSuffix("<invoke><--no-such-option><two words><>"), "\(started.errorText)")

@@ -11,8 +11,7 @@ import Testing
   ])
   func `explains why it can't use the installed Swift`(swift: String, words: String) async throws {
     let directory = try TemporaryDirectory()
-    let program = try directory.write("swift", "#!/bin/sh\n\(swift)\n")
-    try #require(unsafe chmod(program, 0o700) == 0)
+    try directory.writeProgram("swift", "#!/bin/sh\n\(swift)\n")
     let repository = #filePath.split(separator: "/").dropLast(3).map { "/\($0)" }.joined()
     let run = try await BuiltProgram(path: "\(repository)/lambda/setup").run(
       environment: ["PATH": "\(directory.path):/usr/bin:/bin"])

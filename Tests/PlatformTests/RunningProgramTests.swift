@@ -9,8 +9,7 @@ import Testing
     environment: [String: String] = [:]
   ) throws -> [UInt8] {
     let directory = try TemporaryDirectory()
-    let path = try directory.write("program", "#!/bin/sh\n\(script)\n")
-    #expect(unsafe chmod(path, 0o700) == 0)
+    let path = try directory.writeProgram("program", "#!/bin/sh\n\(script)\n")
     var program = Program(path, outputLimit: limit)
     program.environment = environment
     return try program.output(until: .now.advanced(by: timeout))
@@ -19,6 +18,20 @@ import Testing
   @Test(arguments: [("", ""), ("echo one; echo two", "one\ntwo\n"), ("cat", ""), ("echo x >&2", "")])
   func `returns what a program wrote`(script: String, output: String) throws {
     #expect(String(decoding: try run(script), as: UTF8.self) == output)
+  }
+
+  @Test func `can be written and run while other threads start programs`() async throws {
+    try await withThrowingTaskGroup { group in
+      for _ in 0..<8 {
+        group.addTask {
+          for _ in 0..<40 {
+            let output = try run("echo 1")
+            #expect(output == Array("1\n".utf8))
+          }
+        }
+      }
+      try await group.waitForAll()
+    }
   }
 
   @Test func `gets the given environment, and nothing else`() throws {

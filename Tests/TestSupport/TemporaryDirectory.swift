@@ -43,10 +43,30 @@ package final class TemporaryDirectory: Sendable {
       guard unsafe mkdir(directory, 0o700) == 0 || errno == EEXIST else { throw Errno.current }
     }
     let file = "\(path)/\(name)"
-    let descriptor = unsafe creat(file, 0o600)
+    let descriptor = unsafe open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw Errno.current }
     try FileDescriptor(owning: descriptor).writeAll(contents)
     return file
+  }
+
+  /// Writes a program below the directory and returns its path.
+  ///
+  /// This process never opens the program for writing. If another thread forked while it is open here, the child would keep it
+  /// open until its execve(2), and until then the program couldn't be executed: "Text file busy". So cp(1) writes it.
+  @discardableResult
+  package func writeProgram(_ name: String, _ contents: [UInt8]) throws -> String {
+    let source = try write("\(name).source", contents)
+    guard unsafe chmod(source, 0o700) == 0 else { throw Errno.current }
+    var program = Program("/bin/cp", outputLimit: 1_000)
+    program.arguments = ["--", source, "\(path)/\(name)"]
+    _ = try program.output(until: .now.advanced(by: .seconds(60)))
+    guard unsafe unlink(source) == 0 else { throw Errno.current }
+    return "\(path)/\(name)"
+  }
+
+  @discardableResult
+  package func writeProgram(_ name: String, _ text: String) throws -> String {
+    try writeProgram(name, Array(text.utf8))
   }
 
   /// Creates a named pipe without a writer below the directory, and returns its path.

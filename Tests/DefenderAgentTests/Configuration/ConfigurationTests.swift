@@ -254,8 +254,7 @@ import Testing
 
   @Test func `names the missing interpreter of a metrics command`() throws {
     let directory = try TemporaryDirectory()
-    let path = try directory.write("metrics", "#!/bin/sh\r\n")
-    #expect(unsafe chmod(path, 0o700) == 0)
+    let path = try directory.writeProgram("metrics", "#!/bin/sh\r\n")
     let error = try #require(throws: ConfigurationError.self) {
       try configuration(["DEFENDER_CUSTOM_METRICS_COMMAND": path])
     }

@@ -173,8 +173,8 @@ import WireFormats
 
   @Test func `runs the command with the event on its standard input`() throws {
     let tree = try TemporaryDirectory()
-    let command = try tree.write("command", "#!/bin/sh\ncat >>\"${0%/*}/events\"\necho problem >&2\nexit 7\n")
-    try #require(unsafe chmod(command, 0o700) == 0)
+    let command = try tree.writeProgram(
+      "command", "#!/bin/sh\ncat >>\"${0%/*}/events\"\necho problem >&2\nexit 7\n")
     var stage = try LoopStage(
       [
         "DEFENDER_SECURITY_PROFILES": Self.ports, "DEFENDER_VIOLATION_COMMAND": command,

@@ -136,8 +136,7 @@ private final class TimedPublisher: Publisher {
   @Test(arguments: [false, true])
   func `ends a metrics command in time to publish, even if its own timeout is longer`(isDryRun: Bool) throws {
     let tree = try TemporaryDirectory()
-    let command = try tree.write("metrics", "#!/bin/sh\nsleep 60\n")
-    #expect(unsafe chmod(command, 0o700) == 0)
+    let command = try tree.writeProgram("metrics", "#!/bin/sh\nsleep 60\n")
     var stage = try LoopStage(["DEFENDER_CUSTOM_METRICS_COMMAND": command], over: tree)
     let start = BootTime.now
     let outcome = try stage.run(plan(reports: 1, isDryRun: isDryRun), seconds: 1)
@@ -148,8 +147,7 @@ private final class TimedPublisher: Publisher {
 
   @Test func `leaves time to publish after a metrics command that uses all its time`() throws {
     let tree = try TemporaryDirectory()
-    let command = try tree.write("metrics", "#!/bin/sh\nsleep 60\n")
-    #expect(unsafe chmod(command, 0o700) == 0)
+    let command = try tree.writeProgram("metrics", "#!/bin/sh\nsleep 60\n")
     let environment = Environment([
       "AWS_REGION": "eu-central-1", "AWS_IOT_THING_NAME": "thing", "DEFENDER_TOPIC": "own/{thing}",
       "DEFENDER_CUSTOM_METRICS_COMMAND": command,
@@ -168,8 +166,7 @@ private final class TimedPublisher: Publisher {
 
   @Test func `ends a metrics command in time if the first sample only starts the deltas`() throws {
     let tree = try TemporaryDirectory()
-    let command = try tree.write("metrics", "#!/bin/sh\nsleep 60\n")
-    #expect(unsafe chmod(command, 0o700) == 0)
+    let command = try tree.writeProgram("metrics", "#!/bin/sh\nsleep 60\n")
     var stage = try LoopStage(
       ["DEFENDER_CUSTOM_METRICS_COMMAND": command], over: tree, beginsWithBaseline: true)
     let start = BootTime.now

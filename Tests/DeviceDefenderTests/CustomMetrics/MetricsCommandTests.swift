@@ -10,8 +10,7 @@ import WireFormats
   private func snapshot(_ script: String, choices: String = "", _ log: RecordedLog) throws -> MetricsSnapshot
   {
     let directory = try TemporaryDirectory()
-    let path = try directory.write("metrics", "#!/bin/sh\n\(script)\n")
-    #expect(unsafe chmod(path, 0o700) == 0)
+    let path = try directory.writeProgram("metrics", "#!/bin/sh\n\(script)\n")
     let environment = Environment(["PATH": "/usr/bin:/bin", "AWS_SECRET_ACCESS_KEY": "hidden"])
     let command = try MetricsCommand(path: path, environment: environment)
     var collector = Collector(
@@ -46,8 +45,7 @@ import WireFormats
   ])
   func `names a missing interpreter`(contents: String, reason: String?) throws {
     let directory = try TemporaryDirectory()
-    let path = try directory.write("metrics", contents)
-    #expect(unsafe chmod(path, 0o700) == 0)
+    let path = try directory.writeProgram("metrics", contents)
     #expect(missingInterpreter(of: path)?.contains(reason ?? "nothing") ?? false == (reason != nil))
     guard let reason else { return }
     let log = RecordedLog()

@@ -186,8 +186,7 @@ import Testing
   }
 
   @Test func `ends its snapshot at the deadline`() throws {
-    let script = try tree.write("metrics", "#!/bin/sh\necho '{\"a\":[{\"number\":3}]}'\n")
-    #expect(unsafe chmod(script, 0o700) == 0)
+    let script = try tree.writeProgram("metrics", "#!/bin/sh\necho '{\"a\":[{\"number\":3}]}'\n")
     let command = try MetricsCommand(path: script, environment: Environment(["PATH": "/usr/bin:/bin"]))
     var reporter = Reporter(collector: collector(command: command))
     let cut = reporter.snapshot(until: .now)

@@ -65,8 +65,7 @@ private func with(_ address: inout sockaddr_un, _ body: (UnsafePointer<sockaddr>
   private let log = RecordedLog()
 
   private func command(_ script: String, in directory: TemporaryDirectory) throws -> MetricsCommand {
-    let path = try directory.write("metrics", "#!/bin/sh\n\(script)\n")
-    #expect(unsafe chmod(path, 0o700) == 0)
+    let path = try directory.writeProgram("metrics", "#!/bin/sh\n\(script)\n")
     return try MetricsCommand(path: path, environment: Environment(["PATH": "/usr/bin:/bin"]))
   }
 
@@ -85,8 +84,7 @@ private func with(_ address: inout sockaddr_un, _ body: (UnsafePointer<sockaddr>
 
   @Test func `lets a metrics command reach its own timeout, and logs that as the reason`() throws {
     let directory = try TemporaryDirectory()
-    let path = try directory.write("metrics", "#!/bin/sh\nsleep 60\n")
-    #expect(unsafe chmod(path, 0o700) == 0)
+    let path = try directory.writeProgram("metrics", "#!/bin/sh\nsleep 60\n")
     let command = try MetricsCommand(
       path: path, timeout: .milliseconds(200), environment: Environment(["PATH": "/usr/bin:/bin"]))
     let found = command.metrics(log: log.log(), until: .now.advanced(by: .seconds(60)), or: nil)
