@@ -18,12 +18,12 @@ struct AgentCommand: ParsableCommand {
       --print-environment prints the environment file that does the same, for a service.
 
       Examples:
+        defender agent --dry-run --once
         defender agent -e abc-ats.iot.eu-central-1.amazonaws.com \\
           -r AmazonRootCA1.pem -c device.pem -k device.key -id pump-7 -f json -i 300
         defender agent @agent_args.txt
         defender agent -e abc-ats.iot.eu-central-1.amazonaws.com -t pump-7 \\
           --use-websocket -se eu-central-1
-        defender agent --dry-run -f json -i 5
         defender agent @agent_args.txt --print-environment >agent.env
 
       Exit status: 0 stopped by a signal; 1 with --once: the report wasn't made or published; 2 it couldn't start; 64 wrong \

@@ -27,7 +27,8 @@ struct CollectCommand: ParsableCommand {
         defender collect --format cbor --output report.cbor
         defender collect --procfs /host/proc
         defender collect --watch
-        defender collect --watch --profile profile.json
+      \(exampleProfile)
+        defender collect --watch --profile ssh.json
 
       Custom metrics, separated by commas; NAME=METRIC renames one:
         \(SystemMetric.kinds.map { "\($0.name): \($0.summary)" }.joined(separator: "\n  "))

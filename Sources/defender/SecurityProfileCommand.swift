@@ -1,4 +1,5 @@
 import ArgumentParser
+import Detection
 import DeviceDefender
 import WireFormats
 
@@ -6,20 +7,23 @@ import WireFormats
 struct SecurityProfileCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "security-profile",
-    abstract: "Prints AWS CLI commands that create a security profile for this agent's metrics.",
+    abstract: "Prints AWS CLI commands that create or update a security profile for this agent's metrics.",
     usage: "defender security-profile [<options>]",
     discussion: """
-      Device Defender keeps only the metrics in a security profile. The commands create the chosen custom metrics, \
-      then a profile that keeps every metric of this agent and, with --detect ml, monitors the numbers with ML Detect. \
-      This program creates nothing itself: review the commands, then pipe them to a shell.
+      Device Defender stores only metrics that a security profile names. The printed shell script creates the custom metrics, \
+      creates the profile or updates it, and attaches it to --target. The profile names every metric of this agent and, with \
+      --detect ml, monitors the numbers with ML Detect. The script can be run again, for example after a change of the options.
+
+      This program changes nothing itself: review the script, then run it. The AWS CLI takes the account and the region from its \
+      configuration. An update keeps the profile's alert targets.
 
       Examples:
         defender security-profile --name fleet
         defender security-profile --custom-metrics cpu_usage,uptime --detect retain
-        defender security-profile | sh
-
-      To use the profile, attach it: aws iot attach-security-profile --security-profile-name fleet \
-      --security-profile-target-arn arn:aws:iot:REGION:ACCOUNT:all/registered-things
+        defender security-profile --target thinggroup/pumps >profile.sh
+        sh profile.sh
+        defender security-profile --json >fleet.json
+        defender detect validate fleet.json
 
       Exit status: 0 success; 64 wrong command line; 74 the output couldn't be written.
       """)
@@ -40,85 +44,48 @@ struct SecurityProfileCommand: ParsableCommand {
     completion: .list(SystemMetric.names))
   var customMetrics = ""
 
-  @Option(help: "ml: ML Detect raises alarms about the numbers; retain: only keep the metrics.")
+  @Option(help: "ml: ML Detect raises alarms about the numbers; retain: only store the metrics.")
   var detect = Detection.ml
 
+  @Option(
+    help: ArgumentHelp(
+      "The things that the profile applies to: all/registered-things, all/unregistered-things, all/things or "
+        + "thinggroup/NAME.", valueName: "target"),
+    completion: .list(SecurityProfileScript.targets + ["thinggroup/"]))
+  var target = "all/registered-things"
+
+  @Flag(help: "Print only the profile, as JSON for `aws iot` and for `defender detect`.")
+  var json = false
+
   func validate() throws {
-    guard isName(name) else {
+    guard SecurityProfile.isName(name) else {
       throw ValidationError("--name is '\(name)'; expected 1 to 128 letters, digits, ':', '_' and '-'.")
     }
-    _ = try metrics()
-  }
-
-  private func metrics() throws -> [SystemMetric] {
-    do throws(CustomMetricError) {
-      return try SystemMetric.list(parsing: customMetrics)
-    } catch {
-      throw ValidationError("--custom-metrics: \(error).")
+    let group = target.hasPrefix("thinggroup/") ? String(target.dropFirst("thinggroup/".count)) : ""
+    guard SecurityProfileScript.targets.contains(target) || SecurityProfile.isName(group) else {
+      throw ValidationError(
+        "--target is '\(target)'; expected \(SecurityProfileScript.targets.joined(separator: ", ")) or thinggroup/NAME."
+      )
+    }
+    let validation = try script().validation
+    guard validation.profile != nil else {
+      let reasons = validation.mistakes.map(\.message).joined(separator: " ")
+      throw ValidationError("Device Defender rejects a profile with these metrics: \(reasons)")
     }
   }
 
   func run() throws {
-    let console = Console()
-    let names = try metrics().map(\.name.text)
-    for name in names { console.output(command("create-custom-metric", customMetric(name))) }
-    console.output(command("create-security-profile", profile(customMetrics: names)))
+    let script = try script()
+    Console().output(json ? script.profileText : script.text)
   }
 
-  /// Returns a command of the AWS CLI. No text in it contains a quote: names are validated, and the rest is
-  /// fixed.
-  private func command(_ operation: String, _ input: JSONValue) -> String {
-    var document = JSONWriter()
-    input.write(to: &document)
-    return "aws iot \(operation) --cli-input-json '\(String(decoding: document.bytes, as: UTF8.self))'"
+  private func script() throws -> SecurityProfileScript {
+    do throws(CustomMetricError) {
+      let metrics = try SystemMetric.list(parsing: customMetrics).map(\.name.text)
+      return SecurityProfileScript(
+        name: name, customMetrics: metrics, monitors: detect == .ml, target: target)
+    } catch {
+      throw ValidationError("--custom-metrics: \(error).")
+    }
   }
-
-  private func customMetric(_ name: String) -> JSONValue {
-    object([("metricName", .string(name)), ("metricType", .string("number"))])
-  }
-
-  private func profile(customMetrics: [String]) -> JSONValue {
-    let numbers = Self.numbers + customMetrics
-    let watched = detect == .ml ? numbers : []
-    let retained = Self.lists + (detect == .ml ? [] : numbers)
-    var members: [(String, JSONValue)] = [
-      ("securityProfileName", .string(name)),
-      ("securityProfileDescription", .string("Metrics of the Device Defender agent in Swift")),
-    ]
-    if !watched.isEmpty { members.append(("behaviors", .array(watched.map(behavior)))) }
-    members.append(
-      ("additionalMetricsToRetainV2", .array(retained.map { object([("metric", .string($0))]) })))
-    return object(members)
-  }
-
-  private func behavior(_ metric: String) -> JSONValue {
-    let suffix = metric.split(separator: ":").last.map(String.init) ?? metric
-    let detection = object([("confidenceLevel", .string("HIGH"))])
-    let criteria = object([
-      ("consecutiveDatapointsToAlarm", .number("1")), ("consecutiveDatapointsToClear", .number("1")),
-      ("mlDetectionConfig", detection),
-    ])
-    return object([
-      ("name", .string("\(suffix.prefix(125))_ml")), ("metric", .string(metric)), ("criteria", criteria),
-    ])
-  }
-
-  private func object(_ members: [(String, JSONValue)]) -> JSONValue {
-    .object(members.map { JSONValue.Member(name: $0.0, value: $0.1) })
-  }
-
-  // "Device-side metrics", AWS IoT Device Defender developer guide.
-  private static let numbers = [
-    "aws:all-bytes-in", "aws:all-bytes-out", "aws:all-packets-in", "aws:all-packets-out",
-    "aws:num-established-tcp-connections", "aws:num-listening-tcp-ports", "aws:num-listening-udp-ports",
-  ]
-  private static let lists = [
-    "aws:listening-tcp-ports", "aws:listening-udp-ports", "aws:destination-ip-addresses",
-  ]
-}
-
-/// Returns whether `text` is a valid name for a profile, which needs no quotes in a shell.
-private func isName(_ text: String) -> Bool {
-  (1...128).contains(text.utf8.count)
-    && text.utf8.allSatisfy { isLetterOrDigit($0) || ":_-".utf8.contains($0) }
 }

@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
-"""Checks the commands that `defender security-profile` prints against botocore's model of AWS IoT.
+"""Runs the scripts that `defender security-profile` prints with a stub of the AWS CLI, which checks each command against botocore's
+model of AWS IoT.
 
-Needs botocore.
+The stub keeps what the commands create. Each script runs twice, so that it creates and then updates. Needs botocore.
 """
 import argparse
 import json
-import shlex
+import os
+import pathlib
 import subprocess
+import sys
+import tempfile
 
 # "Device-side metrics", AWS IoT Device Defender developer guide.
 DEVICE_METRICS = {
@@ -14,6 +18,7 @@ DEVICE_METRICS = {
     "aws:num-established-tcp-connections", "aws:num-listening-tcp-ports", "aws:num-listening-udp-ports",
     "aws:listening-tcp-ports", "aws:listening-udp-ports", "aws:destination-ip-addresses",
 }
+ARN = "arn:aws:iot:eu-central-1:123456789012:securityprofile/"
 
 
 def check_enums(shape, value):
@@ -28,37 +33,124 @@ def check_enums(shape, value):
         assert value in shape.enum, f"{value} isn't one of {shape.enum}"
 
 
+def camel(words):
+    first, *rest = words.split("-")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def parameters(arguments):
+    """Returns the input of a command, and the options that only concern the output."""
+    given, output = {}, {}
+    rest = list(arguments)
+    while rest:
+        name, equals, value = rest.pop(0).partition("=")
+        assert name.startswith("--"), name
+        if name == "--delete-behaviors":
+            given["deleteBehaviors"] = True
+            continue
+        value = value if equals else rest.pop(0)
+        assert equals or not value.startswith("-"), f"the AWS CLI takes {value} as an option"
+        if name == "--cli-input-json":
+            given |= json.loads(value)
+        elif name in ("--query", "--output"):
+            output[name] = value
+        else:
+            given[camel(name[2:])] = value
+    return given, output
+
+
+def answer(operation, given, state):
+    """Does what AWS does, with the resources in `state`. Returns the answer; None if there is no such resource."""
+    metrics, profiles = state["metrics"], state["profiles"]
+    if operation == "describe-custom-metric":
+        return metrics.get(given["metricName"])
+    if operation == "create-custom-metric":
+        assert given["metricName"] not in metrics, "ResourceAlreadyExistsException"
+        metrics[given["metricName"]] = given
+        return given
+    name = given["securityProfileName"]
+    if operation == "create-security-profile":
+        assert name not in profiles, "ResourceAlreadyExistsException"
+        profiles[name] = given
+    elif operation == "update-security-profile":
+        removed = given.pop("deleteBehaviors", False)
+        assert not (removed and "behaviors" in given), "InvalidRequestException"
+        if removed:
+            profiles[name].pop("behaviors", None)
+        profiles[name] |= given
+    elif operation == "attach-security-profile":
+        assert name in profiles, "ResourceNotFoundException"
+        state["targets"].append(given["securityProfileTargetArn"])
+    else:
+        assert operation == "describe-security-profile", operation
+        return {"securityProfileArn": ARN + name} if name in profiles else None
+    return {}
+
+
+def aws():
+    """The stub: `aws iot OPERATION …`."""
+    import botocore.session
+    from botocore.validate import ParamValidator
+    file = pathlib.Path(os.environ["STATE"])
+    state = json.loads(file.read_text())
+    assert sys.argv[1] == "iot", sys.argv
+    operation = sys.argv[2]
+    given, output = parameters(sys.argv[3:])
+    shape = botocore.session.Session().get_service_model("iot").operation_model("".join(map(str.capitalize, operation.split("-")))).input_shape
+    token = {"clientRequestToken": "generated"} if operation == "create-custom-metric" else {}
+    report = ParamValidator().validate(token | given, shape)
+    assert not report.has_errors(), report.generate_report()
+    check_enums(shape, given)
+    answered = answer(operation, given, state)
+    state["calls"].append(operation)
+    file.write_text(json.dumps(state))
+    if answered is None:
+        sys.exit(254)
+    print(answered[output["--query"]] if output else json.dumps(answered))
+
+
+def run(defender, arguments, environment):
+    script = subprocess.run([defender, "security-profile", *arguments], check=True, capture_output=True, text=True).stdout
+    done = subprocess.run(["/bin/sh"], input=script, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stderr, done.stderr + script
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("defender", metavar="DEFENDER", help="the program to check")
     defender = parser.parse_args().defender
     # Imported here so that --help works without botocore.
-    import botocore.session
-    from botocore.validate import ParamValidator
-    model = botocore.session.Session().get_service_model("iot")
-    variants = [[], ["--detect", "retain"], ["--name", "a:b_c-1", "--custom-metrics", "cpu_usage,disk_usage:/var"]]
+    import botocore
+    variants = [[], ["--detect", "retain"], ["--name", "a:b_c-1", "--custom-metrics", "cpu_usage,disk_usage:/var"],
+                ["--name=-x", "--target", "thinggroup/pumps"]]
     for arguments in variants:
-        output = subprocess.run(
-            [defender, "security-profile", *arguments], check=True, capture_output=True, text=True).stdout
-        metrics, created = set(), set()
-        for line in output.splitlines():
-            aws, service, operation, option, document = shlex.split(line)
-            assert (aws, service, option) == ("aws", "iot", "--cli-input-json"), line
-            document = json.loads(document)
-            name = "".join(part.capitalize() for part in operation.split("-"))
-            shape = model.operation_model(name).input_shape
-            document_with_token = {"clientRequestToken": "generated", **document} if "Custom" in name else document
-            report = ParamValidator().validate(document_with_token, shape)
-            assert not report.has_errors(), report.generate_report()
-            check_enums(shape, document)
-            if name == "CreateCustomMetric":
-                created.add(document["metricName"])
-            else:
-                metrics |= {behavior["metric"] for behavior in document.get("behaviors", [])}
-                metrics |= {metric["metric"] for metric in document["additionalMetricsToRetainV2"]}
-        assert metrics == DEVICE_METRICS | created, metrics ^ (DEVICE_METRICS | created)
-        assert len(created) == (2 if "--custom-metrics" in arguments else 0)
+        with tempfile.TemporaryDirectory() as directory:
+            folder = pathlib.Path(directory)
+            (folder / "aws").write_text(f"#!/bin/sh\nexec '{sys.executable}' '{os.path.abspath(__file__)}' \"$@\"\n")
+            (folder / "aws").chmod(0o700)
+            state = folder / "state"
+            state.write_text(json.dumps({"metrics": {}, "profiles": {}, "targets": [], "calls": []}))
+            environment = {"PATH": f"{folder}:/usr/bin:/bin", "STATE": str(state)}
+            run(defender, arguments, environment)
+            first = json.loads(state.read_text())
+            run(defender, arguments, environment)
+            second = json.loads(state.read_text())
+            run(defender, [*arguments, "--detect", "retain"], environment)
+            stored = json.loads(state.read_text())
+        (profile,) = first["profiles"].values()
+        named = {metric["metric"] for metric in profile.get("behaviors", []) + profile["additionalMetricsToRetainV2"]}
+        assert named == DEVICE_METRICS | set(first["metrics"]), named ^ (DEVICE_METRICS | set(first["metrics"]))
+        assert len(first["metrics"]) == (2 if "--custom-metrics" in arguments else 0)
+        assert second["profiles"] == first["profiles"] and second["metrics"] == first["metrics"]
+        assert "update-security-profile" not in first["calls"] and second["calls"].count("create-security-profile") == 1
+        (profile,) = stored["profiles"].values()
+        assert "behaviors" not in profile and {one["metric"] for one in profile["additionalMetricsToRetainV2"]} == named
+        target = arguments[-1] if "--target" in arguments else "all/registered-things"
+        assert set(stored["targets"]) == {f"arn:aws:iot:eu-central-1:123456789012:{target}"}, stored["targets"]
     print(f"{len(variants)} security profiles match the model of botocore {botocore.__version__}")
 
 
-main()
+if os.path.basename(sys.argv[0]) == "security-profile.py" and "STATE" in os.environ:
+    aws()
+else:
+    main()

@@ -9,7 +9,22 @@ import WireFormats
 struct CommandHelp: Sendable, CustomStringConvertible {
   let help: JSONValue
 
-  var description: String { help["commandName"]?.string ?? "" }
+  /// The names of the command and of those above it, without `defender`.
+  let path: [String]
+
+  var description: String { path.joined(separator: " ") }
+  /// The examples, each a line of the shell, which may have line breaks in it.
+  var examples: [String] {
+    let lines = discussion.split(separator: "\n", omittingEmptySubsequences: false)
+      .drop { $0 != "Examples:" }.dropFirst().prefix { !$0.isEmpty }
+    return lines.reduce(into: []) { examples, line in
+      if line.hasPrefix("   "), let last = examples.popLast() {
+        examples.append("\(last)\n\(line.dropFirst(2))")
+      } else {
+        examples.append(String(line.dropFirst(2)))
+      }
+    }
+  }
   var discussion: String { help["discussion"]?.string ?? "" }
   var options: [JSONValue] { help["arguments"]?.array ?? [] }
 
@@ -21,15 +36,24 @@ struct CommandHelp: Sendable, CustomStringConvertible {
     } catch {
       let dump = try? JSONValue(parsing: Array(Defender.fullMessage(for: error).utf8))
       guard let root = dump?["command"] else { return [] }
-      let commands = [root] + (root["subcommands"]?.array ?? [])
-      return commands.map(CommandHelp.init).filter { $0.description != "help" }
+      return tree(root, [])
     }
   }()
+
+  /// Returns a command and those below it, except `help`.
+  private static func tree(_ help: JSONValue, _ path: [String]) -> [CommandHelp] {
+    let nested = (help["subcommands"]?.array ?? []).compactMap { command -> [CommandHelp]? in
+      guard let name = command["commandName"]?.string, name != "help" else { return nil }
+      return tree(command, path + [name])
+    }
+    return [CommandHelp(help: help, path: path)] + nested.flatMap { $0 }
+  }
 }
 
 @Suite struct `Help texts` {
   @Test func `exist for every command`() {
-    #expect(CommandHelp.all.count == Defender.configuration.subcommands.count + 1)
+    #expect(CommandHelp.all.count == Defender.configuration.subcommands.count + 3)
+    #expect(CommandHelp.all.map(\.path).contains(["detect", "validate"]))
   }
 
   @Test(arguments: CommandHelp.all)
@@ -40,10 +64,65 @@ struct CommandHelp: Sendable, CustomStringConvertible {
   }
 
   @Test(arguments: CommandHelp.all)
-  func `have examples that fit into 80 columns`(command: CommandHelp) {
-    for line in command.discussion.split(separator: "\n") where line.hasPrefix("  ") {
-      #expect(line.count <= 79, "\(line)")
+  func `fit into 80 columns, with usage and examples`(command: CommandHelp) throws {
+    let error = try #require(throws: (any Error).self) {
+      var help = try Defender.parseAsRoot(command.path + ["--help"])
+      try help.run()
     }
+    let text = Defender.fullMessage(for: error, columns: 80)
+    #expect(text.contains("USAGE: defender"))
+    for line in text.split(separator: "\n") { #expect(line.count <= 80, "\(line)") }
+    // A line of an example that is broken can't be pasted.
+    for line in command.discussion.split(separator: "\n") where line.hasPrefix("  ") {
+      #expect(text.contains("\n\(line)\n"), "\(line)")
+    }
+  }
+
+  @Test(arguments: CommandHelp.all)
+  func `have examples whose command lines are valid`(command: CommandHelp) throws {
+    #expect(!command.examples.isEmpty)
+    var isShown = false
+    for example in command.examples {
+      for part in example.split(separator: "|") {
+        let words = try #require(shellWords(part.split(separator: ">").first.map(String.init) ?? ""))
+        guard let start = words.firstIndex(of: "defender") else { continue }
+        let arguments = Array(words[(start + 1)...])
+        isShown = isShown || arguments.starts(with: command.path)
+        // The arguments of a file aren't known here.
+        guard !arguments.contains(where: { $0.hasPrefix("@") }), arguments.first != "help" else { continue }
+        let program = arguments.first.flatMap { programsOfPython[$0] }
+        let rest = Array(arguments.dropFirst())
+        let expanded = try program.map { try PythonCommandLine(rest, for: $0).arguments } ?? rest
+        #expect(throws: Never.self, "\(example)") {
+          _ = try Defender.parseAsRoot(arguments.prefix(1) + expanded)
+        }
+      }
+    }
+    #expect(isShown, "no example shows the command")
+  }
+
+  private let programsOfPython: [String: PythonCommandLine.Program] = [
+    "agent": .agent, "collect": .collector, "doctor": .doctor,
+  ]
+
+  /// Returns the words of a simple command of the shell; nil if a quote isn't closed.
+  private func shellWords(_ text: String) -> [String]? {
+    var words: [String] = []
+    var word: String?
+    var isQuoted = false
+    for character in text.replacing("\\\n", with: " ") {
+      if character == "'" {
+        isQuoted.toggle()
+        word = word ?? ""
+      } else if !isQuoted, character.isWhitespace {
+        if let whole = word { words.append(whole) }
+        word = nil
+      } else {
+        word = (word ?? "") + String(character)
+      }
+    }
+    if let word { words.append(word) }
+    return isQuoted ? nil : words
   }
 
   @Test(arguments: CommandHelp.all)

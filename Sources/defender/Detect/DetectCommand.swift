@@ -4,6 +4,12 @@ import Detection
 import Platform
 import WireFormats
 
+/// The lines of an example that writes a profile, which allows only SSH's port, to a file.
+let exampleProfile = """
+    echo '[{"name": "only-ssh", "metric": "aws:listening-tcp-ports", "criteria":
+      {"comparisonOperator":"in-port-set","value":{"ports":[22]}}}]' >ssh.json
+  """
+
 /// `defender detect`: evaluates security profiles without AWS.
 struct DetectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -14,11 +20,11 @@ struct DetectCommand: ParsableCommand {
       an array of behaviors, or the properties of CloudFormation's AWS::IoT::SecurityProfile.
 
       Examples:
-        defender detect validate profile.json
-        defender collect -s 60 | defender detect run --profile profile.json
-        defender detect run --profile profile.json --fail-on-alarm reports.jsonl
+      \(exampleProfile)
+        defender detect validate ssh.json
+        defender collect | defender detect run --profile ssh.json
 
-      Exit status: 0 it went well; others as `defender help detect run` has them.
+      Exit status: 0 success; others as in `defender help detect validate` and `defender help detect run`.
       """,
     subcommands: [ValidateProfiles.self, RunDetection.self])
 }
@@ -29,6 +35,13 @@ struct ValidateProfiles: ParsableCommand {
     commandName: "validate",
     abstract: "Checks security profiles, and names the line and the place of each mistake.",
     discussion: """
+      Accepts what Device Defender accepts. A warning is about a value that is valid but makes little sense.
+
+      Examples:
+      \(exampleProfile)
+        defender detect validate ssh.json
+        defender detect validate --json ssh.json
+
       Exit status: 0 all profiles are valid; 1 one isn't; 2 a file couldn't be read; 64 wrong command line; 74 the output \
       couldn't be written.
       """)

@@ -8,15 +8,18 @@ struct RunDetection: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "run",
     abstract: "Evaluates security profiles over recorded reports, and prints the violations.",
+    usage: "defender detect run --profile <file> [<options>] [<reports> ...]",
     discussion: """
       Reads reports as `defender collect` writes them, JSON or CBOR, from files or standard input, each possibly in a \
       wrapper {"thing":"…","timestamp":milliseconds,"report":{…}}. Without a timestamp, report_id is the time in seconds. \
       Prints one event a line, in the shape of AWS's ViolationEvent; on a terminal, a readable line.
 
       Examples:
-        defender detect run --profile profile.json reports.jsonl
-        defender collect -s 60 --compact | defender detect run --profile p.json -
-        defender detect run --profile p.json --state state.json --json new.jsonl
+      \(exampleProfile)
+        defender collect -n 2 --compact >reports.jsonl
+        defender detect run --profile ssh.json reports.jsonl
+        defender detect run --profile ssh.json --state state.json reports.jsonl
+        defender collect | defender detect run --profile ssh.json --json -
 
       Exit status: 0 the reports were evaluated, alarms or not; 1 an input couldn't be read completely; 2 it couldn't \
       start; 3 with --fail-on-alarm there was an alarm; 64 wrong command line; 74 the output couldn't be written.
@@ -35,7 +38,8 @@ struct RunDetection: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Continue from the state in this file, and save the state to it at the end.", valueName: "file"),
+      "Continue from the state in this file, and save the state to it at the end (default: none).",
+      valueName: "file"),
     completion: .file())
   var state: String?
 
