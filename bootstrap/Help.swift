@@ -47,6 +47,7 @@ private let agentHelp = """
                                       Device Defender's own)
     DEFENDER_TRANSPORT                mqtt or https (default: mqtt)
     AWS_REGION, AWS_DEFAULT_REGION    region to sign for, with wss:// and https
+                                      (default: the one in the endpoint's name)
     AWS_ENDPOINT_URL_IOT_DATA_PLANE, AWS_ENDPOINT_URL   endpoint of https
     DEFENDER_ROLE_ALIAS, DEFENDER_CREDENTIALS_ENDPOINT  credentials from AWS IoT
     AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY            credentials

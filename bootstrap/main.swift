@@ -39,6 +39,11 @@ do {
     try becomeDaemon(stoppedBy: shutdown)
     var component = Component(environment, client, time: time, log: log)
     component.run()
+  } else if !isFunction {
+    log.error(
+      "AWS_LAMBDA_RUNTIME_API isn't set, so this process isn't in Lambda, and it isn't a Greengrass component. To report a "
+        + "device, run 'bootstrap agent'. 'bootstrap --help' lists the ways to run it.")
+    exit(EXIT_FAILURE)
   } else {
     var options = ServeOptions()
     options.ownsProcess = true

@@ -56,11 +56,11 @@ package struct Agent: ~Copyable {
       log.info("Stopped: \(sentence("\(outcome)"))")
       return true
     }
-    if shutdown?.isRequested == true {
-      log.info(failure)
-    } else if once, outcome.failed > 0 {
-      // The loop has logged why.
+    if once, outcome.failed > 0 {
+      // The loop has logged why, also if that is a stop.
       log.info("No report was published.")
+    } else if shutdown?.isRequested == true {
+      log.info(failure)
     } else {
       log.error(failure)
     }

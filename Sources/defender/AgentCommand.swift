@@ -167,7 +167,7 @@ struct AgentConnectionOptions: ParsableArguments {
   @Option(
     name: [.customLong("id", withSingleDash: true), .customLong("client_id"), .customLong("client-id")],
     help: agentHelp(
-      "MQTT client id; also the thing name if --thing_name is missing (default: the thing name and -defender).",
+      "The MQTT client id; without --thing_name also the thing name (default: --thing_name with '-defender' appended).",
       sets: "DEFENDER_CLIENT_ID",
       valueName: "id"))
   var clientID: String?
@@ -182,7 +182,8 @@ struct AgentConnectionOptions: ParsableArguments {
   @Option(
     name: [.customLong("se", withSingleDash: true), .customLong("signing-region")],
     help: agentHelp(
-      "The region to sign for (default: AWS_REGION, else us-east-1).", sets: "AWS_REGION",
+      "The region to sign for (default: AWS_REGION, otherwise the region in the endpoint's name).",
+      sets: "AWS_REGION",
       valueName: "region"))
   var signingRegion: String?
 
@@ -231,8 +232,8 @@ struct AgentConnectionOptions: ParsableArguments {
 
   @Option(
     help: agentHelp(
-      "What moves the baseline: publish (the broker acknowledged) or accepted (Device Defender accepted) "
-        + "(default: publish).",
+      "When a report counts as delivered: publish (the broker acknowledged it) or accepted (Device Defender "
+        + "accepted it) (default: publish).",
       sets: "DEFENDER_ACKNOWLEDGE", valueName: "event"),
     completion: .list(["publish", "accepted"]))
   var acknowledge: String?
@@ -271,9 +272,6 @@ struct AgentConnectionOptions: ParsableArguments {
       // The lower-case variable would take precedence, but an option must win.
       variables["https_proxy"] = nil
     }
-    if usesWebSocket, variables["AWS_REGION"] == nil, variables["AWS_DEFAULT_REGION"] == nil {
-      variables["AWS_REGION"] = "us-east-1"
-    }
   }
 
   /// Returns the URL of the endpoint for HTTPS. Port 8443 accepts client certificates without ALPN.
@@ -288,7 +286,7 @@ struct AgentReportOptions: ParsableArguments {
   @Option(
     name: [.customShort("t"), .customLong("thing_name"), .customLong("thing-name")],
     help: agentHelp(
-      "The name of the thing that the reports describe (default: the client id).",
+      "The name of the thing that the reports describe (default: the value of --client_id).",
       sets: "DEFENDER_THING_NAME",
       valueName: "name"))
   var thingName: String?
@@ -301,7 +299,7 @@ struct AgentReportOptions: ParsableArguments {
   @Option(
     name: [.customShort("i"), .long],
     help: agentHelp(
-      "Seconds between reports (default: 300); less is raised to the minimum.",
+      "Seconds between reports (default: 300). Less than the minimum is raised to it, except with --dry-run.",
       sets: "SAMPLE_INTERVAL_SECONDS",
       valueName: "seconds"))
   var interval: String?

@@ -57,7 +57,7 @@ struct AgentOptionNames {
   }
 
   /// The option that was typed last for each variable.
-  private var typedOptions: [String: String] {
+  var typedOptions: [String: String] {
     var options: [String: String] = [:]
     for (variable, names) in Self.spellings { options[variable] = typed.last(where: names.contains) }
     // Without a thing's name, the client id is one.

@@ -94,6 +94,7 @@ struct DoctorCommand: ParsableCommand {
     let expanded = try? PythonCommandLine(Array(CommandLine.arguments.dropFirst(2)), for: .doctor)
     let names = AgentOptionNames(typed: expanded?.arguments ?? [], over: .ofThisProcess)
     options.optionsByVariable = connection.namesConnection ? names.texts : names.textsOfTypedOptions
+    options.typedOptions = names.typedOptions
     if publish, let text = report.topic {
       let thing = environment.value(Variable.thingName.rawValue, Variable.awsThingName.rawValue)
       options.publishTopic = try publishTopic(text, thing: thing ?? "t")

@@ -47,6 +47,7 @@ struct DryRun {
       reporter.acknowledge(draft.nextBaseline)
       if once { return !report.isEmpty }
       schedule.advance(past: time.bootTime)
+      log.info("Next report in \(configuration.interval.inWords).")
     }
     return true
   }

@@ -93,15 +93,17 @@ struct PublishCommand: ParsableCommand {
   }
 
   private func publisher(in environment: Environment) throws(CommandFailure) -> HTTPSPublisher {
-    let region = environment.value("AWS_REGION", "AWS_DEFAULT_REGION")
+    let given = environment.value("AWS_REGION", "AWS_DEFAULT_REGION")
     do {
-      guard let region else { throw ServiceEndpointError.noRegion }
       let endpoint =
         if let endpoint {
           try ServiceEndpoint(url: endpoint, namedBy: "--endpoint")
         } else {
-          try ServiceEndpoint(environment, region: region)
+          try ServiceEndpoint(environment, region: given)
         }
+      guard let region = given ?? ServiceEndpoint.region(inHost: endpoint.host) else {
+        throw ServiceEndpointError.noRegion
+      }
       let log = Log(environment)
       let time = SystemWaiter(shutdown: nil)
       let access = try Access(environment)

@@ -145,7 +145,11 @@ import WireFormats
     let refused = try clinic.examine(["AWS_ENDPOINT_URL_IOT_DATA_PLANE": "https://127.0.0.1:\(port)"])
     #expect(refused.checks(.failed) == ["TCP"])
     #expect(refused.checks(.skipped) == ["TLS", "clock", "signature", "publish"])
-    #expect(refused.line("TCP").contains("firewall"))
+    #expect(
+      refused.line("TCP").hasSuffix(
+        " 127.0.0.1 port \(port): Connection refused (errno 111). Check the endpoint, the route and the firewall (AWS "
+          + "IoT uses ports 443, 8443 and 8883). If you need a proxy, set HTTPS_PROXY."),
+      "\(refused.line("TCP"))")
     // Too long for a DNS label, so no server is asked.
     let name = String(repeating: "a", count: 64) + ".example.com"
     let unknown = try clinic.examine(["AWS_ENDPOINT_URL_IOT_DATA_PLANE": "https://\(name)"])
@@ -243,6 +247,63 @@ import WireFormats
     #expect(failing.line("credentials").contains("No other source is tried"))
     let expiring = try clinic.examine(["AWS_CREDENTIAL_EXPIRATION": "2020-01-01T00:00:00Z"])
     #expect(expiring.line("credentials").hasPrefix("failed"))
+  }
+
+  @Test func `doesn't blame another check for a test message that wasn't requested`() throws {
+    let closed = ["AWS_ENDPOINT_URL_IOT_DATA_PLANE": "https://127.0.0.1:\(try freePort())"]
+    let findings = try Clinic().examine(closed, publish: false)
+    #expect(findings.line("publish").hasSuffix("not requested"))
+    #expect(
+      try Clinic().examine(["AWS_SECRET_ACCESS_KEY": "wrong"], publish: false).line("publish").hasSuffix(
+        "not requested"))
+  }
+
+  @Test func `counts in the singular and the plural`() throws {
+    let clinic = try Clinic()
+    let line = "   0: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 7 1 0\n"
+    try clinic.procfs.write("net/tcp", "  sl  local_address rem_address   st tx_queue rx_queue\n\(line)")
+    let findings = try clinic.examine(publish: false)
+    #expect(
+      findings.line("collection").contains(
+        "1 listening TCP port, 0 listening UDP ports, 0 connections, from "))
+  }
+
+  @Test func `names what to set on a machine that isn't in EC2`() throws {
+    let server = try ScriptedServer { _ in .close(httpResponse("403 Forbidden")) }
+    defer { server.stop() }
+    let findings = try Clinic().examine([
+      "AWS_ACCESS_KEY_ID": nil, "AWS_SECRET_ACCESS_KEY": nil, "AWS_SESSION_TOKEN": nil,
+      "AWS_EC2_METADATA_DISABLED": nil,
+      "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:\(server.port)",
+    ])
+    #expect(findings.checks(.failed) == ["credentials"])
+    #expect(findings.line("credentials").contains("from EC2 instance metadata: no session token: status 403"))
+    #expect(
+      findings.line("credentials").contains("Not on EC2? Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"))
+  }
+
+  @Test func `blames only the proxy if it keeps credentials from being fetched`() throws {
+    let proxy = try ScriptedServer { _ in .close(httpResponse("403 Forbidden")) }
+    defer { proxy.stop() }
+    let clinic = try Clinic()
+    let device = try clinic.authority.issue("device", names: "DNS:device")
+    // The endpoint itself is excepted, so the proxy is only needed for the credentials.
+    for exception in [nil, "localhost"] as [String?] {
+      let findings = try clinic.examine([
+        "AWS_ACCESS_KEY_ID": nil, "AWS_SECRET_ACCESS_KEY": nil, "AWS_SESSION_TOKEN": nil,
+        "DEFENDER_ROLE_ALIAS": "alias", "DEFENDER_CREDENTIALS_ENDPOINT": "credentials.example.com",
+        "DEFENDER_CERTIFICATE_FILE": device.certificateFile, "DEFENDER_PRIVATE_KEY_FILE": device.keyFile,
+        "HTTPS_PROXY": "http://127.0.0.1:\(proxy.port)", "NO_PROXY": exception,
+      ])
+      #expect(findings.checks(.failed) == ["proxy"], "\(findings.map(\.line))")
+      #expect(findings.count { $0.check == "proxy" } == 1)
+      #expect(
+        findings.checks(.skipped) == [
+          "credentials", "DNS", "TCP", "TLS", "clock", "signature", "publish",
+        ])
+      #expect(
+        findings.line("proxy").contains("from AWS IoT role alias: the proxy refused with status 403"))
+    }
   }
 
   @Test func `detects what can't be collected`() throws {

@@ -130,7 +130,7 @@ import Testing
     arguments: [
       (["-id", "pump"], "DEFENDER_THING_NAME", "pump"), (["-t", "pump"], "DEFENDER_CLIENT_ID", nil),
       (["-e", "h", "-w", "True"], "DEFENDER_MQTT_ENDPOINT", "wss://h"),
-      (["-e", "h", "-w"], "AWS_REGION", "us-east-1"), (["-e", "h"], "AWS_REGION", nil),
+      (["-e", "h", "-w"], "AWS_REGION", nil), (["-e", "h"], "AWS_REGION", nil),
       (["-e", "h", "-c", "c", "--transport", "https"], "AWS_ENDPOINT_URL_IOT_DATA_PLANE", "https://h:8443"),
       (
         ["-e", "h:443", "-c", "c", "--transport", "https"], "AWS_ENDPOINT_URL_IOT_DATA_PLANE", "https://h:443"

@@ -182,6 +182,31 @@ import WireFormats
     #expect(written["hed"] == shown["hed"])
   }
 
+  @Test func `says when the next report of a dry run comes`() async throws {
+    let result = try await runAgent(["-d", "-i", "0.05"], until: 2, says: "Next report in 0.05 s.")
+    #expect(result.status == .code(0), "\(result.errorText)")
+    #expect(result.output.contains("listening_tcp_ports"))
+  }
+
+  @Test func `logs once why a stop ended the only report`() async throws {
+    let broker = try MosquittoBroker()
+    let (signals, continuation) = AsyncStream.makeStream(of: Int32.self)
+    // The acknowledgement is lost, and meanwhile the stop arrives.
+    let relay = try Relay(.forward(to: broker.plainPort)) { packet in
+      guard packet.direction == .toClient, packet.type == 4 else { return .pass }
+      continuation.yield(SIGTERM)
+      return .drop
+    }
+    defer { relay.stop() }
+    let result = try await BuiltProgram("defender").run(
+      ["agent", "--once", "-e", "mqtt://127.0.0.1:\(relay.port)", "-t", "pump-7", "--topic", "own/{thing}"],
+      signals: signals)
+    #expect(result.status == .code(1), "\(result.errorText)")
+    #expect(result.errors.count { $0.contains(" was not published: ") } == 1, "\(result.errorText)")
+    #expect(result.errors.count { $0.localizedCaseInsensitiveContains("stop") } == 1, "\(result.errorText)")
+    #expect(result.errors.last?.hasSuffix("No report was published.") == true, "\(result.errorText)")
+  }
+
   @Test func `makes one report with --once, and exits with its outcome`() async throws {
     let broker = try MosquittoBroker()
     let arguments = [
@@ -249,7 +274,10 @@ import WireFormats
   @Test func `names an unreachable proxy, and the option that set it`() async throws {
     let port = try freePort()
     let result = try await runAgent(
-      ["-e", "localhost:1", "-t", "t", "-w", "-ph", "user:hunter2@127.0.0.1", "-pp", "\(port)", "-i", "0.1"],
+      [
+        "-e", "localhost:1", "-t", "t", "-w", "-se", "eu-west-1", "-ph", "user:hunter2@127.0.0.1", "-pp",
+        "\(port)", "-i", "0.1",
+      ],
       ["AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "S"], until: 1, says: "no connection through")
     #expect(result.errorText.contains("the proxy 127.0.0.1:\(port) "), "\(result.errorText)")
     #expect(!result.errorText.contains("hunter2"))

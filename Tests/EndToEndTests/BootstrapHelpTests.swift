@@ -24,6 +24,14 @@ import Testing
     }
   }
 
+  @Test func `is named, with the agent, if nothing says how to run`() async throws {
+    let result = try await BuiltProgram("bootstrap").run()
+    #expect(result.isErrorExit && result.errors.count == 1, "\(result.errorText)")
+    #expect(result.errorText.contains("AWS_LAMBDA_RUNTIME_API isn't set"), "\(result.errorText)")
+    #expect(
+      result.errorText.contains("run 'bootstrap agent'. 'bootstrap --help' lists"), "\(result.errorText)")
+  }
+
   @Test func `is named by the error about arguments`() async throws {
     let result = try await BuiltProgram("bootstrap").run(["agent", "-i", "600"])
     #expect(result.errorText.contains("'bootstrap agent --help' lists them."))

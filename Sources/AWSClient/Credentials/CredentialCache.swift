@@ -34,7 +34,8 @@ struct CredentialCache {
       return fresh
     } catch {
       guard let current, let timeLeft, timeLeft > .zero else {
-        throw .sourceFailed(source: source, reason: error.reason, isTransient: error.isTransient)
+        throw .sourceFailed(
+          source: source, reason: error.reason, isTransient: error.isTransient, isOfProxy: error.isOfProxy)
       }
       context.log.warn(
         "Can't refresh the credentials from \(source): \(error.reason). "

@@ -95,14 +95,17 @@ package struct CredentialContext {
 struct CredentialFailure: Error {
   let reason: String
   let isTransient: Bool
+  /// Whether no request was sent because the proxy failed.
+  let isOfProxy: Bool
 
-  init(_ reason: String, isTransient: Bool = false) {
+  init(_ reason: String, isTransient: Bool = false, isOfProxy: Bool = false) {
     self.reason = reason
     self.isTransient = isTransient
+    self.isOfProxy = isOfProxy
   }
 
   init(_ error: HTTPError) {
-    self.init("\(error)", isTransient: error.isTransient)
+    self.init("\(error)", isTransient: error.isTransient, isOfProxy: error.isOfProxy)
   }
 
   /// Describes the error `response` to `request`, with `secrets` and the request's own secrets masked.

@@ -27,13 +27,13 @@ extension CredentialSource {
 /// Why there are no credentials.
 package enum CredentialError: Error, Equatable, Sendable, CustomStringConvertible {
   /// A configured source failed. `reason` says what is wrong and what to do; `isTransient` is true if the source may
-  /// recover without any change to the configuration.
-  case sourceFailed(source: String, reason: String, isTransient: Bool = false)
+  /// recover without any change to the configuration, and `isOfProxy` if no request reached it because the proxy failed.
+  case sourceFailed(source: String, reason: String, isTransient: Bool = false, isOfProxy: Bool = false)
   case noSourceConfigured(tried: [String])
 
   package var description: String {
     switch self {
-    case .sourceFailed(let source, let reason, _): "credentials from \(source): \(reason)"
+    case .sourceFailed(let source, let reason, _, _): "credentials from \(source): \(reason)"
     case .noSourceConfigured(let tried):
       "no credentials: none of these is configured: \(tried.joined(separator: ", "))"
     }

@@ -7,7 +7,9 @@ import WireFormats
 /// Never uses version 1, which is open to anyone who can make the machine fetch a URL. Doesn't use version 2 in AWS
 /// Lambda or under Greengrass, which don't offer it.
 package final class InstanceMetadataCredentials: CredentialSource {
-  package let name = "EC2 instance metadata"
+  /// The name of this source in errors.
+  package static let sourceName = "EC2 instance metadata"
+  package let name = InstanceMetadataCredentials.sourceName
   private let context: CredentialContext
   /// Returns the settings of the profile in use.
   private let profile: (_ deadline: BootTime) throws(CredentialError) -> Profile?
@@ -53,7 +55,7 @@ package final class InstanceMetadataCredentials: CredentialSource {
     _ environment: Environment, profile: Profile? = nil, mode: String? = nil
   ) throws(CredentialError) -> ServiceEndpoint {
     let variable = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
-    let failed = { CredentialError.sourceFailed(source: "EC2 instance metadata", reason: $0) }
+    let failed = { CredentialError.sourceFailed(source: sourceName, reason: $0) }
     if let url = environment.value(variable) ?? profile?["ec2_metadata_service_endpoint"] {
       do throws(ServiceEndpointError) {
         return try ServiceEndpoint(url: url, namedBy: variable)

@@ -64,8 +64,8 @@ package final class ProfileCredentials: CredentialSource {
         () throws(CredentialFailure) in
         try self.resolve(profile, files, [], at: now, until: deadline)
       }
-    } catch .sourceFailed(_, let reason, let isTransient) {
-      throw CredentialFailure(reason, isTransient: isTransient)
+    } catch .sourceFailed(_, let reason, let isTransient, let isOfProxy) {
+      throw CredentialFailure(reason, isTransient: isTransient, isOfProxy: isOfProxy)
     } catch {
       throw CredentialFailure("\(error)")
     }

@@ -77,6 +77,20 @@ package struct ServiceEndpoint: Equatable, Sendable, CustomStringConvertible {
     try self.init(url: "https://\(host)")
   }
 
+  /// Returns the region in the name of an endpoint of AWS IoT, such as `abc-ats.iot.eu-central-1.amazonaws.com`; nil if the host
+  /// has another name.
+  package static func region(inHost host: String) -> String? {
+    let labels = host.lowercased().split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+    guard let service = labels.firstIndex(where: { ["iot", "iot-fips"].contains($0) }), service > 0,
+      service + 1 < labels.count
+    else { return nil }
+    let region = labels[service + 1]
+    let partition = Partition(ofRegion: region)
+    let suffix = labels[(service + 2)...].joined(separator: ".")
+    return isHostLabel(region) && [partition.suffix, partition.dualStackSuffix].contains(suffix)
+      ? region : nil
+  }
+
   package var isSecure: Bool { target.isSecure }
   package var host: String { target.host }
   package var port: UInt16 { target.port ?? (target.isSecure ? 443 : 80) }

@@ -5,10 +5,12 @@ import Platform
 import WireFormats
 
 extension ConfigurationReader {
-  /// Returns the region to sign for; nil if a mistake was noted.
-  mutating func region() -> String? {
+  /// Returns the region to sign for: the configured one, otherwise the one in the name of the endpoint's host. Returns nil if a
+  /// mistake was noted.
+  mutating func region(ofHost host: String?) -> String? {
     let variable: Variable = environment.value(.region) == nil ? .defaultRegion : .region
     guard let region = environment.value(variable) else {
+      if let region = host.flatMap({ ServiceEndpoint.region(inHost: $0) }) { return region }
       note(.region, "isn't set; set it to the region of the IoT endpoint, such as eu-central-1")
       return nil
     }

@@ -86,7 +86,7 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     case .payloadTooLarge: "Send a smaller message; DEFENDER_MAX_REPORT_BYTES limits the size of reports."
     case .credentials(.noSourceConfigured):
       "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the device or function a role."
-    case .credentials(.sourceFailed(_, _, isTransient: true)):
+    case .credentials(.sourceFailed(_, _, isTransient: true, _)):
       "The next report tries that source again. If it keeps failing, check the source and the network."
     case .credentials: "Correct the configuration of that source. No other source is tried instead."
     case .signing: "Check the endpoint's URL."

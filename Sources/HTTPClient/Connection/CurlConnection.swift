@@ -1,6 +1,7 @@
 import CCurl
 import Glibc
 package import Platform
+import WireFormats
 
 /// A connection that libcurl opens, through proxies and TLS, and that then carries the caller's own bytes
 /// (`CURLOPT_CONNECT_ONLY`, curl_easy_send(3)).
@@ -140,14 +141,18 @@ extension EasyHandle {
     let proxyStatus = number(CURLINFO_HTTP_CONNECTCODE)
     if proxyStatus >= 300 { return .proxyRefused(status: proxyStatus, reason(for: code)) }
     if let error = exceededLimit(code, limits, to: url, configuration) { return error }
-    var reason = reason(for: code)
-    // libcurl leaves out why: "Couldn't connect to server".
+    let error = HTTPError(code: code, reason: reason(for: code), wasSent: false, trust: configuration.trust)
     let systemError = number(CURLINFO_OS_ERRNO)
-    if code == CURLE_COULDNT_CONNECT, systemError != 0 {
-      reason += ": \(Errno(rawValue: Int32(systemError)))"
+    guard case .notConnected = error, systemError != 0 else {
+      return namingProxy(in: error, url, configuration, tunnels: true)
     }
-    let error = HTTPError(code: code, reason: reason, wasSent: false, trust: configuration.trust)
-    return namingProxy(in: error, url, configuration, tunnels: true)
+    // libcurl says that it couldn't connect, twice and with host and port, but not why.
+    let reason = "\(Errno(rawValue: Int32(systemError)))"
+    let named = namingProxy(in: .notConnected(reason), url, configuration, tunnels: true)
+    guard case .notConnected = named else { return named }
+    let parts = URLParts(url)
+    guard case .number(let port)? = parts.port else { return .notConnected("\(parts.host): \(reason)") }
+    return .notConnected("\(parts.host) port \(port): \(reason)")
   }
 
   /// Returns the error for the phase that took too long; nil if libcurl failed for another reason or had connected.

@@ -72,6 +72,14 @@ extension HTTPError {
     }
   }
 
+  /// Whether the proxy couldn't be used, so that nothing reached the server.
+  package var isOfProxy: Bool {
+    switch self {
+    case .invalidProxy, .proxyNotResolved, .proxyFailed, .proxyRefused: true
+    default: false
+    }
+  }
+
   /// Whether the server rejected our certificate, or may have done so, or TLS can't use it.
   package var isAboutOurCertificate: Bool {
     switch self {

@@ -51,11 +51,11 @@ extension Doctor {
   }
 
   mutating func checkThingName() {
-    let variable = configuration.thingNameVariable.rawValue
-    if mistakenVariables.contains(variable) {
+    let variable = configuration.thingNameVariable
+    if isMistaken(variable) {
       note("thing name", .skipped, "see configuration")
     } else if let name = configuration.thingName {
-      note("thing name", .ok, "'\(name)', from \(variable)")
+      note("thing name", .ok, "'\(name)', from \(origin(of: variable))")
     } else {
       note("thing name", .ok, "none is set, and the topic needs none")
     }
@@ -97,7 +97,7 @@ extension Doctor {
     if wanted < interval {
       note(
         "interval", .warning,
-        "SAMPLE_INTERVAL_SECONDS is \(span(wanted)), raised to \(span(interval))",
+        "\(origin(of: .interval)) is \(span(wanted)), raised to \(span(interval))",
         advice:
           "Device Defender throttles reports that are more frequent than one in 300 s. For other topics, lower "
           + "DEFENDER_MINIMUM_INTERVAL_SECONDS.")
@@ -129,9 +129,13 @@ extension Doctor {
         return "unknown"
       }
     }
-    let tcp = total(snapshot.listeningTCPPorts)
-    let udp = total(snapshot.listeningUDPPorts)
-    let established = total(snapshot.establishedConnections)
+    func counted<Entry>(_ block: Result<Listing<Entry>, CollectionError>, _ name: String) -> String {
+      let total = total(block)
+      return "\(total) \(name)\(total == "1" ? "" : "s")"
+    }
+    let tcp = counted(snapshot.listeningTCPPorts, "listening TCP port")
+    let udp = counted(snapshot.listeningUDPPorts, "listening UDP port")
+    let established = counted(snapshot.establishedConnections, "connection")
     if case .failure(let error) = snapshot.networkCounters { errors.append("\(error)") }
     guard errors.isEmpty else {
       note(
@@ -141,8 +145,7 @@ extension Doctor {
       )
       return
     }
-    let found =
-      "\(tcp) listening TCP ports, \(udp) listening UDP ports, \(established) connections, from \(collector.origin)"
+    let found = "\(tcp), \(udp), \(established), from \(collector.origin)"
     if let warnings {
       note("collection", .warning, "\(found); \(warnings)")
     } else {

@@ -51,6 +51,10 @@ extension Doctor {
       for check in ["DNS", "TCP", "TLS"] { note(check, .skipped, "see configuration") }
       return false
     }
+    guard !hasProxyFailed else {
+      for check in ["DNS", "TCP", "TLS"] { note(check, .skipped, "see proxy") }
+      return false
+    }
     guard let destination = Destination(configuration) else {
       let isOurs = configuration.transport == .https || configuration.transport == .mqtt
       let reason =
@@ -102,8 +106,13 @@ extension Doctor {
     case (let step, _)? where step < .resolving: note("TCP", .skipped, "see \(step.name)")
     case (.resolving, _)?: note("TCP", .skipped, "no address")
     case (.connecting, let error)?:
+      var text = "\(destination.host) port \(destination.port): \(error)"
+      // This error names host and port itself.
+      if case .notConnected(let reason) = error, reason.hasPrefix("\(destination.host) port ") {
+        text = reason
+      }
       note(
-        "TCP", .failed, "\(destination.host) port \(destination.port): \(error)",
+        "TCP", .failed, text,
         advice:
           "Check the endpoint, the route and the firewall (AWS IoT uses ports 443, 8443 and 8883). If you need "
           + "a proxy, set HTTPS_PROXY.")

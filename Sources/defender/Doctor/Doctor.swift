@@ -15,6 +15,8 @@ struct Doctor {
     var publishTopic: Topic?
     /// The option that sets each variable; empty if the user gave none.
     var optionsByVariable: [String: String] = [:]
+    /// The option that the user typed for each variable.
+    var typedOptions: [String: String] = [:]
     /// The time limit of each step.
     var stepTimeout = Duration.seconds(10)
   }
@@ -35,6 +37,8 @@ struct Doctor {
   var mistakenVariables: Set<String> = []
   /// Whether the certificate can't be used, so that a rejected handshake has no other cause.
   var isCertificateUnusable = false
+  /// Whether a proxy failed that was needed to get credentials, so that no connection is tried.
+  var hasProxyFailed = false
   /// Called with each finding as soon as its check is done, because the next check may take long.
   var onFinding: (Finding) -> Void = { _ in }
 
@@ -75,6 +79,11 @@ struct Doctor {
   /// Returns whether the configuration was rejected because of one of these variables. The findings already have the mistake.
   func isMistaken(_ variables: Variable...) -> Bool {
     variables.contains { mistakenVariables.contains($0.rawValue) }
+  }
+
+  /// What set a variable: the option that the user typed, otherwise the variable.
+  func origin(of variable: Variable) -> String {
+    options.typedOptions[variable.rawValue] ?? variable.rawValue
   }
 
   mutating func note(_ finding: Finding) {

@@ -130,19 +130,35 @@ extension Doctor {
       note(found, from: chain.lastSource ?? chain.name)
       return true
     } catch let error as CredentialError {
-      let advice: String
-      if case .noSourceConfigured = error {
-        advice =
-          "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or assign a role to the device or function."
+      if case .sourceFailed(let source, let reason, _, true) = error {
+        noteFailedProxy(reason, usedFor: source)
       } else {
-        advice = "Correct the configuration of that source. No other source is tried instead."
+        note("credentials", .failed, "\(error)", advice: advice(on: error))
       }
-      note("credentials", .failed, "\(error)", advice: advice)
     } catch {
       note("credentials", .failed, "\(error)")
     }
     _ = notes.take()
     return false
+  }
+
+  private func advice(on error: CredentialError) -> String {
+    switch error {
+    case .noSourceConfigured:
+      "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or assign a role to the device or function."
+    case .sourceFailed(InstanceMetadataCredentials.sourceName, _, _, _):
+      "On EC2, give the instance a role. Not on EC2? Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE."
+    case .sourceFailed: "Correct the configuration of that source. No other source is tried instead."
+    }
+  }
+
+  /// Reports a proxy that was needed for the credentials and failed, as the only failure: everything else depends on it.
+  private mutating func noteFailedProxy(_ reason: String, usedFor source: String) {
+    hasProxyFailed = true
+    note("credentials", .skipped, "see proxy")
+    note(
+      "proxy", .failed, "credentials from \(source): \(reason)",
+      advice: "Allow the source's host in the proxy, correct HTTPS_PROXY, or add the host to NO_PROXY.")
   }
 
   private mutating func note(_ credentials: Credentials, from source: String) {

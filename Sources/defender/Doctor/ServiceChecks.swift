@@ -17,7 +17,7 @@ extension Doctor {
         "\(carrier) accepts messages even while it is offline; its own log shows whether it is connected")
     }
     if let finding = findings.last, finding.status == .failed {
-      note("publish", .skipped, "see \(finding.check)")
+      skipPublish(because: "see \(finding.check)")
     } else {
       checkPublish()
     }
@@ -26,7 +26,11 @@ extension Doctor {
   mutating func skipService(because reason: String) {
     note("clock", .skipped, reason)
     note(serviceCheck, .skipped, reason)
-    note("publish", .skipped, reason)
+    skipPublish(because: reason)
+  }
+
+  private mutating func skipPublish(because reason: String) {
+    note("publish", .skipped, options.publishTopic == nil ? "not requested" : reason)
   }
 
   private var serviceCheck: String {

@@ -4,6 +4,23 @@ import Testing
 import WireFormats
 
 struct `The endpoint` {
+  @Test(
+    arguments: [
+      ("abc-ats.iot.eu-central-1.amazonaws.com", "eu-central-1"),
+      ("ABC.IoT.us-east-1.amazonaws.com", "us-east-1"),
+      ("data.ats.iot.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+      ("data.iot-fips.us-gov-west-1.amazonaws.com", "us-gov-west-1"),
+      ("data-ats.iot.eu-west-1.api.aws", "eu-west-1"),
+      ("data-ats.iot.eusc-de-east-1.amazonaws.eu", "eusc-de-east-1"),
+      ("iot.eu-central-1.amazonaws.com", nil), ("abc.iot.cn-north-1.amazonaws.com", nil),
+      ("abc.iot.eu-central-1.example.com", nil), ("abc.iot", nil), ("abc.iot.", nil),
+      ("abc.iot..amazonaws.com", nil),
+      ("localhost", nil), ("", nil), ("vpce-1.data.iot.eu-west-1.vpce.amazonaws.com", nil),
+    ] as [(String, String?)])
+  func `finds the region in the name of a host`(host: String, region: String?) {
+    #expect(ServiceEndpoint.region(inHost: host) == region)
+  }
+
   @Test(arguments: [
     ("", URLError(url: "", reason: "it doesn't begin with https:// or http://")),
     (

@@ -116,6 +116,24 @@ import Testing
     #expect(configuration.https?.region == "us-west-2")
   }
 
+  @Test(arguments: [
+    ["DEFENDER_TRANSPORT": "mqtt", "DEFENDER_MQTT_ENDPOINT": "wss://abc-ats.iot.eu-west-2.amazonaws.com"],
+    ["AWS_ENDPOINT_URL_IOT_DATA_PLANE": "https://abc-ats.iot.eu-west-2.amazonaws.com"],
+  ])
+  func `signs for the endpoint's region if none is set`(endpoint: [String: String]) throws {
+    func region(_ variable: String) throws -> String? {
+      let found = try configuration(endpoint.merging(["AWS_REGION": variable]) { $1 })
+      return found.mqtt?.region ?? found.https?.region
+    }
+    #expect(try region("") == "eu-west-2")
+    #expect(try region("us-east-1") == "us-east-1")
+    let other = endpoint.mapValues { $0.replacing("amazonaws.com", with: "example.com") }
+    let error = try #require(throws: ConfigurationError.self) {
+      try configuration(other.merging(["AWS_REGION": ""]) { $1 })
+    }
+    #expect(error.mistakes.map(\.variable) == ["AWS_REGION"])
+  }
+
   @Test func `names the region variable that is invalid`() throws {
     let error = try #require(
       #expect(throws: ConfigurationError.self) {

@@ -49,7 +49,8 @@ extension ConfigurationReader {
     let identity = publishingIdentity(access)
     // A certificate with a mistake needs no region either.
     let isSigned = namesRoleAlias || environment.value(.certificateFile, .privateKeyFile) == nil
-    let region = identity == nil && isSigned ? region() : nil
+    let host = (try? ServiceEndpoint(environment, region: nil))?.host
+    let region = identity == nil && isSigned ? region(ofHost: host) : nil
     return HTTPSConfiguration(endpoint: endpoint(region: region), region: region, identity: identity)
   }
 

@@ -71,7 +71,7 @@ extension ConfigurationReader {
       clientID: clientID,
       keepAliveSeconds: UInt16(keepAlive ?? Self.keepAlive(interval: configuration.effectiveInterval())),
       connection: connection ?? defaultConnection)
-    let region = broker.scheme == .wss ? region() : nil
+    let region = broker.scheme == .wss ? region(ofHost: broker.host) : nil
     return MQTTConfiguration(broker: broker, identity: identity, region: region, settings: settings)
   }
 
