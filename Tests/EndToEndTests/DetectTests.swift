@@ -63,6 +63,19 @@ import WireFormats
     #expect(third.status == .code(2) && third.errorText.contains("the member 'version' is missing"))
   }
 
+  @Test func `reports an alarm by its status even if another input can't be read`() async throws {
+    let directory = try TemporaryDirectory()
+    let profile = try directory.write("profile.json", Self.profile)
+    let reports = try directory.write("reports", report(10, 80))
+    for (options, status) in [(["--fail-on-alarm"], 3), ([], 1)] as [([String], Int32)] {
+      let run = try await defender().run(
+        ["detect", "run", "--profile", profile] + options + ["/nonexistent", reports])
+      #expect(run.status == .code(status))
+      #expect(run.errorText.contains("'/nonexistent' can't be read"), "\(run.errorText)")
+      #expect(run.output.contains("in-alarm"))
+    }
+  }
+
   @Test func `evaluates what collect prints`() async throws {
     let directory = try TemporaryDirectory()
     _ = try directory.write("profile.json", Self.profile)

@@ -22,7 +22,7 @@ struct RunDetection: ParsableCommand {
         defender collect | defender detect run --profile ssh.json --json -
 
       Exit status: 0 the reports were evaluated, alarms or not; 1 an input couldn't be read completely; 2 it couldn't \
-      start; 3 with --fail-on-alarm there was an alarm; 64 wrong command line; 74 the output couldn't be written.
+      start; 3 with --fail-on-alarm there was an alarm, even if an input couldn't be read; 64 wrong command line; 74 the output couldn't be written.
       """)
 
   /// The exit status of an alarm with `--fail-on-alarm`.
@@ -76,8 +76,9 @@ struct RunDetection: ParsableCommand {
     for path in reports.isEmpty ? ["-"] : reports { detection.evaluate(path) }
     detection.finish()
     if let state { try save(detection.evaluator.state, to: state, console) }
-    if detection.hasFailed { throw ExitCode(CommandFailure.Status.failed.rawValue) }
+    // An alarm comes first: an input that couldn't be read must not hide it.
     if failOnAlarm, detection.hasAlarm { throw ExitCode(Self.alarmStatus) }
+    if detection.hasFailed { throw ExitCode(CommandFailure.Status.failed.rawValue) }
   }
 
   /// Returns the state in the file; an empty one if there is no file yet.
