@@ -78,6 +78,25 @@ struct ReportStreamTests {
     #expect(observations.map(\.reportID) == [2] && messages.count == 1)
   }
 
+  /// A damaged report, and whether the report that follows it on its line can be read.
+  @Test(arguments: [
+    (#"{"header":{"report_id":1}"#, true), (#"{"header":{"report_id":1,"ver"#, true), ("{", true),
+    (#"{"header":{"report_id":1},"metrics":{bad}}  "#, true),
+    // Its first members may be those of a wrapper that is lost, or of a list.
+    (#"{"thing":x,"report": "#, false), ("[", false), ("[1, ", false),
+  ])
+  func `continues after a malformed report on the same line`(row: (damaged: String, isRead: Bool)) {
+    let input = Array((row.damaged + portsReport(2, []) + portsReport(3, [])).utf8)
+    for size in [1, 2, 7, 64, 1000] {
+      let chunks = stride(from: 0, to: input.count, by: size).map {
+        Array(input[$0..<min($0 + size, input.count)])
+      }
+      let (observations, messages) = read(chunks, table)
+      #expect(observations.map(\.reportID) == (row.isRead ? [2, 3] : [3]), "in chunks of \(size)")
+      #expect(messages.count == 1)
+    }
+  }
+
   @Test(arguments: [1, 2, 3, 7, 64, 1000])
   func `reads the same in any chunks`(size: Int) throws {
     var input = try report(5).encoded(as: .json, names: .long) + Array("\n".utf8)

@@ -1,5 +1,5 @@
-import DefenderAgent
-import DefenderFunction
+@testable import DefenderAgent
+@testable import DefenderFunction
 @testable import DeviceDefender
 @testable import LambdaRuntime
 @testable import Platform

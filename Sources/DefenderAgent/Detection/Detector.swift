@@ -143,19 +143,49 @@ extension Detector {
   }
 
   /// Continues from the state that an earlier process saved. Its events are always queued; its alarms are ignored if this process
-  /// has already evaluated a snapshot.
+  /// has already evaluated a snapshot. If one of the two is malformed, the other is still used.
   mutating func restore(_ bytes: [UInt8]?) {
     guard let bytes else { return }
+    let json: JSONValue
     do {
-      let json = try JSONValue(parsing: bytes)
-      guard json["version"] == .number("\(Self.version)"), let saved = json["evaluator"],
-        let earlier = EventQueue(json)
-      else { throw DetectionStateError.member("version") }
-      let state = try DetectionState(saved)
-      queue.prepend(earlier)
+      json = try Self.document(bytes)
+    } catch {
+      log.warn(
+        "The saved alarms and events in \(Self.fileName) can't be used: \(error). All alarms are forgotten, and the events that "
+          + "weren't published yet are lost.")
+      return
+    }
+    do throws(DetectionStateError) {
+      queue.prepend(try EventQueue(json))
+    } catch {
+      log.warn(
+        "The saved events in \(Self.fileName) can't be used: \(error). The events that weren't published yet are lost."
+      )
+    }
+    do throws(DetectionStateError) {
+      guard let saved = json["evaluator"] else { throw .member("evaluator") }
+      let state = try alarms(saved)
       if counters == nil { evaluator = evaluator.continued(from: state) }
     } catch {
       log.warn("The saved alarms in \(Self.fileName) can't be used: \(error). All alarms are forgotten.")
+    }
+  }
+
+  private static func document(_ bytes: [UInt8]) throws -> JSONValue {
+    let json = try JSONValue(parsing: bytes)
+    guard let version = json["version"] else { throw DetectionStateError.member("version") }
+    guard version == .number("\(Self.version)") else {
+      if case .number(let text) = version { throw DetectionStateError.version(text) }
+      throw DetectionStateError.member("version")
+    }
+    return json
+  }
+
+  private func alarms(_ json: JSONValue) throws(DetectionStateError) -> DetectionState {
+    do throws(DetectionStateError) {
+      return try DetectionState(json)
+    } catch {
+      throw error.within("evaluator")
     }
   }
 }

@@ -1,3 +1,4 @@
+import Detection
 import WireFormats
 
 /// The violation events that aren't published yet, the oldest first.
@@ -46,14 +47,13 @@ struct EventQueue: Equatable, Sendable {
 
   init() {}
 
-  /// Reads the members `events` and `dropped`; nil if they are malformed.
-  init?(_ json: JSONValue) {
-    guard let list = json["events"]?.array, let dropped: UInt64 = json["dropped"]?.integer() else {
-      return nil
-    }
+  /// Reads the members `events` and `dropped`.
+  init(_ json: JSONValue) throws(DetectionStateError) {
+    guard let list = json["events"]?.array else { throw .member("events") }
+    guard let dropped: UInt64 = json["dropped"]?.integer() else { throw .member("dropped") }
     self.dropped = dropped
-    for event in list {
-      guard event.members != nil else { return nil }
+    for (index, event) in list.enumerated() {
+      guard event.members != nil else { throw .member("events[\(index)]") }
       var document = JSONWriter()
       event.write(to: &document)
       append(document.bytes)

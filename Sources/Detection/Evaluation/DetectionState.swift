@@ -53,6 +53,11 @@ package enum DetectionStateError: Error, Equatable, Sendable, CustomStringConver
     case .member(let name): "the member '\(name)' is missing or malformed"
     }
   }
+
+  /// Returns the error with the place of the value in the document before the member's name.
+  package func within(_ place: String) -> DetectionStateError {
+    if case .member(let name) = self { .member("\(place).\(name)") } else { self }
+  }
 }
 
 extension DetectionState {
@@ -118,15 +123,33 @@ extension DetectionState {
     guard let list = json["things"]?.array else { throw .member("things") }
     things = []
     var names: Set<String> = []
-    for thing in list {
-      guard let name = thing["thing"]?.string, names.insert(name).inserted else { throw .member("thing") }
-      guard let behaviors = thing["behaviors"]?.array else { throw .member("behaviors") }
-      var entries: [Entry] = []
-      for behavior in behaviors { entries.append(try Entry(behavior)) }
-      things.append(
-        Thing(
-          name: name, lastReportID: try thing.optional("last_report_id"), behaviors: entries))
+    for (index, thing) in list.enumerated() {
+      do throws(DetectionStateError) {
+        let read = try Thing(thing)
+        guard names.insert(read.name).inserted else { throw .member("thing") }
+        things.append(read)
+      } catch {
+        throw error.within("things[\(index)]")
+      }
     }
+  }
+}
+
+extension DetectionState.Thing {
+  fileprivate init(_ json: JSONValue) throws(DetectionStateError) {
+    guard let name = json["thing"]?.string else { throw .member("thing") }
+    guard let list = json["behaviors"]?.array else { throw .member("behaviors") }
+    self.name = name
+    lastReportID = try json.optional("last_report_id")
+    var entries: [DetectionState.Entry] = []
+    for (index, behavior) in list.enumerated() {
+      do throws(DetectionStateError) {
+        entries.append(try DetectionState.Entry(behavior))
+      } catch {
+        throw error.within("behaviors[\(index)]")
+      }
+    }
+    behaviors = entries
   }
 }
 

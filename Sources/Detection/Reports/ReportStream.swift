@@ -26,6 +26,8 @@ package struct ReportStream {
   private var hasFailed = false
   /// Whether the rest of a malformed report is being skipped.
   private var isSkipping = false
+  /// The last skipped byte that isn't a blank.
+  private var lastSkipped: UInt8 = 0
   /// The number of reports that have begun.
   package private(set) var reportCount = 0
 
@@ -97,7 +99,8 @@ package struct ReportStream {
       hasFailed = true
       return .failed("\(text) The rest of this input can't be read.")
     }
-    position = start + 1
+    position = start
+    skipByte()
     isSkipping = true
     return .rejected(text)
   }
@@ -115,7 +118,8 @@ package struct ReportStream {
     return scanner.position
   }
 
-  /// Moves to the next line that begins with an opening brace, as reports do. Returns false if the buffer has none yet.
+  /// Moves to the next report: a line that begins with an opening brace, or the first member of a report on the same line. Returns
+  /// false if the buffer has none yet.
   private mutating func skipToReport() -> Bool {
     while position < buffer.count {
       if buffer[position] == 0x0A {
@@ -125,10 +129,32 @@ package struct ReportStream {
           position += 1
           return true
         }
+      } else if buffer[position] == UInt8(ascii: "{"), !",:[".utf8.contains(lastSkipped) {
+        // A writer that was stopped leaves a truncated report, and the next report follows on the same line. A brace after ',', ':'
+        // or '[' begins a part of the damaged report instead: without its wrapper it would belong to another thing.
+        guard let isReport = beginsReport() else { return false }
+        if isReport { return true }
       }
-      position += 1
+      skipByte()
     }
     return false
+  }
+
+  private mutating func skipByte() {
+    if buffer[position] > 0x20 { lastSkipped = buffer[position] }
+    position += 1
+  }
+
+  private static let firstMembers = [
+    "header", "hed", "metrics", "met", "custom_metrics", "cmet", "report", "thing", "timestamp",
+  ].map { Array("{\"\($0)\":".utf8) }
+
+  /// Returns whether the bytes at the current position begin a report; nil if more input is needed to decide.
+  private func beginsReport() -> Bool? {
+    let rest = buffer[position...]
+    if Self.firstMembers.contains(where: { rest.starts(with: $0) }) { return true }
+    if isFinished { return false }
+    return Self.firstMembers.contains { rest.count < $0.count && $0.starts(with: rest) } ? nil : false
   }
 
   private mutating func skipBlanks() {

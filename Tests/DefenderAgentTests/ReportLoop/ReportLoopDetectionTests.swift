@@ -110,14 +110,87 @@ import WireFormats
     document.beginMap(count: 2)
     queue.write(to: &document)
     document.endMap()
-    let saved = try #require(EventQueue(try JSONValue(parsing: document.bytes)))
+    let saved = try EventQueue(try JSONValue(parsing: document.bytes))
     #expect(saved == queue)
     queue = EventQueue()
     queue.append(Array("{}".utf8))
     queue.prepend(saved)
     #expect(queue.events.count == 100 && queue.dropped == 4 && queue.events.last == Array("{}".utf8))
     #expect(queue.takeDropped() == 4 && queue.dropped == 0)
-    #expect(EventQueue(.object([])) == nil)
+    #expect(throws: DetectionStateError.member("events")) { try EventQueue(.object([])) }
+  }
+
+  /// What a saved state has, the member that the warning names, and what it says is lost.
+  @Test(arguments: [
+    (
+      #"{"version":2,"events":[],"dropped":0}"#, "it has version 2, but this program supports version 1",
+      "All alarms are forgotten, and the events that weren't published yet are lost."
+    ),
+    (#"{"events":[],"dropped":0}"#, "the member 'version' is", "alarms are forgotten, and the events"),
+    ("{", "can't be used: ", "alarms are forgotten, and the events"),
+    (
+      #"{"version":1,"evaluator":{"version":1,"things":[]},"events":[1],"dropped":0}"#,
+      "the member 'events[0]' is missing or malformed. The events", "are lost."
+    ),
+    (
+      #"{"version":1,"evaluator":{"version":1,"things":[]},"events":[]}"#,
+      "The saved events in detection.json can't be used: the member 'dropped' is", "are lost."
+    ),
+    (
+      #"{"version":1,"events":[],"dropped":0}"#, "the member 'evaluator' is missing or malformed",
+      "All alarms are forgotten."
+    ),
+    (
+      #"{"version":1,"evaluator":{"version":1,"things":[{"thing":"a","behaviors":[]},{"thing":"b","behaviors":[{}]}]},"events":[],"dropped":0}"#,
+      "the member 'evaluator.things[1].behaviors[0].fingerprint' is", "All alarms are forgotten."
+    ),
+  ])
+  func `a malformed state names the member and what is lost`(
+    row: (state: String, reason: String, loss: String)
+  ) throws {
+    let tree = try TemporaryDirectory()
+    var variables = try variables(ofStateIn: tree)
+    variables["DEFENDER_SECURITY_PROFILES"] = Self.ports
+    func first() throws {
+      var stage = try LoopStage(variables, over: tree)
+      try stage.run()
+    }
+    try first()
+    try tree.write("state/detection.json", row.state)
+    var stage = try LoopStage(variables, over: tree)
+    try listen(on: [23], in: tree)
+    try stage.run()
+    let warnings = stage.lines.text.split(separator: "\n").filter { $0.contains("in detection.json") }
+    #expect(warnings.count == 1 && warnings[0].contains(row.reason) && warnings[0].contains(row.loss))
+    #expect(types(stage.publisher) == ["in-alarm"])
+  }
+
+  @Test func `a malformed half of the state doesn't cost the other half`() throws {
+    let tree = try TemporaryDirectory()
+    var variables = try variables(ofStateIn: tree)
+    variables["DEFENDER_SECURITY_PROFILES"] = Self.ports
+    func first() throws {
+      var stage = try LoopStage(variables, over: tree)
+      try listen(on: [23], in: tree)
+      stage.publisher.acknowledgements = [true, false]
+      try stage.run()
+    }
+    try first()
+    let saved = String(
+      decoding: try readFile("\(tree.path)/state/detection.json", limit: 65_536), as: UTF8.self)
+    func types(after damage: (String, String)) throws -> [String] {
+      try tree.write("state/detection.json", saved.replacing(damage.0, with: damage.1))
+      var stage = try LoopStage(variables, over: tree)
+      try listen(on: [23], in: tree)
+      try stage.run()
+      return self.types(stage.publisher)
+    }
+    // The event is lost, the alarm isn't raised again.
+    let withoutEvents = try types(after: (#""dropped":0"#, #""dropped":-1"#))
+    #expect(withoutEvents == [])
+    // The event is sent, and the forgotten alarm is raised again.
+    let withoutAlarms = try types(after: (#""fingerprint":"#, #""print":"#))
+    #expect(withoutAlarms == ["in-alarm", "in-alarm"])
   }
 
   @Test func `a damaged file of profiles leaves the former ones in use, and a corrected one is used`() throws
