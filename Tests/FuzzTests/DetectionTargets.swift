@@ -33,6 +33,39 @@ let recordedReports = FuzzTarget("recorded-reports") { input in
   try require(whole.events == cut.events && whole.messages == cut.messages, "cut into pieces, it is another")
   let saved = try DetectionState(parsingJSON: whole.evaluator.state.json)
   try require(saved == whole.evaluator.state, "saved and loaded, the state is another")
+  // Compiling what was learned takes long, so only some inputs do.
+  if let first = input.first, first & 15 == 0 { try learn(Array(input.dropFirst())) }
+}
+
+/// A profile learned from reports must be valid, and must raise no alarm over these reports.
+private func learn(_ input: [UInt8]) throws {
+  var learner = Learner()
+  // A report with a mistake in one metric is read if no behavior needs that metric.
+  guard forEachReport(in: input, learner.table, { learner.observe($0) }) else { return }
+  guard let learned = LearnedProfile(learner, name: "fuzz", margin: 0) else { return }
+  var document = JSONWriter()
+  learned.write(to: &document)
+  let validation = ProfileValidation(of: document.bytes, name: "x")
+  try require(validation.profile == learned.profile, "what was learned isn't valid: \(validation.mistakes)")
+  var evaluator = Evaluator([learned.profile])
+  var events: [ViolationEvent] = []
+  _ = forEachReport(in: input, evaluator.table) { events += evaluator.evaluate($0) }
+  try require(events.isEmpty, "what was learned raises alarms")
+}
+
+/// Calls `body` for each report; returns false if one was rejected.
+private func forEachReport(in input: [UInt8], _ table: MetricTable, _ body: (Observation) -> Void) -> Bool {
+  var stream = ReportStream(table)
+  stream.append(input)
+  stream.finish()
+  var isWhole = true
+  while true {
+    switch stream.next() {
+    case .observation(let observation): body(observation)
+    case .rejected, .failed: isWhole = false
+    case .needsInput, .end: return isWhole
+    }
+  }
 }
 
 /// Saved states: an accepted state must stay the same when it is written and read again, as JSON and as CBOR.
@@ -47,7 +80,10 @@ let detectionStates = FuzzTarget("detection-state") { input in
     }
     try require(try DetectionState(parsingJSON: state.json) == state, "as JSON, the state is another")
     try require(try DetectionState(parsingCBOR: state.cbor) == state, "as CBOR, the state is another")
-    var evaluator = Evaluator(ReportRun.profiles, state: state, windowsEnd: .clock)
+    try require(
+      try DetectionState(parsingJSON: ReportRun.atDesk.continued(from: state).state.json).things.map(\.name)
+        == state.things.map(\.name).sorted(), "continued, the state has other things")
+    var evaluator = ReportRun.onDevice.continued(from: state)
     for thing in ["local", "pump-7"] { _ = evaluator.advance(to: 253_402_300_799_000, thing: thing) }
   }
 }
@@ -62,12 +98,17 @@ private struct ReportRun {
        {"name":"c","metric":"aws:num-established-tcp-connections","criteria":{"comparisonOperator":"greater-than","value":{"count":1},"durationSeconds":600}},
        {"name":"n","metric":"load","criteria":{"comparisonOperator":"less-than","value":{"number":1}}},
        {"name":"s","metric":"users","criteria":{"comparisonOperator":"in-set","value":{"strings":["root"]}}},
-       {"name":"i","metric":"peers","criteria":{"comparisonOperator":"in-cidr-set","value":{"cidrs":["192.0.2.0/24"]}}}]
+       {"name":"i","metric":"peers","criteria":{"comparisonOperator":"in-cidr-set","value":{"cidrs":["192.0.2.0/24"]}}},
+       {"name":"p","metric":"aws:all-bytes-in","criteria":{"comparisonOperator":"less-than","statisticalThreshold":{"statistic":"p90"},"durationSeconds":300}},
+       {"name":"q","metric":"load","criteria":{"comparisonOperator":"greater-than","statisticalThreshold":{"statistic":"p0.1"},"durationSeconds":600}}]
       """#
     return [ProfileValidation(of: Array(json.utf8), name: "fuzz").profile].compactMap { $0 }
   }()
+  // Compiling the profiles takes longer than evaluating an input.
+  static let atDesk = Evaluator(profiles)
+  static let onDevice = Evaluator(profiles, windowsEnd: .clock)
 
-  private(set) var evaluator = Evaluator(ReportRun.profiles)
+  private(set) var evaluator = ReportRun.atDesk
   private(set) var events: [ViolationEvent] = []
   private(set) var messages: [String] = []
   private var stream: ReportStream

@@ -14,6 +14,8 @@ package struct DetectionState: Equatable, Sendable {
   }
 
   var things: [Thing]
+  /// The open windows of statistical thresholds; nil if there are none.
+  var fleet: FleetState?
 
   package init() { things = [] }
 }
@@ -22,7 +24,9 @@ extension Evaluator {
   /// The state from which an evaluator continues.
   package var state: DetectionState {
     var state = DetectionState()
-    for (name, index) in indexes.sorted(by: { $0.key < $1.key }) {
+    let ordered = indexes.sorted { $0.key < $1.key }
+    state.fleet = fleet.map { FleetState($0, program, order: ordered.map(\.value)) }
+    for (name, index) in ordered {
       let thing = things[index]
       var entries = zip(program.steps, thing.behaviors)
         .filter { $1 != BehaviorState() }
@@ -99,7 +103,7 @@ extension DetectionState {
 
   /// Writes the state.
   package func write(to document: inout some DocumentWriter & ~Copyable) {
-    document.beginMap(count: 2)
+    document.beginMap(count: fleet == nil ? 2 : 3)
     document.member("version", Self.version)
     document.key("things")
     document.list(things) { document, thing in
@@ -109,6 +113,10 @@ extension DetectionState {
       document.key("behaviors")
       document.list(thing.behaviors) { $1.write(to: &$0) }
       document.endMap()
+    }
+    if let fleet {
+      document.key("fleet")
+      fleet.write(to: &document)
     }
     document.endMap()
   }
@@ -131,6 +139,12 @@ extension DetectionState {
       } catch {
         throw error.within("things[\(index)]")
       }
+    }
+    guard let saved = json["fleet"] else { return }
+    do throws(DetectionStateError) {
+      fleet = try FleetState(saved, thingCount: things.count)
+    } catch {
+      throw error.within("fleet")
     }
   }
 }

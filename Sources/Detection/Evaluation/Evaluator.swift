@@ -22,13 +22,19 @@ package struct Evaluator: Sendable {
   private var coverages: [SetGroup.Coverage]
   /// The number of observations that were ignored because their report id wasn't greater than the last one.
   package private(set) var ignoredReports = 0
+  /// The windows of statistical thresholds; nil if there are none.
+  var fleet: Fleet?
+  /// Whether the current report has a value whose window is closed.
+  var isLate = false
+  /// The number of reports that statistical thresholds don't consider, because their window was closed.
+  package private(set) var lateReports = 0
 
   /// Creates an evaluator that continues from `state`. Alarms of behaviors that have changed since, or that no longer
   /// exist, become invalid with the next report of their thing.
   package init(
     _ profiles: [SecurityProfile], state: DetectionState = DetectionState(), windowsEnd: WindowEnd = .report
   ) {
-    self.init(Program(profiles), state, windowsEnd)
+    self.init(Program(profiles, withFleet: windowsEnd == .report), state, windowsEnd)
   }
 
   /// Returns an evaluator of the same profiles that continues from another state.
@@ -54,6 +60,11 @@ package struct Evaluator: Sendable {
       indexes[thing.name] = things.count
       things.append(restored)
     }
+    fleet = program.fleet
+    if fleet != nil {
+      let none = FleetState(times: Array(repeating: 0, count: things.count))
+      (state.fleet ?? none).restore(&fleet, program, state.things.map(\.name))
+    }
   }
 
   /// The metrics that the behaviors need.
@@ -77,9 +88,12 @@ package struct Evaluator: Sendable {
     for group in coverages.indices {
       program.groups[group].cover(observation.datapoints[program.groups[group].slot], &coverages[group])
     }
+    fleet?.advance(index, observation.thing, to: observation.time)
+    isLate = false
     var events: [ViolationEvent] = []
     invalidateOrphans(of: index, observation, &events)
     for step in program.steps.indices { evaluate(step, index, observation, &events) }
+    if isLate { lateReports += 1 }
     return events
   }
 
@@ -126,6 +140,7 @@ package struct Evaluator: Sendable {
   ) {
     let time = observation.time
     closeWindow(position, index, observation.thing, at: time, &events)
+    if fleet != nil { judge(position, at: time, &events) }
     if things[index].behaviors[position].alarmStart != nil {
       invalidate(position, index, observation.thing, at: time, &events)
     }
@@ -148,11 +163,12 @@ package struct Evaluator: Sendable {
           ? datapoint
           : program.groups[group].elements(of: datapoint, in: set, areMembers: !requiresMembers)
       }
+    case .statistical: addToFleet(position, index, observation)
     case .none: break
     }
   }
 
-  private mutating func touch(_ position: Int, _ index: Int, _ time: UInt64) {
+  mutating func touch(_ position: Int, _ index: Int, _ time: UInt64) {
     things[index].behaviors[position].lastMetric = max(time, things[index].behaviors[position].lastMetric)
   }
 
@@ -219,7 +235,7 @@ package struct Evaluator: Sendable {
 
   /// Counts a datapoint, and appends the event that it causes. `value` is evaluated only for an event.
   @inline(__always)
-  private mutating func decide(
+  mutating func decide(
     _ position: Int, _ index: Int, _ thing: String, at time: UInt64, isViolation: Bool,
     _ events: inout [ViolationEvent], value: (Program) -> Datapoint
   ) {

@@ -5,7 +5,8 @@ struct Program: Sendable {
       case count(ComparisonOperator, UInt64)
       case number(ComparisonOperator, Double)
       case set(group: Int, index: Int, requiresMembers: Bool)
-      /// Statistical thresholds and learned models, which aren't evaluated.
+      case statistical(StatisticalRule)
+      /// Learned models, which aren't evaluated, and on a device statistical thresholds.
       case none
     }
 
@@ -24,8 +25,11 @@ struct Program: Sendable {
   private(set) var steps: [Step] = []
   private(set) var groups: [SetGroup] = []
   private(set) var table = MetricTable()
+  /// The windows of statistical thresholds before the first report; nil if there are none.
+  private(set) var fleet: Fleet?
 
-  init(_ profiles: [SecurityProfile]) {
+  /// Compiles profiles. `withFleet` is false on a device, which doesn't see the reports of other things.
+  init(_ profiles: [SecurityProfile], withFleet: Bool = true) {
     /// The set values of each metric and kind, and the position of each in the list.
     struct GroupKey: Hashable {
       let slot: Int
@@ -35,7 +39,7 @@ struct Program: Sendable {
     for profile in profiles {
       for behavior in profile.behaviors {
         let slot = table.insert(behavior.metric)
-        var test = Step.Test.none
+        var test = withFleet ? statisticalTest(behavior) : .none
         if case .value(let value) = behavior.criteria.threshold,
           let comparison = behavior.criteria.comparisonOperator
         {
@@ -55,6 +59,22 @@ struct Program: Sendable {
     }
     groups = values.sorted { $0.value.group < $1.value.group }
       .compactMap { SetGroup(slot: $0.key.slot, $0.value.values) }
+  }
+}
+
+extension Program {
+  /// Returns the test of a statistical threshold; `none` for other behaviors.
+  private mutating func statisticalTest(_ behavior: Behavior) -> Step.Test {
+    guard case .statistical(let statistic) = behavior.criteria.threshold,
+      let percentile = Percentile(statistic), let comparison = behavior.criteria.comparisonOperator,
+      let seconds = behavior.criteria.durationSeconds, seconds > 0
+    else { return .none }
+    var fleet = fleet ?? Fleet()
+    let index = fleet.appendBehavior(windowLength: seconds * 1_000)
+    self.fleet = fleet
+    let isNumber = if case .custom = behavior.metric { true } else { false }
+    return .statistical(
+      StatisticalRule(comparison: comparison, percentile: percentile, isNumber: isNumber, fleetIndex: index))
   }
 }
 
@@ -81,7 +101,7 @@ extension Program.Step {
     switch test {
     case .count(let comparison, let bound): !comparison.holds(count, bound)
     case .number(let comparison, let bound): !comparison.holds(number, bound)
-    case .set, .none: false
+    case .set, .statistical, .none: false
     }
   }
 

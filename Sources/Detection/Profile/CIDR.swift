@@ -16,6 +16,12 @@ package struct CIDR: Hashable, Sendable, CustomStringConvertible {
     case hostBits(network: String)
   }
 
+  /// Creates a network from its first address.
+  init(_ network: IPAddress, _ prefixLength: Int) {
+    self.network = network
+    self.prefixLength = prefixLength
+  }
+
   package init(parsing text: String) throws(Mistake) {
     let parts = text.split(separator: "/", omittingEmptySubsequences: false)
     guard let address = parts.first.flatMap({ IPAddress(parsing: String($0)) }) else { throw .syntax }

@@ -79,8 +79,11 @@ extension DocumentScanner {
 
   /// Returns the text as a string.
   func string(_ text: TextRange) throws(ScanError) -> String {
-    let plain = text.hasEscapes ? try unescaped(text) : Array(bytes[text.start..<text.end])
-    guard let string = String(validating: plain, as: UTF8.self) else {
+    let string =
+      text.hasEscapes
+      ? String(validating: try unescaped(text), as: UTF8.self)
+      : String(validating: bytes[text.start..<text.end], as: UTF8.self)
+    guard let string else {
       throw .malformed(offset: text.start, reason: "the text isn't UTF-8")
     }
     return string

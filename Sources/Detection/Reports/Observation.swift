@@ -18,6 +18,8 @@ package struct Observation: Equatable, Sendable {
   package var time: UInt64
   /// The datapoints by slot: first those of ``DeviceMetric``, then the custom metrics of a ``MetricTable``.
   package var datapoints: [Datapoint?]
+  /// The custom metrics without a slot; empty unless the table has ``MetricTable/includesAllCustomMetrics``.
+  package var otherMetrics: [CustomDatapoint] = []
 
   /// Creates an observation without datapoints.
   package init(thing: String, reportID: UInt64, time: UInt64, table: MetricTable) {
@@ -39,6 +41,12 @@ package struct Observation: Equatable, Sendable {
   }
 }
 
+/// A custom metric that no behavior names.
+package struct CustomDatapoint: Equatable, Sendable {
+  package let name: String
+  package let datapoint: Datapoint
+}
+
 /// The metrics that behaviors need, so that reading skips the others.
 package struct MetricTable: Equatable, Sendable {
   static let deviceSlots = DeviceMetric.allCases.count
@@ -48,6 +56,16 @@ package struct MetricTable: Equatable, Sendable {
   private var customSlots: [String: Int] = [:]
   /// Whether a behavior needs each metric.
   private var needed: [Bool]
+  /// Whether reports are read for all custom metrics, not only for those with a slot.
+  private(set) var includesAllCustomMetrics = false
+
+  /// The table of a reader that needs every metric, whatever its name.
+  package static let ofAllMetrics: MetricTable = {
+    var table = MetricTable()
+    for metric in DeviceMetric.allCases { _ = table.insert(.device(metric)) }
+    table.includesAllCustomMetrics = true
+    return table
+  }()
 
   init() { needed = Array(repeating: false, count: Self.deviceSlots) }
 
@@ -103,6 +121,7 @@ extension Observation {
         var addresses = snapshot.completeSets?.destinations
         if addresses == nil {
           var list = AddressList()
+          list.reserveCapacity(listing.sample.count)
           for connection in listing.sample { list.append(connection.remoteAddress.address) }
           addresses = list
         }

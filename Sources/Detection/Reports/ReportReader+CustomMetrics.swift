@@ -6,11 +6,19 @@ extension ReportReader {
     if try scanner.kind() == .null { return try scanner.skip() }
     var map = try scanner.beginMap()
     while let key = try scanner.nextKey(of: &map) {
-      guard hasCustomMetrics, let slot = slot(ofCustom: try scanner.string(key)) else {
+      guard hasCustomMetrics else {
         try scanner.skip()
         continue
       }
-      draft.datapoints[slot] = try customValue(&scanner)
+      let name = try scanner.string(key)
+      if let slot = slot(ofCustom: name) {
+        draft.datapoints[slot] = try customValue(&scanner)
+      } else if table.includesAllCustomMetrics {
+        guard let value = try customValue(&scanner) else { continue }
+        draft.otherMetrics.append(CustomDatapoint(name: name, datapoint: value))
+      } else {
+        try scanner.skip()
+      }
     }
   }
 
@@ -42,6 +50,7 @@ extension ReportReader {
     _ scanner: inout Scanner, _ element: (inout Scanner) throws(ScanError) -> Element
   ) throws(ScanError) -> [Element] {
     var elements: [Element] = []
+    elements.reserveCapacity(DeviceDefender.Collector.defaultListSize)
     var list = try scanner.beginList()
     while try scanner.nextElement(of: &list) { elements.append(try element(&scanner)) }
     return elements

@@ -23,7 +23,7 @@ struct ReportReader {
   /// The largest time that is accepted, the last second of 9999-12-31, so that times never overflow.
   private static let lastSecond: UInt64 = 253_402_300_799
 
-  private let table: MetricTable
+  let table: MetricTable
   /// Whether any behavior needs a custom metric.
   let hasCustomMetrics: Bool
   /// The thing of all reports; nil if wrappers name it.
@@ -31,7 +31,7 @@ struct ReportReader {
 
   init(_ table: MetricTable, thing: String?) {
     self.table = table
-    hasCustomMetrics = !table.customNames.isEmpty
+    hasCustomMetrics = !table.customNames.isEmpty || table.includesAllCustomMetrics
     self.thing = thing
   }
 
@@ -43,6 +43,7 @@ struct ReportReader {
     var reportID: UInt64?
     var timestamp: UInt64?
     var datapoints: [Datapoint?]
+    var otherMetrics: [CustomDatapoint] = []
   }
 
   func read(_ scanner: inout some DocumentScanner) throws(ReportError) -> Observation {
@@ -62,7 +63,9 @@ struct ReportReader {
       throw .content("its timestamp \(time) is after the year 9999")
     }
     let name = thing ?? draft.thing ?? "local"
-    return Observation(thing: name, reportID: id, time: time, datapoints: draft.datapoints)
+    var observation = Observation(thing: name, reportID: id, time: time, datapoints: draft.datapoints)
+    observation.otherMetrics = draft.otherMetrics
+    return observation
   }
 
   private func readDocument<Scanner: DocumentScanner>(

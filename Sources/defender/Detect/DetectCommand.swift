@@ -14,7 +14,7 @@ let exampleProfile = """
 struct DetectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "detect",
-    abstract: "Validates security profiles, and evaluates them over recorded reports.",
+    abstract: "Learns security profiles, validates them, and evaluates them over recorded reports.",
     discussion: """
       A security profile is the JSON of `aws iot create-security-profile --cli-input-json` or `describe-security-profile`, \
       an array of behaviors, or the properties of CloudFormation's AWS::IoT::SecurityProfile.
@@ -23,10 +23,11 @@ struct DetectCommand: ParsableCommand {
       \(exampleProfile)
         defender detect validate ssh.json
         defender collect | defender detect run --profile ssh.json
+        defender collect | defender detect learn >profile.json
 
       Exit status: 0 success; others as in `defender help detect validate` and `defender help detect run`.
       """,
-    subcommands: [ValidateProfiles.self, RunDetection.self])
+    subcommands: [LearnProfile.self, ValidateProfiles.self, RunDetection.self])
 }
 
 /// `defender detect validate`: validates security profiles, as AWS's ValidateSecurityProfileBehaviors does.
@@ -95,12 +96,15 @@ struct ValidateProfiles: ParsableCommand {
 }
 
 /// Reads the profiles of a command line, and prints their warnings and the behaviors that aren't evaluated.
-func profiles(at paths: [String], _ console: Console) throws -> [SecurityProfile] {
+///
+/// `ofFleet` is true if the reports of all things are evaluated, so that they can be compared.
+func profiles(at paths: [String], _ console: Console, ofFleet: Bool = false) throws -> [SecurityProfile] {
   do throws(ProfileFileError) {
     let files = try ProfileFiles(at: paths)
     for warning in files.warnings { console.error("defender: \(escapingControlCharacters(warning))") }
     for profile in files.profiles {
       for behavior in profile.behaviors {
+        if ofFleet, case .statistical = behavior.criteria.threshold { continue }
         guard let reason = behavior.reasonNotEvaluated else { continue }
         console.error(
           "defender: The behavior '\(behavior.name)' of '\(profile.name)' isn't evaluated: \(reason), which isn't "

@@ -69,7 +69,7 @@ struct RunDetection: ParsableCommand {
     if reports.isEmpty, isatty(STDIN_FILENO) == 1 {
       throw ValidationError("There are no reports. Name files, or give reports to standard input.")
     }
-    let profiles = try profiles(at: profile, console)
+    let profiles = try profiles(at: profile, console, ofFleet: true)
     var detection = DetectionRun(
       Evaluator(profiles, state: try savedState(console)), thing: thing,
       isJSON: json || isatty(STDOUT_FILENO) == 0, console)
@@ -78,7 +78,7 @@ struct RunDetection: ParsableCommand {
     if let state { try save(detection.evaluator.state, to: state, console) }
     // An alarm comes first: an input that couldn't be read must not hide it.
     if failOnAlarm, detection.hasAlarm { throw ExitCode(Self.alarmStatus) }
-    if detection.hasFailed { throw ExitCode(CommandFailure.Status.failed.rawValue) }
+    if detection.skipped.hasFailed { throw ExitCode(CommandFailure.Status.failed.rawValue) }
   }
 
   /// Returns the state in the file; an empty one if there is no file yet.
@@ -118,56 +118,37 @@ struct RunDetection: ParsableCommand {
 
 /// The progress of `defender detect run`.
 struct DetectionRun: ~Copyable {
-  /// The number of skipped reports whose reason is printed; further ones are only counted.
-  private static let maximumMessages = 10
-  private static let chunkSize = 256 << 10
-
   private(set) var evaluator: Evaluator
   private let thing: String?
   private let isJSON: Bool
   private let console: Console
   private var output: [UInt8] = []
-  private var skipped = 0
+  private(set) var skipped: SkippedReports
   private var isOutputLost = false
   private(set) var hasAlarm = false
-  /// Whether an input couldn't be read completely.
-  private(set) var hasFailed = false
 
   init(_ evaluator: Evaluator, thing: String?, isJSON: Bool, _ console: Console) {
     self.evaluator = evaluator
     self.thing = thing
     self.isJSON = isJSON
     self.console = console
+    skipped = SkippedReports(console)
   }
 
   /// Evaluates the reports of a file, or of standard input if `path` is `-`.
   mutating func evaluate(_ path: String) {
     do throws(Errno) {
-      let input = path == "-" ? FileDescriptor(owning: STDIN_FILENO) : try FileDescriptor(reading: path)
-      var stream = ReportStream(evaluator.table, thing: thing)
-      var chunk: [UInt8] = []
+      var file = try ReportFile(path, evaluator.table, thing: thing)
       while !isOutputLost {
-        switch stream.next() {
-        case .observation(let observation): evaluate(observation)
-        case .rejected(let message): skip(message, path)
-        case .failed(let message):
-          hasFailed = true
-          skip(message, path)
+        switch try file.next(&skipped) {
+        case .report(let observation): evaluate(observation)
+        // Print the events found so far before waiting for more input.
+        case .pause: flush()
         case .end: return
-        case .needsInput:
-          // Print the events found so far before waiting for more input.
-          flush()
-          chunk.removeAll(keepingCapacity: true)
-          if try input.read(into: &chunk, limit: Self.chunkSize) == 0 {
-            stream.finish()
-          } else {
-            stream.append(chunk)
-          }
         }
       }
     } catch {
-      hasFailed = true
-      console.error("defender: \(escapingControlCharacters("'\(path)' can't be read: \(error)."))")
+      skipped.noteUnreadable(path, error)
     }
   }
 
@@ -177,12 +158,6 @@ struct DetectionRun: ~Copyable {
       output += isJSON ? event.json : Array(event.line.utf8)
       output.append(UInt8(ascii: "\n"))
     }
-  }
-
-  private mutating func skip(_ message: String, _ path: String) {
-    skipped += 1
-    guard skipped <= Self.maximumMessages else { return }
-    console.error("defender: \(escapingControlCharacters("\(path): \(message)"))")
   }
 
   private mutating func flush() {
@@ -199,12 +174,7 @@ struct DetectionRun: ~Copyable {
   /// Writes the remaining output, and the numbers of skipped and ignored reports.
   mutating func finish() {
     flush()
-    if skipped > 0 { console.error("defender: Reports skipped: \(skipped), for the reasons above.") }
-    if evaluator.ignoredReports > 0 {
-      console.error(
-        "defender: Reports ignored: \(evaluator.ignoredReports), because their report_id isn't greater than an earlier one's."
-      )
-    }
+    skipped.printCounts(ignored: evaluator.ignoredReports, late: evaluator.lateReports)
   }
 }
 

@@ -4,8 +4,10 @@ It shares no code with the product. `Evaluator.evaluate` takes one report at a t
 `type`, `time` (seconds), `thing`, `profile`, `behavior` (its name), `value` (a MetricValue) and `violation`, a number which the events of
 one violation share.
 """
+import fractions
 import ipaddress
 import itertools
+import math
 
 TWO_DAYS_MS = 2 * 24 * 3600 * 1000
 LARGEST_LIST = 50
@@ -60,7 +62,11 @@ class Criteria:
     def __init__(self, behavior):
         criteria = behavior["criteria"]
         self.operator = criteria["comparisonOperator"]
-        ((self.kind, self.bound),) = criteria["value"].items()
+        if "value" in criteria:
+            ((self.kind, self.bound),) = criteria["value"].items()
+        else:
+            # A statistical threshold: the bound is another one in each window.
+            self.kind, self.bound = "count" if behavior["metric"].startswith("aws:") else "number", None
         self.duration_ms = criteria.get("durationSeconds", 0) * 1000
         self.to_alarm = criteria.get("consecutiveDatapointsToAlarm", 1)
         self.to_clear = criteria.get("consecutiveDatapointsToClear", 1)
@@ -92,6 +98,7 @@ class Tracker:
         # The open window: its number, its value so far, and whether it has become a datapoint already.
         self.window = self.window_value = None
         self.window_is_decided = False
+        self.last_closed = -1
 
     def window_number(self, time_ms):
         return time_ms // self.criteria.duration_ms
@@ -103,7 +110,7 @@ class Tracker:
         kind, value = report.metrics.get(self.metric, (None, None))
         if kind != self.criteria.kind:
             return events
-        self.last_seen_ms = report.time_ms
+        self.last_seen_ms = max(report.time_ms, self.last_seen_ms or 0)
         if self.criteria.duration_ms:
             return events + self.add_to_window(report.time_ms, value)
         return events + self.decide(value)
@@ -112,7 +119,7 @@ class Tracker:
         """Turns the open window into a datapoint if the report belongs to a later window."""
         if self.window is None or self.window_number(time_ms) <= self.window:
             return []
-        value, is_decided = self.window_value, self.window_is_decided
+        value, is_decided, self.last_closed = self.window_value, self.window_is_decided, self.window
         self.window = self.window_value = None
         return [] if is_decided else self.decide(value)
 
@@ -125,6 +132,8 @@ class Tracker:
         return [("alarm-invalidated", violation, None)]
 
     def add_to_window(self, time_ms, value):
+        if self.window_number(time_ms) <= self.last_closed or self.window_number(time_ms) < (self.window or 0):
+            return []  # its window is over
         if self.window is None:
             self.window, self.window_value, self.window_is_decided = self.window_number(time_ms), 0, False
         if self.window_is_decided:
@@ -154,6 +163,69 @@ class Tracker:
         return []
 
 
+def nearest_rank(statistic, values):
+    """Returns a percentile such as p99.9: the smallest value that at least this part of the values doesn't exceed."""
+    part = fractions.Fraction(statistic.removeprefix("p")) / 100
+    ascending = sorted(values)
+    return ascending[max(math.ceil(part * len(ascending)), 1) - 1]
+
+
+class FleetTracker:
+    """What is known about one behavior with a statistical threshold, over all things."""
+
+    def __init__(self, behavior):
+        self.behavior, self.statistic = behavior, behavior["criteria"]["statisticalThreshold"]["statistic"]
+        self.trackers = {}  # by thing: its runs of datapoints and its violation
+        self.newest = {}  # by thing: the number of the latest window in which it sent any report
+        self.values = {}  # by window and thing
+        self.next_to_judge = None
+
+    def tracker(self, thing):
+        if thing not in self.trackers:
+            self.trackers[thing] = Tracker(self.behavior["metric"], Criteria(self.behavior))
+        return self.trackers[thing]
+
+    def is_over(self, window, current):
+        """Returns whether a window can be judged, at a report of the window `current`."""
+        awaited = [newest for newest in self.newest.values() if newest >= window - 1]
+        return current >= window + 2 or bool(awaited) and all(newest > window for newest in awaited)
+
+    def observe(self, report):
+        """Returns the events of a report: (thing, type, violation, value)."""
+        own = self.tracker(report.thing)
+        current = own.window_number(report.time_ms)
+        if self.next_to_judge is None:
+            self.next_to_judge = current
+        self.newest[report.thing] = max(current, self.newest.get(report.thing, current))
+        events = []
+        while self.is_over(self.next_to_judge, current):
+            events += self.judge(self.values.pop(self.next_to_judge, {}))
+            self.next_to_judge += 1
+        events += [(report.thing, *event) for event in own.invalidate(report.time_ms)]
+        kind, value = report.metrics.get(self.behavior["metric"], (None, None))
+        if kind == own.criteria.kind:
+            own.last_seen_ms = max(report.time_ms, own.last_seen_ms or 0)
+            if current >= self.next_to_judge and current == self.newest[report.thing]:
+                self.add(current, report.thing, value, own.criteria.is_sum)
+        return events
+
+    def add(self, window, thing, value, is_sum):
+        values = self.values.setdefault(window, {})
+        values[thing] = values.get(thing, 0) + value if is_sum else value
+        if values[thing] < 0:
+            del values[thing]  # there are no percentiles with negative values
+
+    def judge(self, values):
+        events = []
+        if values:
+            bound = nearest_rank(self.statistic, values.values())
+            for thing, value in sorted(values.items(), key=lambda pair: pair[0].encode()):
+                tracker = self.tracker(thing)
+                tracker.criteria.bound = bound
+                events += [(thing, *event) for event in tracker.decide(value)]
+        return events
+
+
 class Evaluator:
     """Evaluates the reports of any number of things. `profiles` are in the API's spelling."""
 
@@ -163,12 +235,13 @@ class Evaluator:
         self.profiles = profiles
         self.last_ids = {}
         self.trackers = {}
+        self.fleets = {}
 
     def behaviors(self):
-        """Yields the profile's name and the behavior, for each behavior that has a static threshold."""
+        """Yields the profile's name and the behavior, for each behavior that isn't learned."""
         for profile in self.profiles:
             for behavior in profile["behaviors"]:
-                if "value" in behavior.get("criteria", {}):
+                if "mlDetectionConfig" not in behavior.get("criteria", {"mlDetectionConfig": None}):
                     yield profile["securityProfileName"], behavior
 
     def is_new(self, report):
@@ -180,13 +253,22 @@ class Evaluator:
         self.last_ids[report.thing] = report.id
         events = []
         for profile, behavior in self.behaviors():
-            key = report.thing, profile, behavior["name"]
-            if key not in self.trackers:
-                self.trackers[key] = self.tracker(behavior["metric"], Criteria(behavior))
-            for event_type, violation, value in self.trackers[key].observe(report):
-                events.append({"type": event_type, "time": report.time_ms // 1000, "thing": report.thing, "profile": profile,
+            for thing, event_type, violation, value in self.observe(profile, behavior, report):
+                events.append({"type": event_type, "time": report.time_ms // 1000, "thing": thing, "profile": profile,
                                "behavior": behavior["name"], "value": value, "violation": violation})
         return events
+
+    def observe(self, profile, behavior, report):
+        """Returns the events of one behavior: (thing, type, violation, value)."""
+        if "statisticalThreshold" in behavior["criteria"]:
+            key = profile, behavior["name"]
+            if key not in self.fleets:
+                self.fleets[key] = FleetTracker(behavior)
+            return self.fleets[key].observe(report)
+        key = report.thing, profile, behavior["name"]
+        if key not in self.trackers:
+            self.trackers[key] = self.tracker(behavior["metric"], Criteria(behavior))
+        return [(report.thing, *event) for event in self.trackers[key].observe(report)]
 
     def evaluate_all(self, reports):
         return [event for report in reports for event in self.evaluate(report)]

@@ -1,0 +1,26 @@
+/// A percentile of a statistical threshold, as nearest rank.
+struct Percentile: Sendable {
+  /// The part of the values that are at most as large, in millionths.
+  private let millionths: UInt64
+
+  /// Parses a statistic such as `p99.9`; nil for anything else.
+  init?(_ statistic: String) {
+    let parts = statistic.dropFirst().split(separator: ".", omittingEmptySubsequences: false)
+    guard statistic.first == "p", (1...2).contains(parts.count), let whole = UInt64(parts[0]), whole <= 100
+    else { return nil }
+    let digits = parts.count == 2 ? parts[1] : "0"
+    guard (1...4).contains(digits.utf8.count), var fraction = UInt64(digits) else { return nil }
+    for _ in digits.utf8.count..<4 { fraction *= 10 }
+    guard whole < 100 || fraction == 0 else { return nil }
+    millionths = whole * 10_000 + fraction
+  }
+
+  /// Returns the percentile of values in ascending order; nil if there are none.
+  ///
+  /// It is the smallest value that at least this part of the values doesn't exceed; the smallest of all for p0.
+  func value<Value>(of ascending: [Value]) -> Value? {
+    guard !ascending.isEmpty else { return nil }
+    let rank = (UInt64(ascending.count) * millionths + 999_999) / 1_000_000
+    return ascending[Int(max(rank, 1)) - 1]
+  }
+}

@@ -1,0 +1,81 @@
+import DeviceDefender
+
+/// The different members of a stream of lists, up to a limit.
+struct LearnedMembers<Element: Hashable & Sendable>: Sendable {
+  /// The largest number of members of a set in a profile.
+  static var limit: Int { 100 }
+
+  /// The members; nil if there are too many or one of them is too long.
+  private(set) var members: Set<Element>? = []
+
+  mutating func insert(_ elements: [Element]) {
+    guard var members else { return }
+    // Without this, the insertion would copy the set.
+    self.members = nil
+    members.formUnion(elements)
+    if members.count <= Self.limit { self.members = members }
+  }
+
+  /// Removes all members, because the set can't have one of them.
+  mutating func giveUp() { members = nil }
+}
+
+/// The different ports of a stream of lists.
+struct LearnedPorts: Sendable {
+  private var bits = [UInt64](repeating: 0, count: 1_024)
+  private(set) var isPresent = false
+
+  mutating func insert(_ ports: [UInt16]) {
+    isPresent = true
+    for port in ports { bits[Int(port >> 6)] |= UInt64(1) << UInt64(port & 63) }
+  }
+
+  /// The ports, ascending.
+  var ports: [UInt16] {
+    (0...UInt16.max).filter { bits[Int($0 >> 6)] & UInt64(1) << UInt64($0 & 63) != 0 }
+  }
+}
+
+/// What is known about a custom metric. Values of another type than the first one are ignored.
+struct LearnedCustomMetric: Sendable {
+  /// The longest string that can be a member of a set, in bytes.
+  static let longestString = 1_024
+
+  /// The kind of the value that a behavior compares the metric with.
+  let kind: ValueKind
+  private(set) var least = Double.infinity
+  private(set) var most = -Double.infinity
+  private(set) var numbers = LearnedMembers<Double>()
+  private(set) var strings = LearnedMembers<String>()
+  private(set) var networks: LearnedNetworks?
+
+  /// Nil if the datapoint isn't one of a custom metric.
+  init?(_ datapoint: Datapoint) {
+    switch datapoint {
+    case .number: kind = .number
+    case .numbers: kind = .numbers
+    case .strings: kind = .strings
+    case .addresses:
+      kind = .cidrs
+      networks = LearnedNetworks()
+    case .count, .ports: return nil
+    }
+    insert(datapoint)
+  }
+
+  mutating func insert(_ datapoint: Datapoint) {
+    switch (kind, datapoint) {
+    case (.number, .number(let number)):
+      least = min(least, number)
+      most = max(most, number)
+    case (.numbers, .numbers(let list)):
+      // Adding zero turns -0 into 0, which is equal.
+      numbers.insert(list.map { $0 + 0 })
+    case (.strings, .strings(let list)):
+      if list.contains(where: { $0.utf8.count > Self.longestString }) { strings.giveUp() }
+      strings.insert(list)
+    case (.cidrs, .addresses(let list)): networks?.insert(list)
+    default: break
+    }
+  }
+}

@@ -1,0 +1,88 @@
+import ArgumentParser
+import Detection
+import Glibc
+import Platform
+import WireFormats
+
+/// `defender detect learn`: writes a security profile of what healthy devices did.
+struct LearnProfile: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "learn",
+    abstract:
+      "Writes a security profile that describes what recorded reports of healthy devices have in common.",
+    discussion: """
+      Reads reports as `defender detect run` does. The profile allows the listening ports, the networks of the \
+      destinations and the members of lists that occur in the reports, and bounds traffic, counts and numbers at the largest \
+      value plus a margin. Evaluating it over the same reports raises no alarm. Review it before you use it: what an \
+      intruder did while you recorded is allowed, too.
+
+      Examples:
+        defender detect learn healthy.jsonl >profile.json
+        defender detect learn --margin 20 --profile-name pumps day-*.cbor >pumps.json
+
+      Exit status: 0 the profile was written; 1 an input couldn't be read completely, or there was no report; 64 wrong \
+      command line; 74 the output couldn't be written.
+      """)
+
+  @Option(help: ArgumentHelp("The profile's name.", valueName: "name"))
+  var profileName = "learned"
+
+  @Option(help: ArgumentHelp("What bounds add to the largest value, in percent of it.", valueName: "percent"))
+  var margin: UInt64 = 50
+
+  @Option(
+    help: ArgumentHelp(
+      "The thing of all reports (default: what a wrapper names, or 'local').", valueName: "name"))
+  var thing: String?
+
+  @Argument(
+    help: ArgumentHelp("The reports; - is standard input (default: -).", valueName: "reports"),
+    completion: .file())
+  var reports: [String] = []
+
+  func validate() throws {
+    for (option, name) in [("--profile-name", profileName), ("--thing", thing ?? "local")]
+    where !SecurityProfile.isName(name) {
+      throw ValidationError("\(option) is '\(name)'; expected 1 to 128 letters, digits, ':', '_' and '-'.")
+    }
+    if margin > 1_000 { throw ValidationError("--margin is \(margin); expected 0 to 1000.") }
+    if reports.count(where: { $0 == "-" }) > 1 {
+      throw ValidationError("Standard input (-) can be read only once.")
+    }
+  }
+
+  func run() throws {
+    let console = Console()
+    if reports.isEmpty, isatty(STDIN_FILENO) == 1 {
+      throw ValidationError("There are no reports. Name files, or give reports to standard input.")
+    }
+    var learner = Learner()
+    var skipped = SkippedReports(console)
+    for path in reports.isEmpty ? ["-"] : reports { read(path, &learner, &skipped) }
+    skipped.printCounts(ignored: learner.ignoredReports)
+    guard let learned = LearnedProfile(learner, name: profileName, margin: margin) else {
+      console.error("defender: No report could be read, so there is nothing to learn from.")
+      throw ExitCode(CommandFailure.Status.failed.rawValue)
+    }
+    for note in learned.notes { console.error("defender: \(note)") }
+    var document = JSONWriter()
+    learned.write(to: &document)
+    console.output(try JSONValue(parsing: document.bytes).prettyPrinted())
+    if skipped.hasFailed { throw ExitCode(CommandFailure.Status.failed.rawValue) }
+  }
+
+  private func read(_ path: String, _ learner: inout Learner, _ skipped: inout SkippedReports) {
+    do throws(Errno) {
+      var file = try ReportFile(path, learner.table, thing: thing)
+      while true {
+        switch try file.next(&skipped) {
+        case .report(let observation): learner.observe(observation)
+        case .pause: break
+        case .end: return
+        }
+      }
+    } catch {
+      skipped.noteUnreadable(path, error)
+    }
+  }
+}

@@ -1,0 +1,90 @@
+import Detection
+import Glibc
+import Platform
+
+/// A file of recorded reports, or standard input.
+struct ReportFile: ~Copyable {
+  enum Step {
+    case report(Observation)
+    /// Reading more input may take long.
+    case pause
+    case end
+  }
+
+  private static let chunkSize = 256 << 10
+
+  private let path: String
+  private let input: FileDescriptor
+  private var stream: ReportStream
+  private var chunk: [UInt8] = []
+  /// Whether the last step was a pause.
+  private var hasPaused = false
+
+  /// Opens a file; `-` is standard input.
+  init(_ path: String, _ table: MetricTable, thing: String?) throws(Errno) {
+    self.path = path
+    input = path == "-" ? FileDescriptor(owning: STDIN_FILENO) : try FileDescriptor(reading: path)
+    stream = ReportStream(table, thing: thing)
+  }
+
+  /// Returns the next report. Reports that can't be read are skipped and counted.
+  mutating func next(_ skipped: inout SkippedReports) throws(Errno) -> Step {
+    while true {
+      switch stream.next() {
+      case .observation(let observation): return .report(observation)
+      case .rejected(let message): skipped.note(message, path)
+      case .failed(let message):
+        skipped.hasFailed = true
+        skipped.note(message, path)
+      case .end: return .end
+      case .needsInput:
+        hasPaused.toggle()
+        if hasPaused { return .pause }
+        chunk.removeAll(keepingCapacity: true)
+        if try input.read(into: &chunk, limit: Self.chunkSize) == 0 {
+          stream.finish()
+        } else {
+          stream.append(chunk)
+        }
+      }
+    }
+  }
+}
+
+/// Counts the reports that can't be read, and prints why.
+struct SkippedReports {
+  /// The number of skipped reports whose reason is printed; further ones are only counted.
+  private static let maximumMessages = 10
+
+  private let console: Console
+  private var count = 0
+  /// Whether an input couldn't be read completely.
+  fileprivate(set) var hasFailed = false
+
+  init(_ console: Console) { self.console = console }
+
+  mutating func note(_ message: String, _ path: String) {
+    count += 1
+    guard count <= Self.maximumMessages else { return }
+    console.error("defender: \(escapingControlCharacters("\(path): \(message)"))")
+  }
+
+  mutating func noteUnreadable(_ path: String, _ error: Errno) {
+    hasFailed = true
+    console.error("defender: \(escapingControlCharacters("'\(path)' can't be read: \(error)."))")
+  }
+
+  /// Prints the number of skipped reports, and of those that were ignored as duplicates or came late.
+  func printCounts(ignored: Int, late: Int = 0) {
+    if count > 0 { console.error("defender: Reports skipped: \(count), for the reasons above.") }
+    if ignored > 0 {
+      console.error(
+        "defender: Reports ignored: \(ignored), because their report_id isn't greater than an earlier one's.")
+    }
+    if late > 0 {
+      console.error(
+        "defender: Reports late: \(late), so statistical thresholds don't consider them: their window was over. Sort the reports of "
+          + "all things by time.")
+    }
+  }
+}
