@@ -184,6 +184,9 @@ let package = Package(
       ],
       swiftSettings: strict),
     .executableTarget(
+      name: "baseline-simulation", dependencies: ["Detection", "DeviceDefender"],
+      path: "Tests/Baseline/Simulation", swiftSettings: strict),
+    .executableTarget(
       name: "fleet-simulation",
       dependencies: ["AWSClient", "DefenderAgent", "DeviceDefender", "Platform"],
       path: "Tests/Fleet/Simulation", swiftSettings: strict),

@@ -238,14 +238,14 @@ struct ProfileTests {
     #expect(validation.profile != nil && validation.warnings.count == 1)
   }
 
-  @Test func `accepts statistical and learned thresholds, which aren't evaluated`() {
+  @Test func `accepts statistical and learned thresholds, and evaluates the learned ones`() {
     let json = #"""
       [{"name":"s","metric":"aws:all-bytes-in","criteria":{"comparisonOperator":"less-than-equals","durationSeconds":300,
        "statisticalThreshold":{"statistic":"p90"}}},
        {"name":"m","metric":"mine","criteria":{"mlDetectionConfig":{"confidenceLevel":"LOW"}}}]
       """#
     #expect(issues(json) == [])
-    #expect(profile(json).behaviors.map { $0.reasonNotEvaluated == nil } == [false, false])
+    #expect(profile(json).behaviors.map { $0.reasonNotEvaluated == nil } == [false, true])
   }
 
   @Test(arguments: [

@@ -93,7 +93,7 @@ import Testing
       ("Tests/Conformance/collector/run", ["/bin/true"]),
       ("Tests/Conformance/detect/run", ["--search", "many"]),
       ("Tests/Conformance/greengrass/run", ["--bootstrap", "/bin/true", "--more"]),
-      ("Tests/Fleet/run", ["--write", "--read"]),
+      ("Tests/Fleet/run", ["--write", "--read"]), ("Tests/Baseline/run", ["--fast"]),
     ] as [(String, [String])])
   func `exits with status 64 if the command line is wrong, and mentions --help`(
     script: String, arguments: [String]

@@ -84,7 +84,17 @@ let detectionStates = FuzzTarget("detection-state") { input in
       try DetectionState(parsingJSON: ReportRun.atDesk.continued(from: state).state.json).things.map(\.name)
         == state.things.map(\.name).sorted(), "continued, the state has other things")
     var evaluator = ReportRun.onDevice.continued(from: state)
-    for thing in ["local", "pump-7"] { _ = evaluator.advance(to: 253_402_300_799_000, thing: thing) }
+    for thing in ["local", "pump-7"] {
+      _ = evaluator.advance(to: 253_402_300_799_000, thing: thing)
+      for id in UInt64(253_402_300_800)...253_402_300_803 {
+        var observation = Observation(thing: thing, reportID: id, time: id * 1_000, table: evaluator.table)
+        observation.set(.bytesOut, .count(id % 2 == 0 ? .max : 0))
+        _ = evaluator.evaluate(observation)
+      }
+    }
+    try require(
+      try DetectionState(parsingJSON: evaluator.state.json) == evaluator.state, "evaluated, it can't be saved"
+    )
   }
 }
 
@@ -98,6 +108,8 @@ private struct ReportRun {
        {"name":"c","metric":"aws:num-established-tcp-connections","criteria":{"comparisonOperator":"greater-than","value":{"count":1},"durationSeconds":600}},
        {"name":"n","metric":"load","criteria":{"comparisonOperator":"less-than","value":{"number":1}}},
        {"name":"s","metric":"users","criteria":{"comparisonOperator":"in-set","value":{"strings":["root"]}}},
+       {"name":"b","metric":"aws:all-bytes-out","criteria":{"mlDetectionConfig":{"confidenceLevel":"LOW"}}},
+       {"name":"l","metric":"load","criteria":{"mlDetectionConfig":{"confidenceLevel":"LOW"},"durationSeconds":300}},
        {"name":"i","metric":"peers","criteria":{"comparisonOperator":"in-cidr-set","value":{"cidrs":["192.0.2.0/24"]}}},
        {"name":"p","metric":"aws:all-bytes-in","criteria":{"comparisonOperator":"less-than","statisticalThreshold":{"statistic":"p90"},"durationSeconds":300}},
        {"name":"q","metric":"load","criteria":{"comparisonOperator":"greater-than","statisticalThreshold":{"statistic":"p0.1"},"durationSeconds":600}}]

@@ -70,6 +70,12 @@ struct Detector {
     }
     let names = profiles.map { "'\($0.name)' (behaviors: \($0.behaviors.count))" }.joined(separator: ", ")
     log.info("Evaluating the security profiles \(names).")
+    let learned = profiles.reduce(0) { $0 + $1.behaviors.count { $0.isLearned } }
+    if learned > 0 {
+      log.info(
+        "Learned baselines: \(learned). Each is silent until it has values from \(Evaluator.learningHours) hours."
+      )
+    }
     evaluator = Evaluator(profiles, state: evaluator.state, windowsEnd: .clock)
     hasProfiles = true
   }

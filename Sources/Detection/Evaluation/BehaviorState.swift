@@ -49,8 +49,16 @@ struct ThingState: Equatable, Sendable {
   var lastReportID: UInt64?
   /// The states in the order of the behaviors.
   var behaviors: [BehaviorState]
+  /// The learned baselines in the order of their behaviors.
+  var baselines: [LearnedBaseline]
   /// The alarms of behaviors that were changed or removed, and when they began. The next report invalidates them.
   var orphans: [Orphan] = []
+
+  init(of program: Program, lastReportID: UInt64?) {
+    self.lastReportID = lastReportID
+    behaviors = Array(repeating: BehaviorState(), count: program.steps.count)
+    baselines = Array(repeating: LearnedBaseline(), count: program.baselineCount)
+  }
 
   struct Orphan: Equatable, Sendable {
     let key: BehaviorKey

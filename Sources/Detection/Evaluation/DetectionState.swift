@@ -5,6 +5,8 @@ package struct DetectionState: Equatable, Sendable {
   struct Entry: Equatable, Sendable {
     let key: BehaviorKey
     let state: BehaviorState
+    /// Nil for a behavior that learns nothing, and for one that hasn't begun.
+    var baseline: LearnedBaseline?
   }
 
   struct Thing: Equatable, Sendable {
@@ -30,7 +32,11 @@ extension Evaluator {
       let thing = things[index]
       var entries = zip(program.steps, thing.behaviors)
         .filter { $1 != BehaviorState() }
-        .map { DetectionState.Entry(key: $0.key, state: $1) }
+        .map { step, state in
+          var entry = DetectionState.Entry(key: step.key, state: state)
+          if case .baseline(let test) = step.test { entry.baseline = thing.baselines[test.index] }
+          return entry
+        }
       for orphan in thing.orphans {
         var former = BehaviorState()
         former.alarmStart = orphan.alarmStart
@@ -170,7 +176,8 @@ extension DetectionState.Thing {
 extension DetectionState.Entry {
   fileprivate func write(to document: inout some DocumentWriter & ~Copyable) {
     let hasWindow = state.window != nil
-    document.beginMap(count: 7 + (hasWindow ? 5 : 0) + (state.alarmStart == nil ? 0 : 1))
+    document.beginMap(
+      count: 7 + (hasWindow ? 5 : 0) + (state.alarmStart == nil ? 0 : 1) + (baseline == nil ? 0 : 1))
     document.member("profile", key.profile)
     document.member("behavior", key.behavior)
     document.member("metric", key.metric)
@@ -189,6 +196,13 @@ extension DetectionState.Entry {
       document.number(state.number)
     }
     if let start = state.alarmStart { document.member("alarm_start", start) }
+    if let baseline {
+      document.key("baseline")
+      document.beginMap(count: 2)
+      document.member("model", LearnedBaseline.model)
+      document.member("state", base64(baseline.bytes))
+      document.endMap()
+    }
     document.endMap()
   }
 
@@ -224,6 +238,14 @@ extension DetectionState.Entry {
     }
     state.alarmStart = try json.optional("alarm_start")
     self.state = state
+    guard let saved = json["baseline"] else { return }
+    guard let model: UInt64 = try saved.optional("model") else { throw .member("baseline") }
+    // What another model learned can't be used, but the alarms can.
+    guard model == LearnedBaseline.model else { return }
+    guard let text = saved["state"]?.string, let bytes = base64Decoding(text),
+      let baseline = LearnedBaseline(bytes)
+    else { throw .member("baseline") }
+    self.baseline = baseline
   }
 }
 

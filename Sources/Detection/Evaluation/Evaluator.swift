@@ -47,12 +47,13 @@ package struct Evaluator: Sendable {
     let positions = Dictionary(
       program.steps.enumerated().map { ($1.key, $0) }, uniquingKeysWith: { first, _ in first })
     for thing in state.things {
-      var restored = ThingState(
-        lastReportID: thing.lastReportID,
-        behaviors: Array(repeating: BehaviorState(), count: program.steps.count))
+      var restored = ThingState(of: program, lastReportID: thing.lastReportID)
       for entry in thing.behaviors {
         if let position = positions[entry.key] {
           restored.behaviors[position] = entry.state
+          if case .baseline(let test) = program.steps[position].test, let baseline = entry.baseline {
+            restored.baselines[test.index] = baseline
+          }
         } else if let start = entry.state.alarmStart {
           restored.orphans.append(ThingState.Orphan(key: entry.key, alarmStart: start))
         }
@@ -74,6 +75,17 @@ package struct Evaluator: Sendable {
   package var activeAlarms: Int {
     things.reduce(0) { $0 + $1.behaviors.count { $0.alarmStart != nil } }
   }
+
+  /// The number of learned baselines, and how many of them have too few datapoints for an alarm.
+  package var baselines: (all: Int, learning: Int) {
+    things.reduce(into: (0, 0)) { sums, thing in
+      sums.all += thing.baselines.count
+      sums.learning += thing.baselines.count { $0.isLearning }
+    }
+  }
+
+  /// The number of hours with datapoints that a learned baseline needs before its first alarm.
+  package static var learningHours: Int { LearnedBaseline.learningHours }
 
   /// Evaluates one observation and returns its events in the order of the profiles and behaviors.
   ///
@@ -113,9 +125,7 @@ package struct Evaluator: Sendable {
     if let index = indexes[thing] { return index }
     let index = things.count
     indexes[thing] = index
-    things.append(
-      ThingState(
-        lastReportID: nil, behaviors: Array(repeating: BehaviorState(), count: program.steps.count)))
+    things.append(ThingState(of: program, lastReportID: nil))
     return index
   }
 
@@ -152,6 +162,14 @@ package struct Evaluator: Sendable {
     case .number:
       guard case .number(let number)? = observation.datapoints[slot] else { return }
       take(0, number, position, index, observation, &events)
+    case .baseline(let test):
+      switch observation.datapoints[slot] {
+      case .count(let count)? where test.scale.isOfCounts:
+        take(count, 0, position, index, observation, &events)
+      case .number(let number)? where !test.scale.isOfCounts:
+        take(0, number, position, index, observation, &events)
+      default: return
+      }
     case .set(let group, let set, let requiresMembers):
       guard coverages[group].isPresent else { return }
       touch(position, index, time)
@@ -180,9 +198,9 @@ package struct Evaluator: Sendable {
     let (time, thing) = (observation.time, observation.thing)
     touch(position, index, time)
     guard let length = program.steps[position].window else {
-      let isViolation = program.steps[position].isViolation(count, number)
+      let isViolation = isViolation(count, number, position, index, at: time)
       decide(position, index, thing, at: time, isViolation: isViolation, &events) { program in
-        if case .number = program.steps[position].test { .number(number) } else { .count(count) }
+        program.steps[position].datapoint(count, number)
       }
       return
     }
@@ -203,6 +221,19 @@ package struct Evaluator: Sendable {
     decide(position, index, thing, at: time, isViolation: true, &events) { _ in .count(state.count) }
   }
 
+  /// Returns whether a datapoint violates the bound or the learned baseline, which learns from it. `time` is when the datapoint
+  /// or its window began.
+  private mutating func isViolation(
+    _ count: UInt64, _ number: Double, _ position: Int, _ index: Int, at time: UInt64
+  ) -> Bool {
+    guard case .baseline(let test) = program.steps[position].test else {
+      return program.steps[position].isViolation(count, number)
+    }
+    guard let place = test.scale.position(count, number) else { return false }
+    return things[index].baselines[test.index].isUnusual(
+      place, at: time, margin: test.margin, hasLowerLimit: test.scale.hasLowerLimit)
+  }
+
   /// Closes the open window if `time` is after its end.
   private mutating func closeWindow(
     _ position: Int, _ index: Int, _ thing: String, at time: UInt64, _ events: inout [ViolationEvent]
@@ -214,11 +245,11 @@ package struct Evaluator: Sendable {
     guard let window = state.window, time / length > window else { return }
     things[index].behaviors[position].isOpen = false
     guard !state.isDecided else { return }
-    let isViolation = program.steps[position].isViolation(state.count, state.number)
+    let isViolation = isViolation(state.count, state.number, position, index, at: window * length)
     let end = (window + 1) * length
     decide(
       position, index, thing, at: windowEnd == .clock ? end : time, isViolation: isViolation, &events
-    ) { program in program.steps[position].datapoint(state) }
+    ) { program in program.steps[position].datapoint(state.count, state.number) }
   }
 
   private mutating func invalidate(

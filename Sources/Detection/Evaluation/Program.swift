@@ -6,7 +6,8 @@ struct Program: Sendable {
       case number(ComparisonOperator, Double)
       case set(group: Int, index: Int, requiresMembers: Bool)
       case statistical(StatisticalRule)
-      /// Learned models, which aren't evaluated, and on a device statistical thresholds.
+      case baseline(LearnedTest)
+      /// On a device, a statistical threshold, which isn't evaluated.
       case none
     }
 
@@ -22,11 +23,20 @@ struct Program: Sendable {
     let needed: (toAlarm: UInt8, toClear: UInt8)
   }
 
+  /// How a datapoint is compared with a learned baseline.
+  struct LearnedTest: Sendable {
+    /// The position in ``ThingState/baselines``.
+    let index: Int
+    let scale: LogarithmicScale
+    let margin: Int
+  }
+
   private(set) var steps: [Step] = []
   private(set) var groups: [SetGroup] = []
   private(set) var table = MetricTable()
   /// The windows of statistical thresholds before the first report; nil if there are none.
   private(set) var fleet: Fleet?
+  private(set) var baselineCount = 0
 
   /// Compiles profiles. `withFleet` is false on a device, which doesn't see the reports of other things.
   init(_ profiles: [SecurityProfile], withFleet: Bool = true) {
@@ -53,6 +63,14 @@ struct Program: Sendable {
             values[key, default: (group, [])].values.append(value)
             test = .set(group: group, index: index, requiresMembers: comparison.requiresMembers)
           }
+        }
+        if case .machineLearning(let level) = behavior.criteria.threshold,
+          let confidence = Confidence(rawValue: level)
+        {
+          test = .baseline(
+            LearnedTest(
+              index: baselineCount, scale: LogarithmicScale(of: behavior.metric), margin: confidence.margin))
+          baselineCount += 1
         }
         steps.append(Step(behavior, of: profile, slot: slot, test: test))
       }
@@ -96,18 +114,21 @@ extension Program.Step {
     )
   }
 
-  /// Whether a count or a number violates the bound.
+  /// Whether a count or a number violates a static bound.
   func isViolation(_ count: UInt64, _ number: Double) -> Bool {
     switch test {
     case .count(let comparison, let bound): !comparison.holds(count, bound)
     case .number(let comparison, let bound): !comparison.holds(number, bound)
-    case .set, .statistical, .none: false
+    case .set, .statistical, .baseline, .none: false
     }
   }
 
-  /// Returns the datapoint of a closed window.
-  func datapoint(_ state: BehaviorState) -> Datapoint {
-    if case .number = test { return .number(state.number) }
-    return .count(state.count)
+  /// Returns a datapoint of the behavior's kind.
+  func datapoint(_ count: UInt64, _ number: Double) -> Datapoint {
+    switch test {
+    case .number: .number(number)
+    case .baseline(let test): test.scale.isOfCounts ? .count(count) : .number(number)
+    default: .count(count)
+    }
   }
 }

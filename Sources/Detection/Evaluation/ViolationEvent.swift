@@ -100,7 +100,8 @@ package struct ViolationEvent: Equatable, Sendable {
 
   /// Writes the event as `list-violation-events` does, with the time in seconds.
   package func write(to document: inout some DocumentWriter & ~Copyable) {
-    document.beginMap(count: metricValue == nil ? 6 : 7)
+    let confidence = behavior.confidenceLevel
+    document.beginMap(count: 6 + (metricValue == nil ? 0 : 1) + (confidence == nil ? 0 : 1))
     document.member("violationId", id)
     document.member("thingName", thing)
     document.member("securityProfileName", profile)
@@ -109,6 +110,12 @@ package struct ViolationEvent: Equatable, Sendable {
     if let metricValue {
       document.key("metricValue")
       metricValue.write(to: &document)
+    }
+    if let confidence {
+      document.key("violationEventAdditionalInfo")
+      document.beginMap(count: 1)
+      document.member("confidenceLevel", confidence)
+      document.endMap()
     }
     document.member("violationEventType", type.rawValue)
     document.member("violationEventTime", time)
@@ -152,6 +159,13 @@ package enum EventBehavior: Equatable, Sendable {
     case .current(let behavior): behavior.metric.name
     case .former(_, let metric): metric
     }
+  }
+
+  /// The confidence level of a learned baseline; nil for other behaviors.
+  var confidenceLevel: String? {
+    guard case .current(let behavior) = self, case .machineLearning(let level) = behavior.criteria.threshold
+    else { return nil }
+    return level
   }
 
   func write(to document: inout some DocumentWriter & ~Copyable) {

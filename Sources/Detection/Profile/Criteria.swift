@@ -67,11 +67,11 @@ package struct Criteria: Equatable, Sendable {
     case value(CriteriaValue)
     /// `statisticalThreshold.statistic`, such as `p90`: a percentile over all things.
     case statistical(String)
-    /// `mlDetectionConfig.confidenceLevel`: LOW, MEDIUM or HIGH.
+    /// `mlDetectionConfig.confidenceLevel`: LOW, MEDIUM or HIGH. It is evaluated by a ``LearnedBaseline``.
     case machineLearning(String)
   }
 
-  /// The operator; nil for machine learning.
+  /// The operator; nil for a learned baseline.
   package var comparisonOperator: ComparisonOperator?
   package var threshold: Threshold
   package var durationSeconds: UInt64?
@@ -89,12 +89,14 @@ package struct Behavior: Equatable, Sendable {
   package var suppressAlerts: Bool?
   package var exportMetric: Bool?
 
+  /// Whether datapoints are compared with a learned baseline.
+  package var isLearned: Bool { if case .machineLearning = criteria.threshold { true } else { false } }
+
   /// Why the behavior isn't evaluated; nil if it is.
   package var reasonNotEvaluated: String? {
     switch criteria.threshold {
-    case .value: nil
+    case .value, .machineLearning: nil
     case .statistical: "statisticalThreshold compares with other things"
-    case .machineLearning: "mlDetectionConfig needs a learned model"
     }
   }
 }

@@ -118,13 +118,16 @@ extension ProfileReader {
       return word(member, key: "statistic", Self.statistics).map { .statistical($0) }
     }
     guard let member = members["mlDetectionConfig"] else { return nil }
-    return word(member, key: "confidenceLevel", ["LOW", "MEDIUM", "HIGH"]).map { .machineLearning($0) }
+    return word(member, key: "confidenceLevel", Confidence.allCases.map(\.rawValue)).map {
+      .machineLearning($0)
+    }
   }
 
   private mutating func note(_ member: Member?, needing what: String, _ metric: Metric) {
     guard let member else { return }
     note(
-      member, "\(metric.name) is \(what) have statistical thresholds or machine learning.", isWarning: false)
+      member, "\(metric.name) is \(what) have 'statisticalThreshold' or 'mlDetectionConfig'.",
+      isWarning: false)
   }
 
   /// Returns the value of the only member of an object, one of `allowed`.

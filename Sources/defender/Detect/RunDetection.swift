@@ -174,6 +174,12 @@ struct DetectionRun: ~Copyable {
   /// Writes the remaining output, and the numbers of skipped and ignored reports.
   mutating func finish() {
     flush()
+    let baselines = evaluator.baselines
+    if baselines.learning > 0 {
+      console.error(
+        "defender: Learned baselines that still learn: \(baselines.learning) of \(baselines.all). Each is silent until it has "
+          + "values from \(Evaluator.learningHours) hours. Use --state to continue with a later recording.")
+    }
     skipped.printCounts(ignored: evaluator.ignoredReports, late: evaluator.lateReports)
   }
 }

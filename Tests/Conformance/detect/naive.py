@@ -267,8 +267,11 @@ class Evaluator:
             return self.fleets[key].observe(report)
         key = report.thing, profile, behavior["name"]
         if key not in self.trackers:
-            self.trackers[key] = self.tracker(behavior["metric"], Criteria(behavior))
+            self.trackers[key] = self.make_tracker(behavior)
         return [(report.thing, *event) for event in self.trackers[key].observe(report)]
+
+    def make_tracker(self, behavior):
+        return self.tracker(behavior["metric"], Criteria(behavior))
 
     def evaluate_all(self, reports):
         return [event for report in reports for event in self.evaluate(report)]

@@ -101,6 +101,44 @@ import WireFormats
     #expect(types(stage.publisher) == ["in-alarm"])
   }
 
+  @Test func `a learned baseline survives a restart, and its alarm has the confidence level`() throws {
+    let tree = try TemporaryDirectory()
+    var variables = try variables(ofStateIn: tree)
+    let text = #"""
+      {"securityProfileName":"p","behaviors":[{"name":"learned","metric":"aws:num-listening-tcp-ports",
+        "criteria":{"mlDetectionConfig":{"confidenceLevel":"HIGH"}}}]}
+      """#
+    variables["DEFENDER_SECURITY_PROFILES"] = text
+    // Two weeks with one port, which end before the time of the loop.
+    let profile = try #require(ProfileValidation(of: Array(text.utf8), name: "p").profile)
+    var evaluator = Evaluator([profile], windowsEnd: .clock)
+    for hour in UInt64(0)..<400 {
+      let time = 1_698_000_000 + hour * 3_600
+      var observation = Observation(
+        thing: "thing", reportID: time, time: time * 1_000, table: evaluator.table)
+      observation.set(.listeningTCPPortCount, .count(1))
+      #expect(evaluator.evaluate(observation).isEmpty)
+    }
+    let state = String(decoding: evaluator.state.json, as: UTF8.self)
+    try tree.write(
+      "state/detection.json", #"{"version":1,"evaluator":\#(state),"events":[],"dropped":0}"#)
+    func first() throws {
+      var stage = try LoopStage(variables, over: tree)
+      try listen(on: [22, 443], in: tree)
+      try stage.run()
+      #expect(types(stage.publisher) == [])
+      #expect(stage.lines.text.contains("Learned baselines: 1. Each is silent until"))
+    }
+    try first()
+    var second = try LoopStage(variables, over: tree)
+    try listen(on: Array(8_000..<8_030), in: tree)
+    try second.run()
+    let event = try #require(events(second.publisher).first)
+    #expect(event["violationEventType"]?.string == "in-alarm")
+    #expect(event["violationEventAdditionalInfo"]?["confidenceLevel"]?.string == "HIGH")
+    #expect(event["metricValue"]?["count"] == .number("30"))
+  }
+
   @Test func `a queue keeps the newest 100 events and counts the others`() throws {
     var queue = EventQueue()
     for number in 0..<103 { queue.append(Array("{\"n\":\(number)}".utf8)) }
