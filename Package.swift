@@ -49,6 +49,10 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "Detection", dependencies: ["DeviceDefender", "WireFormats"], swiftSettings: strict),
+    // The page of `defender detect report`; nothing that `bootstrap` links imports it.
+    .target(
+      name: "DetectionReport", dependencies: ["Detection", "DeviceDefender", "Platform", "WireFormats"],
+      swiftSettings: strict),
     .target(
       name: "LambdaRuntime", dependencies: ["CLinux", "Platform", "WireFormats"], swiftSettings: strict),
     // Brings FoundationEssentials; nothing that `bootstrap` links does.
@@ -82,8 +86,8 @@ let package = Package(
     .executableTarget(
       name: "defender",
       dependencies: [
-        "AWSClient", "CLinux", "DefenderAgent", "Detection", "DeviceDefender", "GreengrassIPC", "HTTPClient",
-        "LambdaEmulator", "Platform", "WireFormats",
+        "AWSClient", "CLinux", "DefenderAgent", "Detection", "DetectionReport", "DeviceDefender",
+        "GreengrassIPC", "HTTPClient", "LambdaEmulator", "Platform", "WireFormats",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -129,6 +133,10 @@ let package = Package(
     .testTarget(
       name: "DetectionTests",
       dependencies: ["Detection", "DeviceDefender", "Platform", "TestSupport", "WireFormats"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "DetectionReportTests",
+      dependencies: ["AWSClient", "Detection", "DetectionReport", "DeviceDefender", "WireFormats"],
       swiftSettings: strict),
     .testTarget(
       name: "LambdaRuntimeTests",

@@ -1,3 +1,4 @@
+import Glibc
 import LambdaEmulator
 import Platform
 import TestSupport
@@ -127,8 +128,55 @@ import WireFormats
       answers.last?["validationErrors"]?.array?.first?["errorMessage"]?.string?.contains("line 2") == true)
   }
 
+  @Test
+  func `writes a page that only its owner can read, replaces it as a whole, and counts what it can't read`()
+    async throws
+  {
+    let directory = try TemporaryDirectory()
+    _ = try directory.write("profile.json", Self.profile)
+    let start = 1_795_460_000
+    let input = report(start, 22) + report(start + 300, 8080) + "{\"header\"\n" + report(start, 22)
+    _ = try directory.write("reports.jsonl", input)
+    let arguments = ["detect", "report", "--profile", "\(directory.path)/profile.json", "--thing", "pump-7"]
+    let page = "\(directory.path)/page.html"
+    let file = try await defender().run(arguments + ["\(directory.path)/reports.jsonl", "--html", page])
+    #expect(file.status == .code(0) && file.output.isEmpty)
+    #expect(file.errors.contains { $0.contains("Report 3, at byte ") && $0.contains(" is skipped: ") })
+    #expect(file.errors.suffix(2).first == "defender: Reports skipped: 1, for the reasons above.")
+    #expect(file.errors.last?.hasPrefix("defender: Reports ignored: 1, because") == true)
+    let written = try readFile(page, limit: 1_000_000)
+    #expect(try permissions(of: page) == 0o600)
+    // Standard output gets the same bytes.
+    let output = try await defender().run(arguments + ["--html", "-"], input: Array(input.utf8))
+    #expect(output.status == .code(0))
+    let text = String(decoding: written, as: UTF8.self)
+    #expect(text.contains("<h1>1 of 1 thing in alarm</h1>") && text.contains("TCP 8080"))
+    #expect(text.contains("2 reports of 1 thing evaluated, 1 skipped"))
+    #expect(output.output.contains("<h1>1 of 1 thing in alarm</h1>"))
+    // An input that ends early: the page says so, and so does the exit status.
+    let missing = try await defender().run(
+      arguments + ["\(directory.path)/missing", "\(directory.path)/reports.jsonl", "--html", page])
+    #expect(missing.status == .code(1) && missing.errorText.contains("missing' can't be read"))
+    let replaced = String(decoding: try readFile(page, limit: 1_000_000), as: UTF8.self)
+    #expect(replaced.contains("Input incomplete") && replaced.contains("missing&#39; can&#39;t be read"))
+    let wrong = try await defender().run(arguments + ["--html", "/nonexistent/page.html", "/dev/null"])
+    #expect(
+      wrong.status == .code(2) && wrong.errorText.contains("Can't write the page to '/nonexistent/page"))
+    let full = try await defender().run(arguments + ["--html", "/dev/full", "/dev/null"])
+    #expect(full.status == .code(74))
+  }
+
+  private func permissions(of path: String) throws -> UInt32 {
+    var status = stat()
+    _ = try retryingOnInterrupt { unsafe stat(path, &status) }
+    return status.st_mode & 0o7777
+  }
+
   @Test(arguments: [
-    (["detect", "run", "-"], 64), (["detect", "run", "--profile", "/nonexistent", "-"], 2),
+    (["detect", "run", "-"], 64), (["detect", "report", "--html", "-", "-"], 64),
+    (["detect", "report", "--profile", "/dev/null", "-"], 64),
+    (["detect", "report", "--profile", "/nonexistent", "--html", "-", "/dev/null"], 2),
+    (["detect", "run", "--profile", "/nonexistent", "-"], 2),
     (["detect", "validate"], 64), (["detect", "validate", "/nonexistent"], 2),
     (["detect", "run", "--profile", "/dev/null", "--thing", "a b"], 64),
     (["detect", "run", "--profile", "/dev/null", "-", "-"], 64),

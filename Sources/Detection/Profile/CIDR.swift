@@ -45,6 +45,11 @@ package struct CIDR: Hashable, Sendable, CustomStringConvertible {
   }
 
   package var description: String { "\(network)/\(prefixLength)" }
+
+  /// Returns whether an address of the network's family is in the network.
+  package func contains(_ address: IPAddress) -> Bool {
+    address.family == network.family && address.masked(to: prefixLength) == network
+  }
 }
 
 extension IPAddress {

@@ -25,7 +25,7 @@ package enum ComparisonOperator: String, CaseIterable, Sendable {
   var isUpperBound: Bool { self == .lessThan || self == .lessThanEquals }
 
   /// Whether each element of a datapoint must be a member of the set. If false, none may be.
-  var requiresMembers: Bool { self == .inCIDRSet || self == .inPortSet || self == .inSet }
+  package var requiresMembers: Bool { self == .inCIDRSet || self == .inPortSet || self == .inSet }
 
   /// Whether `value` conforms to the bound; false if this isn't an order operator.
   func holds<Number: Comparable>(_ value: Number, _ bound: Number) -> Bool {

@@ -43,7 +43,7 @@ package enum DeviceMetric: String, CaseIterable, Sendable {
   }
 
   /// Whether the metric is the traffic since the last report, which a window adds up.
-  var isDelta: Bool { slot < 4 }
+  package var isDelta: Bool { slot < 4 }
 
   /// The kind of value that a behavior compares the metric with.
   var valueKind: ValueKind {

@@ -89,6 +89,21 @@ package struct MetricTable: Equatable, Sendable {
   package func needs(_ metric: DeviceMetric) -> Bool { needed[metric.slot] }
 
   func slot(ofCustom name: String) -> Int? { customSlots[name] }
+
+  /// Returns the position of a metric's datapoint in an ``Observation``; nil for a custom metric that no behavior needs.
+  package func slot(of metric: Metric) -> Int? {
+    switch metric {
+    case .device(let metric): metric.slot
+    case .custom(let name): slot(ofCustom: name)
+    }
+  }
+
+  /// The table with all device-side metrics, in the same slots.
+  package var withDeviceMetrics: MetricTable {
+    var table = self
+    table.needed = Array(repeating: true, count: Self.deviceSlots)
+    return table
+  }
 }
 
 extension Observation {

@@ -27,7 +27,7 @@ struct DetectCommand: ParsableCommand {
 
       Exit status: 0 success; others as in `defender help detect validate` and `defender help detect run`.
       """,
-    subcommands: [LearnProfile.self, ValidateProfiles.self, RunDetection.self])
+    subcommands: [LearnProfile.self, ValidateProfiles.self, RunDetection.self, ReportDetection.self])
 }
 
 /// `defender detect validate`: validates security profiles, as AWS's ValidateSecurityProfileBehaviors does.

@@ -57,7 +57,9 @@ struct SkippedReports {
   private static let maximumMessages = 10
 
   private let console: Console
-  private var count = 0
+  private(set) var count = 0
+  /// The printed reasons.
+  private(set) var reasons: [String] = []
   /// Whether an input couldn't be read completely.
   fileprivate(set) var hasFailed = false
 
@@ -66,12 +68,17 @@ struct SkippedReports {
   mutating func note(_ message: String, _ path: String) {
     count += 1
     guard count <= Self.maximumMessages else { return }
-    console.error("defender: \(escapingControlCharacters("\(path): \(message)"))")
+    print("\(path): \(message)")
   }
 
   mutating func noteUnreadable(_ path: String, _ error: Errno) {
     hasFailed = true
-    console.error("defender: \(escapingControlCharacters("'\(path)' can't be read: \(error)."))")
+    print("'\(path)' can't be read: \(error).")
+  }
+
+  private mutating func print(_ reason: String) {
+    reasons.append(reason)
+    console.error("defender: \(escapingControlCharacters(reason))")
   }
 
   /// Prints the number of skipped reports, and of those that were ignored as duplicates or came late.

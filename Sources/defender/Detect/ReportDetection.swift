@@ -1,0 +1,122 @@
+import ArgumentParser
+import Detection
+import DetectionReport
+import Glibc
+import Platform
+
+/// `defender detect report`: writes a page about recorded reports and their alarms.
+struct ReportDetection: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "report",
+    abstract:
+      "Writes an HTML page that shows the alarms, counters, ports and destinations of recorded reports.",
+    discussion: """
+      Reads profiles and reports as `defender detect run` does. The page shows the worst things first: alarms over time, \
+      counters with their thresholds, and the ports and destinations that came and went. It is one file without scripts \
+      that loads nothing, of at most 1 MB. Since it lists open ports and addresses, a new file is readable only for \
+      you; an existing one keeps its permissions.
+
+      Examples:
+        defender detect report --profile profile.json reports.jsonl --html report.html
+        cat *.cbor | defender detect report --profile p.json --html - >report.html
+
+      Exit status: 0 the page was written; 1 an input couldn't be read completely, and the page says so; 2 it couldn't \
+      start; 64 wrong command line; 74 the page couldn't be written.
+      """)
+
+  @Option(help: ArgumentHelp("A security profile; may be repeated.", valueName: "file"), completion: .file())
+  var profile: [String]
+
+  @Option(
+    help: ArgumentHelp("The page to write; - is standard output.", valueName: "file"),
+    completion: .file(extensions: ["html"]))
+  var html: String
+
+  @Option(
+    help: ArgumentHelp(
+      "The thing of all reports (default: what a wrapper names, or 'local').", valueName: "name"))
+  var thing: String?
+
+  @Argument(
+    help: ArgumentHelp("The reports; - is standard input (default: -).", valueName: "reports"),
+    completion: .file())
+  var reports: [String] = []
+
+  func validate() throws {
+    if profile.isEmpty { throw ValidationError("--profile is missing; at least one is needed.") }
+    if html.isEmpty { throw ValidationError("--html is empty; expected the page's file, or -.") }
+    if let thing, !SecurityProfile.isName(thing) {
+      throw ValidationError("--thing is '\(thing)'; expected 1 to 128 letters, digits, ':', '_' and '-'.")
+    }
+    if reports.count(where: { $0 == "-" }) > 1 {
+      throw ValidationError("Standard input (-) can be read only once.")
+    }
+  }
+
+  func run() throws {
+    let console = Console()
+    if reports.isEmpty, isatty(STDIN_FILENO) == 1 {
+      throw ValidationError("There are no reports. Name files, or give reports to standard input.")
+    }
+    var history = FleetHistory(try profiles(at: profile, console))
+    let destination = try PageFile(html, console)
+    var skipped = SkippedReports(console)
+    for path in reports.isEmpty ? ["-"] : reports { read(path, &history, &skipped) }
+    history.finish(skipped: skipped.count, reasons: skipped.reasons, isComplete: !skipped.hasFailed)
+    skipped.printCounts(ignored: history.ignoredReports)
+    destination.write(DetectionPage.html(history), console)
+    if skipped.hasFailed { throw ExitCode(CommandFailure.Status.failed.rawValue) }
+  }
+
+  private func read(_ path: String, _ history: inout FleetHistory, _ skipped: inout SkippedReports) {
+    do throws(Errno) {
+      var file = try ReportFile(path, history.table, thing: thing)
+      while true {
+        switch try file.next(&skipped) {
+        case .report(let observation): history.add(observation)
+        case .pause: break
+        case .end: return
+        }
+      }
+    } catch {
+      skipped.noteUnreadable(path, error)
+    }
+  }
+}
+
+/// The destination of the page: a file that is replaced as a whole, a pipe or device, or standard output.
+private struct PageFile: ~Copyable {
+  private let path: String
+  private var file: OutputFile?
+
+  /// Opens the file before any report is read, so that a wrong path fails at once.
+  init(_ path: String, _ console: Console) throws {
+    self.path = path
+    guard path != "-" else { return }
+    // The page lists open ports and addresses.
+    umask(0o077)
+    do throws(OutputFileError) {
+      file = try OutputFile.open(path)
+    } catch {
+      console.error(
+        "defender: \(escapingControlCharacters("Can't write the page to '\(path)': \(error)."))")
+      throw ExitCode(CommandFailure.Status.notRun.rawValue)
+    }
+  }
+
+  /// Writes the page. A failure changes the exit status.
+  consuming func write(_ page: [UInt8], _ console: Console) {
+    do throws(Errno) {
+      if path == "-" { return try writeAll(page, to: STDOUT_FILENO) }
+      if file != nil {
+        try file?.append(page)
+        return try file?.publish() ?? ()
+      }
+      let device = FileDescriptor(
+        owning: try retryingOnInterrupt { unsafe Glibc.open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY) })
+      try writeAll(page, to: device.rawValue)
+    } catch {
+      LostOutput.note(error, to: path == "-" ? "standard output" : "'\(path)'")
+    }
+  }
+}
