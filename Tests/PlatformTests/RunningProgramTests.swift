@@ -1,3 +1,4 @@
+import Dispatch
 import Glibc
 import Platform
 import TestSupport
@@ -20,18 +21,23 @@ import Testing
     #expect(String(decoding: try run(script), as: UTF8.self) == output)
   }
 
-  @Test func `can be written and run while other threads start programs`() async throws {
-    try await withThrowingTaskGroup { group in
-      for _ in 0..<8 {
-        group.addTask {
-          for _ in 0..<40 {
-            let output = try run("echo 1")
-            #expect(output == Array("1\n".utf8))
-          }
-        }
-      }
-      try await group.waitForAll()
+  @Test func `can be run although another thread forked while it was written`() throws {
+    let directory = try TemporaryDirectory()
+    let pipe = try directory.makePipe("pipe")
+    let ended = DispatchSemaphore(value: 0)
+    DispatchQueue.global().async {
+      while !hasBegun(directory) {}
+      startTrue(openingFirst: pipe)
+      ended.signal()
     }
+    let contents = Array("#!/bin/sh\necho 1\nexit\n".utf8) + [UInt8](repeating: 0x0A, count: 64 << 20)
+    let path = try directory.writeProgram("program", contents)
+    let output = Result { try Program(path, outputLimit: 10).output(until: .now.advanced(by: .seconds(60))) }
+    // Lets the child of the other thread continue. It has had the descriptors of the moment when it was forked until now.
+    let writer = FileDescriptor(owning: try retryingOnInterrupt { unsafe open(pipe, O_WRONLY | O_CLOEXEC) })
+    ended.wait()
+    withExtendedLifetime(writer) {}
+    #expect(try output.get() == Array("1\n".utf8))
   }
 
   @Test func `gets the given environment, and nothing else`() throws {
@@ -159,5 +165,24 @@ import Testing
       Issue.record("\(error)")
       return
     }
+  }
+}
+
+/// Returns whether the program or its source has been created in a directory.
+private func hasBegun(_ directory: TemporaryDirectory) -> Bool {
+  ["program", "program.source"].contains { unsafe access("\(directory.path)/\($0)", F_OK) == 0 }
+}
+
+/// Starts true(1) in a child that first opens a pipe, which blocks it between fork and execve, and waits for it.
+private func startTrue(openingFirst pipe: String) {
+  var actions = unsafe posix_spawn_file_actions_t()
+  unsafe posix_spawn_file_actions_init(&actions)
+  defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+  unsafe posix_spawn_file_actions_addopen(&actions, 200, pipe, O_RDONLY, 0)
+  var words = unsafe [strdup("true"), nil]
+  defer { unsafe words.forEach { unsafe free($0) } }
+  var child: pid_t = 0
+  if unsafe posix_spawn(&child, "/bin/true", &actions, nil, &words, nil) == 0 {
+    _ = waitpid(child, nil, 0)
   }
 }
