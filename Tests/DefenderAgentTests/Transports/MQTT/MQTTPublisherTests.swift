@@ -287,4 +287,22 @@ extension MQTTPublisher {
       (error as? PublishError)?.cause == .payloadTooLarge(bytes: 131_073, limit: 131_072)
     }
   }
+
+  @Test func `reports a connection that ends between two reports, once, with the reason`() throws {
+    let scene = try Scene()
+    let publisher = try scene.publisher(at: "mqtt://127.0.0.1:\(scene.broker.plainPort)")
+    var reasons: [String] = []
+    publisher.whenLost = { reasons.append($0) }
+    _ = try publisher.open(for: topic(), until: scene.after(.seconds(20)))
+    publisher.run(until: scene.after(.seconds(20)))
+    #expect(reasons.isEmpty && publisher.isConnected)
+    scene.broker.stop()
+    let limit = scene.after(.seconds(20))
+    while publisher.isConnected, scene.time.bootTime < limit { publisher.run(until: limit) }
+    // Without a connection there is nothing to lose.
+    publisher.run(until: limit)
+    #expect(!publisher.isConnected && reasons.count == 1)
+    let start = "the connection to mqtt://127.0.0.1:\(scene.broker.plainPort) ended between reports: "
+    #expect(reasons.first?.hasPrefix(start) == true && reasons.first != start, "\(reasons)")
+  }
 }
