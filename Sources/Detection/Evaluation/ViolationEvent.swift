@@ -12,10 +12,12 @@ package enum MetricValue: Equatable, Sendable {
 
   /// The largest number of elements.
   static let maximumElements = 50
+  /// The largest count of an event: AWS's model has a signed 64-bit integer.
+  private static let largestCount = UInt64(Int64.max)
 
   init(_ datapoint: Datapoint) {
     switch datapoint {
-    case .count(let count): self = .count(count)
+    case .count(let count): self = .count(min(count, Self.largestCount))
     case .number(let number): self = .number(number)
     case .ports(let ports): self = .ports(Self.first(ports))
     case .numbers(let numbers): self = .numbers(Self.first(numbers))
