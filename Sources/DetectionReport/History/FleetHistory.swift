@@ -51,6 +51,9 @@ package struct FleetHistory: Sendable {
   /// The number of reports that were ignored because their report id wasn't greater than the last one of their thing.
   package var ignoredReports: Int { evaluator.ignoredReports }
 
+  /// The number of reports that statistical thresholds ignored, because their window was over.
+  package var lateReports: Int { evaluator.lateReports }
+
   /// Which metrics the reader must extract from reports.
   package var table: MetricTable { evaluator.table.withDeviceMetrics }
 

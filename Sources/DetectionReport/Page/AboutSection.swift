@@ -14,6 +14,12 @@ extension DetectionPage {
         evaluated, and the charts leave them out.
         """)
     }
+    if history.lateReports > 0 {
+      facts.append(
+        """
+        \(counted(history.lateReports, "report")) came after the window to which they belong was over, so statistical thresholds ignored them.
+        """)
+    }
     if history.period != nil {
       facts.append(
         """

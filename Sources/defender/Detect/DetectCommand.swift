@@ -14,7 +14,7 @@ let exampleProfile = """
 struct DetectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "detect",
-    abstract: "Learns security profiles, validates them, and evaluates them over recorded reports.",
+    abstract: "Learns, validates and evaluates security profiles over recorded reports.",
     discussion: """
       A security profile is the JSON of `aws iot create-security-profile --cli-input-json` or `describe-security-profile`, \
       an array of behaviors, or the properties of CloudFormation's AWS::IoT::SecurityProfile.
@@ -24,6 +24,7 @@ struct DetectCommand: ParsableCommand {
         defender detect validate ssh.json
         defender collect | defender detect run --profile ssh.json
         defender collect | defender detect learn >profile.json
+        defender collect | defender detect report --profile ssh.json --html page.html
 
       Exit status: 0 success; others as in `defender help detect validate` and `defender help detect run`.
       """,

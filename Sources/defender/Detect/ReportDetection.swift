@@ -17,8 +17,8 @@ struct ReportDetection: ParsableCommand {
       you; an existing one keeps its permissions.
 
       Examples:
-        defender detect report --profile profile.json reports.jsonl --html report.html
-        cat *.cbor | defender detect report --profile p.json --html - >report.html
+        defender detect report --profile profile.json reports.jsonl --html page.html
+        cat *.cbor | defender detect report --profile p.json --html - >page.html
 
       Exit status: 0 the page was written; 1 an input couldn't be read completely, and the page says so; 2 it couldn't \
       start; 64 wrong command line; 74 the page couldn't be written.
@@ -58,12 +58,12 @@ struct ReportDetection: ParsableCommand {
     if reports.isEmpty, isatty(STDIN_FILENO) == 1 {
       throw ValidationError("There are no reports. Name files, or give reports to standard input.")
     }
-    var history = FleetHistory(try profiles(at: profile, console))
+    var history = FleetHistory(try profiles(at: profile, console, ofFleet: true))
     let destination = try PageFile(html, console)
     var skipped = SkippedReports(console)
     for path in reports.isEmpty ? ["-"] : reports { read(path, &history, &skipped) }
     history.finish(skipped: skipped.count, reasons: skipped.reasons, isComplete: !skipped.hasFailed)
-    skipped.printCounts(ignored: history.ignoredReports)
+    skipped.printCounts(ignored: history.ignoredReports, late: history.lateReports)
     destination.write(DetectionPage.html(history), console)
     if skipped.hasFailed { throw ExitCode(CommandFailure.Status.failed.rawValue) }
   }
