@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Tests/Benchmarks/recorded_reports.py COUNT PROFILE REPORTS: writes a security profile of ten behaviors, and JSON lines with recorded
-reports of 1,000 things, 2 KB each. The same COUNT gives the same bytes. About one report in 40 changes an alarm.
+"""Tests/Benchmarks/recorded_reports.py COUNT PROFILE REPORTS [--fleet-profile FILE]: writes a security profile of ten behaviors, and
+JSON lines with recorded reports of 1,000 things, 2 KB each. The same COUNT gives the same bytes. About one report in 40 changes an alarm.
+The second profile has two more behaviors, with statistical thresholds.
 """
 import argparse
 import json
@@ -27,6 +28,13 @@ PROFILE = {"securityProfileName": "recorded", "behaviors": [
     behavior("blocked", "aws:destination-ip-addresses", "not-in-cidr-set", {"cidrs": ["203.0.113.0/24", "2001:db8:bad::/48"]}),
     behavior("load", "cpu_usage", "less-than", {"number": 95.5}, consecutiveDatapointsToAlarm=2, consecutiveDatapointsToClear=2),
 ]}
+
+STATISTICAL = [
+    {"name": "fleet-bytes-out", "metric": "aws:all-bytes-out", "criteria": {
+        "comparisonOperator": "less-than-equals", "statisticalThreshold": {"statistic": "p99.9"}, "durationSeconds": 600}},
+    {"name": "fleet-load", "metric": "cpu_usage", "criteria": {
+        "comparisonOperator": "less-than-equals", "statisticalThreshold": {"statistic": "p99"}, "durationSeconds": 300}},
+]
 
 
 def ports(chosen, numbers, odd):
@@ -64,8 +72,12 @@ def main():
     parser.add_argument("count", metavar="COUNT", type=int)
     parser.add_argument("profile", metavar="PROFILE")
     parser.add_argument("reports", metavar="REPORTS")
+    parser.add_argument("--fleet-profile", metavar="FILE")
     options = parser.parse_args()
     chosen = random.Random(1)
+    if options.fleet_profile:
+        with open(options.fleet_profile, "w") as file:
+            json.dump(PROFILE | {"behaviors": PROFILE["behaviors"] + STATISTICAL}, file, indent=2)
     with open(options.profile, "w") as file:
         json.dump(PROFILE, file, indent=2)
     with open(options.reports, "w") as file:

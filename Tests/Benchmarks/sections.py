@@ -19,6 +19,7 @@ AGENT, PYTHON_AGENT, NETLINK_FLOOR = "this agent", "Python agent (psutil)", "pla
 CRYPTO, LIBCURL = "C over libcrypto", "C over libcurl, unsigned"
 DETECTION, PLAIN_PYTHON = "defender detect run", "plain Python"
 WITH_BASELINES = "with 7 learned baselines too"
+FLEET_DETECTION = f"{DETECTION}, two more of the fleet"
 GROWTH = "Anonymous memory that 100,000 publishes add"
 
 
@@ -110,7 +111,7 @@ def collection(sockets, rounds, with_agent):
 
 
 def allocations():
-    """Counts the memory allocations of a collection and of its report."""
+    """Counts the memory allocations of a collection, of its report and of the evaluation of reports."""
     tools.swift_build("collector-benchmark", "socket-load")
     group = Group("Allocations of one", "", is_detail=True)
     for sockets in (1000, 10000):
@@ -118,6 +119,9 @@ def allocations():
         group.row(f"collection from files, {sockets:,} connections", _each(tools.MEMCHECK, "files", sockets), ours=True)
     for what in ("json", "cbor"):
         group.row(f"report of 150 entries as {what.upper()}", _each(tools.MEMCHECK, what), ours=True)
+    for entries in (5, 50):
+        for what, name in (("snapshot", "snapshot"), ("recorded", "recorded report")):
+            group.row(f"evaluation of a {name} with lists of {entries} entries", _each(tools.MEMCHECK, f"{what}-{entries}"), ours=True)
     return [group]
 
 
@@ -228,34 +232,41 @@ def publishing(count, peers):
 
 
 def detection(count, rounds):
-    """Measures the evaluation of recorded reports of 1,000 things, without and with learned baselines, and the memory that a longer
-    recording needs."""
+    """Measures the evaluation of recorded reports of 1,000 things, also with statistical thresholds and with learned baselines, and the
+    memory that a longer recording needs."""
     tools.swift_build("defender")
-    profile, learned, reports, events = (
-        os.path.join(WORK, f"recorded-{name}") for name in ("profile.json", "learned.json", "reports.jsonl", "events.jsonl"))
-    own = [f"{RELEASE}/defender", "detect", "run", "--json", "--profile", profile]
+    profile, fleet, learned, reports, events = (
+        os.path.join(WORK, f"recorded-{name}")
+        for name in ("profile.json", "fleet.json", "learned.json", "reports.jsonl", "events.jsonl"))
+    command = [f"{RELEASE}/defender", "detect", "run", "--json", "--profile"]
+    own = {DETECTION: [*command, profile], FLEET_DETECTION: [*command, fleet],
+           WITH_BASELINES: [*command, profile, "--profile", learned]}
+    _write_learned_profile(learned)
     peak = {}
     for number in (count // 4, count):
-        tools.run([f"{HERE}/recorded_reports.py", number, profile, reports])
-        _write_learned_profile(learned)
-        peak[number] = tools.peak_memory([*own, "--profile", learned, "-"], reports)
-    programs = {PLAIN_PYTHON: [sys.executable, f"{PEERS}/detection.py", profile, reports], DETECTION: [*own, reports],
-                WITH_BASELINES: [*own, "--profile", learned, reports]}
+        tools.run([f"{HERE}/recorded_reports.py", number, profile, reports, "--fleet-profile", fleet])
+        for name, arguments in own.items():
+            peak[name, number] = tools.peak_memory([*arguments, "-"], reports)
+    programs = {PLAIN_PYTHON: [sys.executable, f"{PEERS}/detection.py", profile, reports]}
+    programs |= {name: [*arguments, reports] for name, arguments in own.items()}
     seconds, printed = {name: [] for name in programs}, {}
     for _ in range(rounds):
         for name, command in programs.items():
             seconds[name].append(tools.processor_seconds(command, events))
             with open(events) as file:
                 printed[name] = [_without_id(json.loads(line)) for line in file]
-    # The recording is too short for an alarm of a baseline.
+    # The second profile has two more behaviors, whose events are the only difference. The recording is too short for an alarm of a
+    # baseline.
+    printed[FLEET_DETECTION] = [event for event in printed[FLEET_DETECTION] if not event[3].startswith("fleet-")]
     if not printed[DETECTION] or any(found != printed[PLAIN_PYTHON] for found in printed.values()):
         sys.exit(f"{events}: the evaluators print different events")
     time = Group("Evaluating a recorded report with 10 behaviors: CPU", "µs")
     for name, values in seconds.items():
         time.row(name, middle(values) / count * 1e6, ours=name != PLAIN_PYTHON)
     memory = Group("Evaluating recorded reports of 1,000 things: most memory", "MiB", is_detail=True)
-    for name, number in (("a quarter of the reports", count // 4), ("all reports", count)):
-        memory.row(name, peak[number] / 1024, ours=True)
+    for name, suffix in ((DETECTION, ""), (FLEET_DETECTION, ", two more behaviors of the fleet"), (WITH_BASELINES, f", {WITH_BASELINES}")):
+        for part, number in (("a quarter of the reports", count // 4), ("all reports", count)):
+            memory.row(part + suffix, peak[name, number] / 1024, ours=True)
     return [time, memory, *_detection_on_a_device()]
 
 

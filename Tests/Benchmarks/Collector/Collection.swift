@@ -111,7 +111,7 @@ func repeatOnly(_ what: String, count: Int) throws {
     case "netlink", "files": _ = collector.snapshot()
     case "reference": _ = unsafe reference_collect(&counts)
     case "json", "cbor": unsafe sink = report.encoded(as: what == "json" ? .json : .cbor, names: .long).count
-    default: throw BenchmarkError.differs("no such thing to repeat: \(what)")
+    default: return try repeatDetection(what, count: count)
     }
   }
 }

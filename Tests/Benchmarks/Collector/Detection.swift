@@ -79,6 +79,40 @@ func benchmarkDetection(rounds: Int) throws {
   print(#"{"evaluation_us":\#(median(evaluation)),"encoding_us":\#(median(encoding))}"#)
 }
 
+/// Evaluates a report against 100 behaviors `count` times, for counting with valgrind: `snapshot-50` a snapshot with 50 entries in
+/// each list, `recorded-5` a recorded report in JSON with 5.
+func repeatDetection(_ what: String, count: Int) throws {
+  let parts = what.split(separator: "-")
+  guard parts.count == 2, let entries = Int(parts[1]), ["snapshot", "recorded"].contains(parts[0]) else {
+    throw BenchmarkError.differs("no such thing to repeat: \(what)")
+  }
+  var snapshot = sampleSnapshot(entries: entries)
+  let texts = CustomMetricValue.stringList((0..<entries).map { "value-\($0)" })
+  snapshot.customMetrics = [CustomMetric(name: try CustomMetricName(validating: "texts"), value: texts)]
+  let report = Report(id: 1, snapshot: snapshot, baseline: nil)
+  let bytes = report.encoded(as: .json, names: .long) + [0x0A]
+  var evaluator = Evaluator([try manyBehaviors(orders: 40, ports: 30, networks: 20, texts: 10)])
+  var stream = ReportStream(evaluator.table)
+  for id in 1...UInt64(count) {
+    var observation: Observation
+    if parts[0] == "snapshot" {
+      observation = Observation(
+        of: snapshot, traffic: report.networkStatistics, customMetrics: report.customMetrics, thing: "local",
+        reportID: id, time: id * 1_000, table: evaluator.table)
+    } else {
+      stream.append(bytes)
+      guard case .observation(let found) = stream.next() else {
+        throw BenchmarkError.differs("the report can't be read")
+      }
+      observation = found
+      observation.reportID = id
+    }
+    guard evaluator.evaluate(observation).isEmpty else {
+      throw BenchmarkError.differs("there is a violation")
+    }
+  }
+}
+
 /// The CPU time of a collection whose destinations are evaluated against a set of 1,000 networks, next to that of the
 /// collection alone.
 func benchmarkCollectionWithDetection(rounds: Int) throws {

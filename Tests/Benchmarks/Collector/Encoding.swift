@@ -6,9 +6,9 @@ import WireFormats
 private let addresses: [UInt32] = (0..<50).map { 0xCB00_7101 &+ $0 &* 0x0001_0307 }
 
 /// Returns a snapshot with 50 entries in each list.
-func sampleSnapshot() -> MetricsSnapshot {
+func sampleSnapshot(entries: Int = 50) -> MetricsSnapshot {
   var snapshot = MetricsSnapshot()
-  let ports = (0..<50).map { (index: Int) -> ListeningPort in
+  let ports = (0..<entries).map { (index: Int) -> ListeningPort in
     ListeningPort(interface: index % 2 == 0 ? "0.0.0.0" : "eth0", port: UInt16(1_000 + index * 977))
   }
   snapshot.listeningTCPPorts = .success(Listing(total: 100, sample: ports))
@@ -16,7 +16,7 @@ func sampleSnapshot() -> MetricsSnapshot {
   snapshot.establishedConnections = .success(
     Listing(
       total: 100,
-      sample: (0..<50).map { index in
+      sample: (0..<entries).map { index in
         EstablishedConnection(
           localInterface: "eth0", localPort: UInt16(1_000 + index * 977),
           remoteAddress: IPEndpoint(address: IPAddress(v4: addresses[index]), port: UInt16(443 + index)))
