@@ -52,8 +52,8 @@ struct CommandHelp: Sendable, CustomStringConvertible {
 
 @Suite struct `Help texts` {
   @Test func `exist for every command`() {
-    #expect(CommandHelp.all.count == Defender.configuration.subcommands.count + 3)
-    #expect(CommandHelp.all.map(\.path).contains(["detect", "validate"]))
+    #expect(CommandHelp.all.count == Defender.configuration.subcommands.count + 5)
+    #expect(CommandHelp.all.map(\.path).contains(["detect", "learn"]))
   }
 
   @Test(arguments: CommandHelp.all)

@@ -240,7 +240,7 @@ struct BaselineTests {
     let state =
       #"{"version":1,"things":[{"thing":"t","behaviors":[{"profile":"p","behavior":"b","metric":"m","fingerprint":1,"#
       + #""violating":0,"conforming":0,"last_metric":0,"baseline":{"model":1,"state":"\#(base64(bytes))"}}]}]}"#
-    #expect(throws: DetectionStateError.member("baseline")) {
+    #expect(throws: DetectionStateError.member("things[0].behaviors[0].baseline")) {
       try DetectionState(parsingJSON: Array(state.utf8))
     }
     #expect(LearnedBaseline(Array(bytes.dropLast())) == nil)

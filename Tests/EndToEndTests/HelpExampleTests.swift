@@ -24,11 +24,19 @@ import Testing
       environment: ["PATH": "\(programs):\(directory.path):/usr/bin:/bin", "HOME": directory.path])
   }
 
-  @Test(arguments: ["detect", "detect validate", "detect run", "security-profile"])
+  @Test(arguments: ["detect validate", "detect run", "detect report", "security-profile"])
   func `works with those before it`(command: String) async throws {
     let directory = try TemporaryDirectory()
     let run = try await run(examples(command), in: directory)
     #expect(run.status == .code(0) && run.errors == [], "\(run.errorText)")
+    #expect(!run.output.isEmpty)
+  }
+
+  @Test(arguments: ["detect", "detect learn"])
+  func `that learns from seconds works, and says that they are too few`(command: String) async throws {
+    let directory = try TemporaryDirectory()
+    let run = try await run(examples(command), in: directory)
+    #expect(run.status == .code(0) && run.errorText.contains("Record at least a day"), "\(run.errorText)")
     #expect(!run.output.isEmpty)
   }
 

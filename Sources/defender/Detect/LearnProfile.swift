@@ -10,6 +10,7 @@ struct LearnProfile: ParsableCommand {
     commandName: "learn",
     abstract:
       "Writes a security profile that describes what recorded reports of healthy devices have in common.",
+    usage: "defender detect learn [<options>] [<reports> ...]",
     discussion: """
       Reads reports as `defender detect run` does. The profile allows the listening ports, the networks of the \
       destinations and the members of lists that occur in the reports, and bounds traffic, counts and numbers at the largest \
@@ -17,8 +18,9 @@ struct LearnProfile: ParsableCommand {
       intruder did while you recorded is allowed, too.
 
       Examples:
+        defender collect -n 2 --compact >healthy.jsonl
         defender detect learn healthy.jsonl >profile.json
-        defender detect learn --margin 20 --profile-name pumps day-*.cbor >pumps.json
+        defender detect learn --margin 20 --profile-name pumps healthy.jsonl
 
       Exit status: 0 the profile was written; 1 an input couldn't be read completely, or there was no report; 64 wrong \
       command line; 74 the output couldn't be written.

@@ -10,6 +10,8 @@ struct ReportDetection: ParsableCommand {
     commandName: "report",
     abstract:
       "Writes an HTML page that shows the alarms, counters, ports and destinations of recorded reports.",
+    usage:
+      "defender detect report --profile <file> --html <file> [<options>]\n       [<reports> ...]",
     discussion: """
       Reads profiles and reports as `defender detect run` does. The page shows the worst things first: alarms over time, \
       counters with their thresholds, and the ports and destinations that came and went. It is one file without scripts \
@@ -17,8 +19,10 @@ struct ReportDetection: ParsableCommand {
       you; an existing one keeps its permissions.
 
       Examples:
-        defender detect report --profile profile.json reports.jsonl --html page.html
-        cat *.cbor | defender detect report --profile p.json --html - >page.html
+      \(exampleProfile)
+        defender collect -n 2 --compact >reports.jsonl
+        defender detect report --profile ssh.json reports.jsonl --html page.html
+        defender collect | defender detect report --profile ssh.json --html -
 
       Exit status: 0 the page was written; 1 an input couldn't be read completely, and the page says so; 2 it couldn't \
       start; 64 wrong command line; 74 the page couldn't be written.
