@@ -57,7 +57,7 @@ package struct Agent: ~Copyable {
       return true
     }
     if once, outcome.failed > 0 {
-      // The loop has logged why, also if that is a stop.
+      // The loop has already logged the reason, even if it was a signal to stop.
       log.info("No report was published.")
     } else if shutdown?.isRequested == true {
       log.info(failure)

@@ -1,6 +1,6 @@
 import WireFormats
 
-/// A text in which each escape is replaced by the byte that it stands for, with the place of each byte in the original text.
+/// A text in which the byte that each escape stands for replaces the escape. It knows the place of each byte in the original text.
 ///
 /// The escapes are those of the formats in which servers return what they received: URLs (`%2B`), XML and HTML (`&#43;`), and JSON
 /// (`\\u002b`).
@@ -56,7 +56,7 @@ struct UnescapedText {
     }
   }
 
-  /// Returns the character with a name of XML or HTML, such as `amp`, `#43` or `#x2b`.
+  /// Returns the character that an XML or HTML entity names, such as `amp`, `#43` or `#x2b`.
   private func character(_ name: ArraySlice<UInt8>) -> UInt8? {
     let digits = name.dropFirst()
     guard name.first == UInt8(ascii: "#") else { return named[String(decoding: name, as: UTF8.self)] }
@@ -64,7 +64,7 @@ struct UnescapedText {
       ? number(in: digits.dropFirst(), digits: nil, base: 16) : number(in: digits, digits: nil, base: 10)
   }
 
-  /// Parses a number below 256 of exactly `digits` digits, or of at least one if that is nil.
+  /// Parses a number below 256 that has exactly `digits` digits, or at least one digit if `digits` is nil.
   private func number(in text: ArraySlice<UInt8>, digits: Int? = 2, base: Int) -> UInt8? {
     guard !text.isEmpty, text.count == digits ?? text.count else { return nil }
     var value = 0

@@ -6,7 +6,7 @@ enum Confidence: String, CaseIterable, Sendable {
   case medium = "MEDIUM"
   case high = "HIGH"
 
-  /// The distance beyond the usual excess that raises an alarm, in units of ``LogarithmicScale``.
+  /// How far an excess must be beyond the usual one to raise an alarm, in units of ``LogarithmicScale``.
   var margin: Int {
     switch self {
     case .low: 88
@@ -16,15 +16,16 @@ enum Confidence: String, CaseIterable, Sendable {
   }
 }
 
-/// What is usual for one metric of one thing, learned from its datapoints: the learned baseline of docs/detect.md, which states
-/// the model exactly.
+/// What is usual for one metric of one thing, learned from its datapoints. docs/detect.md ("Learned baselines") defines the model
+/// exactly.
 ///
-/// For each hour of the day there is the mean of the values at that hour, on a ``LogarithmicScale``. The excess of a datapoint is
-/// its distance beyond the means around its hour. A datapoint is unusual if its excess is further than a margin beyond the
-/// largest excess lately, or if three datapoints in a row are further beyond the largest excess that three in a row had. Means and
-/// excesses forget exponentially. An unusual datapoint doesn't change the means, and raises the excess only a little.
+/// For each hour of the day, the baseline has the mean of the values at that hour, on a ``LogarithmicScale``. The excess of a
+/// datapoint is its distance beyond the means around its hour. A datapoint is unusual if its excess exceeds the largest recent
+/// excess by more than a margin, or if the smallest excess of three datapoints in a row exceeds the largest recent one of three in a
+/// row by more than a margin. Means and excesses forget old values exponentially. An unusual datapoint doesn't change the means, and
+/// raises the largest excess only a little.
 ///
-/// 64 bytes of integers, so the results don't depend on the architecture, and saving loses nothing.
+/// The state is 64 bytes of integers, so the results don't depend on the architecture, and saving loses nothing.
 struct LearnedBaseline: Sendable {
   /// The number of hours with datapoints before the first alarm: two weeks.
   static let learningHours = 336
@@ -43,14 +44,14 @@ struct LearnedBaseline: Sendable {
   private var hour = LearnedBaseline.noHour
   /// The number of hours that had usual datapoints.
   private var hours: UInt16 = 0
-  /// The largest excess lately of one datapoint, and the largest excess that three in a row had.
+  /// The largest recent excess of one datapoint, and the largest recent excess that three in a row had.
   private var single: Int16 = 0
   private var sustained: Int16 = 0
   /// The excesses of the last datapoint, and of the one before it.
   private var last = Int16.min
   private var beforeLast = Int16.min
 
-  /// Whether too few datapoints were seen for an alarm.
+  /// Whether the baseline has seen too few datapoints to raise an alarm.
   var isLearning: Bool { hours < Self.learningHours }
 
   /// Learns from a datapoint at `position`, and returns whether it is unusual. `time` is in milliseconds since the epoch.
@@ -76,8 +77,8 @@ struct LearnedBaseline: Sendable {
     return false
   }
 
-  /// Raises the excesses that the datapoint exceeds by more than the margin, each by 1/64 of what it is beyond. Returns whether
-  /// there is one.
+  /// Raises `single`, `sustained` or both if the datapoint exceeds their limits, by 1 and 1/64 of the amount beyond the limit.
+  /// Returns whether it exceeds one.
   private mutating func raise(_ excess: Int, _ ofThree: Int, _ margin: Int) -> Bool {
     let usual = Int(single)
     let usualOfThree = max(Int(sustained), usual * 2 / 5)
@@ -88,7 +89,8 @@ struct LearnedBaseline: Sendable {
     return beyond > 0 || beyondOfThree > 0
   }
 
-  /// Returns the lowest and the highest mean of this hour of the day, the one before and the one after; nil if there is none.
+  /// Returns the lowest and the highest of three means: of this hour of the day, the hour before and the hour after. Nil if none
+  /// exists.
   private func usual() -> ClosedRange<Int>? {
     var range: ClosedRange<Int>?
     for distance in [23, 0, 1] {
@@ -106,7 +108,7 @@ struct LearnedBaseline: Sendable {
     count += 1
   }
 
-  /// Changes the mean of the hour's place in the day, and forgets a part of the excesses.
+  /// Updates the mean of this hour of the day, and forgets a part of the excesses.
   private mutating func endHour(next: UInt8) {
     if count > 0 {
       let place = Int(hour) % 24
@@ -134,7 +136,7 @@ extension LearnedBaseline: Equatable {
 
 // The saved form.
 extension LearnedBaseline {
-  /// The number of the model. A saved baseline of another model isn't used: the baseline is learned from the beginning.
+  /// The version of the model. If a saved baseline has another version, it isn't used, and learning starts again.
   static let model: UInt64 = 1
   private static let size = 64
   /// The largest absolute value of a position and of a mean.

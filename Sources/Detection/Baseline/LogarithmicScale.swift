@@ -1,14 +1,14 @@
-/// The scale on which learned baselines compare values: 256 times the binary logarithm, rounded down, so that 256 is a factor of
-/// two.
+/// The scale on which learned baselines compare values: 256 times the binary logarithm, rounded down. A difference of 256 is a
+/// factor of two.
 ///
 /// It uses integers only, so its results are the same on every architecture and with every libm.
 enum LogarithmicScale: Equatable, Sendable {
-  /// 256 · log2(count + 2^n) - 256 · n. Below 2^n, which is 1 on this scale of octaves, differences count little.
+  /// 256 · log2(count + 2^n) - 256 · n, with n = `exponent`. Differences between counts below 2^n have little effect.
   case count(exponent: Int)
   /// 256 · log2(1 + |number|), with the sign of the number.
   case number
 
-  /// The distance of a factor of two.
+  /// The distance between a value and twice the value.
   static let octave = 256
   /// The largest absolute value of a number on the scale, that of 2^63 and more.
   private static let limit = 63 * octave
@@ -23,13 +23,13 @@ enum LogarithmicScale: Equatable, Sendable {
     }
   }
 
-  /// Whether a value below the usual ones is unusual as well. A device may be idle at any time.
+  /// Whether a value below the usual ones is unusual, too. For counts it isn't, because a device may be idle at any time.
   var hasLowerLimit: Bool { self == .number }
 
-  /// Whether the values are counts, and not numbers.
+  /// Whether the values are counts, not the numbers of custom metrics.
   var isOfCounts: Bool { self != .number }
 
-  /// Returns the position of a count, which is at least 0, or of a number. Nil for a number that isn't one.
+  /// Returns the position of a count, which is at least 0, or of a number. Nil for NaN.
   func position(_ count: UInt64, _ number: Double) -> Int? {
     switch self {
     case .count(let exponent):
@@ -50,8 +50,8 @@ enum LogarithmicScale: Equatable, Sendable {
 
   /// Returns 256 · log2(`significand` / 2^63), rounded down; `significand` is at least 2^63.
   ///
-  /// Squares the significand eight times. Each square has twice the logarithm, so its integer part is the next binary digit. With
-  /// 128 bits, the error stays far below the distance of any 64-bit number from a power of 2^(1/256).
+  /// Squares the significand eight times. Squaring doubles the logarithm, so the integer part of the result is the next binary
+  /// digit. With 128 bits, the error is far smaller than the distance between any 64-bit number and a power of 2^(1/256).
   private static func fraction(_ significand: UInt64) -> Int {
     guard significand != UInt64(1) << 63 else { return 0 }
     var power = UInt128(significand) << 64

@@ -5,7 +5,7 @@ package struct DetectionState: Equatable, Sendable {
   struct Entry: Equatable, Sendable {
     let key: BehaviorKey
     let state: BehaviorState
-    /// Nil for a behavior that learns nothing, and for one that hasn't begun.
+    /// The learned baseline. Nil for a behavior without one, and before its first datapoint.
     var baseline: LearnedBaseline?
   }
 
@@ -64,7 +64,7 @@ package enum DetectionStateError: Error, Equatable, Sendable, CustomStringConver
     }
   }
 
-  /// Returns the error with the place of the value in the document before the member's name.
+  /// Returns the error with `place`, a path in the document, before the member's name.
   package func within(_ place: String) -> DetectionStateError {
     if case .member(let name) = self { .member("\(place).\(name)") } else { self }
   }
@@ -240,7 +240,7 @@ extension DetectionState.Entry {
     self.state = state
     guard let saved = json["baseline"] else { return }
     guard let model: UInt64 = try saved.optional("model") else { throw .member("baseline") }
-    // What another model learned can't be used, but the alarms can.
+    // A baseline of another version of the model can't be used, but the alarms can.
     guard model == LearnedBaseline.model else { return }
     guard let text = saved["state"]?.string, let bytes = base64Decoding(text),
       let baseline = LearnedBaseline(bytes)

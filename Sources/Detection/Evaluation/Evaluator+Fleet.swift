@@ -1,6 +1,6 @@
 // Statistical thresholds: the value of each thing in a window is compared with a percentile over all things.
 extension Evaluator {
-  /// Judges the windows that the current report closes, for all things.
+  /// Evaluates the windows that the current report closes, for all things.
   mutating func judge(_ position: Int, at time: UInt64, _ events: inout [ViolationEvent]) {
     guard case .statistical(let rule) = program.steps[position].test else { return }
     for _ in 0..<(fleet?.closing(rule.fleetIndex) ?? 0) {
@@ -25,9 +25,9 @@ extension Evaluator {
     else { return }
     let value: UInt64?
     switch datapoint {
-    // The largest number means that there is no value.
+    // The largest integer stands for a missing value.
     case .count(let count) where !rule.isNumber: value = min(count, .max - 1)
-    // Numbers that aren't negative have the order of their bits. Adding zero turns -0 into 0.
+    // Numbers that aren't negative have the same order as their bit patterns. Adding zero turns -0 into 0.
     case .number(let number) where rule.isNumber: value = number >= 0 ? (number + 0).bitPattern : nil
     default: return
     }
@@ -49,7 +49,7 @@ extension Evaluator {
 struct StatisticalRule: Sendable {
   let comparison: ComparisonOperator
   let percentile: Percentile
-  /// Whether the metric is a number, which is kept as the bits of a double, and not a count.
+  /// Whether the metric is a number, whose value is stored as the bits of a double. Otherwise it is a count.
   let isNumber: Bool
   /// The index of the behavior's values in the ``Fleet``.
   let fleetIndex: Int

@@ -76,7 +76,7 @@ package struct Evaluator: Sendable {
     things.reduce(0) { $0 + $1.behaviors.count { $0.alarmStart != nil } }
   }
 
-  /// The number of learned baselines, and how many of them have too few datapoints for an alarm.
+  /// The number of learned baselines, and how many of them have too few datapoints to raise an alarm.
   package var baselines: (all: Int, learning: Int) {
     things.reduce(into: (0, 0)) { sums, thing in
       sums.all += thing.baselines.count

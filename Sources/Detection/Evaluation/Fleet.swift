@@ -1,8 +1,8 @@
 /// The windows of statistical thresholds over all things of the input.
 ///
-/// A window is judged as soon as every thing that sent a report in it or in the window before has sent one of a later window, and at
-/// the latest with the first report of the window after next. So at most two windows of each length are open, and each behavior needs
-/// 16 bytes a thing.
+/// A window is evaluated as soon as every thing that sent a report in this window or in the one before has sent a report in a later
+/// window. It is evaluated at the latest when the first report of the window after the next one arrives. So at most two windows of each
+/// length are open, and each behavior needs 16 bytes per thing.
 struct Fleet: Sendable {
   /// The progress of the windows of one length.
   struct Clock: Sendable {
@@ -10,7 +10,7 @@ struct Fleet: Sendable {
     let length: UInt64
     /// The oldest open window; nil before the first report.
     fileprivate(set) var oldest: UInt64?
-    /// The number of things for which the oldest window waits, or waited.
+    /// The number of things that sent a report in the oldest window, in the one before, or later.
     fileprivate var awaited = 0
     /// The number of those that have sent a report of a later window.
     fileprivate var passed = 0
@@ -28,7 +28,7 @@ struct Fleet: Sendable {
       return window >= oldest + 2 || awaited > 0 && passed == awaited
     }
 
-    /// Adds the last window of a thing, or removes it, from the numbers of awaited and passed things.
+    /// Adds a thing to the numbers of awaited and passed things, or removes it. `window` is the window of its last report.
     fileprivate mutating func count(_ window: UInt64, by change: Int) {
       guard let oldest, window + 1 >= oldest else { return }
       awaited += change
@@ -38,7 +38,7 @@ struct Fleet: Sendable {
 
   /// The values of one behavior in the two open windows, by the indexes of the things.
   struct Values: Equatable, Sendable {
-    /// No value. No number and no count, which stays below, has these bits.
+    /// Stands for a missing value. No finite number has these bits, and counts are limited to smaller values.
     static let none = UInt64.max
 
     let clock: Int
@@ -120,7 +120,7 @@ struct Fleet: Sendable {
     clocks[index].closing = 0
     while clocks[index].isOver(at: window), let oldest = clocks[index].oldest {
       if clocks[index].closing < 2 { clocks[index].closing += 1 }
-      // No later window has values.
+      // The windows between have no values.
       let isEmpty = clocks[index].closing == 2 && window > oldest + 2
       clocks[index].oldest = isEmpty ? window - 1 : oldest + 1
       recount(index)
@@ -143,7 +143,7 @@ struct Fleet: Sendable {
     return oldest
   }
 
-  /// Whether a report of a thing is late: one of a later window has arrived, or the window was judged.
+  /// Whether a report of a thing is late: its window was evaluated, or the thing has sent a report of a later window.
   func isLate(_ behavior: Int, _ thing: Int, at time: UInt64) -> Bool {
     let clock = clocks[values[behavior].clock]
     let window = time / clock.length

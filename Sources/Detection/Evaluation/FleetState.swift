@@ -1,6 +1,6 @@
 import WireFormats
 
-/// The open windows of statistical thresholds, as a part of a ``DetectionState``. Things are positions in its list of things.
+/// The open windows of statistical thresholds, as a part of a ``DetectionState``. A thing is given as its position in the state's list of things.
 struct FleetState: Equatable, Sendable {
   /// The oldest open window of a length in milliseconds.
   struct Clock: Equatable, Sendable {
@@ -27,7 +27,7 @@ struct FleetState: Equatable, Sendable {
 }
 
 extension FleetState {
-  /// The state of a fleet. `order` has the indexes of the things in the order of the state.
+  /// Creates the state of a fleet. `order` has the indexes of the things, in the order in which the state lists them.
   init(_ fleet: Fleet, _ program: Program, order: [Int]) {
     times = order.map { $0 < fleet.times.count ? fleet.times[$0] : 0 }
     for clock in fleet.clocks {

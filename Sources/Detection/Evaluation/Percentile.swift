@@ -1,4 +1,4 @@
-/// A percentile of a statistical threshold, as nearest rank.
+/// A percentile of a statistical threshold, computed with the nearest-rank method.
 struct Percentile: Sendable {
   /// The part of the values that are at most as large, in millionths.
   private let millionths: UInt64
@@ -17,7 +17,8 @@ struct Percentile: Sendable {
 
   /// Returns the percentile of values in ascending order; nil if there are none.
   ///
-  /// It is the smallest value that at least this part of the values doesn't exceed; the smallest of all for p0.
+  /// For p99, at least 99 % of the values are at most as large as the result, which is the smallest such value. For p0, it is the
+  /// smallest value.
   func value<Value>(of ascending: [Value]) -> Value? {
     guard !ascending.isEmpty else { return nil }
     let rank = (UInt64(ascending.count) * millionths + 999_999) / 1_000_000

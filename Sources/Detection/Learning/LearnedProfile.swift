@@ -1,6 +1,6 @@
 package import WireFormats
 
-/// A security profile that was learned, and what its reader should know about it.
+/// A learned security profile, and notes about it for the user.
 package struct LearnedProfile: Sendable {
   package private(set) var profile: SecurityProfile
   /// `securityProfileDescription`.
@@ -55,8 +55,8 @@ package struct LearnedProfile: Sendable {
 
 // The behaviors.
 extension LearnedProfile {
-  /// Adds bounds for the traffic of two durations: the short one finds bursts, the long one finds what stays below the bound of the
-  /// short one but doesn't end.
+  /// Adds bounds for the traffic in windows of two durations. The short one finds bursts; the long one finds traffic that stays below
+  /// the short one's bound, but continues.
   private mutating func addTraffic() {
     let metrics: [DeviceMetric] = [.bytesIn, .bytesOut, .packetsIn, .packetsOut]
     guard metrics.contains(where: { learner.traffic.largest($0, 300) != nil }) else {
@@ -65,7 +65,7 @@ extension LearnedProfile {
     }
     let short = learner.traffic.shortDuration
     for duration in short == 3_600 ? [short] : [short, 3_600] {
-      // Only then has one of the windows been observed from its beginning to its end.
+      // A shorter recording may not contain any window from its beginning to its end.
       guard learner.longestSpan >= 2 * duration else {
         notes.append(
           "No bounds of the traffic in \(duration) s are learned: they need reports of one thing over at least "
@@ -123,7 +123,7 @@ extension LearnedProfile {
     let (least, most) = (metric.least, metric.most)
     switch metric.kind {
     case .number:
-      // The margin is a part of the span of the values; of the value itself if it never changed.
+      // The margin is a percentage of the span of the values, or of the value itself if it never changed.
       let slack = (most > least ? most - least : abs(most)) * Double(margin) / 100
       add("custom:\(name):most", .custom(name), .lessThanEquals, Self.bound(most + slack))
       // A number that is never negative needs no bound at or below 0.
@@ -145,7 +145,7 @@ extension LearnedProfile {
 
   private static func bound(_ number: Double) -> CriteriaValue? { number.isFinite ? .number(number) : nil }
 
-  /// Adds a behavior, or a note if there is no value for it or no room.
+  /// Adds a behavior. If `value` is nil or the profile is full, adds a note instead.
   private mutating func add(
     _ name: String, _ metric: Metric, _ comparison: ComparisonOperator, _ value: CriteriaValue?,
     _ duration: UInt64? = nil

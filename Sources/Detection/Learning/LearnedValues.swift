@@ -16,7 +16,7 @@ struct LearnedMembers<Element: Hashable & Sendable>: Sendable {
     if members.count <= Self.limit { self.members = members }
   }
 
-  /// Removes all members, because the set can't have one of them.
+  /// Removes all members, because one of them can't be in a profile.
   mutating func giveUp() { members = nil }
 }
 
@@ -36,7 +36,7 @@ struct LearnedPorts: Sendable {
   }
 }
 
-/// What is known about a custom metric. Values of another type than the first one are ignored.
+/// What was learned about a custom metric. Values that don't have the type of the first value are ignored.
 struct LearnedCustomMetric: Sendable {
   /// The longest string that can be a member of a set, in bytes.
   static let longestString = 1_024
@@ -49,7 +49,7 @@ struct LearnedCustomMetric: Sendable {
   private(set) var strings = LearnedMembers<String>()
   private(set) var networks: LearnedNetworks?
 
-  /// Nil if the datapoint isn't one of a custom metric.
+  /// Creates the metric from its first datapoint; nil if a custom metric can't have such a datapoint.
   init?(_ datapoint: Datapoint) {
     switch datapoint {
     case .number: kind = .number

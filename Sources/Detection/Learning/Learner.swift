@@ -14,16 +14,16 @@ package struct Learner: Sendable {
     var lastTime: UInt64
   }
 
-  /// The metrics that reports are read for: all.
+  /// The metrics that the learner needs from reports: all.
   package let table = MetricTable.ofAllMetrics
 
   /// The number of reports that were learned from.
   package private(set) var reportCount = 0
   /// The number of reports that were ignored because their report id wasn't greater than an earlier one of the same thing.
   package private(set) var ignoredReports = 0
-  /// The number of reports of which a list is only a sample.
+  /// The number of reports in which at least one list is only a sample.
   private(set) var sampledReports = 0
-  /// The number of values whose custom metric isn't learned: there are too many metrics, or its name isn't one.
+  /// The number of values of custom metrics that aren't learned, because there are too many metrics or the name is invalid.
   private(set) var ignoredCustomValues = 0
 
   private var indexes: [String: Int] = [:]

@@ -2,7 +2,8 @@ import DeviceDefender
 
 /// The networks of a stream of addresses of one family, in bounded memory.
 ///
-/// The result doesn't depend on the order of the addresses: if there are too many networks, all of them become one bit larger.
+/// If there are too many networks, the prefix of all of them becomes one bit shorter. So the result doesn't depend on the order of the
+/// addresses.
 struct NetworkSet<Number: FixedWidthInteger & UnsignedInteger & Sendable>: Sendable {
   /// The largest number of networks kept while addresses are added.
   static var capacity: Int { 4_096 }
@@ -35,8 +36,8 @@ struct NetworkSet<Number: FixedWidthInteger & UnsignedInteger & Sendable>: Senda
 
   /// Returns at most `limit` networks that contain all addresses, ascending; nil if one of them would be too large.
   ///
-  /// Two networks that fill a larger one become that one. Beyond the limit, the two networks that need the smallest larger
-  /// one are joined, and so on.
+  /// If two networks are the two halves of a larger one, the larger one replaces them. While there are more than `limit` networks, the
+  /// two that fit into the smallest common network are joined, too.
   func networks(atMost limit: Int) -> [Network]? {
     var networks = firsts.sorted().map { Network(first: $0, length: length) }
     if length < shortest, !networks.isEmpty { return nil }
@@ -49,8 +50,8 @@ struct NetworkSet<Number: FixedWidthInteger & UnsignedInteger & Sendable>: Senda
     return networks
   }
 
-  /// Returns the first pair of neighbours with the longest common prefix. If `onlyFilling`, considers only neighbours that fill
-  /// the network of that prefix. Nil if there is none.
+  /// Returns the first pair of neighbours with the longest common prefix; nil if there is none. If `onlyFilling` is true, considers
+  /// only neighbours that are the two halves of the network with that prefix.
   private static func closest(_ networks: [Network], onlyFilling: Bool) -> (index: Int, length: Int)? {
     var found: (index: Int, length: Int)?
     for index in networks.indices.dropLast() {
@@ -69,7 +70,7 @@ struct LearnedNetworks: Sendable {
   /// The largest number of networks of each family in a profile.
   static let limit = 50
 
-  // Addresses of a service or a local network change within these prefixes.
+  // The addresses of a service or of a local network usually change within networks of this size.
   private var v4 = NetworkSet<UInt32>(longest: 24, shortest: 8)
   private var v6 = NetworkSet<UInt128>(longest: 64, shortest: 16)
 

@@ -11,7 +11,7 @@ struct TrafficWindows: Sendable {
     var sum: UInt64 = 0
   }
 
-  /// The windows of all things, those of one thing one after the other.
+  /// The windows of all things. The windows of one thing are next to each other.
   private var windows: [Window] = []
   private var largest = [UInt64?](repeating: nil, count: perThing)
   /// The number of gaps between two reports of a thing, by their length in seconds. The last one stands for all longer ones.
@@ -25,7 +25,7 @@ struct TrafficWindows: Sendable {
     gaps[Int(clamping: min((milliseconds + 500) / 1_000, 3_600))] += 1
   }
 
-  /// Adds the traffic of a report, by the rules of the evaluator, so that no sum of the evaluator is larger.
+  /// Adds the traffic of a report. It follows the rules of the evaluator, so the evaluator never computes a larger sum.
   mutating func add(_ observation: Observation, ofThing thing: Int) {
     for (position, metric) in Self.metrics.enumerated() {
       guard case .count(let count)? = observation.datapoints[metric.slot] else { continue }
@@ -64,7 +64,7 @@ struct TrafficWindows: Sendable {
 
   /// The shortest duration in which two reports fit.
   ///
-  /// A report that is late then makes a window's sum at most one half larger, not twice as large.
+  /// A late report can fall into the next window. It then makes that window's sum at most one half larger, not twice as large.
   var shortDuration: UInt64 {
     let interval = interval ?? 0
     return Self.durations.first { $0 >= 2 * interval } ?? 3_600

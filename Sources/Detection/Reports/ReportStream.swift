@@ -130,8 +130,8 @@ package struct ReportStream {
           return true
         }
       } else if buffer[position] == UInt8(ascii: "{"), !",:[".utf8.contains(lastSkipped) {
-        // A writer that was stopped leaves a truncated report, and the next report follows on the same line. A brace after ',', ':'
-        // or '[' begins a part of the damaged report instead: without its wrapper it would belong to another thing.
+        // If a writer was stopped, its last report is truncated, and the next report follows on the same line. But a brace after ',',
+        // ':' or '[' begins a part of the damaged report. Read without its wrapper, that part would be assigned to another thing.
         guard let isReport = beginsReport() else { return false }
         if isReport { return true }
       }

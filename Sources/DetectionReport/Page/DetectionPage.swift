@@ -2,10 +2,10 @@ import Detection
 
 /// The page of `defender detect report`: one HTML document without scripts and without anything to load.
 ///
-/// The order of its parts is a ranking: the fleet, the worst things in detail, then all others in one row each. Budgets of bytes keep the
-/// document below 1 MB for any number of things; the page states what it leaves out.
+/// The page shows the fleet first, then the worst things in detail, then all things in one row each. Limits of bytes for each part keep
+/// the document below 1 MB for any number of things; the page states what it leaves out.
 package struct DetectionPage {
-  /// The largest number of things in detail, and the bytes of all of them.
+  /// The largest number of things shown in detail, and the largest number of bytes for all of them together.
   private static let maximumCards = 12
   private static let cardBytes = 420_000
   /// Without alarms, this number of things is shown in detail.

@@ -146,7 +146,7 @@ extension EasyHandle {
     guard case .notConnected = error, systemError != 0 else {
       return namingProxy(in: error, url, configuration, tunnels: true)
     }
-    // libcurl says that it couldn't connect, twice and with host and port, but not why.
+    // libcurl's text repeats that it couldn't connect to this host and port, but doesn't contain the reason.
     let reason = "\(Errno(rawValue: Int32(systemError)))"
     let named = namingProxy(in: .notConnected(reason), url, configuration, tunnels: true)
     guard case .notConnected = named else { return named }

@@ -46,7 +46,7 @@ package struct InvocationResult: Sendable {
 
   /// A result whose body has arrived completely.
   package struct Complete: Sendable {
-    /// The response, or the error document of a failure that isn't `stream`. If a stream failed, what arrived before that.
+    /// The response. For a failure other than `stream`, the error document. If a stream failed, the bytes that arrived before that.
     package let body: [UInt8]
     package let failure: Failure?
     /// The error document of a stream that failed after it had begun; nil otherwise.

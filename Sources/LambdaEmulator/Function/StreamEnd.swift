@@ -31,14 +31,14 @@ enum StreamTrailers {
     return .failed(type: keptErrorType(type), document: document)
   }
 
-  /// Returns the trailers for the caller, who receives the runtime's and the header that marks every failure.
+  /// Returns the trailers for the caller: those of the runtime, and the header field that marks every failure.
   static func forCaller(type: String, document: [UInt8]?) -> [HeaderField] {
     let body = document.map { HeaderField(errorBody, base64($0)) }
     return [HeaderField("X-Amz-Function-Error", "Unhandled"), HeaderField(errorType, type)]
       + (body.map { [$0] } ?? [])
   }
 
-  /// Returns the error document in a caller's trailers. If it is missing or empty, the document only has the error's type.
+  /// Returns the error document in a caller's trailers. If it is missing or empty, the result contains only the error's type.
   static func errorDocument(in trailers: [HeaderField]) -> [UInt8] {
     let document = value(of: errorBody, in: trailers).flatMap { base64Decoding($0) } ?? []
     return document.isEmpty

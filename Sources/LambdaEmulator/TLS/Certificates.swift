@@ -1,6 +1,6 @@
 import COpenSSL
 
-/// A step of creating a key or a certificate that OpenSSL couldn't do.
+/// OpenSSL failed in a step of creating a key or a certificate.
 package struct CertificateError: Error, CustomStringConvertible {
   package let step: String
 

@@ -1,6 +1,6 @@
 import COpenSSL
 
-/// The TLS configuration of a server on the loopback interface: a new key, and a certificate that is its own authority.
+/// The TLS configuration of a server on the loopback interface: a new key and a self-signed certificate, which is its own authority.
 ///
 /// The key exists only in the memory of this process. The certificate is valid for ten years, because an emulator may run for weeks.
 @safe

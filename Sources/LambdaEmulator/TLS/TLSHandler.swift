@@ -13,7 +13,7 @@ final class TLSHandler: ChannelDuplexHandler {
   private struct ConnectionEnded: Error {}
 
   private let ssl: OpaquePointer
-  /// The encrypted bytes from the client, and those for it. `ssl` owns both.
+  /// The encrypted bytes from the client, and those to send to it. `ssl` owns both.
   private let received: OpaquePointer
   private let toSend: OpaquePointer
 
