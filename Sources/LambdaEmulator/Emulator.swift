@@ -9,7 +9,7 @@ package struct Emulator: Sendable {
     package var function: FunctionConfiguration
     /// The TCP port to listen on; 0 lets the system choose one.
     package var port = 0
-    /// The TCP port of an AWS IoT endpoint with TLS, to which programs publish as to AWS; nil for none, 0 lets the system choose one.
+    /// The TCP port of an AWS IoT endpoint with TLS, to which programs publish as to AWS. Nil for no endpoint; 0 lets the system choose.
     package var iotPort: Int?
     /// The function's credentials, the only ones that the data plane accepts.
     package var credentials = TemporaryCredentials.random()

@@ -1,6 +1,6 @@
 import WireFormats
 
-/// A text in which the byte that each escape stands for replaces the escape. It knows the place of each byte in the original text.
+/// A text whose escapes are decoded: each is replaced by the byte that it stands for. Keeps the place of each byte in the original text.
 ///
 /// The escapes are those of the formats in which servers return what they received: URLs (`%2B`), XML and HTML (`&#43;`), and JSON
 /// (`\\u002b`).

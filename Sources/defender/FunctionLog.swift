@@ -62,7 +62,7 @@ private func plainText(_ value: JSONValue) -> String {
   escapingControlCharacters(value.string ?? compact(value))
 }
 
-/// Returns a value to follow `name=`: a string that is one plain word without quotes, and anything else as JSON.
+/// Returns a value as text to follow `name=`. A string that is one plain word has no quotes; any other value is JSON.
 private func fieldText(_ value: JSONValue) -> String {
   let text = value.string ?? ""
   let isWord =

@@ -109,8 +109,8 @@ struct SecurityProfileScript {
 }
 
 extension JSONValue {
-  /// Returns the value as readable JSON with members in their order. A list or an object is on one line if that has at most
-  /// 80 columns with a comma.
+  /// Returns the value as readable JSON that keeps the order of members. A list or an object is on one line if that line, with a comma
+  /// at its end, has at most 80 columns.
   func wrapped(indentation: String = "", after used: Int = 0) -> String {
     let line = onOneLine
     if indentation.count + used + line.count < 80 { return line }

@@ -287,7 +287,7 @@ import WireFormats
     defer { proxy.stop() }
     let clinic = try Clinic()
     let device = try clinic.authority.issue("device", names: "DNS:device")
-    // The endpoint itself is excepted, so the proxy is only needed for the credentials.
+    // NO_PROXY excepts the endpoint, so only the request for credentials needs the proxy.
     for exception in [nil, "localhost"] as [String?] {
       let findings = try clinic.examine([
         "AWS_ACCESS_KEY_ID": nil, "AWS_SECRET_ACCESS_KEY": nil, "AWS_SESSION_TOKEN": nil,

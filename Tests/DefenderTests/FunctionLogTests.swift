@@ -27,7 +27,7 @@ import Testing
     (#"{"time":"t","level":"INFO","msg":"m","AWSRequestId":"r"}"#, "[INFO]\tt\tr\tm"),
     (#"{"level":30,"time":1795000000000,"msg":"m"}"#, "[30]\t1795000000000\tm"),
     (#"{"ts":1.5,"message":"m"}"#, "1.5\tm"),
-    // A second name for the same thing is a member like others.
+    // If a line has two names for the same thing, the second one is shown like any other member.
     (#"{"level":"INFO","message":"m","msg":"n","time":"t","timestamp":"s"}"#, "[INFO]\ts\tm\tmsg=n time=t"),
   ])
   func `shows level, time, request ID, message and the other members`(line: String, shown: String) {

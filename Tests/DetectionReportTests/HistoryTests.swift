@@ -98,7 +98,7 @@ struct HistoryTests {
     #expect(list.presences[22]?.reports == 1_000)
     #expect(list.presences.keys.min() == 22 && list.presences.keys.sorted()[1] == 1_937)
     #expect(list.dropped == 937)
-    // One report with more than fit.
+    // One report that has more elements than are kept.
     list.add(Array(UInt16(20_000)..<21_000), total: nil, at: midnight + 90_000, previous: nil, axis)
     #expect(list.presences.count == 64 && list.presences.keys.allSatisfy { $0 >= 20_000 })
   }
@@ -112,7 +112,7 @@ struct HistoryTests {
     #expect(history.reports == 3 && history.reportsWithoutTime == 1)
     #expect(history.period == midnight...(midnight + 300) && history.axis.width == 60)
     let alarm = try #require(history.things.first?.alarms[0])
-    // The first alarm began in 1970, so that its duration is unknown, and it became invalid.
+    // The first alarm began in 1970, so its duration is unknown. It became invalid.
     #expect(alarm.count == 2 && alarm.seconds == 300 && alarm.since == nil)
     #expect(page(history).contains("1 report with a time before 2018"))
   }

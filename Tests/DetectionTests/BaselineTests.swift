@@ -9,7 +9,7 @@ struct BaselineTests {
     arguments: [
       (0, 0, 0), (1, 4, 22), (16, 4, 256), (4_095, 12, 255), (4_096, 12, 256), (.max, 12, 13_056),
       (UInt64(1) << 63, 4, 15_104), (UInt64(1) << 63 + 1, 2, 15_616),
-      // Next to a power of 2^(1/256): the smallest count that reaches it, and the one before.
+      // Counts next to a power of 2^(1/256): the smallest count that reaches it, and the count before that.
       (7_840_356_701_283_281_879, 2, 15_556), (7_840_356_701_283_281_878, 2, 15_555),
       (5_758_155_669_098_229_375, 2, 15_442), (5_758_155_669_098_229_374, 2, 15_441),
     ] as [(UInt64, Int, Int)])
@@ -168,7 +168,7 @@ struct BaselineTests {
     var evaluator = Evaluator([Self.profile("HIGH", "aws:all-bytes-out", #","durationSeconds":3600"#)])
     var found: [ViolationEvent] = []
     for number in 0..<Self.learning + 48 {
-      // Each report is usual, their number isn't.
+      // Each single report is usual, but so many in one window aren't.
       let count: UInt64 = number < Self.learning + 12 ? 10_000 : 60_000
       found += evaluator.evaluate(Self.observation(number, .count(count), evaluator.table))
     }

@@ -82,7 +82,7 @@ struct ReportStreamTests {
   @Test(arguments: [
     (#"{"header":{"report_id":1}"#, true), (#"{"header":{"report_id":1,"ver"#, true), ("{", true),
     (#"{"header":{"report_id":1},"metrics":{bad}}  "#, true),
-    // Its first members may be those of a wrapper that is lost, or of a list.
+    // The text after the damage may belong to a wrapper whose beginning is lost, or to a list.
     (#"{"thing":x,"report": "#, false), ("[", false), ("[1, ", false),
   ])
   func `continues after a malformed report on the same line`(row: (damaged: String, isRead: Bool)) {

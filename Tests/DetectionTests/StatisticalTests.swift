@@ -105,7 +105,7 @@ struct StatisticalTests {
       return evaluator.lateReports
     }
     #expect(late("a", 1, 10) == 0 && late("a", 2, 11) == 0 && late("b", 1, 10) == 1 && late("b", 2, 11) == 1)
-    // Not judged yet, but the thing has passed it.
+    // The window hasn't been evaluated yet, but the thing has sent a report of a later one.
     #expect(late("b", 3, 12) == 1 && late("b", 4, 11) == 2)
   }
 

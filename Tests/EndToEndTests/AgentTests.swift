@@ -191,7 +191,7 @@ import WireFormats
   @Test func `logs once why a stop ended the only report`() async throws {
     let broker = try MosquittoBroker()
     let (signals, continuation) = AsyncStream.makeStream(of: Int32.self)
-    // The acknowledgement is lost, and meanwhile the stop arrives.
+    // The acknowledgement is lost, and the signal to stop arrives while the agent waits for it.
     let relay = try Relay(.forward(to: broker.plainPort)) { packet in
       guard packet.direction == .toClient, packet.type == 4 else { return .pass }
       continuation.yield(SIGTERM)

@@ -204,7 +204,7 @@ import Testing
     #expect(unsafe access("\(copy.path)/prefix/bin/bootstrap", X_OK) == 0)
   }
 
-  /// Otherwise a function that is built and deployed without naming its architecture couldn't start.
+  /// Otherwise, a function that was built and deployed with the default architectures couldn't start.
   @Test(arguments: [("x86_64", "x86_64"), ("aarch64", "arm64")])
   func
     `the template's default architecture is that of lambda/package on x86_64, and on others it prints the parameter`(

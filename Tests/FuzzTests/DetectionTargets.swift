@@ -33,7 +33,7 @@ let recordedReports = FuzzTarget("recorded-reports") { input in
   try require(whole.events == cut.events && whole.messages == cut.messages, "cut into pieces, it is another")
   let saved = try DetectionState(parsingJSON: whole.evaluator.state.json)
   try require(saved == whole.evaluator.state, "saved and loaded, the state is another")
-  // Compiling what was learned takes long, so only some inputs do.
+  // Compiling a learned profile takes long, so only some inputs do it.
   if let first = input.first, first & 15 == 0 { try learn(Array(input.dropFirst())) }
 }
 

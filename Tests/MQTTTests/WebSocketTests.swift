@@ -163,7 +163,7 @@ struct `A WebSocket` {
       ("protocol: mqtt", "protocol: wamp", "doesn't support MQTT"),
       ("\r\nsec-websocket-protocol: mqtt", "", "doesn't support MQTT"),
       ("Upgrade: ", "Upgrade ", "malformed header field"),
-      // RFC 9112, section 2.2: a recipient may accept LF alone, and this one doesn't.
+      // A recipient may accept LF alone (RFC 9112, section 2.2); this one doesn't.
       ("Protocols\r\n", "Protocols\n", "ends in LF instead of CR LF"),
       ("\r\nUpgrade", "\nUpgrade", "ends in LF instead of CR LF"),
       ("mqtt\r\n\r\n", "mqtt\n\n", "ends in LF instead of CR LF"),

@@ -33,7 +33,7 @@ import Testing
     let contents = Array("#!/bin/sh\necho 1\nexit\n".utf8) + [UInt8](repeating: 0x0A, count: 64 << 20)
     let path = try directory.writeProgram("program", contents)
     let output = Result { try Program(path, outputLimit: 10).output(until: .now.advanced(by: .seconds(60))) }
-    // Lets the child of the other thread continue. It has had the descriptors of the moment when it was forked until now.
+    // Lets the other thread's child continue. Until now, it has kept all descriptors that were open when it was forked.
     let writer = FileDescriptor(owning: try retryingOnInterrupt { unsafe open(pipe, O_WRONLY | O_CLOEXEC) })
     ended.wait()
     withExtendedLifetime(writer) {}

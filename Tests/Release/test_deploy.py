@@ -220,7 +220,7 @@ class GuideTests(unittest.TestCase):
         report = botocore.validate.ParamValidator().validate(parameters, shape)
         self.assertFalse(report.has_errors(), report.generate_report())
         self.assertEqual(list(enumeration_problems(shape, parameters, operation)), [])
-        # Version 1 of the CLI takes binary parameters as they are, and version 2 decodes them as Base64. Both send the contents of a
+        # Version 1 of the CLI sends binary parameters unchanged, and version 2 decodes them as Base64. Both send the contents of a
         # fileb:// file unchanged.
         files = [pathlib.Path(word.removeprefix("fileb://")).read_bytes() for word in words if word.startswith("fileb://")]
         for value in blobs(shape, parameters):

@@ -10,7 +10,7 @@ struct Fleet: Sendable {
     let length: UInt64
     /// The oldest open window; nil before the first report.
     fileprivate(set) var oldest: UInt64?
-    /// The number of things that sent a report in the oldest window, in the one before, or later.
+    /// The number of things whose last report is in the oldest window, in the one before it, or in a later one.
     fileprivate var awaited = 0
     /// The number of those that have sent a report of a later window.
     fileprivate var passed = 0
@@ -38,7 +38,7 @@ struct Fleet: Sendable {
 
   /// The values of one behavior in the two open windows, by the indexes of the things.
   struct Values: Equatable, Sendable {
-    /// Stands for a missing value. No finite number has these bits, and counts are limited to smaller values.
+    /// Stands for a missing value. As the bits of a number, it is NaN, which is never stored; counts are limited to smaller values.
     static let none = UInt64.max
 
     let clock: Int

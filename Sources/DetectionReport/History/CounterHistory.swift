@@ -18,7 +18,7 @@ struct CounterHistory: Equatable, Sendable {
   /// The last value of a counter without windows.
   private var lastValue: Double?
   private(set) var values = BucketValues()
-  /// The largest value, or the smallest one of a counter that keeps those, and the time of its window or report.
+  /// The largest value and the time of its window or report; the smallest value if the counter keeps smallest values.
   private(set) var extreme: (value: Double, time: UInt64)?
   private(set) var datapoints = 0
 
@@ -49,8 +49,8 @@ struct CounterHistory: Equatable, Sendable {
     (self.window, openValue) = (window, value)
   }
 
-  /// Adds the window that is open at the end of the input. Only a sum that exceeds an upper bound is already a datapoint, so a window
-  /// of a counter with a lower bound is left out.
+  /// Adds the window that is open at the end of the input. If the counter has a lower bound, the window is left out: before its end, a
+  /// window is a datapoint only if its sum exceeds an upper bound.
   mutating func finish(_ plan: CounterPlan, _ axis: TimeAxis) {
     guard let open = openValue, let length = plan.window, !plan.keepsSmallest else { return }
     openValue = nil

@@ -1,4 +1,4 @@
-/// The elements of a list of one thing, such as its listening ports: when each came and went.
+/// When the elements of a list of one thing, such as its listening ports, came and went.
 struct ElementHistory<Element: Hashable & Comparable & Sendable>: Sendable {
   /// The largest number of elements whose times are kept. Beyond it, the element that was absent for the longest time is dropped.
   static var maximumElements: Int { 64 }
@@ -11,7 +11,7 @@ struct ElementHistory<Element: Hashable & Comparable & Sendable>: Sendable {
   }
 
   private(set) var presences: [Element: Presence] = [:]
-  /// The number of elements that were dropped, or not kept, because there were too many.
+  /// The number of elements that were dropped or never kept, because there were too many.
   private(set) var dropped = 0
   /// The number of reports with the list.
   private(set) var reports = 0
@@ -44,7 +44,7 @@ struct ElementHistory<Element: Hashable & Comparable & Sendable>: Sendable {
       guard presences[element]?.buckets.contains(bucket) == false || presences[element]?.last != time else {
         continue  // A list may repeat an element.
       }
-      // An element of two reports in a row was there between them.
+      // An element that is in two consecutive reports counts as present between them.
       let isContinued = presences[element]?.last == previous
       let first = isContinued ? previous.map { axis.bucket(at: $0) } ?? bucket : bucket
       presences[element]?.last = time

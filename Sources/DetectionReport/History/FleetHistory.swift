@@ -105,7 +105,7 @@ package struct FleetHistory: Sendable {
   private mutating func add(_ event: ViolationEvent) {
     let key = RuleKey(profile: event.profile, behavior: event.behavior.name)
     guard let rule = positions[key] else { return }
-    // An event may be about another thing than the report that decided it.
+    // An event can concern a different thing than the report that caused it.
     let index = index(of: event.thing)
     switch event.type {
     case .inAlarm:

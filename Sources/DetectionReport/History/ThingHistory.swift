@@ -22,7 +22,7 @@ struct AlarmHistory: Equatable, Sendable {
     mark(time, time, includesEnd: true, axis)
   }
 
-  /// Ends the active alarm. If `isActive`, only the input has ended, and the alarm stays active.
+  /// Ends the active alarm. If `isActive` is true, the alarm stays active, and only its time is added, because the input has ended.
   mutating func end(at time: UInt64, isActive: Bool = false, _ axis: TimeAxis) {
     guard let start = since else { return }
     if !isActive { since = nil }
@@ -41,12 +41,12 @@ struct AlarmHistory: Equatable, Sendable {
   mutating func merge(by factor: Int) { buckets.merge(by: factor) }
 }
 
-/// How often a thing reports, which decides whether two reports follow each other or have a gap between them.
+/// How often a thing reports. From this, it follows whether there is a gap between two reports.
 struct ReportRhythm: Sendable {
   private var last: UInt64?
   private var shortest = UInt64.max
 
-  /// Returns the time of the report before the one at `time`; nil if it is the first one or if reports between them are missing.
+  /// Returns the time of the report before the one at `time`. Nil if there is no earlier one, or if reports between the two are missing.
   mutating func previous(of time: UInt64) -> UInt64? {
     guard let last else {
       last = time

@@ -14,7 +14,7 @@ package struct TimeAxis: Equatable, Sendable {
 
   package init() {}
 
-  /// Extends the axis to a time in seconds since the epoch; returns how many of the former buckets make one of the new ones.
+  /// Extends the axis to a time in seconds since the epoch. Returns how many of the former buckets make up one of the new ones.
   mutating func include(_ time: UInt64) -> Int {
     let bucket = Int(time / width)
     guard !buckets.isEmpty else {

@@ -1,4 +1,4 @@
-// "About this page": how it was made, and what it leaves out.
+// The section "About this page": how the page was made, and what it leaves out.
 extension DetectionPage {
   func aboutSection(hasCards: Bool) -> HTML {
     var facts: [HTML] = [

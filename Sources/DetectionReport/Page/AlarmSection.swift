@@ -1,6 +1,6 @@
 import Detection
 
-// "Alarms over time": of the fleet, by behavior, and by thing.
+// The section "Alarms over time": alarms of the whole fleet, by behavior, and by thing.
 extension DetectionPage {
   private static let maximumBehaviorLanes = 16
   private static let maximumLanes = 40
@@ -175,7 +175,7 @@ extension DetectionPage {
     ]
   }
 
-  /// The behaviors of a thing that had an alarm, the worst first.
+  /// The behaviors that had an alarm on a thing, the worst first.
   func lanes(of thing: ThingHistory) -> [(rule: FleetHistory.Rule, alarm: AlarmHistory)] {
     thing.alarms.sorted { left, right in
       let mine = (left.value.since == nil ? 0 : 1, left.value.seconds, left.value.count)

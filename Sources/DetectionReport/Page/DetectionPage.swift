@@ -1,6 +1,6 @@
 import Detection
 
-/// The page of `defender detect report`: one HTML document without scripts and without anything to load.
+/// The page of `defender detect report`: one HTML document that contains no script and loads nothing.
 ///
 /// The page shows the fleet first, then the worst things in detail, then all things in one row each. Limits of bytes for each part keep
 /// the document below 1 MB for any number of things; the page states what it leaves out.
@@ -8,7 +8,7 @@ package struct DetectionPage {
   /// The largest number of things shown in detail, and the largest number of bytes for all of them together.
   private static let maximumCards = 12
   private static let cardBytes = 420_000
-  /// Without alarms, this number of things is shown in detail.
+  /// The number of things shown in detail if there are no alarms.
   private static let healthyCards = 3
 
   let history: FleetHistory
@@ -152,7 +152,7 @@ package struct DetectionPage {
       """
   }
 
-  /// The part of a chart whose horizontal unit is a bucket; vertically, a unit is a pixel.
+  /// A part of a chart with its own coordinates: a horizontal unit is a bucket, and a vertical unit is a pixel.
   func plot(y: Int, height: Int, _ content: HTML) -> HTML {
     """
     <svg x="0" y="\(y)" width="100%" height="\(height)" viewBox="0 0 \(scale.count) \(height)" preserveAspectRatio="none">\(content)</svg>
@@ -170,7 +170,7 @@ package struct DetectionPage {
       """
   }
 
-  /// A column of a table: of numbers and times, or of texts, which are aligned left.
+  /// A column of a table. Texts are aligned left; numbers and times are aligned right.
   struct Column {
     let title: String
     let isText: Bool

@@ -56,7 +56,7 @@ extension Sequence<HTML> {
 
 /// Appends text so that it is valid as the content of an element and within a quoted attribute.
 ///
-/// Control characters and invisible ones, among them those that reverse the direction of the text, are shown as `\u{202E}`.
+/// Control characters and invisible characters, such as those that reverse the direction of the text, are shown as `\u{202E}`.
 func appendEscaped(_ text: String, to bytes: inout [UInt8]) {
   for scalar in text.unicodeScalars {
     switch scalar {

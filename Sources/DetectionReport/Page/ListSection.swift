@@ -1,7 +1,7 @@
 import Detection
 import DeviceDefender
 
-// "Ports and destinations": what came and went in the whole fleet.
+// The section "Ports and destinations": those that came and went in the whole fleet.
 extension DetectionPage {
   private static let maximumRows = 40
 

@@ -19,7 +19,7 @@ extension IPAddress: ListElement {
   }
 }
 
-// When the elements of a list came and went.
+// The charts that show when the elements of a list came and went.
 extension DetectionPage {
   private static let maximumLanes = 14
   private static let labelLength = 15
@@ -85,7 +85,7 @@ extension DetectionPage {
         ], cells))
   }
 
-  /// What is left out, and why an element may be missing.
+  /// Returns sentences about what the chart leaves out, and why elements may be missing.
   private func note<Element>(_ list: ElementHistory<Element>, _ count: Int, _ shown: Int) -> String {
     var parts: [String] = []
     if count > shown { parts.append("\(shown) of \(grouped(count)) are drawn, the table has all.") }
@@ -123,7 +123,7 @@ extension DetectionPage {
       """
   }
 
-  /// Shortens a long address in its middle, because neighbors differ at the end.
+  /// Shortens a long address in the middle, because addresses of one network differ at the end.
   private func middleShortened(_ text: String, to limit: Int) -> String {
     guard text.utf8.count > limit else { return text }
     return "\(text.prefix(limit - 6))…\(text.suffix(5))"

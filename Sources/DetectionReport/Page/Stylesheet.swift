@@ -1,6 +1,6 @@
 /// The page's style, and the policy that allows it and nothing else.
 package enum Stylesheet {
-  /// The SHA-256 digest of ``html`` in Base64. A test names the new value after a change of the style.
+  /// The SHA-256 digest of ``html`` in Base64. If the style changes, a test fails and prints the new value.
   package static let digest = "D4Bkgl+2kc2iF5qW/DyFlK+7L3IefePZ7zVS5J+AuoM="
 
   /// The page's Content-Security-Policy: no scripts, no images, no connections, no other style, no frames, no forms.

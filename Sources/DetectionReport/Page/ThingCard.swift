@@ -1,7 +1,7 @@
 import Detection
 import DeviceDefender
 
-// A thing in detail.
+// The card that shows a thing in detail.
 extension DetectionPage {
   private static let maximumCounters = 6
 

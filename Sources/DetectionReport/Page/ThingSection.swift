@@ -1,6 +1,6 @@
-// "All things": one row for each.
+// The section "All things": one row for each thing.
 extension DetectionPage {
-  /// The bytes of the rows. The things beyond it share one row.
+  /// The largest number of bytes for all rows together. Things that don't fit share one row.
   private static let rowBytes = 400_000
   /// The number of cells of the strip in a row.
   private static let stripCells = 48
@@ -51,7 +51,7 @@ extension DetectionPage {
     """
   }
 
-  /// A small picture of when a thing was in alarm; the row's other cells have its numbers.
+  /// A small picture that shows when a thing was in alarm. The row's other cells contain the numbers.
   private func strip(of thing: ThingHistory) -> HTML {
     guard thing.alarmCount > 0, !scale.axis.buckets.isEmpty else { return "" }
     var cells = BucketSet()

@@ -76,7 +76,7 @@ struct TimeScale {
   }
 }
 
-/// The vertical axis of a chart: from a smallest value at the bottom to a round one at the top.
+/// The vertical axis of a chart, from the smallest value at the bottom to a round value at the top.
 struct ValueScale {
   let bottom: Double
   let top: Double

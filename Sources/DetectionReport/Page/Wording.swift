@@ -76,7 +76,7 @@ enum Unit {
     }
   }
 
-  /// Returns a value at an axis whose unit stands above it.
+  /// Returns a value as a label of an axis, without its unit, which is above the axis.
   func axisText(_ value: Double) -> String { self == .bytes ? text(value) : shortNumber(value) }
 
   /// Returns a value with its unit: `6 kB`, `4,096 B`, `12 ports`.
@@ -120,7 +120,7 @@ private func trimmed(_ value: Double, decimals: Int) -> String {
 }
 
 extension Metric {
-  /// What the metric is, for people.
+  /// The metric's name for people.
   var title: String {
     switch self {
     case .device(.bytesIn): "Bytes in"
@@ -168,7 +168,7 @@ extension Behavior {
     return members.isEmpty ? "any" : "not \(text)"
   }
 
-  /// The bound with which a counter is compared; nil if it has none or isn't a fixed one.
+  /// The fixed bound with which a counter is compared; nil if there is none.
   var bound: Double? {
     switch criteria.threshold {
     case .value(.count(let count)): Double(count)
@@ -179,7 +179,7 @@ extension Behavior {
 }
 
 extension ComparisonOperator {
-  /// The operator as a sign; empty for sets.
+  /// The operator as a sign, such as `≤`; empty for sets.
   var sign: String {
     switch self {
     case .lessThan: "<"

@@ -18,7 +18,7 @@ final class LoopbackTLS: @unchecked Sendable {
         (NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1"), (NID_basic_constraints, "critical,CA:TRUE"),
       ])
     subject.validity = -86_400...3_650 * 86_400
-    // Two emulators have different certificates, which a client's session cache must not confuse.
+    // A random serial number: two emulators have different certificates, and a client's cache must not confuse them.
     let serial = Int.random(in: 1...Int.max)
     let certificate = try unsafe newCertificate(subject, key, serial: serial, issuer: nil)
     defer { unsafe X509_free(certificate) }

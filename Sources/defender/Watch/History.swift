@@ -10,16 +10,16 @@ struct History {
     if values.count > Self.length { values.removeFirst() }
   }
 
-  /// The smallest and the largest value of a graph: 0, or a negative value, and `top`, or the largest value of those that fit
-  /// into `width`.
+  /// Returns the range of a graph's scale for the last `width` values. It begins at 0, or at the smallest value if that is negative. It
+  /// ends at `top`, or at the largest value if `top` is nil.
   func scale(width: Int, top: Double? = nil) -> ClosedRange<Double> {
     let shown = values.suffix(width).compactMap { $0 }
     let lower = min(shown.min() ?? 0, 0)
     return lower...max(top ?? shown.max() ?? 0, lower)
   }
 
-  /// Returns a graph of the last `width` values, the latest on the right: blocks whose height is the place of the value in
-  /// `scale`. An unknown value is a blank.
+  /// Returns a graph of the last `width` values, the latest on the right. Each value is a block whose height is the value's place in
+  /// `scale`; an unknown value is a blank.
   func graph(width: Int, scale: ClosedRange<Double>, isUnicode: Bool) -> String {
     let blocks = Array(isUnicode ? "▁▂▃▄▅▆▇█" : "_.-:=+*#")
     let length = scale.upperBound - scale.lowerBound

@@ -2,7 +2,7 @@ import Detection
 import DeviceDefender
 import Glibc
 
-/// A row of the table of metrics: a name, the current value, and the names of the metrics of security profiles that it shows.
+/// A row of the table of metrics.
 struct MetricRow {
   enum Unit: Equatable {
     case bytesPerSecond, perSecond
@@ -25,7 +25,7 @@ struct MetricRow {
   /// Nil if the value is unknown.
   let value: Double?
   let unit: Unit
-  /// The names in security profiles.
+  /// The names, in security profiles, of the metrics that the row shows.
   let metrics: Set<String>
   /// Rows with a larger number are left out first if there isn't enough room.
   let rank: Int

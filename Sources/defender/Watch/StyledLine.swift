@@ -63,7 +63,7 @@ struct StyledLine: Equatable {
     return result
   }
 
-  /// Returns the line for a terminal; with escape sequences only if `isStyled`.
+  /// Returns the line for a terminal. It has escape sequences only if `isStyled` is true.
   func rendered(isStyled: Bool) -> String {
     guard isStyled else { return text }
     return pieces.map { piece in

@@ -89,7 +89,7 @@ struct WatchLists {
     let columns = min(most, max((total + max(height, 1) - 1) / max(height, 1), 1))
     var cells = Array(block.entries.prefix(height * columns))
     if total > cells.count, rows > 1 {
-      // The number of the others takes the place of an entry, or of the heads if there is no room for one.
+      // The text "and N more" replaces an entry, or the heads if there is no room for an entry.
       if height > 0, cells.count == height * columns { cells.removeLast() }
       cells.append(StyledLine("and \(total - cells.count) more", .dim))
     }

@@ -82,7 +82,7 @@ struct WatchView {
     return [heads(graph)] + Self.fitting(blocks, limit)
   }
 
-  /// Returns the lines of the blocks that fit into `limit` lines, those with the smallest ranks first, in their order.
+  /// Returns the lines of the blocks that fit into `limit` lines, in their original order. Blocks with small ranks are chosen first.
   private static func fitting(_ blocks: [(rank: Int, lines: [StyledLine])], _ limit: Int) -> [StyledLine] {
     var rest = limit
     var shown: [Int: [StyledLine]] = [:]
@@ -118,7 +118,7 @@ struct WatchView {
     let width: Int
     /// Whether there is room for the scale.
     let hasScale: Bool
-    /// The heads of graph and scale: the time of the first value, and that of the last one.
+    /// The column heads of the graph and the scale. The graph's head shows the times of its first and its last value.
     let head: String
 
     init(columns: Int, interval: Double) {

@@ -1,4 +1,4 @@
-"""The learned baseline of docs/detect.md, a second time, to be read next to it.
+"""A second implementation of the learned baselines of docs/detect.md, written to be read next to that page.
 
 It shares no code with the product, and computes logarithms with integers of any size, so every result is exact.
 """
@@ -69,7 +69,7 @@ class Baseline:
         return False
 
     def is_beyond(self, excess, of_three):
-        """Returns whether a limit is exceeded, and raises what is exceeded."""
+        """Returns whether the datapoint exceeds a limit, and raises each excess whose limit it exceeds."""
         usual_of_three = max(self.largest_of_three, 2 * self.largest // 5)
         beyond = excess - (self.largest + self.largest // 8 + self.margin)
         beyond_of_three = of_three - (usual_of_three + usual_of_three // 4 + self.margin)

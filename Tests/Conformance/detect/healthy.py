@@ -66,13 +66,13 @@ def new_destination(step, values):
 
 
 def burst(step, values):
-    """One interval in which much leaves the device, to a network that is allowed."""
+    """In one interval, the device sends much data to an allowed network."""
     if step % 12 == 6:
         values["bytes_out"] += 1_000_000
 
 
 def slow(step, values):
-    """A little more in each interval: less than the bound of a short window allows."""
+    """In each interval, the device sends a little more, which stays below the bound of a short window."""
     values["bytes_out"] = 50_000 + 60_000
 
 

@@ -65,7 +65,7 @@ class Criteria:
         if "value" in criteria:
             ((self.kind, self.bound),) = criteria["value"].items()
         else:
-            # A statistical threshold: the bound is another one in each window.
+            # A statistical threshold, whose bound differs from window to window.
             self.kind, self.bound = "count" if behavior["metric"].startswith("aws:") else "number", None
         self.duration_ms = criteria.get("durationSeconds", 0) * 1000
         self.to_alarm = criteria.get("consecutiveDatapointsToAlarm", 1)
@@ -171,7 +171,7 @@ def nearest_rank(statistic, values):
 
 
 class FleetTracker:
-    """What is known about one behavior with a statistical threshold, over all things."""
+    """The state of one behavior with a statistical threshold, over all things."""
 
     def __init__(self, behavior):
         self.behavior, self.statistic = behavior, behavior["criteria"]["statisticalThreshold"]["statistic"]
@@ -186,7 +186,7 @@ class FleetTracker:
         return self.trackers[thing]
 
     def is_over(self, window, current):
-        """Returns whether a window can be judged, at a report of the window `current`."""
+        """Returns whether a window can be evaluated when a report of the window `current` arrives."""
         awaited = [newest for newest in self.newest.values() if newest >= window - 1]
         return current >= window + 2 or bool(awaited) and all(newest > window for newest in awaited)
 

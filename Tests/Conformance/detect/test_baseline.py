@@ -1,4 +1,4 @@
-"""Learned baselines: `detect run` prints the events of the second implementation, whatever the chunks.
+"""Learned baselines: `detect run` finds the same events as the second implementation, however the input is divided.
 
 DETECT_TRIALS / 10 is the number of trials, DETECT_SEED the first seed.
 """

@@ -1,4 +1,4 @@
-"""Statistical thresholds: worked examples, and generated fleets that `detect run` and the second evaluator judge alike."""
+"""Statistical thresholds: worked examples, and generated fleets for which `detect run` and the second evaluator must print the same events."""
 import os
 import unittest
 
@@ -80,7 +80,7 @@ class Statistical(unittest.TestCase):
         chosen = profile(statistical("aws:all-bytes-out", "less-than-equals", "p90"))
         documents = [document(f"t{number}", START + half + number, 50 * number)
                      for half in (0, 150) for number in range(1, 11)]
-        # The window is judged when the last thing has sent a report of the next one: t10 is above rank 9 of 10.
+        # The window is evaluated when the last thing has sent a report of the next one. t10 is above rank 9 of 10.
         documents += [document(f"t{number}", START + 300 + number, 1) for number in range(1, 11)]
         self.assertEqual([("t10", "in-alarm", 310, {"count": 1000})], self.shown(chosen, documents))
         # In the next window all are equal.

@@ -1,4 +1,4 @@
-"""Runs the way of docs/detect.md from `collect` over `learn`, `run` and `report` to a live machine, with seconds instead of minutes.
+"""Runs the commands of "The whole way, on one machine" in docs/detect.md, with seconds instead of minutes and hours.
 
 The machine is a network namespace with one listening port. A second port opens after the first recording.
 """
@@ -52,7 +52,7 @@ class Way(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr.decode())
             results = json.loads(done.stdout)
             self.assertEqual([status for _, status, _, _ in results], [0] * 6, results)
-            # A window of the number of ports may or may not end during the recording, so only the ports count.
+            # A window for the number of ports may or may not end during the recording, so only the sets of ports are compared.
             events = [json.loads(line) for line in results[3][2].splitlines()]
             found = [(event["violationEventType"], event["metricValue"]) for event in events if "ports" in event["metricValue"]]
             self.assertEqual(found, [("in-alarm", {"ports": [NEW]})])
@@ -61,7 +61,7 @@ class Way(unittest.TestCase):
             self.assertRegex(page, f'TCP {NEW}</th><td class="text">[^<]*</td><td>[^<]*</td><td>[^<]*</td><td>3</td><td class="text">violates ')
             self.assertRegex(page, f'TCP {HEALTHY}</th><td class="text">there throughout</td><td>[^<]*</td><td>[^<]*</td><td>3</td><td class="text">allowed')
             self.assertRegex(results[5][3], f"in-alarm: .*: {NEW}")
-            # Nothing is violated on the machine from which the profile was learned.
+            # The recording from which the profile was learned violates nothing.
             self.assertEqual(workspace.run(["mine.json"], "healthy.jsonl"), [])
 
 

@@ -223,7 +223,7 @@ import WireFormats
       try stage.run()
       return self.types(stage.publisher)
     }
-    // The event is lost, the alarm isn't raised again.
+    // The event is lost, and the alarm isn't raised again.
     let withoutEvents = try types(after: (#""dropped":0"#, #""dropped":-1"#))
     #expect(withoutEvents == [])
     // The event is sent, and the forgotten alarm is raised again.
