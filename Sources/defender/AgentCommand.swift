@@ -299,7 +299,7 @@ struct AgentReportOptions: ParsableArguments {
   @Option(
     name: [.customShort("i"), .long],
     help: agentHelp(
-      "Seconds between reports (default: 300). Less than the minimum is raised to it, except with --dry-run.",
+      "Seconds between reports (default: 300). A shorter interval is raised to the minimum, except with --dry-run.",
       sets: "SAMPLE_INTERVAL_SECONDS",
       valueName: "seconds"))
   var interval: String?

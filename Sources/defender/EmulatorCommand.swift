@@ -18,8 +18,8 @@ struct EmulatorCommand: BackgroundCommand {
       X-Amz-Function-Error. The function receives X-Amz-Client-Context (Base64 of JSON) and X-Amzn-Trace-Id.
 
       The function publishes to a local AWS IoT data plane, which verifies signatures. With --iot-port, other programs on \
-      this machine can publish to it over TLS, such as `defender publish` and the AWS CLI. It prints the variables with the \
-      endpoint, the certificate to trust and the credentials. These are random, and only this emulator accepts them.
+      this machine can publish to it over TLS, such as `defender publish` and the AWS CLI. The emulator prints variables that set \
+      the endpoint, the certificate to trust and the credentials. The credentials are random, and only this emulator accepts them.
 
       Examples:
         defender emulator
@@ -39,7 +39,7 @@ struct EmulatorCommand: BackgroundCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The port on 127.0.0.1 of an AWS IoT endpoint with TLS, 0 to 65535 (default: no such endpoint).",
+      "Serve an AWS IoT endpoint with TLS on this port of 127.0.0.1; 0 lets the system choose (default: none).",
       valueName: "port"))
   var iotPort: Int?
 

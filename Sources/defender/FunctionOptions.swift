@@ -23,7 +23,7 @@ struct FunctionOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "How to show JSON log lines of the function: auto is readable on a terminal, otherwise raw.",
+      "How to show the function's JSON log lines: readable, raw, or auto (readable on a terminal, otherwise raw).",
       valueName: "auto|readable|raw"))
   var logLines = LogLines.auto
 

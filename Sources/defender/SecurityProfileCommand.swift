@@ -44,7 +44,8 @@ struct SecurityProfileCommand: ParsableCommand {
     completion: .list(SystemMetric.names))
   var customMetrics = ""
 
-  @Option(help: "ml: ML Detect raises alarms about the numbers; retain: only store the metrics.")
+  @Option(
+    help: "ml: ML Detect monitors the numeric metrics and raises alarms; retain: only store the metrics.")
   var detect = Detection.ml
 
   @Option(

@@ -189,10 +189,10 @@ struct LearningTests {
     #expect(elements <= 1_000 && elements > 900)
     #expect(events([profile.profile], report) == [])
     for part in [
-      "No report has network_stats", "No behavior 'listening-udp-ports' is learned",
-      "No behavior 'custom:long' is learned",
-      "The behavior 'custom:list", "Reports with a list that is only a sample: 1.",
-      "Values of custom metrics that aren't learned: ", "Record at least a day",
+      "No report has network_stats", "No behavior 'listening-udp-ports' was learned",
+      "No behavior 'custom:long' was learned",
+      "The behavior 'custom:list", "Reports with incomplete lists: 1.",
+      "Values of custom metrics that were not learned: ", "Record at least a day",
     ] {
       #expect(profile.notes.contains { $0.contains(part) }, "\(part): \(profile.notes)")
     }
@@ -213,6 +213,7 @@ struct LearningTests {
   @Test func `a short recording has no bounds of traffic`() throws {
     let profile = try learned(bytesOutReport(1_800_000_000, 5) + bytesOutReport(1_800_000_300, 5))
     #expect(
-      values(profile).isEmpty && profile.notes.contains { $0.contains("No bounds of the traffic in 600 s") })
+      values(profile).isEmpty
+        && profile.notes.contains { $0.contains("No traffic bounds for windows of 600 s") })
   }
 }

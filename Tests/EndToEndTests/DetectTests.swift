@@ -38,10 +38,10 @@ import WireFormats
         $0["thingName"]?.string == "pump-7" && $0["securityProfileName"]?.string == "sensors"
       })
     #expect(!run.errors.contains { $0.contains("isn't evaluated") })
-    #expect(run.errors.contains { $0.hasPrefix("defender: Learned baselines that still learn: 1 of 1.") })
+    #expect(run.errors.contains { $0.hasPrefix("defender: Learned baselines still learning: 1 of 1.") })
     #expect(run.errors.contains { $0.contains("Report 3, at byte ") && $0.contains(" is skipped: ") })
     #expect(run.errors.contains("defender: Reports skipped: 1, for the reasons above."))
-    #expect(run.errors.last?.hasPrefix("defender: Reports ignored: 1, because") == true)
+    #expect(run.errors.last?.hasPrefix("defender: Reports ignored: 1. Their report_id") == true)
   }
 
   @Test func `continues from a state and fails on an alarm if asked to`() async throws {
@@ -143,7 +143,7 @@ import WireFormats
     #expect(file.status == .code(0) && file.output.isEmpty)
     #expect(file.errors.contains { $0.contains("Report 3, at byte ") && $0.contains(" is skipped: ") })
     #expect(file.errors.suffix(2).first == "defender: Reports skipped: 1, for the reasons above.")
-    #expect(file.errors.last?.hasPrefix("defender: Reports ignored: 1, because") == true)
+    #expect(file.errors.last?.hasPrefix("defender: Reports ignored: 1. Their report_id") == true)
     let written = try readFile(page, limit: 1_000_000)
     #expect(try permissions(of: page) == 0o600)
     // Standard output gets the same bytes.

@@ -73,7 +73,7 @@ struct Detector {
     let learned = profiles.reduce(0) { $0 + $1.behaviors.count { $0.isLearned } }
     if learned > 0 {
       log.info(
-        "Learned baselines: \(learned). Each is silent until it has values from \(Evaluator.learningHours) hours."
+        "Learned baselines: \(learned). Each raises no alarm until it has values from \(Evaluator.learningHours) different hours."
       )
     }
     evaluator = Evaluator(profiles, state: evaluator.state, windowsEnd: .clock)
@@ -157,8 +157,8 @@ extension Detector {
       json = try Self.document(bytes)
     } catch {
       log.warn(
-        "The saved alarms and events in \(Self.fileName) can't be used: \(error). All alarms are forgotten, and the events that "
-          + "weren't published yet are lost.")
+        "The saved alarms and events in \(Self.fileName) can't be used: \(error). The agent starts without alarms, and the "
+          + "unpublished events are lost.")
       return
     }
     do throws(DetectionStateError) {
@@ -173,7 +173,8 @@ extension Detector {
       let state = try alarms(saved)
       if counters == nil { evaluator = evaluator.continued(from: state) }
     } catch {
-      log.warn("The saved alarms in \(Self.fileName) can't be used: \(error). All alarms are forgotten.")
+      log.warn(
+        "The saved alarms in \(Self.fileName) can't be used: \(error). The agent starts without alarms.")
     }
   }
 

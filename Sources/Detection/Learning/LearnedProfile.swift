@@ -68,8 +68,8 @@ extension LearnedProfile {
       // A shorter recording may not contain any window from its beginning to its end.
       guard learner.longestSpan >= 2 * duration else {
         notes.append(
-          "No bounds of the traffic in \(duration) s are learned: they need reports of one thing over at least "
-            + "\(2 * duration) s, but the longest recording has \(learner.longestSpan) s.")
+          "No traffic bounds for windows of \(duration) s were learned: they need a recording of one thing of at least "
+            + "\(2 * duration) s, but the longest is \(learner.longestSpan) s.")
         continue
       }
       for metric in metrics {
@@ -101,7 +101,8 @@ extension LearnedProfile {
   {
     let limit = UInt64(Int64.max)
     guard most <= limit else {
-      notes.append("No bound of \(metric.rawValue) is learned: \(most) is larger than AWS allows.")
+      notes.append(
+        "No bound for \(metric.rawValue) was learned: its largest value, \(most), exceeds AWS's limit.")
       return
     }
     let product = most.multipliedFullWidth(by: margin)
@@ -152,16 +153,16 @@ extension LearnedProfile {
   ) {
     guard let value else {
       notes.append(
-        "No behavior '\(name)' is learned: its values are too many or too different for a set of at most "
-          + "\(LearnedMembers<UInt16>.limit).")
+        "No behavior '\(name)' was learned: there are more than \(LearnedMembers<UInt16>.limit) values, or the addresses are too "
+          + "scattered.")
       return
     }
     guard profile.behaviors.count < Self.maximumBehaviors,
       elementCount + value.elementCount <= Self.maximumElements
     else {
       notes.append(
-        "The behavior '\(name)' is left out: AWS allows \(Self.maximumBehaviors) behaviors and \(Self.maximumElements) "
-          + "elements of their values in a profile.")
+        "The behavior '\(name)' was left out: AWS allows at most \(Self.maximumBehaviors) behaviors and \(Self.maximumElements) "
+          + "values in a profile.")
       return
     }
     elementCount += value.elementCount
@@ -188,18 +189,18 @@ extension LearnedProfile {
   private mutating func addNotes() {
     if learner.sampledReports > 0 {
       notes.append(
-        "Reports with a list that is only a sample: \(learner.sampledReports). The sets may lack members that devices use. "
+        "Reports with incomplete lists: \(learner.sampledReports). The learned sets may lack members that devices use. "
           + "Raise DEFENDER_MAX_LIST_SIZE while you record.")
     }
     if learner.ignoredCustomValues > 0 {
       notes.append(
-        "Values of custom metrics that aren't learned: \(learner.ignoredCustomValues). At most "
-          + "\(Learner.maximumCustomMetrics) custom metrics are, and their names need 1 to 128 letters, digits, ':', '_' and '-'."
+        "Values of custom metrics that were not learned: \(learner.ignoredCustomValues). At most "
+          + "\(Learner.maximumCustomMetrics) custom metrics are learned, and a name needs 1 to 128 letters, digits, ':', '_' and '-'."
       )
     }
     if learner.longestSpan < 86_400 {
       notes.append(
-        "The longest recording of a thing has \(learner.longestSpan) s. Record at least a day, or what a device does once a "
+        "The longest recording of a thing is \(learner.longestSpan) s. Record at least a day; otherwise what a device does once a "
           + "day raises an alarm.")
     }
   }

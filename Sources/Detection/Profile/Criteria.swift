@@ -96,7 +96,7 @@ package struct Behavior: Equatable, Sendable {
   package var reasonNotEvaluated: String? {
     switch criteria.threshold {
     case .value, .machineLearning: nil
-    case .statistical: "statisticalThreshold compares with other things"
+    case .statistical: "a statistical threshold needs the reports of other things"
     }
   }
 }

@@ -4,7 +4,7 @@ extension DetectionPage {
     var facts: [HTML] = [
       """
       \(counted(history.reports, "report")) of \(counted(ranking.count, "thing")) evaluated, \(grouped(history.skippedReports)) skipped \
-      because they couldn't be read, and \(grouped(history.ignoredReports)) ignored because their report_id isn't greater than an earlier one's.
+      because they couldn't be read, and \(grouped(history.ignoredReports)) ignored because their report_id isn't greater than that of an earlier report.
       """
     ]
     if history.reportsWithoutTime > 0 {

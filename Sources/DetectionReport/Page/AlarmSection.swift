@@ -134,7 +134,7 @@ extension DetectionPage {
       """
     }
     let rest = summaries.count - rows.count
-    let note: HTML = rest > 0 ? "<p class=\"more\">\(counted(rest, "behavior")) more without a row.</p>" : ""
+    let note: HTML = rest > 0 ? "<p class=\"more\">\(counted(rest, "more behavior")) not listed.</p>" : ""
     return """
       <h3>Behaviors</h3><div class="table">\(
         table(
@@ -153,7 +153,7 @@ extension DetectionPage {
     let shown = all.prefix(Self.maximumLanes)
     let note: HTML =
       all.count > shown.count
-      ? "The first \(shown.count) of \(grouped(all.count)) pairs of thing and behavior; section “All things” has a strip for each thing."
+      ? "The first \(shown.count) of \(grouped(all.count)) lanes, one for each thing and behavior. The section “All things” shows every thing."
       : "One lane for each thing and behavior, the worst thing first."
     let rows = shown.map { thing, lane -> HTML in
       "<tr><th scope=\"row\">\(thing)</th><td class=\"text\">\(lane.rule.behavior.name)</td>\(cells(of: lane.alarm))</tr>"

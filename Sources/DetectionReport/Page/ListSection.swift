@@ -68,9 +68,9 @@ extension DetectionPage {
     let rest = changed.count - rows.count
     let steady = found.count - changed.count
     var notes: [String] = []
-    if rest > 0 { notes.append("\(grouped(rest)) more came or went and have no row.") }
+    if rest > 0 { notes.append("\(grouped(rest)) more came or went and aren't listed.") }
     if steady > 0 {
-      notes.append("\(grouped(steady)) more neither came nor went, and the profile allows them.")
+      notes.append("\(grouped(steady)) more were present throughout, and the profile allows them.")
     }
     return """
       <h3>\(title)</h3><div class="table">\(

@@ -66,7 +66,7 @@ extension DetectionPage {
     }
     let cells = rows.map { row -> HTML in
       """
-      <tr><th scope="row">\(label(row.element))</th><td class="text">\(row.change.isEmpty ? "there throughout" : row.change)</td>\
+      <tr><th scope="row">\(label(row.element))</th><td class="text">\(row.change.isEmpty ? "present throughout" : row.change)</td>\
       <td>\(Stamp(row.presence.first).short)</td><td>\(Stamp(row.presence.last).short)</td><td>\(grouped(row.presence.reports))</td>\
       <td class="text">\(row.violated.map { "violates \($0)" } ?? "allowed")</td></tr>
       """
@@ -88,7 +88,7 @@ extension DetectionPage {
   /// Returns sentences about what the chart leaves out, and why elements may be missing.
   private func note<Element>(_ list: ElementHistory<Element>, _ count: Int, _ shown: Int) -> String {
     var parts: [String] = []
-    if count > shown { parts.append("\(shown) of \(grouped(count)) are drawn, the table has all.") }
+    if count > shown { parts.append("The chart shows \(shown) of \(grouped(count)); the table lists all.") }
     if list.dropped > 0 { parts.append("\(grouped(list.dropped)) more came and went and aren't listed.") }
     if list.sampledReports > 0 {
       parts.append(

@@ -60,7 +60,7 @@ extension DetectionPage {
       html += counterChart(thing.counters[counter], rule, thing.alarms[position], of: thing.name)
     }
     let rest = rules.count - Self.maximumCounters
-    if rest > 0 { html += "<p class=\"more\">\(counted(rest, "counter")) more without a chart.</p>" }
+    if rest > 0 { html += "<p class=\"more\">\(counted(rest, "more counter")) without a chart.</p>" }
     return rules.isEmpty ? "" : "<h4>Counters</h4>\n<div class=\"grid-2\">\(html)</div>\n"
   }
 

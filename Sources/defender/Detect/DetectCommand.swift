@@ -26,7 +26,7 @@ struct DetectCommand: ParsableCommand {
         defender collect | defender detect learn >profile.json
         defender collect | defender detect report --profile ssh.json --html page.html
 
-      Exit status: 0 success; others as in `defender help detect validate` and `defender help detect run`.
+      Exit status: 0 success; others as in `defender help detect learn`, `validate`, `run` and `report`.
       """,
     subcommands: [LearnProfile.self, ValidateProfiles.self, RunDetection.self, ReportDetection.self])
 }
@@ -108,8 +108,8 @@ func profiles(at paths: [String], _ console: Console, ofFleet: Bool = false) thr
         if ofFleet, case .statistical = behavior.criteria.threshold { continue }
         guard let reason = behavior.reasonNotEvaluated else { continue }
         console.error(
-          "defender: The behavior '\(behavior.name)' of '\(profile.name)' isn't evaluated: \(reason), which isn't "
-            + "supported yet.")
+          "defender: The behavior '\(behavior.name)' of '\(profile.name)' isn't evaluated: \(reason). "
+            + "Use 'defender detect run'.")
       }
     }
     return files.profiles

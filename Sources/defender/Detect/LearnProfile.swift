@@ -29,12 +29,14 @@ struct LearnProfile: ParsableCommand {
   @Option(help: ArgumentHelp("The profile's name.", valueName: "name"))
   var profileName = "learned"
 
-  @Option(help: ArgumentHelp("What bounds add to the largest value, in percent of it.", valueName: "percent"))
+  @Option(
+    help: ArgumentHelp("The margin that is added to the largest values, in percent.", valueName: "percent"))
   var margin: UInt64 = 50
 
   @Option(
     help: ArgumentHelp(
-      "The thing of all reports (default: what a wrapper names, or 'local').", valueName: "name"))
+      "Assign all reports to this thing (default: the one that the wrapper names, or 'local').",
+      valueName: "name"))
   var thing: String?
 
   @Argument(
@@ -56,7 +58,7 @@ struct LearnProfile: ParsableCommand {
   func run() throws {
     let console = Console()
     if reports.isEmpty, isatty(STDIN_FILENO) == 1 {
-      throw ValidationError("There are no reports. Name files, or give reports to standard input.")
+      throw ValidationError("No reports were given. Name files, or pipe reports to standard input.")
     }
     var learner = Learner()
     var skipped = SkippedReports(console)

@@ -14,9 +14,9 @@ struct ReportDetection: ParsableCommand {
       "defender detect report --profile <file> --html <file> [<options>]\n       [<reports> ...]",
     discussion: """
       Reads profiles and reports as `defender detect run` does. The page shows the worst things first: alarms over time, \
-      counters with their thresholds, and the ports and destinations that came and went. It is one file without scripts \
-      that loads nothing, of at most 1 MB. Since it lists open ports and addresses, a new file is readable only for \
-      you; an existing one keeps its permissions.
+      counters with their thresholds, and the ports and destinations that came and went. It is one file of at most \
+      1 MB, without scripts, that loads nothing. Because it lists open ports and addresses, only you can read a new file; \
+      an existing file keeps its permissions.
 
       Examples:
       \(exampleProfile)
@@ -38,7 +38,8 @@ struct ReportDetection: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The thing of all reports (default: what a wrapper names, or 'local').", valueName: "name"))
+      "Assign all reports to this thing (default: the one that the wrapper names, or 'local').",
+      valueName: "name"))
   var thing: String?
 
   @Argument(
@@ -60,7 +61,7 @@ struct ReportDetection: ParsableCommand {
   func run() throws {
     let console = Console()
     if reports.isEmpty, isatty(STDIN_FILENO) == 1 {
-      throw ValidationError("There are no reports. Name files, or give reports to standard input.")
+      throw ValidationError("No reports were given. Name files, or pipe reports to standard input.")
     }
     var history = FleetHistory(try profiles(at: profile, console, ofFleet: true))
     let destination = try PageFile(html, console)

@@ -86,11 +86,12 @@ struct SkippedReports {
     if count > 0 { console.error("defender: Reports skipped: \(count), for the reasons above.") }
     if ignored > 0 {
       console.error(
-        "defender: Reports ignored: \(ignored), because their report_id isn't greater than an earlier one's.")
+        "defender: Reports ignored: \(ignored). Their report_id isn't greater than that of an earlier report of the same thing."
+      )
     }
     if late > 0 {
       console.error(
-        "defender: Reports late: \(late), so statistical thresholds don't consider them: their window was over. Sort the reports of "
+        "defender: Late reports: \(late). Their windows were over, so statistical thresholds ignored them. Sort the reports of "
           + "all things by time.")
     }
   }

@@ -33,7 +33,8 @@ struct RunDetection: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The thing of all reports (default: what a wrapper names, or 'local').", valueName: "name"))
+      "Assign all reports to this thing (default: the one that the wrapper names, or 'local').",
+      valueName: "name"))
   var thing: String?
 
   @Option(
@@ -67,7 +68,7 @@ struct RunDetection: ParsableCommand {
   func run() throws {
     let console = Console()
     if reports.isEmpty, isatty(STDIN_FILENO) == 1 {
-      throw ValidationError("There are no reports. Name files, or give reports to standard input.")
+      throw ValidationError("No reports were given. Name files, or pipe reports to standard input.")
     }
     let profiles = try profiles(at: profile, console, ofFleet: true)
     var detection = DetectionRun(
@@ -177,8 +178,9 @@ struct DetectionRun: ~Copyable {
     let baselines = evaluator.baselines
     if baselines.learning > 0 {
       console.error(
-        "defender: Learned baselines that still learn: \(baselines.learning) of \(baselines.all). Each is silent until it has "
-          + "values from \(Evaluator.learningHours) hours. Use --state to continue with a later recording.")
+        "defender: Learned baselines still learning: \(baselines.learning) of \(baselines.all). Each raises no alarm until it has "
+          + "values from \(Evaluator.learningHours) different hours. Use --state to continue with a later recording."
+      )
     }
     skipped.printCounts(ignored: evaluator.ignoredReports, late: evaluator.lateReports)
   }

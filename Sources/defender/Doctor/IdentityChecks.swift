@@ -158,7 +158,9 @@ extension Doctor {
     note("credentials", .skipped, "see proxy")
     note(
       "proxy", .failed, "credentials from \(source): \(reason)",
-      advice: "Allow the source's host in the proxy, correct HTTPS_PROXY, or add the host to NO_PROXY.")
+      advice:
+        "Allow the host of the credential source in the proxy, correct HTTPS_PROXY, or add the host to NO_PROXY."
+    )
   }
 
   private mutating func note(_ credentials: Credentials, from source: String) {

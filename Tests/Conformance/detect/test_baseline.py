@@ -161,7 +161,7 @@ class Baselines(unittest.TestCase):
             done = workspace.defender("detect", "run", "--profile", workspace.file("p.json", profile), "-",
                                       stdin=reports.write([report], "lines"))
         self.assertEqual((0, b""), (done.returncode, done.stdout))
-        self.assertIn(b"Learned baselines that still learn: 1 of 1.", done.stderr)
+        self.assertIn(b"Learned baselines still learning: 1 of 1.", done.stderr)
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ class Learning(unittest.TestCase):
             content = healthy.written(healthy.Fleet(1).recording(60, change=many), "lines")
             profile, messages = self.learn(workspace, content)
             self.check(workspace, profile, content)
-        self.assertIn("Reports with a list that is only a sample: 60.", messages)
+        self.assertIn("Reports with incomplete lists: 60.", messages)
 
     def test_learning_again_gives_the_same_and_margin_and_name_apply(self):
         content = healthy.written(healthy.Fleet(2).recording(60), "lines")

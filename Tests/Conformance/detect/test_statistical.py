@@ -101,7 +101,7 @@ class Statistical(unittest.TestCase):
             path = workspace.file("profile.json", chosen)
             done = workspace.defender("detect", "run", "--profile", path, "-", stdin=reports.write(documents, "lines"))
         self.assertEqual((0, b""), (done.returncode, done.stdout))
-        self.assertIn(b"Reports late: 1, ", done.stderr)
+        self.assertIn(b"Late reports: 1. ", done.stderr)
 
     def test_negative_values_are_ignored(self):
         chosen = profile(statistical("load", "greater-than-equals", "p50"))

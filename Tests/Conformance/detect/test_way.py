@@ -59,7 +59,7 @@ class Way(unittest.TestCase):
             page = (workspace.path / "today.html").read_text()
             self.assertIn("<h1>1 of 1 thing in alarm</h1>", page)
             self.assertRegex(page, f'TCP {NEW}</th><td class="text">[^<]*</td><td>[^<]*</td><td>[^<]*</td><td>3</td><td class="text">violates ')
-            self.assertRegex(page, f'TCP {HEALTHY}</th><td class="text">there throughout</td><td>[^<]*</td><td>[^<]*</td><td>3</td><td class="text">allowed')
+            self.assertRegex(page, f'TCP {HEALTHY}</th><td class="text">present throughout</td><td>[^<]*</td><td>[^<]*</td><td>3</td><td class="text">allowed')
             self.assertRegex(results[5][3], f"in-alarm: .*: {NEW}")
             # The recording from which the profile was learned violates nothing.
             self.assertEqual(workspace.run(["mine.json"], "healthy.jsonl"), [])

@@ -127,7 +127,7 @@ import WireFormats
       try listen(on: [22, 443], in: tree)
       try stage.run()
       #expect(types(stage.publisher) == [])
-      #expect(stage.lines.text.contains("Learned baselines: 1. Each is silent until"))
+      #expect(stage.lines.text.contains("Learned baselines: 1. Each raises no alarm until"))
     }
     try first()
     var second = try LoopStage(variables, over: tree)
@@ -162,7 +162,7 @@ import WireFormats
   @Test(arguments: [
     (
       #"{"version":2,"events":[],"dropped":0}"#, "it has version 2, but this program supports version 1",
-      "All alarms are forgotten, and the events that weren't published yet are lost."
+      "The agent starts without alarms, and the unpublished events are lost."
     ),
     (#"{"events":[],"dropped":0}"#, "the member 'version' is", "alarms are forgotten, and the events"),
     ("{", "can't be used: ", "alarms are forgotten, and the events"),
@@ -176,11 +176,11 @@ import WireFormats
     ),
     (
       #"{"version":1,"events":[],"dropped":0}"#, "the member 'evaluator' is missing or malformed",
-      "All alarms are forgotten."
+      "The agent starts without alarms."
     ),
     (
       #"{"version":1,"evaluator":{"version":1,"things":[{"thing":"a","behaviors":[]},{"thing":"b","behaviors":[{}]}]},"events":[],"dropped":0}"#,
-      "the member 'evaluator.things[1].behaviors[0].fingerprint' is", "All alarms are forgotten."
+      "the member 'evaluator.things[1].behaviors[0].fingerprint' is", "The agent starts without alarms."
     ),
   ])
   func `a malformed state names the member and what is lost`(
