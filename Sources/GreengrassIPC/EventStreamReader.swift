@@ -1,3 +1,5 @@
+import WireFormats
+
 /// Extracts messages from bytes that arrive from a socket in arbitrary pieces.
 ///
 /// Buffers at most one message of ``EventStreamMessage/maximumLength`` and the latest piece: the lengths are checked,

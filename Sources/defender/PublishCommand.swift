@@ -107,7 +107,7 @@ struct PublishCommand: ParsableCommand {
       let log = Log(environment)
       let time = SystemWaiter(shutdown: nil)
       let access = try Access(environment)
-      return try HTTPSPublisher(
+      return HTTPSPublisher(
         endpoint: endpoint, region: region, credentials: try access.credentials(time: time, log: log),
         exchange: try CurlExchange(access.connection), time: time, log: log,
         attemptTimeout: .seconds(timeout))

@@ -1,8 +1,17 @@
 /// A partition of AWS, which has its own domain names.
 struct Partition {
   let suffix: String
-  /// The suffix of dual-stack endpoints; nil if the partition has none.
+  /// The suffix of dual-stack endpoints of AWS IoT; nil if the partition has none.
   let dualStackSuffix: String?
+
+  /// The suffix of dual-stack endpoints of DynamoDB and SNS, which differs in the isolated partitions.
+  var dualStackSuffixOfDatabases: String? {
+    switch suffix {
+    case "c2s.ic.gov": "api.aws.ic.gov"
+    case "sc2s.sgov.gov": "api.aws.scloud"
+    default: dualStackSuffix
+    }
+  }
 
   init(ofRegion region: String) {
     (suffix, dualStackSuffix) =

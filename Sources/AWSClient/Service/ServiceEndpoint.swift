@@ -39,14 +39,16 @@ package struct ServiceEndpoint: Equatable, Sendable, CustomStringConvertible {
     base = target.origin + (target.path.hasSuffix("/") ? String(target.path.dropLast()) : target.path)
   }
 
-  /// Creates the IoT data plane endpoint that the environment configures.
+  /// Creates the endpoint of a service that the environment configures.
   ///
-  /// `AWS_ENDPOINT_URL_IOT_DATA_PLANE` comes first, then `AWS_ENDPOINT_URL`; both are ignored if
-  /// `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` is true. Otherwise it is the region's endpoint, selected by
+  /// The service's own variable, such as `AWS_ENDPOINT_URL_IOT_DATA_PLANE`, comes first, then `AWS_ENDPOINT_URL`; both are
+  /// ignored if `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` is true. Otherwise it is the region's endpoint, selected by
   /// `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT`.
-  package init(_ environment: Environment, region: String?) throws(ServiceEndpointError) {
+  package init(
+    _ environment: Environment, region: String?, service: AWSService = .iotDataPlane
+  ) throws(ServiceEndpointError) {
     if try !flag("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", in: environment) {
-      for variable in ["AWS_ENDPOINT_URL_IOT_DATA_PLANE", "AWS_ENDPOINT_URL"] {
+      for variable in [service.endpointVariable, "AWS_ENDPOINT_URL"] {
         if let url = environment.value(variable) {
           self = try ServiceEndpoint(url: url, namedBy: variable)
           return
@@ -55,26 +57,23 @@ package struct ServiceEndpoint: Equatable, Sendable, CustomStringConvertible {
     }
     guard let region else { throw .noRegion }
     self = try ServiceEndpoint(
-      iotDataPlaneOf: region, fips: try flag("AWS_USE_FIPS_ENDPOINT", in: environment),
+      of: service, region: region, fips: try flag("AWS_USE_FIPS_ENDPOINT", in: environment),
       dualStack: try flag("AWS_USE_DUALSTACK_ENDPOINT", in: environment))
   }
 
-  /// Creates the endpoint that all accounts in a region share (endpoint rules of the AWS SDKs' `iot-data` model).
+  /// Creates the IoT data plane endpoint that all accounts in a region share.
   package init(iotDataPlaneOf region: String, fips: Bool = false, dualStack: Bool = false)
     throws(ServiceEndpointError)
   {
-    let partition = Partition(ofRegion: region)
-    let suffix = dualStack ? partition.dualStackSuffix ?? partition.suffix : partition.suffix
-    let host =
-      if region == "cn-north-1" && !fips && !dualStack {
-        "data.ats.iot.\(region).\(suffix)"
-      } else if fips && !dualStack && regionsWithShortFIPSName.contains(region) {
-        "data.iot-fips.\(region).\(suffix)"
-      } else {
-        "data-ats.iot\(fips ? "-fips" : "").\(region).\(suffix)"
-      }
+    try self.init(of: .iotDataPlane, region: region, fips: fips, dualStack: dualStack)
+  }
+
+  /// Creates the endpoint of a service in a region.
+  package init(of service: AWSService, region: String, fips: Bool = false, dualStack: Bool = false)
+    throws(ServiceEndpointError)
+  {
     guard isHostLabel(region) else { throw .malformedRegion(region) }
-    try self.init(url: "https://\(host)")
+    try self.init(url: "https://\(service.host(region: region, fips: fips, dualStack: dualStack))")
   }
 
   /// Returns the region in the name of an endpoint of AWS IoT, such as `abc-ats.iot.eu-central-1.amazonaws.com`; nil if the host
@@ -101,10 +100,6 @@ package struct ServiceEndpoint: Equatable, Sendable, CustomStringConvertible {
     base + path + (query.isEmpty ? "" : "?" + query)
   }
 }
-
-private let regionsWithShortFIPSName: Set<String> = [
-  "ca-central-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2", "us-gov-east-1", "us-gov-west-1",
-]
 
 private func flag(_ variable: String, in environment: Environment) throws(ServiceEndpointError) -> Bool {
   guard let value = environment.value(variable) else { return false }

@@ -2,7 +2,7 @@ package import HTTPClient
 import Platform
 import WireFormats
 
-/// An error response of an AWS service with the REST-JSON protocol.
+/// An error response of an AWS service: JSON, or XML with the query protocol.
 package struct ServiceError: Error, Equatable, Sendable, CustomStringConvertible {
   package let status: Int
   /// AWS's name for the error, such as `ForbiddenException`; nil if the response has none.
@@ -11,6 +11,9 @@ package struct ServiceError: Error, Equatable, Sendable, CustomStringConvertible
   package let requestID: String?
   package let traceID: String?
 
+  /// The number of bytes of an error document that are searched for XML elements.
+  private static let xmlLimit = 16_384
+
   /// Parses an error response, whose body may be anything, and masks `secrets`, which the response may repeat.
   package init(_ response: HTTPResponse, hiding secrets: [String] = []) {
     let texts = ServerText(hiding: secrets)
@@ -18,12 +21,14 @@ package struct ServiceError: Error, Equatable, Sendable, CustomStringConvertible
     let shortCode = { (text: String) in serviceErrorCode(text).map(shortened) }
     // A body that isn't JSON adds nothing to the status.
     let body = try? JSONValue(parsing: response.body)
+    let xml = body == nil ? String(decoding: response.body.prefix(Self.xmlLimit), as: UTF8.self) : ""
     status = response.status
     code =
       response.header(.amznErrorType).flatMap(shortCode)
       ?? ["code", "Code", "__type"].lazy.compactMap { body?[$0]?.string.flatMap(shortCode) }.first
-    message = ["message", "Message", "errorMessage"].lazy.compactMap { body?[$0]?.string }.first.map(
-      shortened)
+      ?? xmlText("Code", in: xml).map(shortened)
+    let messages = ["message", "Message", "errorMessage"].lazy
+    message = (messages.compactMap { body?[$0]?.string }.first ?? xmlText("Message", in: xml)).map(shortened)
     requestID = (response.header(.amznRequestID) ?? response.header(.amzRequestID)).map(shortened)
     traceID = (body?["traceId"]?.string).map(shortened)
   }

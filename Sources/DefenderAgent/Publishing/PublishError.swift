@@ -17,6 +17,17 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
     case transport(TransportFailure)
     /// The deadline left no time for an attempt.
     case noTimeLeft
+
+    init(_ cause: ServiceFailure.Cause) {
+      self =
+        switch cause {
+        case .credentials(let error): .credentials(error)
+        case .signing(let error): .signing(error)
+        case .exchange(let error): .exchange(error)
+        case .refused(let error): .refused(error)
+        case .noTimeLeft: .noTimeLeft
+        }
+    }
   }
 
   package let cause: Cause

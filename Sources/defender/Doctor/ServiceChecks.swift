@@ -244,7 +244,7 @@ private struct DataPlaneProbe {
       first = try attempt(exchange, chain, until: deadline)
     } catch let error as HTTPError where error.isTransient {
       // Retry once, as publishing does: one lost connection may be accidental, and a second failure may show the cause.
-      guard time.bootTime.duration(to: deadline) >= HTTPSPublisher.shortestRetry else { throw error }
+      guard time.bootTime.duration(to: deadline) >= ServiceClient.shortestRetry else { throw error }
       first = try attempt(exchange, chain, until: deadline)
     }
     guard isClockToBlame(first.answer, first.offset) else { return first.answer }

@@ -26,7 +26,7 @@ package struct Device: Sendable {
     package init() {}
 
     /// The longest time spent on one report, including retries. Attempts are answered at once here, so
-    /// `HTTPSPublisher.standardAttemptTimeout` never ends one.
+    /// `ServiceClient.standardAttemptTimeout` never ends one.
     var publishTimeout: Duration { transport.publishTimeout }
   }
 
@@ -153,7 +153,7 @@ package struct Device: Sendable {
     if attempts < StandardRetry.maximumAttempts {
       let delay = StandardRetry.delay(
         afterAttempt: attempts, reason, random: .random(in: 0..<1, using: &generator))
-      if delay + HTTPSPublisher.shortestRetry <= left, let cost = retryQuota.take(for: reason) {
+      if delay + ServiceClient.shortestRetry <= left, let cost = retryQuota.take(for: reason) {
         lastCost = cost
         wake = now.advanced(by: delay)
         return

@@ -27,7 +27,7 @@ package struct HTTPSConfiguration: TransportConfiguration {
       return publisher
     }
     guard let endpoint, let region else { throw ConfigurationError(of: .region, "isn't set") }
-    let publisher = try HTTPSPublisher(
+    let publisher = HTTPSPublisher(
       endpoint: endpoint, region: region,
       credentials: try access.credentials(time: time, log: log),
       exchange: try CurlExchange(

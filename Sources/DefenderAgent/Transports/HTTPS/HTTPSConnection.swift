@@ -17,11 +17,7 @@ extension HTTPSPublisher {
     let exchange = try CurlExchange(
       connection.with(identity, for: endpoint),
       isStopRequested: { time.shutdownSignal?.isRequested == true })
-    do throws(CryptographyError) {
-      try self.init(endpoint: endpoint, exchangeWithCertificate: exchange, time: time, log: log)
-    } catch {
-      throw .invalidRequest("\(error)")
-    }
+    self.init(endpoint: endpoint, exchangeWithCertificate: exchange, time: time, log: log)
   }
 }
 

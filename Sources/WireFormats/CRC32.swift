@@ -1,7 +1,7 @@
 /// Returns the CRC-32 of `bytes` as zlib computes it (IEEE 802.3, reflected polynomial 0xEDB88320).
 ///
 /// If the data comes in pieces, `previous` is the checksum of the pieces before.
-func crc32(_ bytes: some Sequence<UInt8>, continuing previous: UInt32 = 0) -> UInt32 {
+package func crc32(_ bytes: some Sequence<UInt8>, continuing previous: UInt32 = 0) -> UInt32 {
   var remainder = ~previous
   for byte in bytes {
     remainder = remainders[Int(UInt8(truncatingIfNeeded: remainder) ^ byte)] ^ remainder >> 8

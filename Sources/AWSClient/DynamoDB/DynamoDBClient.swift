@@ -1,0 +1,218 @@
+import HTTPClient
+package import Platform
+import WireFormats
+
+/// The operations on one DynamoDB table that this project uses (AWS JSON 1.0).
+///
+/// ``ServiceClient`` retries requests, so the condition of a put whose response was lost may fail the second time. The caller reads
+/// the item again after ``DynamoDBError/Cause/conditionFailed``, and finds what it wrote.
+package final class DynamoDBClient {
+  /// The largest number of keys of a batch read, and of items of a transaction.
+  package static let readLimit = 100
+  /// The largest number of items of a batch write.
+  package static let writeLimit = 25
+
+  package let table: String
+  /// The number of requests since the client was created, without the retries of ``ServiceClient``.
+  package private(set) var requestCount = 0
+  private let endpoint: ServiceEndpoint
+  private let client: ServiceClient
+
+  /// Creates a client of a table. `client` signs for ``AWSService/dynamoDB``.
+  package init(_ client: ServiceClient, _ endpoint: ServiceEndpoint, table: String) {
+    self.client = client
+    self.endpoint = endpoint
+    self.table = table
+  }
+
+  /// The primary key of an item: the attributes `pk` and `sk`.
+  package struct Key: Hashable, Sendable {
+    package let partition: String
+    package let sort: String
+
+    package init(_ partition: String, _ sort: String) {
+      self.partition = partition
+      self.sort = sort
+    }
+
+    package var attributes: DynamoDBItem { ["pk": .string(partition), "sk": .string(sort)] }
+  }
+
+  /// What a put demands of the present item.
+  package enum Condition: Equatable, Sendable {
+    case none
+    /// There is no item with this key.
+    case absent
+    /// The attribute `version` has this value.
+    case version(Int64)
+  }
+
+  /// A write of a whole item.
+  package struct Put: Sendable {
+    package let item: DynamoDBItem
+    package let condition: Condition
+
+    package init(_ item: DynamoDBItem, _ condition: Condition) {
+      self.item = item
+      self.condition = condition
+    }
+  }
+
+  /// Reads the items with these keys, at most ``readLimit``, as of now (a consistent read). Missing items are left out.
+  package func items(_ keys: [Key], until deadline: BootTime) throws(DynamoDBError) -> [DynamoDBItem] {
+    var found: [DynamoDBItem] = []
+    var rest = keys.map(\.attributes)
+    var backoff = Backoff(first: .milliseconds(50), cap: .seconds(2), jitter: 0.5)
+    while !rest.isEmpty {
+      let answer = try call("BatchGetItem", until: deadline) { [table, rest] document in
+        document.key("RequestItems")
+        document.beginMap(count: 1)
+        document.key(table)
+        document.beginMap(count: 2)
+        document.key("Keys")
+        document.beginList(count: rest.count)
+        for key in rest { document.attributes(key) }
+        document.endList()
+        document.key("ConsistentRead")
+        document.boolean(true)
+        document.endMap()
+        document.endMap()
+      }
+      guard let responses = answer["Responses"] else {
+        throw DynamoDBError(.malformed("it has no Responses"), "BatchGetItem", table)
+      }
+      found += responses[table]?.array?.map(\.item) ?? []
+      rest = answer["UnprocessedKeys"]?[table]?["Keys"]?.array?.map(\.item) ?? []
+      if !rest.isEmpty { try pause(&backoff, "BatchGetItem", until: deadline) }
+    }
+    return found
+  }
+
+  /// Writes an item if the present one satisfies the condition.
+  package func put(_ put: Put, until deadline: BootTime) throws(DynamoDBError) {
+    _ = try call("PutItem", until: deadline) { [table] document in put.write(to: &document, table: table) }
+  }
+
+  /// Writes several items, at most ``readLimit``: all of them if every condition holds, otherwise none.
+  package func putAll(_ puts: [Put], until deadline: BootTime) throws(DynamoDBError) {
+    _ = try call("TransactWriteItems", until: deadline) { [table] document in
+      document.key("TransactItems")
+      document.beginList(count: puts.count)
+      for put in puts {
+        document.beginMap(count: 1)
+        document.key("Put")
+        document.beginMap(count: 4)
+        put.write(to: &document, table: table)
+        document.endMap()
+        document.endMap()
+      }
+      document.endList()
+    }
+  }
+
+  /// Writes items without conditions, ``writeLimit`` in each request.
+  package func putEach(_ items: [DynamoDBItem], until deadline: BootTime) throws(DynamoDBError) {
+    var rest = items
+    var backoff = Backoff(first: .milliseconds(50), cap: .seconds(2), jitter: 0.5)
+    while !rest.isEmpty {
+      let batch = Array(rest.prefix(Self.writeLimit))
+      rest.removeFirst(batch.count)
+      let answer = try call("BatchWriteItem", until: deadline) { [table] document in
+        document.key("RequestItems")
+        document.beginMap(count: 1)
+        document.key(table)
+        document.beginList(count: batch.count)
+        for item in batch {
+          document.beginMap(count: 1)
+          document.key("PutRequest")
+          document.beginMap(count: 1)
+          document.key("Item")
+          document.attributes(item)
+          document.endMap()
+          document.endMap()
+        }
+        document.endList()
+        document.endMap()
+      }
+      let unprocessed = answer["UnprocessedItems"]?[table]?.array ?? []
+      let again = unprocessed.compactMap { $0["PutRequest"]?["Item"]?.item }
+      if again.isEmpty {
+        backoff.reset()
+      } else {
+        rest = again + rest
+        try pause(&backoff, "BatchWriteItem", until: deadline)
+      }
+    }
+  }
+
+  /// Waits before a request for what DynamoDB didn't process.
+  private func pause(
+    _ backoff: inout Backoff, _ operation: String, until deadline: BootTime
+  ) throws(DynamoDBError) {
+    var generator = SystemRandomNumberGenerator()
+    let end = client.time.bootTime.advanced(by: backoff.next(using: &generator))
+    guard end.advanced(by: ServiceClient.shortestRetry) <= deadline, client.time.wait(until: end) == .onTime
+    else { throw DynamoDBError(.service(.noTimeLeft), operation, table) }
+  }
+
+  /// Calls an operation, whose members `write` appends.
+  func call(
+    _ operation: String, until deadline: BootTime, _ write: (inout JSONWriter) -> Void
+  ) throws(DynamoDBError) -> JSONValue {
+    var document = JSONWriter(capacity: 4_096)
+    document.beginMap(count: 0)
+    write(&document)
+    document.endMap()
+    let request = HTTPRequest(
+      method: "POST", url: endpoint.url("/"),
+      headers: [
+        HeaderField(.contentType, "application/x-amz-json-1.0"),
+        HeaderField("X-Amz-Target", "DynamoDB_20120810.\(operation)"),
+      ], body: document.bytes)
+    var damage = ""
+    for _ in 0..<StandardRetry.maximumAttempts {
+      requestCount += 1
+      let response: HTTPResponse
+      do throws(ServiceFailure) {
+        response = try client.send(request, until: deadline).response
+      } catch {
+        throw DynamoDBError(error, operation, table)
+      }
+      guard isIntact(response) else {
+        damage = "its checksum is wrong"
+        continue
+      }
+      do throws(JSONError) {
+        return try JSONValue(parsing: response.body)
+      } catch {
+        damage = "it is \(error)"
+      }
+    }
+    throw DynamoDBError(.malformed(damage), operation, table)
+  }
+
+  private func isIntact(_ response: HTTPResponse) -> Bool {
+    guard let stated = response.header("x-amz-crc32").flatMap({ UInt32($0) }) else { return true }
+    return crc32(response.body) == stated
+  }
+}
+
+extension DynamoDBClient.Put {
+  fileprivate func write(to document: inout JSONWriter, table: String) {
+    document.member("TableName", table)
+    document.key("Item")
+    document.attributes(item)
+    switch condition {
+    case .none: break
+    case .absent: document.member("ConditionExpression", "attribute_not_exists(pk)")
+    case .version(let version):
+      document.member("ConditionExpression", "#v = :v")
+      document.key("ExpressionAttributeNames")
+      document.beginMap(count: 1)
+      document.member("#v", "version")
+      document.endMap()
+      document.key("ExpressionAttributeValues")
+      document.attributes([":v": .number(version)])
+    }
+  }
+}
