@@ -54,6 +54,10 @@ let package = Package(
       name: "DetectionReport", dependencies: ["Detection", "DeviceDefender", "Platform", "WireFormats"],
       swiftSettings: strict),
     .target(
+      name: "FleetDetection",
+      dependencies: ["AWSClient", "Detection", "HTTPClient", "Platform", "WireFormats"],
+      swiftSettings: strict),
+    .target(
       name: "LambdaRuntime", dependencies: ["CLinux", "Platform", "WireFormats"], swiftSettings: strict),
     // Brings FoundationEssentials; nothing that `bootstrap` links does.
     .target(name: "LambdaRuntimeCodable", dependencies: ["LambdaRuntime"], swiftSettings: strict),
@@ -75,7 +79,10 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "DefenderFunction",
-      dependencies: ["DefenderAgent", "DeviceDefender", "LambdaRuntime", "Platform", "WireFormats"],
+      dependencies: [
+        "AWSClient", "DefenderAgent", "DeviceDefender", "FleetDetection", "HTTPClient", "LambdaRuntime",
+        "Platform", "WireFormats",
+      ],
       path: "lambda/Function", swiftSettings: strict),
 
     // Programs.
@@ -87,7 +94,7 @@ let package = Package(
       name: "defender",
       dependencies: [
         "AWSClient", "CLinux", "DefenderAgent", "Detection", "DetectionReport", "DeviceDefender",
-        "GreengrassIPC", "HTTPClient", "LambdaEmulator", "Platform", "WireFormats",
+        "FleetDetection", "GreengrassIPC", "HTTPClient", "LambdaEmulator", "Platform", "WireFormats",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -139,6 +146,11 @@ let package = Package(
       dependencies: ["AWSClient", "Detection", "DetectionReport", "DeviceDefender", "WireFormats"],
       swiftSettings: strict),
     .testTarget(
+      name: "FleetDetectionTests",
+      dependencies: [
+        "AWSClient", "Detection", "FleetDetection", "HTTPClient", "Platform", "TestSupport", "WireFormats",
+      ], swiftSettings: strict),
+    .testTarget(
       name: "LambdaRuntimeTests",
       dependencies: ["LambdaRuntime", "Platform", "TestSupport", "WireFormats", "echo-function"],
       swiftSettings: strict),
@@ -165,17 +177,15 @@ let package = Package(
     .testTarget(
       name: "DefenderFunctionTests",
       dependencies: [
-        "AgentTestSupport", "AWSClient", "DefenderAgent", "DefenderFunction", "DeviceDefender", "HTTPClient",
-        "LambdaRuntime",
-        "Platform", "TestSupport", "WireFormats",
+        "AgentTestSupport", "AWSClient", "DefenderAgent", "DefenderFunction", "DeviceDefender",
+        "FleetDetection", "HTTPClient", "LambdaRuntime", "Platform", "TestSupport", "WireFormats",
       ],
       swiftSettings: strict),
     .testTarget(
       name: "DefenderTests",
       dependencies: [
-        "AWSClient", "defender", "DefenderAgent", "Detection", "DeviceDefender", "LambdaEmulator",
-        "Platform", "TestSupport",
-        "WireFormats",
+        "AWSClient", "defender", "DefenderAgent", "Detection", "DeviceDefender", "FleetDetection",
+        "LambdaEmulator", "Platform", "TestSupport", "WireFormats",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),

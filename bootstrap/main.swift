@@ -47,8 +47,14 @@ do {
   } else {
     var options = ServeOptions()
     options.ownsProcess = true
-    try serve(in: environment, log: log, until: shutdown, options: options) {
-      try PublishMetricsHandler(environment, time: time, log: log)
+    if environment.value("_HANDLER") == DetectHandler.name {
+      try serve(in: environment, log: log, until: shutdown, options: options) {
+        try DetectHandler(environment, time: time, log: log)
+      }
+    } else {
+      try serve(in: environment, log: log, until: shutdown, options: options) {
+        try PublishMetricsHandler(environment, time: time, log: log)
+      }
     }
   }
 } catch {

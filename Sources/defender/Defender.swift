@@ -23,7 +23,7 @@ struct Defender: ParsableCommand {
     version: versionText(of: "defender"),
     subcommands: [
       AgentCommand.self, DoctorCommand.self, CollectCommand.self, InvokeCommand.self, EmulatorCommand.self,
-      PublishCommand.self, DetectCommand.self,
+      PublishCommand.self, DetectCommand.self, ViolationsCommand.self,
       SecurityProfileCommand.self,
     ])
 

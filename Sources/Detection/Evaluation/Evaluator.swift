@@ -103,7 +103,7 @@ package struct Evaluator: Sendable {
     fleet?.advance(index, observation.thing, to: observation.time)
     isLate = false
     var events: [ViolationEvent] = []
-    invalidateOrphans(of: index, observation, &events)
+    invalidateOrphans(of: index, observation.thing, at: observation.time, &events)
     for step in program.steps.indices { evaluate(step, index, observation, &events) }
     if isLate { lateReports += 1 }
     return events
@@ -121,6 +121,16 @@ package struct Evaluator: Sendable {
     return events
   }
 
+  /// Invalidates alarms of `thing` without a report: those of behaviors that changed or no longer exist, and those whose metric
+  /// is missing for more than two days before `time`, in milliseconds.
+  package mutating func invalidateAlarms(of thing: String, at time: UInt64) -> [ViolationEvent] {
+    guard let index = indexes[thing] else { return [] }
+    var events: [ViolationEvent] = []
+    invalidateOrphans(of: index, thing, at: time, &events)
+    for step in program.steps.indices { invalidate(step, index, thing, at: time, &events) }
+    return events
+  }
+
   private mutating func index(of thing: String) -> Int {
     if let index = indexes[thing] { return index }
     let index = things.count
@@ -130,17 +140,17 @@ package struct Evaluator: Sendable {
   }
 
   private mutating func invalidateOrphans(
-    of index: Int, _ observation: Observation, _ events: inout [ViolationEvent]
+    of index: Int, _ thing: String, at time: UInt64, _ events: inout [ViolationEvent]
   ) {
     for orphan in things[index].orphans {
       let key = orphan.key
       events.append(
         ViolationEvent(
           id: violationID(
-            thing: observation.thing, profile: key.profile, behavior: key.behavior, start: orphan.alarmStart),
-          thing: observation.thing, profile: key.profile,
+            thing: thing, profile: key.profile, behavior: key.behavior, start: orphan.alarmStart),
+          thing: thing, profile: key.profile,
           behavior: .former(name: key.behavior, metric: key.metric), metricValue: nil,
-          type: .alarmInvalidated, time: observation.time / 1_000))
+          type: .alarmInvalidated, time: time / 1_000))
     }
     if !things[index].orphans.isEmpty { things[index].orphans = [] }
   }

@@ -100,6 +100,19 @@ package struct ViolationEvent: Equatable, Sendable {
   /// The time in seconds since the epoch.
   package let time: UInt64
 
+  package init(
+    id: String, thing: String, profile: String, behavior: EventBehavior, metricValue: MetricValue?,
+    type: EventType, time: UInt64
+  ) {
+    self.id = id
+    self.thing = thing
+    self.profile = profile
+    self.behavior = behavior
+    self.metricValue = metricValue
+    self.type = type
+    self.time = time
+  }
+
   /// Writes the event as `list-violation-events` does, with the time in seconds.
   package func write(to document: inout some DocumentWriter & ~Copyable) {
     let confidence = behavior.confidenceLevel
@@ -170,7 +183,8 @@ package enum EventBehavior: Equatable, Sendable {
     return level
   }
 
-  func write(to document: inout some DocumentWriter & ~Copyable) {
+  /// Writes the behavior as AWS's API does.
+  package func write(to document: inout some DocumentWriter & ~Copyable) {
     switch self {
     case .current(let behavior): behavior.write(to: &document)
     case .former(let name, let metric):
@@ -185,7 +199,7 @@ package enum EventBehavior: Equatable, Sendable {
 /// Returns the id of the alarm that began at `start`, in milliseconds since the epoch.
 ///
 /// The id depends only on these values, so a repeated evaluation or delivery has the same id.
-func violationID(thing: String, profile: String, behavior: String, start: UInt64) -> String {
+package func violationID(thing: String, profile: String, behavior: String, start: UInt64) -> String {
   let halves = [UInt64(0), 0x9E37_79B9_7F4A_7C15].map { seed in
     var hash = StableHash(seed: seed)
     for text in [thing, profile, behavior, String(start)] { hash.combine(text) }

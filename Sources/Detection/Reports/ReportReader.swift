@@ -28,11 +28,14 @@ struct ReportReader {
   let hasCustomMetrics: Bool
   /// The thing of all reports; nil if wrappers name it.
   private let thing: String?
+  /// The time of all reports, in milliseconds; nil if wrappers or the reports' ids name it.
+  private let time: UInt64?
 
-  init(_ table: MetricTable, thing: String?) {
+  init(_ table: MetricTable, thing: String?, time: UInt64? = nil) {
     self.table = table
     hasCustomMetrics = !table.customNames.isEmpty || table.includesAllCustomMetrics
     self.thing = thing
+    self.time = time
   }
 
   func slot(ofCustom name: String) -> Int? { table.slot(ofCustom: name) }
@@ -54,7 +57,7 @@ struct ReportReader {
       throw .syntax(error)
     }
     guard let id = draft.reportID else { throw .content("it has no report_id") }
-    var time = draft.timestamp
+    var time = self.time ?? draft.timestamp
     if time == nil, id <= Self.lastSecond { time = id * 1_000 }
     guard let time else {
       throw .content("its report_id \(id) isn't a time in seconds, and there is no timestamp beside it")

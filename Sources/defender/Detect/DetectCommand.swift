@@ -28,7 +28,9 @@ struct DetectCommand: ParsableCommand {
 
       Exit status: 0 success; others as in `defender help detect learn`, `validate`, `run` and `report`.
       """,
-    subcommands: [LearnProfile.self, ValidateProfiles.self, RunDetection.self, ReportDetection.self])
+    subcommands: [
+      LearnProfile.self, ValidateProfiles.self, RunDetection.self, ReportDetection.self, DeployProfile.self,
+    ])
 }
 
 /// `defender detect validate`: validates security profiles, as AWS's ValidateSecurityProfileBehaviors does.

@@ -1,0 +1,226 @@
+package import AWSClient
+import Detection
+package import Platform
+import WireFormats
+
+/// A store in one DynamoDB table.
+///
+/// | item | `pk` | `sk` |
+/// |---|---|---|
+/// | state of a thing | `thing#NAME` | `state#PROFILE` |
+/// | event of a thing | `thing#NAME` | `event#TIME#ID#TYPE` |
+/// | profile | `profile` | its name |
+///
+/// The index `attention` has the states with an active alarm or an undelivered event; all others lack its key.
+package final class DynamoDBStore: FleetStore {
+  /// The number of partitions of the index, which divide its load.
+  static let shardCount: UInt32 = 16
+  /// The largest time in milliseconds that a sort key holds.
+  private static let timeDigits = 15
+
+  private let client: DynamoDBClient
+  private let time: any TimeSource
+  private let retention: Duration
+  private let log: Log
+
+  /// Creates a store. DynamoDB removes a state that isn't written for `retention`, and events after that time.
+  package init(_ client: DynamoDBClient, retention: Duration, time: any TimeSource, log: Log) {
+    self.client = client
+    self.retention = retention
+    self.time = time
+    self.log = log
+  }
+
+  /// The number of requests so far.
+  package var requestCount: Int { client.requestCount }
+
+  package func items(_ keys: [StateItem.Key], until deadline: BootTime) throws(StoreError) -> [StateItem] {
+    var found: [StateItem] = []
+    var rest = keys[...]
+    while !rest.isEmpty {
+      let some = rest.prefix(DynamoDBClient.readLimit)
+      rest = rest.dropFirst(some.count)
+      let items = try storing { () throws(DynamoDBError) in
+        try client.items(some.map { key in key.primary }, until: deadline)
+      }
+      found += items.compactMap(stateItem)
+    }
+    return found
+  }
+
+  package func save(_ item: StateItem, until deadline: BootTime) throws(StoreError) -> Bool {
+    try isDone { () throws(DynamoDBError) in try client.put(put(item), until: deadline) }
+  }
+
+  package func saveAll(_ items: [StateItem], until deadline: BootTime) throws(StoreError) -> [Bool] {
+    var done: [Bool] = []
+    var rest = items[...]
+    while !rest.isEmpty {
+      let some = rest.prefix(DynamoDBClient.readLimit)
+      rest = rest.dropFirst(some.count)
+      done += try saveTogether(some, until: deadline)
+    }
+    return done
+  }
+
+  /// Writes the items in one transaction. If one was changed meanwhile, writes each half in its own.
+  private func saveTogether(
+    _ items: ArraySlice<StateItem>, until deadline: BootTime
+  ) throws(StoreError) -> [Bool] {
+    let isDone = try isDone { () throws(DynamoDBError) in
+      if items.count == 1, let item = items.first { return try client.put(put(item), until: deadline) }
+      try client.putAll(items.map(put), until: deadline)
+    }
+    if isDone || items.count <= 1 { return items.map { _ in isDone } }
+    let middle = items.startIndex + items.count / 2
+    return try saveTogether(items[..<middle], until: deadline)
+      + saveTogether(items[middle...], until: deadline)
+  }
+
+  package func append(_ events: [HistoryEvent], until deadline: BootTime) throws(StoreError) {
+    // A request with the same key twice is rejected.
+    var items: [String: DynamoDBItem] = [:]
+    for event in events {
+      let sort = "event#\(Self.sortTime(event.time))#\(event.id)#\(event.type)"
+      items["\(event.thing)\n\(sort)"] = [
+        "pk": .string("thing#\(event.thing)"), "sk": .string(sort), "event": .binary(event.json),
+        "expires": .number(expiry),
+      ]
+    }
+    let sorted = items.sorted { $0.key < $1.key }.map(\.value)
+    try storing { () throws(DynamoDBError) in try client.putEach(sorted, until: deadline) }
+  }
+
+  package func itemsThatNeedAttention(until deadline: BootTime) throws(StoreError) -> [StateItem] {
+    var keys: [StateItem.Key] = []
+    for shard in 0..<Self.shardCount {
+      var query = DynamoDBQuery("attention", .string(String(shard)))
+      query.index = "attention"
+      let found = try storing { () throws(DynamoDBError) in try client.items(query, until: deadline) }
+      keys += found.compactMap(Self.key)
+    }
+    // The index lags behind the table.
+    return try items(keys, until: deadline)
+  }
+
+  package func events(
+    of thing: String, _ times: ClosedRange<UInt64>, until deadline: BootTime
+  ) throws(StoreError) -> [HistoryEvent] {
+    var query = DynamoDBQuery("pk", .string("thing#\(thing)"))
+    query.range = (
+      "sk", .string("event#\(Self.sortTime(times.lowerBound))"),
+      // "$" follows "#", which follows the time.
+      .string("event#\(Self.sortTime(times.upperBound))$")
+    )
+    let found = try storing { () throws(DynamoDBError) in try client.items(query, until: deadline) }
+    return found.compactMap { item in
+      guard let bytes = item["event"]?.binary else { return nil }
+      return HistoryEvent(bytes)
+    }
+  }
+
+  package func profiles(until deadline: BootTime) throws(StoreError) -> [ProfileDocument] {
+    let query = DynamoDBQuery("pk", .string("profile"))
+    let found = try storing { () throws(DynamoDBError) in try client.items(query, until: deadline) }
+    return found.compactMap { item in
+      guard let name = item["sk"]?.string, let text = item["document"]?.string else { return nil }
+      return ProfileDocument(name: name, text: Array(text.utf8))
+    }
+  }
+
+  package func save(_ profile: ProfileDocument, until deadline: BootTime) throws(StoreError) {
+    let item: DynamoDBItem = [
+      "pk": .string("profile"), "sk": .string(profile.name),
+      "document": .string(String(decoding: profile.text, as: UTF8.self)),
+    ]
+    try storing { () throws(DynamoDBError) in
+      try client.put(DynamoDBClient.Put(item, .none), until: deadline)
+    }
+  }
+
+  private var expiry: Int64 { time.wallTime.advanced(by: retention).secondsSinceEpoch }
+
+  private static func sortTime(_ seconds: UInt64) -> String {
+    let digits = String(min(seconds, 999_999_999_999) * 1_000)
+    return String(repeating: "0", count: max(0, timeDigits - digits.utf8.count)) + digits
+  }
+
+  private func storing<Result>(_ work: () throws(DynamoDBError) -> Result) throws(StoreError) -> Result {
+    do throws(DynamoDBError) {
+      return try work()
+    } catch {
+      throw StoreError("\(error)")
+    }
+  }
+
+  /// Returns false if a condition didn't hold.
+  private func isDone(_ work: () throws(DynamoDBError) -> Void) throws(StoreError) -> Bool {
+    do throws(DynamoDBError) {
+      try work()
+      return true
+    } catch {
+      if error.cause == .conditionFailed || error.cause == .transactionCancelled { return false }
+      throw StoreError("\(error)")
+    }
+  }
+}
+
+// The attributes of a state.
+extension DynamoDBStore {
+  private func put(_ item: StateItem) -> DynamoDBClient.Put {
+    var attributes = item.key.primary.attributes
+    attributes["version"] = .number(item.version + 1)
+    attributes["state"] = .binary(item.state.cbor)
+    attributes["seen"] = .number(item.seen)
+    attributes["updated"] = .number(item.updated)
+    attributes["expires"] = .number(expiry)
+    if !item.outbox.isEmpty { attributes["outbox"] = .binary(OutboxEntry.encoding(item.outbox)) }
+    if !item.alarms.isEmpty { attributes["alarms"] = .binary(ActiveAlarm.encoding(item.alarms)) }
+    if item.needsAttention {
+      attributes["attention"] = .string(String(crc32(item.key.thing.utf8) % Self.shardCount))
+    }
+    return DynamoDBClient.Put(attributes, item.version == 0 ? .absent : .version(item.version))
+  }
+
+  private static func key(_ item: DynamoDBItem) -> StateItem.Key? {
+    guard let partition = item["pk"]?.string, partition.hasPrefix("thing#"), let sort = item["sk"]?.string,
+      sort.hasPrefix("state#")
+    else { return nil }
+    return StateItem.Key(thing: String(partition.dropFirst(6)), profile: String(sort.dropFirst(6)))
+  }
+
+  /// Reads a state. A damaged state is logged and becomes an empty one, so that it doesn't stop its thing for good.
+  private func stateItem(_ attributes: DynamoDBItem) -> StateItem? {
+    guard let key = Self.key(attributes) else { return nil }
+    var item = StateItem(key)
+    item.version = attributes["version"]?.number ?? 0
+    item.seen = attributes["seen"]?.number ?? 0
+    item.updated = attributes["updated"]?.number ?? 0
+    item.outbox = attributes["outbox"]?.binary.flatMap(OutboxEntry.decoding) ?? []
+    item.alarms = attributes["alarms"]?.binary.flatMap(ActiveAlarm.decoding) ?? []
+    do throws(DetectionStateError) {
+      item.state = try DetectionState(parsingCBOR: attributes["state"]?.binary ?? [])
+    } catch {
+      log.error(
+        "The state of the thing '\(key.thing)' under the profile '\(key.profile)' can't be used: \(error). Its alarms are forgotten."
+      )
+      return item
+    }
+    return item
+  }
+}
+
+extension StateItem.Key {
+  fileprivate var primary: DynamoDBClient.Key { DynamoDBClient.Key("thing#\(thing)", "state#\(profile)") }
+}
+
+extension HistoryEvent {
+  /// Reads an event in the shape of AWS's `ViolationEvent`; nil if a member is missing.
+  package init?(_ bytes: [UInt8]) {
+    guard let json = try? JSONValue(parsing: bytes), let thing = json["thingName"]?.string,
+      let id = json["violationId"]?.string, let type = json["violationEventType"]?.string,
+      let time: UInt64 = json["violationEventTime"]?.integer()
+    else { return nil }
+    self.init(thing: thing, id: id, type: type, time: time, json: bytes)
+  }
+}

@@ -1,0 +1,89 @@
+package import AWSClient
+import HTTPClient
+package import Platform
+import WireFormats
+
+/// Delivers events to those who want to know.
+package protocol EventDelivery: AnyObject {
+  /// Delivers an event. May be called again with the same one.
+  func deliver(_ entry: OutboxEntry, until deadline: BootTime) throws(DeliveryError)
+}
+
+/// Why an event couldn't be delivered, as a sentence.
+package struct DeliveryError: Error, Equatable, Sendable, CustomStringConvertible {
+  package let description: String
+
+  package init(_ description: String) { self.description = description }
+}
+
+/// Publishes events to SNS topics, and to a topic of AWS IoT.
+package final class AWSEventDelivery: EventDelivery {
+  private let sns: SNSClient
+  private let iot: IoTTopic?
+
+  /// Publishes to a topic of AWS IoT. `template` has `{thing}` for the thing's name.
+  package struct IoTTopic {
+    let client: ServiceClient
+    let endpoint: ServiceEndpoint
+    let template: String
+
+    package init(_ client: ServiceClient, _ endpoint: ServiceEndpoint, template: String) {
+      self.client = client
+      self.endpoint = endpoint
+      self.template = template
+    }
+  }
+
+  /// Creates a delivery; with a nil `iot`, only to SNS.
+  package init(sns: SNSClient, iot: IoTTopic?) {
+    self.sns = sns
+    self.iot = iot
+  }
+
+  package func deliver(_ entry: OutboxEntry, until deadline: BootTime) throws(DeliveryError) {
+    guard let event = try? JSONValue(parsing: entry.event) else { return }
+    let message = String(decoding: Self.message(event).json, as: UTF8.self)
+    for target in entry.targets {
+      do throws(SNSError) {
+        try sns.publish(message, subject: Self.subject(event), topicARN: target, until: deadline)
+      } catch {
+        throw DeliveryError("\(error)")
+      }
+    }
+    try publish(entry.event, thing: event["thingName"]?.string ?? "", until: deadline)
+  }
+
+  private func publish(_ event: [UInt8], thing: String, until deadline: BootTime) throws(DeliveryError) {
+    guard let iot else { return }
+    let levels = iot.template.split(separator: "/", omittingEmptySubsequences: false).map { level in
+      level == "{thing}" ? thing : String(level)
+    }
+    let topic = levels.joined(separator: "/")
+    let path = "/topics/\(percentEncoding(topic.utf8))"
+    let request = HTTPRequest(method: "POST", url: iot.endpoint.url(path, query: "qos=1"), body: event)
+    do throws(ServiceFailure) {
+      _ = try iot.client.send(request, until: deadline)
+    } catch {
+      throw DeliveryError("Publishing to the AWS IoT topic '\(topic)' failed: \(error.reason).")
+    }
+  }
+
+  /// Returns the event as Device Defender sends it to SNS: with its time in milliseconds.
+  static func message(_ event: JSONValue) -> JSONValue {
+    let members = (event.members ?? []).map { member in
+      guard member.name == "violationEventTime", case .number(let seconds) = member.value else {
+        return member
+      }
+      return JSONValue.Member(name: member.name, value: .number(seconds + "000"))
+    }
+    return .object(members)
+  }
+
+  /// Returns a subject of at most 100 ASCII characters, SNS's limit.
+  private static func subject(_ event: JSONValue) -> String {
+    let text =
+      "\(event["violationEventType"]?.string ?? "event"): \(event["behavior"]?["name"]?.string ?? "") of "
+      + (event["thingName"]?.string ?? "")
+    return String(text.prefix(100))
+  }
+}

@@ -1,0 +1,301 @@
+import Detection
+package import Platform
+import WireFormats
+
+/// Evaluates the reports of a fleet, with the states of the things in a store.
+///
+/// Any number of processes may do so at the same time. A state is written only if it still is the one that was read, together with
+/// the events that follow from it. A process that stops between that write and the delivery leaves the events in the item, and the
+/// next one delivers them.
+package final class FleetDetector {
+  /// How often `seen` is written if nothing else changes.
+  static let seenInterval: Int64 = 3_600_000
+  /// How long an undelivered event is left to the process that wrote it.
+  static let outboxPatience: Int64 = 60_000
+  /// The size of an outbox above which no report of its thing is evaluated, because DynamoDB's items have at most 400 KB.
+  static let outboxLimit = 100_000
+
+  let store: any FleetStore
+  let delivery: any EventDelivery
+  let catalog: ProfileCatalog
+  let time: any Waiter
+  let log: Log
+
+  package init(
+    _ store: any FleetStore, _ delivery: any EventDelivery, _ catalog: ProfileCatalog, time: any Waiter,
+    log: Log
+  ) {
+    self.store = store
+    self.delivery = delivery
+    self.catalog = catalog
+    self.time = time
+    self.log = log
+  }
+
+  /// The records of one thing under one profile, those that aren't evaluated yet.
+  struct Work {
+    let key: StateItem.Key
+    let profile: FleetProfile
+    var records: [(position: Int, observation: Observation)] = []
+    /// The number of writes that found a changed item.
+    var conflicts = 0
+  }
+
+  /// The time now in milliseconds since the epoch.
+  var now: Int64 { time.wallTime.nanosecondsSinceEpoch / 1_000_000 }
+
+  /// Evaluates a batch. Each body is a record's JSON.
+  package func process(_ bodies: [[UInt8]], until deadline: BootTime) throws(StoreError) -> BatchOutcome {
+    try catalog.refresh(until: deadline)
+    var outcome = BatchOutcome()
+    var pending = sort(bodies, &outcome)[...]
+    var backoff = Backoff(first: .milliseconds(20), cap: .seconds(1), jitter: 1)
+    while !pending.isEmpty {
+      let batch = Array(pending.prefix(100))
+      pending = pending.dropFirst(batch.count)
+      do throws(StoreError) {
+        let rest = try round(batch, &outcome, until: deadline)
+        if rest.contains(where: { $0.conflicts > 0 }) { try pause(&backoff, until: deadline) }
+        pending += rest
+      } catch {
+        // A store that fails for one thing fails for the others; waiting for each would only use up the time.
+        for work in batch + pending {
+          for record in work.records { outcome.failures[record.position] = .unavailable("\(error)") }
+        }
+        log.error("Reports aren't evaluated and must be delivered again. \(error)")
+        pending = []
+      }
+    }
+    outcome.countReports(of: bodies.count)
+    return outcome
+  }
+
+  private func pause(_ backoff: inout Backoff, until deadline: BootTime) throws(StoreError) {
+    var generator = SystemRandomNumberGenerator()
+    let end = time.bootTime.advanced(by: backoff.next(using: &generator))
+    guard end < deadline, time.wait(until: end) == .onTime else {
+      throw StoreError("No time was left: other processes changed the same things again and again.")
+    }
+  }
+
+  /// Groups the records by thing and profile, in the order in which they arrived.
+  private func sort(_ bodies: [[UInt8]], _ outcome: inout BatchOutcome) -> [Work] {
+    var groups: [Work] = []
+    var indexes: [StateItem.Key: Int] = [:]
+    for (position, body) in bodies.enumerated() {
+      do {
+        let record = try FleetRecord(body: body)
+        let profiles = catalog.profiles.filter { $0.applies(to: record.thing) }
+        if profiles.isEmpty { outcome.unmatched.insert(position) }
+        var observations: [(FleetProfile, Observation)] = []
+        for profile in profiles {
+          observations.append(
+            (
+              profile,
+              try profile.decoder.observation(record.report, thing: record.thing, time: record.time)
+            ))
+        }
+        for (profile, observation) in observations {
+          let key = StateItem.Key(thing: record.thing, profile: profile.name)
+          let index = indexes[key] ?? groups.count
+          if index == groups.count {
+            indexes[key] = index
+            groups.append(Work(key: key, profile: profile))
+          }
+          groups[index].records.append((position, observation))
+        }
+      } catch {
+        outcome.failures[position] = .malformed(reason(error))
+      }
+    }
+    return groups
+  }
+
+  /// Returns why a record can't be evaluated, without its contents.
+  private func reason(_ error: any Error) -> String {
+    (error as? ReportError).map { "\(FleetRecordError($0))" } ?? "\(error)"
+  }
+}
+
+extension FleetDetector {
+  /// Evaluates the records of at most 100 things and profiles. Returns what must be tried again.
+  private func round(
+    _ batch: [Work], _ outcome: inout BatchOutcome, until deadline: BootTime
+  ) throws(StoreError) -> [Work] {
+    guard time.bootTime < deadline else { throw StoreError("No time was left.") }
+    var stored: [StateItem.Key: StateItem] = [:]
+    for item in try store.items(batch.map(\.key), until: deadline) { stored[item.key] = item }
+    var rest: [Work] = []
+    var saved: [StateItem] = []
+    var unchanged: [StateItem] = []
+    for work in batch {
+      let item = stored[work.key] ?? StateItem(work.key)
+      guard item.outboxSize < Self.outboxLimit else {
+        saved.append(item)
+        fail(work, "its earlier events couldn't be delivered", &outcome)
+        continue
+      }
+      let result = evaluate(work, item)
+      guard result.isChanged else {
+        outcome.add(result)
+        if let refreshed = result.refreshed { unchanged.append(refreshed) }
+        if result.mustDeliver { saved.append(item) }
+        continue
+      }
+      if try store.save(result.item, until: deadline) {
+        outcome.add(result)
+        var item = result.item
+        item.version += 1
+        saved.append(item)
+        if !result.rest.isEmpty { rest.append(result.rest(of: work)) }
+      } else {
+        outcome.counts.conflicts += 1
+        var again = work
+        again.conflicts += 1
+        rest.append(again)
+      }
+    }
+    // Another process may have written them meanwhile; then it has written a later time, too.
+    if !unchanged.isEmpty { _ = try store.saveAll(unchanged, until: deadline) }
+    deliver(saved, &outcome.counts, until: deadline)
+    return rest
+  }
+
+  private func fail(_ work: Work, _ reason: String, _ outcome: inout BatchOutcome) {
+    log.error("Reports of the thing '\(work.key.thing)' must be delivered again: \(reason).")
+    for record in work.records { outcome.failures[record.position] = .unavailable(reason) }
+  }
+
+  /// The result of evaluating the records of a thing.
+  struct Result {
+    var item: StateItem
+    var isChanged = false
+    /// The item to write because `seen` is old; nil if it isn't.
+    var refreshed: StateItem?
+    var mustDeliver = false
+    var events: [ViolationEvent] = []
+    /// The positions of the records that weren't newer than the last committed one.
+    var late: Set<Int> = []
+    /// The records that don't fit into the outbox together with those before them.
+    var rest: ArraySlice<(position: Int, observation: Observation)> = []
+
+    func rest(of work: Work) -> Work {
+      var again = Work(key: work.key, profile: work.profile)
+      again.records = Array(rest)
+      return again
+    }
+  }
+
+  private func evaluate(_ work: Work, _ item: StateItem) -> Result {
+    var result = Result(item: item)
+    var evaluator = work.profile.evaluator.continued(from: item.state)
+    for (index, record) in work.records.enumerated() {
+      let ignored = evaluator.ignoredReports
+      let events = evaluator.evaluate(record.observation)
+      if evaluator.ignoredReports > ignored { result.late.insert(record.position) }
+      result.events += events
+      result.item.add(events, of: work.profile)
+      if result.item.outboxSize >= Self.outboxLimit {
+        result.rest = work.records[(index + 1)...]
+        break
+      }
+    }
+    result.item.state = evaluator.state
+    result.item.updated = now
+    result.isChanged = !result.events.isEmpty || !result.item.state.isEquivalent(to: item.state)
+    if result.isChanged || now - item.seen >= Self.seenInterval { result.item.seen = now }
+    if !result.isChanged {
+      if result.item.seen != item.seen, result.late.count < work.records.count {
+        result.refreshed = result.item
+      }
+      result.mustDeliver = !item.outbox.isEmpty && now - item.updated >= Self.outboxPatience
+    }
+    return result
+  }
+
+  /// Delivers the events of items, and then empties their outboxes. What can't be delivered stays there.
+  func deliver(_ items: [StateItem], _ counts: inout FleetCounts, until deadline: BootTime) {
+    let waiting = items.filter { !$0.outbox.isEmpty }
+    guard !waiting.isEmpty else { return }
+    do throws(StoreError) {
+      let history = waiting.flatMap { $0.outbox.compactMap { HistoryEvent($0.event) } }
+      try store.append(history, until: deadline)
+      var delivered: [StateItem] = []
+      for item in waiting {
+        let isDelivered = deliver(item, &counts, until: deadline)
+        guard isDelivered else { continue }
+        var empty = item
+        empty.outbox = []
+        empty.updated = now
+        delivered.append(empty)
+      }
+      // If another process changed the item meanwhile, it keeps the events and delivers them again, with the same ids.
+      _ = try store.saveAll(delivered, until: deadline)
+    } catch {
+      counts.undelivered += waiting.reduce(0) { $0 + $1.outbox.count }
+      log.error("Events stay in the outbox, and the next sweep delivers them. \(error)")
+    }
+  }
+
+  private func deliver(_ item: StateItem, _ counts: inout FleetCounts, until deadline: BootTime) -> Bool {
+    for (index, entry) in item.outbox.enumerated() {
+      do throws(DeliveryError) {
+        try delivery.deliver(entry, until: deadline)
+      } catch {
+        counts.undelivered += item.outbox.count - index
+        log.error(
+          "Events of the thing '\(item.key.thing)' stay in the outbox, and the next sweep delivers them. \(error)"
+        )
+        return false
+      }
+    }
+    return true
+  }
+}
+
+extension BatchOutcome {
+  mutating func add(_ result: FleetDetector.Result) {
+    late.formUnion(result.late)
+    counts.add(result.events)
+  }
+}
+
+extension FleetCounts {
+  mutating func add(_ events: [ViolationEvent]) {
+    for event in events {
+      let kind = EventKind(profile: event.profile, behavior: event.behavior.name, type: event.type.rawValue)
+      self.events[kind, default: 0] += 1
+    }
+  }
+}
+
+extension StateItem {
+  /// The bytes that the events of one report may have together.
+  private static let eventBudget = 150_000
+
+  /// Appends the events of one report to the outbox, and updates the active alarms.
+  mutating func add(_ events: [ViolationEvent], of profile: FleetProfile?) {
+    let limit = min(65_536, max(1_536, Self.eventBudget / max(1, events.count)))
+    for event in events {
+      let isSuppressed =
+        if case .current(let behavior) = event.behavior { behavior.suppressAlerts == true } else { false }
+      outbox.append(
+        OutboxEntry(event: event.json(within: limit), targets: isSuppressed ? [] : profile?.targets ?? []))
+      alarms.removeAll { $0.id == event.id }
+      if event.type == .inAlarm { alarms.append(ActiveAlarm(event)) }
+    }
+  }
+}
+
+extension ViolationEvent {
+  /// The event as JSON: without the criteria if it would be longer than `limit`, and then without the value.
+  fileprivate func json(within limit: Int) -> [UInt8] {
+    let json = json(atMost: limit)
+    guard json.count > limit else { return json }
+    return ViolationEvent(
+      id: id, thing: thing, profile: profile,
+      behavior: .former(name: behavior.name, metric: behavior.metric), metricValue: nil, type: type,
+      time: time
+    ).json
+  }
+}

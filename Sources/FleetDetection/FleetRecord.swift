@@ -1,0 +1,47 @@
+import Detection
+import WireFormats
+
+/// A report as a queue or a rule delivers it.
+package struct FleetRecord: Equatable, Sendable {
+  package let thing: String
+  /// When AWS IoT received the report, in milliseconds; nil if the report's own time counts.
+  package let time: UInt64?
+  /// The report, JSON or CBOR.
+  package let report: [UInt8]
+
+  /// Reads the body of a record: JSON with the report, or with a CBOR report in the member `cbor`.
+  package init(body: [UInt8]) throws(FleetRecordError) {
+    let envelope: ReportEnvelope
+    do throws(ReportError) {
+      envelope = try ReportEnvelope(parsing: body)
+    } catch {
+      throw FleetRecordError(error)
+    }
+    guard let thing = envelope.thingName else {
+      throw FleetRecordError(
+        "it names no thing; add topic(4) AS thing, or topic() AS topic, to the rule's SELECT")
+    }
+    guard SecurityProfile.isName(thing) else {
+      throw FleetRecordError("'\(thing.prefix(128))' isn't a valid thing name")
+    }
+    self.thing = thing
+    time = envelope.timestamp
+    report = envelope.cbor ?? body
+  }
+}
+
+/// Why a record can't be evaluated, as a fragment such as `it names no thing`.
+package struct FleetRecordError: Error, Equatable, Sendable, CustomStringConvertible {
+  package let description: String
+
+  init(_ description: String) { self.description = description }
+
+  /// Creates an error that doesn't repeat the report's contents, which aren't for the log.
+  init(_ error: ReportError) {
+    description =
+      switch error {
+      case .syntax(.malformed(let offset, _)): "it is malformed at byte \(offset)"
+      default: "\(error)"
+      }
+  }
+}

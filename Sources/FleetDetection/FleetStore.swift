@@ -1,0 +1,70 @@
+package import Platform
+
+/// Keeps the states of the things, the history of their alarms, and profiles.
+///
+/// A read returns what was written before it. Nothing else protects the state: several processes may use a store at the same
+/// time, and any of them may stop between two calls.
+package protocol FleetStore: AnyObject {
+  /// Returns the items with these keys; those that aren't stored are left out.
+  func items(_ keys: [StateItem.Key], until deadline: BootTime) throws(StoreError) -> [StateItem]
+
+  /// Writes an item with its version plus 1, if the stored one has its version. Returns false if it was changed meanwhile.
+  func save(_ item: StateItem, until deadline: BootTime) throws(StoreError) -> Bool
+
+  /// Writes several items as ``save(_:until:)`` does, in fewer requests. Returns which were written.
+  func saveAll(_ items: [StateItem], until deadline: BootTime) throws(StoreError) -> [Bool]
+
+  /// Adds events to the history. Adding the same event again changes nothing.
+  func append(_ events: [HistoryEvent], until deadline: BootTime) throws(StoreError)
+
+  /// Returns the items with an active alarm or an undelivered event; a store may return them as they were a moment ago.
+  func itemsThatNeedAttention(until deadline: BootTime) throws(StoreError) -> [StateItem]
+
+  /// Returns the events of a thing within a range of times in seconds, the oldest first.
+  func events(
+    of thing: String, _ times: ClosedRange<UInt64>, until deadline: BootTime
+  ) throws(StoreError) -> [HistoryEvent]
+
+  /// Returns the stored profiles in the order of their names.
+  func profiles(until deadline: BootTime) throws(StoreError) -> [ProfileDocument]
+
+  /// Writes a profile, and replaces the one of the same name.
+  func save(_ profile: ProfileDocument, until deadline: BootTime) throws(StoreError)
+}
+
+/// Why a store failed, as a sentence.
+package struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
+  package let description: String
+
+  package init(_ description: String) { self.description = description }
+}
+
+/// An event of the history.
+package struct HistoryEvent: Equatable, Sendable {
+  package let thing: String
+  package let id: String
+  package let type: String
+  /// The time in seconds since the epoch.
+  package let time: UInt64
+  /// The event in the shape of AWS's `ViolationEvent`.
+  package let json: [UInt8]
+
+  package init(thing: String, id: String, type: String, time: UInt64, json: [UInt8]) {
+    self.thing = thing
+    self.id = id
+    self.type = type
+    self.time = time
+    self.json = json
+  }
+}
+
+/// The text of a profile and its name.
+package struct ProfileDocument: Equatable, Sendable {
+  package let name: String
+  package let text: [UInt8]
+
+  package init(name: String, text: [UInt8]) {
+    self.name = name
+    self.text = text
+  }
+}

@@ -1,0 +1,50 @@
+package import Platform
+
+/// A store in memory, for one process: the local pipeline and tests.
+package final class MemoryStore: FleetStore {
+  package private(set) var states: [StateItem.Key: StateItem] = [:]
+  package private(set) var history: [HistoryEvent] = []
+  package private(set) var documents: [String: ProfileDocument] = [:]
+
+  package init() {}
+
+  package func items(_ keys: [StateItem.Key], until deadline: BootTime) throws(StoreError) -> [StateItem] {
+    keys.compactMap { states[$0] }
+  }
+
+  package func save(_ item: StateItem, until deadline: BootTime) throws(StoreError) -> Bool {
+    guard states[item.key]?.version ?? 0 == item.version else { return false }
+    var saved = item
+    saved.version += 1
+    states[item.key] = saved
+    return true
+  }
+
+  package func saveAll(_ items: [StateItem], until deadline: BootTime) throws(StoreError) -> [Bool] {
+    var done: [Bool] = []
+    for item in items { done.append(try save(item, until: deadline)) }
+    return done
+  }
+
+  package func append(_ events: [HistoryEvent], until deadline: BootTime) throws(StoreError) {
+    for event in events where !history.contains(event) { history.append(event) }
+  }
+
+  package func itemsThatNeedAttention(until deadline: BootTime) throws(StoreError) -> [StateItem] {
+    states.values.filter(\.needsAttention).sorted { $0.key.thing < $1.key.thing }
+  }
+
+  package func events(
+    of thing: String, _ times: ClosedRange<UInt64>, until deadline: BootTime
+  ) throws(StoreError) -> [HistoryEvent] {
+    history.filter { $0.thing == thing && times.contains($0.time) }.sorted { $0.time < $1.time }
+  }
+
+  package func profiles(until deadline: BootTime) throws(StoreError) -> [ProfileDocument] {
+    documents.values.sorted { $0.name < $1.name }
+  }
+
+  package func save(_ profile: ProfileDocument, until deadline: BootTime) throws(StoreError) {
+    documents[profile.name] = profile
+  }
+}

@@ -1,0 +1,146 @@
+package import Detection
+import WireFormats
+
+/// What the store keeps of one thing under one profile.
+package struct StateItem: Equatable, Sendable {
+  package struct Key: Hashable, Sendable {
+    package let thing: String
+    package let profile: String
+
+    package init(thing: String, profile: String) {
+      self.thing = thing
+      self.profile = profile
+    }
+  }
+
+  package let key: Key
+  /// The number of writes so far; 0 if the item isn't stored yet. A write succeeds only if the stored item has this version.
+  package var version: Int64 = 0
+  package var state = DetectionState()
+  /// When a report was last evaluated, in milliseconds. Written with a change of the state, and otherwise at most hourly.
+  package var seen: Int64 = 0
+  /// When the item was last written, in milliseconds.
+  package var updated: Int64 = 0
+  /// The events that may not have been delivered yet, the oldest first.
+  package var outbox: [OutboxEntry] = []
+  package var alarms: [ActiveAlarm] = []
+
+  package init(_ key: Key) { self.key = key }
+
+  /// Whether the sweep must look at the item.
+  package var needsAttention: Bool { !outbox.isEmpty || !alarms.isEmpty }
+
+  /// The number of bytes of the outbox.
+  var outboxSize: Int { outbox.reduce(0) { $0 + $1.event.count } }
+}
+
+/// An event that is written together with the state that it follows from.
+package struct OutboxEntry: Equatable, Sendable {
+  /// The event as JSON, in the shape of AWS's `ViolationEvent`.
+  package let event: [UInt8]
+  /// The ARNs of the SNS topics that get it; none if the behavior suppresses alerts.
+  package let targets: [String]
+
+  package init(event: [UInt8], targets: [String]) {
+    self.event = event
+    self.targets = targets
+  }
+
+  static func encoding(_ entries: [OutboxEntry]) -> [UInt8] {
+    var document = JSONWriter()
+    document.beginList(count: entries.count)
+    for entry in entries {
+      document.beginMap(count: 2)
+      document.key("event")
+      document.literal(String(decoding: entry.event, as: UTF8.self))
+      document.key("targets")
+      document.beginList(count: entry.targets.count)
+      for target in entry.targets { document.string(target) }
+      document.endList()
+      document.endMap()
+    }
+    document.endList()
+    return document.bytes
+  }
+
+  static func decoding(_ bytes: [UInt8]) -> [OutboxEntry]? {
+    guard let list = (try? JSONValue(parsing: bytes))?.array else { return nil }
+    var entries: [OutboxEntry] = []
+    for element in list {
+      guard let event = element["event"], event.members != nil, let targets = element["targets"]?.array
+      else { return nil }
+      entries.append(OutboxEntry(event: event.json, targets: targets.compactMap(\.string)))
+    }
+    return entries
+  }
+}
+
+/// An active alarm in the shape of AWS's `ActiveViolation`. Its last value and time are those of the report that raised it.
+package struct ActiveAlarm: Equatable, Sendable {
+  package let id: String
+  package let json: [UInt8]
+
+  /// The most bytes of an alarm; a larger one is stored without its behavior's criteria, or without its value.
+  private static let sizeLimit = 1_024
+
+  init(_ event: ViolationEvent) {
+    id = event.id
+    var json = Self.json(event, event.behavior, event.metricValue)
+    let plain = EventBehavior.former(name: event.behavior.name, metric: event.behavior.metric)
+    if json.count > Self.sizeLimit { json = Self.json(event, plain, event.metricValue) }
+    if json.count > Self.sizeLimit { json = Self.json(event, plain, nil) }
+    self.json = json
+  }
+
+  private init(id: String, json: [UInt8]) {
+    self.id = id
+    self.json = json
+  }
+
+  private static func json(
+    _ event: ViolationEvent, _ behavior: EventBehavior, _ value: MetricValue?
+  ) -> [UInt8] {
+    var document = JSONWriter()
+    document.beginMap(count: 0)
+    document.member("violationId", event.id)
+    document.member("thingName", event.thing)
+    document.member("securityProfileName", event.profile)
+    document.key("behavior")
+    behavior.write(to: &document)
+    if let value {
+      document.key("lastViolationValue")
+      value.write(to: &document)
+    }
+    document.member("lastViolationTime", event.time)
+    document.member("violationStartTime", event.time)
+    document.endMap()
+    return document.bytes
+  }
+
+  static func encoding(_ alarms: [ActiveAlarm]) -> [UInt8] {
+    var document = JSONWriter()
+    document.beginList(count: alarms.count)
+    for alarm in alarms { document.literal(String(decoding: alarm.json, as: UTF8.self)) }
+    document.endList()
+    return document.bytes
+  }
+
+  static func decoding(_ bytes: [UInt8]) -> [ActiveAlarm]? {
+    guard let list = (try? JSONValue(parsing: bytes))?.array else { return nil }
+    var alarms: [ActiveAlarm] = []
+    for element in list {
+      guard let id = element["violationId"]?.string else { return nil }
+      alarms.append(ActiveAlarm(id: id, json: element.json))
+    }
+    return alarms
+  }
+}
+
+extension JSONValue {
+  /// The value as compact JSON.
+  var json: [UInt8] {
+    var document = JSONWriter()
+    write(to: &document)
+    return document.bytes
+  }
+}

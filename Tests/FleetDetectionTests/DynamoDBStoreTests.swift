@@ -1,0 +1,178 @@
+import AWSClient
+import Detection
+import FleetDetection
+import HTTPClient
+import Platform
+import TestSupport
+import Testing
+import WireFormats
+
+/// A table in memory behind the HTTP seam: the operations that the store uses, and how often.
+private final class TableInMemory: HTTPExchange {
+  fileprivate(set) var items: [String: JSONValue] = [:]
+  private(set) var calls: [String: Int] = [:]
+
+  func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse {
+    let target = request.headers.first { $0.name == "X-Amz-Target" }?.value ?? ""
+    let operation = String(target.dropFirst("DynamoDB_20120810.".utf8.count))
+    calls[operation, default: 0] += 1
+    guard let document = try? JSONValue(parsing: request.body) else { return HTTPResponse(status: 500) }
+    switch operation {
+    case "BatchGetItem":
+      let keys = document["RequestItems"]?["fleet"]?["Keys"]?.array ?? []
+      return answer(#"{"Responses":{"fleet":[\#(list(keys.compactMap { items[Self.key($0)] }))]}}"#)
+    case "PutItem": return put([document])
+    case "TransactWriteItems":
+      return put((document["TransactItems"]?.array ?? []).compactMap { $0["Put"] })
+    case "BatchWriteItem":
+      let writes = document["RequestItems"]?["fleet"]?.array ?? []
+      let added = writes.compactMap { $0["PutRequest"]?["Item"] }
+      guard added.count <= 25, Set(added.map(Self.key)).count == added.count else {
+        return HTTPResponse(status: 400)
+      }
+      for item in added { items[Self.key(item)] = item }
+      return answer("{}")
+    case "Query":
+      let values = document["ExpressionAttributeValues"]
+      let name = document["ExpressionAttributeNames"]?["#p"]?.string ?? ""
+      let (from, to) = (values?[":from"]?["S"]?.string ?? "", values?[":to"]?["S"]?.string ?? "\u{FFFF}")
+      let found = items.sorted { $0.key < $1.key }.map(\.value).filter { item in
+        let sort = item["sk"]?["S"]?.string ?? ""
+        return item[name] == values?[":p"] && sort >= from && sort <= to
+      }
+      return answer(#"{"Items":[\#(list(found))]}"#)
+    default: return HTTPResponse(status: 400)
+    }
+  }
+
+  private func put(_ puts: [JSONValue]) -> HTTPResponse {
+    for put in puts {
+      let present = put["Item"].flatMap { items[Self.key($0)] }
+      let isHeld =
+        switch put["ConditionExpression"]?.string {
+        case nil: true
+        case "attribute_not_exists(pk)": present == nil
+        default: present?["version"] == put["ExpressionAttributeValues"]?[":v"]
+        }
+      let code = puts.count > 1 ? "TransactionCanceledException" : "ConditionalCheckFailedException"
+      if !isHeld { return HTTPResponse(status: 400, body: Array(#"{"__type":"x#\#(code)"}"#.utf8)) }
+    }
+    for put in puts { if let item = put["Item"] { items[Self.key(item)] = item } }
+    return answer("{}")
+  }
+
+  private func answer(_ json: String) -> HTTPResponse { HTTPResponse(status: 200, body: Array(json.utf8)) }
+
+  private func list(_ values: [JSONValue]) -> String {
+    values.map { value in
+      var document = JSONWriter()
+      value.write(to: &document)
+      return String(decoding: document.bytes, as: UTF8.self)
+    }.joined(separator: ",")
+  }
+
+  private static func key(_ item: JSONValue) -> String {
+    "\(item["pk"]?["S"]?.string ?? "")\n\(item["sk"]?["S"]?.string ?? "")"
+  }
+}
+
+struct `The store in DynamoDB` {
+  private let fleet = FleetFixture()
+  private let table = TableInMemory()
+
+  private func store() throws -> DynamoDBStore {
+    let credentials = EnvironmentCredentials(
+      Environment(["AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s3cr3t"]))
+    let signing = ServiceClient.Signing(
+      region: "eu-west-1", service: AWSService.dynamoDB.signingName, credentials: credentials)
+    let client = ServiceClient(signing, table, time: fleet.time, log: fleet.log.log(), jitter: { 1 })
+    return DynamoDBStore(
+      DynamoDBClient(client, try ServiceEndpoint(of: .dynamoDB, region: "eu-west-1"), table: "fleet"),
+      retention: .seconds(30 * 86_400), time: fleet.time, log: fleet.log.log())
+  }
+
+  private func batch(_ id: Int, _ ports: [Int], things: Int = 100) -> [String] {
+    (0..<things).map { report(id, ports, thing: "pump-\($0)") }
+  }
+
+  @Test func `takes 2 requests for 100 reports that change nothing, and 1 within the hour`() throws {
+    let store = try store()
+    try fleet.process(batch(1, [22]), fleet.detector(store))
+    #expect(table.calls == ["BatchGetItem": 1, "TransactWriteItems": 1])
+    try fleet.process(batch(2, [443]), fleet.detector(store))
+    #expect(table.calls == ["BatchGetItem": 2, "TransactWriteItems": 1])
+  }
+
+  @Test func `takes 106 requests for 100 reports that each change an alarm`() throws {
+    let store = try store()
+    try fleet.process(batch(1, [8080]), fleet.detector(store))
+    #expect(
+      table.calls == ["BatchGetItem": 1, "PutItem": 100, "BatchWriteItem": 4, "TransactWriteItems": 1])
+    #expect(store.requestCount == 106 && fleet.delivery.events.count == 100)
+  }
+
+  @Test func `keeps everything of an item`() throws {
+    let store = try store()
+    fleet.delivery.failure = DeliveryError("SNS is down.")
+    try fleet.process([report(1, [8080])], fleet.detector(store))
+    let key = StateItem.Key(thing: "pump-1", profile: "ports")
+    let item = try #require(try store.items([key], until: fleet.deadline).first)
+    #expect(item.version == 1 && item.outbox.count == 1 && item.alarms.count == 1 && item.state.hasAlarms)
+    #expect(item.seen == 1_700_000_100_000 && item.updated == item.seen)
+    #expect(try store.itemsThatNeedAttention(until: fleet.deadline) == [item])
+    let stored = try #require(table.items["thing#pump-1\nstate#ports"])
+    #expect(stored["expires"]?["N"]?.string == String(1_700_000_100 + 30 * 86_400))
+    fleet.delivery.failure = nil
+    fleet.time.advance(by: .seconds(61))
+    _ = try fleet.detector(store).sweep(until: fleet.deadline)
+    try fleet.process([report(2, [22])], fleet.detector(store))
+    #expect(table.items["thing#pump-1\nstate#ports"]?["attention"] == nil)
+  }
+
+  @Test func `writes the items of a transaction that weren't changed meanwhile`() throws {
+    let store = try store()
+    let items = (0..<7).map { StateItem(StateItem.Key(thing: "pump-\($0)", profile: "ports")) }
+    #expect(try store.save(items[2], until: fleet.deadline))
+    #expect(
+      try store.saveAll(items, until: fleet.deadline) == [true, true, false, true, true, true, true])
+  }
+
+  @Test func `finds the events of a thing by time`() throws {
+    let store = try store()
+    try fleet.process([report(1, [8080]), report(2, [22]), report(90, [8080])], fleet.detector(store))
+    let times: ClosedRange<UInt64> = 1_700_000_002...1_700_000_090
+    let events = try store.events(of: "pump-1", times, until: fleet.deadline)
+    #expect(events.map(\.type) == ["alarm-cleared", "in-alarm"])
+    #expect(try store.events(of: "pump-2", times, until: fleet.deadline).isEmpty)
+  }
+
+  @Test func `keeps profiles`() throws {
+    let store = try store()
+    let document = ProfileDocument(name: "ports", text: Array(FleetFixture.ports.utf8))
+    try store.save(document, until: fleet.deadline)
+    #expect(try store.profiles(until: fleet.deadline) == [document])
+  }
+
+  @Test func `forgets the alarms of a damaged state, and keeps its events`() throws {
+    let store = try store()
+    fleet.delivery.failure = DeliveryError("SNS is down.")
+    try fleet.process([report(1, [8080])], fleet.detector(store))
+    table.damageState(of: "thing#pump-1\nstate#ports")
+    let key = StateItem.Key(thing: "pump-1", profile: "ports")
+    let item = try #require(try store.items([key], until: fleet.deadline).first)
+    #expect(!item.state.hasAlarms && item.outbox.count == 1 && item.version == 1)
+    #expect(fleet.log.lines.contains { $0.includes("'pump-1'") && $0.includes("ERROR") })
+  }
+}
+
+extension TableInMemory {
+  fileprivate func damageState(of key: String) {
+    let members = (items[key]?.members ?? []).map { member in
+      member.name == "state"
+        ? JSONValue.Member(
+          name: "state", value: .object([JSONValue.Member(name: "B", value: .string("AAAA"))]))
+        : member
+    }
+    items[key] = .object(members)
+  }
+}

@@ -1,0 +1,218 @@
+import FleetDetection
+import Platform
+import TestSupport
+import Testing
+import WireFormats
+
+struct `A fleet's detector` {
+  @Test func `raises and clears an alarm across batches, and lists it meanwhile`() throws {
+    let fleet = FleetFixture()
+    try fleet.process([report(1, [22]), report(2, [22, 8080])])
+    #expect(fleet.delivery.types == ["in-alarm"])
+    #expect(fleet.item()?.alarms.map(\.id) == fleet.delivery.events.map(\.id))
+    #expect(fleet.item()?.outbox == [])
+    try fleet.process([report(3, [443])])
+    #expect(fleet.delivery.types == ["in-alarm", "alarm-cleared"])
+    #expect(Set(fleet.delivery.events.map(\.id)).count == 1)
+    #expect(fleet.item()?.alarms == [])
+    #expect(fleet.store.history.map(\.type) == ["in-alarm", "alarm-cleared"])
+    #expect(fleet.delivery.entries[0].targets == ["arn:aws:sns:eu-west-1:123456789012:alarms"])
+  }
+
+  @Test func `writes nothing for reports that change nothing, except the time once an hour`() throws {
+    let fleet = FleetFixture()
+    try fleet.process([report(1, [22])])
+    #expect(fleet.item()?.version == 1)
+    try fleet.process([report(2, [22]), report(3, [443])])
+    #expect(fleet.item()?.version == 1)
+    fleet.time.advance(by: .seconds(3_600))
+    try fleet.process([report(4, [22])])
+    #expect(fleet.item()?.version == 2)
+  }
+
+  @Test func `ignores duplicates and late reports, and counts them`() throws {
+    let fleet = FleetFixture()
+    try fleet.process([report(5, [8080])])
+    let outcome = try fleet.process([report(5, [8080]), report(4, [22]), report(6, [8080])])
+    #expect(outcome.failures.isEmpty)
+    #expect(outcome.counts.late == 2 && outcome.counts.evaluated == 1)
+    #expect(fleet.delivery.types == ["in-alarm"])
+  }
+
+  @Test func `evaluates again if another process was faster, and loses neither change`() throws {
+    let fleet = FleetFixture()
+    let contended = ContendedStore(fleet.store)
+    contended.beforeSave = [{ try fleet.process([report(1, [8080])]) }]
+    let outcome = try fleet.process([report(2, [8080]), report(3, [22])], fleet.detector(contended))
+    #expect(outcome.failures.isEmpty && outcome.counts.conflicts == 1)
+    #expect(fleet.delivery.types == ["in-alarm", "alarm-cleared"])
+    #expect(fleet.delivery.events.first?.time == 1_700_000_001)
+    #expect(Set(fleet.delivery.events.map(\.id)).count == 1)
+    // Each process wrote an alarm, and emptied the outbox.
+    #expect(fleet.item()?.version == 4)
+  }
+
+  @Test func `gives up on a contended item before the deadline, and has its records delivered again`() throws
+  {
+    let fleet = FleetFixture()
+    let contended = ContendedStore(fleet.store)
+    contended.beforeSave = (1...10_000).map { number in
+      { try fleet.process([report(number, number % 2 == 0 ? [22] : [8080])]) }
+    }
+    let end = fleet.deadline
+    let outcome = try fleet.process(
+      [report(20_000, [8080]), report(20_001, [22])], fleet.detector(contended))
+    #expect(outcome.failures[0] != nil && outcome.counts.evaluated == 0)
+    #expect(fleet.time.bootTime <= end)
+  }
+
+  @Test func `keeps an event that can't be delivered, and the sweep delivers it with the same id`() throws {
+    let fleet = FleetFixture()
+    fleet.delivery.failure = DeliveryError("SNS is down.")
+    let outcome = try fleet.process([report(1, [8080])])
+    #expect(outcome.failures.isEmpty && outcome.counts.undelivered == 1)
+    let id = try #require(fleet.item()?.alarms.first?.id)
+    fleet.delivery.failure = nil
+    // The process that wrote it may still be delivering it.
+    _ = try fleet.detector().sweep(until: fleet.deadline)
+    #expect(fleet.delivery.events.isEmpty)
+    fleet.time.advance(by: .seconds(61))
+    _ = try fleet.detector().sweep(until: fleet.deadline)
+    #expect(fleet.delivery.events.map(\.id) == [id])
+    #expect(fleet.item()?.outbox == [])
+    #expect(fleet.log.lines.contains { $0.contains("SNS is down.") })
+  }
+
+  @Test func `doesn't evaluate a thing whose undelivered events fill its item`() throws {
+    let fleet = FleetFixture()
+    fleet.delivery.failure = DeliveryError("SNS is down.")
+    let flapping = (1...1_000).map { report($0, $0 % 2 == 0 ? [22] : [8080]) }
+    let outcome = try fleet.process(flapping)
+    let size = fleet.item()?.outbox.reduce(0) { $0 + $1.event.count } ?? 0
+    #expect((100_000..<120_000).contains(size))
+    #expect(!outcome.failures.isEmpty && outcome.failures[0] == nil)
+    fleet.delivery.failure = nil
+    fleet.time.advance(by: .seconds(61))
+    _ = try fleet.detector().sweep(until: fleet.deadline)
+    let failed = outcome.failures.keys.sorted().map { flapping[$0] }
+    #expect(try fleet.process(failed).failures.isEmpty)
+    #expect(fleet.delivery.types == (1...1_000).map { $0 % 2 == 0 ? "alarm-cleared" : "in-alarm" })
+  }
+
+  @Test(arguments: [
+    "", "{", "[]", #"{"header":{"report_id":1,"version":"1.0"}}"#, #"{"thing":"pump-1"}"#,
+    #"{"thing":"pump/1","header":{"report_id":1}}"#, #"{"thing":"pump-1","cbor":"*"}"#,
+    #"{"thing":"pump-1","cbor":"oA=="}"#, #"{"thing":7}"#,
+    #"{"thing":"pump-1","header":{"report_id":1},"metrics":{"listening_tcp_ports":{"ports":[{"port":70000}]}}}"#,
+  ])
+  func `fails a malformed record alone`(body: String) throws {
+    let fleet = FleetFixture()
+    let outcome = try fleet.process([report(1, [8080]), body, report(2, [22])])
+    #expect(Array(outcome.failures.keys) == [1])
+    #expect(outcome.counts.malformed == 1 && outcome.counts.evaluated == 2)
+    #expect(fleet.delivery.types == ["in-alarm", "alarm-cleared"])
+  }
+
+  @Test func `reads CBOR, short names and the thing of a topic`() throws {
+    let fleet = FleetFixture()
+    let cbor = "omNoZWSiY3JpZAFhdmMxLjBjbWV0oWJ0cKJjcHRzgaFicHQZH5BhdAE="
+    try fleet.process([
+      #"{"cbor":"\#(cbor)","topic":"$aws/things/pump-9/defender/metrics/cbor","timestamp":1700000000000}"#
+    ])
+    let event = try #require(fleet.delivery.events.first)
+    #expect(event.thing == "pump-9" && event.time == 1_700_000_000)
+    #expect(String(decoding: event.json, as: UTF8.self).contains(#""metricValue":{"ports":[8080]}"#))
+  }
+
+  @Test func `counts reports of things without a profile`() throws {
+    let fleet = FleetFixture()
+    let outcome = try fleet.process([report(1, [8080], thing: "valve-1")])
+    #expect(outcome.failures.isEmpty && outcome.counts.unmatched == 1 && outcome.counts.evaluated == 0)
+    #expect(fleet.store.states.isEmpty)
+  }
+
+  @Test func `has all records delivered again if the store fails, and asks it once`() throws {
+    let fleet = FleetFixture()
+    let contended = ContendedStore(fleet.store)
+    contended.failure = StoreError("BatchGetItem on the table 'fleet' failed.")
+    let bodies = (0..<250).map { report(1, [8080], thing: "pump-\($0)") }
+    let outcome = try fleet.process(bodies, fleet.detector(contended))
+    #expect(outcome.failures.count == 250 && contended.reads == 1)
+    #expect(fleet.log.lines.contains { $0.contains("'fleet'") })
+  }
+
+  @Test func `doesn't send suppressed alerts to SNS, but keeps them in the history`() throws {
+    let suppressed = FleetFixture.ports.replacing(
+      #""name":"open""#, with: #""name":"open","suppressAlerts":true"#)
+    let fleet = FleetFixture([suppressed])
+    try fleet.process([report(1, [8080])])
+    #expect(fleet.delivery.entries.map(\.targets) == [[]])
+    #expect(fleet.store.history.count == 1)
+  }
+
+  @Test func `disables a malformed profile, says so, and evaluates the others`() throws {
+    let fleet = FleetFixture([FleetFixture.ports, #"{"profile":{"behaviors":7}}"#])
+    try fleet.process([report(1, [8080])])
+    #expect(fleet.delivery.types == ["in-alarm"])
+    #expect(fleet.log.lines.contains { $0.contains("'p1' is disabled") && $0.contains("ERROR") })
+  }
+
+  @Test func `uses changed profiles after a minute`() throws {
+    let fleet = FleetFixture()
+    let detector = fleet.detector()
+    try fleet.process([report(1, [22])], detector)
+    let changed = FleetFixture.ports.replacing("[22,443]", with: "[443]")
+    fleet.files = [.success(ProfileDocument(name: "p0", text: Array(changed.utf8)))]
+    try fleet.process([report(2, [22])], detector)
+    #expect(fleet.delivery.types == [])
+    fleet.time.advance(by: .seconds(60))
+    try fleet.process([report(3, [22])], detector)
+    #expect(fleet.delivery.types == ["in-alarm"])
+  }
+}
+
+struct `The sweep` {
+  @Test func `invalidates the alarms of a profile that was removed`() throws {
+    let fleet = FleetFixture()
+    try fleet.process([report(1, [8080])])
+    fleet.files = []
+    _ = try fleet.detector().sweep(until: fleet.deadline)
+    #expect(fleet.delivery.types == ["in-alarm", "alarm-invalidated"])
+    #expect(fleet.item()?.needsAttention == false)
+  }
+
+  @Test func `keeps the alarms of a profile that is disabled by a mistake`() throws {
+    let fleet = FleetFixture()
+    try fleet.process([report(1, [8080])])
+    fleet.files = [.success(ProfileDocument(name: "p0", text: Array("{".utf8)))]
+    _ = try fleet.detector().sweep(until: fleet.deadline)
+    #expect(fleet.delivery.types == ["in-alarm"])
+  }
+
+  @Test func `invalidates an alarm after two days without the metric`() throws {
+    let fleet = FleetFixture()
+    try fleet.process([report(1, [8080])])
+    fleet.time.wallTime = WallTime(secondsSinceEpoch: 1_700_000_001 + 2 * 86_400)
+    _ = try fleet.detector().sweep(until: fleet.deadline)
+    #expect(fleet.delivery.types == ["in-alarm"])
+    fleet.time.wallTime = WallTime(secondsSinceEpoch: 1_700_000_002 + 2 * 86_400)
+    let counts = try fleet.detector().sweep(until: fleet.deadline)
+    #expect(fleet.delivery.types == ["in-alarm", "alarm-invalidated"])
+    #expect(counts.events.values.reduce(0, +) == 1)
+  }
+}
+
+struct `Errors about records` {
+  @Test(arguments: [
+    #"{"thing":"pump-1","header":{"report_id":1,"version":"s3cret"}}"#,
+    #"{"thing":"pump-1","header":{"report_id":1},"metrics":{"listening_tcp_ports":{"ports":"s3cret"}}}"#,
+    #"{"thing":"pump-1","header":{"report_id":"s3cret"}}"#, #"{"thing":"pump-1","timestamp":"s3cret"}"#,
+  ])
+  func `don't repeat what a report contains`(body: String) throws {
+    let fleet = FleetFixture()
+    let failure = try #require(try fleet.process([body]).failures[0])
+    #expect(failure.reason.includes("malformed at byte"))
+    #expect(!failure.reason.includes("s3cret"))
+    #expect(!fleet.log.lines.contains { $0.includes("s3cret") })
+  }
+}

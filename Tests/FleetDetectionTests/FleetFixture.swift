@@ -1,0 +1,114 @@
+import FleetDetection
+import Platform
+import TestSupport
+import WireFormats
+
+/// A detector with a store in memory and a delivery that records events.
+final class FleetFixture {
+  let time = ManualTime(wallTime: WallTime(secondsSinceEpoch: 1_700_000_100))
+  let store = MemoryStore()
+  let delivery = RecordedDelivery()
+  let log = RecordedLog()
+  var files: [Result<ProfileDocument, ProfileSourceError>] = []
+
+  /// A profile of the things `pump-*`, whose listening ports must be 22 or 443.
+  static let ports = """
+    {"things":["pump-*"],"profile":{"securityProfileName":"ports","alertTargets":{"SNS":{
+    "alertTargetArn":"arn:aws:sns:eu-west-1:123456789012:alarms","roleArn":"arn:aws:iam::123456789012:role/alarms"}},
+    "behaviors":[{"name":"open","metric":"aws:listening-tcp-ports",
+    "criteria":{"comparisonOperator":"in-port-set","value":{"ports":[22,443]}}}]}}
+    """
+
+  init(_ profiles: [String] = [ports]) {
+    files = profiles.enumerated().map { .success(ProfileDocument(name: "p\($0)", text: Array($1.utf8))) }
+  }
+
+  func detector(_ store: (any FleetStore)? = nil) -> FleetDetector {
+    let catalog = ProfileCatalog(files: { self.files }, store: nil, time: time, log: log.log())
+    return FleetDetector(store ?? self.store, delivery, catalog, time: time, log: log.log())
+  }
+
+  var deadline: BootTime { time.bootTime.advanced(by: .seconds(60)) }
+
+  @discardableResult
+  func process(_ bodies: [String], _ detector: FleetDetector? = nil) throws -> BatchOutcome {
+    try (detector ?? self.detector()).process(bodies.map { Array($0.utf8) }, until: deadline)
+  }
+
+  /// The item of a thing under the profile `ports`.
+  func item(_ thing: String = "pump-1") -> StateItem? {
+    store.states[StateItem.Key(thing: thing, profile: "ports")]
+  }
+}
+
+/// The body of a record with a report of listening ports.
+func report(_ id: Int, _ ports: [Int], thing: String = "pump-1") -> String {
+  let entries = ports.map { "{\"port\":\($0)}" }.joined(separator: ",")
+  return """
+    {"header":{"report_id":\(1_700_000_000 + id),"version":"1.0"},"metrics":{"listening_tcp_ports":{"ports":[\(entries)],
+    "total":\(ports.count)}},"thing":"\(thing)","timestamp":\(1_700_000_000_000 + id * 1_000)}
+    """
+}
+
+/// Records events, and fails while `failure` is set.
+final class RecordedDelivery: EventDelivery {
+  private(set) var entries: [OutboxEntry] = []
+  var failure: DeliveryError?
+
+  func deliver(_ entry: OutboxEntry, until deadline: BootTime) throws(DeliveryError) {
+    if let failure { throw failure }
+    entries.append(entry)
+  }
+
+  var events: [HistoryEvent] { entries.compactMap { HistoryEvent($0.event) } }
+  var types: [String] { events.map(\.type) }
+}
+
+/// A store that other processes use, too: runs `meanwhile` before a write, and fails if `failure` is set.
+final class ContendedStore: FleetStore {
+  let store: MemoryStore
+  var beforeSave: [() throws -> Void] = []
+  var failure: StoreError?
+  private(set) var saves = 0
+  private(set) var reads = 0
+
+  init(_ store: MemoryStore) { self.store = store }
+
+  func items(_ keys: [StateItem.Key], until deadline: BootTime) throws(StoreError) -> [StateItem] {
+    reads += 1
+    if let failure { throw failure }
+    return try store.items(keys, until: deadline)
+  }
+
+  func save(_ item: StateItem, until deadline: BootTime) throws(StoreError) -> Bool {
+    saves += 1
+    if !beforeSave.isEmpty { try? beforeSave.removeFirst()() }
+    return try store.save(item, until: deadline)
+  }
+
+  func saveAll(_ items: [StateItem], until deadline: BootTime) throws(StoreError) -> [Bool] {
+    try store.saveAll(items, until: deadline)
+  }
+
+  func append(_ events: [HistoryEvent], until deadline: BootTime) throws(StoreError) {
+    try store.append(events, until: deadline)
+  }
+
+  func itemsThatNeedAttention(until deadline: BootTime) throws(StoreError) -> [StateItem] {
+    try store.itemsThatNeedAttention(until: deadline)
+  }
+
+  func events(
+    of thing: String, _ times: ClosedRange<UInt64>, until deadline: BootTime
+  ) throws(StoreError) -> [HistoryEvent] {
+    try store.events(of: thing, times, until: deadline)
+  }
+
+  func profiles(until deadline: BootTime) throws(StoreError) -> [ProfileDocument] {
+    try store.profiles(until: deadline)
+  }
+
+  func save(_ profile: ProfileDocument, until deadline: BootTime) throws(StoreError) {
+    try store.save(profile, until: deadline)
+  }
+}

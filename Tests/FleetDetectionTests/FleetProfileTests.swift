@@ -1,0 +1,83 @@
+import FleetDetection
+import Platform
+import TestSupport
+import Testing
+import WireFormats
+
+struct `A pattern of things` {
+  @Test(arguments: [
+    ("*", "pump-1", true), ("pump-*", "pump-1", true), ("pump-*", "pump-", true), ("pump-*", "valve", false),
+    ("pump-?", "pump-1", true), ("pump-?", "pump-12", false), ("*-1", "pump-1", true),
+    ("*a*b", "xaybzb", true),
+    ("*a*b", "xayc", false), ("pump", "pump-1", false), ("a*", "", false), ("**", "x", true),
+    (String(repeating: "*a", count: 60), String(repeating: "a", count: 59) + "b", false),
+  ])
+  func `matches whole names`(pattern: String, name: String, expected: Bool) throws {
+    #expect(try #require(ThingPattern(pattern)).matches(name) == expected)
+  }
+
+  @Test(arguments: ["", "a/b", "[a]", "ä", String(repeating: "a", count: 129)])
+  func `rejects what is in no name`(text: String) { #expect(ThingPattern(text) == nil) }
+}
+
+struct `A profile's document` {
+  @Test func `applies to all things if it is a profile alone`() throws {
+    let text = #"{"securityProfileName":"x","behaviors":[]}"#
+    let profile = try FleetProfile(parsing: Array(text.utf8), name: "file")
+    #expect(profile.name == "x" && profile.applies(to: "anything") && profile.targets == [])
+  }
+
+  @Test(arguments: [
+    (#"{"things":[],"profile":{"behaviors":[]}}"#, "one or more patterns"),
+    (#"{"things":["a/b"],"profile":{"behaviors":[]}}"#, "'a/b'"),
+    (#"{"thing":["a"],"profile":{"behaviors":[]}}"#, "'thing' is an unknown key"),
+    (#"{"profile":{"behaviors":[{"name":"a"}]}}"#, "'metric' is missing"), ("{", "not JSON"),
+  ])
+  func `is rejected with a reason`(text: String, reason: String) {
+    let error = #expect(throws: FleetProfileError.self) {
+      try FleetProfile(parsing: Array(text.utf8), name: "file")
+    }
+    #expect(error?.description.includes(reason) == true, "\(error?.description ?? "")")
+  }
+}
+
+struct `The configuration of a fleet` {
+  @Test func `lists all mistakes`() {
+    let error = #expect(throws: FleetConfigurationError.self) {
+      try FleetConfiguration(
+        Environment([
+          "DETECT_TABLE": "a b", "DETECT_PROFILES": "profiles", "DETECT_ALARMS_TOPIC": "$aws/x",
+          "DETECT_RETENTION_DAYS": "1", "DETECT_TABEL": "x",
+        ]))
+    }
+    #expect(error?.mistakes.count == 5)
+  }
+
+  @Test func `has defaults`() throws {
+    let configuration = try FleetConfiguration(
+      Environment(["DETECT_TABLE": "fleet", "LAMBDA_TASK_ROOT": "/var/task", "DETECT_PROFILES": "/a.json"]))
+    #expect(configuration.profilePaths == ["/var/task/profiles", "/opt/profiles", "/a.json"])
+    #expect(configuration.retention == .seconds(30 * 86_400) && configuration.alarmsTopic == nil)
+  }
+}
+
+struct `Metrics of a fleet` {
+  @Test func `are lines in CloudWatch's embedded format`() throws {
+    let fleet = FleetFixture()
+    let counts = try fleet.process([report(1, [8080]), report(2, [22]), "{"]).counts
+    let lines = FleetMetrics(function: "f", at: WallTime(secondsSinceEpoch: 1_700_000_000)).lines(
+      counts, latency: .milliseconds(7))
+    let first = try JSONValue(parsing: lines[0])
+    #expect(first["_aws"]?["Timestamp"]?.integer() == 1_700_000_000_000)
+    let directive = first["_aws"]?["CloudWatchMetrics"]?.array?.first
+    #expect(directive?["Namespace"]?.string == "DeviceDefender/Detect")
+    for metric in directive?["Metrics"]?.array ?? [] {
+      #expect(first[metric["Name"]?.string ?? ""] != nil)
+    }
+    #expect(first["ReportsEvaluated"]?.integer() == 2 && first["ReportsMalformed"]?.integer() == 1)
+    #expect(first["BatchLatency"]?.integer() == 7)
+    let rest = try lines.dropFirst().map { try JSONValue(parsing: $0) }
+    #expect(rest.map { $0["Behavior"]?.string } == ["open", "open"])
+    #expect(rest.contains { $0["Violations"]?.integer() == 1 })
+  }
+}
