@@ -197,8 +197,8 @@ let package = Package(
     .testTarget(
       name: "FuzzTests",
       dependencies: [
-        "AWSClient", "DefenderAgent", "DefenderFunction", "Detection", "DeviceDefender", "GreengrassIPC",
-        "HTTPClient", "LambdaRuntime", "MQTT", "Platform", "TestSupport", "WireFormats",
+        "AWSClient", "DefenderAgent", "DefenderFunction", "Detection", "DeviceDefender",
+        "FleetDetection", "GreengrassIPC", "HTTPClient", "LambdaRuntime", "MQTT", "Platform", "TestSupport", "WireFormats",
       ],
       swiftSettings: strict),
     .executableTarget(

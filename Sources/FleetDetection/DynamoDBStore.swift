@@ -11,7 +11,8 @@ import WireFormats
 /// | event of a thing | `thing#NAME` | `event#TIME#ID#TYPE` |
 /// | profile | `profile` | its name |
 ///
-/// The index `attention` has the states with an active alarm or an undelivered event; all others lack its key.
+/// The index `attention` has the states with an active alarm or an undelivered event; all others lack its key. If silence is an alarm,
+/// the index `seen` has the other states by the time of the last report.
 package final class DynamoDBStore: FleetStore {
   /// The number of partitions of the index, which divide its load.
   static let shardCount: UInt32 = 16
@@ -21,10 +22,15 @@ package final class DynamoDBStore: FleetStore {
   private let client: DynamoDBClient
   private let time: any TimeSource
   private let retention: Duration
+  private let watchesSilence: Bool
   private let log: Log
 
   /// Creates a store. DynamoDB removes a state that isn't written for `retention`, and events after that time.
-  package init(_ client: DynamoDBClient, retention: Duration, time: any TimeSource, log: Log) {
+  package init(
+    _ client: DynamoDBClient, retention: Duration, watchesSilence: Bool = false, time: any TimeSource,
+    log: Log
+  ) {
+    self.watchesSilence = watchesSilence
     self.client = client
     self.retention = retention
     self.time = time
@@ -92,14 +98,30 @@ package final class DynamoDBStore: FleetStore {
   }
 
   package func itemsThatNeedAttention(until deadline: BootTime) throws(StoreError) -> [StateItem] {
+    try items(inIndex: "attention", partitionedBy: "attention", until: deadline) { _ in }
+  }
+
+  package func itemsNotSeen(since time: Int64, until deadline: BootTime) throws(StoreError) -> [StateItem] {
+    guard watchesSilence else { return [] }
+    let items = try items(inIndex: "seen", partitionedBy: "shard", until: deadline) { query in
+      query.range = ("seen", .number(0), .number(time - 1))
+    }
+    return items.filter { $0.seen < time && $0.silentSince == nil }
+  }
+
+  /// Returns the items that an index has, as they are in the table: the index lags behind it.
+  private func items(
+    inIndex index: String, partitionedBy partition: String, until deadline: BootTime,
+    _ restrict: (inout DynamoDBQuery) -> Void
+  ) throws(StoreError) -> [StateItem] {
     var keys: [StateItem.Key] = []
     for shard in 0..<Self.shardCount {
-      var query = DynamoDBQuery("attention", .string(String(shard)))
-      query.index = "attention"
+      var query = DynamoDBQuery(partition, .string(String(shard)))
+      query.index = index
+      restrict(&query)
       let found = try storing { () throws(DynamoDBError) in try client.items(query, until: deadline) }
       keys += found.compactMap(Self.key)
     }
-    // The index lags behind the table.
     return try items(keys, until: deadline)
   }
 
@@ -176,8 +198,12 @@ extension DynamoDBStore {
     attributes["expires"] = .number(expiry)
     if !item.outbox.isEmpty { attributes["outbox"] = .binary(OutboxEntry.encoding(item.outbox)) }
     if !item.alarms.isEmpty { attributes["alarms"] = .binary(ActiveAlarm.encoding(item.alarms)) }
-    if item.needsAttention {
-      attributes["attention"] = .string(String(crc32(item.key.thing.utf8) % Self.shardCount))
+    let shard = AttributeValue.string(String(crc32(item.key.thing.utf8) % Self.shardCount))
+    if item.needsAttention { attributes["attention"] = shard }
+    if let silentSince = item.silentSince {
+      attributes["silent"] = .number(silentSince)
+    } else if watchesSilence {
+      attributes["shard"] = shard
     }
     return DynamoDBClient.Put(attributes, item.version == 0 ? .absent : .version(item.version))
   }
@@ -196,6 +222,7 @@ extension DynamoDBStore {
     item.version = attributes["version"]?.number ?? 0
     item.seen = attributes["seen"]?.number ?? 0
     item.updated = attributes["updated"]?.number ?? 0
+    item.silentSince = attributes["silent"]?.number
     item.outbox = attributes["outbox"]?.binary.flatMap(OutboxEntry.decoding) ?? []
     item.alarms = attributes["alarms"]?.binary.flatMap(ActiveAlarm.decoding) ?? []
     do throws(DetectionStateError) {

@@ -11,9 +11,12 @@ package struct FleetConfiguration: Equatable, Sendable {
   package let alarmsTopic: String?
   /// How long events and the states of silent things are kept (`DETECT_RETENTION_DAYS`).
   package let retention: Duration
+  /// How long a thing may send no report (`DETECT_SILENT_AFTER_SECONDS`); nil if that raises no alarm.
+  package let silence: Duration?
 
   private static let variables = [
     "DETECT_TABLE", "DETECT_PROFILES", "DETECT_ALARMS_TOPIC", "DETECT_RETENTION_DAYS",
+    "DETECT_SILENT_AFTER_SECONDS",
   ]
 
   /// Reads the variables. Throws one error with all mistakes.
@@ -44,6 +47,14 @@ package struct FleetConfiguration: Equatable, Sendable {
       mistakes.append("DETECT_RETENTION_DAYS is '\(days)'; expected a whole number of days from 3 to 3650.")
     }
     retention = .seconds(86_400 * (number ?? 30))
+    let silentAfter = environment.value("DETECT_SILENT_AFTER_SECONDS") ?? "0"
+    let seconds = Int64(silentAfter).flatMap { $0 == 0 || (60...604_800).contains($0) ? $0 : nil }
+    if seconds == nil {
+      mistakes.append(
+        "DETECT_SILENT_AFTER_SECONDS is '\(silentAfter)'; expected 60 to 604800 seconds, or 0 for no such alarm."
+      )
+    }
+    silence = seconds.flatMap { $0 == 0 ? nil : .seconds($0) }
     for name in environment.all.keys.sorted()
     where name.hasPrefix("DETECT_") && !Self.variables.contains(name) {
       mistakes.append(

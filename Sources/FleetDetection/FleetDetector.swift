@@ -9,7 +9,7 @@ import WireFormats
 /// next one delivers them.
 package final class FleetDetector {
   /// How often `seen` is written if nothing else changes.
-  static let seenInterval: Int64 = 3_600_000
+  private static let longestSeenInterval: Int64 = 3_600_000
   /// How long an undelivered event is left to the process that wrote it.
   static let outboxPatience: Int64 = 60_000
   /// The size of an outbox above which no report of its thing is evaluated, because DynamoDB's items have at most 400 KB.
@@ -18,19 +18,27 @@ package final class FleetDetector {
   let store: any FleetStore
   let delivery: any EventDelivery
   let catalog: ProfileCatalog
+  /// The number of milliseconds without a report after which a thing is silent; nil if silence raises no alarm.
+  let silence: Int64?
   let time: any Waiter
   let log: Log
 
+  /// Creates a detector. With `silence`, a thing that sends no report for so long raises an alarm.
   package init(
-    _ store: any FleetStore, _ delivery: any EventDelivery, _ catalog: ProfileCatalog, time: any Waiter,
-    log: Log
+    _ store: any FleetStore, _ delivery: any EventDelivery, _ catalog: ProfileCatalog,
+    silence: Duration? = nil,
+    time: any Waiter, log: Log
   ) {
     self.store = store
     self.delivery = delivery
     self.catalog = catalog
+    self.silence = silence.map { Int64($0.inSeconds * 1_000) }
     self.time = time
     self.log = log
   }
+
+  /// How often `seen` is written if nothing else changes, in milliseconds.
+  var seenInterval: Int64 { min(Self.longestSeenInterval, (silence ?? .max) / 2) }
 
   /// The records of one thing under one profile, those that aren't evaluated yet.
   struct Work {
@@ -202,8 +210,12 @@ extension FleetDetector {
     }
     result.item.state = evaluator.state
     result.item.updated = now
+    if result.late.count < work.records.count, let event = result.item.endOfSilence(at: now, .alarmCleared) {
+      result.events.append(event)
+      result.item.add([event], of: work.profile)
+    }
     result.isChanged = !result.events.isEmpty || !result.item.state.isEquivalent(to: item.state)
-    if result.isChanged || now - item.seen >= Self.seenInterval { result.item.seen = now }
+    if result.isChanged || now - item.seen >= seenInterval { result.item.seen = now }
     if !result.isChanged {
       if result.item.seen != item.seen, result.late.count < work.records.count {
         result.refreshed = result.item

@@ -9,8 +9,6 @@ package struct FleetServices {
 
   /// The largest answer of a batch read with 16 MB of items, whose bytes arrive as Base64.
   private static let answerLimit = 32 << 20
-  /// The time limit of one attempt. All services are in the same region.
-  private static let attemptTimeout = Duration.seconds(5)
 
   /// Creates the clients with the credentials, the region and the endpoints in the environment. Connects to nothing yet.
   package init(
@@ -28,14 +26,14 @@ package struct FleetServices {
       let signing = ServiceClient.Signing(
         region: region, service: service.signingName, credentials: credentials)
       return (
-        ServiceClient(signing, exchange, time: time, log: log, attemptTimeout: Self.attemptTimeout),
+        ServiceClient(signing, exchange, time: time, log: log),
         try ServiceEndpoint(environment, region: region, service: service)
       )
     }
     let (database, databaseEndpoint) = try client(.dynamoDB)
     store = DynamoDBStore(
       DynamoDBClient(database, databaseEndpoint, table: configuration.table),
-      retention: configuration.retention, time: time, log: log)
+      retention: configuration.retention, watchesSilence: configuration.silence != nil, time: time, log: log)
     let (sns, snsEndpoint) = try client(.sns)
     var topic: AWSEventDelivery.IoTTopic?
     if let template = configuration.alarmsTopic {

@@ -20,6 +20,10 @@ package protocol FleetStore: AnyObject {
   /// Returns the items with an active alarm or an undelivered event; a store may return them as they were a moment ago.
   func itemsThatNeedAttention(until deadline: BootTime) throws(StoreError) -> [StateItem]
 
+  /// Returns the items that were last seen before `time`, in milliseconds, and have no alarm about it. A store may return none if
+  /// it doesn't watch for silence.
+  func itemsNotSeen(since time: Int64, until deadline: BootTime) throws(StoreError) -> [StateItem]
+
   /// Returns the events of a thing within a range of times in seconds, the oldest first.
   func events(
     of thing: String, _ times: ClosedRange<UInt64>, until deadline: BootTime

@@ -34,6 +34,10 @@ package final class MemoryStore: FleetStore {
     states.values.filter(\.needsAttention).sorted { $0.key.thing < $1.key.thing }
   }
 
+  package func itemsNotSeen(since time: Int64, until deadline: BootTime) throws(StoreError) -> [StateItem] {
+    states.values.filter { $0.seen < time && $0.silentSince == nil }.sorted { $0.key.thing < $1.key.thing }
+  }
+
   package func events(
     of thing: String, _ times: ClosedRange<UInt64>, until deadline: BootTime
   ) throws(StoreError) -> [HistoryEvent] {

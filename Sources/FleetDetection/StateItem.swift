@@ -24,6 +24,8 @@ package struct StateItem: Equatable, Sendable {
   /// The events that may not have been delivered yet, the oldest first.
   package var outbox: [OutboxEntry] = []
   package var alarms: [ActiveAlarm] = []
+  /// When the alarm about missing reports began, in milliseconds; nil if there is none.
+  package var silentSince: Int64?
 
   package init(_ key: Key) { self.key = key }
 

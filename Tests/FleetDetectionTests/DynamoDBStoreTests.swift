@@ -35,10 +35,13 @@ private final class TableInMemory: HTTPExchange {
     case "Query":
       let values = document["ExpressionAttributeValues"]
       let name = document["ExpressionAttributeNames"]?["#p"]?.string ?? ""
+      let isByTime = values?[":from"]?["N"] != nil
       let (from, to) = (values?[":from"]?["S"]?.string ?? "", values?[":to"]?["S"]?.string ?? "\u{FFFF}")
+      let latest = values?[":to"]?["N"]?.string.flatMap { Int64($0) } ?? .max
       let found = items.sorted { $0.key < $1.key }.map(\.value).filter { item in
         let sort = item["sk"]?["S"]?.string ?? ""
-        return item[name] == values?[":p"] && sort >= from && sort <= to
+        let seen = item["seen"]?["N"]?.string.flatMap { Int64($0) } ?? 0
+        return item[name] == values?[":p"] && (isByTime ? seen <= latest : sort >= from && sort <= to)
       }
       return answer(#"{"Items":[\#(list(found))]}"#)
     default: return HTTPResponse(status: 400)
@@ -80,7 +83,7 @@ struct `The store in DynamoDB` {
   private let fleet = FleetFixture()
   private let table = TableInMemory()
 
-  private func store() throws -> DynamoDBStore {
+  private func store(watchesSilence: Bool = false) throws -> DynamoDBStore {
     let credentials = EnvironmentCredentials(
       Environment(["AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s3cr3t"]))
     let signing = ServiceClient.Signing(
@@ -88,7 +91,8 @@ struct `The store in DynamoDB` {
     let client = ServiceClient(signing, table, time: fleet.time, log: fleet.log.log(), jitter: { 1 })
     return DynamoDBStore(
       DynamoDBClient(client, try ServiceEndpoint(of: .dynamoDB, region: "eu-west-1"), table: "fleet"),
-      retention: .seconds(30 * 86_400), time: fleet.time, log: fleet.log.log())
+      retention: .seconds(30 * 86_400), watchesSilence: watchesSilence, time: fleet.time, log: fleet.log.log()
+    )
   }
 
   private func batch(_ id: Int, _ ports: [Int], things: Int = 100) -> [String] {
@@ -144,6 +148,18 @@ struct `The store in DynamoDB` {
     let events = try store.events(of: "pump-1", times, until: fleet.deadline)
     #expect(events.map(\.type) == ["alarm-cleared", "in-alarm"])
     #expect(try store.events(of: "pump-2", times, until: fleet.deadline).isEmpty)
+  }
+
+  @Test func `finds silent things, and those with an alarm about it only once`() throws {
+    let store = try store(watchesSilence: true)
+    fleet.silence = .seconds(600)
+    try fleet.process([report(1, [22]), report(1, [22], thing: "pump-2")], fleet.detector(store))
+    fleet.time.advance(by: .seconds(500))
+    try fleet.process([report(2, [22], thing: "pump-2")], fleet.detector(store))
+    fleet.time.advance(by: .seconds(401))
+    _ = try fleet.detector(store).sweep(until: fleet.deadline)
+    #expect(fleet.delivery.events.map(\.thing) == ["pump-1"])
+    #expect(try store.itemsNotSeen(since: .max, until: fleet.deadline).map(\.key.thing) == ["pump-2"])
   }
 
   @Test func `keeps profiles`() throws {

@@ -202,6 +202,54 @@ struct `The sweep` {
   }
 }
 
+struct `A silent thing` {
+  @Test func `raises an alarm once, which the next report clears`() throws {
+    let fleet = FleetFixture()
+    fleet.silence = .seconds(600)
+    try fleet.process([report(1, [22])])
+    // Reports of the last 300 s may not have been written.
+    fleet.time.advance(by: .seconds(900))
+    _ = try fleet.detector().sweep(until: fleet.deadline)
+    #expect(fleet.delivery.types == [])
+    fleet.time.advance(by: .seconds(1))
+    _ = try fleet.detector().sweep(until: fleet.deadline)
+    _ = try fleet.detector().sweep(until: fleet.deadline)
+    #expect(fleet.delivery.types == ["in-alarm"])
+    #expect(
+      fleet.item()?.alarms.first.map { String(decoding: $0.json, as: UTF8.self).includes("reports-missing") }
+        == true)
+    try fleet.process([report(1, [22])])
+    #expect(fleet.delivery.types == ["in-alarm"])
+    try fleet.process([report(2, [22])])
+    #expect(fleet.delivery.types == ["in-alarm", "alarm-cleared"])
+    #expect(Set(fleet.delivery.events.map(\.id)).count == 1 && fleet.item()?.needsAttention == false)
+  }
+
+  @Test func `raises none while it reports, also if nothing else changes`() throws {
+    let fleet = FleetFixture()
+    fleet.silence = .seconds(600)
+    for number in 1...20 {
+      try fleet.process([report(number, [22])])
+      fleet.time.advance(by: .seconds(299))
+      _ = try fleet.detector().sweep(until: fleet.deadline)
+    }
+    #expect(fleet.delivery.types == [])
+  }
+
+  @Test func `raises no alarm without the option, and none after its profile was removed`() throws {
+    let fleet = FleetFixture()
+    try fleet.process([report(1, [22])])
+    fleet.time.advance(by: .seconds(100_000))
+    _ = try fleet.detector().sweep(until: fleet.deadline)
+    #expect(fleet.delivery.types == [])
+    fleet.silence = .seconds(600)
+    _ = try fleet.detector().sweep(until: fleet.deadline)
+    fleet.files = []
+    _ = try fleet.detector().sweep(until: fleet.deadline)
+    #expect(fleet.delivery.types == ["in-alarm", "alarm-invalidated"])
+  }
+}
+
 struct `Errors about records` {
   @Test(arguments: [
     #"{"thing":"pump-1","header":{"report_id":1,"version":"s3cret"}}"#,

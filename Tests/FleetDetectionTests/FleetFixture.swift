@@ -23,9 +23,12 @@ final class FleetFixture {
     files = profiles.enumerated().map { .success(ProfileDocument(name: "p\($0)", text: Array($1.utf8))) }
   }
 
+  var silence: Duration?
+
   func detector(_ store: (any FleetStore)? = nil) -> FleetDetector {
     let catalog = ProfileCatalog(files: { self.files }, store: nil, time: time, log: log.log())
-    return FleetDetector(store ?? self.store, delivery, catalog, time: time, log: log.log())
+    return FleetDetector(
+      store ?? self.store, delivery, catalog, silence: silence, time: time, log: log.log())
   }
 
   var deadline: BootTime { time.bootTime.advanced(by: .seconds(60)) }
@@ -96,6 +99,10 @@ final class ContendedStore: FleetStore {
 
   func itemsThatNeedAttention(until deadline: BootTime) throws(StoreError) -> [StateItem] {
     try store.itemsThatNeedAttention(until: deadline)
+  }
+
+  func itemsNotSeen(since time: Int64, until deadline: BootTime) throws(StoreError) -> [StateItem] {
+    try store.itemsNotSeen(since: time, until: deadline)
   }
 
   func events(

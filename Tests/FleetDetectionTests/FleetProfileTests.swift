@@ -47,10 +47,10 @@ struct `The configuration of a fleet` {
       try FleetConfiguration(
         Environment([
           "DETECT_TABLE": "a b", "DETECT_PROFILES": "profiles", "DETECT_ALARMS_TOPIC": "$aws/x",
-          "DETECT_RETENTION_DAYS": "1", "DETECT_TABEL": "x",
+          "DETECT_RETENTION_DAYS": "1", "DETECT_SILENT_AFTER_SECONDS": "-1", "DETECT_TABEL": "x",
         ]))
     }
-    #expect(error?.mistakes.count == 5)
+    #expect(error?.mistakes.count == 6)
   }
 
   @Test func `has defaults`() throws {

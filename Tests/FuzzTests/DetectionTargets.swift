@@ -1,4 +1,6 @@
+import DefenderFunction
 import DeviceDefender
+import FleetDetection
 import WireFormats
 
 @testable import Detection
@@ -144,6 +146,25 @@ private struct ReportRun {
       case .rejected(let message), .failed(let message): messages.append(message)
       case .needsInput, .end: return
       }
+    }
+  }
+}
+
+/// Events of `detect_handler` and the records in them: the thing of a record must be the one that the general parser finds.
+let fleetRecords = FuzzTarget("fleet-records") { input in
+  var bodies = [input]
+  if case .batch(let records)? = try? DetectEvent(input) { bodies += records.map(\.body) }
+  for body in bodies {
+    _ = try? FleetRecord(body: body)
+    guard let envelope = try? ReportEnvelope(parsing: body), let json = try? JSONValue(parsing: body) else {
+      continue
+    }
+    try require(envelope.thing == json["thing"]?.string, "the thing is another")
+    try require(envelope.timestamp == json["timestamp"]?.integer(), "the time is another")
+    let report = envelope.cbor ?? body
+    let decoder = ReportDecoder(ReportRun.atDesk.table)
+    if let observation = try? decoder.observation(report, thing: "pump-7", time: envelope.timestamp) {
+      try require(observation.thing == "pump-7", "the observation is of another thing")
     }
   }
 }

@@ -1,4 +1,4 @@
-"""Checks lambda/aws: the template, and every command in the `sh` blocks of deploy.md and of three pages in docs."""
+"""Checks lambda/aws: the templates, and every command in the `sh` blocks of deploy.md and of pages in docs."""
 
 import http.server
 import json
@@ -24,9 +24,10 @@ os.environ.update(AWS_DEFAULT_REGION="eu-west-1", AWS_CONFIG_FILE=os.devnull, AW
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 TEMPLATE = PROJECT / "lambda/aws/template.yaml"
+FLEET_TEMPLATE = PROJECT / "lambda/aws/detect.yaml"
 GUIDES = [
     PROJECT / page
-    for page in ("lambda/aws/deploy.md", "docs/agent.md", "docs/containers.md", "docs/detect.md", "docs/reports.md")
+    for page in ("lambda/aws/deploy.md", "docs/agent.md", "docs/containers.md", "docs/detect.md", "docs/detect-fleet.md", "docs/reports.md")
 ]
 
 
@@ -197,13 +198,14 @@ class GuideTests(unittest.TestCase):
         self.assertIn(command[2], ("arm64", "x86_64"))
 
     def check_stack(self, command):
-        template = yaml_parse(TEMPLATE.read_text())
+        path = PROJECT / command[command.index("--template-file") + 1]
+        self.assertIn(path, (TEMPLATE, FLEET_TEMPLATE))
+        template = yaml_parse(path.read_text())
         given = command[command.index("--parameter-overrides") + 1 :]
         names = {word.split("=")[0] for word in given}
         parameters = template["Parameters"]
         self.assertLessEqual(names, parameters.keys())
         self.assertEqual({name for name in parameters if "Default" not in parameters[name]} - names, set())
-        self.assertTrue((PROJECT / command[command.index("--template-file") + 1]).samefile(TEMPLATE))
         options = [word for word in command[3:] if word.startswith("--")]
         table = self.driver.create_help_command().command_table["cloudformation"]
         known = table.create_help_command().command_table["deploy"].arg_table
@@ -231,11 +233,11 @@ class GuideTests(unittest.TestCase):
 
 
 class TemplateTests(unittest.TestCase):
-    def test_passes_cfn_lint(self):
+    def test_pass_cfn_lint(self):
         # Needs no network access, because the package contains the schemas.
         lint = subprocess.run(
-            [pathlib.Path(sys.executable).with_name("cfn-lint"), "--include-checks", "I", "--regions", "eu-west-1", "--", TEMPLATE],
-            capture_output=True, text=True)
+            [pathlib.Path(sys.executable).with_name("cfn-lint"), "--include-checks", "I", "--regions", "eu-west-1", "--",
+             TEMPLATE, FLEET_TEMPLATE], capture_output=True, text=True)
         self.assertEqual((lint.returncode, lint.stdout), (0, ""), lint.stdout + lint.stderr)
 
     def test_installs_what_it_describes(self):
@@ -253,20 +255,33 @@ class TemplateTests(unittest.TestCase):
         permissions = [each for each in resources.values() if each["Type"] == "AWS::Lambda::Permission"]
         self.assertEqual([each["Properties"]["Principal"] for each in permissions], ["events.amazonaws.com"])
 
-    def test_role_may_do_nothing_on_everything(self):
-        role = yaml_parse(TEMPLATE.read_text())["Resources"]["Role"]["Properties"]
-        for policy in role["Policies"]:
-            for statement in policy["PolicyDocument"]["Statement"]:
-                actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-                self.assertFalse([action for action in actions if "*" in action])
-                self.assertNotEqual(statement["Resource"], "*")
+    def test_roles_may_do_nothing_on_everything(self):
+        for template in (TEMPLATE, FLEET_TEMPLATE):
+            for resource in yaml_parse(template.read_text())["Resources"].values():
+                properties = resource["Properties"]
+                documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+                if resource["Type"] == "AWS::IAM::RolePolicy":
+                    documents.append(properties["PolicyDocument"])
+                for statement in (one for document in documents for one in document["Statement"]):
+                    actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+                    self.assertFalse([action for action in actions if "*" in action])
+                    self.assertNotEqual(statement["Resource"], "*")
 
-    def test_variables_are_those_that_the_function_knows(self):
-        variables = yaml_parse(TEMPLATE.read_text())["Resources"]["Function"]["Properties"]["Environment"]["Variables"]
-        sources = "".join(path.read_text() for path in (PROJECT / "Sources/DefenderAgent").rglob("*.swift"))
-        for name in variables:
-            self.assertIn(f'"{name}"', sources)
+    def test_variables_are_those_that_the_functions_know(self):
+        for template, folder in ((TEMPLATE, "DefenderAgent"), (FLEET_TEMPLATE, "FleetDetection")):
+            function = yaml_parse(template.read_text())["Resources"]["Function"]["Properties"]
+            sources = "".join(path.read_text() for path in (PROJECT / "Sources" / folder).rglob("*.swift"))
+            for name in function["Environment"]["Variables"]:
+                self.assertIn(f'"{name}"', sources)
 
-
-if __name__ == "__main__":
-    unittest.main()
+    def test_fleet_may_do_what_its_store_does(self):
+        resources = yaml_parse(FLEET_TEMPLATE.read_text())["Resources"]
+        allowed = set()
+        for statement in resources["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]:
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            allowed |= {action.removeprefix("dynamodb:") for action in actions if action.startswith("dynamodb:")}
+        client = "".join(path.read_text() for path in (PROJECT / "Sources/AWSClient/DynamoDB").glob("*.swift"))
+        called = set(re.findall(r'call\("(\w+)"', client))
+        # A transaction of puts needs the permission for a put.
+        self.assertEqual(allowed, called - {"TransactWriteItems"})
+        self.assertEqual(resources["Function"]["Properties"]["Handler"], "detect_handler")

@@ -35,7 +35,8 @@ package struct DetectHandler: Handler, ~Copyable {
     let catalog = ProfileCatalog(
       files: { ProfileFolder.documents(at: configuration.profilePaths) }, store: services.store, time: time,
       log: log)
-    let detector = FleetDetector(services.store, services.delivery, catalog, time: time, log: log)
+    let detector = FleetDetector(
+      services.store, services.delivery, catalog, silence: configuration.silence, time: time, log: log)
     let function = environment.value("AWS_LAMBDA_FUNCTION_NAME") ?? "detect"
     self.init(detector, function: function, time: time, log: log) { line in
       // Metrics that can't be written aren't worth a failed batch.

@@ -136,7 +136,7 @@ class Fleet:
             event = {"Records": [{"eventSource": "aws:sqs", "messageId": str(index), "body": record[3]}
                                  for index, record in enumerate(batch)]}
             self.reads[worker.number] = {}
-            response, error = worker.invoke(number, event, int((time.time() + 30) * 1000))
+            response, error = worker.invoke(number, event, int((time.time() + 100) * 1000))
             if response is None:
                 self.errors_of_invocations.append(error)
                 failed = set(range(len(batch)))

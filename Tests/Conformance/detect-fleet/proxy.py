@@ -42,8 +42,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.reset()
         if fault(0.005):
             return self.reset()
-        if fault(0.0002):
-            proxy.stopped.wait(7)  # longer than the client waits
+        if fault(0.0001):
+            proxy.stopped.wait(17)  # longer than the client waits
             return self.reset()
         if fault(0.005):
             if target.startswith("SNS"):
@@ -114,17 +114,12 @@ class Proxy:
         names = ("X-Amz-Target", "Content-Type", "Authorization", "X-Amz-Date")
         sent = {name: headers[name] for name in names if name in headers}
         with DATABASE:
-            connection = getattr(self.local, "connection", None)
-            if connection is None:
-                connection = self.local.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-            connection.request("POST", "/", body, sent)
-            response = connection.getresponse()
-            status, answer = response.status, response.read()
-            if status == 200 and target in ("PutItem", "TransactWriteItems"):
-                document = json.loads(body)
-                puts = [entry["Put"] for entry in document["TransactItems"]] if "TransactItems" in document else [document]
-                for put in puts:
-                    self.on_write(put["Item"])
+            if target == "TransactWriteItems":
+                status, answer = self.transaction([entry["Put"] for entry in json.loads(body)["TransactItems"]], sent)
+            else:
+                status, answer = self.request(body, sent)
+            if status == 200 and target == "PutItem":
+                self.on_write(json.loads(body)["Item"])
             if status == 200 and target == "BatchGetItem":
                 self.on_read(json.loads(answer)["Responses"])
         if dropped:
@@ -132,6 +127,39 @@ class Proxy:
             document["UnprocessedKeys"] = dropped
             answer = json.dumps(document).encode()
         return status, answer, [("x-amz-crc32", str(zlib.crc32(answer)))] if not target.startswith("SNS") else []
+
+    def request(self, body, headers):
+        connection = getattr(self.local, "connection", None)
+        if connection is None:
+            connection = self.local.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request("POST", "/", body, headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+
+    def transaction(self, puts, headers):
+        """Writes all items or none. moto copies all of its tables for each transaction, which takes seconds."""
+        def call(operation, document):
+            status, answer = self.request(json.dumps(document), headers | {"X-Amz-Target": f"DynamoDB_20120810.{operation}"})
+            assert status == 200, answer
+            return json.loads(answer)
+
+        table = puts[0]["TableName"]
+        keys = [{name: put["Item"][name] for name in ("pk", "sk")} for put in puts]
+        found = call("BatchGetItem", {"RequestItems": {table: {"Keys": keys, "ConsistentRead": True}}})["Responses"][table]
+        present = {(item["pk"]["S"], item["sk"]["S"]): item for item in found}
+        for put in puts:
+            item = present.get((put["Item"]["pk"]["S"], put["Item"]["sk"]["S"]))
+            expected = put.get("ExpressionAttributeValues", {}).get(":v")
+            if put["ConditionExpression"] not in ("attribute_not_exists(pk)", "#v = :v"):
+                return 400, b'{"__type":"com.amazon.coral.validate#ValidationException"}'
+            if (item["version"] if item else None) != expected:
+                return 400, b'{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException","Message":"changed"}'
+        for start in range(0, len(puts), 25):
+            requests = [{"PutRequest": {"Item": put["Item"]}} for put in puts[start:start + 25]]
+            call("BatchWriteItem", {"RequestItems": {table: requests}})
+        for put in puts:
+            self.on_write(put["Item"])
+        return 200, b"{}"
 
     @staticmethod
     def without_last_key(body):

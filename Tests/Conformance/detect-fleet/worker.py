@@ -107,8 +107,8 @@ class Worker:
         with self.lock:
             self.current = number
         self.events.put((number, json.dumps(event).encode(), deadline_ms))
-        if not self.done.wait(120):
-            raise AssertionError(f"The invocation {number} didn't end within 120 s.")
+        if not self.done.wait(150):
+            raise AssertionError(f"The invocation {number} didn't end within 150 s.")
         # An event that a killed process hadn't fetched is void.
         while not self.events.empty():
             try:
