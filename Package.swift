@@ -198,7 +198,8 @@ let package = Package(
       name: "FuzzTests",
       dependencies: [
         "AWSClient", "DefenderAgent", "DefenderFunction", "Detection", "DeviceDefender",
-        "FleetDetection", "GreengrassIPC", "HTTPClient", "LambdaRuntime", "MQTT", "Platform", "TestSupport", "WireFormats",
+        "FleetDetection", "GreengrassIPC", "HTTPClient", "LambdaRuntime", "MQTT", "Platform", "TestSupport",
+        "WireFormats",
       ],
       swiftSettings: strict),
     .executableTarget(
