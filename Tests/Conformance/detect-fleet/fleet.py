@@ -87,6 +87,10 @@ class Fleet:
         self.malformed = []
         self.errors_of_invocations = []
 
+    def close(self):
+        self.output.close()
+        self.errors.close()
+
     def wrote(self, item):
         if "state" not in item:
             return

@@ -64,6 +64,7 @@ class FleetTest(unittest.TestCase):
         for record in poison:
             records.insert(self.random.randrange(len(records)), record)
         fleet = Fleet(records, self.folder)
+        self.addCleanup(fleet.close)
         workers = self.workers(fleet, WORKERS, rate=1.0)
         began = time.monotonic()
         self.deliver(fleet, workers)
