@@ -9,7 +9,8 @@ import time
 import cbor2
 import reports as report_format
 
-START = 1_700_000_000
+# Yesterday, because the sweep invalidates alarms of things that are silent for two days.
+START = int(time.time()) - 86_400
 BATCH = 100
 PROFILE = {
     "securityProfileName": "fleet",
