@@ -141,6 +141,16 @@ struct `A fleet's detector` {
     #expect(fleet.log.lines.contains { $0.contains("'fleet'") })
   }
 
+  @Test func `evaluates a batch of 10,000 reports, 100 things at a time`() throws {
+    let fleet = FleetFixture()
+    let contended = ContendedStore(fleet.store)
+    let bodies = (0..<10_000).map { report(1, $0 % 100 == 0 ? [8080] : [22], thing: "pump-\($0)") }
+    let outcome = try fleet.process(bodies, fleet.detector(contended))
+    #expect(outcome.failures.isEmpty && outcome.counts.evaluated == 10_000)
+    #expect(contended.reads == 100 && contended.saves == 100)
+    #expect(fleet.delivery.events.count == 100)
+  }
+
   @Test func `doesn't send suppressed alerts to SNS, but keeps them in the history`() throws {
     let suppressed = FleetFixture.ports.replacing(
       #""name":"open""#, with: #""name":"open","suppressAlerts":true"#)

@@ -44,7 +44,7 @@ package struct DynamoDBError: Error, Equatable, Sendable, CustomStringConvertibl
 
   private func advice(_ cause: ServiceFailure.Cause) -> String {
     guard case .refused(let error) = cause else {
-      return "Check the network, the region and the credentials."
+      return ServiceFailure(cause, attempts: 0).advice
     }
     switch error.code {
     case "ResourceNotFoundException": return "Create the table in this region, or correct its name."

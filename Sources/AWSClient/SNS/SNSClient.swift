@@ -74,7 +74,7 @@ package struct SNSError: Error, Equatable, Sendable, CustomStringConvertible {
 
   private func advice(_ cause: ServiceFailure.Cause) -> String {
     guard case .refused(let error) = cause else {
-      return "Check the network, the region and the credentials."
+      return ServiceFailure(cause, attempts: 0).advice
     }
     switch error.code {
     case "NotFound", "NotFoundException": return "Create the topic, or correct the profile's alertTargetArn."

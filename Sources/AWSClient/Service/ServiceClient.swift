@@ -237,6 +237,16 @@ package struct ServiceFailure: Error, Equatable, Sendable {
     self.attempts = attempts
   }
 
+  /// What to do about a failure that isn't an answer of the service, as a sentence.
+  var advice: String {
+    switch cause {
+    case .noTimeLeft: "Allow more time, or make the batch smaller."
+    case .credentials, .signing: "Check the credentials."
+    case .exchange: "Check the network, the region and the endpoint."
+    case .refused: "See the request id in CloudTrail."
+    }
+  }
+
   /// What failed, in words.
   package var reason: String {
     switch cause {

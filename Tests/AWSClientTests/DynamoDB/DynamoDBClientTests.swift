@@ -75,6 +75,13 @@ struct `The DynamoDB client` {
     #expect(time.bootTime < end && exchange.answers.count > 900)
   }
 
+  @Test func `says what to do if no time is left`() throws {
+    let error = #expect(throws: DynamoDBError.self) {
+      try client(ScriptedExchange([])).put(DynamoDBClient.Put([:], .none), until: time.bootTime)
+    }
+    #expect(error?.description.hasSuffix("Allow more time, or make the batch smaller.") == true)
+  }
+
   @Test(arguments: [
     (DynamoDBClient.Condition.none, nil), (.absent, "attribute_not_exists(pk)"), (.version(4), "#v = :v"),
   ])
