@@ -15,7 +15,7 @@ struct DeployProfile: ParsableCommand {
 
       Examples:
         defender detect deploy --table fleet --things 'pump-*' profile.json
-        defender detect deploy --table fleet --things 'a-*' --things 'b-?' profile.json
+        defender detect deploy --table fleet --things 'a-*' --things 'b-?' p.json
 
       Exit status: 0 it was written; 1 AWS refused, or couldn't be reached; 2 the profile has mistakes or can't be read, or \
       nothing was sent; 64 wrong command line.

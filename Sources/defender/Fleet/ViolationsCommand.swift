@@ -33,7 +33,7 @@ struct ViolationsCommand: ParsableCommand {
   @Flag(help: "List the alarms that are active now.")
   var active = false
 
-  @Option(help: ArgumentHelp("Only those of this thing.", valueName: "name"))
+  @Option(help: ArgumentHelp("Only those of this thing (default: with --active, all).", valueName: "name"))
   var thing: String?
 
   @Option(
