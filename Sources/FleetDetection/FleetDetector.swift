@@ -47,6 +47,8 @@ package final class FleetDetector {
     var records: [(position: Int, observation: Observation)] = []
     /// The number of writes that found a changed item.
     var conflicts = 0
+    /// The result whose write found a changed item last.
+    var attempted: Result?
   }
 
   /// The time now in milliseconds since the epoch.
@@ -133,40 +135,77 @@ extension FleetDetector {
     guard time.bootTime < deadline else { throw StoreError("No time was left.") }
     var stored: [StateItem.Key: StateItem] = [:]
     for item in try store.items(batch.map(\.key), until: deadline) { stored[item.key] = item }
-    var rest: [Work] = []
-    var saved: [StateItem] = []
-    var unchanged: [StateItem] = []
+    var progress = Progress()
+    var failure: StoreError?
     for work in batch {
-      let item = stored[work.key] ?? StateItem(work.key)
-      guard item.outboxSize < Self.outboxLimit else {
-        saved.append(item)
-        fail(work, "its earlier events couldn't be delivered", &outcome)
-        continue
-      }
-      let result = evaluate(work, item)
-      guard result.isChanged else {
-        outcome.add(result)
-        if let refreshed = result.refreshed { unchanged.append(refreshed) }
-        if result.mustDeliver { saved.append(item) }
-        continue
-      }
-      if try store.save(result.item, until: deadline) {
-        outcome.add(result)
-        var item = result.item
-        item.version += 1
-        saved.append(item)
-        if !result.rest.isEmpty { rest.append(result.rest(of: work)) }
-      } else {
-        outcome.counts.conflicts += 1
-        var again = work
-        again.conflicts += 1
-        rest.append(again)
+      do throws(StoreError) {
+        try finish(work, stored[work.key] ?? StateItem(work.key), &progress, &outcome, until: deadline)
+      } catch {
+        failure = error
+        break
       }
     }
-    // Another process may have written them meanwhile; then it has written a later time, too.
-    if !unchanged.isEmpty { _ = try store.saveAll(unchanged, until: deadline) }
-    deliver(saved, &outcome.counts, until: deadline)
-    return rest
+    // What was saved is delivered also if the store fails now.
+    deliver(progress.saved, &outcome.counts, until: deadline)
+    if let failure { throw failure }
+    refresh(progress.unchanged, until: deadline)
+    return progress.rest
+  }
+
+  /// What a round has done so far.
+  private struct Progress {
+    /// The items whose events must be delivered.
+    var saved: [StateItem] = []
+    /// The items of which only the time must be written.
+    var unchanged: [StateItem] = []
+    /// What must be tried again.
+    var rest: [Work] = []
+  }
+
+  /// Evaluates the records of a thing, and writes its state if it changes.
+  private func finish(
+    _ work: Work, _ item: StateItem, _ progress: inout Progress, _ outcome: inout BatchOutcome,
+    until deadline: BootTime
+  ) throws(StoreError) {
+    guard item.outboxSize < Self.outboxLimit else {
+      progress.saved.append(item)
+      fail(work, "its earlier events couldn't be delivered", &outcome)
+      return
+    }
+    // The answer to a write can be lost, and the retry then finds the write itself.
+    let isOwnWrite = work.attempted.map { $0.saved == item } ?? false
+    let result = isOwnWrite ? work.attempted ?? Result(item: item) : evaluate(work, item)
+    guard result.isChanged else {
+      outcome.add(result)
+      if let refreshed = result.refreshed { progress.unchanged.append(refreshed) }
+      if result.mustDeliver { progress.saved.append(item) }
+      return
+    }
+    var again = work
+    let isSaved = if isOwnWrite { true } else { try store.save(result.item, until: deadline) }
+    if isSaved {
+      outcome.add(result)
+      progress.saved.append(result.saved)
+      again.records = Array(result.rest)
+      again.attempted = nil
+      if !result.rest.isEmpty { progress.rest.append(again) }
+    } else {
+      outcome.counts.conflicts += 1
+      again.conflicts += 1
+      again.attempted = result
+      progress.rest.append(again)
+    }
+  }
+
+  /// Writes the time of items that didn't change otherwise. Another process may have written a later time meanwhile, and the next
+  /// report writes it if this fails.
+  private func refresh(_ items: [StateItem], until deadline: BootTime) {
+    guard !items.isEmpty else { return }
+    do throws(StoreError) {
+      _ = try store.saveAll(items, until: deadline)
+    } catch {
+      log.warn("The times of the last reports can't be written; later reports write them. \(error)")
+    }
   }
 
   private func fail(_ work: Work, _ reason: String, _ outcome: inout BatchOutcome) {
@@ -187,10 +226,11 @@ extension FleetDetector {
     /// The records that don't fit into the outbox together with those before them.
     var rest: ArraySlice<(position: Int, observation: Observation)> = []
 
-    func rest(of work: Work) -> Work {
-      var again = Work(key: work.key, profile: work.profile)
-      again.records = Array(rest)
-      return again
+    /// The item as it is stored after the write.
+    var saved: StateItem {
+      var saved = item
+      saved.version += 1
+      return saved
     }
   }
 

@@ -141,6 +141,36 @@ struct `A fleet's detector` {
     #expect(fleet.log.lines.contains { $0.contains("'fleet'") })
   }
 
+  @Test func `delivers at once if the answer to its write was lost`() throws {
+    let fleet = FleetFixture()
+    let contended = ContendedStore(fleet.store)
+    contended.losesAnswers = true
+    let outcome = try fleet.process([report(1, [8080]), report(2, [22])], fleet.detector(contended))
+    #expect(outcome.failures.isEmpty && outcome.counts.evaluated == 2 && outcome.counts.late == 0)
+    #expect(fleet.delivery.types == ["in-alarm", "alarm-cleared"])
+    #expect(outcome.counts.events.values.reduce(0, +) == 2 && fleet.item()?.outbox == [])
+  }
+
+  @Test func `delivers what was saved if the store fails in the middle of a batch`() throws {
+    let fleet = FleetFixture()
+    let contended = ContendedStore(fleet.store)
+    contended.failingSave = 2
+    let bodies = [report(1, [8080]), report(1, [8080], thing: "pump-2"), report(1, [8080], thing: "pump-3")]
+    let outcome = try fleet.process(bodies, fleet.detector(contended))
+    #expect(outcome.failures.count == 3)
+    #expect(fleet.delivery.events.map(\.thing) == ["pump-1"])
+    try fleet.process(bodies, fleet.detector(contended))
+    #expect(fleet.delivery.events.map(\.thing) == ["pump-1", "pump-2", "pump-3"])
+  }
+
+  @Test func `accepts reports that change nothing if only their time can't be written`() throws {
+    let fleet = FleetFixture()
+    let contended = ContendedStore(fleet.store)
+    contended.failingSave = 0
+    #expect(try fleet.process([report(1, [22])], fleet.detector(contended)).failures.isEmpty)
+    #expect(fleet.log.lines.contains { $0.includes("WARN") && $0.includes("'fleet'") })
+  }
+
   @Test func `evaluates a batch of 10,000 reports, 100 things at a time`() throws {
     let fleet = FleetFixture()
     let contended = ContendedStore(fleet.store)

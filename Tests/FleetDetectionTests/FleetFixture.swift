@@ -72,6 +72,10 @@ final class ContendedStore: FleetStore {
   let store: MemoryStore
   var beforeSave: [() throws -> Void] = []
   var failure: StoreError?
+  /// The write that fails, by its number.
+  var failingSave: Int?
+  /// Whether the answers of writes are lost, so that their retries find their own writes.
+  var losesAnswers = false
   private(set) var saves = 0
   private(set) var reads = 0
 
@@ -85,12 +89,15 @@ final class ContendedStore: FleetStore {
 
   func save(_ item: StateItem, until deadline: BootTime) throws(StoreError) -> Bool {
     saves += 1
+    if saves == failingSave { throw StoreError("PutItem on the table 'fleet' failed.") }
     if !beforeSave.isEmpty { try? beforeSave.removeFirst()() }
+    if losesAnswers { _ = try store.save(item, until: deadline) }
     return try store.save(item, until: deadline)
   }
 
   func saveAll(_ items: [StateItem], until deadline: BootTime) throws(StoreError) -> [Bool] {
-    try store.saveAll(items, until: deadline)
+    if failingSave == 0 { throw StoreError("TransactWriteItems on the table 'fleet' failed.") }
+    return try store.saveAll(items, until: deadline)
   }
 
   func append(_ events: [HistoryEvent], until deadline: BootTime) throws(StoreError) {
