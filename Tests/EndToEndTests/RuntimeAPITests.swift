@@ -87,6 +87,18 @@ import WireFormats
     #expect(api.polls == 0)
   }
 
+  @Test func `runs the handler that _HANDLER names, and no other`() async throws {
+    let api = try ScriptedRuntimeAPI(polls: [])
+    let check = { (post: LoopbackServer.Request) in
+      let error = try JSONValue(parsing: post.body)
+      let message = error["errorMessage"]?.string ?? ""
+      #expect(message.contains("DETECT_TABLE isn't set") && !message.contains("AWS_IOT_THING_NAME"))
+    }
+    let run = try await api.serve(["AWS_IOT_THING_NAME": "", "_HANDLER": "detect_handler"], check: check)
+    #expect(run.isErrorExit)
+    #expect(api.polls == 0)
+  }
+
   @Test func `exits with an error even if it can't report its initialisation failure`() async throws {
     let run = try await BuiltProgram("bootstrap").run(
       environment: variables(api: "127.0.0.1:1").merging(["AWS_IOT_THING_NAME": ""]) { _, new in new })
