@@ -41,7 +41,8 @@ package struct FleetProfile: Sendable {
     self.profile = profile
     things = patterns
     targets = Self.targets(inner)
-    evaluator = Evaluator([profile])
+    // One evaluator for each thing: percentiles over all things would need another store.
+    evaluator = Evaluator([profile], comparesThings: false)
     decoder = ReportDecoder(evaluator.table)
     warnings =
       validation.warnings.map { "\($0)" }

@@ -30,6 +30,27 @@ struct `A fleet's detector` {
     #expect(fleet.item()?.version == 2)
   }
 
+  @Test func `saves a learned baseline with each report, and doesn't compare things`() throws {
+    let fleet = FleetFixture([
+      """
+      {"securityProfileName":"ports","behaviors":[
+      {"name":"learned","metric":"aws:num-listening-tcp-ports",
+       "criteria":{"durationSeconds":300,"mlDetectionConfig":{"confidenceLevel":"HIGH"}}},
+      {"name":"percentile","metric":"aws:num-listening-tcp-ports","criteria":{"comparisonOperator":"less-than",
+       "durationSeconds":300,"statisticalThreshold":{"statistic":"p10"}}}]}
+      """
+    ])
+    for number in 1...4 {
+      try fleet.process([report(number * 300, [22, 443])])
+      #expect(fleet.item()?.version == number)
+    }
+    #expect(fleet.delivery.events.isEmpty)
+    let state = try #require(fleet.item()).state
+    #expect(String(decoding: state.json, as: UTF8.self).contains(#""baseline":{"#))
+    #expect(fleet.log.lines.count { $0.contains("'percentile' isn't evaluated") } == 1)
+    #expect(!fleet.log.lines.contains { $0.contains("'learned'") })
+  }
+
   @Test func `ignores duplicates and late reports, and counts them`() throws {
     let fleet = FleetFixture()
     try fleet.process([report(5, [8080])])

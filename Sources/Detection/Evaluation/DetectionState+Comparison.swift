@@ -2,7 +2,8 @@ extension DetectionState {
   /// Returns whether the next report is judged the same after this state as after `other`.
   ///
   /// Ignores what a store needn't save with each report: the ids of reports and the times of metrics, and the length of a run that
-  /// can't change an alarm: conforming datapoints without an alarm, and violating ones during an alarm.
+  /// can't change an alarm: conforming datapoints without an alarm, and violating ones during an alarm. A learned baseline changes with
+  /// each datapoint.
   package func isEquivalent(to other: DetectionState) -> Bool { significant == other.significant }
 
   private struct Significant: Hashable {
@@ -10,14 +11,20 @@ extension DetectionState {
     let key: BehaviorKey
   }
 
-  private var significant: [Significant: BehaviorState] {
-    var result: [Significant: BehaviorState] = [:]
+  private struct Value: Equatable {
+    let state: BehaviorState
+    let baseline: LearnedBaseline?
+  }
+
+  private var significant: [Significant: Value] {
+    var result: [Significant: Value] = [:]
     for thing in things {
       for entry in thing.behaviors {
         var state = entry.state
         state.lastMetric = 0
         if state.alarmStart == nil { state.conforming = 0 } else { state.violating = 0 }
-        if state != BehaviorState() { result[Significant(thing: thing.name, key: entry.key)] = state }
+        guard state != BehaviorState() || entry.baseline != nil else { continue }
+        result[Significant(thing: thing.name, key: entry.key)] = Value(state: state, baseline: entry.baseline)
       }
     }
     return result

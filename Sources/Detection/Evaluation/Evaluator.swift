@@ -31,10 +31,14 @@ package struct Evaluator: Sendable {
 
   /// Creates an evaluator that continues from `state`. Alarms of behaviors that have changed since, or that no longer
   /// exist, become invalid with the next report of their thing.
+  ///
+  /// `comparesThings` is false if the evaluator doesn't see the reports of all things, as on a device, whose clock ends windows. Then
+  /// statistical thresholds aren't evaluated.
   package init(
-    _ profiles: [SecurityProfile], state: DetectionState = DetectionState(), windowsEnd: WindowEnd = .report
+    _ profiles: [SecurityProfile], state: DetectionState = DetectionState(), windowsEnd: WindowEnd = .report,
+    comparesThings: Bool = true
   ) {
-    self.init(Program(profiles, withFleet: windowsEnd == .report), state, windowsEnd)
+    self.init(Program(profiles, withFleet: comparesThings && windowsEnd == .report), state, windowsEnd)
   }
 
   /// Returns an evaluator of the same profiles that continues from another state.
