@@ -52,7 +52,7 @@ struct CommandHelp: Sendable, CustomStringConvertible {
 
 @Suite struct `Help texts` {
   @Test func `exist for every command`() {
-    #expect(CommandHelp.all.count == Defender.configuration.subcommands.count + 5)
+    #expect(CommandHelp.all.count == Defender.configuration.subcommands.count + 6)
     #expect(CommandHelp.all.map(\.path).contains(["detect", "learn"]))
   }
 

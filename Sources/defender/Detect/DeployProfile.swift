@@ -9,13 +9,15 @@ struct DeployProfile: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "deploy",
     abstract: "Writes a security profile to the table of a fleet, which uses it within a minute.",
+    usage: "defender detect deploy [<options>] <file>",
     discussion: """
       Validates the profile first. It replaces a profile of the same name, also one of a file in the function's package. \
       Alarms of behaviors that it changes or removes are invalidated.
 
       Examples:
-        defender detect deploy --table fleet --things 'pump-*' profile.json
-        defender detect deploy --table fleet --things 'a-*' --things 'b-?' p.json
+      \(exampleProfile)
+        defender detect deploy --table fleet --things 'pump-*' ssh.json
+        defender detect deploy --table fleet --things 'a-*' --things 'b-?' ssh.json
 
       Exit status: 0 it was written; 1 AWS refused, or couldn't be reached; 2 the profile has mistakes or can't be read, or \
       nothing was sent; 64 wrong command line.

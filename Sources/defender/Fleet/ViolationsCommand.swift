@@ -11,6 +11,7 @@ struct ViolationsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "violations",
     abstract: "Lists the violations of a fleet that detect_handler evaluates.",
+    usage: "defender violations [<options>]",
     discussion: """
       With --active, the alarms that are active now, of all things or of one. Otherwise the events of one thing, the oldest \
       first. Reads the table with the same credentials, region and endpoint variables as the AWS CLI (AWS_PROFILE, AWS_REGION, \

@@ -164,8 +164,8 @@ import WireFormats
       #"{"version":2,"events":[],"dropped":0}"#, "it has version 2, but this program supports version 1",
       "The agent starts without alarms, and the unpublished events are lost."
     ),
-    (#"{"events":[],"dropped":0}"#, "the member 'version' is", "alarms are forgotten, and the events"),
-    ("{", "can't be used: ", "alarms are forgotten, and the events"),
+    (#"{"events":[],"dropped":0}"#, "the member 'version' is", "starts without alarms, and the"),
+    ("{", "can't be used: ", "starts without alarms, and the"),
     (
       #"{"version":1,"evaluator":{"version":1,"things":[]},"events":[1],"dropped":0}"#,
       "the member 'events[0]' is missing or malformed. The events", "are lost."
