@@ -1,3 +1,4 @@
+import Detection
 import FleetDetection
 import Platform
 import TestSupport
@@ -40,9 +41,10 @@ struct `A fleet's detector` {
        "durationSeconds":300,"statisticalThreshold":{"statistic":"p10"}}}]}
       """
     ])
+    let detector = fleet.detector()
     for number in 1...4 {
-      try fleet.process([report(number * 300, [22, 443])])
-      #expect(fleet.item()?.version == number)
+      try fleet.process([report(number * 300, [22, 443])], detector)
+      #expect(fleet.item()?.version == Int64(number))
     }
     #expect(fleet.delivery.events.isEmpty)
     let state = try #require(fleet.item()).state
