@@ -230,8 +230,24 @@ struct BaselineTests {
     #expect(changed.evaluate(next).map(\.type) == [.alarmInvalidated] && changed.baselines == (1, 1))
   }
 
+  @Test func `the largest excess is forgotten like every other`() {
+    var baseline = LearnedBaseline()
+    func learn(_ position: Int, _ hour: UInt64) {
+      let isUnusual = baseline.isUnusual(position, at: hour * 3_600_000, margin: 88, hasLowerLimit: true)
+      #expect(!isUnusual)
+    }
+    for hour in 0..<24 as Range<UInt64> { learn(-16_128, hour) }
+    learn(16_128, 24)
+    #expect(baseline.bytes[56..<58] == [0x7E, 0x00])
+    learn(0, 25)
+    // 32,256 - 32.
+    #expect(baseline.bytes[56..<58] == [0x7D, 0xE0] && LearnedBaseline(baseline.bytes) == baseline)
+  }
+
   @Test(arguments: [
     (0, 0x7F), (48, 1), (53, 240), (56, 0x80), (58, 0x80),
+    // Excesses above the largest one, which is 0x7E00.
+    (56, 0x7F), (58, 0x7F), (60, 0x7F), (62, 0x7F),
   ])
   func `rejects a saved baseline that can't be`(place: Int, byte: UInt8) {
     var bytes = LearnedBaseline().bytes

@@ -123,10 +123,15 @@ struct LearnedBaseline: Sendable {
         means[place] = Int16(clamping: Int(means[place]) + (difference < 0 ? -change : change))
       }
       if hours < .max { hours += 1 }
-      single -= (single + 1_023) / 1_024
-      sustained -= (sustained + 1_023) / 1_024
+      single = Self.decreased(single)
+      sustained = Self.decreased(sustained)
     }
     (hour, sum, count) = (next, 0, 0)
+  }
+
+  /// Returns an excess decreased by 1/1024, rounded up. It computes with `Int`, because the largest excess plus 1,023 exceeds 16 bits.
+  private static func decreased(_ excess: Int16) -> Int16 {
+    Int16(clamping: Int(excess) - (Int(excess) + 1_023) / 1_024)
   }
 }
 
@@ -141,6 +146,8 @@ extension LearnedBaseline {
   private static let size = 64
   /// The largest absolute value of a position and of a mean.
   private static let farthest = 63 * LogarithmicScale.octave
+  /// The largest absolute value of an excess: the distance between the lowest and the highest position.
+  private static let largestExcess = 2 * farthest
 
   /// The state as 64 bytes, big endian.
   var bytes: [UInt8] {
@@ -170,7 +177,11 @@ extension LearnedBaseline {
     let areMeansValid = means.indices.allSatisfy {
       means[$0] == Self.noMean || abs(Int(means[$0])) <= Self.farthest
     }
-    guard areMeansValid, abs(Int(sum)) <= Int(count) * Self.farthest, single >= 0, sustained >= 0,
+    let excesses = 0...Self.largestExcess
+    let areExcessesValid =
+      excesses.contains(Int(single)) && excesses.contains(Int(sustained))
+      && [last, beforeLast].allSatisfy { $0 == .min || abs(Int($0)) <= Self.largestExcess }
+    guard areMeansValid, areExcessesValid, abs(Int(sum)) <= Int(count) * Self.farthest,
       hour < Self.hourCycle || hour == Self.noHour && count == 0
     else { return nil }
   }
