@@ -230,6 +230,23 @@ struct BaselineTests {
     #expect(changed.evaluate(next).map(\.type) == [.alarmInvalidated] && changed.baselines == (1, 1))
   }
 
+  @Test func `times that alternate across the end of an hour are of one hour`() {
+    var baseline = LearnedBaseline()
+    func learn(_ hour: UInt64) -> Int {
+      let isUnusual = baseline.isUnusual(256, at: hour * 3_600_000, margin: 88, hasLowerLimit: false)
+      #expect(!isUnusual)
+      return Int(baseline.bytes[54]) << 8 | Int(baseline.bytes[55])
+    }
+    // The ends of the hours 239 and 240 modulo 240, too.
+    for hour in [240, 479] as [UInt64] {
+      let hours = learn(hour)
+      for _ in 0..<500 { #expect(learn(hour + 1) == hours + 1 && learn(hour) == hours + 1) }
+      // A day back is still the current hour; more than a day back is another one.
+      #expect(learn(hour - 23) == hours + 1 && learn(hour - 24) == hours + 2)
+    }
+    #expect(baseline.isLearning)
+  }
+
   @Test func `the largest excess is forgotten like every other`() {
     var baseline = LearnedBaseline()
     func learn(_ position: Int, _ hour: UInt64) {

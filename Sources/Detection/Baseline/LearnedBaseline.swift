@@ -35,6 +35,8 @@ struct LearnedBaseline: Sendable {
   private static let noHour = UInt8.max
   /// The hour is counted modulo ten days, which fits in a byte.
   private static let hourCycle: UInt64 = 240
+  /// The largest number of hours by which a datapoint may be older than the current hour. Such a datapoint belongs to the current hour.
+  private static let longestDelay: UInt64 = 24
 
   /// The mean at each hour of the day, or `noMean`.
   private var means = InlineArray<24, Int16>(repeating: LearnedBaseline.noMean)
@@ -59,7 +61,7 @@ struct LearnedBaseline: Sendable {
     _ position: Int, at time: UInt64, margin: Int, hasLowerLimit: Bool
   ) -> Bool {
     let now = UInt8(truncatingIfNeeded: time / 3_600_000 % Self.hourCycle)
-    if hour != now { endHour(next: now) }
+    if isLater(now) { endHour(next: now) }
     guard let usual = usual() else {
       add(position)
       return false
@@ -75,6 +77,14 @@ struct LearnedBaseline: Sendable {
       sustained = max(sustained, Int16(clamping: ofThree))
     }
     return false
+  }
+
+  /// Whether hour `next` ends the current one. An hour that is a little earlier doesn't: otherwise, times that alternate between two
+  /// hours would count as new hours, and end the learning early.
+  private func isLater(_ next: UInt8) -> Bool {
+    guard hour != Self.noHour else { return true }
+    let distance = (UInt64(next) + Self.hourCycle - UInt64(hour)) % Self.hourCycle
+    return distance > 0 && distance < Self.hourCycle - Self.longestDelay
   }
 
   /// Raises `single`, `sustained` or both if the datapoint exceeds their limits, by 1 and 1/64 of the amount beyond the limit.

@@ -9,6 +9,7 @@ import naive
 UNITS = {"aws:all-bytes-in": 12, "aws:all-bytes-out": 12, "aws:all-packets-in": 4, "aws:all-packets-out": 4}
 MARGINS = {"LOW": 88, "MEDIUM": 176, "HIGH": 352}
 LEARNING_HOURS = 336
+LONGEST_DELAY = 24  # hours
 HOUR_MS = 3_600_000
 NONE_YET = -10**9
 
@@ -44,13 +45,17 @@ class Baseline:
         """Returns the means around the current hour."""
         return [self.means[place] for place in ((self.hour + step) % 24 for step in (-1, 0, 1)) if place in self.means]
 
+    def is_later(self, hour):
+        """Returns whether an hour ends the current one. An hour that is at most a day earlier doesn't."""
+        return self.hour is None or (self.hour - hour) % 240 > LONGEST_DELAY
+
     def excess(self, position, near):
         above, below = position - max(near), min(near) - position
         return max(above, below) if self.is_number else above
 
     def is_unusual(self, position, time_ms):
         hour = time_ms // HOUR_MS % 240
-        if hour != self.hour:
+        if self.is_later(hour):
             self.end_hour()
             self.hour = hour
         near = self.near()

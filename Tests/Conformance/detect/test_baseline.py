@@ -45,7 +45,9 @@ class Generator(generate.Generator):
             if number % 40 == 0:
                 self.unusual = self.random.randint(1, 4), 2 ** self.random.uniform(0, 2 if number < 700 else 12)
             self.factor = self.unusual[1] if number % 40 < self.unusual[0] else 1
-            documents.append(self.report(seconds))
+            # Some reports come late: their times are before that of the report before.
+            late = self.random.choice([600, 3600, generate.DAY, 2 * generate.DAY]) if self.chance(0.05) else 0
+            documents.append(self.wrapped(self.report(seconds), None, (seconds - late) * 1000 if late else None))
         return documents
 
     def amount(self, usual):
@@ -81,6 +83,11 @@ class OnlyThisHour(baseline.Baseline):
 class OnlyAbove(baseline.Baseline):
     def excess(self, position, near):
         return position - max(near)
+
+
+class EndsHoursWithEarlierOnes(baseline.Baseline):
+    def is_later(self, hour):
+        return hour != self.hour
 
 
 class NeverForgets(baseline.Baseline):
@@ -140,7 +147,7 @@ class Baselines(unittest.TestCase):
 
     def test_the_trials_find_each_wrong_model(self):
         mutants = baseline.Baseline.__subclasses__()
-        self.assertEqual(6, len(mutants))
+        self.assertEqual(7, len(mutants))
         missing = set(mutants)
         for seed in range(SEED, SEED + TRIALS):
             generator = Generator(seed)
