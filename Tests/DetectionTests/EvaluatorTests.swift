@@ -51,6 +51,24 @@ struct EvaluatorTests {
     #expect(events([bytesOut("greater-than")], reports) == [#"3000300 in-alarm out {"count":1}"#])
   }
 
+  @Test func `one report from the future doesn't stop the evaluation of windows`() {
+    func report(_ id: UInt64, _ second: UInt64, _ bytes: UInt64) -> String {
+      #"{"thing":"t","timestamp":\#(second * 1_000),"report":\#(bytesOutReport(id, bytes))}"# + "\n"
+    }
+    let year: UInt64 = 31_536_000
+    let reports = [
+      report(1, 3_000_000, 1), report(2, 3_000_000 + year, 9), report(3, 3_000_300, 5000),
+      // One window back is late, not a clock that was set back.
+      report(4, 3_000_000, 9000), report(5, 3_000_600, 2), report(6, 3_000_900, 2),
+    ].joined()
+    #expect(
+      events([bytesOut("less-than")], reports) == [
+        #"3000300 in-alarm out {"count":5000}"#, #"3000900 alarm-cleared out {"count":2}"#,
+      ])
+    // The window in the future doesn't become a datapoint: 9 would be the second violation in a row.
+    #expect(events([bytesOut("greater-than", toAlarm: 2)], reports) == [])
+  }
+
   @Test func `a sum beyond 64 bits stays at the largest number`() {
     let reports =
       bytesOutReport(3_000_000, .max) + bytesOutReport(3_000_001, .max) + bytesOutReport(3_000_300, 1)

@@ -81,14 +81,8 @@ struct NaiveEvaluator {
     }
     var result: [Decision] = []
     func window(_ index: Int) -> UInt64 { reports[index].time / (seconds * 1_000) }
-    for first in reports.indices where value(behavior, reports[first]) != nil {
-      let isFirst = !reports[..<first].indices.contains {
-        window($0) == window(first) && value(behavior, reports[$0]) != nil
-      }
-      guard isFirst else { continue }
-      let members = reports.indices.filter {
-        window($0) == window(first) && value(behavior, reports[$0]) != nil
-      }
+    for (members, limit) in windows(behavior, reports, seconds) {
+      let first = members[0]
       let isSum = behavior.metric.name.hasPrefix("aws:all-")
       var sum: UInt64 = 0
       var early: Int?
@@ -106,9 +100,7 @@ struct NaiveEvaluator {
         }
       }
       guard early == nil else { continue }
-      guard let closing = reports.indices.first(where: { $0 > first && window($0) > window(first) }) else {
-        continue
-      }
+      guard let closing = (first..<limit).first(where: { window($0) > window(first) }) else { continue }
       result.append(
         Decision(
           report: closing, isViolation: !conforms(last, behavior), value: offenders(last, behavior),
@@ -117,6 +109,30 @@ struct NaiveEvaluator {
     return result.sorted {
       ($0.report, $0.isOfClosedWindow ? 0 : 1) < ($1.report, $1.isOfClosedWindow ? 0 : 1)
     }
+  }
+
+  /// Returns the reports with the metric of each window, in the order of the reports, and the report at which the window is dropped
+  /// because the clock was set back; the number of reports if it isn't.
+  private func windows(
+    _ behavior: Behavior, _ reports: [NaiveReport], _ seconds: UInt64
+  ) -> [(members: [Int], limit: Int)] {
+    var result: [(members: [Int], limit: Int)] = []
+    func window(_ index: Int) -> UInt64 { reports[index].time / (seconds * 1_000) }
+    for index in reports.indices where value(behavior, reports[index]) != nil {
+      guard let first = result.last?.members.first else {
+        result.append(([index], reports.count))
+        continue
+      }
+      if window(index) + 1 < window(first) { result[result.count - 1].limit = index }
+      if window(index) + 1 < window(first) || window(index) > window(first) {
+        result.append(([index], reports.count))
+      } else if window(index) == window(first),
+        !(first..<index).contains(where: { window($0) > window(first) })
+      {
+        result[result.count - 1].members.append(index)
+      }
+    }
+    return result
   }
 
   private func value(_ behavior: Behavior, _ report: NaiveReport) -> NaiveValue? {

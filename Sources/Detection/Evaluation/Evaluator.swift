@@ -219,11 +219,12 @@ package struct Evaluator: Sendable {
       return
     }
     let window = time / length
-    // A report that arrives after its window was closed can't change the datapoint.
+    // A report that arrives after its window was closed can't change the datapoint. But if its time is two windows back or more, the
+    // thing's clock was set back. Then the open window is dropped, because otherwise nothing would be evaluated until its time.
     if let last = things[index].behaviors[position].window,
       window < last || window == last && !things[index].behaviors[position].isOpen
     {
-      return
+      guard window + 1 < last else { return }
     }
     things[index].behaviors[position].add(
       count, number, toWindow: window, isSum: program.steps[position].isSum)

@@ -132,10 +132,14 @@ class Tracker:
         return [("alarm-invalidated", violation, None)]
 
     def add_to_window(self, time_ms, value):
-        if self.window_number(time_ms) <= self.last_closed or self.window_number(time_ms) < (self.window or 0):
+        number = self.window_number(time_ms)
+        newest = self.last_closed if self.window is None else self.window
+        if number + 1 < newest:
+            self.window = None  # the clock was set back: the open window doesn't become a datapoint
+        elif number < newest or number == self.last_closed and self.window is None:
             return []  # its window is over
         if self.window is None:
-            self.window, self.window_value, self.window_is_decided = self.window_number(time_ms), 0, False
+            self.window, self.window_value, self.window_is_decided = number, 0, False
         if self.window_is_decided:
             return []
         self.window_value = self.window_value + value if self.criteria.is_sum else value
