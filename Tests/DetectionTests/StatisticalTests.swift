@@ -109,6 +109,18 @@ struct StatisticalTests {
     #expect(late("b", 3, 12) == 1 && late("b", 4, 11) == 2)
   }
 
+  @Test(.timeLimit(.minutes(1)))
+  func `skips the windows between now and a thing that is far ahead in a saved state`() throws {
+    let state =
+      #"{"version":1,"things":[{"thing":"a","behaviors":[]}],"fleet":{"times":[253402300799999],"#
+      + #""windows":[{"length":300000,"oldest":10},{"length":600000,"oldest":5}],"behaviors":[]}}"#
+    var evaluator = Evaluator(profiles, state: try DetectionState(parsingJSON: Array(state.utf8)))
+    var observation = Observation(thing: "a", reportID: 1, time: 10 * 300_000, table: evaluator.table)
+    observation.set(.bytesOut, .count(1))
+    #expect(evaluator.evaluate(observation) == [] && evaluator.lateReports == 1)
+    #expect(evaluator.fleet?.clocks.map(\.oldest) == [844_674_335, 422_337_167])
+  }
+
   @Test func `a device doesn't evaluate statistical thresholds`() {
     var evaluator = Evaluator(profiles, windowsEnd: .clock)
     var observation = Observation(thing: "a", reportID: 1, time: 1, table: evaluator.table)
@@ -134,6 +146,7 @@ struct StatisticalTests {
   @Test(arguments: [
     (#"{}"#, "fleet.times"), (#"{"times":[]}"#, "fleet.times"), (#"{"times":[-1]}"#, "fleet.times"),
     (#"{"times":[18446744073709551615]}"#, "fleet.times"), (#"{"times":[1]}"#, "fleet.windows"),
+    (#"{"times":[253402300800000],"windows":[],"behaviors":[]}"#, "fleet.times"),
     (#"{"times":[1],"windows":[{"length":1}]}"#, "fleet.oldest"),
     (#"{"times":[1],"windows":[{"length":1,"oldest":18446744073709551615}]}"#, "fleet.oldest"),
     (#"{"times":[1],"windows":[]}"#, "fleet.behaviors"),

@@ -120,11 +120,18 @@ struct Fleet: Sendable {
     clocks[index].closing = 0
     while clocks[index].isOver(at: window), let oldest = clocks[index].oldest {
       if clocks[index].closing < 2 { clocks[index].closing += 1 }
-      // The windows between have no values.
-      let isEmpty = clocks[index].closing == 2 && window > oldest + 2
-      clocks[index].oldest = isEmpty ? window - 1 : oldest + 1
+      clocks[index].oldest =
+        clocks[index].closing == 2 ? windowAfterEmpty(index, oldest, at: window) : oldest + 1
       recount(index)
     }
+  }
+
+  /// Returns the next window after the two that were closed. The windows between them and the result have no values, and the result
+  /// is the one at which closing them one by one would stop. Only a damaged state has things that are far ahead of `window`.
+  private func windowAfterEmpty(_ index: Int, _ oldest: UInt64, at window: UInt64) -> UInt64 {
+    guard window < oldest + 2 else { return window - 1 }
+    let length = clocks[index].length
+    return times.lazy.map { $0 / length }.filter { $0 > oldest }.min() ?? oldest + 1
   }
 
   private mutating func recount(_ index: Int) {

@@ -105,8 +105,9 @@ extension FleetState {
     }
     times = []
     for time in try list(json, "times") {
-      // A later time would overflow.
-      guard let time: UInt64 = time.integer(), time < UInt64(1) << 60 else { throw .member("times") }
+      guard let time: UInt64 = time.integer(), time / 1_000 <= ReportReader.lastSecond else {
+        throw .member("times")
+      }
       times.append(time)
     }
     guard times.count == thingCount else { throw .member("times") }

@@ -21,7 +21,7 @@ package enum ReportError: Error, Equatable, Sendable, CustomStringConvertible {
 /// `{"thing":…,"timestamp":ms,"report":{…}}` may name the thing and the time.
 struct ReportReader {
   /// The largest time that is accepted, the last second of 9999-12-31, so that times never overflow.
-  private static let lastSecond: UInt64 = 253_402_300_799
+  static let lastSecond: UInt64 = 253_402_300_799
 
   let table: MetricTable
   /// Whether any behavior needs a custom metric.
