@@ -232,6 +232,18 @@ struct EvaluatorTests {
       ])
   }
 
+  @Test func `on the device a saved report id in the future doesn't end the evaluation`() throws {
+    let state = #"{"version":1,"things":[{"thing":"t","last_report_id":1800000000,"behaviors":[]}]}"#
+    let saved = try DetectionState(parsingJSON: Array(state.utf8))
+    var onDevice = Evaluator([ports], state: saved, windowsEnd: .clock)
+    var recorded = Evaluator([ports], state: saved)
+    var observation = Observation(
+      thing: "t", reportID: 1_700_000_000, time: 1_700_000_000_000, table: onDevice.table)
+    observation.set(.listeningTCPPorts, .ports([1]))
+    #expect(onDevice.evaluate(observation).map(\.type) == [.inAlarm] && onDevice.ignoredReports == 0)
+    #expect(recorded.evaluate(observation).isEmpty && recorded.ignoredReports == 1)
+  }
+
   @Test func `evaluates more behaviors than a word has bits`() {
     let behaviors = (0..<100).map { index in
       #"{"name":"p\#(index)","metric":"aws:listening-tcp-ports","criteria":{"comparisonOperator":"not-in-port-set","value":{"ports":[\#(index)]}}}"#

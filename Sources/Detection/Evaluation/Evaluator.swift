@@ -93,10 +93,11 @@ package struct Evaluator: Sendable {
 
   /// Evaluates one observation and returns its events in the order of the profiles and behaviors.
   ///
-  /// An observation whose report id isn't greater than the last one of the same thing is ignored.
+  /// An observation whose report id isn't greater than the last one of the same thing is ignored, unless the evaluator uses
+  /// ``WindowEnd/clock``: a device gives each of its snapshots a new id, and a wrong id in a saved state must not end the evaluation.
   package mutating func evaluate(_ observation: Observation) -> [ViolationEvent] {
     let index = index(of: observation.thing)
-    if let last = things[index].lastReportID, observation.reportID <= last {
+    if windowEnd == .report, let last = things[index].lastReportID, observation.reportID <= last {
       ignoredReports += 1
       return []
     }
