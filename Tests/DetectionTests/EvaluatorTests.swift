@@ -97,6 +97,15 @@ struct EvaluatorTests {
   @Test(arguments: [
     ("in-set", #"{"strings":["a","b"]}"#, #"{"string_list":["c","a","B","c"]}"#, #"{"strings":["B","c"]}"#),
     ("not-in-set", #"{"strings":["a","b"]}"#, #"{"string_list":["c","a","a"]}"#, #"{"strings":["a"]}"#),
+    // Equivalent for Unicode, but not the same bytes.
+    (
+      "in-set", #"{"strings":["\u00e9"]}"#, #"{"string_list":["\u00e9","e\u0301"]}"#,
+      "{\"strings\":[\"e\u{301}\"]}"
+    ),
+    (
+      "not-in-set", #"{"strings":["\u00e9","e\u0301"]}"#, #"{"string_list":["\u00e9","e\u0301"]}"#,
+      "{\"strings\":[\"e\u{301}\",\"\u{E9}\"]}"
+    ),
     ("in-set", #"{"numbers":[1,2.5]}"#, #"{"number_list":[10,-3,2.5]}"#, #"{"numbers":[-3.0,10.0]}"#),
     ("not-in-set", #"{"numbers":[1]}"#, #"{"number_list":[10,1.0]}"#, #"{"numbers":[1.0]}"#),
     ("less-than", #"{"number":-1.5}"#, #"{"number":-1.5}"#, #"{"number":-1.5}"#),

@@ -177,7 +177,8 @@ struct NaiveEvaluator {
       switch (value, set) {
       case (.ports(let ports), .ports(let set)): set.contains(ports[position])
       case (.numbers(let numbers), .numbers(let set)): set.contains(numbers[position])
-      case (.strings(let strings), .strings(let set)): set.contains(strings[position])
+      case (.strings(let strings), .strings(let set)):
+        set.contains { Array($0.utf8) == Array(strings[position].utf8) }
       case (.addresses(let addresses), .cidrs(let set)):
         set.contains { matches(addresses[position], $0) }
       default: false
@@ -209,7 +210,11 @@ struct NaiveEvaluator {
     case .number(let number): return #"{"number":\#(number)}"#
     case .ports(let ports): return list("ports", all.map { ports[$0] }) { "\($0)" }
     case .numbers(let numbers): return list("numbers", all.map { numbers[$0] }) { "\($0)" }
-    case .strings(let strings): return list("strings", all.map { strings[$0] }) { "\"\($0)\"" }
+    case .strings(let strings):
+      // Strings are compared by their bytes.
+      let bytes = Set(all.map { Array(strings[$0].utf8) }).sorted { $0.lexicographicallyPrecedes($1) }
+      let texts = bytes.prefix(50).map { "\"\(String(decoding: $0, as: UTF8.self))\"" }
+      return #"{"strings":[\#(texts.joined(separator: ","))]}"#
     case .addresses(let addresses): return list("cidrs", all.map { addresses[$0] }) { "\"\($0)\"" }
     }
   }

@@ -31,7 +31,7 @@ struct PropertyTests {
     }
   }
 
-  private static let names = ["a", "b", "c", "d", "é"]
+  private static let names = ["a", "b", "c", "\u{E9}", "e\u{301}"]
   private static let networks = [
     "10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/31", "0.0.0.0/0", "fd00::/8", "::/0", "fd00::2/127",
     "::ffff:10.2.0.0/112",

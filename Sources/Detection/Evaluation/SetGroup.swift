@@ -6,7 +6,7 @@ struct SetGroup: Sendable {
     case ports(Partition<UInt16>)
     case addresses(v4: Partition<UInt32>, v6: Partition<UInt128>)
     case numbers([Double: [UInt64]])
-    case strings([String: [UInt64]])
+    case strings([ExactString: [UInt64]])
   }
 
   let slot: Int
@@ -36,7 +36,10 @@ struct SetGroup: Sendable {
         Self.table(values.map { value in if case .numbers(let numbers) = value { numbers } else { [] } }))
     case .strings:
       members = .strings(
-        Self.table(values.map { value in if case .strings(let strings) = value { strings } else { [] } }))
+        Self.table(
+          values.map { value in
+            if case .strings(let strings) = value { strings.map(ExactString.init) } else { [] }
+          }))
     default: return nil
     }
   }
@@ -86,13 +89,13 @@ struct SetGroup: Sendable {
     case (.numbers(let numbers), .numbers(let table)):
       accumulate(numbers, table, &coverage)
     case (.strings(let strings), .strings(let table)):
-      accumulate(strings, table, &coverage)
+      accumulate(strings.lazy.map(ExactString.init), table, &coverage)
     default: coverage.isPresent = false
     }
   }
 
   private func accumulate<Element: Hashable>(
-    _ elements: [Element], _ table: [Element: [UInt64]], _ coverage: inout Coverage
+    _ elements: some Sequence<Element>, _ table: [Element: [UInt64]], _ coverage: inout Coverage
   ) {
     for element in elements {
       if let words = table[element] {
@@ -122,7 +125,7 @@ struct SetGroup: Sendable {
     case (.numbers(let numbers), .numbers(let table)):
       return .numbers(numbers.filter { ((table[$0]?[set / 64] ?? 0) & bit != 0) == areMembers })
     case (.strings(let strings), .strings(let table)):
-      return .strings(strings.filter { ((table[$0]?[set / 64] ?? 0) & bit != 0) == areMembers })
+      return .strings(strings.filter { ((table[ExactString($0)]?[set / 64] ?? 0) & bit != 0) == areMembers })
     default: return datapoint
     }
   }

@@ -22,7 +22,7 @@ package enum MetricValue: Equatable, Sendable {
     case .ports(let ports): self = .ports(Self.first(ports))
     case .numbers(let numbers): self = .numbers(Self.first(numbers))
     case .strings(let strings):
-      self = .strings(Self.first(strings) { $0.utf8.lexicographicallyPrecedes($1.utf8) })
+      self = .strings(Self.first(strings.map(ExactString.init)).map(\.text))
     case .addresses(let list):
       let v4 = Self.first(list.v4).map { IPAddress(v4: $0) }
       let v6 = Self.first(list.v6).map { IPAddress(v6Number: $0) }
@@ -31,13 +31,7 @@ package enum MetricValue: Equatable, Sendable {
   }
 
   private static func first<Element: Comparable & Hashable>(_ elements: [Element]) -> [Element] {
-    first(elements, <)
-  }
-
-  private static func first<Element: Hashable>(
-    _ elements: [Element], _ precedes: (Element, Element) -> Bool
-  ) -> [Element] {
-    Array(Set(elements).sorted(by: precedes).prefix(maximumElements))
+    Array(Set(elements).sorted().prefix(maximumElements))
   }
 
   /// The value as compact text, such as `8080, 8081`.

@@ -135,9 +135,7 @@ extension LearnedProfile {
     case .strings:
       add(
         "custom:\(name)", .custom(name), .inSet,
-        metric.strings.members.map {
-          .strings($0.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) })
-        })
+        metric.strings.members.map { .strings($0.sorted().map(\.text)) })
     case .cidrs:
       add("custom:\(name)", .custom(name), .inCIDRSet, metric.networks?.cidrs.map { .cidrs($0) })
     case .count, .ports: break

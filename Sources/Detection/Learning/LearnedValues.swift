@@ -46,7 +46,7 @@ struct LearnedCustomMetric: Sendable {
   private(set) var least = Double.infinity
   private(set) var most = -Double.infinity
   private(set) var numbers = LearnedMembers<Double>()
-  private(set) var strings = LearnedMembers<String>()
+  private(set) var strings = LearnedMembers<ExactString>()
   private(set) var networks: LearnedNetworks?
 
   /// Creates the metric from its first datapoint; nil if a custom metric can't have such a datapoint.
@@ -73,7 +73,7 @@ struct LearnedCustomMetric: Sendable {
       numbers.insert(list.map { $0 + 0 })
     case (.strings, .strings(let list)):
       if list.contains(where: { $0.utf8.count > Self.longestString }) { strings.giveUp() }
-      strings.insert(list)
+      strings.insert(list.map(ExactString.init))
     case (.cidrs, .addresses(let list)): networks?.insert(list)
     default: break
     }
