@@ -65,6 +65,40 @@ import WireFormats
     #expect(third.status == .code(2) && third.errorText.contains("the member 'version' is missing"))
   }
 
+  @Test func `saves no state if events are lost`() async throws {
+    let directory = try TemporaryDirectory()
+    let profile = try directory.write("profile.json", Self.profile)
+    let reports = try directory.write("reports", report(10, 80))
+    let state = "\(directory.path)/state"
+    let arguments = ["detect", "run", "--profile", profile, "--state", state, reports]
+    let command = try ([defender().path] + arguments).map { "'\($0)'" }.joined(separator: " ")
+    let lost = unsafe system("exec \(command) >/dev/full 2>'\(directory.path)/errors'")
+    #expect(lost >> 8 == 74)
+    let errors = String(decoding: try readFile("\(directory.path)/errors", limit: 10_000), as: UTF8.self)
+    #expect(errors.contains("The state isn't saved, because events were lost."), "\(errors)")
+    #expect(unsafe access(state, F_OK) != 0)
+    let again = try await defender().run(arguments)
+    #expect(again.status == .code(0) && again.output.contains("in-alarm"))
+    #expect(unsafe access(state, F_OK) == 0)
+  }
+
+  @Test(arguments: [
+    ("/dev/full", "can't be kept in '/dev/full': it isn't a regular file."),
+    ("/dev/null", "can't be kept in '/dev/null': it isn't a regular file."),
+    ("/", "can't be kept in '/': it isn't a regular file."),
+    ("/nonexistent/state", "can't be saved to '/nonexistent/state': No such file or directory (errno 2)."),
+  ])
+  func `rejects a state that can't be saved, before it reads reports`(path: String, reason: String)
+    async throws
+  {
+    let directory = try TemporaryDirectory()
+    let profile = try directory.write("profile.json", Self.profile)
+    let run = try await defender().run(
+      ["detect", "run", "--profile", profile, "--state", path, "-"], input: Array(report(10, 80).utf8))
+    #expect(run.status == .code(2) && run.output.isEmpty)
+    #expect(run.errors == ["defender: The state \(reason)"], "\(run.errors)")
+  }
+
   @Test func `reports an alarm by its status even if another input can't be read`() async throws {
     let directory = try TemporaryDirectory()
     let profile = try directory.write("profile.json", Self.profile)

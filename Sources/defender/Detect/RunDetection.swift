@@ -71,49 +71,24 @@ struct RunDetection: ParsableCommand {
       throw ValidationError("No reports were given. Name files, or pipe reports to standard input.")
     }
     let profiles = try profiles(at: profile, console, ofFleet: true)
+    let file = try state.map { path in try StateFile(path, console) }
     var detection = DetectionRun(
-      Evaluator(profiles, state: try savedState(console)), thing: thing,
+      Evaluator(profiles, state: try file?.load(console) ?? DetectionState()), thing: thing,
       isJSON: json || isatty(STDOUT_FILENO) == 0, console)
     for path in reports.isEmpty ? ["-"] : reports { detection.evaluate(path) }
     detection.finish()
-    if let state { try save(detection.evaluator.state, to: state, console) }
+    if let file {
+      if detection.isOutputLost {
+        // A run that continues from the saved state would never print the lost events.
+        console.error(
+          "defender: The state isn't saved, because events were lost. Evaluate the same reports again.")
+      } else {
+        file.save(detection.evaluator.state)
+      }
+    }
     // An alarm comes first: an input that couldn't be read must not hide it.
     if failOnAlarm, detection.hasAlarm { throw ExitCode(Self.alarmStatus) }
     if detection.skipped.hasFailed { throw ExitCode(CommandFailure.Status.failed.rawValue) }
-  }
-
-  /// Returns the state in the file; an empty one if there is no file yet.
-  private func savedState(_ console: Console) throws -> DetectionState {
-    guard let state else { return DetectionState() }
-    do {
-      return try DetectionState(parsingJSON: try readFile(state, limit: .max))
-    } catch let error as Errno where error == .noSuchFile {
-      return DetectionState()
-    } catch {
-      throw notRun(
-        "The state in '\(state)' can't be used: \(error). Remove the file to start without a state.", console)
-    }
-  }
-
-  private func save(_ value: DetectionState, to path: String, _ console: Console) throws {
-    do {
-      guard var file = try OutputFile.open(path) else {
-        throw notRun("The state can't be saved to '\(path)': it isn't a regular file.", console)
-      }
-      try file.append(value.json + [UInt8(ascii: "\n")])
-      try file.publish()
-    } catch let error as ExitCode {
-      throw error
-    } catch {
-      LostOutput.note((error as? Errno) ?? Errno(rawValue: EIO), to: "'\(path)'")
-      console.error(
-        "defender: \(escapingControlCharacters("The state can't be saved to '\(path)': \(error)."))")
-    }
-  }
-
-  private func notRun(_ text: String, _ console: Console) -> ExitCode {
-    console.error("defender: \(escapingControlCharacters(text))")
-    return ExitCode(CommandFailure.Status.notRun.rawValue)
   }
 }
 
@@ -125,7 +100,8 @@ struct DetectionRun: ~Copyable {
   private let console: Console
   private var output: [UInt8] = []
   private(set) var skipped: SkippedReports
-  private var isOutputLost = false
+  /// Whether events couldn't be printed.
+  private(set) var isOutputLost = false
   private(set) var hasAlarm = false
 
   init(_ evaluator: Evaluator, thing: String?, isJSON: Bool, _ console: Console) {
