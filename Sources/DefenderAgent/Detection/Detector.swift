@@ -14,8 +14,10 @@ struct Detector {
   private let log: Log
   private var evaluator = Evaluator([], windowsEnd: .clock)
   private var hasProfiles = false
-  /// The files of the profiles as they were when they were read.
+  /// The files of the profiles as they were when they were read; empty if reading them failed, so that they are read again.
   private var stamps: [FileStamp] = []
+  /// Why the profiles couldn't be read the last time; nil if they could. The same reason is logged once.
+  private var failure: ProfileFileError?
   /// The counters of the last evaluated snapshot. They differ from the report's baseline, which moves only with acknowledged
   /// reports.
   private var counters: NetworkCounters?
@@ -53,7 +55,12 @@ struct Detector {
         let files = try ProfileFiles(at: paths)
         use(files.profiles, warnings: files.warnings)
       }
+      failure = nil
     } catch {
+      // A file can become readable without a change that stat(2) shows, for example when its mount recovers.
+      stamps = []
+      guard error != failure else { return }
+      failure = error
       let consequence =
         hasProfiles ? "The previous ones stay in use." : "Nothing is evaluated until they are corrected."
       log.error("The security profiles can't be used: \(error) \(consequence)")
@@ -197,19 +204,24 @@ extension Detector {
   }
 }
 
-/// Identifies a version of a file.
+/// Identifies a version of a file. Changed permissions and a restored modification time change the time of the inode's change.
 private struct FileStamp: Equatable {
   private var inode: UInt64 = 0
   private var size: Int64 = 0
-  private var seconds: Int64 = 0
-  private var nanoseconds: Int64 = 0
+  private var modified = Time()
+  private var changed = Time()
+
+  private struct Time: Equatable {
+    var seconds: Int64 = 0
+    var nanoseconds: Int64 = 0
+  }
 
   init(_ path: String) {
     var status = stat()
     guard unsafe stat(path, &status) == 0 else { return }
     inode = UInt64(status.st_ino)
     size = Int64(status.st_size)
-    seconds = Int64(status.st_mtim.tv_sec)
-    nanoseconds = Int64(status.st_mtim.tv_nsec)
+    modified = Time(seconds: Int64(status.st_mtim.tv_sec), nanoseconds: Int64(status.st_mtim.tv_nsec))
+    changed = Time(seconds: Int64(status.st_ctim.tv_sec), nanoseconds: Int64(status.st_ctim.tv_nsec))
   }
 }

@@ -253,6 +253,48 @@ import WireFormats
     #expect(types(stage.publisher) == ["in-alarm", "alarm-invalidated"])
   }
 
+  @Test func `a file with another content is read again, even if its size and modification time stay`() throws
+  {
+    let tree = try TemporaryDirectory()
+    let path = try tree.write("profile.json", Self.ports)
+    func setModificationTime() throws {
+      let times = [timespec(tv_sec: 1_000, tv_nsec: 0), timespec(tv_sec: 1_000, tv_nsec: 0)]
+      guard unsafe utimensat(AT_FDCWD, path, times, 0) == 0 else { throw Errno.current }
+    }
+    try setModificationTime()
+    var stage = try LoopStage(["DEFENDER_SECURITY_PROFILES": path], over: tree)
+    try listen(on: [23], in: tree)
+    try stage.run()
+    #expect(types(stage.publisher) == ["in-alarm"])
+    try tree.write("profile.json", Self.ports.replacing("22", with: "23"))
+    try setModificationTime()
+    try stage.run()
+    #expect(types(stage.publisher) == ["in-alarm", "alarm-invalidated"])
+  }
+
+  @Test func `profiles that can't be read are read again for each report, and each reason is logged once`()
+    throws
+  {
+    // The kernel changes the contents of this file without a change of its times: the name of the process.
+    let path = "/proc/self/comm"
+    let name = try readFile(path, limit: 64)
+    func setName(_ text: [UInt8]) throws {
+      let descriptor = unsafe open(path, O_WRONLY | O_CLOEXEC)
+      guard descriptor >= 0 else { throw Errno.current }
+      try FileDescriptor(owning: descriptor).writeAll(text)
+    }
+    defer { try? setName(name.filter { $0 != UInt8(ascii: "\n") }) }
+    try setName(Array("{".utf8))
+    var stage = try LoopStage(["DEFENDER_SECURITY_PROFILES": path])
+    try stage.run()
+    #expect(stage.lines.text.components(of: "The security profiles can't be used") == 1)
+    try setName(Array("{}".utf8))
+    try stage.run()
+    #expect(stage.lines.text.components(of: "The security profiles can't be used") == 2)
+    try stage.run()
+    #expect(stage.lines.text.components(of: "The security profiles can't be used") == 2)
+  }
+
   @Test func `missing profiles don't stop the reports`() throws {
     var stage = try LoopStage(["DEFENDER_SECURITY_PROFILES": "/nonexistent/profile.json"])
     try stage.run()
