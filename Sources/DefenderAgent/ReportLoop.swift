@@ -198,6 +198,7 @@ package struct ReportLoop: ~Copyable {
 
   /// Takes a snapshot within at most half of the time left before `end`, because publishing needs the rest.
   mutating func sample(before end: BootTime) -> MetricsSnapshot {
+    detector?.readChangedProfiles()
     if let sets = detector?.completeSets { reporter.keepCompleteSets(sets) }
     // The collector waits for the kernel and for programs, so its deadline is on the system's clock, not on `time`.
     return reporter.snapshot(until: .now.advanced(by: time.bootTime.duration(to: end) / 2))

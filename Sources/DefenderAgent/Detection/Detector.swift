@@ -87,11 +87,16 @@ struct Detector {
     hasProfiles = true
   }
 
+  /// Reads the profiles again if one of their files changed. Call it before a snapshot, because the profiles decide which lists the
+  /// snapshot keeps complete.
+  mutating func readChangedProfiles() {
+    if case .files(let paths) = configuration.source, stamps != paths.map(FileStamp.init) { load() }
+  }
+
   /// Evaluates the snapshot of a report, and queues its events. Returns the number of events.
   mutating func evaluate(
     _ snapshot: MetricsSnapshot, _ report: Report, since baseline: NetworkCounters?, at now: WallTime
   ) -> Int {
-    if case .files(let paths) = configuration.source, stamps != paths.map(FileStamp.init) { load() }
     let time = UInt64(clamping: now.nanosecondsSinceEpoch / 1_000_000)
     var traffic: Traffic?
     if case .success(let current) = snapshot.networkCounters {

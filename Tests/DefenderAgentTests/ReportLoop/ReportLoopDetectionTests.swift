@@ -253,6 +253,24 @@ import WireFormats
     #expect(types(stage.publisher) == ["in-alarm", "alarm-invalidated"])
   }
 
+  @Test func `the first report after a change of the profiles has the complete lists that they need`() throws
+  {
+    let tree = try TemporaryDirectory()
+    let path = try tree.write(
+      "profile.json",
+      Self.ports.replacing("aws:listening-tcp-ports", with: "aws:num-listening-tcp-ports")
+        .replacing("in-port-set", with: "less-than").replacing("\"ports\":[22]", with: "\"count\":9"))
+    var stage = try LoopStage(
+      ["DEFENDER_SECURITY_PROFILES": path, "DEFENDER_MAX_LIST_SIZE": "0"], over: tree)
+    try listen(on: [22, 8080], in: tree)
+    try stage.run()
+    #expect(types(stage.publisher) == [])
+    try tree.write("profile.json", Self.ports)
+    try stage.run()
+    #expect(types(stage.publisher) == ["in-alarm"])
+    #expect(events(stage.publisher).first?["metricValue"]?["ports"] == .array([.number("8080")]))
+  }
+
   @Test func `a file with another content is read again, even if its size and modification time stay`() throws
   {
     let tree = try TemporaryDirectory()
