@@ -73,6 +73,46 @@ struct PageTests {
     #expect(text.contains("The first ") && text.contains(" of 1,500 are shown in detail."))
   }
 
+  /// Forty things whose alarm begins and ends with each report: each lane has as many bars as it can.
+  @Test func `stays below 1 MB if alarms begin and end all the time, and shows the worst things`() throws {
+    let behaviors = (0..<6).map { number in
+      #"{"name":"\#(String(repeating: "b", count: 120))-\#(number)","metric":"aws:listening-tcp-ports","criteria":{"comparisonOperator":"in-port-set","value":{"ports":[22]}}}"#
+    }
+    let long = String(repeating: "t", count: 120)
+    var reports: [String] = []
+    for step in 0..<299 {
+      for thing in 0..<40 {
+        let ports = step % 2 == 0 ? Array(1_000..<1_020) : []
+        reports.append(report("\(long)-\(thing)", UInt64(step) * 60, ports: ports))
+      }
+    }
+    for thing in 0..<2_000 { reports.append(report("\(long)-later-\(thing)", 17_880, ports: [23])) }
+    let text = page(try history(behaviors.joined(separator: ","), reports))
+    #expect(text.utf8.count < 1_000_000)
+    // With an element for each bar, only one thing would fit.
+    #expect(text.contains(#"<article class="card" aria-labelledby="t3">"#))
+    // One path for each lane, with all of its 150 bars.
+    let lanes = text.split(separator: "<path class=\"alarm\" d=\"")
+    let lane = try #require(lanes.last { $0.hasPrefix("M0 0h1v9h-1z") })
+    let bars = lane.prefix { $0 != "\"" }.count { $0 == "z" }
+    #expect(bars == 150)
+    #expect(!text.contains("<rect class=\"alarm\""))
+  }
+
+  @Test func `the bars of a port that isn't in the profile are hatched and have an outline`() throws {
+    let reports = [
+      report("a", 0, ports: [22, 23]), report("a", 60), report("a", 120, ports: [23]),
+    ]
+    let text = page(try history(onlySSH, reports))
+    let path = text.split(separator: "<defs><path id=\"p").first { $0.contains("clipPathUnits") }
+    let markup = try #require(path)
+    #expect(markup.contains(#"d="M0 0h1v10h-1zM2 0h1v10h-1z""#))
+    #expect(markup.contains(#"transform="scale(0.3333333333333333 0.1)""#))
+    #expect(markup.contains(#"<rect class="out" x="0" y="5" width="100%" height="10" clip-path="url(#k"#))
+    #expect(markup.contains(##"<use class="out" fill-opacity="0" href="#p"##))
+    #expect(text.contains(#"<path class="present" d="M0 0h1v10h-1z"/>"#))
+  }
+
   @Test(
     arguments: [
       (0.0, 10.0, nil, [0.0, 5, 10], false), (0, 6_000, 4_096, [0, 2_000, 4_000, 6_000], false),

@@ -198,16 +198,10 @@ extension DetectionPage {
   ) -> HTML {
     let name = thing.map { "<tspan class=\"strong\">\(shortened($0, to: 22))</tspan> " as HTML } ?? ""
     let active = lane.alarm.since == nil ? "" : "in alarm, "
-    let bars = lane.alarm.buckets.runs.map { run -> HTML in
-      """
-      <rect class="alarm" x="\(.decimal(scale.position(run.lowerBound)))%" y="\(y + 19)" \
-      width="\(.decimal(scale.length(run)))%" height="9"/>
-      """
-    }
     return """
       <text class="label" x="0" y="\(y + 13)">\(name)\(shortened(lane.rule.behavior.name, to: thing == nil ? 46 : 24))</text>\
       <text class="note e" x="100%" y="\(y + 13)">\(active)\(duration(lane.alarm.seconds))</text>\
-      <line class="base" x1="0" x2="100%" y1="\(y + 23)" y2="\(y + 23)"/>\(bars.joined())
+      <line class="base" x1="0" x2="100%" y1="\(y + 23)" y2="\(y + 23)"/>\(bars(lane.alarm.buckets, "alarm", y: y + 19, height: 9))
       """
   }
 }

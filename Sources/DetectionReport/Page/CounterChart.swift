@@ -71,13 +71,7 @@ extension DetectionPage {
   }
 
   private func strip(_ alarm: AlarmHistory?, y: Int) -> HTML {
-    guard let alarm else { return "" }
-    return alarm.buckets.runs.map { run -> HTML in
-      """
-      <rect class="alarm" x="\(.decimal(scale.position(run.lowerBound)))%" y="\(y)" \
-      width="\(.decimal(scale.length(run)))%" height="6"/>
-      """
-    }.joined()
+    alarm.map { bars($0.buckets, "alarm", y: y, height: 6) } ?? ""
   }
 
   /// The horizontal lines of a chart with their values on the left.

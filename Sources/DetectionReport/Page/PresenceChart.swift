@@ -109,16 +109,13 @@ extension DetectionPage {
   }
 
   private func markup<Element>(of row: Row<Element>, _ label: String, y: Int) -> HTML {
-    let kind: HTML = row.violated == nil ? "present" : "out"
-    let bars = row.presence.buckets.runs.map { run -> HTML in
-      """
-      <rect class="\(kind)" x="\(.decimal(scale.position(run.lowerBound)))%" y="\(y + 5)" \
-      width="\(.decimal(scale.length(run)))%" height="10"/>
-      """
-    }
+    let buckets = row.presence.buckets
+    let bars =
+      row.violated == nil
+      ? bars(buckets, "present", y: y + 5, height: 10) : hatchedBars(buckets, y: y + 5, height: 10)
     let style: HTML = row.violated == nil ? "" : " strong"
     return """
-      <line class="base" x1="0" x2="100%" y1="\(y + 10)" y2="\(y + 10)"/>\(bars.joined())\
+      <line class="base" x1="0" x2="100%" y1="\(y + 10)" y2="\(y + 10)"/>\(bars)\
       <text class="label e\(style)" x="-8" y="\(y + 14)">\(middleShortened(label, to: Self.labelLength))</text>
       """
   }

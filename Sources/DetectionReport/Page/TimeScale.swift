@@ -21,14 +21,6 @@ struct TimeScale {
   /// The number of buckets, at least 1.
   var count: Int { max(axis.buckets.count, 1) }
 
-  /// Returns the start of a bucket in percent of the width.
-  func position(_ bucket: Int) -> Double {
-    Double(bucket - axis.buckets.lowerBound) / Double(count) * 100
-  }
-
-  /// Returns the length of a run of buckets in percent of the width.
-  func length(_ run: Range<Int>) -> Double { Double(run.count) / Double(count) * 100 }
-
   var ticks: [Tick] {
     let span = axis.end - axis.start
     guard span > 0, let step = Self.steps.first(where: { span / $0 <= Self.maximumTicks }) else { return [] }
