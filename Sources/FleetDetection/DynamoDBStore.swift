@@ -231,6 +231,7 @@ extension DynamoDBStore {
       log.error(
         "The state of the thing '\(key.thing)' under the profile '\(key.profile)' can't be used: \(error). Its alarms are forgotten."
       )
+      item.alarms = []
       return item
     }
     return item

@@ -43,14 +43,21 @@ package final class AWSEventDelivery: EventDelivery {
   package func deliver(_ entry: OutboxEntry, until deadline: BootTime) throws(DeliveryError) {
     guard let event = try? JSONValue(parsing: entry.event) else { return }
     let message = String(decoding: Self.message(event).json, as: UTF8.self)
+    // A target that fails doesn't keep the event from the others.
+    var failure: DeliveryError?
     for target in entry.targets {
       do throws(SNSError) {
         try sns.publish(message, subject: Self.subject(event), topicARN: target, until: deadline)
       } catch {
-        throw DeliveryError("\(error)")
+        failure = failure ?? DeliveryError("\(error)")
       }
     }
-    try publish(entry.event, thing: event["thingName"]?.string ?? "", until: deadline)
+    do throws(DeliveryError) {
+      try publish(entry.event, thing: event["thingName"]?.string ?? "", until: deadline)
+    } catch {
+      failure = failure ?? error
+    }
+    if let failure { throw failure }
   }
 
   private func publish(_ event: [UInt8], thing: String, until deadline: BootTime) throws(DeliveryError) {

@@ -88,7 +88,7 @@ package final class FleetDetector {
     }
   }
 
-  /// Groups the records by thing and profile, in the order in which they arrived.
+  /// Groups the records by thing and profile, in the order of their report ids: a queue may change the order.
   private func sort(_ bodies: [[UInt8]], _ outcome: inout BatchOutcome) -> [Work] {
     var groups: [Work] = []
     var indexes: [StateItem.Key: Int] = [:]
@@ -116,6 +116,11 @@ package final class FleetDetector {
         }
       } catch {
         outcome.failures[position] = .malformed(reason(error))
+      }
+    }
+    for index in groups.indices {
+      groups[index].records.sort {
+        ($0.observation.reportID, $0.position) < ($1.observation.reportID, $1.position)
       }
     }
     return groups

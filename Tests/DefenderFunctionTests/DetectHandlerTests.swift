@@ -63,6 +63,14 @@ struct `detect_handler` {
     #expect(throws: InvocationFailure.self) { try invoke(#"{"thing":"pump-1"}"#) }
   }
 
+  @Test func `takes a batch or a sweep that a device sent as its report`() throws {
+    let record = #"{"eventSource":"aws:sqs","messageId":"1","body":\#(quoted(Self.violating))}"#
+    for member in [#""Records":[\#(record)]"#, #""sweep":true"#] {
+      // A rule adds the thing.
+      #expect(throws: InvocationFailure.self) { try invoke("{\(member),\"thing\":\"pump-2\"}") }
+    }
+  }
+
   @Test func `sweeps`() throws {
     let result = try invoke(#"{"sweep":true}"#)
     #expect(result.response == "{}" && result.metrics.count == 1)

@@ -176,7 +176,7 @@ struct `The store in DynamoDB` {
     table.damageState(of: "thing#pump-1\nstate#ports")
     let key = StateItem.Key(thing: "pump-1", profile: "ports")
     let item = try #require(try store.items([key], until: fleet.deadline).first)
-    #expect(!item.state.hasAlarms && item.outbox.count == 1 && item.version == 1)
+    #expect(!item.state.hasAlarms && item.alarms == [] && item.outbox.count == 1 && item.version == 1)
     #expect(fleet.log.lines.contains { $0.includes("'pump-1'") && $0.includes("ERROR") })
   }
 }

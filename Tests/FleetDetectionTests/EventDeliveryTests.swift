@@ -43,9 +43,29 @@ struct `Events in AWS` {
     #expect(published.body == Array(event.utf8))
   }
 
+  private var refusal: HTTPResponse {
+    HTTPResponse(status: 404, body: Array("<Error><Code>NotFound</Code><Message>no</Message></Error>".utf8))
+  }
+
+  @Test func `reach the other targets if one fails`() throws {
+    let sns = ScriptedExchange([
+      .success(refusal), .success(HTTPResponse(status: 200, body: Array("<MessageId>m</MessageId>".utf8))),
+    ])
+    let iot = ScriptedExchange([])
+    let delivery = AWSEventDelivery(
+      sns: SNSClient(client(.sns, sns), try ServiceEndpoint(url: "https://sns.example.com")),
+      iot: AWSEventDelivery.IoTTopic(
+        client(.iotDataPlane, iot), try ServiceEndpoint(url: "https://iot.example.com"), template: "alarms"))
+    let error = #expect(throws: DeliveryError.self) {
+      try delivery.deliver(
+        OutboxEntry(event: Array(event.utf8), targets: ["arn:gone", "arn:topic"]),
+        until: time.bootTime.advanced(by: .seconds(9)))
+    }
+    #expect(error?.description.includes("'arn:gone'") == true)
+    #expect(sns.requests.count == 2 && iot.requests.count == 1)
+  }
+
   @Test func `fail with the topic's name`() throws {
-    let refusal = HTTPResponse(
-      status: 404, body: Array("<Error><Code>NotFound</Code><Message>no</Message></Error>".utf8))
     let sns = ScriptedExchange([.success(refusal)])
     let delivery = AWSEventDelivery(
       sns: SNSClient(client(.sns, sns), try ServiceEndpoint(url: "https://sns.example.com")), iot: nil)

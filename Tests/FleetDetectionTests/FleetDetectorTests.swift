@@ -53,6 +53,14 @@ struct `A fleet's detector` {
     #expect(!fleet.log.lines.contains { $0.contains("'learned'") })
   }
 
+  @Test func `evaluates the reports of a batch in the order of their ids`() throws {
+    let fleet = FleetFixture([
+      FleetFixture.ports.replacing(#""criteria":{"#, with: #""criteria":{"consecutiveDatapointsToAlarm":2,"#)
+    ])
+    let outcome = try fleet.process([report(2, [8080]), report(1, [8080])])
+    #expect(outcome.counts.late == 0 && fleet.delivery.types == ["in-alarm"])
+  }
+
   @Test func `ignores duplicates and late reports, and counts them`() throws {
     let fleet = FleetFixture()
     try fleet.process([report(5, [8080])])

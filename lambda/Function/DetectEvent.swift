@@ -24,12 +24,13 @@ package enum DetectEvent: Equatable {
     } catch {
       throw invalid("The event is malformed at byte \(error.offset).")
     }
-    guard document.members != nil else {
+    guard let members = document.members else {
       throw invalid("The event is \(document.kind), but must be a JSON object.")
     }
-    if document["sweep"]?.boolean == true {
+    // A report that a rule passes on has its thing beside the members that the device chose, so a device can't send a batch.
+    if members.count == 1, document["sweep"]?.boolean == true {
       self = .sweep
-    } else if let records = document["Records"]?.array {
+    } else if members.count == 1, let records = document["Records"]?.array {
       var batch: [Record] = []
       for record in records { batch.append(try Self.record(record)) }
       self = .batch(batch)

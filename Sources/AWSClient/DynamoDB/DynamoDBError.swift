@@ -24,7 +24,9 @@ package struct DynamoDBError: Error, Equatable, Sendable, CustomStringConvertibl
   init(_ failure: ServiceFailure, _ operation: String, _ table: String) {
     let code = if case .refused(let error) = failure.cause { error.code } else { String?.none }
     switch code {
-    case "ConditionalCheckFailedException": self.init(.conditionFailed, operation, table)
+    // A write during a transaction on the same item is refused; the item has another version afterwards.
+    case "ConditionalCheckFailedException", "TransactionConflictException":
+      self.init(.conditionFailed, operation, table)
     case "TransactionCanceledException": self.init(.transactionCancelled, operation, table)
     default: self.init(.service(failure.cause), operation, table)
     }

@@ -96,6 +96,7 @@ struct `The DynamoDB client` {
 
   @Test(arguments: [
     ("ConditionalCheckFailedException", DynamoDBError.Cause.conditionFailed),
+    ("TransactionConflictException", .conditionFailed),
     ("TransactionCanceledException", .transactionCancelled),
   ])
   func `recognises a changed item, and doesn't retry`(code: String, cause: DynamoDBError.Cause) throws {
