@@ -198,6 +198,18 @@ struct LearningTests {
     }
   }
 
+  @Test func `says that a bound is beyond the range of a double`() throws {
+    let profile = try learned(
+      customReport(1_800_000_000, #"{"load":[{"number":1.7e308}]}"#)
+        + customReport(1_800_000_300, #"{"load":[{"number":-1.7e308}]}"#))
+    for name in ["custom:load:most", "custom:load:least"] {
+      #expect(
+        profile.notes.contains(
+          "No behavior '\(name)' was learned: the bound is beyond the range of a double."),
+        "\(profile.notes)")
+    }
+  }
+
   @Test func `a custom metric named like the behavior of another one keeps its own`() throws {
     let name = String(repeating: "m", count: 128)
     let profile = try learned(

@@ -150,9 +150,11 @@ extension LearnedProfile {
     _ duration: UInt64? = nil
   ) {
     guard let value else {
-      notes.append(
-        "No behavior '\(name)' was learned: there are more than \(LearnedMembers<UInt16>.limit) values, or the addresses are too "
-          + "scattered.")
+      let reason =
+        comparison.isOrder
+        ? "the bound is beyond the range of a double"
+        : "there are more than \(LearnedMembers<UInt16>.limit) values, or the addresses are too scattered"
+      notes.append("No behavior '\(name)' was learned: \(reason).")
       return
     }
     guard profile.behaviors.count < Self.maximumBehaviors,
