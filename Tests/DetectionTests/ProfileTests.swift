@@ -91,6 +91,11 @@ struct ProfileTests {
       "This is -1; expected an integer from 0 to 9223372036854775807."
     ),
     (
+      "aws:all-bytes-out",
+      #"{"comparisonOperator":"less-than","value":{"count":443.0},"durationSeconds":300}"#,
+      "This is 443.0; expected an integer from 0 to 9223372036854775807, without a fraction or an exponent."
+    ),
+    (
       "aws:all-bytes-out", #"{"comparisonOperator":"less-than","value":{"count":1}}"#,
       "'durationSeconds' is missing."
     ),

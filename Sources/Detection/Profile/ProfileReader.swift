@@ -258,7 +258,11 @@ extension ProfileReader {
       if range.contains(value) { return value }
       note(member, "This is \(value); \(allowed).")
     case .number(.real(let value)):
-      note(member, "This is \(Int64(exactly: value).map { "\($0)" } ?? "\(value)"); \(allowed).")
+      if value >= 0, let whole = UInt64(exactly: value), range.contains(whole) {
+        note(member, "This is \(value); \(allowed), without a fraction or an exponent.")
+      } else {
+        note(member, "This is \(Int64(exactly: value).map { "\($0)" } ?? "\(value)"); \(allowed).")
+      }
     case .string(let text) where member.isCloudFormation:
       if let value = UInt64(text), range.contains(value) { return value }
       note(member, "This is '\(text)'; \(allowed).")
