@@ -122,6 +122,10 @@ struct ReportStreamTests {
     (#"{"metrics":{}}"#, "it has no report_id"),
     (#"{"thing":"a b","report":{}}"#, "'a b' isn't a valid thing name"),
     (
+      #"{"header":{"report_id":1},"metrics":{"listening_tcp_ports":{"ports":[{"port":-1}]}}}"#,
+      "port isn't an integer from 0 to 65535"
+    ),
+    (
       #"{"header":{"report_id":1},"metrics":{"listening_tcp_ports":{"ports":[{"port":70000}]}}}"#,
       "70000 isn't a valid port"
     ),

@@ -148,6 +148,12 @@ import WireFormats
     let good = try await defender().run(["detect", "validate", "\(directory.path)/good.json"])
     #expect(good.status == .code(0))
     #expect(good.output == "\(directory.path)/good.json: 'sensors' is valid, with 2 behaviors.\n")
+    _ = try directory.write(
+      "one.json",
+      #"[{"name":"a","metric":"aws:listening-tcp-ports","criteria":{"comparisonOperator":"in-port-set","value":{"ports":[22]}}}]"#
+    )
+    let one = try await defender().run(["detect", "validate", "\(directory.path)/one.json"])
+    #expect(one.output == "\(directory.path)/one.json: 'one' is valid, with 1 behavior.\n")
     let bad = try await defender().run(["detect", "validate", "\(directory.path)/bad.json"])
     #expect(bad.status == .code(1))
     #expect(

@@ -115,9 +115,12 @@ struct ReportReader {
     }
   }
 
-  private func integer(_ scanner: inout some DocumentScanner, _ name: String) throws(ScanError) -> UInt64 {
+  /// Returns an integer. `most` is the largest valid one, for the message about a number that isn't an integer.
+  private func integer(
+    _ scanner: inout some DocumentScanner, _ name: String, to most: UInt64 = .max
+  ) throws(ScanError) -> UInt64 {
     guard case .integer(let value) = try scanner.number() else {
-      throw scanner.malformed("\(name) isn't an integer from 0 to 18446744073709551615")
+      throw scanner.malformed("\(name) isn't an integer from 0 to \(most)")
     }
     return value
   }
@@ -203,7 +206,7 @@ struct ReportReader {
           try scanner.skip()
           continue
         }
-        let number = try integer(&scanner, "port")
+        let number = try integer(&scanner, "port", to: UInt64(UInt16.max))
         guard let value = UInt16(exactly: number) else {
           throw scanner.malformed("\(number) isn't a valid port")
         }

@@ -76,8 +76,9 @@ struct ValidateProfiles: ParsableCommand {
           console.output(escapingControlCharacters("\(file): \(kind)\(issue)"))
         }
         if let profile = validation.profile {
+          let count = profile.behaviors.count
           console.output(
-            "\(escapingControlCharacters(file)): '\(profile.name)' is valid, with \(profile.behaviors.count) behaviors."
+            "\(escapingControlCharacters(file)): '\(profile.name)' is valid, with \(count) \(count == 1 ? "behavior" : "behaviors")."
           )
         }
       }
