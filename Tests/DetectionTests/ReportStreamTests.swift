@@ -83,7 +83,8 @@ struct ReportStreamTests {
     (#"{"header":{"report_id":1}"#, true), (#"{"header":{"report_id":1,"ver"#, true), ("{", true),
     (#"{"header":{"report_id":1},"metrics":{bad}}  "#, true),
     // The text after the damage may belong to a wrapper whose beginning is lost, or to a list.
-    (#"{"thing":x,"report": "#, false), ("[", false), ("[1, ", false),
+    (#"{"thing":x,"report": "#, false), ("[[", false), ("[1, ", false),
+    (#"{"thing":x,"reports":[{},"#, false),
   ])
   func `continues after a malformed report on the same line`(row: (damaged: String, isRead: Bool)) {
     let input = Array((row.damaged + portsReport(2, []) + portsReport(3, [])).utf8)
@@ -94,6 +95,76 @@ struct ReportStreamTests {
       let (observations, messages) = read(chunks, table)
       #expect(observations.map(\.reportID) == (row.isRead ? [2, 3] : [3]), "in chunks of \(size)")
       #expect(messages.count == 1)
+    }
+  }
+
+  /// Reads `input` whole and in chunks, which must give the same. Returns the ids of the reports, and the messages.
+  private func readInChunks(_ input: String) -> (ids: [UInt64], messages: [String]) {
+    let bytes = Array(input.utf8)
+    let whole = read([bytes], table)
+    for size in [1, 2, 3, 7, 64] {
+      let chunks = stride(from: 0, to: bytes.count, by: size).map {
+        Array(bytes[$0..<min($0 + size, bytes.count)])
+      }
+      let parts = read(chunks, table)
+      #expect(parts.observations == whole.observations, "in chunks of \(size): \(input)")
+      #expect(parts.messages == whole.messages, "in chunks of \(size): \(input)")
+    }
+    return (whole.observations.map(\.reportID), whole.messages)
+  }
+
+  /// Inputs with the reports 1, 2 and 3, written as `1`, `2` and `3`.
+  @Test(arguments: [
+    "[1,2,3]", "[1, 2, 3]\n", "[\n1,\n2,\n3\n]\n", " [ 1\n, 2\n, 3 ] ", "1,2,3", "1,\n2,\n3\n", "1,2,3,",
+    "[1,2,3,]", "[1][2,3]", "[1]\n[2]\n3", "[]1,[],2[3]", "[[1,2],3]\n", "[1,2,3", "[1,\n2\n[3]",
+    "\u{FEFF}1\n2\n\u{FEFF}3",
+    "\u{FEFF}[1,2,3]",
+  ])
+  func `reads arrays of reports, and commas and byte order marks between reports`(pattern: String) throws {
+    // An array in an array isn't one of reports.
+    let isNested = pattern.hasPrefix("[[")
+    for isPretty in [false, true] {
+      var input = ""
+      for character in pattern {
+        guard let id = character.wholeNumberValue.map({ UInt64($0) }) else {
+          input.append(character)
+          continue
+        }
+        let report = try JSONValue(parsing: Array(portsReport(id, [22]).utf8))
+        input += isPretty ? report.prettyPrinted() : String(portsReport(id, [22]).dropLast())
+      }
+      let (ids, messages) = readInChunks(input)
+      #expect(ids == (isNested ? [] : [1, 2, 3]), "\(input)")
+      #expect(messages.count == (isNested ? 1 : 0), "\(messages)")
+    }
+  }
+
+  /// Arrays with a damaged or wrong element between the reports 1 and 3, and the number of messages.
+  @Test(arguments: [
+    ("5", 1), ("null", 1), (#""text""#, 1), ("{}", 1), (#"[{"a":1}]"#, 1), ("[5]", 1),
+    (#"{"header":{"report_id":2},bad}"#, 1),
+    (#"{"header":{"report_id":2,"version":"2.0"}}"#, 1), ("", 0),
+  ])
+  func `skips a wrong element of an array, and reads the others`(row: (element: String, count: Int)) {
+    let first = String(portsReport(1, []).dropLast())
+    let last = String(portsReport(3, []).dropLast())
+    for (start, end) in [("[", "]"), ("[\n  ", "\n]\n")] {
+      let input = "\(start)\(first),\(row.element),\(last)\(end)"
+      let (ids, messages) = readInChunks(input)
+      #expect(ids == [1, 3], "\(input)")
+      #expect(messages.count == row.count, "\(messages)")
+    }
+  }
+
+  @Test func `never reads a part of a damaged wrapper in an array as a report`() {
+    let inner = String(portsReport(2, []).dropLast())
+    let first = String(portsReport(1, []).dropLast())
+    for damaged in [
+      #"{"thing":x,"report":\#(inner)}"#, #"{"thing":x,"reports":[\#(inner),\#(inner)]}"#,
+      #"{"thing":x,"a":{"report":\#(inner),"b":[1,\#(inner)]}}"#,
+    ] {
+      let (ids, messages) = readInChunks("[\(first),\(damaged),\(portsReport(3, []))]")
+      #expect(ids == [1, 3] && messages.count == 1, "\(damaged): \(ids), \(messages)")
     }
   }
 

@@ -1,4 +1,7 @@
-/// Splits input into reports: JSON lines, pretty-printed JSON documents, CBOR items one after the other, or a mixture.
+/// Splits input into reports: JSON lines, pretty-printed JSON documents, JSON arrays of reports, reports with commas between them, CBOR
+/// items one after the other, or a mixture.
+///
+/// An array needs no end, because a recording may have been stopped. A byte order mark may precede each report.
 ///
 /// The caller appends input as it arrives. Only the current report is kept in memory.
 package struct ReportStream {
@@ -28,6 +31,14 @@ package struct ReportStream {
   private var isSkipping = false
   /// The last skipped byte that isn't a blank.
   private var lastSkipped: UInt8 = 0
+  /// The number of skipped opening braces and brackets, minus that of closing ones.
+  private var nesting = 0
+  /// The offset in the input of an opening bracket whose first element hasn't been seen yet.
+  private var openBracket: Int?
+  /// The number of arrays of reports that are open.
+  private var depth = 0
+  /// Whether the input has an array of reports, or reports with commas between them.
+  private var hasElements = false
   /// The number of reports that have begun.
   package private(set) var reportCount = 0
 
@@ -54,8 +65,7 @@ package struct ReportStream {
     if hasFailed { return .end }
     if isSkipping, !skipToReport() { return isFinished ? .end : .needsInput }
     isSkipping = false
-    skipBlanks()
-    guard position < buffer.count else { return isFinished ? .end : .needsInput }
+    if let item = skipSeparators() { return item }
     let start = position
     let isCBOR = buffer[start] >= 0x80 && buffer[start] != 0xEF
     do throws(ReportError) {
@@ -100,6 +110,7 @@ package struct ReportStream {
       return .failed("\(text) The rest of this input can't be read.")
     }
     position = start
+    nesting = 0
     skipByte()
     isSkipping = true
     return .rejected(text)
@@ -112,7 +123,8 @@ package struct ReportStream {
       try scanner.skip()
       return scanner.position
     }
-    guard buffer[start] == UInt8(ascii: "{") else { return nil }
+    // In an array, any value ends at a comma or bracket.
+    guard buffer[start] == UInt8(ascii: "{") || depth > 0 else { return nil }
     var scanner = JSONScanner(buffer, from: start)
     try scanner.skip()
     return scanner.position
@@ -122,46 +134,124 @@ package struct ReportStream {
   /// false if the buffer has none yet.
   private mutating func skipToReport() -> Bool {
     while position < buffer.count {
-      if buffer[position] == 0x0A {
+      switch buffer[position] {
+      case 0x0A:
         // The byte after the line end may not have arrived yet.
         guard position + 1 < buffer.count else { return false }
         if buffer[position + 1] == UInt8(ascii: "{") {
           position += 1
           return true
         }
-      } else if buffer[position] == UInt8(ascii: "{"), !",:[".utf8.contains(lastSkipped) {
-        // If a writer was stopped, its last report is truncated, and the next report follows on the same line. But a brace after ',',
-        // ':' or '[' begins a part of the damaged report. Read without its wrapper, that part would be assigned to another thing.
-        guard let isReport = beginsReport() else { return false }
+        if buffer[position + 1] == UInt8(ascii: "[") {
+          guard let isReport = beginsReport(at: position + 1) else { return false }
+          if isReport {
+            position += 1
+            return true
+          }
+        }
+      case UInt8(ascii: "{") where mayBeginReport:
+        guard let isReport = beginsReport(at: position) else { return false }
         if isReport { return true }
+      default: break
       }
       skipByte()
     }
     return false
   }
 
+  /// Whether a brace at the current position can begin a report.
+  ///
+  /// If a writer was stopped, its last report is truncated, and the next report follows on the same line. But a brace after ',', ':' or
+  /// '[' begins a part of the damaged report. Read without its wrapper, that part would be assigned to another thing. A comma
+  /// may precede the brace if the input separates reports by commas, and every brace of the damaged report is closed.
+  private var mayBeginReport: Bool {
+    switch lastSkipped {
+    case UInt8(ascii: ":"), UInt8(ascii: "["): false
+    case UInt8(ascii: ","): hasElements && nesting <= 0
+    default: true
+    }
+  }
+
   private mutating func skipByte() {
+    switch buffer[position] {
+    case UInt8(ascii: "{"), UInt8(ascii: "["): nesting += 1
+    case UInt8(ascii: "}"), UInt8(ascii: "]"): nesting -= 1
+    default: break
+    }
     if buffer[position] > 0x20 { lastSkipped = buffer[position] }
     position += 1
   }
 
   private static let firstMembers = [
     "header", "hed", "metrics", "met", "custom_metrics", "cmet", "report", "thing", "timestamp",
-  ].map { Array("{\"\($0)\":".utf8) }
+  ].map { Array("\"\($0)\":".utf8) }
 
-  /// Returns whether the bytes at the current position begin a report; nil if more input is needed to decide.
-  private func beginsReport() -> Bool? {
-    let rest = buffer[position...]
+  /// The number of bytes within which a report must show its first member.
+  private static let maximumBeginning = 1_024
+
+  /// Returns whether the bytes at `start` begin a report, or an array of reports; nil if more input is needed to decide.
+  private func beginsReport(at start: Int) -> Bool? {
+    var rest = buffer[start...].prefix(Self.maximumBeginning)
+    let undecided: Bool? = isFinished || rest.count == Self.maximumBeginning ? false : nil
+    if rest.first == UInt8(ascii: "[") { rest = rest.dropFirst().drop(while: isBlank) }
+    guard let brace = rest.first else { return undecided }
+    guard brace == UInt8(ascii: "{") else { return false }
+    rest = rest.dropFirst().drop(while: isBlank)
     if Self.firstMembers.contains(where: { rest.starts(with: $0) }) { return true }
-    if isFinished { return false }
-    return Self.firstMembers.contains { rest.count < $0.count && $0.starts(with: rest) } ? nil : false
+    return Self.firstMembers.contains { rest.count < $0.count && $0.starts(with: rest) } ? undecided : false
   }
 
-  private mutating func skipBlanks() {
-    while position < buffer.count, case let byte = buffer[position],
-      byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09
-    {
-      position += 1
+  /// Skips what may stand between reports: blanks, byte order marks, commas, and the brackets of arrays. Returns an item if the buffer has
+  /// no report to read.
+  private mutating func skipSeparators() -> Item? {
+    while position < buffer.count {
+      let byte = buffer[position]
+      if isBlank(byte) {
+        position += 1
+      } else if let bracket = openBracket {
+        guard byte == UInt8(ascii: "{") || byte == UInt8(ascii: "]") else {
+          return rejectBracket(at: bracket, "it is malformed: expected an object")
+        }
+        openBracket = nil
+        depth += 1
+        hasElements = true
+      } else if byte == UInt8(ascii: "[") {
+        openBracket = removed + position
+        position += 1
+      } else if byte == UInt8(ascii: "]"), depth > 0 {
+        depth -= 1
+        position += 1
+      } else if byte == UInt8(ascii: ","), reportCount > 0 || hasElements {
+        hasElements = true
+        position += 1
+      } else if byte == Self.byteOrderMark[0] {
+        let mark = buffer[position...].prefix(3)
+        if !isFinished, mark.count < 3, Self.byteOrderMark.starts(with: mark) { return .needsInput }
+        guard mark.elementsEqual(Self.byteOrderMark) else { return nil }
+        position += 3
+      } else {
+        return nil
+      }
     }
+    guard isFinished else { return .needsInput }
+    guard let bracket = openBracket else { return .end }
+    return rejectBracket(at: bracket, "it is truncated")
   }
+
+  /// The byte order mark U+FEFF in UTF-8.
+  private static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
+
+  /// Skips an array that isn't one of reports.
+  private mutating func rejectBracket(at offset: Int, _ reason: String) -> Item {
+    openBracket = nil
+    reportCount += 1
+    lastSkipped = UInt8(ascii: "[")
+    nesting = 1
+    isSkipping = true
+    return .rejected("Report \(reportCount), at byte \(offset), is skipped: \(reason).")
+  }
+}
+
+private func isBlank(_ byte: UInt8) -> Bool {
+  byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09
 }

@@ -24,8 +24,8 @@ struct ReportDetection: ParsableCommand {
         defender detect report --profile ssh.json reports.jsonl --html page.html
         defender collect | defender detect report --profile ssh.json --html -
 
-      Exit status: 0 the page was written; 1 an input couldn't be read completely, and the page says so; 2 it couldn't \
-      start; 64 wrong command line; 74 the page couldn't be written.
+      Exit status: 0 the page was written; 1 an input couldn't be read completely, or has data but no report, and the page says \
+      so; 2 it couldn't start; 64 wrong command line; 74 the page couldn't be written.
       """)
 
   @Option(help: ArgumentHelp("A security profile; may be repeated.", valueName: "file"), completion: .file())

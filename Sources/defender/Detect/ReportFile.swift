@@ -17,6 +17,9 @@ struct ReportFile: ~Copyable {
   private let input: FileDescriptor
   private var stream: ReportStream
   private var chunk: [UInt8] = []
+  /// Whether the input has no byte.
+  private var isEmpty = true
+  private var hasReport = false
   /// Whether the last step was a pause.
   private var hasPaused = false
 
@@ -27,16 +30,21 @@ struct ReportFile: ~Copyable {
     stream = ReportStream(table, thing: thing)
   }
 
-  /// Returns the next report. Reports that can't be read are skipped and counted.
+  /// Returns the next report. Reports that can't be read are skipped and counted. An input without any report counts as one that
+  /// can't be read, unless it is empty.
   mutating func next(_ skipped: inout SkippedReports) throws(Errno) -> Step {
     while true {
       switch stream.next() {
-      case .observation(let observation): return .report(observation)
+      case .observation(let observation):
+        hasReport = true
+        return .report(observation)
       case .rejected(let message): skipped.note(message, path)
       case .failed(let message):
         skipped.hasFailed = true
         skipped.note(message, path)
-      case .end: return .end
+      case .end:
+        if !isEmpty, !hasReport { skipped.noteNoReport(path) }
+        return .end
       case .needsInput:
         hasPaused.toggle()
         if hasPaused { return .pause }
@@ -44,6 +52,7 @@ struct ReportFile: ~Copyable {
         if try input.read(into: &chunk, limit: Self.chunkSize) == 0 {
           stream.finish()
         } else {
+          isEmpty = false
           stream.append(chunk)
         }
       }
@@ -74,6 +83,12 @@ struct SkippedReports {
   mutating func noteUnreadable(_ path: String, _ error: Errno) {
     hasFailed = true
     print("'\(path)' can't be read: \(error).")
+  }
+
+  fileprivate mutating func noteNoReport(_ path: String) {
+    hasFailed = true
+    let name = path == "-" ? "Standard input" : "'\(path)'"
+    print("\(name) has no report that can be read. Use the reports that 'defender collect' prints.")
   }
 
   private mutating func print(_ reason: String) {

@@ -10,8 +10,8 @@ struct RunDetection: ParsableCommand {
     abstract: "Evaluates security profiles over recorded reports, and prints the violations.",
     usage: "defender detect run --profile <file> [<options>] [<reports> ...]",
     discussion: """
-      Reads reports as `defender collect` writes them, JSON or CBOR, from files or standard input, each possibly in a \
-      wrapper {"thing":"…","timestamp":milliseconds,"report":{…}}. Without a timestamp, report_id is the time in seconds. \
+      Reads reports as `defender collect` writes them, JSON, arrays of JSON or CBOR, from files or standard input, each \
+      possibly in a wrapper {"thing":"…","timestamp":milliseconds,"report":{…}}. Without a timestamp, report_id is the time in seconds. \
       Prints one event a line, in the shape of AWS's ViolationEvent; on a terminal, a readable line.
 
       Examples:
@@ -21,8 +21,8 @@ struct RunDetection: ParsableCommand {
         defender detect run --profile ssh.json --state state.json reports.jsonl
         defender collect | defender detect run --profile ssh.json --json -
 
-      Exit status: 0 the reports were evaluated, alarms or not; 1 an input couldn't be read completely; 2 it couldn't \
-      start; 3 with --fail-on-alarm there was an alarm, even if an input couldn't be read; 64 wrong command line; 74 the output couldn't be written.
+      Exit status: 0 the reports were evaluated, alarms or not; 1 an input couldn't be read completely, or has data but no \
+      report; 2 it couldn't start; 3 with --fail-on-alarm there was an alarm, even if an input couldn't be read; 64 wrong command line; 74 the output couldn't be written.
       """)
 
   /// The exit status of an alarm with `--fail-on-alarm`.

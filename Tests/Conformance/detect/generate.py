@@ -197,7 +197,7 @@ class Generator:
         return [members[start:end] for start, end in zip([0, *places], [*places, len(members)])]
 
     def encoding(self):
-        return self.random.choice(["lines", "lines", "pretty", "cbor"])
+        return self.random.choice(["lines", "lines", "pretty", "array", "cbor"])
 
     def spelling(self):
         return self.random.choice(["api", "cli", "cloudformation"])

@@ -72,9 +72,11 @@ def read(document, thing=None):
 
 
 def write(documents, encoding):
-    """Returns documents as bytes: `lines`, `pretty` or `cbor`."""
+    """Returns documents as bytes: `lines`, `pretty`, `array` or `cbor`."""
     if encoding == "cbor":
         import cbor2
         return b"".join(map(cbor2.dumps, documents))
+    if encoding == "array":
+        return json.dumps(documents, indent=2, ensure_ascii=False).encode()
     indent = 2 if encoding == "pretty" else None
     return "".join(json.dumps(document, indent=indent, ensure_ascii=False) + "\n" for document in documents).encode()

@@ -57,7 +57,7 @@ class Learning(unittest.TestCase):
     def test_every_encoding_gives_the_same_profile(self):
         documents = healthy.Fleet(3).recording(40)
         with Workspace() as workspace:
-            profiles = [self.learn(workspace, healthy.written(documents, encoding))[0] for encoding in ("lines", "pretty", "cbor")]
+            profiles = [self.learn(workspace, healthy.written(documents, encoding))[0] for encoding in ("lines", "pretty", "array", "cbor")]
         self.assertEqual(profiles[0], profiles[1])
         self.assertEqual(profiles[0], profiles[2])
         names = {behavior["name"] for behavior in profiles[0]["behaviors"]}

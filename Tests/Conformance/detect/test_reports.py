@@ -36,7 +36,8 @@ BAD = [
     ("a negative counter", report(5, network_stats={"bytes_out": -1})),
     ("an address that is a name", report(5, **peer("example.com:443"))),
     ("metrics that are a list", {"header": {"report_id": 5, "version": "1.0"}, "metrics": []}),
-    ("a list", [report(5)]),
+    ("a list of numbers", [5]),
+    ("a list of lists", [[report(5)]]),
     ("a number", 5),
     ("null", None),
     ("a thing's name with a space", {"thing": "a b", "report": report(5)}),
@@ -63,6 +64,31 @@ class Reports(unittest.TestCase):
                 status, times, messages = self.run_on(lines)
                 self.assertEqual((0, [9]), (status, times), messages)
                 self.assertRegex(messages, r"Report 2,.* is skipped: .+\.\n.*Reports skipped: 1,", what)
+
+    def test_arrays_of_reports_are_read_as_lines_of_reports_are(self):
+        documents = [report(1, port=22), {"thing": "local", "report": report(2)}, report(3, port=22)]
+        lines = [json.dumps(document) for document in documents]
+        for content in (json.dumps(documents), json.dumps(documents, indent=2), "[\n" + ",\n".join(lines) + "\n]\n", ",".join(lines),
+                        ",\n".join(lines) + ",\n", "[" + lines[0] + "]\n" + json.dumps(documents[1:]), "\ufeff" + "\n".join(lines),
+                        "[" + ",".join(lines)):
+            with self.subTest(content):
+                self.assertEqual((0, [2, 3], ""), self.run_on(content.encode()))
+
+    def test_a_wrong_element_of_an_array_is_skipped(self):
+        for what, bad in BAD:
+            with self.subTest(what):
+                status, times, messages = self.run_on(json.dumps([report(1, port=22), bad, report(9)]).encode())
+                self.assertEqual((0, [9]), (status, times), messages)
+                self.assertRegex(messages, r"Report 2,.* is skipped: .+\.\n.*Reports skipped: 1,", what)
+
+    def test_an_input_without_any_report_gives_status_1(self):
+        for content in (b"\x00" * 100, b"\x89PNG\r\n\x1a\n\x00\x00", b"\n", b"[]", b"text\n", b"\xef\xbb\xbf", b'{"a":1}\n', b"\xa0" * 9,
+                        json.dumps(report(5, version="2.0")).encode()):
+            with self.subTest(content):
+                status, times, messages = self.run_on(content, "--fail-on-alarm")
+                self.assertEqual((1, []), (status, times), messages)
+                self.assertIn("Standard input has no report that can be read.", messages)
+        self.assertEqual((0, [], ""), self.run_on(b""))
 
     def test_a_report_that_is_cut_short_is_skipped(self):
         for whole in (json.dumps(report(9)).encode(), cbor2.dumps(report(9))):
