@@ -206,6 +206,21 @@ import WireFormats
     #expect(full.status == .code(74))
   }
 
+  @Test(arguments: [["report", "--html"], ["run", "--state"]])
+  func `leaves no temporary file if Ctrl-C ends it`(command: [String]) throws {
+    let directory = try TemporaryDirectory()
+    let profile = try directory.write("profile.json", Self.profile)
+    let terminal = try PseudoTerminal()
+    try terminal.start(
+      try defender(), ["detect"] + command + ["\(directory.path)/output", "--profile", profile, "-"])
+    try terminal.type("x\n")
+    // By then it has opened its files, and waits for input.
+    try terminal.read { $0.contains("is skipped") }
+    try terminal.type("\u{03}")
+    #expect(try terminal.wait() == 128 + SIGINT)
+    #expect(unsafe system("test \"$(ls -A '\(directory.path)')\" = profile.json") == 0)
+  }
+
   private func permissions(of path: String) throws -> UInt32 {
     var status = stat()
     _ = try retryingOnInterrupt { unsafe stat(path, &status) }

@@ -69,7 +69,7 @@ struct ReportDetection: ParsableCommand {
     for path in reports.isEmpty ? ["-"] : reports { read(path, &history, &skipped) }
     history.finish(skipped: skipped.count, reasons: skipped.reasons, isComplete: !skipped.hasFailed)
     skipped.printCounts(ignored: history.ignoredReports, late: history.lateReports)
-    destination.write(DetectionPage.html(history), console)
+    destination.write(DetectionPage.html(history))
     if skipped.hasFailed { throw ExitCode(CommandFailure.Status.failed.rawValue) }
   }
 
@@ -90,33 +90,31 @@ struct ReportDetection: ParsableCommand {
 }
 
 /// The destination of the page: a file that is replaced as a whole, a pipe or device, or standard output.
-private struct PageFile: ~Copyable {
+private struct PageFile {
   private let path: String
-  private var file: OutputFile?
+  private let file: ReplacedFile?
 
-  /// Opens the file before any report is read, so that a wrong path fails at once.
+  /// Checks the file before any report is read, so that a wrong path fails at once.
   init(_ path: String, _ console: Console) throws {
     self.path = path
-    guard path != "-" else { return }
+    guard path != "-" else {
+      file = nil
+      return
+    }
     // The page lists open ports and addresses.
     umask(0o077)
     do throws(OutputFileError) {
-      file = try OutputFile.open(path)
+      file = try ReplacedFile(checking: path)
     } catch {
-      console.error(
-        "defender: \(escapingControlCharacters("Can't write the page to '\(path)': \(error)."))")
-      throw ExitCode(CommandFailure.Status.notRun.rawValue)
+      throw notStarted("Can't write the page to '\(path)': \(error).", console)
     }
   }
 
   /// Writes the page. A failure changes the exit status.
-  consuming func write(_ page: [UInt8], _ console: Console) {
+  func write(_ page: [UInt8]) {
     do throws(Errno) {
       if path == "-" { return try writeAll(page, to: STDOUT_FILENO) }
-      if file != nil {
-        try file?.append(page)
-        return try file?.publish() ?? ()
-      }
+      if let file { return try file.replace(with: page) }
       let device = FileDescriptor(
         owning: try retryingOnInterrupt { unsafe Glibc.open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY) })
       try writeAll(page, to: device.rawValue)

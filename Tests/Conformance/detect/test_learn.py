@@ -60,6 +60,7 @@ class Learning(unittest.TestCase):
             profiles = [self.learn(workspace, healthy.written(documents, encoding))[0] for encoding in ("lines", "pretty", "array", "cbor")]
         self.assertEqual(profiles[0], profiles[1])
         self.assertEqual(profiles[0], profiles[2])
+        self.assertEqual(profiles[0], profiles[3])
         names = {behavior["name"] for behavior in profiles[0]["behaviors"]}
         self.assertLessEqual({"custom:temperature:most", "custom:temperature:least", "custom:users", "custom:codes", "custom:resolvers"},
                              names)
