@@ -221,6 +221,31 @@ import WireFormats
     #expect(unsafe system("test \"$(ls -A '\(directory.path)')\" = profile.json") == 0)
   }
 
+  @Test(arguments: [["report", "--html"], ["run", "--state"]])
+  func `refuses to replace one of its inputs`(command: [String]) async throws {
+    let directory = try TemporaryDirectory()
+    let profile = try directory.write("profile.json", Self.profile)
+    let reports = try directory.write("reports", report(10, 80))
+    let link = "\(directory.path)/link"
+    try #require(unsafe symlink(reports, link) == 0)
+    for (output, input) in [(reports, reports), (link, reports), (reports, link), (profile, profile)] {
+      let run = try await defender().run(
+        ["detect"] + command + [output, "--profile", profile, input == profile ? reports : input])
+      #expect(run.status == .code(2) && run.output.isEmpty)
+      let reason = "it would replace the input '\(input)'. Name another file."
+      #expect(run.errorText.contains(reason), "\(run.errorText)")
+    }
+    let program = try defender().path
+    let words = (["'\(program)'", "detect"] + command).joined(separator: " ")
+    let status = unsafe system(
+      "\(words) '\(reports)' --profile '\(profile)' - <'\(reports)' 2>'\(directory.path)/errors'")
+    #expect(status >> 8 == 2)
+    let errors = String(decoding: try readFile("\(directory.path)/errors", limit: 10_000), as: UTF8.self)
+    #expect(errors.contains("it would replace the file that is standard input."), "\(errors)")
+    #expect(try readFile(reports, limit: 10_000) == Array(report(10, 80).utf8))
+    #expect(try readFile(profile, limit: 10_000) == Array(Self.profile.utf8))
+  }
+
   private func permissions(of path: String) throws -> UInt32 {
     var status = stat()
     _ = try retryingOnInterrupt { unsafe stat(path, &status) }

@@ -15,6 +15,17 @@ struct ReplacedFile {
     if !isRegular { return nil }
   }
 
+  /// Returns the first of `inputs` that is this file, also through a link; `-` is standard input.
+  func first(of inputs: [String]) -> String? {
+    var own = stat()
+    guard unsafe stat(path, &own) == 0 else { return nil }
+    return inputs.first { input in
+      var other = stat()
+      let result = input == "-" ? unsafe fstat(STDIN_FILENO, &other) : unsafe stat(input, &other)
+      return result == 0 && (own.st_dev, own.st_ino) == (other.st_dev, other.st_ino)
+    }
+  }
+
   /// Writes the file, replacing any existing one.
   func replace(with bytes: [UInt8]) throws(Errno) {
     try withoutInterruption { () throws(Errno) in

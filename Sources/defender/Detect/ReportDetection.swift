@@ -63,10 +63,11 @@ struct ReportDetection: ParsableCommand {
     if reports.isEmpty, isatty(STDIN_FILENO) == 1 {
       throw ValidationError("No reports were given. Name files, or pipe reports to standard input.")
     }
+    let inputs = reports.isEmpty ? ["-"] : reports
     var history = FleetHistory(try profiles(at: profile, console, ofFleet: true))
-    let destination = try PageFile(html, console)
+    let destination = try PageFile(html, inputs: profile + inputs, console)
     var skipped = SkippedReports(console)
-    for path in reports.isEmpty ? ["-"] : reports { read(path, &history, &skipped) }
+    for path in inputs { read(path, &history, &skipped) }
     history.finish(skipped: skipped.count, reasons: skipped.reasons, isComplete: !skipped.hasFailed)
     skipped.printCounts(ignored: history.ignoredReports, late: history.lateReports)
     destination.write(DetectionPage.html(history))
@@ -95,7 +96,9 @@ private struct PageFile {
   private let file: ReplacedFile?
 
   /// Checks the file before any report is read, so that a wrong path fails at once.
-  init(_ path: String, _ console: Console) throws {
+  ///
+  /// `inputs` are the profiles and reports, which the page must not replace.
+  init(_ path: String, inputs: [String], _ console: Console) throws {
     self.path = path
     guard path != "-" else {
       file = nil
@@ -107,6 +110,11 @@ private struct PageFile {
       file = try ReplacedFile(checking: path)
     } catch {
       throw notStarted("Can't write the page to '\(path)': \(error).", console)
+    }
+    if let input = file?.first(of: inputs) {
+      throw notStarted(
+        "Can't write the page to '\(path)': it would replace \(inputName(input)). Name another file.", console
+      )
     }
   }
 

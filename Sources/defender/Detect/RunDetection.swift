@@ -70,12 +70,13 @@ struct RunDetection: ParsableCommand {
     if reports.isEmpty, isatty(STDIN_FILENO) == 1 {
       throw ValidationError("No reports were given. Name files, or pipe reports to standard input.")
     }
+    let inputs = reports.isEmpty ? ["-"] : reports
     let profiles = try profiles(at: profile, console, ofFleet: true)
-    let file = try state.map { path in try StateFile(path, console) }
+    let file = try state.map { path in try StateFile(path, inputs: profile + inputs, console) }
     var detection = DetectionRun(
       Evaluator(profiles, state: try file?.load(console) ?? DetectionState()), thing: thing,
       isJSON: json || isatty(STDOUT_FILENO) == 0, console)
-    for path in reports.isEmpty ? ["-"] : reports { detection.evaluate(path) }
+    for path in inputs { detection.evaluate(path) }
     detection.finish()
     if let file {
       if detection.isOutputLost {

@@ -11,7 +11,9 @@ struct StateFile {
   private let file: ReplacedFile
 
   /// Checks that the file can be replaced, so that a wrong path fails before any report is read.
-  init(_ path: String, _ console: Console) throws {
+  ///
+  /// `inputs` are the profiles and reports, which the state must not replace.
+  init(_ path: String, inputs: [String], _ console: Console) throws {
     do {
       guard !isSpecialFile(path), let file = try ReplacedFile(checking: path) else {
         throw notStarted("The state can't be kept in '\(path)': it isn't a regular file.", console)
@@ -19,6 +21,11 @@ struct StateFile {
       self.file = file
     } catch let error as OutputFileError {
       throw notStarted("The state can't be saved to '\(path)': \(error).", console)
+    }
+    if let input = file.first(of: inputs) {
+      throw notStarted(
+        "The state can't be saved to '\(path)': it would replace \(inputName(input)). Name another file.",
+        console)
     }
   }
 
@@ -43,6 +50,11 @@ struct StateFile {
       LostOutput.note(error, to: "'\(file.path)'")
     }
   }
+}
+
+/// Returns what messages call an input of a command.
+func inputName(_ path: String) -> String {
+  path == "-" ? "the file that is standard input" : "the input '\(path)'"
 }
 
 /// Prints why a command can't start; returns its exit status.
