@@ -10,14 +10,20 @@ package struct CivilTime: Equatable, Sendable {
   package var second: Int
   package var millisecond: Int
 
-  package init(_ time: WallTime) {
-    let seconds = time.secondsSinceEpoch
-    let dayNumber = seconds >= 0 ? seconds / 86_400 : (seconds - 86_399) / 86_400
-    let secondOfDay = Int(seconds - dayNumber * 86_400)
+  /// Creates the time `seconds` after the epoch, which can be later than ``WallTime`` can represent.
+  package init(secondsSinceEpoch seconds: Int64) {
+    let rest = seconds % 86_400
+    let dayNumber = seconds / 86_400 - (rest < 0 ? 1 : 0)
+    let secondOfDay = Int(rest < 0 ? rest + 86_400 : rest)
     (year, month, day) = civilDate(daysSinceEpoch: Int(dayNumber))
     hour = secondOfDay / 3_600
     minute = secondOfDay / 60 % 60
     second = secondOfDay % 60
+    millisecond = 0
+  }
+
+  package init(_ time: WallTime) {
+    self.init(secondsSinceEpoch: time.secondsSinceEpoch)
     // Computed from the nanoseconds: at the earliest representable time, converting the seconds back to nanoseconds would
     // overflow.
     let nanosecond = time.nanosecondsSinceEpoch % 1_000_000_000

@@ -117,6 +117,33 @@ struct HistoryTests {
     #expect(page(history).contains("1 report with a time before 2018"))
   }
 
+  @Test func `a report from the future doesn't stretch the charts, or prolong an alarm`() throws {
+    let later: UInt64 = 2_000_000_000
+    let ahead = report("a", 0, ports: [22], start: 253_402_300_799)
+    let reports = [
+      report("a", 0, ports: [23], start: later), report("a", 600, ports: [23], start: later), ahead,
+      report("b", 0, ports: [23], start: 253_402_300_799),
+    ]
+    let history = try history(onlySSH, reports, now: later)
+    #expect(history.reports == 4 && history.reportsFromFuture == 2 && history.reportsWithoutTime == 0)
+    #expect(history.period == later...(later + 600) && history.axis.width == 60)
+    let alarm = try #require(history.things.first?.alarms[0])
+    #expect(alarm.count == 1 && alarm.seconds == 600 && alarm.since == nil)
+    #expect(history.things.map(\.lastReport) == [later + 600, 0])
+    #expect(history.things.last?.alarms[0]?.seconds == 0)
+    let text = page(history)
+    #expect(text.contains("2 reports with a time more than a day in the future"))
+    #expect(text.contains("<td>unknown</td></tr>"))
+  }
+
+  @Test func `a report may be a day ahead, and none before 2028 is from the future`() throws {
+    let limit: UInt64 = 1_830_297_600 + 86_400
+    let reports = [0, 1].map { report("a", $0, start: limit) }
+    #expect(try history(onlySSH, reports, now: 0).reportsFromFuture == 1)
+    #expect(try history(onlySSH, reports, now: limit).reportsFromFuture == 0)
+    #expect(try history(onlySSH, reports, now: .max).reportsFromFuture == 0)
+  }
+
   @Test func `counts repeated and late reports apart`() throws {
     let history = try history(
       onlySSH, [report("a", 300), report("a", 300), report("a", 0, ports: [23]), report("b", 0), "{"])

@@ -7,9 +7,9 @@ import Testing
 let midnight: UInt64 = 1_795_478_400
 
 /// Returns the history of reports in JSON, one a line, that profiles evaluate.
-func history(_ behaviors: String, _ reports: [String]) throws -> FleetHistory {
+func history(_ behaviors: String, _ reports: [String], now: UInt64 = midnight) throws -> FleetHistory {
   let validation = ProfileValidation(of: Array("[\(behaviors)]".utf8), name: "test")
-  var history = FleetHistory([try #require(validation.profile, "\(validation.issues)")])
+  var history = FleetHistory([try #require(validation.profile, "\(validation.issues)")], now: now)
   var stream = ReportStream(history.table)
   stream.append(reports.joined(separator: "\n").utf8 + [])
   stream.finish()

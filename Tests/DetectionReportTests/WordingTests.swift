@@ -29,6 +29,11 @@ struct WordingTests {
     #expect(shortened("", to: 0) == "")
   }
 
+  @Test func `writes times after those of 64-bit nanoseconds`() {
+    #expect(Stamp(253_402_300_799).date == "31 Dec 9999")
+    #expect(Stamp(253_402_300_799).machine == "9999-12-31T23:59:59.000Z")
+  }
+
   @Test func `groups the digits of a number`() {
     #expect(
       [0, 999, 1_000, 1_234_567, -1_000].map { grouped($0) } == ["0", "999", "1,000", "1,234,567", "-1,000"])

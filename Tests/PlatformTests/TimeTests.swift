@@ -14,6 +14,12 @@ import Testing
     #expect(CivilTime(WallTime(secondsSinceEpoch: seconds)).basicFormat == date)
   }
 
+  @Test func `returns the date of a second beyond 64-bit nanoseconds`() {
+    #expect(CivilTime(secondsSinceEpoch: 253_402_300_799).extendedFormat == "9999-12-31T23:59:59.000Z")
+    #expect(CivilTime(secondsSinceEpoch: -12_219_292_801).extendedFormat == "1582-10-14T23:59:59.000Z")
+    #expect(CivilTime(secondsSinceEpoch: .min).second == 52 && CivilTime(secondsSinceEpoch: .max).second == 7)
+  }
+
   @Test func `returns milliseconds, also before the epoch`() {
     #expect(CivilTime(WallTime(millisecondsSinceEpoch: 1_234)).extendedFormat == "1970-01-01T00:00:01.234Z")
     #expect(CivilTime(WallTime(millisecondsSinceEpoch: -1)).extendedFormat == "1969-12-31T23:59:59.999Z")

@@ -21,6 +21,10 @@ package struct FleetHistory: Sendable {
   /// 2018-01-01 in seconds. AWS IoT Device Defender is younger, so an earlier time means that a device's clock wasn't set. Its
   /// reports are evaluated, but one of them would stretch the time axis over decades.
   static let firstPlausibleTime: UInt64 = 1_514_764_800
+  /// 2028-01-01 in seconds. Reports until this time are never from the future, even if the clock of this computer isn't set.
+  private static let firstFutureTime: UInt64 = 1_830_297_600
+  /// By how many seconds a device's clock can be ahead of this computer's.
+  private static let maximumLead: UInt64 = 86_400
   /// The number of reasons that the page shows.
   private static let maximumReasons = 20
   /// The length in characters to which a reason for skipping a report is cut.
@@ -34,13 +38,15 @@ package struct FleetHistory: Sendable {
   private var evaluator: Evaluator
   private var indexes: [String: Int] = [:]
   private(set) var things: [ThingHistory] = []
-  private(set) var axis = TimeAxis()
+  private(set) var axis: TimeAxis
   /// The times of the first and the last report on the time axis, in seconds.
   private(set) var period: ClosedRange<UInt64>?
   /// The number of evaluated reports.
   private(set) var reports = 0
-  /// The number of evaluated reports whose time isn't plausible; the charts don't show them.
+  /// The number of evaluated reports with a time before 2018; the charts don't show them.
   private(set) var reportsWithoutTime = 0
+  /// The number of evaluated reports with a time more than a day in the future; the charts don't show them.
+  private(set) var reportsFromFuture = 0
   /// The number of reports that couldn't be read.
   private(set) var skippedReports = 0
   /// Why the first of them were skipped, and which inputs couldn't be read completely.
@@ -57,8 +63,12 @@ package struct FleetHistory: Sendable {
   /// Which metrics the reader must extract from reports.
   package var table: MetricTable { evaluator.table.withDeviceMetrics }
 
-  package init(_ profiles: [SecurityProfile]) {
+  /// Creates an empty history. `now` is the current time in seconds since the epoch; reports that are more than a day later are evaluated,
+  /// but not drawn.
+  package init(_ profiles: [SecurityProfile], now: UInt64) {
     evaluator = Evaluator(profiles)
+    let (latest, isOverflow) = max(now, Self.firstFutureTime).addingReportingOverflow(Self.maximumLead)
+    axis = TimeAxis(until: isOverflow ? .max : latest)
     var rules: [Rule] = []
     var plans: [CounterPlan] = []
     var positions: [RuleKey: Int] = [:]
@@ -88,17 +98,21 @@ package struct FleetHistory: Sendable {
     let time = observation.time / 1_000
     reports += 1
     things[index].reports += 1
-    if time >= Self.firstPlausibleTime {
+    if axis.isPlausible(time) {
       let factor = axis.include(time)
       if factor > 1 {
         for position in things.indices { things[position].merge(by: factor, plans) }
       }
       period = min(period?.lowerBound ?? time, time)...max(period?.upperBound ?? time, time)
       things[index].add(observation, plans, axis)
-    } else {
+    } else if time < Self.firstPlausibleTime {
       reportsWithoutTime += 1
+    } else {
+      reportsFromFuture += 1
     }
-    things[index].lastReport = max(time, things[index].lastReport)
+    if time <= axis.latestPlausibleTime {
+      things[index].lastReport = max(time, things[index].lastReport)
+    }
     for event in events { add(event) }
   }
 
@@ -112,7 +126,9 @@ package struct FleetHistory: Sendable {
       let value = shortened(event.metricValue?.summary ?? "", to: Self.valueLength)
       things[index].alarms[rule, default: AlarmHistory()].begin(at: event.time, value: value, axis)
     case .alarmCleared, .alarmInvalidated:
-      things[index].alarms[rule]?.end(at: event.time, axis)
+      // If a report from the future ends an alarm, the alarm is known to have lasted until the last report before it.
+      let time = event.time <= axis.latestPlausibleTime ? event.time : things[index].lastReport
+      things[index].alarms[rule]?.end(at: time, axis)
     }
   }
 

@@ -26,13 +26,13 @@ struct AlarmHistory: Equatable, Sendable {
   mutating func end(at time: UInt64, isActive: Bool = false, _ axis: TimeAxis) {
     guard let start = since else { return }
     if !isActive { since = nil }
-    guard start >= FleetHistory.firstPlausibleTime, time >= start else { return }
+    guard axis.isPlausible(start), axis.isPlausible(time), time >= start else { return }
     seconds += time - start
     mark(start, time, includesEnd: isActive, axis)
   }
 
   private mutating func mark(_ start: UInt64, _ end: UInt64, includesEnd: Bool, _ axis: TimeAxis) {
-    guard start >= FleetHistory.firstPlausibleTime, !axis.buckets.isEmpty else { return }
+    guard axis.isPlausible(start), !axis.buckets.isEmpty else { return }
     let first = axis.bucket(at: start)
     let last = axis.bucket(at: includesEnd || end == 0 ? end : end - 1)
     buckets.insert(first...max(first, last))
@@ -66,7 +66,7 @@ struct ThingHistory: Sendable {
   var reports = 0
   /// The number of reports that were ignored because of their report id.
   var ignoredReports = 0
-  /// The time of the latest report, in seconds.
+  /// The time of the latest report, in seconds. Reports from the future don't count; 0 if there are no others.
   var lastReport: UInt64 = 0
   private var rhythm = ReportRhythm()
   /// The alarms by the position of their behavior; behaviors without one are missing.

@@ -12,7 +12,16 @@ package struct TimeAxis: Equatable, Sendable {
   /// The numbers of the buckets; bucket `n` begins `n * width` seconds after the epoch.
   package private(set) var buckets: Range<Int> = 0..<0
 
-  package init() {}
+  /// The last time that reports of a device whose clock is right can have, in seconds since the epoch.
+  let latestPlausibleTime: UInt64
+
+  package init(until latestPlausibleTime: UInt64 = .max) { self.latestPlausibleTime = latestPlausibleTime }
+
+  /// Returns whether the clock of a device can have been right at `time`. An axis must not include other times, because one of them
+  /// would stretch it over decades.
+  func isPlausible(_ time: UInt64) -> Bool {
+    time >= FleetHistory.firstPlausibleTime && time <= latestPlausibleTime
+  }
 
   /// Extends the axis to a time in seconds since the epoch. Returns how many of the former buckets make up one of the new ones.
   mutating func include(_ time: UInt64) -> Int {

@@ -14,6 +14,13 @@ extension DetectionPage {
         evaluated, and the charts leave them out.
         """)
     }
+    if history.reportsFromFuture > 0 {
+      facts.append(
+        """
+        \(counted(history.reportsFromFuture, "report")) with a time more than a day in the future: the clock of the device is probably wrong. They were \
+        evaluated, and the charts leave them out.
+        """)
+    }
     if history.lateReports > 0 {
       facts.append(
         """

@@ -15,8 +15,8 @@ extension DetectionPage {
     return """
       <article class="card" aria-labelledby="t\(number)"><h3 id="t\(number)"><span class="rank">\(number)</span> <bdi>\(thing.name)</bdi> \(state)</h3>
       <p class="facts">\(counted(thing.alarmCount, "alarm")), \(duration(thing.alarmSeconds)) in alarm. \
-      \(counted(thing.reports, "report"))\(thing.ignoredReports > 0 ? ", \(grouped(thing.ignoredReports)) ignored" : ""), the last at \
-      \(time(thing.lastReport)).</p>
+      \(counted(thing.reports, "report"))\(thing.ignoredReports > 0 ? ", \(grouped(thing.ignoredReports)) ignored" : "")\
+      \(thing.lastReport == 0 ? "" : ", the last at \(time(thing.lastReport))" as HTML).</p>
       \(alarmChart(lanes, of: thing.name))\(counterCharts(thing))\(presenceCharts(thing))</article>
 
       """

@@ -37,7 +37,7 @@ extension DetectionPage {
     return """
       <tr><th scope="row">\(name)</th><td>\(grouped(thing.activeAlarms))</td><td>\(grouped(thing.alarmCount))</td>\
       <td>\(duration(thing.alarmSeconds))</td><td>\(strip(of: thing))</td><td>\(grouped(thing.reports))</td>\
-      <td>\(grouped(thing.ignoredReports))</td><td>\(Stamp(thing.lastReport).short)</td></tr>
+      <td>\(grouped(thing.ignoredReports))</td><td>\(thing.lastReport == 0 ? "unknown" : Stamp(thing.lastReport).short)</td></tr>
 
       """
   }

@@ -36,7 +36,7 @@ struct Stamp {
   private let civil: CivilTime
 
   /// `seconds` is the time since the epoch.
-  init(_ seconds: UInt64) { civil = CivilTime(WallTime(secondsSinceEpoch: Int64(clamping: seconds))) }
+  init(_ seconds: UInt64) { civil = CivilTime(secondsSinceEpoch: Int64(clamping: seconds)) }
 
   /// `19:05`.
   var clock: String { "\(Self.padded(civil.hour)):\(Self.padded(civil.minute))" }

@@ -64,7 +64,9 @@ struct ReportDetection: ParsableCommand {
       throw ValidationError("No reports were given. Name files, or pipe reports to standard input.")
     }
     let inputs = reports.isEmpty ? ["-"] : reports
-    var history = FleetHistory(try profiles(at: profile, console, ofFleet: true))
+    var history = FleetHistory(
+      try profiles(at: profile, console, ofFleet: true),
+      now: UInt64(clamping: WallTime.now.secondsSinceEpoch))
     let destination = try PageFile(html, inputs: profile + inputs, console)
     var skipped = SkippedReports(console)
     for path in inputs { read(path, &history, &skipped) }

@@ -166,7 +166,7 @@ struct DetectionRun: ~Copyable {
 extension ViolationEvent {
   /// The event as a readable line, for a terminal.
   var line: String {
-    let time = CivilTime(WallTime(secondsSinceEpoch: Int64(clamping: self.time))).extendedFormat
+    let time = CivilTime(secondsSinceEpoch: Int64(clamping: self.time)).extendedFormat
     let words = [time, type.rawValue, thing, "\(profile)/\(behavior.name)", behavior.metric]
     return escapingControlCharacters(
       (words + (metricValue.map { ["\($0.summary)"] } ?? [])).joined(separator: "  "))

@@ -120,7 +120,7 @@ struct ViolationsCommand: ParsableCommand {
       let time: Int64 = (violation["violationEventTime"] ?? violation["violationStartTime"])?.integer() ?? 0
       let value = violation["metricValue"] ?? violation["lastViolationValue"]
       rows.append([
-        CivilTime(WallTime(secondsSinceEpoch: time)).extendedFormat,
+        CivilTime(secondsSinceEpoch: time).extendedFormat,
         violation["violationEventType"]?.string ?? "in-alarm", violation["thingName"]?.string ?? "",
         "\(violation["securityProfileName"]?.string ?? "")/\(violation["behavior"]?["name"]?.string ?? "")",
         violation["behavior"]?["metric"]?.string ?? "", value.map(summary) ?? "",
