@@ -21,6 +21,8 @@ struct Detector {
   /// The counters of the last evaluated snapshot. They differ from the report's baseline, which moves only with acknowledged
   /// reports.
   private var counters: NetworkCounters?
+  /// Whether this process has evaluated a snapshot, so that its alarms are newer than saved ones.
+  private var hasEvaluated = false
   private(set) var queue = EventQueue()
   /// The events for which the command hasn't run yet.
   private(set) var forCommand: [[UInt8]] = []
@@ -108,6 +110,7 @@ struct Detector {
       reportID: report.id, time: time, table: evaluator.table)
     let events =
       evaluator.advance(to: time, thing: configuration.thing) + evaluator.evaluate(observation)
+    hasEvaluated = true
     for event in events { add(event) }
     return events.count
   }
@@ -183,7 +186,7 @@ extension Detector {
     do throws(DetectionStateError) {
       guard let saved = json["evaluator"] else { throw .member("evaluator") }
       let state = try alarms(saved)
-      if counters == nil { evaluator = evaluator.continued(from: state) }
+      if !hasEvaluated { evaluator = evaluator.continued(from: state) }
     } catch {
       log.warn(
         "The saved alarms in \(Self.fileName) can't be used: \(error). The agent starts without alarms.")

@@ -74,6 +74,30 @@ import WireFormats
     #expect(id != nil && events(second.publisher).first?["violationId"]?.string == id)
   }
 
+  @Test func `saved alarms don't replace those of this process, even if its counters can't be read`() throws {
+    let tree = try TemporaryDirectory()
+    let profiles = ["DEFENDER_SECURITY_PROFILES": Self.ports]
+    let variables = try variables(ofStateIn: tree).merging(profiles) { $1 }
+    /// Saves a state without an alarm.
+    func first() throws {
+      var stage = try LoopStage(variables, over: tree)
+      try stage.run()
+    }
+    try first()
+    var stage = try LoopStage(profiles, over: tree)
+    let configuration = try LoopStage.configuration(variables, over: tree)
+    try listen(on: [23], in: tree)
+    // Without a heading, the file counts as unreadable.
+    try tree.write("net/dev", "")
+    try stage.run()
+    #expect(types(stage.publisher) == ["in-alarm"] && stage.lines.text.contains("the file is empty"))
+    stage.loop.resume(with: configuration, publisher: stage.publisher, time: stage.time)
+    try stage.run()
+    try listen(on: [], in: tree)
+    try stage.run()
+    #expect(types(stage.publisher) == ["in-alarm", "alarm-cleared"])
+  }
+
   @Test func `keeps an event that can't be published, also over a restart`() throws {
     let tree = try TemporaryDirectory()
     var variables = try variables(ofStateIn: tree)
