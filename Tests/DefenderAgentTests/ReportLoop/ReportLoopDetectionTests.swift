@@ -330,7 +330,7 @@ import WireFormats
     var stage = try LoopStage(["DEFENDER_SECURITY_PROFILES": path])
     try stage.run()
     #expect(stage.lines.text.components(of: "The security profiles can't be used") == 1)
-    try setName(Array("[1]".utf8))
+    try setName(Array("[{}]".utf8))
     try stage.run()
     #expect(stage.lines.text.components(of: "The security profiles can't be used") == 2)
     try stage.run()
