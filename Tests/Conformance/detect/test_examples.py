@@ -2,6 +2,8 @@
 import unittest
 
 import model
+import naive
+import reports
 from product import Workspace, events_of
 
 TIME = 1795460100  # a multiple of 300
@@ -79,6 +81,21 @@ class Examples(unittest.TestCase):
         self.assertEqual(expected, self.shown(chosen, documents))
         by_another = documents[:4] + [report(TIME + 1200)]
         self.assertEqual(expected, self.shown(chosen, by_another), "a report without the metric closes a window, too")
+
+    def test_one_report_from_the_future_does_not_stop_the_windows_of_its_thing(self):
+        chosen = profile("aws:all-bytes-out", "less-than-equals", {"count": 4096}, durationSeconds=300)
+        seconds = [0, 10**8, 300, 0, 600, 900]
+        documents = [{"timestamp": (TIME + second) * 1000, "report": report(TIME + index, network_stats=traffic(amount))}
+                     for index, (second, amount) in enumerate(zip(seconds, [1, 1, 5000, 9000, 2, 2]))]
+        expected = [("in-alarm", 300, {"count": 5000}), ("alarm-cleared", 900, {"count": 2})]
+        self.assertEqual(expected, self.shown(chosen, documents), "the fourth report is one window late, and is ignored")
+        events = naive.Evaluator([chosen]).evaluate_all(map(reports.read, documents))
+        self.assertEqual(expected, [(event["type"], event["time"] - TIME, event["value"]) for event in events])
+
+    def test_strings_are_compared_byte_by_byte(self):
+        chosen = profile("users", "in-set", {"strings": ["\u00e9"]})
+        documents = [report(custom={"users": {"string_list": ["\u00e9", "e\u0301"]}})]
+        self.assertEqual([("in-alarm", 0, {"strings": ["e\u0301"]})], self.shown(chosen, documents))
 
     def test_destinations_are_compared_with_networks_of_their_family(self):
         chosen = profile("aws:destination-ip-addresses", "in-cidr-set", {"cidrs": ["10.0.0.0/8", "fd00::/8"]})
