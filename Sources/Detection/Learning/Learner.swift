@@ -64,7 +64,7 @@ package struct Learner: Sendable {
       if destinations == nil { destinations = LearnedNetworks() }
       destinations?.insert(list)
     }
-    if isSample(observation) { sampledReports += 1 }
+    if observation.hasSample { sampledReports += 1 }
     for metric in observation.otherMetrics { learn(metric) }
   }
 
@@ -85,21 +85,6 @@ package struct Learner: Sendable {
       things[index].lastTime = time
     }
     return index
-  }
-
-  /// Returns whether a list has fewer entries than its total.
-  private func isSample(_ observation: Observation) -> Bool {
-    func isSample(_ list: DeviceMetric, of total: DeviceMetric) -> Bool {
-      guard case .count(let total)? = observation.datapoints[total.slot] else { return false }
-      return switch observation.datapoints[list.slot] {
-      case .ports(let ports): UInt64(ports.count) < total
-      case .addresses(let addresses): UInt64(addresses.v4.count + addresses.v6.count) < total
-      default: false
-      }
-    }
-    return isSample(.listeningTCPPorts, of: .listeningTCPPortCount)
-      || isSample(.listeningUDPPorts, of: .listeningUDPPortCount)
-      || isSample(.destinations, of: .establishedConnectionCount)
   }
 
   private mutating func learn(_ metric: CustomDatapoint) {

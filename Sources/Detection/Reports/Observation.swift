@@ -157,6 +157,24 @@ extension Observation {
   }
 }
 
+extension Observation {
+  /// Whether a list has fewer entries than its total. Lists that no behavior needs aren't read, so they don't count.
+  package var hasSample: Bool {
+    isSample(.listeningTCPPorts, of: .listeningTCPPortCount)
+      || isSample(.listeningUDPPorts, of: .listeningUDPPortCount)
+      || isSample(.destinations, of: .establishedConnectionCount)
+  }
+
+  private func isSample(_ list: DeviceMetric, of total: DeviceMetric) -> Bool {
+    guard case .count(let total)? = datapoints[total.slot] else { return false }
+    return switch datapoints[list.slot] {
+    case .ports(let ports): UInt64(ports.count) < total
+    case .addresses(let addresses): UInt64(addresses.v4.count + addresses.v6.count) < total
+    default: false
+    }
+  }
+}
+
 extension Datapoint {
   init(_ value: CustomMetricValue) {
     switch value {

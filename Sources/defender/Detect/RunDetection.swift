@@ -104,6 +104,8 @@ struct DetectionRun: ~Copyable {
   /// Whether events couldn't be printed.
   private(set) var isOutputLost = false
   private(set) var hasAlarm = false
+  /// The number of reports in which at least one list is only a sample.
+  private var sampledReports = 0
 
   init(_ evaluator: Evaluator, thing: String?, isJSON: Bool, _ console: Console) {
     self.evaluator = evaluator
@@ -131,6 +133,7 @@ struct DetectionRun: ~Copyable {
   }
 
   private mutating func evaluate(_ observation: Observation) {
+    if observation.hasSample { sampledReports += 1 }
     for event in evaluator.evaluate(observation) {
       if event.type == .inAlarm { hasAlarm = true }
       output += isJSON ? event.json : Array(event.line.utf8)
@@ -158,6 +161,11 @@ struct DetectionRun: ~Copyable {
         "defender: Learned baselines still learning: \(baselines.learning) of \(baselines.all). Each raises no alarm until it has "
           + "values from \(Evaluator.learningHours) different hours. Use --state to continue with a later recording."
       )
+    }
+    if sampledReports > 0 {
+      console.error(
+        "defender: Reports with incomplete lists: \(sampledReports). What isn't listed raises no alarm, and can't keep one active. "
+          + "Record with a larger DEFENDER_MAX_LIST_SIZE.")
     }
     skipped.printCounts(ignored: evaluator.ignoredReports, late: evaluator.lateReports)
   }

@@ -107,6 +107,17 @@ class Reports(unittest.TestCase):
                 self.assertEqual([], times)
                 self.assertIn("skipped", messages)
 
+    def test_reports_with_incomplete_lists_are_counted(self):
+        sample = {"listening_tcp_ports": {"ports": [{"port": 22}], "total": 2}}
+        # The list of UDP ports isn't needed by any behavior, and one behavior needs the number of bytes only.
+        unneeded = {"listening_udp_ports": {"ports": [], "total": 2}}
+        documents = [report(1), report(2, **sample), report(3, **unneeded), report(4, port=22)]
+        status, times, messages = self.run_on(b"".join(json.dumps(document).encode() + b"\n" for document in documents))
+        self.assertEqual((0, [1, 2]), (status, times), messages)
+        self.assertRegex(messages, r"Reports with incomplete lists: 1\. .*DEFENDER_MAX_LIST_SIZE")
+        for blocks in (peer("10.1.2.3:1"), {"listening_tcp_ports": {"ports": [], "total": 0}}):
+            self.assertEqual((0, [], ""), self.run_on(json.dumps(report(1, **blocks)).encode()))
+
     def test_duplicates_and_older_reports_are_ignored_and_counted(self):
         documents = [report(5, port=22), report(5), report(4), report(6)]
         status, times, messages = self.run_on(b"".join(json.dumps(document).encode() + b"\n" for document in documents))
