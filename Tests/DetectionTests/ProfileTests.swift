@@ -158,6 +158,16 @@ struct ProfileTests {
     #expect(found.count == 1 && found.contains { $0.includes(row.message) }, "\(found)")
   }
 
+  @Test func `ignores a byte order mark at the beginning, and nowhere else`() {
+    let json = criteria(#"{"comparisonOperator":"in-port-set","value":{"ports":[22]}}"#)
+    #expect(issues("\u{FEFF}\(json)") == [] && profile("\u{FEFF}\(json)") == profile(json))
+    #expect(profile(json).behaviors.count == 1)
+    for wrong in ["\u{FEFF}", "\u{FEFF}\u{FEFF}\(json)", " \u{FEFF}\(json)", "\(json)\u{FEFF}"] {
+      let found = issues(wrong)
+      #expect(found.count == 1 && found.allSatisfy { $0.hasPrefix("line 1: This isn't JSON: ") })
+    }
+  }
+
   @Test func `names the line, and finds all mistakes`() {
     let json = """
       {

@@ -13,9 +13,9 @@ struct ProfileNode {
   /// The number of bytes before the value.
   let offset: Int
 
-  /// Parses a single JSON value.
+  /// Parses a single JSON value. A byte order mark may precede it.
   init(parsing bytes: [UInt8]) throws(ScanError) {
-    var scanner = JSONScanner(bytes)
+    var scanner = JSONScanner(bytes, from: bytes.starts(with: byteOrderMark) ? byteOrderMark.count : 0)
     guard scanner.skipBlanks() else { throw .truncated }
     guard try scanner.kind() != .number else { throw scanner.malformed("expected an object or an array") }
     self = try ProfileNode(from: &scanner)

@@ -7,6 +7,9 @@ package enum ScanError: Error, Equatable, Sendable {
   case malformed(offset: Int, reason: String)
 }
 
+/// The byte order mark U+FEFF in UTF-8. Some editors put it before JSON, and RFC 8259, section 8.1, lets a reader ignore it.
+let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
+
 /// Reads a document item by item, without building a tree.
 ///
 /// The caller requests the items in the order of the document. ``JSONScanner`` and ``CBORScanner`` implement it.

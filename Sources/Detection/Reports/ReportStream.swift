@@ -224,10 +224,10 @@ package struct ReportStream {
       } else if byte == UInt8(ascii: ","), reportCount > 0 || hasElements {
         hasElements = true
         position += 1
-      } else if byte == Self.byteOrderMark[0] {
+      } else if byte == byteOrderMark[0] {
         let mark = buffer[position...].prefix(3)
-        if !isFinished, mark.count < 3, Self.byteOrderMark.starts(with: mark) { return .needsInput }
-        guard mark.elementsEqual(Self.byteOrderMark) else { return nil }
+        if !isFinished, mark.count < 3, byteOrderMark.starts(with: mark) { return .needsInput }
+        guard mark.elementsEqual(byteOrderMark) else { return nil }
         position += 3
       } else {
         return nil
@@ -237,9 +237,6 @@ package struct ReportStream {
     guard let bracket = openBracket else { return .end }
     return rejectBracket(at: bracket, "it is truncated")
   }
-
-  /// The byte order mark U+FEFF in UTF-8.
-  private static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
   /// Skips an array that isn't one of reports.
   private mutating func rejectBracket(at offset: Int, _ reason: String) -> Item {

@@ -191,6 +191,12 @@ class Profiles(unittest.TestCase):
             with self.subTest(content[:40]):
                 self.assertEqual(1, len(self.rejection(content)[1]))
 
+    def test_a_byte_order_mark_is_ignored(self):
+        profile = "\ufeff" + json.dumps({"securityProfileName": "example", "behaviors": []})
+        with Workspace() as workspace:
+            done = workspace.validate(workspace.file("profile.json", profile))
+        self.assertEqual(0, done.returncode, done.stdout)
+
     def test_a_profile_in_each_spelling_is_accepted(self):
         for seed in range(20):
             for profile in generate.Generator(seed).profiles():
