@@ -246,6 +246,31 @@ import WireFormats
     #expect(try readFile(profile, limit: 10_000) == Array(Self.profile.utf8))
   }
 
+  @Test func `run ends with a summary on a terminal, and only there`() async throws {
+    let directory = try TemporaryDirectory()
+    let behaviors = #"""
+      [{"name": "ports", "metric": "aws:listening-tcp-ports", "criteria": {
+        "comparisonOperator": "in-port-set", "value": {"ports": [22]}}}]
+      """#
+    let profile = try directory.write("profile.json", behaviors)
+    let quiet = try directory.write("quiet", report(10, 22) + report(20, 22))
+    let empty = try directory.write("empty", "")
+    let loud = try directory.write("loud", report(10, 80) + report(20, 22) + report(30, 80))
+    for (reports, summary) in [
+      (quiet, "Reports read: 2. Things: 1. Alarms raised: 0."),
+      (empty, "Reports read: 0. Things: 0. Alarms raised: 0."),
+      (loud, "Reports read: 3. Things: 1. Alarms raised: 2."),
+    ] {
+      let arguments = ["detect", "run", "--profile", profile, reports]
+      let terminal = try PseudoTerminal()
+      try terminal.start(try defender(), arguments)
+      #expect(try terminal.wait() == 0)
+      #expect(terminal.output.contains("defender: \(summary)"), "\(terminal.output)")
+      let run = try await defender().run(arguments)
+      #expect(run.status == .code(0) && run.errors == [], "\(run.errorText)")
+    }
+  }
+
   private func permissions(of path: String) throws -> UInt32 {
     var status = stat()
     _ = try retryingOnInterrupt { unsafe stat(path, &status) }

@@ -187,6 +187,11 @@ extension LearnedProfile {
   }
 
   private mutating func addNotes() {
+    if profile.behaviors.isEmpty {
+      notes.append(
+        "The profile has no behaviors, so it never raises an alarm: the reports have no metric that can be learned."
+      )
+    }
     if learner.sampledReports > 0 {
       notes.append(
         "Reports with incomplete lists: \(learner.sampledReports). The learned sets may lack members that devices use. "

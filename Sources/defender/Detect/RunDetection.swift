@@ -106,6 +106,10 @@ struct DetectionRun: ~Copyable {
   private(set) var hasAlarm = false
   /// The number of reports in which at least one list is only a sample.
   private var sampledReports = 0
+  /// What the summary on a terminal counts.
+  private var counts = (reports: 0, alarms: 0)
+  private var things: Set<String> = []
+  private let showsSummary = isatty(STDERR_FILENO) == 1
 
   init(_ evaluator: Evaluator, thing: String?, isJSON: Bool, _ console: Console) {
     self.evaluator = evaluator
@@ -134,8 +138,13 @@ struct DetectionRun: ~Copyable {
 
   private mutating func evaluate(_ observation: Observation) {
     if observation.hasSample { sampledReports += 1 }
+    counts.reports += 1
+    if showsSummary { things.insert(observation.thing) }
     for event in evaluator.evaluate(observation) {
-      if event.type == .inAlarm { hasAlarm = true }
+      if event.type == .inAlarm {
+        hasAlarm = true
+        counts.alarms += 1
+      }
       output += isJSON ? event.json : Array(event.line.utf8)
       output.append(UInt8(ascii: "\n"))
     }
@@ -152,7 +161,7 @@ struct DetectionRun: ~Copyable {
     output.removeAll(keepingCapacity: true)
   }
 
-  /// Writes the remaining output, and the numbers of skipped and ignored reports.
+  /// Writes the remaining output, the numbers of skipped and ignored reports and, on a terminal, a summary.
   mutating func finish() {
     flush()
     let baselines = evaluator.baselines
@@ -168,6 +177,11 @@ struct DetectionRun: ~Copyable {
           + "Record with a larger DEFENDER_MAX_LIST_SIZE.")
     }
     skipped.printCounts(ignored: evaluator.ignoredReports, late: evaluator.lateReports)
+    if showsSummary {
+      console.error(
+        "defender: Reports read: \(counts.reports). Things: \(things.count). Alarms raised: \(counts.alarms)."
+      )
+    }
   }
 }
 
