@@ -10,8 +10,8 @@ package struct DetectionConfiguration: Equatable, Sendable {
   package enum Source: Equatable, Sendable {
     /// The paths of files, which are read again when they change.
     case files([String])
-    /// Profiles in the configuration itself.
-    case inline([SecurityProfile])
+    /// Profiles in the configuration itself, and the warnings about them.
+    case inline([SecurityProfile], warnings: [String])
   }
 
   package var source: Source
@@ -38,7 +38,8 @@ extension ConfigurationReader {
   private mutating func profileSource(_ text: String) -> DetectionConfiguration.Source? {
     if let first = trimmingBlanks(text).utf8.first, first == UInt8(ascii: "{") || first == UInt8(ascii: "[") {
       do throws(ProfileFileError) {
-        return .inline(try ProfileFiles(parsing: text, source: Variable.securityProfiles.rawValue).profiles)
+        let files = try ProfileFiles(parsing: text, source: Variable.securityProfiles.rawValue)
+        return .inline(files.profiles, warnings: files.warnings)
       } catch {
         note(.securityProfiles, "has profiles with mistakes: \(error.reasons.joined(separator: " "))")
         return nil

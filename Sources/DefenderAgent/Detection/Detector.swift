@@ -48,9 +48,9 @@ struct Detector {
   private mutating func load() {
     do throws(ProfileFileError) {
       switch configuration.source {
-      case .inline(let profiles):
+      case .inline(let profiles, let warnings):
         stamps = []
-        use(profiles, warnings: [])
+        use(profiles, warnings: warnings)
       case .files(let paths):
         // Taken before the files are read, so that a file that changes meanwhile is read again.
         stamps = paths.map(FileStamp.init)

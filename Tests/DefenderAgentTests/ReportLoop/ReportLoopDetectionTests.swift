@@ -420,7 +420,7 @@ import WireFormats
       environment["AWS_IOT_THING_NAME"] = "thing"
       let detection = try #require(try Configuration(Environment(environment)).detection)
       #expect(detection.topic.name == "v/thing")
-      guard case .inline(let profiles) = detection.source else {
+      guard case .inline(let profiles, _) = detection.source else {
         Issue.record("not inline")
         continue
       }
@@ -430,6 +430,17 @@ import WireFormats
     let paths = ComponentConfiguration(
       try JSONValue(parsing: Array(#"{"SecurityProfiles":["/a","/b"]}"#.utf8)))
     #expect(paths.variables["DEFENDER_SECURITY_PROFILES"] == "/a,/b")
+  }
+
+  @Test func `logs the warnings about inline profiles`() throws {
+    let behavior = #"""
+      {"name":"none","metric":"aws:all-bytes-in","criteria":{"comparisonOperator":"less-than","value":{"count":0},"durationSeconds":300}}
+      """#
+    let stage = try LoopStage(["DEFENDER_SECURITY_PROFILES": "[\(behavior)]"])
+    #expect(
+      stage.lines.text.contains(
+        "DEFENDER_SECURITY_PROFILES: line 1: behaviors[0].criteria.value: No count is less than 0, so every datapoint is a violation."
+      ))
   }
 
   @Test func `another configuration replaces the profiles and invalidates their alarms`() throws {
