@@ -113,6 +113,29 @@ struct PageTests {
     #expect(text.contains(#"<path class="present" d="M0 0h1v10h-1z"/>"#))
   }
 
+  @Test func `numbers beyond those of 32 bits have labels`() throws {
+    let level =
+      #"{"name":"level","metric":"level","criteria":{"comparisonOperator":"less-than","value":{"number":5}}}"#
+    let reports = ["-1e308", "1e308"].enumerated().map { step, number in
+      report("a", UInt64(step) * 60, custom: #"{"level":[{"number":\#(number)}]}"#)
+    }
+    let text = page(try history(level, reports))
+    #expect(!text.contains("inf<") && !text.contains("nan<"))
+    #expect(text.contains("&gt; 3.4e38</td>") && text.contains("Highest 1e+308"))
+  }
+
+  @Test(
+    arguments: [(-1.7e308, 1.7e308, nil), (-3e38, 3e38, 1.7e308), (0, 1.7e308, 1)]
+      as [(Double, Double, Double?)])
+  func `a vertical axis of the largest numbers is finite`(
+    row: (smallest: Double, largest: Double, bound: Double?)
+  ) {
+    let scale = ValueScale(smallest: row.smallest, largest: row.largest, bound: row.bound, height: 100)
+    #expect(scale.ticks.count > 1 && scale.ticks.allSatisfy(\.isFinite))
+    #expect(scale.y(scale.top) == 0 && scale.y(scale.bottom) == 100)
+    #expect(scale.y(row.largest) <= scale.y(row.smallest))
+  }
+
   @Test(
     arguments: [
       (0.0, 10.0, nil, [0.0, 5, 10], false), (0, 6_000, 4_096, [0, 2_000, 4_000, 6_000], false),

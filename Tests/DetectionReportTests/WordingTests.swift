@@ -6,7 +6,7 @@ struct WordingTests {
   @Test(arguments: [
     (0, "0"), (4_096, "4,096"), (9_999, "9,999"), (10_000, "10 k"), (61_234, "61.2 k"), (999_400, "999 k"),
     (999_600, "1 M"), (1.8446744073709552e19, "18.4 E"), (0.25, "0.25"), (12.34, "12.34"), (-3, "−3"),
-    (1e300, "1e+300"), (0.001, "0.001"),
+    (1e300, "1e+300"), (.infinity, "> 3.4e38"), (-.infinity, "< −3.4e38"), (0.001, "0.001"),
   ])
   func `shortens numbers`(row: (value: Double, expected: String)) {
     #expect(shortNumber(row.value) == row.expected)

@@ -11,7 +11,10 @@ extension DetectionPage {
     let plan = rule.counter.map { history.plans[$0] }
     let behavior = rule.behavior
     let unit = Unit(behavior.metric)
-    let buckets = scale.axis.buckets.map { counter.values[$0].map(Double.init) }
+    let limit = Double(Float.greatestFiniteMagnitude)
+    let buckets = scale.axis.buckets.map { bucket in
+      counter.values[bucket].map { min(max(Double($0), -limit), limit) }
+    }
     let found = buckets.compactMap { $0 }
     let values = ValueScale(
       smallest: found.min() ?? 0, largest: found.max() ?? 0, bound: behavior.bound, height: Self.height)

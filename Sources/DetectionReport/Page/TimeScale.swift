@@ -87,32 +87,38 @@ struct ValueScale {
       isLogarithmic = true
       bottom = 0
       var powers: [Double] = [1]
-      while let last = powers.last, last < largest { powers.append(last * 10) }
+      while let last = powers.last, last < largest { powers.append(finite(last * 10)) }
       top = powers.last ?? 1
       let every = (powers.count + 3) / 4
       ticks = powers.enumerated().filter { (powers.count - 1 - $0.offset) % every == 0 }.map(\.element)
       return
     }
     isLogarithmic = false
-    let step = roundStep((largest - smallest) / 3)
+    // Divided first, because the difference of two large numbers overflows.
+    let step = roundStep(largest / 3 - smallest / 3)
     let first = (smallest / step).rounded(.down)
     let last = max((largest / step).rounded(.up), first + 1)
-    (bottom, top) = (first * step, last * step)
-    ticks = (0...8).map { first + Double($0) }.filter { $0 <= last }.map { $0 * step }
+    (bottom, top) = (finite(first * step), finite(last * step))
+    ticks = (0...8).map { first + Double($0) }.filter { $0 <= last }.map { finite($0 * step) }
   }
 
   /// Returns the distance of a value from the top in pixels.
   func y(_ value: Double) -> Double {
     let part =
       isLogarithmic
-      ? log10(1 + max(value, 0)) / log10(1 + top) : (value - bottom) / (top - bottom)
+      ? log10(1 + max(value, 0)) / log10(1 + top) : (value / 2 - bottom / 2) / (top / 2 - bottom / 2)
     return height * (1 - min(max(part, 0), 1))
   }
+}
+
+/// Returns a value, or the nearest finite one.
+private func finite(_ value: Double) -> Double {
+  min(max(value, -Double.greatestFiniteMagnitude), Double.greatestFiniteMagnitude)
 }
 
 /// Returns 1, 2 or 5 times a power of ten that is at least `value`.
 private func roundStep(_ value: Double) -> Double {
   guard value > 0, value.isFinite else { return 1 }
   let power = pow(10, log10(value).rounded(.down))
-  return [1, 2, 5, 10].map { $0 * power }.first { $0 >= value * 0.999_999 } ?? 10 * power
+  return [1, 2, 5, 10].map { finite($0 * power) }.first { $0 >= value * 0.999_999 } ?? finite(10 * power)
 }

@@ -90,9 +90,9 @@ enum Unit {
   }
 }
 
-/// Returns a number in at most five digits: `4,096`, `61.2 k`, `1.5 M`, `0.25`.
+/// Returns a number in at most five digits: `4,096`, `61.2 k`, `1.5 M`, `0.25`. An infinite number is one that `Float` can't represent.
 func shortNumber(_ value: Double) -> String {
-  guard value.isFinite else { return "\(value)" }
+  guard value.isFinite else { return value > 0 ? "> 3.4e38" : "< −3.4e38" }
   if value < 0 { return "−\(shortNumber(-value))" }
   if value < 10_000 {
     if value == value.rounded() { return grouped(Int(value)) }
