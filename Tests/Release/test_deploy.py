@@ -42,8 +42,10 @@ class NoManagedPolicies:
 
 
 def blocks():
-    """Yields the commands in the fenced shell blocks of the guides, each a list of words."""
+    """Yields the commands in those shell blocks of the guides that use the AWS CLI, each a list of words."""
     for block in re.findall(r"^```sh\n(.*?)^```$", "".join(map(pathlib.Path.read_text, GUIDES)), re.MULTILINE | re.DOTALL):
+        if not re.search(r"^aws ", block, re.MULTILINE):
+            continue
         lexer = shlex.shlex(block.replace("\\\n", " "), posix=True, punctuation_chars="\n")
         lexer.whitespace, lexer.whitespace_split, lexer.commenters = " \t", True, ""
         command = []
