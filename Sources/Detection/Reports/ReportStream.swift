@@ -41,6 +41,8 @@ package struct ReportStream {
   private var hasElements = false
   /// The number of reports that have begun.
   package private(set) var reportCount = 0
+  /// Whether the input has an array without elements, which says that there are no reports.
+  package private(set) var hasEmptyArray = false
 
   /// Creates a stream. `thing` is the thing of all reports; nil if wrappers name it.
   package init(_ table: MetricTable, thing: String? = nil) {
@@ -215,6 +217,7 @@ package struct ReportStream {
         openBracket = nil
         depth += 1
         hasElements = true
+        if byte == UInt8(ascii: "]") { hasEmptyArray = true }
       } else if byte == UInt8(ascii: "[") {
         openBracket = removed + position
         position += 1

@@ -31,7 +31,7 @@ struct ReportFile: ~Copyable {
   }
 
   /// Returns the next report. Reports that can't be read are skipped and counted. An input without any report counts as one that
-  /// can't be read, unless it is empty.
+  /// can't be read, unless it is empty or an empty array.
   mutating func next(_ skipped: inout SkippedReports) throws(Errno) -> Step {
     while true {
       switch stream.next() {
@@ -43,7 +43,7 @@ struct ReportFile: ~Copyable {
         skipped.hasFailed = true
         skipped.note(message, path)
       case .end:
-        if !isEmpty, !hasReport { skipped.noteNoReport(path) }
+        if !isEmpty, !hasReport, !stream.hasEmptyArray { skipped.noteNoReport(path) }
         return .end
       case .needsInput:
         hasPaused.toggle()

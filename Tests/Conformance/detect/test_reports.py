@@ -82,13 +82,14 @@ class Reports(unittest.TestCase):
                 self.assertRegex(messages, r"Report 2,.* is skipped: .+\.\n.*Reports skipped: 1,", what)
 
     def test_an_input_without_any_report_gives_status_1(self):
-        for content in (b"\x00" * 100, b"\x89PNG\r\n\x1a\n\x00\x00", b"\n", b"[]", b"text\n", b"\xef\xbb\xbf", b'{"a":1}\n', b"\xa0" * 9,
+        for content in (b"\x00" * 100, b"\x89PNG\r\n\x1a\n\x00\x00", b"\n", b"[[]]", b"text\n", b"\xef\xbb\xbf", b'{"a":1}\n', b"\xa0" * 9,
                         json.dumps(report(5, version="2.0")).encode()):
             with self.subTest(content):
                 status, times, messages = self.run_on(content, "--fail-on-alarm")
                 self.assertEqual((1, []), (status, times), messages)
                 self.assertIn("Standard input has no report that can be read.", messages)
-        self.assertEqual((0, [], ""), self.run_on(b""))
+        for content in (b"", b"[]", b" [\n]\n"):
+            self.assertEqual((0, [], ""), self.run_on(content), content)
 
     def test_a_report_that_is_cut_short_is_skipped(self):
         for whole in (json.dumps(report(9)).encode(), cbor2.dumps(report(9))):
