@@ -45,24 +45,19 @@ struct LearnProfile: ParsableCommand {
   var reports: [String] = []
 
   func validate() throws {
-    for (option, name) in [("--profile-name", profileName), ("--thing", thing ?? "local")]
-    where !SecurityProfile.isName(name) {
-      throw ValidationError("\(option) is '\(name)'; expected 1 to 128 letters, digits, ':', '_' and '-'.")
-    }
+    try checkName(profileName, of: "--profile-name")
     if margin > 1_000 { throw ValidationError("--margin is \(margin); expected 0 to 1000.") }
-    if reports.count(where: { $0 == "-" }) > 1 {
-      throw ValidationError("Standard input (-) can be read only once.")
-    }
+    try checkInput(reports, thing: thing)
   }
 
   func run() throws {
     let console = Console()
-    if reports.isEmpty, isatty(STDIN_FILENO) == 1 {
-      throw ValidationError("No reports were given. Name files, or pipe reports to standard input.")
-    }
+    let inputs = try inputs(of: reports)
     var learner = Learner()
     var skipped = SkippedReports(console)
-    for path in reports.isEmpty ? ["-"] : reports { read(path, &learner, &skipped) }
+    for path in inputs {
+      readReports(of: path, learner.table, thing: thing, &skipped) { learner.observe($0) }
+    }
     skipped.printCounts(ignored: learner.ignoredReports)
     guard let learned = LearnedProfile(learner, name: profileName, margin: margin) else {
       console.error("defender: No report could be read, so there is nothing to learn from.")
@@ -73,20 +68,5 @@ struct LearnProfile: ParsableCommand {
     learned.write(to: &document)
     console.output(try JSONValue(parsing: document.bytes).prettyPrinted())
     if skipped.hasFailed { throw ExitCode(CommandFailure.Status.failed.rawValue) }
-  }
-
-  private func read(_ path: String, _ learner: inout Learner, _ skipped: inout SkippedReports) {
-    do throws(Errno) {
-      var file = try ReportFile(path, learner.table, thing: thing)
-      while true {
-        switch try file.next(&skipped) {
-        case .report(let observation): learner.observe(observation)
-        case .pause: break
-        case .end: return
-        }
-      }
-    } catch {
-      skipped.noteUnreadable(path, error)
-    }
   }
 }

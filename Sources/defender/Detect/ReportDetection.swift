@@ -50,45 +50,24 @@ struct ReportDetection: ParsableCommand {
   func validate() throws {
     if profile.isEmpty { throw ValidationError("--profile is missing; at least one is needed.") }
     if html.isEmpty { throw ValidationError("--html is empty; expected the page's file, or -.") }
-    if let thing, !SecurityProfile.isName(thing) {
-      throw ValidationError("--thing is '\(thing)'; expected 1 to 128 letters, digits, ':', '_' and '-'.")
-    }
-    if reports.count(where: { $0 == "-" }) > 1 {
-      throw ValidationError("Standard input (-) can be read only once.")
-    }
+    try checkInput(reports, thing: thing)
   }
 
   func run() throws {
     let console = Console()
-    if reports.isEmpty, isatty(STDIN_FILENO) == 1 {
-      throw ValidationError("No reports were given. Name files, or pipe reports to standard input.")
-    }
-    let inputs = reports.isEmpty ? ["-"] : reports
+    let inputs = try inputs(of: reports)
     var history = FleetHistory(
       try profiles(at: profile, console, ofFleet: true),
       now: UInt64(clamping: WallTime.now.secondsSinceEpoch))
     let destination = try PageFile(html, inputs: profile + inputs, console)
     var skipped = SkippedReports(console)
-    for path in inputs { read(path, &history, &skipped) }
+    for path in inputs {
+      readReports(of: path, history.table, thing: thing, &skipped) { history.add($0) }
+    }
     history.finish(skipped: skipped.count, reasons: skipped.reasons, isComplete: !skipped.hasFailed)
     skipped.printCounts(ignored: history.ignoredReports, late: history.lateReports)
     destination.write(DetectionPage.html(history))
     if skipped.hasFailed { throw ExitCode(CommandFailure.Status.failed.rawValue) }
-  }
-
-  private func read(_ path: String, _ history: inout FleetHistory, _ skipped: inout SkippedReports) {
-    do throws(Errno) {
-      var file = try ReportFile(path, history.table, thing: thing)
-      while true {
-        switch try file.next(&skipped) {
-        case .report(let observation): history.add(observation)
-        case .pause: break
-        case .end: return
-        }
-      }
-    } catch {
-      skipped.noteUnreadable(path, error)
-    }
   }
 }
 

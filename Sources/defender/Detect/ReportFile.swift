@@ -1,3 +1,4 @@
+import ArgumentParser
 import Detection
 import Glibc
 import Platform
@@ -110,4 +111,44 @@ struct SkippedReports {
           + "all things by time.")
     }
   }
+}
+
+/// Passes the reports of a file, or of standard input if `path` is `-`, to `use`.
+func readReports(
+  of path: String, _ table: MetricTable, thing: String?, _ skipped: inout SkippedReports,
+  _ use: (Observation) -> Void
+) {
+  do throws(Errno) {
+    var file = try ReportFile(path, table, thing: thing)
+    while true {
+      switch try file.next(&skipped) {
+      case .report(let observation): use(observation)
+      case .pause: break
+      case .end: return
+      }
+    }
+  } catch {
+    skipped.noteUnreadable(path, error)
+  }
+}
+
+/// Returns the files to read: standard input if none is named, unless it is a terminal.
+func inputs(of reports: [String]) throws -> [String] {
+  if reports.isEmpty, isatty(STDIN_FILENO) == 1 {
+    throw ValidationError("No reports were given. Name files, or pipe reports to standard input.")
+  }
+  return reports.isEmpty ? ["-"] : reports
+}
+
+/// Checks the arguments that `detect learn`, `run` and `report` share.
+func checkInput(_ reports: [String], thing: String?) throws {
+  if let thing { try checkName(thing, of: "--thing") }
+  if reports.count(where: { $0 == "-" }) > 1 {
+    throw ValidationError("Standard input (-) can be read only once.")
+  }
+}
+
+func checkName(_ name: String, of option: String) throws {
+  guard !SecurityProfile.isName(name) else { return }
+  throw ValidationError("\(option) is '\(name)'; expected 1 to 128 letters, digits, ':', '_' and '-'.")
 }

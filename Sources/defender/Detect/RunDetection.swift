@@ -57,20 +57,12 @@ struct RunDetection: ParsableCommand {
 
   func validate() throws {
     if profile.isEmpty { throw ValidationError("--profile is missing; at least one is needed.") }
-    if let thing, !SecurityProfile.isName(thing) {
-      throw ValidationError("--thing is '\(thing)'; expected 1 to 128 letters, digits, ':', '_' and '-'.")
-    }
-    if reports.count(where: { $0 == "-" }) > 1 {
-      throw ValidationError("Standard input (-) can be read only once.")
-    }
+    try checkInput(reports, thing: thing)
   }
 
   func run() throws {
     let console = Console()
-    if reports.isEmpty, isatty(STDIN_FILENO) == 1 {
-      throw ValidationError("No reports were given. Name files, or pipe reports to standard input.")
-    }
-    let inputs = reports.isEmpty ? ["-"] : reports
+    let inputs = try inputs(of: reports)
     let profiles = try profiles(at: profile, console, ofFleet: true)
     let file = try state.map { path in try StateFile(path, inputs: profile + inputs, console) }
     var detection = DetectionRun(
