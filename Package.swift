@@ -104,10 +104,12 @@ let package = Package(
       swiftSettings: strict),
 
     // Tests, in the order of what they test, then those of several targets.
+    .target(name: "ThreadSanitizerSupport", path: "Tests/ThreadSanitizerSupport"),
     .target(
       name: "TestSupport",
       dependencies: [
-        "CLinux", "COpenSSL", "HTTPClient", "LambdaEmulator", "MQTT", "Platform", "WireFormats",
+        "CLinux", "COpenSSL", "HTTPClient", "LambdaEmulator", "MQTT", "Platform", "ThreadSanitizerSupport",
+        "WireFormats",
       ],
       path: "Tests/TestSupport", swiftSettings: strict),
     .target(

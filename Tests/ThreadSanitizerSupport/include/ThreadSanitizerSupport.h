@@ -1,0 +1,1 @@
+// Nothing to call: the target replaces functions of Swift's Mutex. SwiftPM needs a header.
