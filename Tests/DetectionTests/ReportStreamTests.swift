@@ -38,6 +38,31 @@ struct ReportStreamTests {
   }
 
   @Test
+  func `reads names with escapes like any others`() throws {
+    let plain = try report(5).encoded(as: .json, names: .long)
+    // Escapes the first letter of each string, which doesn't change what the document says.
+    var escaped = ""
+    var isNext = false
+    var isInString = false
+    for character in String(decoding: plain, as: UTF8.self) {
+      if character == "\"" {
+        isInString.toggle()
+        isNext = isInString
+      } else if isNext, let code = character.asciiValue {
+        escaped += "\\u00" + String(code, radix: 16)
+        isNext = false
+        continue
+      }
+      escaped.append(character)
+    }
+    escaped = escaped.replacing("\\u0031.", with: "1.")
+    let (expected, _) = read([plain], table)
+    let (observations, messages) = read([Array(escaped.utf8)], table)
+    #expect(messages == [] && observations.count == 1)
+    #expect(observations.map { "\($0)" } == expected.map { "\($0)" })
+  }
+
+  @Test
   func `reads the same from JSON and CBOR, long and short names, lines, pretty documents and sequences`()
     throws
   {

@@ -63,15 +63,23 @@ extension DocumentScanner {
 
   func malformed(_ reason: String) -> ScanError { .malformed(offset: position, reason: reason) }
 
-  /// Returns whether a text equals these characters. A text with escapes never matches.
+  /// Returns whether a text equals these characters.
   @inline(__always)
   func matches(_ text: TextRange, _ word: StaticString) -> Bool {
+    if text.hasEscapes { return matchesUnescaped(text, word) }
     let count = word.utf8CodeUnitCount
-    guard text.end - text.start == count, !text.hasEscapes else { return false }
+    guard text.end - text.start == count else { return false }
     return word.withUTF8Buffer { characters in
       for index in 0..<count where unsafe characters[index] != bytes[text.start + index] { return false }
       return true
     }
+  }
+
+  /// Does the same for a text with escapes, which names in reports hardly ever have.
+  @inline(never)
+  private func matchesUnescaped(_ text: TextRange, _ word: StaticString) -> Bool {
+    guard let unescaped = try? unescaped(text) else { return false }
+    return unescaped.elementsEqual(word.description.utf8)
   }
 
   /// Returns whether a text is one of two names.
