@@ -21,7 +21,11 @@ import Testing
     try directory.writeProgram("aws", "#!/bin/sh\nexit 0\n")
     return try await BuiltProgram(path: "/bin/sh").run(
       ["-c", "cd \"$0\" && set -e\n\(script.joined(separator: "\n"))", directory.path],
-      environment: ["PATH": "\(programs):\(directory.path):/usr/bin:/bin", "HOME": directory.path])
+      environment: [
+        "PATH": "\(programs):\(directory.path):/usr/bin:/bin", "HOME": directory.path,
+        // Other tests have more connections than a report lists by default, and then the programs warn.
+        "DEFENDER_MAX_LIST_SIZE": "10000",
+      ])
   }
 
   @Test(arguments: ["detect validate", "detect run", "detect report", "security-profile"])
