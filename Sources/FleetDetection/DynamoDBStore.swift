@@ -15,7 +15,9 @@ import WireFormats
 /// the index `seen` has the other states by the time of the last report.
 package final class DynamoDBStore: FleetStore {
   /// The number of partitions of the index, which divide its load.
-  static let shardCount: UInt32 = 16
+  package static let shardCount: UInt32 = 16
+  /// The number of keys that a query of an index returns at a time.
+  private static let pageSize = 1_000
   /// The largest time in milliseconds that a sort key holds.
   private static let timeDigits = 15
 
@@ -24,12 +26,15 @@ package final class DynamoDBStore: FleetStore {
   private let retention: Duration
   private let watchesSilence: Bool
   private let log: Log
+  private let firstShard: () -> UInt32
 
-  /// Creates a store. DynamoDB removes a state that isn't written for `retention`, and events after that time.
+  /// Creates a store. DynamoDB removes a state that isn't written for `retention`, and events after that time. `firstShard` returns a
+  /// random number.
   package init(
     _ client: DynamoDBClient, retention: Duration, watchesSilence: Bool = false, time: any TimeSource,
-    log: Log
+    log: Log, firstShard: @escaping () -> UInt32 = { .random(in: 0..<shardCount) }
   ) {
+    self.firstShard = firstShard
     self.watchesSilence = watchesSilence
     self.client = client
     self.retention = retention
@@ -97,32 +102,47 @@ package final class DynamoDBStore: FleetStore {
     try storing { () throws(DynamoDBError) in try client.putEach(sorted, until: deadline) }
   }
 
-  package func itemsThatNeedAttention(until deadline: BootTime) throws(StoreError) -> [StateItem] {
-    try items(inIndex: "attention", partitionedBy: "attention", until: deadline) { _ in }
+  package func visitItemsThatNeedAttention(until deadline: BootTime, _ visit: Visitor) throws(StoreError) {
+    try self.visit(DynamoDBQuery("attention", .string("")), "attention", until: deadline, visit)
   }
 
-  package func itemsNotSeen(since time: Int64, until deadline: BootTime) throws(StoreError) -> [StateItem] {
-    guard watchesSilence else { return [] }
-    let items = try items(inIndex: "seen", partitionedBy: "shard", until: deadline) { query in
-      query.range = ("seen", .number(0), .number(time - 1))
+  package func visitItems(
+    seen times: Range<Int64>, until deadline: BootTime, _ visit: Visitor
+  ) throws(StoreError) {
+    guard watchesSilence, !times.isEmpty else { return }
+    var query = DynamoDBQuery("shard", .string(""))
+    query.range = ("seen", .number(times.lowerBound), .number(times.upperBound - 1))
+    try self.visit(query, "seen", until: deadline) { items throws(StoreError) in
+      try visit(items.filter { times.contains($0.seen) && $0.silentSince == nil })
     }
-    return items.filter { $0.seen < time && $0.silentSince == nil }
   }
 
-  /// Returns the items that an index has, as they are in the table: the index lags behind it.
-  private func items(
-    inIndex index: String, partitionedBy partition: String, until deadline: BootTime,
-    _ restrict: (inout DynamoDBQuery) -> Void
-  ) throws(StoreError) -> [StateItem] {
-    var keys: [StateItem.Key] = []
-    for shard in 0..<Self.shardCount {
-      var query = DynamoDBQuery(partition, .string(String(shard)))
+  /// Passes the items that an index has, as they are in the table: the index lags behind it. Begins at a random partition, so that
+  /// visitors that don't reach the end reach other items each time.
+  private func visit(
+    _ query: DynamoDBQuery, _ index: String, until deadline: BootTime, _ visit: Visitor
+  ) throws(StoreError) {
+    let first = firstShard()
+    for offset in 0..<Self.shardCount {
+      var query = query
       query.index = index
-      restrict(&query)
-      let found = try storing { () throws(DynamoDBError) in try client.items(query, until: deadline) }
-      keys += found.compactMap(Self.key)
+      query.partition.value = .string(String((first % Self.shardCount + offset) % Self.shardCount))
+      query.pageSize = Self.pageSize
+      var page: DynamoDBPage?
+      repeat {
+        let next = try storing { () throws(DynamoDBError) in
+          try client.page(query, after: page, until: deadline)
+        }
+        // Only some items are in memory at a time: one may have 400 KB.
+        var keys = next.items.compactMap(Self.key)[...]
+        while !keys.isEmpty {
+          let some = keys.prefix(DynamoDBClient.readLimit)
+          keys = keys.dropFirst(some.count)
+          try visit(try items(Array(some), until: deadline))
+        }
+        page = next
+      } while page?.isLast == false
     }
-    return try items(keys, until: deadline)
   }
 
   package func events(
@@ -141,12 +161,19 @@ package final class DynamoDBStore: FleetStore {
     }
   }
 
-  package func profiles(until deadline: BootTime) throws(StoreError) -> [ProfileDocument] {
+  package func profiles(
+    until deadline: BootTime
+  ) throws(StoreError) -> [Result<ProfileDocument, ProfileSourceError>] {
     let query = DynamoDBQuery("pk", .string("profile"))
     let found = try storing { () throws(DynamoDBError) in try client.items(query, until: deadline) }
-    return found.compactMap { item in
-      guard let name = item["sk"]?.string, let text = item["document"]?.string else { return nil }
-      return ProfileDocument(name: name, text: Array(text.utf8))
+    return found.map { item in
+      let name = item["sk"]?.string ?? ""
+      let source = "the item '\(name)' of the table '\(client.table)'"
+      guard let text = item["document"]?.string else {
+        return .failure(
+          ProfileSourceError(source: source, reason: "It has no attribute 'document' of the type string."))
+      }
+      return .success(ProfileDocument(name: name, text: Array(text.utf8), source: source))
     }
   }
 
@@ -171,7 +198,7 @@ package final class DynamoDBStore: FleetStore {
     do throws(DynamoDBError) {
       return try work()
     } catch {
-      throw StoreError("\(error)")
+      throw StoreError(error)
     }
   }
 
@@ -182,7 +209,7 @@ package final class DynamoDBStore: FleetStore {
       return true
     } catch {
       if error.cause == .conditionFailed || error.cause == .transactionCancelled { return false }
-      throw StoreError("\(error)")
+      throw StoreError(error)
     }
   }
 }
@@ -235,6 +262,12 @@ extension DynamoDBStore {
       return item
     }
     return item
+  }
+}
+
+extension StoreError {
+  init(_ error: DynamoDBError) {
+    self.init("\(error)", error.rejectsItems ? .item : error.isOutOfTime ? .time : .store)
   }
 }
 

@@ -5,15 +5,20 @@ import WireFormats
 
 /// Delivers events to those who want to know.
 package protocol EventDelivery: AnyObject {
-  /// Delivers an event. May be called again with the same one.
+  /// Delivers an event to the targets that don't have it yet. May be called again with the same one.
   func deliver(_ entry: OutboxEntry, until deadline: BootTime) throws(DeliveryError)
 }
 
 /// Why an event couldn't be delivered, as a sentence.
 package struct DeliveryError: Error, Equatable, Sendable, CustomStringConvertible {
   package let description: String
+  /// The targets that failed, and so may fail for other events; nil if that isn't known.
+  package let failed: [String]?
 
-  package init(_ description: String) { self.description = description }
+  package init(_ description: String, failed: [String]? = nil) {
+    self.description = description
+    self.failed = failed
+  }
 }
 
 /// Publishes events to SNS topics, and to a topic of AWS IoT.
@@ -44,20 +49,24 @@ package final class AWSEventDelivery: EventDelivery {
     guard let event = try? JSONValue(parsing: entry.event) else { return }
     let message = String(decoding: Self.message(event).json, as: UTF8.self)
     // A target that fails doesn't keep the event from the others.
-    var failure: DeliveryError?
+    var (failed, reasons): ([String], [String]) = ([], [])
     for target in entry.targets {
       do throws(SNSError) {
         try sns.publish(message, subject: Self.subject(event), topicARN: target, until: deadline)
       } catch {
-        failure = failure ?? DeliveryError("\(error)")
+        failed.append(target)
+        reasons.append("\(error)")
       }
     }
-    do throws(DeliveryError) {
-      try publish(entry.event, thing: event["thingName"]?.string ?? "", until: deadline)
-    } catch {
-      failure = failure ?? error
+    if !entry.isPublished {
+      do throws(DeliveryError) {
+        try publish(entry.event, thing: event["thingName"]?.string ?? "", until: deadline)
+      } catch {
+        failed.append(OutboxEntry.iotTarget)
+        reasons.append("\(error)")
+      }
     }
-    if let failure { throw failure }
+    if !failed.isEmpty { throw DeliveryError(reasons.joined(separator: " "), failed: failed) }
   }
 
   private func publish(_ event: [UInt8], thing: String, until deadline: BootTime) throws(DeliveryError) {

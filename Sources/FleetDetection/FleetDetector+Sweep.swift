@@ -4,59 +4,119 @@ package import Platform
 extension FleetDetector {
   /// Delivers the events that a stopped process left, and invalidates alarms: those of behaviors and profiles that changed or no
   /// longer apply, and those of things that sent no such metric for more than two days. Raises the alarms of silent things.
+  ///
+  /// What the deadline leaves no time for is done by a later sweep, because the store begins at another place each time.
   package func sweep(until deadline: BootTime) throws(StoreError) -> FleetCounts {
     try catalog.refresh(until: deadline)
+    unavailableTargets = []
     var counts = FleetCounts()
-    for item in try store.itemsThatNeedAttention(until: deadline) {
-      guard time.bootTime < deadline else {
-        throw StoreError("No time was left to look at all active alarms. Raise the function's timeout.")
+    // A part that takes long, or that the store refuses, doesn't keep the other one from its share.
+    let left = time.bootTime.duration(to: deadline)
+    let end = silence == nil ? deadline : time.bootTime.advanced(by: left / 2)
+    var failure = part("active alarms") { () throws(StoreError) in
+      try store.visitItemsThatNeedAttention(until: end) { items throws(StoreError) in
+        try look(at: items, &counts, until: end)
       }
-      var item = item
-      let isAbandoned = !item.outbox.isEmpty && now - item.updated >= Self.outboxPatience
-      let events = invalidated(&item)
-      if !events.isEmpty {
-        item.updated = now
-        // If a report changed it meanwhile, the next sweep looks again.
-        guard try store.save(item, until: deadline) else {
-          counts.conflicts += 1
-          continue
-        }
-        item.version += 1
-        counts.add(events)
-      }
-      if !events.isEmpty || isAbandoned { deliver([item], &counts, until: deadline) }
     }
-    if let silence { try findSilent(after: silence + seenInterval, &counts, until: deadline) }
+    if let silence {
+      // The last report may be as much newer as `seen` is written late.
+      let limit = now - silence - seenInterval
+      let other = part("silent things") { () throws(StoreError) in
+        try store.visitItems(seen: 0..<max(0, limit), until: deadline) { items throws(StoreError) in
+          try raiseSilence(of: items, &counts, until: deadline)
+        }
+      }
+      failure = failure ?? other
+    }
+    if let failure { throw failure }
     return counts
   }
 
-  /// Raises an alarm for each thing that was last seen `limit` milliseconds ago. The last report may be as much newer as `seen` is
-  /// written late, so the limit includes that time.
-  private func findSilent(
-    after limit: Int64, _ counts: inout FleetCounts, until deadline: BootTime
+  /// Does a part of the sweep. Returns its error, unless only the time ended.
+  private func part(_ name: String, _ work: () throws(StoreError) -> Void) -> StoreError? {
+    do throws(StoreError) {
+      try work()
+      return nil
+    } catch {
+      guard error.scope == .time else { return error }
+      log.warn("The sweep had no time for the rest of the \(name). The next sweep begins at another place.")
+      return nil
+    }
+  }
+
+  /// Invalidates the alarms of some items, and delivers their events.
+  private func look(
+    at items: [StateItem], _ counts: inout FleetCounts, until deadline: BootTime
   ) throws(StoreError) {
-    for item in try store.itemsNotSeen(since: now - limit, until: deadline) {
-      guard time.bootTime < deadline else {
-        throw StoreError("No time was left to look at all silent things. Raise the function's timeout.")
-      }
+    try update(items, &counts, until: deadline) { item in
+      let isAbandoned = !item.outbox.isEmpty && now - item.updated >= Self.outboxPatience
+      let events = invalidated(&item)
+      return events.isEmpty && !isAbandoned ? nil : events
+    }
+  }
+
+  /// Raises an alarm for each of the items, whose things were last seen long ago.
+  private func raiseSilence(
+    of items: [StateItem], _ counts: inout FleetCounts, until deadline: BootTime
+  ) throws(StoreError) {
+    try update(items, &counts, until: deadline) { item in
       guard let profile = catalog.profile(item.key.profile), profile.applies(to: item.key.thing) else {
-        continue
+        return nil
       }
-      var item = item
       item.silentSince = now
-      item.updated = now
       let event = ViolationEvent(
         silenceOf: item.key, since: now, .inAlarm, at: now,
         seconds: UInt64(clamping: (now - item.seen) / 1_000))
       item.add([event], of: profile)
+      return [event]
+    }
+  }
+
+  /// Writes the items that `change` returns new events for, and delivers the events of those for which it doesn't return nil.
+  private func update(
+    _ items: [StateItem], _ counts: inout FleetCounts, until deadline: BootTime,
+    _ change: (inout StateItem) -> [ViolationEvent]?
+  ) throws(StoreError) {
+    var waiting: [StateItem] = []
+    var failure: StoreError?
+    for item in items {
+      var item = item
+      guard let events = change(&item) else { continue }
+      do throws(StoreError) {
+        if !events.isEmpty {
+          guard try save(&item, &counts, until: deadline) else { continue }
+          counts.add(events)
+        }
+        waiting.append(item)
+      } catch {
+        failure = error
+        break
+      }
+    }
+    deliver(waiting, &counts, until: deadline)
+    if let failure { throw failure }
+    guard time.bootTime < deadline else { throw StoreError("No time was left.", .time) }
+  }
+
+  /// Writes an item. Returns false if a report changed it meanwhile, and the next sweep must look again, or if the store rejects it.
+  private func save(
+    _ item: inout StateItem, _ counts: inout FleetCounts, until deadline: BootTime
+  ) throws(StoreError) -> Bool {
+    guard time.bootTime < deadline else { throw StoreError("No time was left.", .time) }
+    item.updated = now
+    do throws(StoreError) {
       guard try store.save(item, until: deadline) else {
         counts.conflicts += 1
-        continue
+        return false
       }
-      item.version += 1
-      counts.add([event])
-      deliver([item], &counts, until: deadline)
+    } catch {
+      guard error.scope == .item else { throw error }
+      log.error(
+        "The sweep skips the thing '\(item.key.thing)' under the profile '\(item.key.profile)'. \(error)")
+      return false
     }
+    item.version += 1
+    return true
   }
 
   private func invalidated(_ item: inout StateItem) -> [ViolationEvent] {

@@ -37,6 +37,9 @@ package final class FleetDetector {
     self.log = log
   }
 
+  /// The targets of events that failed since the batch or the sweep began. Each of them would use up the time again.
+  var unavailableTargets: Set<String> = []
+
   /// How often `seen` is written if nothing else changes, in milliseconds.
   var seenInterval: Int64 { min(Self.longestSeenInterval, (silence ?? .max) / 2) }
 
@@ -57,6 +60,7 @@ package final class FleetDetector {
   /// Evaluates a batch. Each body is a record's JSON.
   package func process(_ bodies: [[UInt8]], until deadline: BootTime) throws(StoreError) -> BatchOutcome {
     try catalog.refresh(until: deadline)
+    unavailableTargets = []
     var outcome = BatchOutcome()
     var pending = sort(bodies, &outcome)[...]
     var backoff = Backoff(first: .milliseconds(20), cap: .seconds(1), jitter: 1)
@@ -84,7 +88,7 @@ package final class FleetDetector {
     var generator = SystemRandomNumberGenerator()
     let end = time.bootTime.advanced(by: backoff.next(using: &generator))
     guard end < deadline, time.wait(until: end) == .onTime else {
-      throw StoreError("No time was left: other processes changed the same things again and again.")
+      throw StoreError("No time was left: other processes changed the same things again and again.", .time)
     }
   }
 
@@ -137,7 +141,7 @@ extension FleetDetector {
   private func round(
     _ batch: [Work], _ outcome: inout BatchOutcome, until deadline: BootTime
   ) throws(StoreError) -> [Work] {
-    guard time.bootTime < deadline else { throw StoreError("No time was left.") }
+    guard time.bootTime < deadline else { throw StoreError("No time was left.", .time) }
     var stored: [StateItem.Key: StateItem] = [:]
     for item in try store.items(batch.map(\.key), until: deadline) { stored[item.key] = item }
     var progress = Progress()
@@ -146,6 +150,10 @@ extension FleetDetector {
       do throws(StoreError) {
         try finish(work, stored[work.key] ?? StateItem(work.key), &progress, &outcome, until: deadline)
       } catch {
+        if error.scope == .item {
+          fail(work, "\(error)", &outcome)
+          continue
+        }
         failure = error
         break
       }
@@ -174,7 +182,7 @@ extension FleetDetector {
   ) throws(StoreError) {
     guard item.outboxSize < Self.outboxLimit else {
       progress.saved.append(item)
-      fail(work, "its earlier events couldn't be delivered", &outcome)
+      fail(work, "Its earlier events couldn't be delivered.", &outcome)
       return
     }
     // The answer to a write can be lost, and the retry then finds the write itself.
@@ -214,7 +222,9 @@ extension FleetDetector {
   }
 
   private func fail(_ work: Work, _ reason: String, _ outcome: inout BatchOutcome) {
-    log.error("Reports of the thing '\(work.key.thing)' must be delivered again: \(reason).")
+    log.error(
+      "Reports of the thing '\(work.key.thing)' under the profile '\(work.key.profile)' must be delivered "
+        + "again: \(reason)")
     for record in work.records { outcome.failures[record.position] = .unavailable(reason) }
   }
 
@@ -268,45 +278,6 @@ extension FleetDetector {
       result.mustDeliver = !item.outbox.isEmpty && now - item.updated >= Self.outboxPatience
     }
     return result
-  }
-
-  /// Delivers the events of items, and then empties their outboxes. What can't be delivered stays there.
-  func deliver(_ items: [StateItem], _ counts: inout FleetCounts, until deadline: BootTime) {
-    let waiting = items.filter { !$0.outbox.isEmpty }
-    guard !waiting.isEmpty else { return }
-    do throws(StoreError) {
-      let history = waiting.flatMap { $0.outbox.compactMap { HistoryEvent($0.event) } }
-      try store.append(history, until: deadline)
-      var delivered: [StateItem] = []
-      for item in waiting {
-        let isDelivered = deliver(item, &counts, until: deadline)
-        guard isDelivered else { continue }
-        var empty = item
-        empty.outbox = []
-        empty.updated = now
-        delivered.append(empty)
-      }
-      // If another process changed the item meanwhile, it keeps the events and delivers them again, with the same ids.
-      _ = try store.saveAll(delivered, until: deadline)
-    } catch {
-      counts.undelivered += waiting.reduce(0) { $0 + $1.outbox.count }
-      log.error("Events stay in the outbox, and the next sweep delivers them. \(error)")
-    }
-  }
-
-  private func deliver(_ item: StateItem, _ counts: inout FleetCounts, until deadline: BootTime) -> Bool {
-    for (index, entry) in item.outbox.enumerated() {
-      do throws(DeliveryError) {
-        try delivery.deliver(entry, until: deadline)
-      } catch {
-        counts.undelivered += item.outbox.count - index
-        log.error(
-          "Events of the thing '\(item.key.thing)' stay in the outbox, and the next sweep delivers them. \(error)"
-        )
-        return false
-      }
-    }
-    return true
   }
 }
 

@@ -17,30 +17,47 @@ package protocol FleetStore: AnyObject {
   /// Adds events to the history. Adding the same event again changes nothing.
   func append(_ events: [HistoryEvent], until deadline: BootTime) throws(StoreError)
 
-  /// Returns the items with an active alarm or an undelivered event; a store may return them as they were a moment ago.
-  func itemsThatNeedAttention(until deadline: BootTime) throws(StoreError) -> [StateItem]
+  /// Passes the items with an active alarm or an undelivered event to `visit`, in any order, some at a time. A store may pass them as
+  /// they were a moment ago. Ends with the first error that `visit` throws.
+  func visitItemsThatNeedAttention(until deadline: BootTime, _ visit: Visitor) throws(StoreError)
 
-  /// Returns the items that were last seen before `time`, in milliseconds, and have no alarm about it. A store may return none if
-  /// it doesn't watch for silence.
-  func itemsNotSeen(since time: Int64, until deadline: BootTime) throws(StoreError) -> [StateItem]
+  /// Passes the items that were last seen within `times`, in milliseconds, and have no alarm about silence, as
+  /// ``visitItemsThatNeedAttention(until:_:)`` does. A store may pass none if it doesn't watch for silence.
+  func visitItems(seen times: Range<Int64>, until deadline: BootTime, _ visit: Visitor) throws(StoreError)
 
   /// Returns the events of a thing within a range of times in seconds, the oldest first.
   func events(
     of thing: String, _ times: ClosedRange<UInt64>, until deadline: BootTime
   ) throws(StoreError) -> [HistoryEvent]
 
-  /// Returns the stored profiles in the order of their names.
-  func profiles(until deadline: BootTime) throws(StoreError) -> [ProfileDocument]
+  /// Returns the stored profiles in the order of their names. One that can't be read must not hide the others.
+  func profiles(until deadline: BootTime) throws(StoreError) -> [Result<ProfileDocument, ProfileSourceError>]
 
   /// Writes a profile, and replaces the one of the same name.
   func save(_ profile: ProfileDocument, until deadline: BootTime) throws(StoreError)
+
+  /// Handles some items of a store.
+  typealias Visitor = ([StateItem]) throws(StoreError) -> Void
 }
 
 /// Why a store failed, as a sentence.
 package struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
-  package let description: String
+  package enum Scope: Equatable, Sendable {
+    /// The store fails for other items as well.
+    case store
+    /// The store rejects this item, such as one that is too large. Other items aren't affected.
+    case item
+    /// The deadline left no time.
+    case time
+  }
 
-  package init(_ description: String) { self.description = description }
+  package let description: String
+  package let scope: Scope
+
+  package init(_ description: String, _ scope: Scope = .store) {
+    self.description = description
+    self.scope = scope
+  }
 }
 
 /// An event of the history.
@@ -66,9 +83,12 @@ package struct HistoryEvent: Equatable, Sendable {
 package struct ProfileDocument: Equatable, Sendable {
   package let name: String
   package let text: [UInt8]
+  /// The place that has it, for messages: a path, or `the item 'x' of the table 'y'`.
+  package let source: String
 
-  package init(name: String, text: [UInt8]) {
+  package init(name: String, text: [UInt8], source: String = "") {
     self.name = name
     self.text = text
+    self.source = source
   }
 }

@@ -30,12 +30,15 @@ package final class MemoryStore: FleetStore {
     for event in events where !history.contains(event) { history.append(event) }
   }
 
-  package func itemsThatNeedAttention(until deadline: BootTime) throws(StoreError) -> [StateItem] {
-    states.values.filter(\.needsAttention).sorted { $0.key.thing < $1.key.thing }
+  package func visitItemsThatNeedAttention(until deadline: BootTime, _ visit: Visitor) throws(StoreError) {
+    try visit(states.values.filter(\.needsAttention).sorted { $0.key.thing < $1.key.thing })
   }
 
-  package func itemsNotSeen(since time: Int64, until deadline: BootTime) throws(StoreError) -> [StateItem] {
-    states.values.filter { $0.seen < time && $0.silentSince == nil }.sorted { $0.key.thing < $1.key.thing }
+  package func visitItems(
+    seen times: Range<Int64>, until deadline: BootTime, _ visit: Visitor
+  ) throws(StoreError) {
+    let found = states.values.filter { times.contains($0.seen) && $0.silentSince == nil }
+    try visit(found.sorted { $0.key.thing < $1.key.thing })
   }
 
   package func events(
@@ -44,8 +47,10 @@ package final class MemoryStore: FleetStore {
     history.filter { $0.thing == thing && times.contains($0.time) }.sorted { $0.time < $1.time }
   }
 
-  package func profiles(until deadline: BootTime) throws(StoreError) -> [ProfileDocument] {
-    documents.values.sorted { $0.name < $1.name }
+  package func profiles(
+    until deadline: BootTime
+  ) throws(StoreError) -> [Result<ProfileDocument, ProfileSourceError>] {
+    documents.values.sorted { $0.name < $1.name }.map { .success($0) }
   }
 
   package func save(_ profile: ProfileDocument, until deadline: BootTime) throws(StoreError) {

@@ -34,18 +34,9 @@ package final class ProfileCatalog {
   /// throws its error.
   package func refresh(until deadline: BootTime) throws(StoreError) {
     if let readAt, readAt.duration(to: time.bootTime) < Self.lifetime { return }
-    var found: [ProfileDocument] = []
-    var isWhole = true
-    for file in files() {
-      switch file {
-      case .success(let document): found.append(document)
-      case .failure(let error):
-        log.error("The profile \(error.source) is disabled: \(error.reason)")
-        isWhole = false
-      }
-    }
+    var sources = files()
     do throws(StoreError) {
-      found += try store?.profiles(until: deadline) ?? []
+      sources += try store?.profiles(until: deadline) ?? []
     } catch {
       guard readAt != nil else { throw error }
       log.error("The stored profiles can't be read; the previous ones stay in use. \(error)")
@@ -53,6 +44,16 @@ package final class ProfileCatalog {
       return
     }
     readAt = time.bootTime
+    var found: [ProfileDocument] = []
+    var isWhole = true
+    for source in sources {
+      switch source {
+      case .success(let document): found.append(document)
+      case .failure(let error):
+        log.error("The profile in \(error.source) is disabled: \(error.reason)")
+        isWhole = false
+      }
+    }
     // A malformed profile is reported each minute, but a valid one isn't compiled again.
     guard found != documents || !isComplete else { return }
     documents = found

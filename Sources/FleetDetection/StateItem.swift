@@ -32,21 +32,33 @@ package struct StateItem: Equatable, Sendable {
   /// Whether the sweep must look at the item.
   package var needsAttention: Bool { !outbox.isEmpty || !alarms.isEmpty }
 
-  /// The number of bytes of the outbox.
-  var outboxSize: Int { outbox.reduce(0) { $0 + $1.event.count } }
+  /// The number of bytes of the outbox in the item.
+  var outboxSize: Int { outbox.reduce(0) { $0 + $1.size } }
 }
 
 /// An event that is written together with the state that it follows from.
 package struct OutboxEntry: Equatable, Sendable {
+  /// What ``DeliveryError/failed`` calls the topic of AWS IoT.
+  package static let iotTarget = "AWS IoT"
+
   /// The event as JSON, in the shape of AWS's `ViolationEvent`.
   package let event: [UInt8]
-  /// The ARNs of the SNS topics that get it; none if the behavior suppresses alerts.
-  package let targets: [String]
+  /// The ARNs of the SNS topics that don't have it yet; none if the behavior suppresses alerts.
+  package internal(set) var targets: [String]
+  /// Whether it was published to the topic of AWS IoT.
+  package internal(set) var isPublished = false
+  /// Whether the history has it.
+  var isRecorded = false
 
   package init(event: [UInt8], targets: [String]) {
     self.event = event
     self.targets = targets
   }
+
+  var isDelivered: Bool { targets.isEmpty && isPublished }
+
+  /// The number of bytes that it adds to an item, with the members and the quotation marks around it.
+  var size: Int { event.count + targets.reduce(64) { $0 + $1.utf8.count + 3 } }
 
   static func encoding(_ entries: [OutboxEntry]) -> [UInt8] {
     var document = JSONWriter()
@@ -59,6 +71,14 @@ package struct OutboxEntry: Equatable, Sendable {
       document.beginList(count: entry.targets.count)
       for target in entry.targets { document.string(target) }
       document.endList()
+      if entry.isPublished {
+        document.key("published")
+        document.boolean(true)
+      }
+      if entry.isRecorded {
+        document.key("recorded")
+        document.boolean(true)
+      }
       document.endMap()
     }
     document.endList()
@@ -71,7 +91,10 @@ package struct OutboxEntry: Equatable, Sendable {
     for element in list {
       guard let event = element["event"], event.members != nil, let targets = element["targets"]?.array
       else { return nil }
-      entries.append(OutboxEntry(event: event.json, targets: targets.compactMap(\.string)))
+      var entry = OutboxEntry(event: event.json, targets: targets.compactMap(\.string))
+      entry.isPublished = element["published"]?.boolean == true
+      entry.isRecorded = element["recorded"]?.boolean == true
+      entries.append(entry)
     }
     return entries
   }

@@ -11,11 +11,16 @@ import WireFormats
 private final class TableInMemory: HTTPExchange {
   fileprivate(set) var items: [String: JSONValue] = [:]
   private(set) var calls: [String: Int] = [:]
+  /// The operations in their order.
+  private(set) var log: [String] = []
+  /// The most items of an answer to a query.
+  var pageLimit = Int.max
 
   func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse {
     let target = request.headers.first { $0.name == "X-Amz-Target" }?.value ?? ""
     let operation = String(target.dropFirst("DynamoDB_20120810.".utf8.count))
     calls[operation, default: 0] += 1
+    log.append(operation)
     guard let document = try? JSONValue(parsing: request.body) else { return HTTPResponse(status: 500) }
     switch operation {
     case "BatchGetItem":
@@ -43,9 +48,24 @@ private final class TableInMemory: HTTPExchange {
         let seen = item["seen"]?["N"]?.string.flatMap { Int64($0) } ?? 0
         return item[name] == values?[":p"] && (isByTime ? seen <= latest : sort >= from && sort <= to)
       }
-      return answer(#"{"Items":[\#(list(found))]}"#)
+      return page(of: found, document)
     default: return HTTPResponse(status: 400)
     }
+  }
+
+  private func page(of found: [JSONValue], _ query: JSONValue) -> HTTPResponse {
+    let start = query["ExclusiveStartKey"].map { key in
+      (found.firstIndex { Self.key($0) == Self.key(key) } ?? found.count - 1) + 1
+    }
+    let limit: Int? = query["Limit"]?.integer()
+    let rest = found.dropFirst(start ?? 0)
+    let page = rest.prefix(min(pageLimit, limit ?? .max))
+    var last = ""
+    if page.count < rest.count, let item = page.last {
+      let key = ["pk", "sk"].map { "\"\($0)\":\(list([item[$0] ?? .null]))" }.joined(separator: ",")
+      last = #","LastEvaluatedKey":{\#(key)}"#
+    }
+    return answer(#"{"Items":[\#(list(Array(page)))]\#(last)}"#)
   }
 
   private func put(_ puts: [JSONValue]) -> HTTPResponse {
@@ -83,6 +103,11 @@ struct `The store in DynamoDB` {
   private let fleet = FleetFixture()
   private let table = TableInMemory()
 
+  /// The random number that selects the first partition.
+  private let shard = Shard()
+
+  private final class Shard { var first: UInt32 = 0 }
+
   private func store(watchesSilence: Bool = false) throws -> DynamoDBStore {
     let credentials = EnvironmentCredentials(
       Environment(["AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s3cr3t"]))
@@ -91,8 +116,9 @@ struct `The store in DynamoDB` {
     let client = ServiceClient(signing, table, time: fleet.time, log: fleet.log.log(), jitter: { 1 })
     return DynamoDBStore(
       DynamoDBClient(client, try ServiceEndpoint(of: .dynamoDB, region: "eu-west-1"), table: "fleet"),
-      retention: .seconds(30 * 86_400), watchesSilence: watchesSilence, time: fleet.time, log: fleet.log.log()
-    )
+      retention: .seconds(30 * 86_400), watchesSilence: watchesSilence, time: fleet.time,
+      log: fleet.log.log(),
+      firstShard: { [shard] in shard.first })
   }
 
   private func batch(_ id: Int, _ ports: [Int], things: Int = 100) -> [String] {
@@ -121,9 +147,12 @@ struct `The store in DynamoDB` {
     try fleet.process([report(1, [8080])], fleet.detector(store))
     let key = StateItem.Key(thing: "pump-1", profile: "ports")
     let item = try #require(try store.items([key], until: fleet.deadline).first)
-    #expect(item.version == 1 && item.outbox.count == 1 && item.alarms.count == 1 && item.state.hasAlarms)
+    // Once for the alarm, and once because the history has it.
+    #expect(item.version == 2 && item.outbox.count == 1 && item.alarms.count == 1 && item.state.hasAlarms)
     #expect(item.seen == 1_700_000_100_000 && item.updated == item.seen)
-    #expect(try store.itemsThatNeedAttention(until: fleet.deadline) == [item])
+    var waiting: [StateItem] = []
+    try store.visitItemsThatNeedAttention(until: fleet.deadline) { waiting += $0 }
+    #expect(waiting == [item])
     let stored = try #require(table.items["thing#pump-1\nstate#ports"])
     #expect(stored["expires"]?["N"]?.string == String(1_700_000_100 + 30 * 86_400))
     fleet.delivery.failure = nil
@@ -159,14 +188,46 @@ struct `The store in DynamoDB` {
     fleet.time.advance(by: .seconds(401))
     _ = try fleet.detector(store).sweep(until: fleet.deadline)
     #expect(fleet.delivery.events.map(\.thing) == ["pump-1"])
-    #expect(try store.itemsNotSeen(since: .max, until: fleet.deadline).map(\.key.thing) == ["pump-2"])
+    var unseen: [String] = []
+    try store.visitItems(seen: 0..<(.max), until: fleet.deadline) { unseen += $0.map(\.key.thing) }
+    #expect(unseen == ["pump-2"])
+  }
+
+  @Test func `handles a page of the index before it reads the next one, beginning anywhere`() throws {
+    let store = try store()
+    try fleet.process(batch(1, [8080], things: 250), fleet.detector(store))
+    table.pageLimit = 5
+    var visits: [[String]] = []
+    let before = table.log.count
+    try store.visitItemsThatNeedAttention(until: fleet.deadline) { items in
+      visits.append(items.map(\.key.thing))
+      #expect(table.log.last == "BatchGetItem")
+    }
+    #expect(visits.allSatisfy { $0.count <= 5 } && Set(visits.joined()).count == 250)
+    #expect(visits.joined().count == 250 && table.log[before...].filter { $0 == "Query" }.count >= 50)
+    shard.first = 9
+    var first: String?
+    try store.visitItemsThatNeedAttention(until: fleet.deadline) { first = first ?? $0.first?.key.thing }
+    #expect(first != nil && first != visits.first?.first)
+  }
+
+  @Test func `treats a visitor's error as the end`() throws {
+    let store = try store()
+    try fleet.process(batch(1, [8080]), fleet.detector(store))
+    let before = table.log.count
+    #expect(throws: StoreError("Enough.")) {
+      try store.visitItemsThatNeedAttention(until: fleet.deadline) { _ throws(StoreError) in
+        throw StoreError("Enough.")
+      }
+    }
+    #expect(table.log.count - before <= 17)
   }
 
   @Test func `keeps profiles`() throws {
     let store = try store()
     let document = ProfileDocument(name: "ports", text: Array(FleetFixture.ports.utf8))
     try store.save(document, until: fleet.deadline)
-    #expect(try store.profiles(until: fleet.deadline) == [document])
+    #expect(try store.profiles(until: fleet.deadline).map { try $0.get().text } == [document.text])
   }
 
   @Test func `forgets the alarms of a damaged state, and keeps its events`() throws {
@@ -176,7 +237,7 @@ struct `The store in DynamoDB` {
     table.damageState(of: "thing#pump-1\nstate#ports")
     let key = StateItem.Key(thing: "pump-1", profile: "ports")
     let item = try #require(try store.items([key], until: fleet.deadline).first)
-    #expect(!item.state.hasAlarms && item.alarms == [] && item.outbox.count == 1 && item.version == 1)
+    #expect(!item.state.hasAlarms && item.alarms == [] && item.outbox.count == 1 && item.version == 2)
     #expect(fleet.log.lines.contains { $0.includes("'pump-1'") && $0.includes("ERROR") })
   }
 }

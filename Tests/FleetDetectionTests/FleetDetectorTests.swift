@@ -119,8 +119,11 @@ struct `A fleet's detector` {
     fleet.delivery.failure = DeliveryError("SNS is down.")
     let flapping = (1...1_000).map { report($0, $0 % 2 == 0 ? [22] : [8080]) }
     let outcome = try fleet.process(flapping)
-    let size = fleet.item()?.outbox.reduce(0) { $0 + $1.event.count } ?? 0
-    #expect((100_000..<120_000).contains(size))
+    let size =
+      fleet.item()?.outbox.reduce(0) { sum, entry in
+        sum + entry.event.count + entry.targets.joined().utf8.count
+      } ?? 0
+    #expect((70_000..<100_000).contains(size))
     #expect(!outcome.failures.isEmpty && outcome.failures[0] == nil)
     fleet.delivery.failure = nil
     fleet.time.advance(by: .seconds(61))
@@ -182,6 +185,28 @@ struct `A fleet's detector` {
     #expect(outcome.counts.events.values.reduce(0, +) == 2 && fleet.item()?.outbox == [])
   }
 
+  @Test func `fails the records of an item that the store rejects, and only these`() throws {
+    let fleet = FleetFixture()
+    let contended = ContendedStore(fleet.store)
+    contended.rejectedThing = "pump-2"
+    let bodies = (1...3).map { report(1, [8080], thing: "pump-\($0)") }
+    let outcome = try fleet.process(bodies, fleet.detector(contended))
+    #expect(Array(outcome.failures.keys) == [1])
+    #expect(fleet.delivery.events.map(\.thing) == ["pump-1", "pump-3"])
+    #expect(fleet.log.lines.contains { $0.includes("ERROR") && $0.includes("'pump-2'") })
+  }
+
+  @Test func `delivers an event that the history rejects, and names its thing`() throws {
+    let fleet = FleetFixture()
+    let contended = ContendedStore(fleet.store)
+    contended.rejectedEventThing = "pump-2"
+    let bodies = (1...3).map { report(1, [8080], thing: "pump-\($0)") }
+    #expect(try fleet.process(bodies, fleet.detector(contended)).failures.isEmpty)
+    #expect(fleet.delivery.events.map(\.thing) == ["pump-1", "pump-2", "pump-3"])
+    #expect(fleet.store.history.map(\.thing) == ["pump-1", "pump-3"])
+    #expect(fleet.log.lines.contains { $0.includes("ERROR") && $0.includes("'pump-2'") })
+  }
+
   @Test func `delivers what was saved if the store fails in the middle of a batch`() throws {
     let fleet = FleetFixture()
     let contended = ContendedStore(fleet.store)
@@ -239,85 +264,6 @@ struct `A fleet's detector` {
     fleet.time.advance(by: .seconds(60))
     try fleet.process([report(3, [22])], detector)
     #expect(fleet.delivery.types == ["in-alarm"])
-  }
-}
-
-struct `The sweep` {
-  @Test func `invalidates the alarms of a profile that was removed`() throws {
-    let fleet = FleetFixture()
-    try fleet.process([report(1, [8080])])
-    fleet.files = []
-    _ = try fleet.detector().sweep(until: fleet.deadline)
-    #expect(fleet.delivery.types == ["in-alarm", "alarm-invalidated"])
-    #expect(fleet.item()?.needsAttention == false)
-  }
-
-  @Test func `keeps the alarms of a profile that is disabled by a mistake`() throws {
-    let fleet = FleetFixture()
-    try fleet.process([report(1, [8080])])
-    fleet.files = [.success(ProfileDocument(name: "p0", text: Array("{".utf8)))]
-    _ = try fleet.detector().sweep(until: fleet.deadline)
-    #expect(fleet.delivery.types == ["in-alarm"])
-  }
-
-  @Test func `invalidates an alarm after two days without the metric`() throws {
-    let fleet = FleetFixture()
-    try fleet.process([report(1, [8080])])
-    fleet.time.wallTime = WallTime(secondsSinceEpoch: 1_700_000_001 + 2 * 86_400)
-    _ = try fleet.detector().sweep(until: fleet.deadline)
-    #expect(fleet.delivery.types == ["in-alarm"])
-    fleet.time.wallTime = WallTime(secondsSinceEpoch: 1_700_000_002 + 2 * 86_400)
-    let counts = try fleet.detector().sweep(until: fleet.deadline)
-    #expect(fleet.delivery.types == ["in-alarm", "alarm-invalidated"])
-    #expect(counts.events.values.reduce(0, +) == 1)
-  }
-}
-
-struct `A silent thing` {
-  @Test func `raises an alarm once, which the next report clears`() throws {
-    let fleet = FleetFixture()
-    fleet.silence = .seconds(600)
-    try fleet.process([report(1, [22])])
-    // Reports of the last 300 s may not have been written.
-    fleet.time.advance(by: .seconds(900))
-    _ = try fleet.detector().sweep(until: fleet.deadline)
-    #expect(fleet.delivery.types == [])
-    fleet.time.advance(by: .seconds(1))
-    _ = try fleet.detector().sweep(until: fleet.deadline)
-    _ = try fleet.detector().sweep(until: fleet.deadline)
-    #expect(fleet.delivery.types == ["in-alarm"])
-    #expect(
-      fleet.item()?.alarms.first.map { String(decoding: $0.json, as: UTF8.self).includes("reports-missing") }
-        == true)
-    try fleet.process([report(1, [22])])
-    #expect(fleet.delivery.types == ["in-alarm"])
-    try fleet.process([report(2, [22])])
-    #expect(fleet.delivery.types == ["in-alarm", "alarm-cleared"])
-    #expect(Set(fleet.delivery.events.map(\.id)).count == 1 && fleet.item()?.needsAttention == false)
-  }
-
-  @Test func `raises none while it reports, also if nothing else changes`() throws {
-    let fleet = FleetFixture()
-    fleet.silence = .seconds(600)
-    for number in 1...20 {
-      try fleet.process([report(number, [22])])
-      fleet.time.advance(by: .seconds(299))
-      _ = try fleet.detector().sweep(until: fleet.deadline)
-    }
-    #expect(fleet.delivery.types == [])
-  }
-
-  @Test func `raises no alarm without the option, and none after its profile was removed`() throws {
-    let fleet = FleetFixture()
-    try fleet.process([report(1, [22])])
-    fleet.time.advance(by: .seconds(100_000))
-    _ = try fleet.detector().sweep(until: fleet.deadline)
-    #expect(fleet.delivery.types == [])
-    fleet.silence = .seconds(600)
-    _ = try fleet.detector().sweep(until: fleet.deadline)
-    fleet.files = []
-    _ = try fleet.detector().sweep(until: fleet.deadline)
-    #expect(fleet.delivery.types == ["in-alarm", "alarm-invalidated"])
   }
 }
 

@@ -57,10 +57,21 @@ func report(_ id: Int, _ ports: [Int], thing: String = "pump-1") -> String {
 final class RecordedDelivery: EventDelivery {
   private(set) var entries: [OutboxEntry] = []
   var failure: DeliveryError?
+  /// The targets that fail, and how long each attempt takes.
+  var broken: Set<String> = []
+  var patience: Duration = .zero
+  var time: ManualTime?
+  private(set) var attempts = 0
 
   func deliver(_ entry: OutboxEntry, until deadline: BootTime) throws(DeliveryError) {
+    attempts += 1
     if let failure { throw failure }
-    entries.append(entry)
+    let targets = entry.targets + (entry.isPublished ? [] : [OutboxEntry.iotTarget])
+    let failed = targets.filter { broken.contains($0) }
+    if failed.count < targets.count { entries.append(entry) }
+    guard !failed.isEmpty else { return }
+    time?.advance(by: patience)
+    throw DeliveryError("\(failed) failed.", failed: failed)
   }
 
   var events: [HistoryEvent] { entries.compactMap { HistoryEvent($0.event) } }
@@ -72,6 +83,11 @@ final class ContendedStore: FleetStore {
   let store: MemoryStore
   var beforeSave: [() throws -> Void] = []
   var failure: StoreError?
+  var attentionFailure: StoreError?
+  /// The thing whose item the store rejects.
+  var rejectedThing: String?
+  /// The thing whose events the history rejects.
+  var rejectedEventThing: String?
   /// The write that fails, by its number.
   var failingSave: Int?
   /// Whether the answers of writes are lost, so that their retries find their own writes.
@@ -90,6 +106,7 @@ final class ContendedStore: FleetStore {
   func save(_ item: StateItem, until deadline: BootTime) throws(StoreError) -> Bool {
     saves += 1
     if saves == failingSave { throw StoreError("PutItem on the table 'fleet' failed.") }
+    if item.key.thing == rejectedThing { throw StoreError("The item has more than 400 KB.", .item) }
     if !beforeSave.isEmpty { try? beforeSave.removeFirst()() }
     if losesAnswers { _ = try store.save(item, until: deadline) }
     return try store.save(item, until: deadline)
@@ -101,15 +118,19 @@ final class ContendedStore: FleetStore {
   }
 
   func append(_ events: [HistoryEvent], until deadline: BootTime) throws(StoreError) {
+    if events.contains(where: { $0.thing == rejectedEventThing }) { throw StoreError("No.", .item) }
     try store.append(events, until: deadline)
   }
 
-  func itemsThatNeedAttention(until deadline: BootTime) throws(StoreError) -> [StateItem] {
-    try store.itemsThatNeedAttention(until: deadline)
+  func visitItemsThatNeedAttention(until deadline: BootTime, _ visit: Visitor) throws(StoreError) {
+    if let attentionFailure { throw attentionFailure }
+    try store.visitItemsThatNeedAttention(until: deadline, visit)
   }
 
-  func itemsNotSeen(since time: Int64, until deadline: BootTime) throws(StoreError) -> [StateItem] {
-    try store.itemsNotSeen(since: time, until: deadline)
+  func visitItems(
+    seen times: Range<Int64>, until deadline: BootTime, _ visit: Visitor
+  ) throws(StoreError) {
+    try store.visitItems(seen: times, until: deadline, visit)
   }
 
   func events(
@@ -118,7 +139,9 @@ final class ContendedStore: FleetStore {
     try store.events(of: thing, times, until: deadline)
   }
 
-  func profiles(until deadline: BootTime) throws(StoreError) -> [ProfileDocument] {
+  func profiles(
+    until deadline: BootTime
+  ) throws(StoreError) -> [Result<ProfileDocument, ProfileSourceError>] {
     try store.profiles(until: deadline)
   }
 

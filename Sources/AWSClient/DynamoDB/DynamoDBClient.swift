@@ -155,9 +155,9 @@ package final class DynamoDBClient {
     else { throw DynamoDBError(.service(.noTimeLeft), operation, table) }
   }
 
-  /// Calls an operation, whose members `write` appends.
+  /// Calls an operation, whose members `write` appends. `index` is the index that it reads, for messages.
   func call(
-    _ operation: String, until deadline: BootTime, _ write: (inout JSONWriter) -> Void
+    _ operation: String, index: String? = nil, until deadline: BootTime, _ write: (inout JSONWriter) -> Void
   ) throws(DynamoDBError) -> JSONValue {
     var document = JSONWriter(capacity: 4_096)
     document.beginMap(count: 0)
@@ -176,7 +176,7 @@ package final class DynamoDBClient {
       do throws(ServiceFailure) {
         response = try client.send(request, until: deadline).response
       } catch {
-        throw DynamoDBError(error, operation, table)
+        throw DynamoDBError(error, operation, table, index: index)
       }
       guard isIntact(response) else {
         damage = "its checksum is wrong"

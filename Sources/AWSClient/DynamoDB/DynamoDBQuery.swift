@@ -6,11 +6,11 @@ package struct DynamoDBQuery: Sendable {
   /// The index; nil for the table itself.
   package var index: String?
   /// The name and the value of the partition key.
-  package let partition: (name: String, value: AttributeValue)
+  package var partition: (name: String, value: AttributeValue)
   /// The name of the sort key, and the range of it to read, both ends included.
   package var range: (name: String, from: AttributeValue, to: AttributeValue)?
-  /// The largest number of items to return; nil for all.
-  package var limit: Int?
+  /// The largest number of items of a page; nil for as many as 1 MB holds.
+  package var pageSize: Int?
 
   /// Creates a query for all items of a partition.
   package init(_ name: String, _ value: AttributeValue) { partition = (name, value) }
@@ -33,7 +33,7 @@ package struct DynamoDBQuery: Sendable {
     document.endMap()
     document.key("ExpressionAttributeValues")
     document.attributes(values)
-    if let limit { document.member("Limit", UInt64(clamping: limit)) }
+    if let pageSize { document.member("Limit", UInt64(clamping: pageSize)) }
     // A query of an index can't be consistent.
     if index == nil {
       document.key("ConsistentRead")
@@ -46,22 +46,37 @@ package struct DynamoDBQuery: Sendable {
   }
 }
 
+/// A part of the items that match a query.
+package struct DynamoDBPage: Sendable {
+  package let items: [DynamoDBItem]
+  /// The key after which the next page begins; nil if this is the last one.
+  fileprivate let last: JSONValue?
+
+  package var isLast: Bool { last == nil }
+}
+
 extension DynamoDBClient {
   /// Returns the items that match a query, in the order of the sort key.
   package func items(_ query: DynamoDBQuery, until deadline: BootTime) throws(DynamoDBError) -> [DynamoDBItem]
   {
-    var found: [DynamoDBItem] = []
-    var last: JSONValue?
-    while true {
-      let answer = try call("Query", until: deadline) { [table] document in
-        document.member("TableName", table)
-        query.write(to: &document, after: last)
-      }
-      found += answer["Items"]?.array?.map(\.item) ?? []
-      if let limit = query.limit, found.count >= limit { return Array(found.prefix(limit)) }
-      // The next page begins after this key; without it, this was the last page.
-      guard let key = answer["LastEvaluatedKey"], key.members?.isEmpty == false else { return found }
-      last = key
+    var page = try page(query, after: nil, until: deadline)
+    var found = page.items
+    while !page.isLast {
+      page = try self.page(query, after: page, until: deadline)
+      found += page.items
     }
+    return found
+  }
+
+  /// Returns the page that follows another one; with nil, the first one. A page that isn't the last may be empty.
+  package func page(
+    _ query: DynamoDBQuery, after page: DynamoDBPage?, until deadline: BootTime
+  ) throws(DynamoDBError) -> DynamoDBPage {
+    let answer = try call("Query", index: query.index, until: deadline) { [table] document in
+      document.member("TableName", table)
+      query.write(to: &document, after: page?.last)
+    }
+    let key = answer["LastEvaluatedKey"].flatMap { $0.members?.isEmpty == false ? $0 : nil }
+    return DynamoDBPage(items: answer["Items"]?.array?.map(\.item) ?? [], last: key)
   }
 }

@@ -73,14 +73,12 @@ package struct SNSError: Error, Equatable, Sendable, CustomStringConvertible {
   }
 
   private func advice(_ cause: ServiceFailure.Cause) -> String {
-    guard case .refused(let error) = cause else {
-      return ServiceFailure(cause, attempts: 0).advice
-    }
-    switch error.code {
+    let failure = ServiceFailure(cause, attempts: 0)
+    switch failure.refusal?.code {
     case "NotFound", "NotFoundException": return "Create the topic, or correct the profile's alertTargetArn."
     case "AuthorizationError", "AuthorizationErrorException", "AccessDenied":
       return "Allow the role sns:Publish on the topic."
-    default: return "See the request id in CloudTrail."
+    default: return failure.advice
     }
   }
 }

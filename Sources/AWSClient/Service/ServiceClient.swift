@@ -237,13 +237,19 @@ package struct ServiceFailure: Error, Equatable, Sendable {
     self.attempts = attempts
   }
 
-  /// What to do about a failure that isn't an answer of the service, as a sentence.
+  /// The service's error response; nil if there was none.
+  var refusal: ServiceError? {
+    guard case .refused(let error) = cause else { return nil }
+    return error
+  }
+
+  /// What to do about a failure, unless its code says more, as a sentence.
   var advice: String {
     switch cause {
     case .noTimeLeft: "Allow more time, or make the batch smaller."
     case .credentials, .signing: "Check the credentials."
     case .exchange: "Check the network, the region and the endpoint."
-    case .refused: "See the request id in CloudTrail."
+    case .refused: "Look up the code in the service's API reference; AWS Support needs the request id."
     }
   }
 

@@ -84,10 +84,16 @@ struct ViolationsCommand: ParsableCommand {
   private func list() throws(CommandFailure) -> [JSONValue] {
     let store = try fleet.store()
     do throws(StoreError) {
-      let texts: [[UInt8]]
+      var texts: [[UInt8]] = []
       if active {
-        let items = try store.itemsThatNeedAttention(until: fleet.deadline)
-        texts = items.filter { thing == nil || $0.key.thing == thing }.flatMap { $0.alarms.map(\.json) }
+        var found: [StateItem.Key: [[UInt8]]] = [:]
+        try store.visitItemsThatNeedAttention(until: fleet.deadline) { items in
+          for item in items where thing == nil || item.key.thing == thing {
+            found[item.key] = item.alarms.map(\.json)
+          }
+        }
+        let sorted = found.sorted { ($0.key.thing, $0.key.profile) < ($1.key.thing, $1.key.profile) }
+        texts = sorted.flatMap(\.value)
       } else {
         let now = WallTime.now
         let from = since.flatMap { Self.time($0, now: now) } ?? now.advanced(by: .seconds(-86_400))
