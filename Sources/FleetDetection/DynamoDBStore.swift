@@ -60,32 +60,62 @@ package final class DynamoDBStore: FleetStore {
   }
 
   package func save(_ item: StateItem, until deadline: BootTime) throws(StoreError) -> Bool {
-    try isDone { () throws(DynamoDBError) in try client.put(put(item), until: deadline) }
+    do throws(DynamoDBError) {
+      try client.put(put(item), until: deadline)
+      return true
+    } catch {
+      guard error.isConditionFailed else { throw StoreError(error) }
+      return false
+    }
   }
 
   package func saveAll(_ items: [StateItem], until deadline: BootTime) throws(StoreError) -> [Bool] {
     var done: [Bool] = []
-    var rest = items[...]
-    while !rest.isEmpty {
-      let some = rest.prefix(DynamoDBClient.readLimit)
-      rest = rest.dropFirst(some.count)
-      done += try saveTogether(some, until: deadline)
+    var backoff = Backoff(first: .milliseconds(10), cap: .milliseconds(200), jitter: 1)
+    var puts: [DynamoDBClient.Put] = []
+    var size = 0
+    for item in items {
+      let put = put(item)
+      if puts.count == DynamoDBClient.readLimit || size + put.size > DynamoDBClient.transactionSizeLimit {
+        done += try saveTogether(puts[...], &backoff, until: deadline)
+        (puts, size) = ([], 0)
+      }
+      puts.append(put)
+      size += put.size
     }
-    return done
+    return try done + saveTogether(puts[...], &backoff, until: deadline)
   }
 
-  /// Writes the items in one transaction. If one was changed meanwhile, writes each half in its own.
+  /// Writes the items in one transaction. If one was changed meanwhile or is rejected, writes each half in its own.
   private func saveTogether(
-    _ items: ArraySlice<StateItem>, until deadline: BootTime
+    _ puts: ArraySlice<DynamoDBClient.Put>, _ backoff: inout Backoff, until deadline: BootTime
   ) throws(StoreError) -> [Bool] {
-    let isDone = try isDone { () throws(DynamoDBError) in
-      if items.count == 1, let item = items.first { return try client.put(put(item), until: deadline) }
-      try client.putAll(items.map(put), until: deadline)
+    guard let first = puts.first else { return [] }
+    do throws(DynamoDBError) {
+      if puts.count == 1 {
+        try client.put(first, until: deadline)
+      } else {
+        try client.putAll(Array(puts), until: deadline)
+      }
+      return puts.map { _ in true }
+    } catch {
+      guard error.isConditionFailed || error.rejectsItems else { throw StoreError(error) }
+      if puts.count == 1 {
+        if error.rejectsItems {
+          log.error(
+            "The item \(first.item["sk"]?.string ?? "") of \(first.item["pk"]?.string ?? "") isn't written. \(error)"
+          )
+        }
+        return [false]
+      }
+      // Another transaction may hold an item. Without a pause, both could stop each other again.
+      try storing { () throws(DynamoDBError) in
+        try client.pause(&backoff, "TransactWriteItems", until: deadline)
+      }
     }
-    if isDone || items.count <= 1 { return items.map { _ in isDone } }
-    let middle = items.startIndex + items.count / 2
-    return try saveTogether(items[..<middle], until: deadline)
-      + saveTogether(items[middle...], until: deadline)
+    let middle = puts.startIndex + puts.count / 2
+    return try saveTogether(puts[..<middle], &backoff, until: deadline)
+      + saveTogether(puts[middle...], &backoff, until: deadline)
   }
 
   package func append(_ events: [HistoryEvent], until deadline: BootTime) throws(StoreError) {
@@ -198,17 +228,6 @@ package final class DynamoDBStore: FleetStore {
     do throws(DynamoDBError) {
       return try work()
     } catch {
-      throw StoreError(error)
-    }
-  }
-
-  /// Returns false if a condition didn't hold.
-  private func isDone(_ work: () throws(DynamoDBError) -> Void) throws(StoreError) -> Bool {
-    do throws(DynamoDBError) {
-      try work()
-      return true
-    } catch {
-      if error.cause == .conditionFailed || error.cause == .transactionCancelled { return false }
       throw StoreError(error)
     }
   }

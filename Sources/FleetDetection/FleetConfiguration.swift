@@ -54,6 +54,11 @@ package struct FleetConfiguration: Equatable, Sendable {
         "DETECT_SILENT_AFTER_SECONDS is '\(silentAfter)'; expected 60 to 604800 seconds, or 0 for no such alarm."
       )
     }
+    if let seconds, let number, seconds > (number - 2) * 86_400 {
+      mistakes.append(
+        "DETECT_SILENT_AFTER_SECONDS is \(seconds), but a state is removed after DETECT_RETENTION_DAYS, which is \(number). "
+          + "Use at most \((number - 2) * 86_400) seconds, or more days.")
+    }
     silence = seconds.flatMap { $0 == 0 ? nil : .seconds($0) }
     for name in environment.all.keys.sorted()
     where name.hasPrefix("DETECT_") && !Self.variables.contains(name) {

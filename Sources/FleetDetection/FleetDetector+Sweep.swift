@@ -20,9 +20,12 @@ extension FleetDetector {
     }
     if let silence {
       // The last report may be as much newer as `seen` is written late.
-      let limit = now - silence - seenInterval
+      let last = now - silence - seenInterval
+      // The alarm of a thing that was seen earlier has ended, and must not begin again.
+      let first = now - longestAlarm
       let other = part("silent things") { () throws(StoreError) in
-        try store.visitItems(seen: 0..<max(0, limit), until: deadline) { items throws(StoreError) in
+        guard first < last else { return }
+        try store.visitItems(seen: first..<last, until: deadline) { items throws(StoreError) in
           try raiseSilence(of: items, &counts, until: deadline)
         }
       }
@@ -121,9 +124,11 @@ extension FleetDetector {
 
   private func invalidated(_ item: inout StateItem) -> [ViolationEvent] {
     let profile = catalog.profile(item.key.profile)
-    let applies = profile?.applies(to: item.key.thing) == true
+    // An item must not expire with an alarm, whose end nobody would learn of.
+    let isExpiring = now - item.updated >= longestAlarm
+    let applies = !isExpiring && profile?.applies(to: item.key.thing) == true
     // A profile that is disabled because of a mistake isn't removed.
-    guard applies || catalog.isComplete else { return [] }
+    guard applies || isExpiring || catalog.isComplete else { return [] }
     let compiled = applies ? profile?.evaluator : nil
     var evaluator = (compiled ?? Evaluator([])).continued(from: item.state)
     var events = evaluator.invalidateAlarms(of: item.key.thing, at: UInt64(clamping: now))

@@ -10,6 +10,9 @@ import WireFormats
 package final class FleetDetector {
   /// How often `seen` is written if nothing else changes.
   private static let longestSeenInterval: Int64 = 3_600_000
+  /// The number of seconds by which the last violation of an active alarm may be newer than the stored one. Each report of a thing with
+  /// an alarm would write the item otherwise.
+  private static let alarmPatience: UInt64 = 900
   /// How long an undelivered event is left to the process that wrote it.
   static let outboxPatience: Int64 = 60_000
   /// The size of an outbox above which no report of its thing is evaluated, because DynamoDB's items have at most 400 KB.
@@ -20,15 +23,18 @@ package final class FleetDetector {
   let catalog: ProfileCatalog
   /// The number of milliseconds without a report after which a thing is silent; nil if silence raises no alarm.
   let silence: Int64?
+  /// The number of milliseconds after a write at which the alarms of an item end, because the store will remove it a day later.
+  let longestAlarm: Int64
   let time: any Waiter
   let log: Log
 
-  /// Creates a detector. With `silence`, a thing that sends no report for so long raises an alarm.
+  /// Creates a detector. With `silence`, a thing that sends no report for so long raises an alarm. The store removes items that aren't
+  /// written for `retention`.
   package init(
     _ store: any FleetStore, _ delivery: any EventDelivery, _ catalog: ProfileCatalog,
-    silence: Duration? = nil,
-    time: any Waiter, log: Log
+    silence: Duration? = nil, retention: Duration = .seconds(30 * 86_400), time: any Waiter, log: Log
   ) {
+    longestAlarm = Int64(retention.inSeconds * 1_000) - 86_400_000
     self.store = store
     self.delivery = delivery
     self.catalog = catalog
@@ -252,12 +258,14 @@ extension FleetDetector {
   private func evaluate(_ work: Work, _ item: StateItem) -> Result {
     var result = Result(item: item)
     var evaluator = work.profile.evaluator.continued(from: item.state)
+    var ongoing: [String: OngoingViolation] = [:]
     for (index, record) in work.records.enumerated() {
       let ignored = evaluator.ignoredReports
       let events = evaluator.evaluate(record.observation)
       if evaluator.ignoredReports > ignored { result.late.insert(record.position) }
       result.events += events
       result.item.add(events, of: work.profile)
+      for violation in evaluator.ongoing { ongoing[violation.id] = violation }
       if result.item.outboxSize >= Self.outboxLimit {
         result.rest = work.records[(index + 1)...]
         break
@@ -270,11 +278,21 @@ extension FleetDetector {
       result.item.add([event], of: work.profile)
     }
     result.isChanged = !result.events.isEmpty || !result.item.state.isEquivalent(to: item.state)
-    if result.isChanged || now - item.seen >= seenInterval { result.item.seen = now }
-    if !result.isChanged {
-      if result.item.seen != item.seen, result.late.count < work.records.count {
-        result.refreshed = result.item
+    let isDue =
+      now - item.seen >= seenInterval
+      || item.alarms.contains { alarm in
+        ongoing[alarm.id].map { $0.time >= alarm.lastTime + Self.alarmPatience } ?? false
       }
+    if result.isChanged || isDue {
+      result.item.seen = now
+      for index in result.item.alarms.indices {
+        if let violation = ongoing[result.item.alarms[index].id] {
+          result.item.alarms[index].update(violation)
+        }
+      }
+    }
+    if !result.isChanged {
+      if isDue, result.late.count < work.records.count { result.refreshed = result.item }
       result.mustDeliver = !item.outbox.isEmpty && now - item.updated >= Self.outboxPatience
     }
     return result

@@ -42,7 +42,9 @@ package struct FleetProfile: Sendable {
     things = patterns
     targets = Self.targets(inner)
     // One evaluator for each thing: percentiles over all things would need another store.
-    evaluator = Evaluator([profile], comparesThings: false)
+    var evaluator = Evaluator([profile], comparesThings: false)
+    evaluator.tracksOngoing = true
+    self.evaluator = evaluator
     decoder = ReportDecoder(evaluator.table)
     warnings =
       validation.warnings.map { "\($0)" }

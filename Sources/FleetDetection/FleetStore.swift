@@ -86,9 +86,9 @@ package struct ProfileDocument: Equatable, Sendable {
   /// The place that has it, for messages: a path, or `the item 'x' of the table 'y'`.
   package let source: String
 
-  package init(name: String, text: [UInt8], source: String = "") {
+  package init(name: String, text: [UInt8], source: String? = nil) {
     self.name = name
     self.text = text
-    self.source = source
+    self.source = source ?? "its text"
   }
 }

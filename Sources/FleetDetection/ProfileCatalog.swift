@@ -16,7 +16,8 @@ package final class ProfileCatalog {
   private var readAt: BootTime?
   private var documents: [ProfileDocument] = []
 
-  /// Creates a catalog. `files` reads the files; `store` has more profiles, which replace files of the same name.
+  /// Creates a catalog. `files` reads the files; `store` has more profiles. Of several with the same name, the last is used, so a
+  /// stored one replaces a file.
   package init(
     files: @escaping () -> [Result<ProfileDocument, ProfileSourceError>], store: (any FleetStore)?,
     time: any TimeSource, log: Log
@@ -50,7 +51,7 @@ package final class ProfileCatalog {
       switch source {
       case .success(let document): found.append(document)
       case .failure(let error):
-        log.error("The profile in \(error.source) is disabled: \(error.reason)")
+        log.error("Profiles in \(error.source) are disabled: \(error.reason)")
         isWhole = false
       }
     }
@@ -62,14 +63,22 @@ package final class ProfileCatalog {
 
   private func compile(isWhole: Bool) {
     var compiled: [String: FleetProfile] = [:]
+    var sources: [String: String] = [:]
     isComplete = isWhole
     for document in documents {
       do throws(FleetProfileError) {
         let profile = try FleetProfile(parsing: document.text, name: document.name)
         for warning in profile.warnings { log.warn("Profile '\(profile.name)': \(warning)") }
+        if let other = sources[profile.name] {
+          log.warn(
+            "Two profiles have the name '\(profile.name)': \(document.source) is used, and \(other) isn't. "
+              + "Remove or rename one.")
+        }
+        sources[profile.name] = document.source
         compiled[profile.name] = profile
       } catch {
-        log.error("The profile '\(document.name)' is disabled, because it has mistakes: \(error)")
+        log.error(
+          "The profile '\(document.name)' is disabled, because \(document.source) has mistakes: \(error)")
         isComplete = false
       }
     }

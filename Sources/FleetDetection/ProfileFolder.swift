@@ -8,9 +8,19 @@ package enum ProfileFolder {
 
   /// Reads the files at `paths`, and each `*.json` file of those that are directories. Missing directories are ignored.
   package static func documents(at paths: [String]) -> [Result<ProfileDocument, ProfileSourceError>] {
-    paths.flatMap { path in
-      if let names = names(in: path) { return names.map { document("\(path)/\($0)") } }
-      return path.hasSuffix(".json") ? [document(path)] : []
+    paths.flatMap { path -> [Result<ProfileDocument, ProfileSourceError>] in
+      do throws(Errno) {
+        return try names(in: path).map { document("\(path)/\($0)") }
+      } catch {
+        // A directory that exists may have profiles whose alarms must stay.
+        guard error == .noSuchFile || error == .notADirectory else {
+          return [
+            .failure(
+              ProfileSourceError(source: path, reason: "The directory can't be read: \(error.ofFile)."))
+          ]
+        }
+        return path.hasSuffix(".json") ? [document(path)] : []
+      }
     }
   }
 
@@ -18,23 +28,29 @@ package enum ProfileFolder {
     do throws(Errno) {
       let text = try readFile(path, limit: sizeLimit, patience: .seconds(5))
       let file = path.split(separator: "/").last ?? "profile"
-      return .success(ProfileDocument(name: String(file.dropLast(".json".utf8.count)), text: text))
+      return .success(
+        ProfileDocument(name: String(file.dropLast(".json".utf8.count)), text: text, source: path))
     } catch {
       return .failure(ProfileSourceError(source: path, reason: "It can't be read: \(error.ofFile)."))
     }
   }
 
-  /// Returns the names of the profiles in a directory, sorted; nil if it isn't one.
-  private static func names(in path: String) -> [String]? {
-    guard let directory = unsafe opendir(path) else { return nil }
+  /// Returns the names of the profiles in a directory, sorted.
+  private static func names(in path: String) throws(Errno) -> [String] {
+    guard let directory = unsafe opendir(path) else { throw Errno.current }
     defer { unsafe closedir(directory) }
     var names: [String] = []
-    while let entry = unsafe readdir(directory) {
+    while true {
+      errno = 0
+      guard let entry = unsafe readdir(directory) else {
+        let code = errno
+        if code != 0 { throw Errno(rawValue: code) }
+        return names.sorted()
+      }
       let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
         unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
       }
       if name.hasSuffix(".json"), !name.hasPrefix(".") { names.append(name) }
     }
-    return names.sorted()
   }
 }

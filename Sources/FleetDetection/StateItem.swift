@@ -100,16 +100,19 @@ package struct OutboxEntry: Equatable, Sendable {
   }
 }
 
-/// An active alarm in the shape of AWS's `ActiveViolation`. Its last value and time are those of the report that raised it.
+/// An active alarm in the shape of AWS's `ActiveViolation`.
 package struct ActiveAlarm: Equatable, Sendable {
   package let id: String
-  package let json: [UInt8]
+  package private(set) var json: [UInt8]
+  /// The time of the last violation in seconds.
+  private(set) var lastTime: UInt64
 
   /// The most bytes of an alarm; a larger one is stored without its behavior's criteria, or without its value.
   private static let sizeLimit = 1_024
 
   init(_ event: ViolationEvent) {
     id = event.id
+    lastTime = event.time
     var json = Self.json(event, event.behavior, event.metricValue)
     let plain = EventBehavior.former(name: event.behavior.name, metric: event.behavior.metric)
     if json.count > Self.sizeLimit { json = Self.json(event, plain, event.metricValue) }
@@ -117,9 +120,29 @@ package struct ActiveAlarm: Equatable, Sendable {
     self.json = json
   }
 
-  private init(id: String, json: [UInt8]) {
+  private init(id: String, json: [UInt8], lastTime: UInt64) {
     self.id = id
     self.json = json
+    self.lastTime = lastTime
+  }
+
+  /// Sets the last value and its time.
+  mutating func update(_ violation: OngoingViolation) {
+    guard violation.id == id, violation.time > lastTime, let alarm = try? JSONValue(parsing: json) else {
+      return
+    }
+    var value = JSONWriter()
+    violation.value.write(to: &value)
+    var members = (alarm.members ?? []).filter {
+      !["lastViolationValue", "lastViolationTime"].contains($0.name)
+    }
+    members.append(JSONValue.Member(name: "lastViolationTime", value: .number(String(violation.time))))
+    lastTime = violation.time
+    json = JSONValue.object(members).json
+    if json.count + value.bytes.count <= Self.sizeLimit, let value = try? JSONValue(parsing: value.bytes) {
+      members.append(JSONValue.Member(name: "lastViolationValue", value: value))
+      json = JSONValue.object(members).json
+    }
   }
 
   private static func json(
@@ -155,7 +178,8 @@ package struct ActiveAlarm: Equatable, Sendable {
     var alarms: [ActiveAlarm] = []
     for element in list {
       guard let id = element["violationId"]?.string else { return nil }
-      alarms.append(ActiveAlarm(id: id, json: element.json))
+      let last: UInt64? = element["lastViolationTime"]?.integer()
+      alarms.append(ActiveAlarm(id: id, json: element.json, lastTime: last ?? 0))
     }
     return alarms
   }

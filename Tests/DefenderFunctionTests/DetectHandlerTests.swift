@@ -16,10 +16,11 @@ struct `detect_handler` {
 
   /// Runs one invocation. Returns the response, the events and the lines of metrics.
   private func invoke(
-    _ event: String, _ store: MemoryStore = MemoryStore()
-  ) throws -> (response: String, events: [String], metrics: [String]) {
+    _ event: String, _ store: MemoryStore = MemoryStore(), remaining: Duration = .seconds(30)
+  ) throws -> (response: String, events: [String], metrics: [String], log: [String]) {
     let time = ManualTime()
-    let log = Log { _, _ in }
+    let recorded = RecordedLog()
+    let log = recorded.log()
     let catalog = ProfileCatalog(
       files: { [.success(ProfileDocument(name: "p", text: Array(Self.profile.utf8)))] }, store: nil,
       time: time,
@@ -29,9 +30,9 @@ struct `detect_handler` {
     var handler = DetectHandler(
       FleetDetector(store, delivery, catalog, time: time, log: log), function: "f", time: time, log: log
     ) { lines.lines.append(String(decoding: $0, as: UTF8.self)) }
-    let context = try Context(requestID: "id", deadline: time.wallTime.advanced(by: .seconds(30)))
+    let context = try Context(requestID: "id", deadline: time.wallTime.advanced(by: remaining))
     let response = try handler.handle(Event(Array(event.utf8)), context)
-    return (String(decoding: response.body, as: UTF8.self), delivery.types, lines.lines)
+    return (String(decoding: response.body, as: UTF8.self), delivery.types, lines.lines, recorded.lines)
   }
 
   private func quoted(_ text: String) -> String {
@@ -49,13 +50,23 @@ struct `detect_handler` {
     #expect(result.metrics.count == 2)
   }
 
-  @Test func `answers a batch of Kinesis with sequence numbers`() throws {
+  @Test func `counts malformed records of Kinesis, and doesn't stop the stream with them`() throws {
     let data = base64(Array(Self.violating.utf8))
     let result = try invoke(
       #"{"Records":[{"eventSource":"aws:kinesis","kinesis":{"sequenceNumber":"7","data":"\#(data)"}},"#
         + #"{"eventSource":"aws:kinesis","kinesis":{"sequenceNumber":"8","data":"*"}}]}"#)
-    #expect(result.response == #"{"batchItemFailures":[{"itemIdentifier":"8"}]}"#)
+    #expect(result.response == #"{"batchItemFailures":[]}"#)
     #expect(result.events == ["in-alarm"])
+    #expect(try JSONValue(parsing: Array(result.metrics[0].utf8))["ReportsMalformed"]?.integer() == 1)
+    #expect(result.log.contains { $0.includes("ERROR") && $0.includes("The record 8 can't be evaluated") })
+  }
+
+  @Test func `answers a batch of Kinesis with the sequence numbers that the store failed for`() throws {
+    let data = base64(Array(Self.violating.utf8))
+    let result = try invoke(
+      #"{"Records":[{"eventSource":"aws:kinesis","kinesis":{"sequenceNumber":"7","data":"\#(data)"}}]}"#,
+      remaining: .seconds(1))
+    #expect(result.response == #"{"batchItemFailures":[{"itemIdentifier":"7"}]}"#)
   }
 
   @Test func `evaluates the report that a rule passes`() throws {

@@ -15,6 +15,14 @@ private final class TableInMemory: HTTPExchange {
   private(set) var log: [String] = []
   /// The most items of an answer to a query.
   var pageLimit = Int.max
+  /// The tokens of transactions that were done.
+  private var tokens: Set<String> = []
+  /// Whether the answer to the next transaction is lost.
+  var losesAnswer = false
+  /// The item that is too large.
+  var rejectedThing: String?
+  /// The largest transaction in bytes of items.
+  private(set) var largestTransaction = 0
 
   func exchange(_ request: HTTPRequest, timeout: Duration) throws(HTTPError) -> HTTPResponse {
     let target = request.headers.first { $0.name == "X-Amz-Target" }?.value ?? ""
@@ -28,7 +36,16 @@ private final class TableInMemory: HTTPExchange {
       return answer(#"{"Responses":{"fleet":[\#(list(keys.compactMap { items[Self.key($0)] }))]}}"#)
     case "PutItem": return put([document])
     case "TransactWriteItems":
-      return put((document["TransactItems"]?.array ?? []).compactMap { $0["Put"] })
+      let token = document["ClientRequestToken"]?.string ?? ""
+      if !token.isEmpty, tokens.contains(token) { return answer("{}") }
+      let answer = put((document["TransactItems"]?.array ?? []).compactMap { $0["Put"] })
+      largestTransaction = max(largestTransaction, request.body.count)
+      if answer.isSuccess { tokens.insert(token) }
+      if losesAnswer {
+        losesAnswer = false
+        return HTTPResponse(status: 503)
+      }
+      return answer
     case "BatchWriteItem":
       let writes = document["RequestItems"]?["fleet"]?.array ?? []
       let added = writes.compactMap { $0["PutRequest"]?["Item"] }
@@ -70,6 +87,9 @@ private final class TableInMemory: HTTPExchange {
 
   private func put(_ puts: [JSONValue]) -> HTTPResponse {
     for put in puts {
+      if let rejectedThing, put["Item"]?["pk"]?["S"]?.string == "thing#\(rejectedThing)" {
+        return HTTPResponse(status: 400, body: Array(#"{"__type":"x#ValidationException"}"#.utf8))
+      }
       let present = put["Item"].flatMap { items[Self.key($0)] }
       let isHeld =
         switch put["ConditionExpression"]?.string {
@@ -170,6 +190,68 @@ struct `The store in DynamoDB` {
       try store.saveAll(items, until: fleet.deadline) == [true, true, false, true, true, true, true])
   }
 
+  private func items(_ count: Int, alarmBytes: Int = 0) -> [StateItem] {
+    (0..<count).map { number in
+      var item = StateItem(StateItem.Key(thing: "pump-\(number)", profile: "ports"))
+      if alarmBytes > 0 {
+        item.outbox = [
+          OutboxEntry(event: Array(repeating: UInt8(ascii: "1"), count: alarmBytes), targets: [])
+        ]
+      }
+      return item
+    }
+  }
+
+  @Test func `waits before it writes the halves of a cancelled transaction, within the deadline`() throws {
+    let store = try store()
+    let items = items(8)
+    #expect(try store.save(items[2], until: fleet.deadline))
+    let before = fleet.time.sleeps.count
+    #expect(try store.saveAll(items, until: fleet.deadline).count { $0 } == 7)
+    // 8, 4 and 2 items were cancelled.
+    #expect(fleet.time.sleeps.count - before == 3)
+    let end = fleet.time.bootTime.advanced(by: .milliseconds(1))
+    let error = #expect(throws: StoreError.self) { try store.saveAll(items, until: end) }
+    #expect(error?.scope == .time)
+  }
+
+  @Test func `splits transactions by their size`() throws {
+    let store = try store()
+    let saved = try store.saveAll(items(100, alarmBytes: 300_000), until: fleet.deadline)
+    #expect(saved.count == 100 && saved.allSatisfy { $0 })
+    // Base64 makes four bytes of three.
+    #expect(table.largestTransaction < 4_194_304 / 3 * 4 && table.calls["TransactWriteItems"] == 8)
+  }
+
+  @Test func `retries a transaction whose answer was lost only once`() throws {
+    let store = try store()
+    table.losesAnswer = true
+    #expect(try store.saveAll(items(100), until: fleet.deadline).allSatisfy { $0 })
+    #expect(table.calls == ["TransactWriteItems": 2])
+  }
+
+  @Test func `writes the items of a transaction that has a rejected one, and names that one`() throws {
+    let store = try store()
+    table.rejectedThing = "pump-1"
+    #expect(try store.saveAll(items(4), until: fleet.deadline) == [true, false, true, true])
+    #expect(fleet.log.lines.contains { $0.includes("ERROR") && $0.includes("thing#pump-1") })
+    let error = #expect(throws: StoreError.self) { try store.save(items(2)[1], until: fleet.deadline) }
+    #expect(error?.scope == .item)
+  }
+
+  @Test func `takes few requests while alarms are active`() throws {
+    let store = try store()
+    let detector = fleet.detector(store)
+    try fleet.process(batch(0, [8080]), detector)
+    let before = store.requestCount
+    for number in 1...12 {
+      fleet.time.advance(by: .seconds(300))
+      try fleet.process(batch(number * 300, [8080]), detector)
+    }
+    // 12 reads, and a write each quarter of an hour: 0.0134 requests for each of 1,200 reports.
+    #expect(store.requestCount - before == 16)
+  }
+
   @Test func `finds the events of a thing by time`() throws {
     let store = try store()
     try fleet.process([report(1, [8080]), report(2, [22]), report(90, [8080])], fleet.detector(store))
@@ -228,6 +310,24 @@ struct `The store in DynamoDB` {
     let document = ProfileDocument(name: "ports", text: Array(FleetFixture.ports.utf8))
     try store.save(document, until: fleet.deadline)
     #expect(try store.profiles(until: fleet.deadline).map { try $0.get().text } == [document.text])
+  }
+
+  @Test func `keeps the alarms of a stored profile that has no text, and says so`() throws {
+    let store = try store()
+    fleet.files = []
+    fleet.profileStore = store
+    let document = ProfileDocument(name: "ports", text: Array(FleetFixture.ports.utf8))
+    try store.save(document, until: fleet.deadline)
+    try fleet.process([report(1, [8080])], fleet.detector(store))
+    let item = #"{"pk":{"S":"profile"},"sk":{"S":"ports"},"document":{"B":"e30="}}"#
+    table.items["profile\nports"] = try JSONValue(parsing: Array(item.utf8))
+    _ = try fleet.detector(store).sweep(until: fleet.deadline)
+    #expect(fleet.delivery.types == ["in-alarm"])
+    #expect(
+      fleet.log.lines.contains {
+        $0.includes("ERROR") && $0.includes("the item 'ports' of the table 'fleet'")
+          && $0.includes("'document'")
+      })
   }
 
   @Test func `forgets the alarms of a damaged state, and keeps its events`() throws {

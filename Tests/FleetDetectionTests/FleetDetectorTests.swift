@@ -31,6 +31,36 @@ struct `A fleet's detector` {
     #expect(fleet.item()?.version == 2)
   }
 
+  @Test func `lists the last violation of an alarm, at most a quarter of an hour late`() throws {
+    let fleet = FleetFixture()
+    func alarm() throws -> (ports: String, last: UInt64?, start: UInt64?) {
+      let json = try JSONValue(parsing: try #require(fleet.item()?.alarms.first).json)
+      let ports = json["lastViolationValue"]?["ports"]?.array ?? []
+      return (
+        "\(ports)", json["lastViolationTime"]?.integer(), json["violationStartTime"]?.integer()
+      )
+    }
+    try fleet.process([report(0, [22, 8080])])
+    let version = try #require(fleet.item()).version
+    try fleet.process([report(600, [22, 8081])])
+    #expect(try alarm().last == 1_700_000_000 && fleet.item()?.version == version)
+    try fleet.process([report(900, [22, 8082]), report(901, [22, 8083])])
+    #expect(try alarm() == ("[WireFormats.JSONValue.number(\"8083\")]", 1_700_000_901, 1_700_000_000))
+    #expect(fleet.item()?.version == version + 1 && fleet.delivery.types == ["in-alarm"])
+    try fleet.process([report(902, [22])])
+    #expect(fleet.item()?.alarms == [])
+  }
+
+  @Test func `doesn't take a conforming report during an alarm for a violation`() throws {
+    let fleet = FleetFixture([
+      FleetFixture.ports.replacing(#""criteria":{"#, with: #""criteria":{"consecutiveDatapointsToClear":3,"#)
+    ])
+    try fleet.process([report(0, [8080])])
+    try fleet.process([report(1_000, [22])])
+    let json = try JSONValue(parsing: try #require(fleet.item()?.alarms.first).json)
+    #expect(json["lastViolationTime"]?.integer() == 1_700_000_000)
+  }
+
   @Test func `saves a learned baseline with each report, and doesn't compare things`() throws {
     let fleet = FleetFixture([
       """

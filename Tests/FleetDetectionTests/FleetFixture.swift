@@ -24,11 +24,15 @@ final class FleetFixture {
   }
 
   var silence: Duration?
+  var retention: Duration = .seconds(30 * 86_400)
+  /// The store with profiles; nil for none.
+  var profileStore: (any FleetStore)?
 
   func detector(_ store: (any FleetStore)? = nil) -> FleetDetector {
-    let catalog = ProfileCatalog(files: { self.files }, store: nil, time: time, log: log.log())
+    let catalog = ProfileCatalog(files: { self.files }, store: profileStore, time: time, log: log.log())
     return FleetDetector(
-      store ?? self.store, delivery, catalog, silence: silence, time: time, log: log.log())
+      store ?? self.store, delivery, catalog, silence: silence, retention: retention, time: time,
+      log: log.log())
   }
 
   var deadline: BootTime { time.bootTime.advanced(by: .seconds(60)) }

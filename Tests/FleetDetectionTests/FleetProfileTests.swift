@@ -1,4 +1,5 @@
 import FleetDetection
+import Glibc
 import Platform
 import TestSupport
 import Testing
@@ -41,7 +42,57 @@ struct `A profile's document` {
   }
 }
 
+struct `The files of profiles` {
+  @Test func `may be in directories, of which only missing ones are ignored`() throws {
+    let directory = try TemporaryDirectory()
+    _ = try directory.write("profiles/a.json", FleetFixture.ports)
+    _ = try directory.write("profiles/.b.json", "x")
+    let link = "\(directory.path)/link"
+    #expect(unsafe symlink(link, link) == 0)
+    let found = ProfileFolder.documents(at: [
+      "\(directory.path)/none", "\(directory.path)/profiles", link, "\(directory.path)/none.json",
+    ])
+    #expect(found.count == 3)
+    #expect(try found[0].get().name == "a")
+    #expect(try found[0].get().source == "\(directory.path)/profiles/a.json")
+    let failures = found.dropFirst().compactMap { if case .failure(let error) = $0 { error } else { nil } }
+    #expect(failures.map(\.source) == [link, "\(directory.path)/none.json"])
+  }
+
+  @Test func `keep the alarms of a directory that can't be read`() throws {
+    let fleet = FleetFixture()
+    try fleet.process([report(1, [8080])])
+    fleet.files = [.failure(ProfileSourceError(source: "/opt/profiles", reason: "It can't be read."))]
+    _ = try fleet.detector().sweep(until: fleet.deadline)
+    #expect(fleet.delivery.types == ["in-alarm"])
+    #expect(fleet.log.lines.contains { $0.includes("ERROR") && $0.includes("/opt/profiles") })
+  }
+
+  @Test func `of the same name are warned of, and the last one is used`() throws {
+    let fleet = FleetFixture()
+    let other = FleetFixture.ports.replacing("[22,443]", with: "[8080]")
+    fleet.files = [(FleetFixture.ports, "/a.json"), (other, "/b.json")].map { text, source in
+      .success(ProfileDocument(name: "p", text: Array(text.utf8), source: source))
+    }
+    try fleet.process([report(1, [8080])])
+    #expect(fleet.delivery.types == [])
+    #expect(
+      fleet.log.lines.contains {
+        $0.includes("WARN") && $0.includes("'ports'") && $0.includes("/b.json is used, and /a.json isn't")
+      })
+  }
+}
+
 struct `The configuration of a fleet` {
+  @Test(arguments: [(86_400, true), (86_401, false)])
+  func `limits the time of silence by the retention`(seconds: Int, isValid: Bool) throws {
+    let configuration = try? FleetConfiguration(
+      Environment([
+        "DETECT_TABLE": "fleet", "DETECT_RETENTION_DAYS": "3", "DETECT_SILENT_AFTER_SECONDS": String(seconds),
+      ]))
+    #expect((configuration != nil) == isValid)
+  }
+
   @Test func `lists all mistakes`() {
     let error = #expect(throws: FleetConfigurationError.self) {
       try FleetConfiguration(

@@ -22,6 +22,18 @@ struct `The sweep` {
     #expect(fleet.delivery.types == ["in-alarm"])
   }
 
+  @Test func `invalidates the alarms of a disabled profile before their item expires`() throws {
+    let fleet = FleetFixture()
+    try fleet.process([report(1, [8080])])
+    fleet.files = [.success(ProfileDocument(name: "p0", text: Array("{".utf8)))]
+    fleet.time.advance(by: .seconds(29 * 86_400 - 1))
+    _ = try fleet.detector().sweep(until: fleet.deadline)
+    #expect(fleet.delivery.types == ["in-alarm"])
+    fleet.time.advance(by: .seconds(1))
+    _ = try fleet.detector().sweep(until: fleet.deadline)
+    #expect(fleet.delivery.types == ["in-alarm", "alarm-invalidated"])
+  }
+
   @Test func `invalidates an alarm after two days without the metric`() throws {
     let fleet = FleetFixture()
     try fleet.process([report(1, [8080])])
@@ -138,6 +150,24 @@ struct `A silent thing` {
     #expect(fleet.delivery.types == ["in-alarm"])
     try fleet.process([report(2, [22])])
     #expect(fleet.delivery.types == ["in-alarm", "alarm-cleared"])
+    #expect(Set(fleet.delivery.events.map(\.id)).count == 1 && fleet.item()?.needsAttention == false)
+  }
+
+  @Test func `ends its alarm before its item expires, and raises none again`() throws {
+    let fleet = FleetFixture()
+    fleet.silence = .seconds(600)
+    fleet.retention = .seconds(3 * 86_400)
+    try fleet.process([report(1, [22])])
+    fleet.time.advance(by: .seconds(1_000))
+    _ = try fleet.detector().sweep(until: fleet.deadline)
+    fleet.time.advance(by: .seconds(2 * 86_400 - 1))
+    _ = try fleet.detector().sweep(until: fleet.deadline)
+    #expect(fleet.delivery.types == ["in-alarm"])
+    for _ in 1...3 {
+      fleet.time.advance(by: .seconds(60))
+      _ = try fleet.detector().sweep(until: fleet.deadline)
+    }
+    #expect(fleet.delivery.types == ["in-alarm", "alarm-invalidated"])
     #expect(Set(fleet.delivery.events.map(\.id)).count == 1 && fleet.item()?.needsAttention == false)
   }
 

@@ -14,6 +14,8 @@ package enum DetectEvent: Equatable {
     /// The message's id in SQS, or the sequence number in Kinesis.
     package let id: String
     package let body: [UInt8]
+    /// Whether it is from a stream, which a failed record stops. Nothing behind it is delivered until it succeeds or expires.
+    package let isOfStream: Bool
   }
 
   /// Parses an event. A record without an id makes the whole event invalid, because its failure couldn't be reported.
@@ -45,12 +47,12 @@ package enum DetectEvent: Equatable {
       guard let id = json["messageId"]?.string, let body = json["body"]?.string else {
         throw invalid("A record of SQS has no messageId or no body.")
       }
-      return Record(id: id, body: Array(body.utf8))
+      return Record(id: id, body: Array(body.utf8), isOfStream: false)
     case "aws:kinesis":
       guard let id = json["kinesis"]?["sequenceNumber"]?.string, let data = json["kinesis"]?["data"]?.string
       else { throw invalid("A record of Kinesis has no sequenceNumber or no data.") }
       // What isn't Base64 fails alone, as a malformed report.
-      return Record(id: id, body: base64Decoding(data) ?? [])
+      return Record(id: id, body: base64Decoding(data) ?? [], isOfStream: true)
     case let source:
       throw invalid(
         "A record has the eventSource '\((source ?? "none").prefix(100))'. Connect the function to SQS or Kinesis."

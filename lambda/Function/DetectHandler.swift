@@ -36,7 +36,8 @@ package struct DetectHandler: Handler, ~Copyable {
       files: { ProfileFolder.documents(at: configuration.profilePaths) }, store: services.store, time: time,
       log: log)
     let detector = FleetDetector(
-      services.store, services.delivery, catalog, silence: configuration.silence, time: time, log: log)
+      services.store, services.delivery, catalog, silence: configuration.silence,
+      retention: configuration.retention, time: time, log: log)
     let function = environment.value("AWS_LAMBDA_FUNCTION_NAME") ?? "detect"
     self.init(detector, function: function, time: time, log: log) { line in
       // Metrics that can't be written aren't worth a failed batch.
@@ -84,7 +85,8 @@ package struct DetectHandler: Handler, ~Copyable {
     }
   }
 
-  /// Returns `{"batchItemFailures":[{"itemIdentifier":"…"}]}` with the records to deliver again.
+  /// Returns `{"batchItemFailures":[{"itemIdentifier":"…"}]}` with the records to deliver again. A malformed one stays malformed: SQS
+  /// moves it to the dead-letter queue after some deliveries, but in a stream it would only keep the other records back.
   private func response(_ outcome: BatchOutcome, _ records: [DetectEvent.Record]) -> Response {
     var document = JSONWriter()
     document.beginMap(count: 1)
@@ -92,11 +94,14 @@ package struct DetectHandler: Handler, ~Copyable {
     document.beginList(count: outcome.failures.count)
     for (position, failure) in outcome.failures.sorted(by: { $0.key < $1.key }) {
       guard records.indices.contains(position) else { continue }
+      let record = records[position]
       if case .malformed(let reason) = failure {
-        log.error("The record \(records[position].id) can't be evaluated: \(reason).")
+        let end = record.isOfStream ? " It isn't delivered again." : ""
+        log.error("The record \(record.id) can't be evaluated: \(reason).\(end)")
+        if record.isOfStream { continue }
       }
       document.beginMap(count: 1)
-      document.member("itemIdentifier", records[position].id)
+      document.member("itemIdentifier", record.id)
       document.endMap()
     }
     document.endList()

@@ -22,6 +22,16 @@ package enum AttributeValue: Equatable, Sendable {
     return bytes
   }
 
+  /// The number of bytes that the value adds to the size of an item ("DynamoDB item sizes and formats", Amazon DynamoDB developer guide).
+  var size: Int {
+    switch self {
+    case .string(let text): text.utf8.count
+    // A byte for two digits, one for the sign, and one more.
+    case .number: 12
+    case .binary(let bytes): bytes.count
+    }
+  }
+
   /// Reads a value such as `{"S":"pump-7"}`; nil if it has another type.
   init?(_ json: JSONValue) {
     guard let member = json.members?.first else { return nil }
@@ -52,6 +62,11 @@ package enum AttributeValue: Equatable, Sendable {
 
 /// An item of a table: its attributes by name. Attributes of other types are left out when an item is read.
 package typealias DynamoDBItem = [String: AttributeValue]
+
+extension DynamoDBClient.Put {
+  /// The size of the item in bytes.
+  package var size: Int { item.reduce(0) { $0 + $1.key.utf8.count + $1.value.size } }
+}
 
 extension JSONValue {
   /// The attributes of an item in the JSON of DynamoDB.

@@ -11,6 +11,8 @@ package final class DynamoDBClient {
   package static let readLimit = 100
   /// The largest number of items of a batch write.
   package static let writeLimit = 25
+  /// The largest size of the items of a transaction in bytes: AWS's 4 MB, less what ``AttributeValue/size`` may miss.
+  package static let transactionSizeLimit = 4_000_000
 
   package let table: String
   /// The number of requests since the client was created, without the retries of ``ServiceClient``.
@@ -93,9 +95,14 @@ package final class DynamoDBClient {
     _ = try call("PutItem", until: deadline) { [table] document in put.write(to: &document, table: table) }
   }
 
-  /// Writes several items, at most ``readLimit``: all of them if every condition holds, otherwise none.
+  /// Writes several items, at most ``readLimit`` with ``transactionSizeLimit``: all of them if every condition holds, otherwise none.
+  ///
+  /// The token lets DynamoDB recognise the retry of a transaction whose answer was lost, and answer it with success. Without the token,
+  /// the retry would find its own writes and fail their conditions, and the caller would write each item alone to learn that.
   package func putAll(_ puts: [Put], until deadline: BootTime) throws(DynamoDBError) {
+    let token = hex((0..<16).map { _ in .random(in: 0...255) })
     _ = try call("TransactWriteItems", until: deadline) { [table] document in
+      document.member("ClientRequestToken", token)
       document.key("TransactItems")
       document.beginList(count: puts.count)
       for put in puts {
@@ -145,8 +152,8 @@ package final class DynamoDBClient {
     }
   }
 
-  /// Waits before a request for what DynamoDB didn't process.
-  private func pause(
+  /// Waits before a request for what DynamoDB didn't do the last time.
+  package func pause(
     _ backoff: inout Backoff, _ operation: String, until deadline: BootTime
   ) throws(DynamoDBError) {
     var generator = SystemRandomNumberGenerator()

@@ -40,6 +40,9 @@ package struct DynamoDBError: Error, Equatable, Sendable, CustomStringConvertibl
     return error.code == "ValidationException" && operation != "Query" && operation != "BatchGetItem"
   }
 
+  /// Whether an item isn't in the state that a condition demands, or another transaction holds it.
+  package var isConditionFailed: Bool { cause == .conditionFailed || cause == .transactionCancelled }
+
   /// Whether only the deadline ended the request.
   package var isOutOfTime: Bool { cause == .service(.noTimeLeft) }
 

@@ -29,6 +29,11 @@ package struct Evaluator: Sendable {
   /// The number of reports that statistical thresholds don't consider, because their window was closed.
   package private(set) var lateReports = 0
 
+  /// Whether ``ongoing`` is kept.
+  package var tracksOngoing = false
+  /// The violations by the last observation that changed no alarm, because their alarm was active already.
+  package private(set) var ongoing: [OngoingViolation] = []
+
   /// Creates an evaluator that continues from `state`. Alarms of behaviors that have changed since, or that no longer
   /// exist, become invalid with the next report of their thing.
   ///
@@ -42,7 +47,11 @@ package struct Evaluator: Sendable {
   }
 
   /// Returns an evaluator of the same profiles that continues from another state.
-  package func continued(from state: DetectionState) -> Evaluator { Evaluator(program, state, windowEnd) }
+  package func continued(from state: DetectionState) -> Evaluator {
+    var evaluator = Evaluator(program, state, windowEnd)
+    evaluator.tracksOngoing = tracksOngoing
+    return evaluator
+  }
 
   private init(_ program: Program, _ state: DetectionState, _ windowEnd: WindowEnd) {
     self.program = program
@@ -97,6 +106,7 @@ package struct Evaluator: Sendable {
   /// ``WindowEnd/clock``: a device gives each of its snapshots a new id, and a wrong id in a saved state must not end the evaluation.
   package mutating func evaluate(_ observation: Observation) -> [ViolationEvent] {
     let index = index(of: observation.thing)
+    if !ongoing.isEmpty { ongoing = [] }
     if windowEnd == .report, let last = things[index].lastReportID, observation.reportID <= last {
       ignoredReports += 1
       return []
@@ -280,15 +290,25 @@ package struct Evaluator: Sendable {
     things[index].behaviors[position].conforming = 0
   }
 
-  /// Counts a datapoint, and appends the event that it causes. `value` is evaluated only for an event.
+  /// Counts a datapoint, and appends the event that it causes. `value` is evaluated only for an event, or for ``ongoing``.
   @inline(__always)
   mutating func decide(
     _ position: Int, _ index: Int, _ thing: String, at time: UInt64, isViolation: Bool,
     _ events: inout [ViolationEvent], value: (Program) -> Datapoint
   ) {
     let needed = program.steps[position].needed
-    guard let type = things[index].behaviors[position].count(isViolation: isViolation, needed) else { return }
-    append(type, position, index, thing, at: time, MetricValue(value(program)), &events)
+    let type = things[index].behaviors[position].count(isViolation: isViolation, needed)
+    guard type != nil || tracksOngoing && isViolation else { return }
+    let start = things[index].behaviors[position].alarmStart
+    guard type != nil || start != nil else { return }
+    let value = MetricValue(value(program))
+    if let type {
+      append(type, position, index, thing, at: time, value, &events)
+    } else if let start {
+      let key = program.steps[position].key
+      let id = violationID(thing: thing, profile: key.profile, behavior: key.behavior, start: start)
+      ongoing.append(OngoingViolation(id: id, value: value, time: time / 1_000))
+    }
   }
 
   private mutating func append(

@@ -75,6 +75,15 @@ package enum MetricValue: Equatable, Sendable {
   }
 }
 
+/// A violation during an alarm: what AWS calls the last violation.
+package struct OngoingViolation: Equatable, Sendable {
+  /// The id of the violation that the alarm has.
+  package let id: String
+  package let value: MetricValue
+  /// The time in seconds since the epoch.
+  package let time: UInt64
+}
+
 /// An alarm that was raised, cleared or invalidated, in the shape of AWS's `ViolationEvent`.
 package struct ViolationEvent: Equatable, Sendable {
   package enum EventType: String, Sendable {

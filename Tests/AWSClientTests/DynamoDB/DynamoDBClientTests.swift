@@ -125,6 +125,30 @@ struct `The DynamoDB client` {
     #expect(text.contains("'fleet'") && text.hasSuffix(advice), "\(text)")
   }
 
+  @Test(arguments: [
+    ("AccessDeniedException", "Allow the role dynamodb:Query on the index, table/fleet/index/attention."),
+    ("ValidationException", "Create the index; docs/detect-fleet.md has its keys."),
+  ])
+  func `names the index and what to do`(code: String, advice: String) throws {
+    let exchange = ScriptedExchange([answer(#"{"__type":"x#\#(code)","message":"m"}"#, status: 400)])
+    var query = DynamoDBQuery("attention", .string("1"))
+    query.index = "attention"
+    let error = #expect(throws: DynamoDBError.self) { try client(exchange).items(query, until: deadline) }
+    let text = try #require(error).description
+    #expect(text.contains("the index 'attention' of the table 'fleet'") && text.hasSuffix(advice), "\(text)")
+    #expect(error?.rejectsItems == false)
+  }
+
+  @Test func `knows an error about the written items from one about the table`() throws {
+    for (code, isAboutItems) in [("ValidationException", true), ("AccessDeniedException", false)] {
+      let exchange = ScriptedExchange([answer(#"{"__type":"x#\#(code)","message":"m"}"#, status: 400)])
+      let error = #expect(throws: DynamoDBError.self) {
+        try client(exchange).put(DynamoDBClient.Put(["pk": .string("a")], .absent), until: deadline)
+      }
+      #expect(error?.rejectsItems == isAboutItems)
+    }
+  }
+
   @Test func `requests a damaged answer again`() throws {
     let exchange = ScriptedExchange([
       answer(#"{"Responses":{"fleet":[{"pk":{"S":"wrong"}}]}}"#, crc: 1),

@@ -92,6 +92,8 @@ class Proxy:
     def __init__(self, port, faults, kill, on_read, on_write):
         self.port, self.faults, self.kill, self.on_read, self.on_write = port, faults, kill, on_read, on_write
         self.requests = {}
+        # Those of the transactions that were done: DynamoDB doesn't do them again.
+        self.tokens = set()
         self.stopped = threading.Event()
         self.local = threading.local()
         self.server = Server(("127.0.0.1", 0), Handler)
@@ -115,7 +117,13 @@ class Proxy:
         sent = {name: headers[name] for name in names if name in headers}
         with DATABASE:
             if target == "TransactWriteItems":
-                status, answer = self.transaction([entry["Put"] for entry in json.loads(body)["TransactItems"]], sent)
+                transaction = json.loads(body)
+                token = transaction["ClientRequestToken"]
+                status, answer = 200, b"{}"
+                if token not in self.tokens:
+                    status, answer = self.transaction([entry["Put"] for entry in transaction["TransactItems"]], sent)
+                if status == 200:
+                    self.tokens.add(token)
             else:
                 status, answer = self.request(body, sent)
             if status == 200 and target == "PutItem":
