@@ -3,8 +3,10 @@ import WireFormats
 
 /// The variables of detection for a fleet.
 package struct FleetConfiguration: Equatable, Sendable {
-  /// The name of the table (`DETECT_TABLE`).
+  /// The name of the table (`DETECT_TABLE`); empty if there is a state file.
   package let table: String
+  /// The path of a local file that has the state instead of a table (`DETECT_STATE_FILE`); nil for a table.
+  package let stateFile: String?
   /// The directories and files of profiles: `profiles` in the package and in layers, and those of `DETECT_PROFILES`.
   package let profilePaths: [String]
   /// The topic of AWS IoT for events, with `{thing}`; nil for none (`DETECT_ALARMS_TOPIC`).
@@ -15,7 +17,7 @@ package struct FleetConfiguration: Equatable, Sendable {
   package let silence: Duration?
 
   private static let variables = [
-    "DETECT_TABLE", "DETECT_PROFILES", "DETECT_ALARMS_TOPIC", "DETECT_RETENTION_DAYS",
+    "DETECT_TABLE", "DETECT_STATE_FILE", "DETECT_PROFILES", "DETECT_ALARMS_TOPIC", "DETECT_RETENTION_DAYS",
     "DETECT_SILENT_AFTER_SECONDS",
   ]
 
@@ -23,7 +25,15 @@ package struct FleetConfiguration: Equatable, Sendable {
   package init(_ environment: Environment) throws(FleetConfigurationError) {
     var mistakes: [String] = []
     table = environment.value("DETECT_TABLE") ?? ""
-    if !Self.isTableName(table) {
+    stateFile = environment.value("DETECT_STATE_FILE")
+    if let stateFile {
+      if !stateFile.hasPrefix("/") {
+        mistakes.append("DETECT_STATE_FILE is '\(stateFile)'; it must be an absolute path.")
+      }
+      if !table.isEmpty {
+        mistakes.append("DETECT_TABLE and DETECT_STATE_FILE are both set; the state can have only one place.")
+      }
+    } else if !Self.isTableName(table) {
       mistakes.append(
         table.isEmpty
           ? "DETECT_TABLE isn't set; set it to the name of the DynamoDB table."

@@ -2,9 +2,9 @@ import AWSClient
 import HTTPClient
 package import Platform
 
-/// The store and the delivery of a fleet in AWS.
+/// The store and the delivery of a fleet: in AWS, except for a store in a local file.
 package struct FleetServices {
-  package let store: DynamoDBStore
+  package let store: any FleetStore
   package let delivery: AWSEventDelivery
 
   /// The largest answer of a batch read with 16 MB of items, whose bytes arrive as Base64.
@@ -30,10 +30,15 @@ package struct FleetServices {
         try ServiceEndpoint(environment, region: region, service: service)
       )
     }
-    let (database, databaseEndpoint) = try client(.dynamoDB)
-    store = DynamoDBStore(
-      DynamoDBClient(database, databaseEndpoint, table: configuration.table),
-      retention: configuration.retention, watchesSilence: configuration.silence != nil, time: time, log: log)
+    if let path = configuration.stateFile {
+      store = FileStore(path, retention: configuration.retention, time: time)
+    } else {
+      let (database, databaseEndpoint) = try client(.dynamoDB)
+      store = DynamoDBStore(
+        DynamoDBClient(database, databaseEndpoint, table: configuration.table),
+        retention: configuration.retention, watchesSilence: configuration.silence != nil, time: time, log: log
+      )
+    }
     let (sns, snsEndpoint) = try client(.sns)
     var topic: AWSEventDelivery.IoTTopic?
     if let template = configuration.alarmsTopic {

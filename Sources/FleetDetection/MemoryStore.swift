@@ -8,6 +8,20 @@ package final class MemoryStore: FleetStore {
 
   package init() {}
 
+  /// Adds what a file has.
+  func restore(_ item: StateItem) { states[item.key] = item }
+
+  func restore(_ event: HistoryEvent) { history.append(event) }
+
+  func restore(_ profile: ProfileDocument) { documents[profile.name] = profile }
+
+  /// Removes events before a time in seconds, and states that weren't written since then, except those with an active alarm.
+  func removeAll(before time: Int64) {
+    history.removeAll { $0.time < UInt64(clamping: time) }
+    let limit = time.multipliedReportingOverflow(by: 1_000).partialValue
+    states = states.filter { $0.value.updated >= limit || $0.value.seen >= limit || $0.value.needsAttention }
+  }
+
   package func items(_ keys: [StateItem.Key], until deadline: BootTime) throws(StoreError) -> [StateItem] {
     keys.compactMap { states[$0] }
   }

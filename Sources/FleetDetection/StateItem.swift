@@ -3,9 +3,13 @@ import WireFormats
 
 /// What the store keeps of one thing under one profile.
 package struct StateItem: Equatable, Sendable {
-  package struct Key: Hashable, Sendable {
+  package struct Key: Hashable, Comparable, Sendable {
     package let thing: String
     package let profile: String
+
+    package static func < (left: Key, right: Key) -> Bool {
+      (left.thing, left.profile) < (right.thing, right.profile)
+    }
 
     package init(thing: String, profile: String) {
       self.thing = thing

@@ -11,6 +11,9 @@ package struct Emulator: Sendable {
     package var port = 0
     /// The TCP port of an AWS IoT endpoint with TLS, to which programs publish as to AWS. Nil for no endpoint; 0 lets the system choose.
     package var iotPort: Int?
+    /// A function with `detect_handler`, which evaluates the reports that are published; nil for none. The process must be able to
+    /// publish its events to AWS IoT.
+    package var detection: FunctionConfiguration?
     /// The function's credentials, the only ones that the data plane accepts.
     package var credentials = TemporaryCredentials.random()
     /// The time between SIGTERM and SIGKILL for the function's process when the emulator stops.
@@ -35,6 +38,7 @@ package struct Emulator: Sendable {
   package let iotEndpoint: IoTEndpoint?
   private let environment: ExecutionEnvironment
   private let publishEndpoint: PublishEndpoint
+  private let detection: DetectionService?
 
   /// Runs an emulator until `body` returns, then closes its server and ends the function's process.
   ///
@@ -53,11 +57,16 @@ package struct Emulator: Sendable {
     var iotServer: LoopbackServer?
     if let port = configuration.iotPort { iotServer = try await LoopbackServer(port: port, tls: tls) }
     let address = "127.0.0.1:\(server.port)"
+    let logStream = logStreamName(at: configuration.now())
+    var detection: DetectionService?
+    if let function = configuration.detection {
+      detection = try await DetectionService(function, configuration, logStream: logStream, report: report)
+    }
     let environment = ExecutionEnvironment(
       function: configuration.function,
       variables: configuration.function.processEnvironment(
         runtimeAPI: address, publishEndpoint: "http://\(address)", credentials: configuration.credentials,
-        logStream: logStreamName(at: configuration.now())),
+        logStream: logStream),
       grace: configuration.grace, report: report)
     let emulator = Emulator(
       port: server.port,
@@ -66,7 +75,11 @@ package struct Emulator: Sendable {
       publishEndpoint: PublishEndpoint(
         verifier: SignatureVerifier(
           credentials: configuration.credentials, region: configuration.function.region),
-        now: configuration.now, report: { report(.publish($0)) }))
+        now: configuration.now,
+        report: { [pipeline = detection?.pipeline, now = configuration.now] publish in
+          report(.publish(publish))
+          pipeline?.receive(publish, at: now())
+        }), detection: detection)
     return try await withThrowingTaskGroup { group in
       group.addTask {
         try await server.run { request, body in try await emulator.answer(request, &body) }
@@ -76,6 +89,7 @@ package struct Emulator: Sendable {
           try await iotServer.run { request, body in try await emulator.answerIoT(request, &body) }
         }
       }
+      if let detection { group.addTask { try await detection.run() } }
       defer { group.cancelAll() }
       do {
         let result = try await body(emulator)
@@ -102,10 +116,16 @@ package struct Emulator: Sendable {
     await environment.invoke(request)
   }
 
+  /// Waits until each report published so far is evaluated. Returns the number of those that couldn't be; 0 without detection.
+  package func waitForDetection() async -> Int { await detection?.pipeline.drained() ?? 0 }
+
   /// Ends the function's process. Pending and later invocations fail with `stopped`.
   package func stop() async {
     // In a separate task, so that cancelling the caller doesn't interrupt the shutdown.
-    await Task { await environment.stop() }.value
+    await Task {
+      await environment.stop()
+      await detection?.stop()
+    }.value
   }
 
   private func answer(_ request: ReceivedRequest, _ body: inout RequestBody) async throws -> Answer? {

@@ -8,4 +8,6 @@ package enum EmulatorEvent: Sendable {
   case notice(String)
   /// A publish that reached the data plane.
   case publish(ReceivedPublish)
+  /// A violation event of `detect_handler`, as a line of JSON.
+  case violation([UInt8])
 }

@@ -4,19 +4,12 @@ import Platform
 /// A file with the certificate of the local AWS IoT endpoint, in a new directory that only this user can read.
 struct CertificateFile: Sendable {
   let path: String
-  private let directory: String
+  private let directory: ScratchDirectory
 
-  /// Writes the file below `TMPDIR`, or below /tmp if that isn't set.
+  /// Writes the file.
   init(_ certificate: [UInt8]) throws(CommandFailure) {
-    let parent = Environment.ofThisProcess.value("TMPDIR") ?? "/tmp"
-    var template = Array("\(parent)/defender-emulator-XXXXXX".utf8CString)
-    guard unsafe mkdtemp(&template) != nil else {
-      throw CommandFailure(
-        "Can't create a directory in \(parent) for the endpoint's certificate: \(Errno.current). Set TMPDIR to another "
-          + "directory.", status: .notRun)
-    }
-    directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    path = "\(directory)/authority.pem"
+    directory = try ScratchDirectory(for: "the endpoint's certificate")
+    path = "\(directory.path)/authority.pem"
     do throws(Errno) {
       let descriptor = try retryingOnInterrupt {
         unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
@@ -29,8 +22,5 @@ struct CertificateFile: Sendable {
   }
 
   /// Removes the file and its directory.
-  func remove() {
-    unsafe unlink(path)
-    unsafe rmdir(directory)
-  }
+  func remove() { directory.remove() }
 }

@@ -48,13 +48,14 @@ final class Console: Sendable {
     try result.get()
   }
 
-  /// Prints an event of the emulator: reports to standard output, everything else to standard error.
+  /// Prints an event of the emulator: reports and violations to standard output, everything else to standard error.
   func show(_ event: EmulatorEvent) {
     switch event {
     case .platform(let line): error(line)
     case .output(let line): error(showsReadableLog ? readableLogLine(line) : line)
     case .notice(let line): error("defender: \(line)")
     case .publish(let publish): show(publish)
+    case .violation(let event): output(String(decoding: event, as: UTF8.self))
     }
   }
 

@@ -21,10 +21,15 @@ struct EmulatorCommand: BackgroundCommand {
       this machine can publish to it over TLS, such as `defender publish` and the AWS CLI. The emulator prints variables that set \
       the endpoint, the certificate to trust and the credentials. The credentials are random, and only this emulator accepts them.
 
+      With --detect, a second process of the program runs detect_handler. It evaluates the reports that reach the endpoint \
+      as a fleet's are evaluated in AWS, and each violation event is printed as one line of JSON. A changed profile takes \
+      effect within a minute.
+
       Examples:
         defender emulator
         defender emulator --port 9100 --timeout 5
         defender emulator --iot-port 8443
+        defender emulator --iot-port 8443 --detect pumps.json
         defender emulator --bootstrap .build/debug/hello --env GREETING=hello
         curl -d '{"reports":1}' \\
           http://127.0.0.1:9000/2015-03-31/functions/function/invocations
@@ -44,6 +49,8 @@ struct EmulatorCommand: BackgroundCommand {
   var iotPort: Int?
 
   @OptionGroup var options: FunctionOptions
+
+  @OptionGroup var detectionOptions: DetectionOptions
 
   func validate() throws {
     if let iotPort {
@@ -65,6 +72,9 @@ struct EmulatorCommand: BackgroundCommand {
       var configuration = Emulator.Configuration(function: try options.function(in: .ofThisProcess))
       configuration.port = port
       configuration.iotPort = iotPort
+      let detection = try detectionOptions.detection(beside: configuration.function, console)
+      defer { detection?.remove() }
+      configuration.detection = detection?.function
       let signals = interruptions()
       do {
         try await Emulator.run(configuration, report: console.show) { [configuration] emulator in

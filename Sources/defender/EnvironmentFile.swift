@@ -69,7 +69,7 @@ private func quoted(_ value: String, of name: String) throws(CommandFailure) -> 
 }
 
 /// Returns `path` as an absolute path.
-private func absolutePath(_ path: String) throws -> String {
+func absolutePath(_ path: String) throws -> String {
   if path.hasPrefix("/") { return path }
   guard let directory = unsafe getcwd(nil, 0) else { throw Errno.current }
   defer { unsafe free(directory) }

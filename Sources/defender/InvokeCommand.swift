@@ -2,6 +2,7 @@ import ArgumentParser
 import Glibc
 import LambdaEmulator
 import Platform
+import Synchronization
 import WireFormats
 
 /// `defender invoke`: one invocation, from the start of the function's process to its end.
@@ -20,14 +21,18 @@ struct InvokeCommand: BackgroundCommand {
       The function inherits AWS_IOT_THING_NAME (default: `local-device`), SAMPLE_INTERVAL_SECONDS, PROCFS_PATH, \
       DEFENDER_*, AWS_REGION, AWS_LAMBDA_LOG_FORMAT and AWS_LAMBDA_LOG_LEVEL.
 
+      With --detect, a second process of the program runs detect_handler, which evaluates the published reports as a \
+      fleet's are evaluated in AWS. The violation events follow the response, each as one line of JSON.
+
       Examples:
         defender invoke
         defender invoke --event '{"reports":1,"format":"cbor"}'
         defender invoke --event @lambda/events/two-reports.json --timeout 30
         AWS_IOT_THING_NAME=pump-7 defender invoke
+        defender invoke --detect docs/examples/pump-profile.json
         defender invoke --bootstrap .build/release/bootstrap
 
-      Exit status: 0 the function succeeded; 1 it failed, timed out or crashed; 2 it couldn't be run; 64 wrong \
+      Exit status: 0 the function succeeded; 1 it failed, timed out or crashed, or a report couldn't be evaluated; 2 it couldn't be run; 64 wrong \
       command line; 74 the output couldn't be written.
       """)
 
@@ -39,12 +44,16 @@ struct InvokeCommand: BackgroundCommand {
 
   @OptionGroup var options: FunctionOptions
 
+  @OptionGroup var detectionOptions: DetectionOptions
+
   func run() async throws {
     let console = Console(showsReadableLog: options.logLines.areReadable)
     try await reportingFailure(to: console) {
       let event = try eventBytes()
       let function = try options.function(in: .ofThisProcess)
-      guard try await invoke(function, event, console) else {
+      let detection = try detectionOptions.detection(beside: function, console)
+      defer { detection?.remove() }
+      guard try await invoke(function, detection, event, console) else {
         throw ExitCode(CommandFailure.Status.failed.rawValue)
       }
     }
@@ -52,11 +61,14 @@ struct InvokeCommand: BackgroundCommand {
 
   /// Invokes the function; returns whether it succeeded.
   private func invoke(
-    _ function: FunctionConfiguration, _ event: [UInt8], _ console: Console
+    _ function: FunctionConfiguration, _ detection: LocalDetection?, _ event: [UInt8], _ console: Console
   ) async throws -> Bool {
     let signals = interruptions()
+    var configuration = Emulator.Configuration(function: function)
+    configuration.detection = detection?.function
+    let violations = ViolationLines()
     do {
-      return try await Emulator.run(Emulator.Configuration(function: function), report: console.show) {
+      return try await Emulator.run(configuration, report: { violations.keep($0) ? () : console.show($0) }) {
         emulator in
         let stop = Task {
           for await _ in signals { await emulator.stop() }
@@ -64,9 +76,12 @@ struct InvokeCommand: BackgroundCommand {
         defer { stop.cancel() }
         let result = await emulator.invoke(InvocationRequest(event: event)).complete()
         console.output(text(of: result))
-        let violations = (try? JSONValue(parsing: result.body))?["violations"]?.integer(as: Int.self) ?? 0
-        if let summary = summary(of: emulator.publishCounts, violations) { console.output(summary) }
-        return result.failure == nil
+        let found = (try? JSONValue(parsing: result.body))?["violations"]?.integer(as: Int.self) ?? 0
+        if let summary = summary(of: emulator.publishCounts, found) { console.output(summary) }
+        guard let detection else { return result.failure == nil }
+        let dropped = await emulator.waitForDetection()
+        for line in violations.lines(detection) { console.output(line) }
+        return result.failure == nil && dropped == 0
       }
     } catch let error as ServerError {
       throw CommandFailure("\(error)", status: .notRun)
@@ -113,6 +128,30 @@ struct InvokeCommand: BackgroundCommand {
     } catch {
       throw CommandFailure("Can't read the event file '\(path)': \(error).", status: .notRun)
     }
+  }
+}
+
+/// Keeps the violation events of `detect_handler` until the function has answered.
+private final class ViolationLines: Sendable {
+  private let events = Mutex<[String]>([])
+
+  /// Keeps a violation event; returns false for other events.
+  func keep(_ event: EmulatorEvent) -> Bool {
+    guard case .violation(let json) = event else { return false }
+    events.withLock { $0.append(String(decoding: json, as: UTF8.self)) }
+    return true
+  }
+
+  /// Returns a heading and the events.
+  func lines(_ detection: LocalDetection) -> [String] {
+    let events = events.withLock { $0 }
+    let names = detection.profiles.map { "'\($0)'" }.joined(separator: ", ")
+    let count =
+      events.isEmpty ? "no violation" : "\(events.count) violation event\(events.count == 1 ? "" : "s")"
+    return [
+      "detect_handler evaluated the reports with \(names) and found \(count)\(events.isEmpty ? "." : ":")"
+    ]
+      + events
   }
 }
 

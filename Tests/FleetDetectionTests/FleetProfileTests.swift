@@ -112,6 +112,26 @@ struct `The configuration of a fleet` {
   }
 }
 
+struct `The place of a fleet's state` {
+  @Test(
+    arguments: [
+      (["DETECT_STATE_FILE": "/var/lib/x"], nil),
+      (["DETECT_STATE_FILE": "x"], "DETECT_STATE_FILE is 'x'; it must be an absolute path."),
+      (["DETECT_STATE_FILE": "/x", "DETECT_TABLE": "fleet"], "are both set"),
+      ([:], "DETECT_TABLE isn't set"),
+    ] as [([String: String], String?)])
+  func `is a table or a file`(variables: [String: String], mistake: String?) throws {
+    guard let mistake else {
+      #expect(try FleetConfiguration(Environment(variables)).stateFile == "/var/lib/x")
+      return
+    }
+    let error = #expect(throws: FleetConfigurationError.self) {
+      try FleetConfiguration(Environment(variables))
+    }
+    #expect(error?.description.includes(mistake) == true && error?.mistakes.count == 1)
+  }
+}
+
 struct `Metrics of a fleet` {
   @Test func `are lines in CloudWatch's embedded format`() throws {
     let fleet = FleetFixture()

@@ -198,7 +198,7 @@ extension CriteriaValue {
 
 extension DocumentWriter where Self: ~Copyable {
   /// Writes a list, each element with `write`.
-  mutating func list<Element>(_ elements: [Element], _ write: (inout Self, Element) -> Void) {
+  package mutating func list<Element>(_ elements: [Element], _ write: (inout Self, Element) -> Void) {
     beginList(count: elements.count)
     for element in elements { write(&self, element) }
     endList()

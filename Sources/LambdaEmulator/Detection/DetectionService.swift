@@ -1,0 +1,68 @@
+import Platform
+import WireFormats
+
+/// A second function, `detect_handler`, with a server of its own: its Runtime API, and the services to which it sends events.
+struct DetectionService: Sendable {
+  /// How often the schedule of the template lambda/aws/detect.yaml invokes the function.
+  private static let sweepInterval = Duration.seconds(60)
+
+  let pipeline: DetectionPipeline
+  private let server: LoopbackServer
+  private let environment: ExecutionEnvironment
+  private let events: PublishEndpoint
+  private let alerts: AlertEndpoint
+
+  /// Listens on a free port. `function` gets the endpoints as variables.
+  init(
+    _ function: FunctionConfiguration, _ configuration: Emulator.Configuration, logStream: String,
+    report: @escaping @Sendable (EmulatorEvent) -> Void
+  ) async throws {
+    server = try await LoopbackServer(port: 0)
+    let address = "127.0.0.1:\(server.port)"
+    var function = function
+    function.environment["AWS_ENDPOINT_URL_SNS"] = "http://\(address)"
+    environment = ExecutionEnvironment(
+      function: function,
+      variables: function.processEnvironment(
+        runtimeAPI: address, publishEndpoint: "http://\(address)", credentials: configuration.credentials,
+        logStream: logStream),
+      grace: configuration.grace, report: report)
+    pipeline = DetectionPipeline(environment, report: report)
+    func verifier(_ service: String) -> SignatureVerifier {
+      SignatureVerifier(
+        credentials: configuration.credentials, region: function.region, service: service)
+    }
+    events = PublishEndpoint(verifier: verifier("iotdata"), now: configuration.now) { publish in
+      let isAccepted = publish.verdict == .accepted
+      report(isAccepted ? .violation(publish.payload) : .publish(publish))
+    }
+    alerts = AlertEndpoint(verifier: verifier("sns"), now: configuration.now, report: report)
+  }
+
+  /// Serves the function until the current task is cancelled.
+  func run() async throws {
+    try await withThrowingTaskGroup { group in
+      group.addTask { try await server.run { request, body in try await answer(request, &body) } }
+      group.addTask {
+        while true {
+          try await Task.sleep(for: Self.sweepInterval)
+          await pipeline.sweep()
+        }
+      }
+      try await group.waitForAll()
+    }
+  }
+
+  /// Ends the function's process.
+  func stop() async { await environment.stop() }
+
+  private func answer(_ request: ReceivedRequest, _ body: inout RequestBody) async throws -> Answer? {
+    if let refusal = BrowserGuard.refusal(of: request) { return refusal }
+    if RuntimeAPIEndpoint.isResponsible(for: request) {
+      return try await RuntimeAPIEndpoint(environment: environment).answer(request, &body)
+    }
+    if PublishEndpoint.isResponsible(for: request) { return try await events.answer(request, &body) }
+    if AlertEndpoint.isResponsible(for: request) { return try await alerts.answer(request, &body) }
+    return Answer(status: 404, object: ["message": "Nothing is served at \(request.path)."])
+  }
+}
