@@ -47,16 +47,17 @@ package final class FileStore: FleetStore {
     try change(until: deadline) { store throws(StoreError) in try store.append(events, until: deadline) }
   }
 
-  package func itemsThatNeedAttention(until deadline: BootTime) throws(StoreError) -> [StateItem] {
-    try read(until: deadline) { store throws(StoreError) in
-      try store.itemsThatNeedAttention(until: deadline)
-    }
+  package func visitItemsThatNeedAttention(until deadline: BootTime, _ visit: Visitor) throws(StoreError) {
+    // `visit` may save, so it is called without the lock.
+    let items = try read(until: deadline) { store throws(StoreError) in store.itemsThatNeedAttention }
+    try visit(items)
   }
 
-  package func itemsNotSeen(since time: Int64, until deadline: BootTime) throws(StoreError) -> [StateItem] {
-    try read(until: deadline) { store throws(StoreError) in
-      try store.itemsNotSeen(since: time, until: deadline)
-    }
+  package func visitItems(
+    seen times: Range<Int64>, until deadline: BootTime, _ visit: Visitor
+  ) throws(StoreError) {
+    let items = try read(until: deadline) { store throws(StoreError) in store.items(seen: times) }
+    try visit(items)
   }
 
   package func events(
@@ -67,7 +68,9 @@ package final class FileStore: FleetStore {
     }
   }
 
-  package func profiles(until deadline: BootTime) throws(StoreError) -> [ProfileDocument] {
+  package func profiles(
+    until deadline: BootTime
+  ) throws(StoreError) -> [Result<ProfileDocument, ProfileSourceError>] {
     try read(until: deadline) { store throws(StoreError) in try store.profiles(until: deadline) }
   }
 

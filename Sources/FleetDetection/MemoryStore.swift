@@ -45,14 +45,22 @@ package final class MemoryStore: FleetStore {
   }
 
   package func visitItemsThatNeedAttention(until deadline: BootTime, _ visit: Visitor) throws(StoreError) {
-    try visit(states.values.filter(\.needsAttention).sorted { $0.key.thing < $1.key.thing })
+    try visit(itemsThatNeedAttention)
   }
 
   package func visitItems(
     seen times: Range<Int64>, until deadline: BootTime, _ visit: Visitor
   ) throws(StoreError) {
+    try visit(items(seen: times))
+  }
+
+  var itemsThatNeedAttention: [StateItem] {
+    states.values.filter(\.needsAttention).sorted { $0.key.thing < $1.key.thing }
+  }
+
+  func items(seen times: Range<Int64>) -> [StateItem] {
     let found = states.values.filter { times.contains($0.seen) && $0.silentSince == nil }
-    try visit(found.sorted { $0.key.thing < $1.key.thing })
+    return found.sorted { $0.key.thing < $1.key.thing }
   }
 
   package func events(
