@@ -121,6 +121,7 @@ import Testing
   private func packageTree(machine: String) throws -> TemporaryDirectory {
     for (tool, script) in [
       ("uname", "echo \(machine)"), ("zip", #"for a; do case $a in *.zip) echo >"$a" ;; esac; done"#),
+      ("advzip", ""),
     ] {
       try #require(unsafe chmod(try stubs.write(tool, "#!/bin/sh\n\(script)\n"), 0o700) == 0)
     }
