@@ -209,7 +209,7 @@ let package = Package(
       path: "Tests/Baseline/Simulation", swiftSettings: strict),
     .executableTarget(
       name: "fleet-simulation",
-      dependencies: ["AWSClient", "DefenderAgent", "DeviceDefender", "Platform"],
+      dependencies: ["AWSClient", "DefenderAgent", "Detection", "DeviceDefender", "Platform"],
       path: "Tests/Fleet/Simulation", swiftSettings: strict),
     .testTarget(
       name: "FleetTests",

@@ -37,7 +37,8 @@ package struct Device: Sendable {
     case report(Service.Answer)
   }
 
-  private let name: String
+  let name: String
+  let number: Int
   private var generator: SeededGenerator
   private var schedule: ReportSchedule
   private var delay: ReconnectDelay
@@ -57,6 +58,7 @@ package struct Device: Sendable {
 
   package init(_ name: String, number: Int, start: BootTime, _ settings: Settings) {
     self.name = name
+    self.number = number
     generator = SeededGenerator(seed: UInt64(number))
     delay = settings.delay
     wake = start

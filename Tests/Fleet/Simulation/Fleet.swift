@@ -14,6 +14,8 @@ package struct Scenario: Sendable {
   package var restart: Duration?
   /// The time in which the endpoint refuses connections, after it has closed the existing ones.
   package var outage: Range<Duration>?
+  /// Whether the accepted reports are evaluated against a security profile, which some devices violate.
+  package var detects = false
 
   package init(_ name: String) {
     self.name = name
@@ -40,6 +42,9 @@ package struct Arrivals: Sendable {
   /// The time after the outage or the restart until 999 of 1,000 devices had a report accepted; nil if that didn't
   /// happen.
   package var recovery: Duration?
+  /// The alarms by behavior, and the number of evaluated reports; none unless ``Scenario/detects`` is set.
+  package var alarms: [String: AlarmCounts] = [:]
+  package var evaluatedReports = 0
 
   init(seconds: Int) {
     reports = [Int](repeating: 0, count: seconds)
@@ -60,6 +65,7 @@ package struct Fleet {
   private var slots: [[Due]]
   private var arrivals: Arrivals
   private var recoveryTimes: [Int]
+  private var detection: SimulatedDetection?
 
   package init(_ scenario: Scenario) {
     self.scenario = scenario
@@ -69,6 +75,7 @@ package struct Fleet {
     arrivals = Arrivals(seconds: seconds)
     recoveryTimes = [Int](repeating: 0, count: seconds)
     slots = [[Due]](repeating: [], count: seconds * 4)
+    detection = scenario.detects ? SimulatedDetection() : nil
     let settings = scenario.settings
     let within = scenario.startWithin
     let count = scenario.devices
@@ -117,6 +124,7 @@ package struct Fleet {
   private mutating func runDevice(_ index: Int) {
     let before = devices[index].lastAccepted
     let end = scenario.outage?.upperBound ?? scenario.restart
+    var acceptedAt: BootTime?
     devices[index].run(scenario.settings, &service) { event, now in
       let second = Int(now.nanosecondsSinceBoot / 1_000_000_000)
       switch event {
@@ -125,14 +133,20 @@ package struct Fleet {
       case .report(let answer):
         arrivals.reports[second] += 1
         if answer == .throttled { arrivals.throttled[second] += 1 }
+        if answer == .accepted { acceptedAt = now }
         if answer == .accepted, let end, now >= moment(end), before.map({ $0 < moment(end) }) ?? true {
           recoveryTimes[second] += 1
         }
       }
     }
+    if let acceptedAt {
+      detection?.evaluate(devices[index].name, devices[index].number, at: acceptedAt, since: before)
+    }
   }
 
   private mutating func finish() {
+    arrivals.alarms = detection?.alarms ?? [:]
+    arrivals.evaluatedReports = detection?.reports ?? 0
     let middle = moment(scenario.duration / 2)
     arrivals.silent = devices.count { ($0.lastAccepted ?? moment(.zero)) < middle }
     guard let end = scenario.outage?.upperBound ?? scenario.restart else { return }

@@ -67,6 +67,27 @@ import fleet_simulation
     #expect(study.broken(scenario, fleet.run()) == [])
   }
 
+  @Test func `raises an alarm for each device that violates the profile, and for no other`() {
+    let scenario = studies()[1].scenario.scaled(to: 10_000)
+    var fleet = Fleet(scenario)
+    let seen = fleet.run()
+    #expect(scenario.brokenPromisesOfDetection(seen) == [])
+    #expect(
+      seen.alarms.mapValues(\.raised) == [
+        "open-ports": 10, "bytes-out": 20, "connections": 5, "ports-of-the-fleet": 2,
+      ])
+    #expect(seen.evaluatedReports > 70_000)
+    // A lost, a mistaken, a late and a lasting alarm are noticed.
+    for (change, words) in [
+      ({ $0.raised -= 1 }, "finds each device"), ({ $0.mistaken += 1 }, "finds no other"),
+      ({ $0.longestDelay += .seconds(900) }, "finds it within"), ({ $0.cleared -= 1 }, "are cleared"),
+    ] as [((inout AlarmCounts) -> Void, String)] {
+      var wrong = seen
+      change(&wrong.alarms["bytes-out", default: AlarmCounts()])
+      #expect(scenario.brokenPromisesOfDetection(wrong).contains { $0.contains(words) }, "\(words)")
+    }
+  }
+
   @Test func `reports a broken promise`() {
     var scenario = Scenario("no spread").scaled(to: 1_000)
     scenario.settings.isSpread = false
