@@ -23,7 +23,8 @@ package struct DeliveryError: Error, Equatable, Sendable, CustomStringConvertibl
 
 /// Publishes events to SNS topics, and to a topic of AWS IoT.
 package final class AWSEventDelivery: EventDelivery {
-  private let sns: SNSClient
+  private let sns: (_ region: String) throws -> SNSClient
+  private var clients: [String: SNSClient] = [:]
   private let iot: IoTTopic?
 
   /// Publishes to a topic of AWS IoT. `template` has `{thing}` for the thing's name.
@@ -39,8 +40,8 @@ package final class AWSEventDelivery: EventDelivery {
     }
   }
 
-  /// Creates a delivery; with a nil `iot`, only to SNS.
-  package init(sns: SNSClient, iot: IoTTopic?) {
+  /// Creates a delivery; with a nil `iot`, only to SNS. `sns` creates the client for the topics of a region.
+  package init(sns: @escaping (_ region: String) throws -> SNSClient, iot: IoTTopic?) {
     self.sns = sns
     self.iot = iot
   }
@@ -51,8 +52,9 @@ package final class AWSEventDelivery: EventDelivery {
     // A target that fails doesn't keep the event from the others.
     var (failed, reasons): ([String], [String]) = ([], [])
     for target in entry.targets {
-      do throws(SNSError) {
-        try sns.publish(message, subject: Self.subject(event), topicARN: target, until: deadline)
+      do {
+        let client = try client(ofTopic: target)
+        try client.publish(message, subject: Self.subject(event), topicARN: target, until: deadline)
       } catch {
         failed.append(target)
         reasons.append("\(error)")
@@ -67,6 +69,27 @@ package final class AWSEventDelivery: EventDelivery {
       }
     }
     if !failed.isEmpty { throw DeliveryError(reasons.joined(separator: " "), failed: failed) }
+  }
+
+  /// Returns the client for the region of a topic, which needn't be the function's.
+  private func client(ofTopic target: String) throws -> SNSClient {
+    guard let region = Self.region(ofTopic: target) else {
+      throw DeliveryError(
+        "The alert target '\(target)' isn't the ARN of an SNS topic. Correct the profile's alertTargetArn.")
+    }
+    if let client = clients[region] { return client }
+    let client = try sns(region)
+    clients[region] = client
+    return client
+  }
+
+  /// Returns the region in `arn:aws:sns:REGION:ACCOUNT:NAME`; nil if the text has another form.
+  static func region(ofTopic arn: String) -> String? {
+    let parts = arn.split(separator: ":", omittingEmptySubsequences: false)
+    guard parts.count == 6, parts[0] == "arn", parts[2] == "sns", parts.allSatisfy({ !$0.isEmpty }) else {
+      return nil
+    }
+    return String(parts[3])
   }
 
   private func publish(_ event: [UInt8], thing: String, until deadline: BootTime) throws(DeliveryError) {

@@ -48,6 +48,9 @@ package struct FleetProfile: Sendable {
     decoder = ReportDecoder(evaluator.table)
     warnings =
       validation.warnings.map { "\($0)" }
+      + targets.filter { AWSEventDelivery.region(ofTopic: $0) == nil }.map { target in
+        "The alert target '\(target)' isn't the ARN of an SNS topic, so it gets no alerts."
+      }
       + profile.behaviors.compactMap { behavior in
         behavior.reasonNotEvaluated.map { "The behavior '\(behavior.name)' isn't evaluated: \($0)." }
       }

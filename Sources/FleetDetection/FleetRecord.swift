@@ -9,7 +9,10 @@ package struct FleetRecord: Equatable, Sendable {
   /// The report, JSON or CBOR.
   package let report: [UInt8]
 
-  /// Reads the body of a record: JSON with the report, or with a CBOR report in the member `cbor`.
+  /// Reads the body of a record: JSON with the members of the report, or with the device's payload in Base64.
+  ///
+  /// Only the second form is safe if the rule's result could have a `thing` of the device's payload: AWS doesn't document which one
+  /// `SELECT *, topic(2) AS thing` keeps.
   package init(body: [UInt8]) throws(FleetRecordError) {
     let envelope: ReportEnvelope
     do throws(ReportError) {
@@ -19,14 +22,14 @@ package struct FleetRecord: Equatable, Sendable {
     }
     guard let thing = envelope.thingName else {
       throw FleetRecordError(
-        "it names no thing; add topic(4) AS thing, or topic() AS topic, to the rule's SELECT")
+        "it names no thing; add topic(2) AS thing, or topic() AS topic, to the rule's SELECT")
     }
     guard SecurityProfile.isName(thing) else {
       throw FleetRecordError("'\(thing.prefix(128))' isn't a valid thing name")
     }
     self.thing = thing
     time = envelope.timestamp
-    report = envelope.cbor ?? body
+    report = envelope.payload ?? body
   }
 }
 

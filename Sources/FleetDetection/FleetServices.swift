@@ -20,7 +20,7 @@ package struct FleetServices {
     connection.responseBodyLimit = Self.answerLimit
     let context = try CredentialContext(environment, connection, time: time, log: log)
     let credentials = CredentialChain(context, roleAlias: nil)
-    func client(_ service: AWSService) throws -> (ServiceClient, ServiceEndpoint) {
+    func client(_ service: AWSService, in region: String) throws -> (ServiceClient, ServiceEndpoint) {
       let exchange = try CurlExchange(
         connection, isStopRequested: { time.shutdownSignal?.isRequested == true })
       let signing = ServiceClient.Signing(
@@ -33,18 +33,21 @@ package struct FleetServices {
     if let path = configuration.stateFile {
       store = FileStore(path, retention: configuration.retention, time: time)
     } else {
-      let (database, databaseEndpoint) = try client(.dynamoDB)
+      let (database, databaseEndpoint) = try client(.dynamoDB, in: region)
       store = DynamoDBStore(
         DynamoDBClient(database, databaseEndpoint, table: configuration.table),
         retention: configuration.retention, watchesSilence: configuration.silence != nil, time: time, log: log
       )
     }
-    let (sns, snsEndpoint) = try client(.sns)
     var topic: AWSEventDelivery.IoTTopic?
     if let template = configuration.alarmsTopic {
-      let (iot, endpoint) = try client(.iotDataPlane)
+      let (iot, endpoint) = try client(.iotDataPlane, in: region)
       topic = AWSEventDelivery.IoTTopic(iot, endpoint, template: template)
     }
-    delivery = AWSEventDelivery(sns: SNSClient(sns, snsEndpoint), iot: topic)
+    delivery = AWSEventDelivery(
+      sns: { region in
+        let (sns, endpoint) = try client(.sns, in: region)
+        return SNSClient(sns, endpoint)
+      }, iot: topic)
   }
 }

@@ -188,6 +188,18 @@ struct `A fleet's detector` {
     #expect(String(decoding: event.json, as: UTF8.self).contains(#""metricValue":{"ports":[8080]}"#))
   }
 
+  @Test func `takes the thing from the rule, not from the device's payload`() throws {
+    let fleet = FleetFixture()
+    let payload = base64(Array(report(1, [8080], thing: "pump-2").utf8))
+    try fleet.process([#"{"payload":"\#(payload)","thing":"pump-1","timestamp":1700000000000}"#])
+    #expect(fleet.delivery.events.map(\.thing) == ["pump-1"])
+    // The two names that a result of SELECT * could have.
+    let twice = #"{"thing":"pump-2","# + report(2, [22]).dropFirst()
+    let outcome = try fleet.process([twice, #"{"th\u0069ng":"pump-2","# + report(3, [22]).dropFirst()])
+    #expect(outcome.counts.malformed == 2 && fleet.delivery.events.count == 1)
+    #expect(outcome.failures[0]?.reason.includes("malformed at byte") == true)
+  }
+
   @Test func `counts reports of things without a profile`() throws {
     let fleet = FleetFixture()
     let outcome = try fleet.process([report(1, [8080], thing: "valve-1")])

@@ -161,7 +161,7 @@ let fleetRecords = FuzzTarget("fleet-records") { input in
     }
     try require(envelope.thing == json["thing"]?.string, "the thing is another")
     try require(envelope.timestamp == json["timestamp"]?.integer(), "the time is another")
-    let report = envelope.cbor ?? body
+    let report = envelope.payload ?? body
     let decoder = ReportDecoder(ReportRun.atDesk.table)
     if let observation = try? decoder.observation(report, thing: "pump-7", time: envelope.timestamp) {
       try require(observation.thing == "pump-7", "the observation is of another thing")

@@ -287,3 +287,32 @@ class TemplateTests(unittest.TestCase):
         # A transaction of puts needs the permission for a put.
         self.assertEqual(allowed, called - {"TransactWriteItems"})
         self.assertEqual(resources["Function"]["Properties"]["Handler"], "detect_handler")
+
+    def test_fleet_survives_outages_loudly(self):
+        resources = transform(yaml_parse(FLEET_TEMPLATE.read_text()), PARAMETERS, NoManagedPolicies())["Resources"]
+        reports = resources["Reports"]["Properties"]
+        hours = reports["VisibilityTimeout"] * reports["RedrivePolicy"]["maxReceiveCount"] / 3600
+        self.assertGreaterEqual(hours, 4)
+        self.assertLess(hours, reports["MessageRetentionPeriod"] / 3600)
+        rules = [one["Properties"]["TopicRulePayload"] for one in resources.values() if one["Type"] == "AWS::IoT::TopicRule"]
+        self.assertTrue(rules)
+        for rule in rules:
+            self.assertIn("ErrorAction", rule)
+        (sweep,) = [one["Properties"] for one in resources.values() if one["Type"] == "AWS::Events::Rule"]
+        self.assertEqual(sweep["Targets"][0]["RetryPolicy"], {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60})
+        # It would also limit the retries of reports that a rule passes to the function.
+        self.assertFalse([one for one in resources.values() if one["Type"] == "AWS::Lambda::EventInvokeConfig"])
+        metrics = (PROJECT / "Sources/FleetDetection/FleetMetrics.swift").read_text()
+        own = [one["Properties"] for one in resources.values() if one["Type"] == "AWS::CloudWatch::Alarm"
+               and one["Properties"]["Namespace"] == "DeviceDefender/Detect"]
+        self.assertEqual([alarm["MetricName"] for alarm in own], ["EventsUndelivered"])
+        for alarm in own:
+            self.assertIn(f'("{alarm["MetricName"]}",', metrics)
+
+    def test_no_rule_merges_a_device_s_members_with_the_thing(self):
+        # AWS doesn't document which member SELECT * keeps.
+        for path in (FLEET_TEMPLATE, PROJECT / "docs/detect-fleet.md"):
+            statements = re.findall(r"SELECT .*? AS thing", path.read_text())
+            self.assertTrue(statements)
+            for statement in statements:
+                self.assertTrue(statement.startswith("SELECT encode(*, "), statement)

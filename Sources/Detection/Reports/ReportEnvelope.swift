@@ -1,16 +1,16 @@
 import WireFormats
 
-/// What an AWS IoT rule puts beside a report: the thing, the topic, the time, and a CBOR report in Base64.
+/// What an AWS IoT rule puts beside a report: the thing, the topic, the time, and the device's payload in Base64.
 ///
-/// Either the report is this document itself, as `SELECT *, topic(4) AS thing, timestamp() AS timestamp` makes it, or the
-/// document wraps it: `{"cbor":"…","thing":…}` with `SELECT encode(*, 'base64') AS cbor`.
+/// Either the report is this document itself, as `SELECT *, topic(2) AS thing, timestamp() AS timestamp` makes it, or the
+/// document wraps it: `{"payload":"…","thing":…}` with `SELECT encode(*, 'base64') AS payload`. `cbor` is another name of `payload`.
 package struct ReportEnvelope: Equatable, Sendable {
   package private(set) var thing: String?
   package private(set) var topic: String?
   /// The time at which AWS IoT received the report, in milliseconds.
   package private(set) var timestamp: UInt64?
-  /// The CBOR report; nil if the document has none.
-  package private(set) var cbor: [UInt8]?
+  /// The report as the device sent it, JSON or CBOR; nil if the document itself is the report.
+  package private(set) var payload: [UInt8]?
 
   /// Parses a JSON document. The members of the report itself are only skipped.
   package init(parsing bytes: [UInt8]) throws(ReportError) {
@@ -31,6 +31,8 @@ package struct ReportEnvelope: Equatable, Sendable {
         continue
       }
       if scanner.matches(key, "thing") {
+        // Parsers differ in which of two members they take, and a device must not choose whose report it sends.
+        guard thing == nil else { throw scanner.malformed("thing occurs twice") }
         thing = try scanner.string(scanner.text())
       } else if scanner.matches(key, "topic") {
         topic = try scanner.string(scanner.text())
@@ -39,11 +41,12 @@ package struct ReportEnvelope: Equatable, Sendable {
           throw scanner.malformed("timestamp isn't a number of milliseconds")
         }
         timestamp = value
-      } else if scanner.matches(key, "cbor") {
+      } else if scanner.matches(key, "payload", or: "cbor") {
+        guard payload == nil else { throw scanner.malformed("payload occurs twice") }
         guard let bytes = base64Decoding(try scanner.string(scanner.text())) else {
-          throw scanner.malformed("cbor isn't Base64")
+          throw scanner.malformed("payload isn't Base64")
         }
-        cbor = bytes
+        payload = bytes
       } else {
         try scanner.skip()
       }
