@@ -15,13 +15,7 @@ let package = Package(
     .library(name: "LambdaRuntime", targets: ["LambdaRuntime"]),
     .library(name: "LambdaRuntimeCodable", targets: ["LambdaRuntimeCodable"]),
     .executable(name: "bootstrap", targets: ["bootstrap"]),
-    .executable(name: "defender", targets: ["defender"]),
     .executable(name: "echo-function", targets: ["echo-function"]),
-  ],
-  dependencies: [
-    // What `defender` and the tests use; `bootstrap` links none of it.
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
-    .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
   ],
   targets: [
     // Libraries, from the bottom up.
@@ -239,3 +233,24 @@ let package = Package(
   ],
   swiftLanguageModes: [.v6]
 )
+
+// SwiftPM fetches the dependencies of this package for everyone who depends on one of its libraries. Only `defender` and the tests
+// need any. So they, and all other programs of Tests/, exist only if this variable is set. lambda/arguments.sh sets it in all scripts.
+if Context.environment["DEVICE_DEFENDER_TOOLS"] == "1" {
+  package.products.append(.executable(name: "defender", targets: ["defender"]))
+  package.dependencies += [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+  ]
+} else {
+  package.targets.removeAll { target in
+    ["DetectionReport", "LambdaEmulator", "defender"].contains(target.name) || target.type == .test
+      || target.path?.hasPrefix("Tests/") == true
+  }
+  // Both say how to build what is missing. Not strict: the first one has a warning.
+  package.products.append(.executable(name: "defender", targets: ["MissingTools"]))
+  package.targets += [
+    .executableTarget(name: "MissingTools"),
+    .testTarget(name: "MissingTests", path: "Tests/MissingTests"),
+  ]
+}

@@ -1,9 +1,11 @@
-# Handles `--help` and checks the command line. Sourced by the shell scripts in lambda/, Tests/ and .ci/.
+# Handles `--help`, checks the command line and makes `swift` build the tools, too. Sourced by the shell scripts in lambda/, Tests/ and .ci/.
 #
 # The help of a script is the comment at its top. If the command line is invalid, the script exits with status 64 (EX_USAGE in
 # sysexits.h) before it does anything.
 script=$0
 script_file=$(realpath "$0")
+# Without it, Package.swift has no `defender` and no tests.
+export DEVICE_DEFENDER_TOOLS=1
 
 # Prints an error about the command line and exits with status 64.
 wrong_arguments() {

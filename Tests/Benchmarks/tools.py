@@ -12,6 +12,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 WORK = os.path.join(ROOT, ".build", "benchmarks")
 RELEASE = os.path.join(ROOT, ".build", "release")
 PEERS = os.path.join(HERE, "peers")
+os.environ["DEVICE_DEFENDER_TOOLS"] = "1"  # without it, Package.swift has no benchmarks
 
 
 def say(text):

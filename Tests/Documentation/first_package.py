@@ -1,8 +1,7 @@
 """Builds the package on the page "Writing a handler", then with the handler from "Calling asynchronous code", and invokes both.
 
-Run `swift build` first.
+The package depends on this one by URL and version, as on the page; the URL leads to a snapshot of this tree. Run `lambda/run` first.
 """
-import os
 import pathlib
 import re
 import subprocess
@@ -11,8 +10,9 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CATALOG = ROOT / "Sources/LambdaRuntime/LambdaRuntime.docc"
-# Built in the same directory each time, so that later builds are incremental.
-WORK = ROOT / ".build/first-package"
+sys.path.append(str(ROOT / "Tests/Dependents"))
+sys.dont_write_bytecode = True
+import snapshot
 
 
 def snippets(page):
@@ -21,8 +21,8 @@ def snippets(page):
 
 def check(page, package, handler, options, answer):
     (package / "Sources/hello/main.swift").write_text(handler)
-    command = ["swift", "build", "--quiet", "--package-path", package, "--scratch-path", WORK]
-    if subprocess.run(command).returncode:
+    command = ["swift", "build", "--quiet", *find]
+    if subprocess.run(command, cwd=package, env=environment).returncode:
         sys.exit(f"the package of {page} doesn't build")
     invoke = [ROOT / ".build/debug/defender", "invoke", *options, "--event", '"world"']
     run = subprocess.run(invoke, capture_output=True, text=True, timeout=60)
@@ -32,14 +32,16 @@ def check(page, package, handler, options, answer):
 
 
 manifest, handler = snippets("WritingAHandler.md")[:2]
-emulator = re.search(r"^\$ defender emulator --port 9000 --bootstrap \.build/(\S+) (--env \S+) &$",
+url, version = re.search(r'\.package\(url: "([^"]+)", from: "([^"]+)"\)', manifest).groups()
+if version != snapshot.version():
+    sys.exit(f"WritingAHandler.md depends on version {version}, but this is {snapshot.version()}")
+emulator = re.search(r"^\$ defender emulator --port 9000 --bootstrap (\S+) (--env \S+) &$",
                      (CATALOG / "WritingAHandler.md").read_text(), flags=re.M)
-program = ["--bootstrap", WORK / emulator[1]]
 with tempfile.TemporaryDirectory() as directory:
+    environment, find = snapshot.publish(directory, url)
     package = pathlib.Path(directory, "hello")
     (package / "Sources/hello").mkdir(parents=True)
     (package / "Package.swift").write_text(manifest)
-    # The page's name for this package's directory, which may have a different name here.
-    os.symlink(ROOT, pathlib.Path(directory, "device-defender-swift"))
+    program = ["--bootstrap", package / emulator[1]]
     check("WritingAHandler.md", package, handler, [*program, *emulator[2].split()], '"hello number 1"')
     check("AsynchronousCode.md", package, snippets("AsynchronousCode.md")[0], program, '"looked up world"')

@@ -224,6 +224,17 @@ import Testing
     #expect((fallback == "    Default: \(architecture)") == (machine == "x86_64"))
   }
 
+  @Test func `lambda/run builds the tools, which Package.swift contains only on request`() async throws {
+    let copy = try tree(
+      of: ["run", "arguments.sh"].map { "lambda/\($0)" },
+      stubs: [("lambda/setup", ""), (".build/debug/defender", "")])
+    let swift = try stubs.write(
+      "swift", "#!/bin/sh\necho \"$DEVICE_DEFENDER_TOOLS swift $*\" >>\(stubs.path)/calls\n")
+    try #require(unsafe chmod(swift, 0o700) == 0)
+    let result = try await run("\(copy.path)/lambda/run", [])
+    #expect(result.status == .code(0) && calls.hasPrefix("1 swift build "), "\(calls)\(result.errorText)")
+  }
+
   @Test func `lambda/run and lambda/test pass their arguments on`() async throws {
     // Use a copy of the tree, in which the started program is a stub, too.
     let copy = try TemporaryDirectory()

@@ -1,7 +1,7 @@
 import Synchronization
 import Testing
 
-/// Swift's `Mutex` under the thread sanitizer: `ThreadSanitizerSupport` must tell it about contended locks.
+/// Swift's `Mutex` under the thread sanitizer, which must see the handover of a contended lock (`ThreadSanitizerSupport`).
 @Suite("Mutex")
 struct MutexTests {
   private final class Counter: Sendable {
