@@ -16,6 +16,11 @@ import WireFormats
 package final class DynamoDBStore: FleetStore {
   /// The number of partitions of the index, which divide its load.
   package static let shardCount: UInt32 = 16
+
+  package static func randomShard() -> UInt32 {
+    var generator = SystemRandomNumberGenerator()
+    return .random(in: 0..<shardCount, using: &generator)
+  }
   /// The number of keys that a query of an index returns at a time.
   private static let pageSize = 1_000
   /// The largest time in milliseconds that a sort key holds.
@@ -32,7 +37,7 @@ package final class DynamoDBStore: FleetStore {
   /// random number.
   package init(
     _ client: DynamoDBClient, retention: Duration, watchesSilence: Bool = false, time: any TimeSource,
-    log: Log, firstShard: @escaping () -> UInt32 = { .random(in: 0..<shardCount) }
+    log: Log, firstShard: @escaping () -> UInt32 = { randomShard() }
   ) {
     self.firstShard = firstShard
     self.watchesSilence = watchesSilence

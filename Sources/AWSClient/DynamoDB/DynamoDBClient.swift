@@ -100,7 +100,8 @@ package final class DynamoDBClient {
   /// The token lets DynamoDB recognise the retry of a transaction whose answer was lost, and answer it with success. Without the token,
   /// the retry would find its own writes and fail their conditions, and the caller would write each item alone to learn that.
   package func putAll(_ puts: [Put], until deadline: BootTime) throws(DynamoDBError) {
-    let token = hex((0..<16).map { _ in .random(in: 0...255) })
+    var generator = SystemRandomNumberGenerator()
+    let token = hex((0..<16).map { _ in .random(in: 0...255, using: &generator) })
     _ = try call("TransactWriteItems", until: deadline) { [table] document in
       document.member("ClientRequestToken", token)
       document.key("TransactItems")

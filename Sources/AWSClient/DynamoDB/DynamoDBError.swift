@@ -1,3 +1,5 @@
+import Platform
+
 /// Why a request to a table failed.
 package struct DynamoDBError: Error, Equatable, Sendable, CustomStringConvertible {
   package enum Cause: Equatable, Sendable {
@@ -55,7 +57,7 @@ package struct DynamoDBError: Error, Equatable, Sendable, CustomStringConvertibl
     case .malformed(let reason): return "\(failed): the answer can't be used: \(reason)."
     case .service(let cause):
       let reason = ServiceFailure(cause, attempts: 0).reason
-      return "\(failed): \(reason). \(advice(cause))"
+      return "\(failed): \(sentence(reason)) \(advice(cause))"
     }
   }
 

@@ -68,7 +68,7 @@ package struct SNSError: Error, Equatable, Sendable, CustomStringConvertible {
     case .noMessageID:
       return "\(failed): the answer contains no MessageId, so it isn't from SNS. Check AWS_ENDPOINT_URL_SNS."
     case .service(let cause):
-      return "\(failed): \(ServiceFailure(cause, attempts: 0).reason). \(advice(cause))"
+      return "\(failed): \(sentence(ServiceFailure(cause, attempts: 0).reason)) \(advice(cause))"
     }
   }
 

@@ -1,7 +1,7 @@
 import Platform
 import WireFormats
 
-/// A second function, `detect_handler`, with a server of its own: its Runtime API, and the services to which it sends events.
+/// A second function, `detect_handler`, with its own server: the Runtime API, and the services to which the function sends events.
 struct DetectionService: Sendable {
   /// How often the schedule of the template lambda/aws/detect.yaml invokes the function.
   private static let sweepInterval = Duration.seconds(60)
@@ -28,15 +28,16 @@ struct DetectionService: Sendable {
         logStream: logStream),
       grace: configuration.grace, report: report)
     pipeline = DetectionPipeline(environment, report: report)
-    func verifier(_ service: String) -> SignatureVerifier {
-      SignatureVerifier(
-        credentials: configuration.credentials, region: function.region, service: service)
+    func verifier(_ service: String, in region: String?) -> SignatureVerifier {
+      SignatureVerifier(credentials: configuration.credentials, region: region, service: service)
     }
-    events = PublishEndpoint(verifier: verifier("iotdata"), now: configuration.now) { publish in
+    let iotVerifier = verifier("iotdata", in: function.region)
+    events = PublishEndpoint(verifier: iotVerifier, now: configuration.now) { publish in
       let isAccepted = publish.verdict == .accepted
       report(isAccepted ? .violation(publish.payload) : .publish(publish))
     }
-    alerts = AlertEndpoint(verifier: verifier("sns"), now: configuration.now, report: report)
+    // A request to SNS is signed for the region of its topic.
+    alerts = AlertEndpoint(verifier: verifier("sns", in: nil), now: configuration.now, report: report)
   }
 
   /// Serves the function until the current task is cancelled.

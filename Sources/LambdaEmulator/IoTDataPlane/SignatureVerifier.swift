@@ -22,12 +22,13 @@ package struct SignatureRefusal: Error, Equatable, Sendable {
 package struct SignatureVerifier: Sendable {
   private let credentials: TemporaryCredentials
   private let sessionToken: String?
-  private let region: String
+  /// The region that a signature must be for; nil if it may be for any.
+  private let region: String?
   private let service: String
   /// The maximum difference between a signature's date and the verifier's clock. AWS allows 5 minutes.
   private let allowedSkew = Duration.seconds(300)
 
-  package init(credentials: TemporaryCredentials, region: String, service: String = "iotdata") {
+  package init(credentials: TemporaryCredentials, region: String?, service: String = "iotdata") {
     self.credentials = credentials
     // Long-term credentials have no token.
     sessionToken = credentials.sessionToken.isEmpty ? nil : credentials.sessionToken
@@ -82,7 +83,7 @@ package struct SignatureVerifier: Sendable {
     guard zip(tokens, expected).allSatisfy(isEqualInConstantTime) else {
       throw SignatureRefusal(invalid, because: "the session token is not the emulator's")
     }
-    guard authorization.region == region else {
+    guard region == nil || authorization.region == region else {
       throw SignatureRefusal("Credential should be scoped to a valid region, not '\(authorization.region)'. ")
     }
     guard authorization.service == service else {
