@@ -23,6 +23,8 @@ package final class DynamoDBStore: FleetStore {
   }
   /// The number of keys that a query of an index returns at a time.
   private static let pageSize = 1_000
+  /// The number of items that a visitor gets at a time. A read may return 100, which need 72 MB if each has 100 KB.
+  private static let visitSize = 25
   /// The largest time in milliseconds that a sort key holds.
   private static let timeDigits = 15
 
@@ -168,10 +170,9 @@ package final class DynamoDBStore: FleetStore {
         let next = try storing { () throws(DynamoDBError) in
           try client.page(query, after: page, until: deadline)
         }
-        // Only some items are in memory at a time: one may have 400 KB.
         var keys = next.items.compactMap(Self.key)[...]
         while !keys.isEmpty {
-          let some = keys.prefix(DynamoDBClient.readLimit)
+          let some = keys.prefix(Self.visitSize)
           keys = keys.dropFirst(some.count)
           try visit(try items(Array(some), until: deadline))
         }

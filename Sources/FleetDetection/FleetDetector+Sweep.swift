@@ -5,11 +5,11 @@ extension FleetDetector {
   /// Delivers the events that a stopped process left, and invalidates alarms: those of behaviors and profiles that changed or no
   /// longer apply, and those of things that sent no such metric for more than two days. Raises the alarms of silent things.
   ///
-  /// What the deadline leaves no time for is done by a later sweep, because the store begins at another place each time.
-  package func sweep(until deadline: BootTime) throws(StoreError) -> FleetCounts {
+  /// What the deadline leaves no time for is done by a later sweep, because the store begins at another place each time. `counts` has what
+  /// was done, also if it throws.
+  package func sweep(_ counts: inout FleetCounts, until deadline: BootTime) throws(StoreError) {
     try catalog.refresh(until: deadline)
     unavailableTargets = []
-    var counts = FleetCounts()
     // A part that takes long, or that the store refuses, doesn't keep the other one from its share.
     let left = time.bootTime.duration(to: deadline)
     let end = silence == nil ? deadline : time.bootTime.advanced(by: left / 2)
@@ -32,7 +32,6 @@ extension FleetDetector {
       failure = failure ?? other
     }
     if let failure { throw failure }
-    return counts
   }
 
   /// Does a part of the sweep. Returns its error, unless only the time ended.

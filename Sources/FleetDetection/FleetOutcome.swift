@@ -31,7 +31,7 @@ package struct BatchOutcome: Equatable, Sendable {
 
 /// The numbers that become CloudWatch metrics.
 package struct FleetCounts: Equatable, Sendable {
-  /// The reports that at least one profile evaluated.
+  /// The reports that all profiles that apply evaluated: those that aren't late, malformed, unmatched or failed.
   package var evaluated = 0
   /// The reports that weren't newer than the last committed one of their thing.
   package var late = 0
@@ -44,6 +44,8 @@ package struct FleetCounts: Equatable, Sendable {
   package var undelivered = 0
   /// The events by profile, behavior and type.
   package var events: [EventKind: Int] = [:]
+
+  package init() {}
 
   package struct EventKind: Hashable, Sendable {
     package let profile: String

@@ -177,7 +177,7 @@ struct `The store in DynamoDB` {
     #expect(stored["expires"]?["N"]?.string == String(1_700_000_100 + 30 * 86_400))
     fleet.delivery.failure = nil
     fleet.time.advance(by: .seconds(61))
-    _ = try fleet.detector(store).sweep(until: fleet.deadline)
+    try fleet.sweep(store)
     try fleet.process([report(2, [22])], fleet.detector(store))
     #expect(table.items["thing#pump-1\nstate#ports"]?["attention"] == nil)
   }
@@ -268,7 +268,7 @@ struct `The store in DynamoDB` {
     fleet.time.advance(by: .seconds(500))
     try fleet.process([report(2, [22], thing: "pump-2")], fleet.detector(store))
     fleet.time.advance(by: .seconds(401))
-    _ = try fleet.detector(store).sweep(until: fleet.deadline)
+    try fleet.sweep(store)
     #expect(fleet.delivery.events.map(\.thing) == ["pump-1"])
     var unseen: [String] = []
     try store.visitItems(seen: 0..<(.max), until: fleet.deadline) { unseen += $0.map(\.key.thing) }
@@ -321,7 +321,7 @@ struct `The store in DynamoDB` {
     try fleet.process([report(1, [8080])], fleet.detector(store))
     let item = #"{"pk":{"S":"profile"},"sk":{"S":"ports"},"document":{"B":"e30="}}"#
     table.items["profile\nports"] = try JSONValue(parsing: Array(item.utf8))
-    _ = try fleet.detector(store).sweep(until: fleet.deadline)
+    try fleet.sweep(store)
     #expect(fleet.delivery.types == ["in-alarm"])
     #expect(
       fleet.log.lines.contains {

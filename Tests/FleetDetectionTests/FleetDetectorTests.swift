@@ -135,10 +135,10 @@ struct `A fleet's detector` {
     let id = try #require(fleet.item()?.alarms.first?.id)
     fleet.delivery.failure = nil
     // The process that wrote it may still be delivering it.
-    _ = try fleet.detector().sweep(until: fleet.deadline)
+    try fleet.sweep()
     #expect(fleet.delivery.events.isEmpty)
     fleet.time.advance(by: .seconds(61))
-    _ = try fleet.detector().sweep(until: fleet.deadline)
+    try fleet.sweep()
     #expect(fleet.delivery.events.map(\.id) == [id])
     #expect(fleet.item()?.outbox == [])
     #expect(fleet.log.lines.contains { $0.contains("SNS is down.") })
@@ -157,7 +157,7 @@ struct `A fleet's detector` {
     #expect(!outcome.failures.isEmpty && outcome.failures[0] == nil)
     fleet.delivery.failure = nil
     fleet.time.advance(by: .seconds(61))
-    _ = try fleet.detector().sweep(until: fleet.deadline)
+    try fleet.sweep()
     let failed = outcome.failures.keys.sorted().map { flapping[$0] }
     #expect(try fleet.process(failed).failures.isEmpty)
     #expect(fleet.delivery.types == (1...1_000).map { $0 % 2 == 0 ? "alarm-cleared" : "in-alarm" })

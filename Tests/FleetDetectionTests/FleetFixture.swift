@@ -42,6 +42,13 @@ final class FleetFixture {
     try (detector ?? self.detector()).process(bodies.map { Array($0.utf8) }, until: deadline)
   }
 
+  @discardableResult
+  func sweep(_ store: (any FleetStore)? = nil) throws -> FleetCounts {
+    var counts = FleetCounts()
+    try detector(store).sweep(&counts, until: deadline)
+    return counts
+  }
+
   /// The item of a thing under the profile `ports`.
   func item(_ thing: String = "pump-1") -> StateItem? {
     store.states[StateItem.Key(thing: thing, profile: "ports")]

@@ -63,7 +63,7 @@ struct `The files of profiles` {
     let fleet = FleetFixture()
     try fleet.process([report(1, [8080])])
     fleet.files = [.failure(ProfileSourceError(source: "/opt/profiles", reason: "It can't be read."))]
-    _ = try fleet.detector().sweep(until: fleet.deadline)
+    try fleet.sweep()
     #expect(fleet.delivery.types == ["in-alarm"])
     #expect(fleet.log.lines.contains { $0.includes("ERROR") && $0.includes("/opt/profiles") })
   }

@@ -9,7 +9,7 @@ struct `The sweep` {
     let fleet = FleetFixture()
     try fleet.process([report(1, [8080])])
     fleet.files = []
-    _ = try fleet.detector().sweep(until: fleet.deadline)
+    try fleet.sweep()
     #expect(fleet.delivery.types == ["in-alarm", "alarm-invalidated"])
     #expect(fleet.item()?.needsAttention == false)
   }
@@ -18,7 +18,7 @@ struct `The sweep` {
     let fleet = FleetFixture()
     try fleet.process([report(1, [8080])])
     fleet.files = [.success(ProfileDocument(name: "p0", text: Array("{".utf8)))]
-    _ = try fleet.detector().sweep(until: fleet.deadline)
+    try fleet.sweep()
     #expect(fleet.delivery.types == ["in-alarm"])
   }
 
@@ -27,10 +27,10 @@ struct `The sweep` {
     try fleet.process([report(1, [8080])])
     fleet.files = [.success(ProfileDocument(name: "p0", text: Array("{".utf8)))]
     fleet.time.advance(by: .seconds(29 * 86_400 - 1))
-    _ = try fleet.detector().sweep(until: fleet.deadline)
+    try fleet.sweep()
     #expect(fleet.delivery.types == ["in-alarm"])
     fleet.time.advance(by: .seconds(1))
-    _ = try fleet.detector().sweep(until: fleet.deadline)
+    try fleet.sweep()
     #expect(fleet.delivery.types == ["in-alarm", "alarm-invalidated"])
   }
 
@@ -38,10 +38,10 @@ struct `The sweep` {
     let fleet = FleetFixture()
     try fleet.process([report(1, [8080])])
     fleet.time.wallTime = WallTime(secondsSinceEpoch: 1_700_000_001 + 2 * 86_400)
-    _ = try fleet.detector().sweep(until: fleet.deadline)
+    try fleet.sweep()
     #expect(fleet.delivery.types == ["in-alarm"])
     fleet.time.wallTime = WallTime(secondsSinceEpoch: 1_700_000_002 + 2 * 86_400)
-    let counts = try fleet.detector().sweep(until: fleet.deadline)
+    let counts = try fleet.sweep()
     #expect(fleet.delivery.types == ["in-alarm", "alarm-invalidated"])
     #expect(counts.events.values.reduce(0, +) == 1)
   }
@@ -63,7 +63,7 @@ struct `The sweep, if something fails` {
     try raise(5)
     let before = fleet.delivery.attempts
     fleet.delivery.broken = [Self.target]
-    let counts = try fleet.detector().sweep(until: fleet.deadline)
+    let counts = try fleet.sweep()
     #expect(fleet.delivery.attempts - before == 5 && counts.undelivered == 5)
     // The topic of AWS IoT has them, and doesn't get them again.
     #expect(fleet.delivery.events.count == 5)
@@ -71,7 +71,7 @@ struct `The sweep, if something fails` {
     #expect(fleet.item("pump-0")?.outbox.map(\.targets) == [[Self.target]])
     fleet.delivery.broken = []
     fleet.time.advance(by: .seconds(61))
-    #expect(try fleet.detector().sweep(until: fleet.deadline).undelivered == 0)
+    #expect(try fleet.sweep().undelivered == 0)
     #expect(fleet.delivery.events.count == 10 && fleet.delivery.entries.suffix(5).allSatisfy(\.isPublished))
     #expect(fleet.store.history.count == 5 && fleet.item("pump-0")?.outbox == [])
   }
@@ -89,7 +89,7 @@ struct `The sweep, if something fails` {
     let text = FleetFixture.ports.replacing(Self.target, with: other)
     fleet.files = [.success(ProfileDocument(name: "p0", text: Array(text.utf8)))]
     fleet.time.advance(by: .seconds(61))
-    _ = try fleet.detector().sweep(until: fleet.deadline)
+    try fleet.sweep()
     #expect(fleet.delivery.entries.last?.targets == [other] && fleet.item()?.outbox == [])
   }
 
@@ -101,22 +101,22 @@ struct `The sweep, if something fails` {
     fleet.delivery.time = fleet.time
     fleet.delivery.patience = .seconds(40)
     fleet.delivery.broken = [Self.target, OutboxEntry.iotTarget]
-    let counts = try fleet.detector().sweep(until: fleet.deadline)
+    let counts = try fleet.sweep()
     #expect(counts.events.contains { $0.key.behavior == "reports-missing" && $0.value == 20 })
     #expect(fleet.log.lines.contains { $0.includes("no time for the rest of the active alarms") })
   }
 
-  @Test func `raises the alarms of silent things although the index of alarms fails`() throws {
+  @Test func `raises the alarms of silent things although the index of alarms fails, and counts them`() throws
+  {
     try fleet.process([report(1, [22])])
     fleet.silence = .seconds(600)
     fleet.time.advance(by: .seconds(1_000))
     let contended = ContendedStore(fleet.store)
     let failure = StoreError("Query on the index 'attention' failed.")
     contended.attentionFailure = failure
-    #expect(throws: failure) {
-      try fleet.detector(contended).sweep(until: fleet.deadline)
-    }
-    #expect(fleet.delivery.types == ["in-alarm"])
+    var counts = FleetCounts()
+    #expect(throws: failure) { try fleet.detector(contended).sweep(&counts, until: fleet.deadline) }
+    #expect(fleet.delivery.types == ["in-alarm"] && counts.events.values.reduce(0, +) == 1)
   }
 
   @Test func `skips an item that the store rejects, and names it`() throws {
@@ -124,7 +124,7 @@ struct `The sweep, if something fails` {
     fleet.files = []
     let contended = ContendedStore(fleet.store)
     contended.rejectedThing = "pump-1"
-    _ = try fleet.detector(contended).sweep(until: fleet.deadline)
+    try fleet.sweep(contended)
     #expect(fleet.delivery.events.map(\.thing) == ["pump-1", "pump-2", "pump-2"])
     #expect(fleet.log.lines.contains { $0.includes("skips the thing 'pump-1'") && $0.includes("400 KB") })
   }
@@ -137,11 +137,11 @@ struct `A silent thing` {
     try fleet.process([report(1, [22])])
     // Reports of the last 300 s may not have been written.
     fleet.time.advance(by: .seconds(900))
-    _ = try fleet.detector().sweep(until: fleet.deadline)
+    try fleet.sweep()
     #expect(fleet.delivery.types == [])
     fleet.time.advance(by: .seconds(1))
-    _ = try fleet.detector().sweep(until: fleet.deadline)
-    _ = try fleet.detector().sweep(until: fleet.deadline)
+    try fleet.sweep()
+    try fleet.sweep()
     #expect(fleet.delivery.types == ["in-alarm"])
     #expect(
       fleet.item()?.alarms.first.map { String(decoding: $0.json, as: UTF8.self).includes("reports-missing") }
@@ -159,13 +159,13 @@ struct `A silent thing` {
     fleet.retention = .seconds(3 * 86_400)
     try fleet.process([report(1, [22])])
     fleet.time.advance(by: .seconds(1_000))
-    _ = try fleet.detector().sweep(until: fleet.deadline)
+    try fleet.sweep()
     fleet.time.advance(by: .seconds(2 * 86_400 - 1))
-    _ = try fleet.detector().sweep(until: fleet.deadline)
+    try fleet.sweep()
     #expect(fleet.delivery.types == ["in-alarm"])
     for _ in 1...3 {
       fleet.time.advance(by: .seconds(60))
-      _ = try fleet.detector().sweep(until: fleet.deadline)
+      try fleet.sweep()
     }
     #expect(fleet.delivery.types == ["in-alarm", "alarm-invalidated"])
     #expect(Set(fleet.delivery.events.map(\.id)).count == 1 && fleet.item()?.needsAttention == false)
@@ -177,7 +177,7 @@ struct `A silent thing` {
     for number in 1...20 {
       try fleet.process([report(number, [22])])
       fleet.time.advance(by: .seconds(299))
-      _ = try fleet.detector().sweep(until: fleet.deadline)
+      try fleet.sweep()
     }
     #expect(fleet.delivery.types == [])
   }
@@ -186,12 +186,12 @@ struct `A silent thing` {
     let fleet = FleetFixture()
     try fleet.process([report(1, [22])])
     fleet.time.advance(by: .seconds(100_000))
-    _ = try fleet.detector().sweep(until: fleet.deadline)
+    try fleet.sweep()
     #expect(fleet.delivery.types == [])
     fleet.silence = .seconds(600)
-    _ = try fleet.detector().sweep(until: fleet.deadline)
+    try fleet.sweep()
     fleet.files = []
-    _ = try fleet.detector().sweep(until: fleet.deadline)
+    try fleet.sweep()
     #expect(fleet.delivery.types == ["in-alarm", "alarm-invalidated"])
   }
 }

@@ -54,7 +54,9 @@ package struct DetectHandler: Handler, ~Copyable {
     do {
       switch try DetectEvent(event.bytes) {
       case .sweep:
-        report(try detector.sweep(until: deadline), latency: nil)
+        var counts = FleetCounts()
+        defer { report(counts, latency: nil) }
+        try detector.sweep(&counts, until: deadline)
         return Response(json: Array("{}".utf8))
       case .batch(let records):
         let outcome = try detector.process(records.map(\.body), until: deadline)

@@ -13,6 +13,7 @@ from proxy import Proxy, Server
 
 class RuntimeAPI(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def log_message(self, *_):
         pass
