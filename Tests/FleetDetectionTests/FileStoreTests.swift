@@ -45,7 +45,7 @@ struct `A store in a file` {
     try fleet.process([report(1, [8080])], fleet.detector(store()))
     fleet.delivery.failure = nil
     fleet.time.advance(by: .seconds(120))
-    _ = try fleet.detector(store()).sweep(until: fleet.deadline)
+    try fleet.sweep(store())
     #expect(fleet.delivery.types == ["in-alarm"])
   }
 

@@ -44,9 +44,7 @@ final class DetectionPipeline: Sendable {
     guard publish.verdict == .accepted, let topic = publish.topic, let rule = ReportTopic(topic) else {
       return
     }
-    guard let record = RuleRecord(publish.payload, rule, at: time) else {
-      return report(.notice("A report isn't evaluated, because its payload isn't a JSON object: \(topic)"))
-    }
+    let record = RuleRecord(publish.payload, rule, at: time)
     let mustStart = state.withLock { state in
       state.queue.append(Delivery(record: record))
       defer { state.isServing = true }
