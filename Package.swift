@@ -14,6 +14,7 @@ let package = Package(
   products: [
     .library(name: "LambdaRuntime", targets: ["LambdaRuntime"]),
     .library(name: "LambdaRuntimeCodable", targets: ["LambdaRuntimeCodable"]),
+    .library(name: "LambdaEvents", targets: ["LambdaEvents"]),
     .executable(name: "bootstrap", targets: ["bootstrap"]),
     .executable(name: "echo-function", targets: ["echo-function"]),
   ],
@@ -55,6 +56,8 @@ let package = Package(
       name: "LambdaRuntime", dependencies: ["CLinux", "Platform", "WireFormats"], swiftSettings: strict),
     // Brings FoundationEssentials; nothing that `bootstrap` links does.
     .target(name: "LambdaRuntimeCodable", dependencies: ["LambdaRuntime"], swiftSettings: strict),
+    .target(
+      name: "LambdaEvents", dependencies: ["LambdaRuntime", "Platform", "WireFormats"], swiftSettings: strict),
     .target(
       name: "LambdaEmulator",
       dependencies: [
@@ -154,6 +157,10 @@ let package = Package(
       name: "LambdaRuntimeCodableTests", dependencies: ["LambdaRuntime", "LambdaRuntimeCodable", "Platform"],
       swiftSettings: strict),
     .testTarget(
+      name: "LambdaEventsTests",
+      dependencies: ["LambdaEvents", "LambdaRuntime", "Platform", "TestSupport", "WireFormats"],
+      swiftSettings: strict),
+    .testTarget(
       name: "LambdaEmulatorTests",
       dependencies: [
         "LambdaEmulator", "Platform", "TestSupport", "WireFormats",
@@ -194,8 +201,8 @@ let package = Package(
       name: "FuzzTests",
       dependencies: [
         "AWSClient", "DefenderAgent", "DefenderFunction", "Detection", "DeviceDefender",
-        "FleetDetection", "GreengrassIPC", "HTTPClient", "LambdaRuntime", "MQTT", "Platform", "TestSupport",
-        "WireFormats",
+        "FleetDetection", "GreengrassIPC", "HTTPClient", "LambdaEvents", "LambdaRuntime", "MQTT", "Platform",
+        "TestSupport", "WireFormats",
       ],
       swiftSettings: strict),
     .executableTarget(
@@ -226,6 +233,10 @@ let package = Package(
       name: "signing-benchmark",
       dependencies: ["AWSClient", "DefenderAgent", "HTTPClient", "Platform", "WireFormats"],
       path: "Tests/Benchmarks/Signing", swiftSettings: strict),
+    .executableTarget(
+      name: "events-benchmark",
+      dependencies: ["LambdaEvents", "LambdaRuntime", "LambdaRuntimeCodable", "Platform"],
+      path: "Tests/Benchmarks/Events", swiftSettings: strict),
     .executableTarget(
       name: "publishing-benchmark",
       dependencies: ["AWSClient", "DefenderAgent", "HTTPClient", "Platform", "WireFormats"],

@@ -87,6 +87,24 @@ def invocations(programs, size, rounds, count):
     return [time, processor]
 
 
+def events(seconds):
+    """Measures a handler that answers an HTTP request of API Gateway, without the Runtime API, beyond one that returns the same bytes."""
+    tools.swift_build("events-benchmark")
+    times = {}
+    for _ in range(3):
+        for result in tools.lines([f"{RELEASE}/events-benchmark", _request(), seconds]):
+            times.setdefault(result["name"], []).append(result["us"])
+    echo = middle(times.pop("echo"))
+    group = Group("Answering an HTTP request of API Gateway: CPU beyond echo", "µs")
+    for name, values in times.items():
+        group.row(name, middle(values) - echo, ours=True)
+    return [group]
+
+
+def _request():
+    return os.path.join(tools.ROOT, "Tests", "Fixtures", "fuzz", "lambda-events", "apigateway-v2.json")
+
+
 def collection(sockets, rounds, with_agent):
     """Measures the CPU time and the peak memory of one collection with real sockets."""
     tools.swift_build("collector-benchmark", "socket-load")
@@ -318,6 +336,10 @@ def instructions(programs):
     stripped = _stripped("signing-benchmark")
     few, many = (tools.counted([*tools.CALLGRIND, stripped, "repeat", times])[0] for times in (10, 110))
     counts["signature of 5,120 bytes"] = (many - few) / 100
+    tools.swift_build("events-benchmark")
+    stripped = _stripped("events-benchmark")
+    few, many = (tools.counted([*tools.CALLGRIND, stripped, "repeat", _request(), times])[0] for times in (10, 110))
+    counts["HTTP request of API Gateway, answered"] = (many - few) / 100
     counts["report of 150 entries as JSON"] = _each(tools.CALLGRIND, "json")
     counts["report of 150 entries as CBOR"] = _each(tools.CALLGRIND, "cbor")
     # There are 20 more sockets.

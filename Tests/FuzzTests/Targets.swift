@@ -3,5 +3,5 @@ let targets: [FuzzTarget] = [
   http, serviceAnswers, eventStream, mqttPackets, webSocketAnswer, webSocketFrames, reportAnswers, json, cbor,
   profiles, credentialDocuments, events, configuration, componentConfiguration, savedState, customMetrics,
   procfsFiles, procfsLines, netlinkMessages, securityProfiles, recordedReports, detectionStates,
-  fleetRecords,
+  fleetRecords, lambdaEvents,
 ]
