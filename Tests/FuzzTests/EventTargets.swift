@@ -15,16 +15,30 @@ let lambdaEvents = FuzzTarget("lambda-events") { input in
     return
   }
   try compare(json, with: input)
-  for type in eventTypes {
-    let event: any LambdaEvent
-    do throws(InvocationFailure) {
-      event = try type.init(Event(input))
-    } catch {
-      try require(error.type == "Function.BadEvent" && !error.message.isEmpty, "an odd failure")
-      try require(error.message.utf8.count < 2_000, "a complaint of \(error.message.utf8.count) bytes")
-      continue
+  for (index, type) in eventTypes.enumerated() {
+    // Only one of them parses the text again, because that takes longest.
+    if let event = try index == input.count % eventTypes.count ? event(type, input) : event(type, json) {
+      try answer(event)
     }
-    try answer(event)
+  }
+}
+
+private func event(_ type: any LambdaEvent.Type, _ input: [UInt8]) throws -> (any LambdaEvent)? {
+  do throws(InvocationFailure) {
+    return try type.init(Event(input))
+  } catch {
+    try require(error.type == "Function.BadEvent" && !error.message.isEmpty, "an odd failure")
+    try require(error.message.utf8.count < 2_000, "a complaint of \(error.message.utf8.count) bytes")
+    return nil
+  }
+}
+
+private func event(_ type: any LambdaEvent.Type, _ json: JSON) throws -> (any LambdaEvent)? {
+  do throws(EventError) {
+    return try type.init(json: json)
+  } catch {
+    try require(!error.problem.isEmpty && "\(error)".utf8.count < 1_500, "an odd complaint")
+    return nil
   }
 }
 

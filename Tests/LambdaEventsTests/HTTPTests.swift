@@ -129,6 +129,9 @@ import WireFormats
   @Test func `to a load balancer has the headers that the target group expects`() throws {
     let lists = try sent("load-balancer-lists", response)
     #expect(lists["headers"] == nil && lists["multiValueHeaders"]?.members?.count == 3)
+    // The load balancer requires the member, even if it is empty.
+    #expect(try sent("load-balancer-lists", HTTPResponse())["multiValueHeaders"] == .object([]))
+    #expect(try sent("load-balancer", HTTPResponse())["headers"] == .object([]))
     var single = response
     single.cookies = ["a=1"]
     let joined = try sent("load-balancer", single)

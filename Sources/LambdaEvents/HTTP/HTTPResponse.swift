@@ -68,7 +68,8 @@ extension HTTPResponse {
       }
     case .version1:
       writeJoined(grouped.filter { $0.values.count == 1 }, to: &document)
-      writeLists(grouped.filter { $0.values.count > 1 }, to: &document)
+      let lists = grouped.filter { $0.values.count > 1 }
+      if !lists.isEmpty { writeLists(lists, to: &document) }
     case .loadBalancer: writeJoined(grouped, to: &document)
     case .loadBalancerWithLists: writeLists(grouped, to: &document)
     }
@@ -131,7 +132,6 @@ extension HTTPResponse {
   }
 
   private func writeLists(_ headers: [Header], to document: inout JSONWriter) {
-    guard !headers.isEmpty else { return }
     document.key("multiValueHeaders")
     document.beginMap(count: headers.count)
     for header in headers {
