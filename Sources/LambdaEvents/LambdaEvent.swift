@@ -56,6 +56,10 @@ extension LambdaEvent where Answer == Void {
   public func response(with answer: Void) -> Response { Response(json: Array("null".utf8)) }
 }
 
+extension LambdaEvent where Answer == JSONLiteral {
+  public func response(with answer: JSONLiteral) -> Response { Response(json: answer.bytes) }
+}
+
 /// Returns the name of the event that `json` looks like; nil if it looks like none.
 func apparentEventName(_ json: JSON) -> String? {
   if let record = json["Records"]?[0] {

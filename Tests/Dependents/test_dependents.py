@@ -83,7 +83,7 @@ class Dependents(unittest.TestCase):
         return self.dependent(f'path: "../../{NAME}"', snapshot.environment(), [], *products)
 
     def test_a_dependent_by_path_needs_this_package_and_no_other(self):
-        package = self.by_path("LambdaRuntime", "LambdaRuntimeCodable")
+        package = self.by_path("LambdaRuntime", "LambdaRuntimeCodable", "LambdaEvents")
         self.assertEqual(package.dependencies(), {NAME: {}})
         self.assertEqual(package.fetched(), [])
 
@@ -118,7 +118,7 @@ class PlainCommands(unittest.TestCase):
 
     def test_offer_the_libraries_and_the_programs_without_dependencies(self):
         products = {each["name"] for each in self.package.json("describe", "--type", "json")["products"]}
-        self.assertLessEqual({"LambdaRuntime", "LambdaRuntimeCodable", "bootstrap", "echo-function"}, products)
+        self.assertLessEqual({"LambdaRuntime", "LambdaRuntimeCodable", "LambdaEvents", "bootstrap", "echo-function"}, products)
 
     def test_say_how_to_build_the_tools(self):
         status, _, everything = self.package.swift("build", "--product", "defender")

@@ -33,6 +33,37 @@ import Testing
     }
   }
 
+  /// An event that no AWS service sends.
+  struct Order: LambdaEvent {
+    typealias Answer = JSONLiteral
+    static let eventName = "an order"
+
+    let json: JSON
+    let count: Int
+
+    init(json: JSON) throws(EventError) {
+      count = try json.read("count")
+      self.json = json
+    }
+  }
+
+  struct Checkout: EventHandler {
+    func handle(_ order: Order, _ context: Context) -> JSONLiteral { ["total": .integer(order.count * 7)] }
+  }
+
+  @Test func `receives an event of the function's own`() throws {
+    var checkout = Checkout()
+    let context = try Context(requestID: "id", deadline: WallTime(millisecondsSinceEpoch: .max))
+    #expect(text(try checkout.handle(Event(Array(#"{"count":6}"#.utf8)), context)) == #"{"total":42}"#)
+    #expect(
+      throws: InvocationFailure(
+        type: "Function.BadEvent",
+        message: "The event isn't an order: 'count' is missing, but must be an integer.")
+    ) {
+      try checkout.handle(Event(Array("{}".utf8)), context)
+    }
+  }
+
   private func respond<Function: Handler & ~Copyable>(_ function: inout Function, _ file: String) throws
     -> String
   {
