@@ -82,10 +82,9 @@ private func answer(_ event: any LambdaEvent) throws {
   let response: Response
   switch event {
   case let request as any HTTPRequestEvent:
-    let headers = request.headers.filter { $0.name != "Set-Cookie" }
     do throws(InvocationFailure) {
       response = try request.response(
-        with: HTTPResponse(headers: headers, cookies: request.cookies, body: request.body))
+        with: HTTPResponse(headers: request.headers, cookies: request.cookies, body: request.body))
     } catch {
       try require(error.type == "Function.BadResponse" && !error.message.isEmpty, "an odd failure")
       return

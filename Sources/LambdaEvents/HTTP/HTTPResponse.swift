@@ -6,7 +6,7 @@ import WireFormats
 public struct HTTPResponse: Sendable, Equatable {
   /// The status code, such as 200.
   public var statusCode: Int
-  /// The header fields. A name may occur several times.
+  /// The header fields. A name may occur several times, also `Set-Cookie`.
   public var headers: [HeaderField]
   /// The values of the `Set-Cookie` headers, such as `theme=dark; Secure`.
   public var cookies: [String]
@@ -55,12 +55,14 @@ enum HTTPResponseFormat {
 
 extension HTTPResponse {
   func encoded(as format: HTTPResponseFormat) throws(InvocationFailure) -> Response {
-    let grouped = try groupedHeaders(for: format)
+    var grouped = try groupedHeaders()
+    let cookies = grouped.first { $0.name == "Set-Cookie" }?.values ?? []
     var document = JSONWriter(capacity: body.count + 512)
     document.beginMap(count: 5)
     document.member("statusCode", UInt64(statusCode))
     switch format {
     case .version2:
+      grouped.removeAll { $0.name == "Set-Cookie" }
       writeJoined(grouped, to: &document)
       if !cookies.isEmpty {
         document.key("cookies")
@@ -70,7 +72,12 @@ extension HTTPResponse {
       writeJoined(grouped.filter { $0.values.count == 1 }, to: &document)
       let lists = grouped.filter { $0.values.count > 1 }
       if !lists.isEmpty { writeLists(lists, to: &document) }
-    case .loadBalancer: writeJoined(grouped, to: &document)
+    case .loadBalancer:
+      guard cookies.count < 2 else {
+        throw unusable(
+          "it has \(cookies.count) cookies. Enable multi-value headers of the target group, or send one")
+      }
+      writeJoined(grouped, to: &document)
     case .loadBalancerWithLists: writeLists(grouped, to: &document)
     }
     writeBody(to: &document)
@@ -80,15 +87,13 @@ extension HTTPResponse {
 
   private typealias Header = (name: HeaderName, values: [String])
 
-  /// The headers by name, without those of a name that the format has another place for.
-  private func groupedHeaders(for format: HTTPResponseFormat) throws(InvocationFailure) -> [Header] {
+  /// The headers by name, with the cookies.
+  private func groupedHeaders() throws(InvocationFailure) -> [Header] {
     guard (100...599).contains(statusCode) else {
       throw unusable("the status code is \(statusCode). Use a number from 100 to 599")
     }
-    var fields = headers
-    if format != .version2 { fields += cookies.map { HeaderField("Set-Cookie", $0) } }
     var grouped: [Header] = []
-    for field in fields {
+    for field in headers + cookies.map({ HeaderField("Set-Cookie", $0) }) {
       try check(field)
       if let index = grouped.firstIndex(where: { $0.name == field.name }) {
         grouped[index].values.append(field.value)
@@ -96,16 +101,7 @@ extension HTTPResponse {
         grouped.append((field.name, [field.value]))
       }
     }
-    for cookie in cookies { try check(HeaderField("Set-Cookie", cookie)) }
-    let cookieCount = grouped.first { $0.name == "Set-Cookie" }?.values.count ?? 0
-    switch format {
-    case .version2 where cookieCount > 0:
-      throw unusable("'Set-Cookie' is among its headers. Put the value in 'cookies'")
-    case .loadBalancer where cookieCount > 1:
-      throw unusable(
-        "it has \(cookieCount) cookies. Enable multi-value headers of the target group, or send one")
-    default: return grouped
-    }
+    return grouped
   }
 
   /// Checks that a field can't end its line, which would let a value of the request add other headers.
