@@ -14,6 +14,8 @@ public protocol HTTPRequestEvent: LambdaEvent where Answer == HTTPResponse {
   var cookies: [String] { get }
   /// The body, after decoding Base64; empty if there is none.
   var body: [UInt8] { get }
+  /// The client's address; nil if the service didn't send it.
+  var sourceAddress: String? { get }
 }
 
 /// A parameter of a query string.

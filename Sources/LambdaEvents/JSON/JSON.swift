@@ -71,6 +71,8 @@ public struct JSON: Sendable {
   }
 
   /// The element at `position`, counted from 0; nil if there is none or this isn't an array.
+  ///
+  /// It counts the elements before it, so use ``elements`` to visit all of them.
   public subscript(_ position: Int) -> JSON? {
     guard let elements, elements.indices.contains(position) else { return nil }
     return elements[position]
