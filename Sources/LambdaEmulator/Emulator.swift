@@ -2,8 +2,8 @@ package import Platform
 
 /// A local emulation of Lambda and of the AWS services that the function uses. Only programs on this machine can reach it.
 ///
-/// A single server on 127.0.0.1 provides the Runtime API that the function polls, the URL at which callers invoke it, and the
-/// AWS IoT data plane to which it publishes.
+/// A single server on 127.0.0.1 provides the APIs that the function uses (Runtime API, Extensions API, metadata), the URL at which
+/// callers invoke it, and the AWS IoT data plane to which it publishes.
 package struct Emulator: Sendable {
   package struct Configuration: Sendable {
     package var function: FunctionConfiguration
@@ -36,7 +36,9 @@ package struct Emulator: Sendable {
   package let port: Int
   /// Nil unless ``Configuration/iotPort`` is set.
   package let iotEndpoint: IoTEndpoint?
-  private let environment: ExecutionEnvironment
+  private let environment: any FunctionEnvironment
+  private let extensionsEndpoint: ExtensionsEndpoint
+  private let metadataEndpoint: MetadataEndpoint
   private let publishEndpoint: PublishEndpoint
   private let detection: DetectionService?
 
@@ -62,16 +64,22 @@ package struct Emulator: Sendable {
     if let function = configuration.detection {
       detection = try await DetectionService(function, configuration, logStream: logStream, report: report)
     }
-    let environment = ExecutionEnvironment(
-      function: configuration.function,
-      variables: configuration.function.processEnvironment(
-        runtimeAPI: address, publishEndpoint: "http://\(address)", credentials: configuration.credentials,
-        logStream: logStream),
-      grace: configuration.grace, report: report)
+    let metadata = MetadataEndpoint(token: randomUUID())
+    let variables = configuration.function.processEnvironment(
+      at: address, metadataToken: metadata.token, credentials: configuration.credentials, logStream: logStream)
+    let environment: any FunctionEnvironment =
+      configuration.function.isManaged
+      ? ManagedEnvironment(
+        function: configuration.function, variables: variables, grace: configuration.grace, report: report)
+      : ExecutionEnvironment(
+        function: configuration.function, variables: variables, grace: configuration.grace, report: report)
     let emulator = Emulator(
       port: server.port,
       iotEndpoint: iotServer.map { IoTEndpoint(port: $0.port, certificate: tls?.certificate ?? []) },
       environment: environment,
+      extensionsEndpoint: ExtensionsEndpoint(
+        extensions: environment.extensions, function: configuration.function),
+      metadataEndpoint: metadata,
       publishEndpoint: PublishEndpoint(
         verifier: SignatureVerifier(
           credentials: configuration.credentials, region: configuration.function.region),
@@ -111,7 +119,7 @@ package struct Emulator: Sendable {
   /// The number of publishes that the data plane has accepted and rejected.
   package var publishCounts: (accepted: Int, refused: Int) { publishEndpoint.counts }
 
-  /// Invokes the function. Waits until earlier invocations have finished.
+  /// Invokes the function. Waits until it can handle another invocation.
   package func invoke(_ request: InvocationRequest) async -> InvocationResult {
     await environment.invoke(request)
   }
@@ -133,6 +141,10 @@ package struct Emulator: Sendable {
     if RuntimeAPIEndpoint.isResponsible(for: request) {
       return try await RuntimeAPIEndpoint(environment: environment).answer(request, &body)
     }
+    if ExtensionsEndpoint.isResponsible(for: request) {
+      return try await extensionsEndpoint.answer(request, &body)
+    }
+    if MetadataEndpoint.isResponsible(for: request) { return metadataEndpoint.answer(request) }
     if InvokeEndpoint.isResponsible(for: request) {
       return try await InvokeEndpoint(environment: environment).answer(request, &body)
     }

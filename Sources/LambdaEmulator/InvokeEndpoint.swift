@@ -4,13 +4,13 @@ import WireFormats
 /// POST.
 ///
 /// It differs from AWS's emulator in two ways: a failed invocation is marked as in Lambda's Invoke API, and concurrent
-/// invocations wait for each other.
+/// invocations wait for each other, or for a poll if the function handles several at once.
 struct InvokeEndpoint: Sendable {
   static let path = "/2015-03-31/functions/function/invocations"
   /// The maximum size of a synchronous invocation's event: 6 MB ("Lambda quotas"), and the 100 bytes that RAPID adds.
   private static let eventLimit = Outcome.responseLimit
 
-  let environment: ExecutionEnvironment
+  let environment: any FunctionEnvironment
 
   static func isResponsible(for request: ReceivedRequest) -> Bool { request.path == path }
 

@@ -27,6 +27,10 @@ public struct Context: Sendable {
   var traceBytes: ArraySlice<UInt8>? { head.value("Lambda-Runtime-Trace-Id") }
   /// The client application and device, as the AWS Mobile SDK describes them in JSON.
   public var clientContext: String? { head["Lambda-Runtime-Client-Context"] }
+  /// The W3C trace context that the caller sent in the member `w3c` of the client context; nil if there is none. Parsed on each use.
+  public var w3cTraceContext: W3CTraceContext? {
+    head.value("Lambda-Runtime-Client-Context").flatMap(W3CTraceContext.init)
+  }
   /// The Amazon Cognito identity of the caller, as JSON.
   public var cognitoIdentity: String? { head["Lambda-Runtime-Cognito-Identity"] }
   /// The tenant's ID, if the function uses tenant isolation.

@@ -25,12 +25,12 @@ struct InvocationLoop<Function: Handler & ~Copyable>: ~Copyable {
     while let invocation = try api.nextInvocation() {
       limit?.start(log)
       log.requestID = invocation.context.requestID
-      mark?.requestID = invocation.context.requestID
+      mark?.ids = invocation.ids
       trace.set(invocation.context.traceBytes)
       let outcome = outcome(of: invocation)
       if case .failure(let failure) = outcome { log.error("\(failure.type): \(failure.message)") }
       api.answer(invocation, with: outcome)
-      mark?.requestID = nil
+      mark?.ids = nil
       log.requestID = nil
     }
     limit?.start(log)

@@ -11,8 +11,8 @@ struct EmulatorCommand: BackgroundCommand {
     usage: "defender emulator [<options>]",
     discussion: """
       Accepts invocations at the same URL as AWS's runtime interface emulator, with the event as the body. Invocations \
-      run one after the other. The first one starts the function's program; if the program exits, the next one starts it \
-      again.
+      run one after the other, or with --env AWS_LAMBDA_MAX_CONCURRENCY=N several at once, as on Managed Instances. The \
+      first one starts the function's program; if the program exits, the next one starts it again.
 
       A failed invocation is answered as by Lambda's Invoke API: status 200, the error as JSON, and the header \
       X-Amz-Function-Error. The function receives X-Amz-Client-Context (Base64 of JSON) and X-Amzn-Trace-Id.

@@ -1,5 +1,6 @@
 import LambdaEmulator
 import Platform
+import Synchronization
 import TestSupport
 import Testing
 import WireFormats
@@ -155,6 +156,45 @@ import WireFormats
         #expect(error["errorMessage"]?.string == "BENCH_INIT_FAIL is set")
       }
     }
+  }
+
+  @Test func `handles several invocations at once on Managed Instances`() async throws {
+    let variables = ["AWS_LAMBDA_MAX_CONCURRENCY": "3", "AWS_LAMBDA_LOG_LEVEL": "DEBUG"]
+    try await withEchoFunction(variables) { emulator, lines in
+      async let first = emulator.invoke(InvocationRequest(event: Array(#"{"sleep":600000}"#.utf8)))
+      async let second = emulator.invoke(InvocationRequest(event: Array(#"{"sleep":600000}"#.utf8)))
+      while lines.output.count(where: { $0.contains("sleeping") }) < 2 { await Task.yield() }
+      let crashed = await emulator.invoke(InvocationRequest(event: Array(#"{"crash":1}"#.utf8)))
+      #expect(crashed.failure == .reported(type: "Runtime.ExitError"))
+      try await expectEcho(emulator)
+      #expect(lines.output.contains { $0.contains("executionEnvironmentMaxConcurrency") })
+      await emulator.stop()
+      #expect(await [first.failure, second.failure] == [.stopped, .stopped])
+    }
+  }
+
+  @Test func `shuts down in order if it has registered an extension`() async throws {
+    let lines = try await linesOfEchoFunction(["BENCH_EXTENSION": "1"])
+    #expect(lines.contains { $0.contains("shutting down") })
+    #expect(!lines.contains { $0.contains("Can't register") })
+    let others = try await linesOfEchoFunction([:])
+    #expect(!others.contains { $0.contains("shutting down") })
+  }
+
+  @Test func `passes a snapshot before its first event`() async throws {
+    let lines = try await linesOfEchoFunction(["AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start"])
+    let hooks = lines.filter { $0.contains("snapshot") }.compactMap { $0.split(separator: "\t").last }
+    #expect(hooks == ["ready for a snapshot", "restored from a snapshot"])
+  }
+
+  /// Returns what the function writes until the emulator has stopped, after one invocation.
+  private func linesOfEchoFunction(_ variables: [String: String]) async throws -> [String] {
+    let all = Mutex<Lines?>(nil)
+    try await withEchoFunction(variables) { emulator, lines in
+      try await expectEcho(emulator)
+      all.withLock { $0 = lines }
+    }
+    return all.withLock { $0?.output ?? [] }
   }
 
   private func expectEcho(_ emulator: Emulator) async throws {

@@ -9,11 +9,12 @@ let invokeTarget = "/2015-03-31/functions/function/invocations"
 /// Runs `body` with an emulator whose function is a shell script, which by default only sleeps.
 func withEmulator(
   script: String = "exec sleep 600", timeout: Duration = .seconds(60), grace: Duration = .seconds(2),
-  report: @escaping @Sendable (EmulatorEvent) -> Void = { _ in },
+  environment: [String: String] = [:], report: @escaping @Sendable (EmulatorEvent) -> Void = { _ in },
   _ body: @Sendable (Emulator, HTTPTestClient) async throws -> Void
 ) async throws {
   let directory = try TemporaryDirectory()
-  let function = FunctionConfiguration(bootstrap: try directory.executable(script), timeout: timeout)
+  var function = FunctionConfiguration(bootstrap: try directory.executable(script), timeout: timeout)
+  function.environment = environment
   var configuration = Emulator.Configuration(function: function)
   configuration.grace = grace
   try await Emulator.run(configuration, report: report) { emulator in
@@ -24,6 +25,11 @@ func withEmulator(
 extension HTTPTestClient.Response {
   var requestID: String { header("Lambda-Runtime-Aws-Request-Id") ?? "" }
   var responseTarget: String { "/2018-06-01/runtime/invocation/\(requestID)/response" }
+  var invocationID: String? { header("Lambda-Runtime-Invocation-Id") }
+  /// The field that an answer to this event repeats.
+  var invocationIDField: [HeaderField] {
+    invocationID.map { [HeaderField("Lambda-Runtime-Invocation-Id", $0)] } ?? []
+  }
   var errorTarget: String { "/2018-06-01/runtime/invocation/\(requestID)/error" }
 
   var json: JSONValue {

@@ -96,7 +96,8 @@ import WireFormats
       guard let number = barrier.arrive() else { return .hold }
       return event(#"{"ctx":1}"#, id: "id-\(number)")
     }
-    let function = try EchoFunction(server.authority, ["AWS_LAMBDA_MAX_CONCURRENCY": "3"])
+    let function = try EchoFunction(
+      server.authority, ["AWS_LAMBDA_MAX_CONCURRENCY": "3", "AWS_LAMBDA_LOG_LEVEL": "DEBUG"])
     // Three events, their answers, and the polls after them.
     let answers = server.requests(atLeast: 9).filter { $0.method == "POST" }
     #expect(Set(answers.map(\.path)).count == 3)
@@ -107,6 +108,7 @@ import WireFormats
     }
     function.terminate()
     #expect(function.end() == "exit 0")
+    #expect(function.log.contains("workerCount=3 executionEnvironmentMaxConcurrency=3"))
   }
 
   @Test(arguments: [false, true])
@@ -115,7 +117,9 @@ import WireFormats
     let server = try LoopbackServer { request in
       guard request.method == "GET" else { return accepted }
       guard let number = barrier.arrive(), number <= 3 else { return .hold }
-      return number == 1 ? event(#"{"crash":1}"#, id: "the-crash") : event("2", id: "id-\(number)")
+      return number == 1
+        ? event(#"{"crash":1}"#, id: "the-crash", [("Lambda-Runtime-Invocation-Id", "its-attempt")])
+        : event("2", id: "id-\(number)")
     }
     let function = try EchoFunction(
       server.authority, ["AWS_LAMBDA_MAX_CONCURRENCY": "2"], ignoresChildren: ignoresChildren)
@@ -124,6 +128,7 @@ import WireFormats
     let errors = requests.filter { $0.path.hasSuffix("/error") }
     #expect(errors.map(\.path) == ["/2018-06-01/runtime/invocation/the-crash/error"])
     #expect(errors.first?["Lambda-Runtime-Function-Error-Type"] == "Runtime.ExitError")
+    #expect(errors.first?["Lambda-Runtime-Invocation-Id"] == "its-attempt")
     #expect(requests.count { $0.path.hasSuffix("/response") } == 2)
     #expect(function.log.contains("the-crash"))
     let workers = try childProcesses(of: function.processID)

@@ -31,6 +31,7 @@ class ImageTests(unittest.TestCase):
         self.assertEqual((image["Os"], image["Architecture"]), ("linux", {"x86_64": "amd64", "arm64": "arm64"}[ARCH]))
         self.assertEqual(len(image["Layers"]), 1)
         self.assertEqual(image["Labels"]["org.opencontainers.image.title"], "device-defender")
+        self.assertEqual(image["Labels"]["com.amazonaws.lambda.feature.snapstart"], "Allow")
         config = json.loads(self.skopeo("inspect", "--config", f"oci:{LAYOUT}"))["config"]
         self.assertEqual((config["Entrypoint"], config["Cmd"]), (["/usr/bin/defender"], ["agent"]))
         self.assertEqual(config["User"], "65532:65532")

@@ -9,6 +9,7 @@ struct DetectionService: Sendable {
   let pipeline: DetectionPipeline
   private let server: LoopbackServer
   private let environment: ExecutionEnvironment
+  private let metadata: MetadataEndpoint
   private let events: PublishEndpoint
   private let alerts: AlertEndpoint
 
@@ -21,11 +22,11 @@ struct DetectionService: Sendable {
     let address = "127.0.0.1:\(server.port)"
     var function = function
     function.environment["AWS_ENDPOINT_URL_SNS"] = "http://\(address)"
+    metadata = MetadataEndpoint(token: randomUUID())
     environment = ExecutionEnvironment(
       function: function,
       variables: function.processEnvironment(
-        runtimeAPI: address, publishEndpoint: "http://\(address)", credentials: configuration.credentials,
-        logStream: logStream),
+        at: address, metadataToken: metadata.token, credentials: configuration.credentials, logStream: logStream),
       grace: configuration.grace, report: report)
     pipeline = DetectionPipeline(environment, report: report)
     func verifier(_ service: String, in region: String?) -> SignatureVerifier {
@@ -62,6 +63,7 @@ struct DetectionService: Sendable {
     if RuntimeAPIEndpoint.isResponsible(for: request) {
       return try await RuntimeAPIEndpoint(environment: environment).answer(request, &body)
     }
+    if MetadataEndpoint.isResponsible(for: request) { return metadata.answer(request) }
     if PublishEndpoint.isResponsible(for: request) { return try await events.answer(request, &body) }
     if AlertEndpoint.isResponsible(for: request) { return try await alerts.answer(request, &body) }
     return Answer(status: 404, object: ["message": "Nothing is served at \(request.path)."])

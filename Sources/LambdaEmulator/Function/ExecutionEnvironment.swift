@@ -6,7 +6,7 @@ import WireFormats
 ///
 /// It coordinates three parties: callers that invoke the function, the process that uses the Runtime API, and the kernel, which
 /// reports that the process has ended. An actor, so that none of them observes a half-finished state change.
-actor ExecutionEnvironment {
+actor ExecutionEnvironment: FunctionEnvironment {
   private struct Caller {
     let request: InvocationRequest
     let answer: CheckedContinuation<InvocationResult, Never>
@@ -18,6 +18,7 @@ actor ExecutionEnvironment {
     let end: Task<Void, Never>
   }
 
+  nonisolated let extensions = ExtensionRegistry()
   private let function: FunctionConfiguration
   private let variables: [String: String]
   private let grace: Duration
@@ -197,6 +198,7 @@ actor ExecutionEnvironment {
     let isHandedOut = if case .invoking = state.phase { true } else { isStreamed }
     let hadPolled = hasPolled
     running = nil
+    extensions.removeAll()
     state = RuntimeState()
     hasPolled = false
     poll?.resume(returning: nil)
@@ -232,14 +234,19 @@ actor ExecutionEnvironment {
     deadline.cancel()
   }
 
-  /// Fails all invocations with `stopped`, and ends the process with SIGTERM or, after the grace period, SIGKILL.
+  /// Fails all invocations with `stopped`, and ends the process.
+  ///
+  /// As on Lambda, it receives SIGTERM if it has registered an extension, and SIGKILL after the grace period. Otherwise it receives
+  /// SIGKILL immediately.
   func stop() async {
     isStopping = true
+    // If there is no process, nothing else ends their waits.
+    defer { extensions.removeAll() }
     finish(.stopped)
     poll?.resume(returning: nil)
     poll = nil
     if let running {
-      running.process.send(SIGTERM)
+      running.process.send(extensions.isEmpty ? SIGKILL : SIGTERM)
       await end(running, within: grace)
     }
     // If a process is just being started, `start` ends it.
@@ -269,14 +276,16 @@ actor ExecutionEnvironment {
     initDuration = startedAt?.duration(to: .now)
   }
 
-  func checkAnswer(_ requestID: String, transition: String) throws(RuntimeState.Refusal) {
-    try state.checkAnswer(requestID, transition: transition)
+  func restore() -> Bool { variables["AWS_LAMBDA_INITIALIZATION_TYPE"] == "snap-start" }
+
+  func checkAnswer(_ answer: AnswerHead) throws(RuntimeState.Refusal) {
+    if let current, current.requestID == answer.requestID { try answer.check(current) }
+    try state.checkAnswer(answer.requestID, transition: answer.transition)
   }
 
-  func takeAnswer(
-    _ outcome: Outcome, to requestID: String, transition: String
-  ) throws(RuntimeState.Refusal) {
-    try state.answer(requestID, transition: transition)
+  func takeAnswer(_ outcome: Outcome, _ answer: AnswerHead) throws(RuntimeState.Refusal) {
+    try checkAnswer(answer)
+    try state.answer(answer.requestID, transition: answer.transition)
     finish(outcome)
   }
 
@@ -288,14 +297,15 @@ actor ExecutionEnvironment {
 
   /// Starts a streamed response to the caller, and returns the continuation that receives its body.
   func beginStream(
-    to requestID: String, contentType: String?
+    _ answer: AnswerHead, contentType: String?
   ) throws(RuntimeState.Refusal) -> AsyncThrowingStream<Answer.Piece, any Error>.Continuation {
-    try state.answer(requestID, transition: "InvocationResponse")
+    try checkAnswer(answer)
+    try state.answer(answer.requestID, transition: answer.transition)
     let (pieces, continuation) = AsyncThrowingStream.makeStream(of: Answer.Piece.self)
-    stream = (requestID, continuation)
+    stream = (answer.requestID, continuation)
     answerCaller(
       InvocationResult(
-        requestID: requestID, failure: nil, contentType: contentType, body: .stream(pieces)))
+        requestID: answer.requestID, failure: nil, contentType: contentType, body: .stream(pieces)))
     return continuation
   }
 

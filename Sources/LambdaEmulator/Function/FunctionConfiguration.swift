@@ -22,6 +22,10 @@ package struct FunctionConfiguration: Sendable {
   /// The function's ARN. AWS's own emulator uses the same account ID, 012345678912.
   package var arn: String { "arn:aws:lambda:\(region):012345678912:function:\(name)" }
 
+  /// Whether the function runs as on Lambda Managed Instances, with several invocations at once. `AWS_LAMBDA_MAX_CONCURRENCY` selects
+  /// that, as in AWS's Runtime Interface Emulator.
+  var isManaged: Bool { environment["AWS_LAMBDA_MAX_CONCURRENCY"]?.isEmpty == false }
+
   /// Copies the variables that configure the function from the environment of the emulator's user.
   ///
   /// These are the function's own settings, the thing name, the region and the log settings. Credentials and endpoints are not
@@ -41,24 +45,26 @@ package struct FunctionConfiguration: Sendable {
 
   /// Returns the complete environment of the program ("Defined runtime environment variables" in the Lambda developer guide).
   func processEnvironment(
-    runtimeAPI: String, publishEndpoint: String, credentials: TemporaryCredentials, logStream: String
+    at address: String, metadataToken: String, credentials: TemporaryCredentials, logStream: String
   ) -> [String: String] {
     let taskRoot = bootstrap.lastIndex(of: "/").map { String(bootstrap[..<$0]) } ?? "."
-    let variables = [
+    var variables = [
       "AWS_ACCESS_KEY_ID": credentials.accessKeyID,
       "AWS_SECRET_ACCESS_KEY": credentials.secretAccessKey,
       "AWS_SESSION_TOKEN": credentials.sessionToken,
       "AWS_REGION": region,
       "AWS_DEFAULT_REGION": region,
-      "AWS_ENDPOINT_URL_IOT_DATA_PLANE": publishEndpoint,
+      "AWS_ENDPOINT_URL_IOT_DATA_PLANE": "http://\(address)",
       "AWS_IOT_THING_NAME": "local-device",
       "AWS_LAMBDA_FUNCTION_NAME": name,
       "AWS_LAMBDA_FUNCTION_VERSION": version,
       "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": String(memoryMegabytes),
-      "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+      "AWS_LAMBDA_INITIALIZATION_TYPE": isManaged ? "lambda-managed-instances" : "on-demand",
       "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/\(name)",
       "AWS_LAMBDA_LOG_STREAM_NAME": logStream,
-      "AWS_LAMBDA_RUNTIME_API": runtimeAPI,
+      "AWS_LAMBDA_METADATA_API": address,
+      "AWS_LAMBDA_METADATA_TOKEN": metadataToken,
+      "AWS_LAMBDA_RUNTIME_API": address,
       "DEFENDER_MINIMUM_INTERVAL_SECONDS": "1",
       "LAMBDA_RUNTIME_DIR": "/var/runtime",
       "LAMBDA_TASK_ROOT": taskRoot.isEmpty ? "/" : taskRoot,
@@ -67,6 +73,7 @@ package struct FunctionConfiguration: Sendable {
       "TZ": ":UTC",
       "_HANDLER": handler,
     ]
+    if isManaged { variables["AWS_LAMBDA_LOG_FORMAT"] = "JSON" }
     return variables.merging(environment) { _, own in own }
   }
 }

@@ -78,6 +78,8 @@ package struct InvocationResult: Sendable {
 /// An invocation that is handed to the runtime.
 struct Invocation: Sendable {
   let requestID: String
+  /// The value of `Lambda-Runtime-Invocation-Id`, which the answer should repeat.
+  let invocationID = randomUUID()
   let functionARN: String
   let request: InvocationRequest
   let deadline: WallTime

@@ -23,6 +23,8 @@ struct RuntimeState: Equatable, Sendable {
     case invalidStateTransition(from: String, to: String)
     /// Status 400, InvalidRequestID.
     case invalidRequestID
+    /// Status 410, InvokeTimeout: the answer is for an invocation that has ended.
+    case invokeTimeout
   }
 
   private(set) var phase = Phase.starting

@@ -9,7 +9,7 @@ struct RuntimeAPIEndpoint: Sendable {
   /// The maximum size of a streamed response in bytes ("Lambda quotas": 200 MB).
   private static let streamLimit = 200 * 1024 * 1024
 
-  let environment: ExecutionEnvironment
+  let environment: any FunctionEnvironment
 
   static func isResponsible(for request: ReceivedRequest) -> Bool { request.path.hasPrefix("/2018-06-01/") }
 
@@ -22,9 +22,16 @@ struct RuntimeAPIEndpoint: Sendable {
       switch route {
       case .ping: return Answer(status: 200, body: .bytes(Array("pong".utf8)))
       case .next: return try await environment.nextInvocation().map(hand)
-      case .initError: return try await takeInitError(request, &body)
-      case .response(let requestID): return try await takeResponse(request, &body, to: requestID)
-      case .error(let requestID): return try await takeError(request, &body, to: requestID)
+      case .restore:
+        // It restores the snapshot immediately.
+        return await environment.restore() ? Answer(status: 200) : Answer(status: 404)
+      case .initError, .restoreError: return try await takeInitError(request, &body)
+      case .response(let requestID):
+        return try await takeResponse(
+          request, &body, head(of: request, to: requestID, transition: "InvocationResponse"))
+      case .error(let requestID):
+        return try await takeError(
+          request, &body, head(of: request, to: requestID, transition: "InvocationErrorResponse"))
       }
     } catch let refusal as RuntimeState.Refusal {
       return refusal.answer
@@ -32,7 +39,7 @@ struct RuntimeAPIEndpoint: Sendable {
   }
 
   private enum Route {
-    case ping, next, initError
+    case ping, next, restore, initError, restoreError
     case response(to: String)
     case error(to: String)
 
@@ -42,7 +49,9 @@ struct RuntimeAPIEndpoint: Sendable {
       switch segments.count {
       case 1 where segments == ["ping"]: self = .ping
       case 3 where segments == ["runtime", "invocation", "next"]: self = .next
+      case 3 where segments == ["runtime", "restore", "next"]: self = .restore
       case 3 where segments == ["runtime", "init", "error"]: self = .initError
+      case 3 where segments == ["runtime", "restore", "error"]: self = .restoreError
       case 4 where segments[..<2] == ["runtime", "invocation"] && segments[3] == "response":
         self = .response(to: segments[2])
       case 4 where segments[..<2] == ["runtime", "invocation"] && segments[3] == "error":
@@ -53,8 +62,8 @@ struct RuntimeAPIEndpoint: Sendable {
 
     var method: String {
       switch self {
-      case .ping, .next: "GET"
-      case .initError, .response, .error: "POST"
+      case .ping, .next, .restore: "GET"
+      case .initError, .restoreError, .response, .error: "POST"
       }
     }
   }
@@ -65,6 +74,7 @@ struct RuntimeAPIEndpoint: Sendable {
     let fields: KeyValuePairs<HeaderName, String?> = [
       .contentType: request.contentType ?? "application/json",
       "Lambda-Runtime-Aws-Request-Id": invocation.requestID,
+      "Lambda-Runtime-Invocation-Id": invocation.invocationID,
       "Lambda-Runtime-Deadline-Ms": String(deadline),
       "Lambda-Runtime-Invoked-Function-Arn": invocation.functionARN,
       "Lambda-Runtime-Trace-Id": request.traceID,
@@ -83,30 +93,37 @@ struct RuntimeAPIEndpoint: Sendable {
     return .accepted
   }
 
+  private func head(
+    of request: ReceivedRequest, to requestID: String, transition: String
+  ) -> AnswerHead {
+    AnswerHead(
+      requestID: requestID, invocationID: request.value(of: "lambda-runtime-invocation-id"),
+      transition: transition)
+  }
+
   private func takeError(
-    _ request: ReceivedRequest, _ body: inout RequestBody, to requestID: String
+    _ request: ReceivedRequest, _ body: inout RequestBody, _ head: AnswerHead
   ) async throws -> Answer {
-    try await environment.checkAnswer(requestID, transition: "InvocationErrorResponse")
+    try await environment.checkAnswer(head)
     let document = try await body.complete(limit: Outcome.responseLimit)
     let contentType = request.value(of: .contentType)
     try await environment.takeAnswer(
       .error(
         errorDocument(document.bytes, contentType), type: errorType(of: request), contentType: contentType),
-      to: requestID, transition: "InvocationErrorResponse")
+      head)
     return .accepted
   }
 
   private func takeResponse(
-    _ request: ReceivedRequest, _ body: inout RequestBody, to requestID: String
+    _ request: ReceivedRequest, _ body: inout RequestBody, _ head: AnswerHead
   ) async throws -> Answer {
-    let transition = "InvocationResponse"
-    try await environment.checkAnswer(requestID, transition: transition)
+    try await environment.checkAnswer(head)
     let contentType = request.value(of: .contentType)
     switch request.value(of: "lambda-runtime-function-response-mode") {
     case nil, "": break
-    case "streaming": return try await takeStream(&body, to: requestID, contentType: contentType)
+    case "streaming": return try await takeStream(&body, head, contentType: contentType)
     default:
-      try await environment.takeAnswer(.invalidResponseMode, to: requestID, transition: transition)
+      try await environment.takeAnswer(.invalidResponseMode, head)
       return Answer(
         status: 400,
         object: [
@@ -115,19 +132,19 @@ struct RuntimeAPIEndpoint: Sendable {
     }
     let response = try await body.complete(limit: Outcome.responseLimit)
     guard !response.isCut else {
-      try await environment.takeAnswer(.responseTooLarge, to: requestID, transition: transition)
+      try await environment.takeAnswer(.responseTooLarge, head)
       return .tooLarge
     }
-    try await environment.takeAnswer(
-      .response(response.bytes, contentType: contentType), to: requestID, transition: transition)
+    try await environment.takeAnswer(.response(response.bytes, contentType: contentType), head)
     return .accepted
   }
 
   /// Passes on a streamed response piece by piece. The trailers contain an error type if the function failed.
   private func takeStream(
-    _ body: inout RequestBody, to requestID: String, contentType: String?
+    _ body: inout RequestBody, _ head: AnswerHead, contentType: String?
   ) async throws -> Answer {
-    let stream = try await environment.beginStream(to: requestID, contentType: contentType)
+    let requestID = head.requestID
+    let stream = try await environment.beginStream(head, contentType: contentType)
     var length = 0
     do {
       while let piece = try await body.next() {
@@ -179,6 +196,9 @@ extension RuntimeState.Refusal {
     case .invalidRequestID:
       return Answer(
         status: 400, object: ["errorMessage": "Invalid request ID", "errorType": "InvalidRequestID"])
+    case .invokeTimeout:
+      return Answer(
+        status: 410, object: ["errorMessage": "Invoke timeout", "errorType": "InvokeTimeout"])
     case .invalidStateTransition(let from, let to):
       let message =
         "State transition from \(from) to \(to) failed for runtime. Error: State transition is not allowed"

@@ -2,41 +2,65 @@ import CLinux
 import Glibc
 import Platform
 
-/// The ID of the current invocation, in memory that a signal handler and a parent process can read.
+/// The IDs of the current invocation, in memory that a signal handler and a parent process can read.
 @safe
 final class InvocationMark {
-  /// The maximum length of an ID in bytes; ``Invocation`` rejects longer ones.
+  /// The maximum length of a request ID in bytes; ``Invocation`` rejects longer ones.
   static let capacity = 256
+  /// The maximum length of an invocation ID in bytes. A longer one isn't stored, and then an answer can't repeat it.
+  static let invocationIDCapacity = 1_024
 
-  /// The NUL-terminated bytes of the ID. Valid for the lifetime of the mark.
+  /// The NUL-terminated bytes of the request ID, followed by those of the invocation ID. Valid for the lifetime of the mark.
   let pointer: UnsafeMutablePointer<UInt8>
 
   /// Creates a mark in memory shared with child processes, so that it survives the process that wrote it.
   init() throws(Errno) {
-    let size = Self.capacity + 1
+    let size = Self.size
     let pages = unsafe mmap(nil, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)
     guard let pages = unsafe pages, unsafe pages != MAP_FAILED else { throw Errno.current }
     unsafe pointer = pages.bindMemory(to: UInt8.self, capacity: size)
   }
 
   deinit {
-    unsafe munmap(pointer, Self.capacity + 1)
+    unsafe munmap(pointer, Self.size)
   }
 
-  /// The ID of the current invocation, or of the one during which the process died; nil if there is none.
-  var requestID: String? {
+  private static var size: Int { capacity + 1 + invocationIDCapacity + 1 }
+
+  /// The IDs of the current invocation, or of the one during which the process died; nil if there is none.
+  var ids: InvocationIDs? {
     get {
-      var id: [UInt8] = []
-      while id.count < Self.capacity, unsafe pointer[id.count] != 0 { unsafe id.append(pointer[id.count]) }
-      return id.isEmpty ? nil : String(decoding: id, as: UTF8.self)
+      text(at: 0, limit: Self.capacity).map { requestID in
+        InvocationIDs(
+          requestID: requestID, invocationID: text(at: Self.capacity + 1, limit: Self.invocationIDCapacity))
+      }
     }
     set {
-      var id = newValue ?? ""
-      let length = min(id.utf8.count, Self.capacity)
-      id.withUTF8 { bytes in
-        if let first = bytes.baseAddress { unsafe pointer.update(from: first, count: length) }
+      // The request ID is the last to be set and the first to be cleared, because it says that there is an invocation.
+      guard let newValue else {
+        unsafe pointer[0] = 0
+        return
       }
-      unsafe pointer[length] = 0
+      let invocationID = newValue.invocationID ?? ""
+      store(invocationID.utf8.count > Self.invocationIDCapacity ? "" : invocationID, at: Self.capacity + 1)
+      store(newValue.requestID, at: 0)
     }
+  }
+
+  private func text(at start: Int, limit: Int) -> String? {
+    var bytes: [UInt8] = []
+    while bytes.count < limit, unsafe pointer[start + bytes.count] != 0 {
+      unsafe bytes.append(pointer[start + bytes.count])
+    }
+    return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
+  }
+
+  private func store(_ text: String, at start: Int) {
+    var text = text
+    let length = text.utf8.count
+    text.withUTF8 { bytes in
+      if let first = bytes.baseAddress { unsafe (pointer + start).update(from: first, count: length) }
+    }
+    unsafe pointer[start + length] = 0
   }
 }

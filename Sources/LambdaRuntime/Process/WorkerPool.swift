@@ -32,6 +32,7 @@ struct WorkerPool {
     stopIgnoringChildren()
     var workers: [Worker] = []
     log.sharesPipe = true
+    log.debug("Starting workers: workerCount=\(count) executionEnvironmentMaxConcurrency=\(count)")
     do throws(RuntimeAPIError) {
       for _ in 0..<count { try startWorker(beside: &workers, work) }
       while let ended = wait(for: workers) {
@@ -116,16 +117,16 @@ struct WorkerPool {
       throw .workersLost(reason: "a worker exited with status \(status >> 8 & 0xFF)")
     }
     let words = "signal \(signal) ended a worker"
-    guard let requestID = worker.mark.requestID else {
+    guard let ids = worker.mark.ids else {
       // The worker died during initialisation or between two invocations. A replacement would die in the same way.
       throw .workersLost(reason: "\(words) outside of an invocation")
     }
-    log.requestID = requestID
+    log.requestID = ids.requestID
     log.error("Signal \(signal) ended the worker that handled this invocation. Starting another worker.")
     // Lambda doesn't notice that the worker is gone and would wait for the response until the deadline.
     api.reportLostInvocation(
-      requestID,
-      InvocationFailure(type: "Runtime.ExitError", message: "RequestId: \(requestID) Error: \(words)"))
+      ids,
+      InvocationFailure(type: "Runtime.ExitError", message: "RequestId: \(ids.requestID) Error: \(words)"))
     log.requestID = nil
   }
 

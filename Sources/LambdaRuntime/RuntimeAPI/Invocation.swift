@@ -5,6 +5,8 @@ import WireFormats
 struct Invocation: ~Copyable {
   let event: Event
   let context: Context
+  /// The IDs under which the invocation is answered.
+  let ids: InvocationIDs
 
   /// Parses the reply to `GET /runtime/invocation/next`. Only the request ID is mandatory.
   init(
@@ -19,6 +21,9 @@ struct Invocation: ~Copyable {
         "Lambda-Runtime-Aws-Request-Id is '\(text)' (\(requestID.count) bytes), not 1 to 256 letters, digits or -_.~:"
       )
     }
+    ids = InvocationIDs(
+      requestID: String(decoding: requestID, as: UTF8.self),
+      invocationID: head["Lambda-Runtime-Invocation-Id"])
     event = Event(body, contentType: head["Content-Type"])
     let deadline = head.value("Lambda-Runtime-Deadline-Ms")
     let milliseconds = deadline.flatMap(decimal)
@@ -29,10 +34,21 @@ struct Invocation: ~Copyable {
       )
     }
     context = Context(
-      requestID: String(decoding: requestID, as: UTF8.self),
+      requestID: ids.requestID,
       deadline: WallTime(millisecondsSinceEpoch: Int64(milliseconds ?? .max)), head: head,
       function: function)
   }
+}
+
+/// The IDs that identify an invocation in an answer to it.
+struct InvocationIDs: Equatable, Sendable {
+  /// The request ID, which is part of the answer's path. A retried asynchronous invocation has the same one again.
+  let requestID: String
+  /// The value of `Lambda-Runtime-Invocation-Id`, which differs for each attempt; nil if the Runtime API sent none.
+  ///
+  /// The answer repeats it. If the invocation is no longer the current one, Lambda then rejects the answer with status 410
+  /// instead of accepting it for another invocation.
+  let invocationID: String?
 }
 
 /// Returns whether an ID has an allowed length and can be inserted into a request path without escaping.

@@ -9,7 +9,7 @@ extension RuntimeAPI {
 
   /// Answers an invocation. Replaces a response that exceeds Lambda's size limit with an error.
   func answer(_ invocation: consuming Invocation, with outcome: Result<Response, InvocationFailure>) {
-    let id = invocation.context.requestID
+    let id = invocation.ids
     switch outcome {
     case .success(let response):
       if let writer = response.stream {
@@ -44,8 +44,10 @@ extension RuntimeAPI {
   }
 
   /// Answers an invocation on behalf of the worker that died during it.
-  func reportLostInvocation(_ requestID: String, _ failure: InvocationFailure) {
-    post(failure, to: .error(requestID))
+  ///
+  /// The worker may have died after its response had been accepted.
+  func reportLostInvocation(_ id: InvocationIDs, _ failure: InvocationFailure) {
+    post(failure, to: .error(id), mayHaveArrived: true)
     // The next worker is a fork of this process and would inherit an open connection.
     connection.close()
   }
@@ -94,6 +96,12 @@ extension RuntimeAPI {
     case 200..<300: break
     case 403 where mayHaveArrived:
       log.info("The Runtime API had already received \(name()).")
+    case 410:
+      log.warn(
+        """
+        The Runtime API rejected \(name()) as too late (status 410): the invocation has ended, probably because it timed out. \
+        Continuing with the next event. Reply: \(reason(in: answer.body))
+        """)
     case 413:
       log.error(
         """
@@ -110,9 +118,9 @@ extension RuntimeAPI {
 /// The Runtime API resource to which an answer is posted.
 enum Destination: CustomStringConvertible {
   /// The response to the invocation with this ID.
-  case response(String)
+  case response(InvocationIDs)
   /// The error report for the invocation with this ID.
-  case error(String)
+  case error(InvocationIDs)
   case initialisationError
   case restoreError
 
@@ -121,7 +129,7 @@ enum Destination: CustomStringConvertible {
     switch self {
     case .response(let id), .error(let id):
       request.append(contentsOf: "/invocation/".utf8)
-      request.append(contentsOf: id.utf8)
+      request.append(contentsOf: id.requestID.utf8)
       if case .response = self {
         request.append(contentsOf: "/response".utf8)
       } else {
@@ -129,6 +137,14 @@ enum Destination: CustomStringConvertible {
       }
     case .initialisationError: request.append(contentsOf: "/init/error".utf8)
     case .restoreError: request.append(contentsOf: "/restore/error".utf8)
+    }
+  }
+
+  /// The value of `Lambda-Runtime-Invocation-Id`; nil if the request has no such field.
+  var invocationID: String? {
+    switch self {
+    case .response(let id), .error(let id): id.invocationID
+    case .initialisationError, .restoreError: nil
     }
   }
 
@@ -144,21 +160,29 @@ enum Destination: CustomStringConvertible {
 }
 
 extension RuntimeAPI {
-  /// Lambda's maximum function timeout.
-  private static var longestInvocation: Duration { .seconds(900) }
+  /// Lambda's maximum function timeout, that of asynchronous invocations on Managed Instances.
+  private static var longestInvocation: Duration { .seconds(5_400) }
+
+  /// Returns how long the stream of an invocation may take.
+  ///
+  /// Lambda doesn't enforce the deadlines of Managed Instances. Elsewhere, a deadline that is already past is wrong or isn't
+  /// enforced, because otherwise this process would no longer run.
+  func allowance(until deadline: WallTime) -> Duration {
+    let remaining = time.wallTime.duration(to: deadline)
+    guard enforcesDeadlines, remaining > .zero else { return Self.longestInvocation }
+    return min(max(remaining, RuntimeConnection.exchangeTimeout), Self.longestInvocation)
+  }
 
   /// Sends a response while `write` produces it.
   private func stream(
-    _ contentType: String, to id: String, until deadline: WallTime,
+    _ contentType: String, to id: InvocationIDs, until deadline: WallTime,
     _ write: (inout ResponseStream) throws -> Void
   ) {
     setHead(
       .response(id), "Content-Type: \(headerValue(contentType))\r\n",
       "Lambda-Runtime-Function-Response-Mode: streaming\r\nTransfer-Encoding: chunked\r\n",
       "Trailer: \(errorTypeField)\r\nTrailer: \(errorBodyField)")
-    let remaining = min(time.wallTime.duration(to: deadline), Self.longestInvocation)
-    let sender = StreamSender(
-      on: connection, head: head, allowing: max(remaining, RuntimeConnection.exchangeTimeout))
+    let sender = StreamSender(on: connection, head: head, allowing: allowance(until: deadline))
     var failure: InvocationFailure?
     do {
       var stream = ResponseStream(sender)
@@ -169,7 +193,7 @@ extension RuntimeAPI {
     finish(sender, to: id, failure)
   }
 
-  private func finish(_ sender: StreamSender, to id: String, _ failure: InvocationFailure?) {
+  private func finish(_ sender: StreamSender, to id: InvocationIDs, _ failure: InvocationFailure?) {
     if let failure, sender.failure == nil { log.error("\(failure.type): \(failure.message)") }
     if let failure, !sender.hasBegun { return post(failure, to: .error(id)) }
     let trailers = failure?.shortened(toDocumentOf: maximumTrailerDocumentBytes)

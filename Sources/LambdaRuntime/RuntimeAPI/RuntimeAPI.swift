@@ -16,6 +16,8 @@ final class RuntimeAPI {
   private let endpoint: RuntimeEndpoint
   private let function: FunctionDescription
   let shutdown: ShutdownSignal?
+  /// Whether Lambda ends an invocation at its deadline. It doesn't on Managed Instances.
+  let enforcesDeadlines: Bool
   private let commonFields: [UInt8]
   private let pollRequest: [UInt8]
 
@@ -29,6 +31,7 @@ final class RuntimeAPI {
     self.log = log
     self.time = time
     self.shutdown = shutdown
+    enforcesDeadlines = environment["AWS_LAMBDA_INITIALIZATION_TYPE"] != "lambda-managed-instances"
     commonFields = Array(" HTTP/1.1\r\n\(requestFields(to: endpoint))".utf8)
     pollRequest = Array("GET \(apiPath)/invocation/next".utf8) + commonFields + Array("\r\n".utf8)
   }
@@ -93,6 +96,11 @@ final class RuntimeAPI {
     head.append(contentsOf: apiPath.utf8)
     destination.append(to: &head)
     head.append(contentsOf: commonFields)
+    if let invocationID = destination.invocationID {
+      head.append(contentsOf: "Lambda-Runtime-Invocation-Id: ".utf8)
+      head.append(contentsOf: invocationID.utf8)
+      head.append(contentsOf: "\r\n".utf8)
+    }
     for field in fields { head.append(contentsOf: field.utf8) }
     head.append(contentsOf: "\r\n\r\n".utf8)
   }

@@ -70,6 +70,7 @@ import Testing
       } catch {
         switch error {
         case .invalidRequestID: refusal = "InvalidRequestID"
+        case .invokeTimeout: refusal = "InvokeTimeout"
         case .invalidStateTransition: refusal = "InvalidStateTransition"
         }
       }
