@@ -1,5 +1,5 @@
 package import AWSClient
-import Detection
+package import Detection
 package import Platform
 import WireFormats
 
@@ -10,6 +10,7 @@ import WireFormats
 /// | state of a thing | `thing#NAME` | `state#PROFILE` |
 /// | event of a thing | `thing#NAME` | `event#TIME#ID#TYPE` |
 /// | profile | `profile` | its name |
+/// | values of a window, by bucket | `sketch#PROFILE#BEHAVIOR#FINGERPRINT#WINDOW` | a number from 0 to 15 |
 ///
 /// The index `attention` has the states with an active alarm or an undelivered event; all others lack its key. If silence is an alarm,
 /// the index `seen` has the other states by the time of the last report.
@@ -28,12 +29,19 @@ package final class DynamoDBStore: FleetStore {
   /// The largest time in milliseconds that a sort key holds.
   private static let timeDigits = 15
 
+  /// How long the values of a window are kept: an alarm is invalidated after two days without its metric, so nobody needs older ones.
+  private static let sketchLifetime = Duration.seconds(3 * 86_400)
+  /// The prefix of the attributes with the number of values in a bucket.
+  private static let bucketPrefix = "b"
+
   private let client: DynamoDBClient
   private let time: any TimeSource
   private let retention: Duration
   private let watchesSilence: Bool
   private let log: Log
   private let firstShard: () -> UInt32
+  /// The part of each sketch to which this process adds, so that processes seldom write the same item.
+  private let sketchShard: String
 
   /// Creates a store. DynamoDB removes a state that isn't written for `retention`, and events after that time. `firstShard` returns a
   /// random number.
@@ -43,6 +51,7 @@ package final class DynamoDBStore: FleetStore {
   ) {
     self.firstShard = firstShard
     self.watchesSilence = watchesSilence
+    sketchShard = String(UInt32.random(in: 0..<Self.shardCount))
     self.client = client
     self.retention = retention
     self.time = time
@@ -195,6 +204,47 @@ package final class DynamoDBStore: FleetStore {
       guard let bytes = item["event"]?.binary else { return nil }
       return HistoryEvent(bytes)
     }
+  }
+
+  package func add(
+    _ sketches: [SketchKey: PercentileSketch], until deadline: BootTime
+  ) throws(StoreError) {
+    for (key, sketch) in sketches {
+      var rest = sketch.counts.sorted { $0.key < $1.key }[...]
+      while !rest.isEmpty {
+        let some = rest.prefix(DynamoDBClient.readLimit)
+        rest = rest.dropFirst(some.count)
+        let numbers = Dictionary(
+          some.map { ("\(Self.bucketPrefix)\($0.key)", Int64(clamping: $0.value)) },
+          uniquingKeysWith: { first, _ in first })
+        let expiry = time.wallTime.advanced(by: Self.sketchLifetime).secondsSinceEpoch
+        try storing { () throws(DynamoDBError) in
+          try client.add(
+            numbers, to: DynamoDBClient.Key(Self.partition(key), sketchShard),
+            setting: ("expires", .number(expiry)), until: deadline)
+        }
+      }
+    }
+  }
+
+  package func sketch(_ key: SketchKey, until deadline: BootTime) throws(StoreError) -> PercentileSketch {
+    let query = DynamoDBQuery("pk", .string(Self.partition(key)))
+    let items = try storing { () throws(DynamoDBError) in try client.items(query, until: deadline) }
+    var sketch = PercentileSketch()
+    for item in items {
+      var counts: [PercentileSketch.Bucket: UInt64] = [:]
+      for (name, value) in item {
+        guard name.hasPrefix(Self.bucketPrefix), let bucket = Int(name.dropFirst()), let count = value.number
+        else { continue }
+        counts[bucket] = UInt64(clamping: count)
+      }
+      sketch.merge(PercentileSketch(counts: counts))
+    }
+    return sketch
+  }
+
+  private static func partition(_ key: SketchKey) -> String {
+    "sketch#\(key.profile)#\(key.behavior)#\(key.fingerprint)#\(key.window)"
   }
 
   package func profiles(

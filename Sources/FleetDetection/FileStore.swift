@@ -1,4 +1,4 @@
-import Detection
+package import Detection
 package import Platform
 import WireFormats
 
@@ -10,6 +10,8 @@ package final class FileStore: FleetStore {
   private static let sizeLimit = 64 << 20
   /// How long an operation waits for another process, even if the deadline is later.
   private static let longestWait = Duration.seconds(10)
+  /// How long the sketch of a complete window is kept, in milliseconds: an hour, for reports that come late.
+  private static let sketchLifetime: UInt64 = 3_600_000
 
   private let path: String
   private let directory: String
@@ -68,6 +70,16 @@ package final class FileStore: FleetStore {
     }
   }
 
+  package func add(
+    _ sketches: [SketchKey: PercentileSketch], until deadline: BootTime
+  ) throws(StoreError) {
+    try change(until: deadline) { store throws(StoreError) in try store.add(sketches, until: deadline) }
+  }
+
+  package func sketch(_ key: SketchKey, until deadline: BootTime) throws(StoreError) -> PercentileSketch {
+    try read(until: deadline) { store throws(StoreError) in try store.sketch(key, until: deadline) }
+  }
+
   package func profiles(
     until deadline: BootTime
   ) throws(StoreError) -> [Result<ProfileDocument, ProfileSourceError>] {
@@ -93,6 +105,8 @@ package final class FileStore: FleetStore {
     let result = try work(contents)
     let oldest = time.wallTime.advanced(by: .zero - retention).secondsSinceEpoch
     contents.removeAll(before: oldest)
+    let now = UInt64(clamping: time.wallTime.nanosecondsSinceEpoch / 1_000_000)
+    contents.removeSketches(before: now - min(now, Self.sketchLifetime))
     let changed = contents.document
     guard changed != bytes else { return result }
     do throws(Errno) {
@@ -148,12 +162,14 @@ extension MemoryStore {
   /// Everything as JSON, in a fixed order.
   fileprivate var document: [UInt8] {
     var document = JSONWriter()
-    document.beginMap(count: 4)
+    document.beginMap(count: 5)
     document.member("version", Self.version)
     document.key("states")
     document.list(states.values.sorted { $0.key < $1.key }) { $1.write(to: &$0) }
     document.key("events")
     document.list(history) { $0.literal(String(decoding: $1.json, as: UTF8.self)) }
+    document.key("sketches")
+    document.list(sketches.sorted { $0.key < $1.key }) { $1.value.write(to: &$0, $1.key) }
     document.key("profiles")
     document.list(documents.values.sorted { $0.name < $1.name }) { document, profile in
       document.beginMap(count: 2)
@@ -195,12 +211,60 @@ extension MemoryStore {
       }
       restore(event)
     }
+    for (index, element) in try list("sketches").enumerated() {
+      guard let key = SketchKey(element), let sketch = PercentileSketch(element) else {
+        throw StoreError("sketches[\(index)] is malformed")
+      }
+      restore(sketch, key)
+    }
     for (index, element) in try list("profiles").enumerated() {
       guard let name = element["name"]?.string, let text = element["document"]?.string else {
         throw StoreError("profiles[\(index)] has no 'name' or no 'document'")
       }
       restore(ProfileDocument(name: name, text: Array(text.utf8)))
     }
+  }
+}
+
+extension SketchKey {
+  fileprivate static func < (left: SketchKey, right: SketchKey) -> Bool {
+    (left.profile, left.behavior, left.fingerprint, left.window)
+      < (right.profile, right.behavior, right.fingerprint, right.window)
+  }
+
+  fileprivate init?(_ json: JSONValue) {
+    guard let profile = json["profile"]?.string, let behavior = json["behavior"]?.string,
+      let fingerprint: UInt64 = json["fingerprint"]?.integer(),
+      let window: UInt64 = json["window"]?.integer(),
+      let length: UInt64 = json["length"]?.integer(), window < UInt64(1) << 40
+    else { return nil }
+    self.init(profile: profile, behavior: behavior, fingerprint: fingerprint, window: window, length: length)
+  }
+}
+
+extension PercentileSketch {
+  fileprivate func write(to document: inout JSONWriter, _ key: SketchKey) {
+    document.beginMap(count: 6)
+    document.member("profile", key.profile)
+    document.member("behavior", key.behavior)
+    document.member("fingerprint", key.fingerprint)
+    document.member("window", key.window)
+    document.member("length", key.length)
+    document.key("counts")
+    document.beginMap(count: counts.count)
+    for (bucket, count) in counts.sorted(by: { $0.key < $1.key }) { document.member(String(bucket), count) }
+    document.endMap()
+    document.endMap()
+  }
+
+  fileprivate init?(_ json: JSONValue) {
+    guard let members = json["counts"]?.members else { return nil }
+    var counts: [Bucket: UInt64] = [:]
+    for member in members {
+      guard let bucket = Int(member.name), let count: UInt64 = member.value.integer() else { return nil }
+      counts[bucket] = count
+    }
+    self.init(counts: counts)
   }
 }
 

@@ -27,6 +27,7 @@ package final class FleetDetector {
   let longestAlarm: Int64
   let time: any Waiter
   let log: Log
+  var cache = SketchCache()
 
   /// Creates a detector. With `silence`, a thing that sends no report for so long raises an alarm. The store removes items that aren't
   /// written for `retention`.
@@ -151,6 +152,7 @@ extension FleetDetector {
     var stored: [StateItem.Key: StateItem] = [:]
     for item in try store.items(batch.map(\.key), until: deadline) { stored[item.key] = item }
     var progress = Progress()
+    progress.sketches = try sketches(for: batch, stored, until: deadline)
     var failure: StoreError?
     for work in batch {
       do throws(StoreError) {
@@ -164,6 +166,7 @@ extension FleetDetector {
         break
       }
     }
+    add(progress.contributions, until: deadline)
     // What was saved is delivered also if the store fails now.
     deliver(progress.saved, &outcome.counts, until: deadline)
     if let failure { throw failure }
@@ -173,6 +176,10 @@ extension FleetDetector {
 
   /// What a round has done so far.
   private struct Progress {
+    /// The sketches that were read.
+    var sketches: [SketchKey: PercentileSketch] = [:]
+    /// The values to add to sketches.
+    var contributions: [SketchKey: PercentileSketch] = [:]
     /// The items whose events must be delivered.
     var saved: [StateItem] = []
     /// The items of which only the time must be written.
@@ -193,7 +200,7 @@ extension FleetDetector {
     }
     // The answer to a write can be lost, and the retry then finds the write itself.
     let isOwnWrite = work.attempted.map { $0.saved == item } ?? false
-    let result = isOwnWrite ? work.attempted ?? Result(item: item) : evaluate(work, item)
+    let result = isOwnWrite ? work.attempted ?? Result(item: item) : evaluate(work, item, progress.sketches)
     guard result.isChanged else {
       outcome.add(result)
       if let refreshed = result.refreshed { progress.unchanged.append(refreshed) }
@@ -205,6 +212,9 @@ extension FleetDetector {
     if isSaved {
       outcome.add(result)
       progress.saved.append(result.saved)
+      for (key, values) in result.contributions {
+        progress.contributions[key, default: PercentileSketch()].merge(values)
+      }
       again.records = Array(result.rest)
       again.attempted = nil
       if !result.rest.isEmpty { progress.rest.append(again) }
@@ -242,6 +252,8 @@ extension FleetDetector {
     var refreshed: StateItem?
     var mustDeliver = false
     var events: [ViolationEvent] = []
+    /// The values of windows that ended.
+    var contributions: [SketchKey: PercentileSketch] = [:]
     /// The positions of the records that weren't newer than the last committed one.
     var late: Set<Int> = []
     /// The records that don't fit into the outbox together with those before them.
@@ -255,9 +267,12 @@ extension FleetDetector {
     }
   }
 
-  private func evaluate(_ work: Work, _ item: StateItem) -> Result {
+  private func evaluate(
+    _ work: Work, _ item: StateItem, _ sketches: [SketchKey: PercentileSketch]
+  ) -> Result {
     var result = Result(item: item)
     var evaluator = work.profile.evaluator.continued(from: item.state)
+    evaluator.sketches = sketches
     var ongoing: [String: OngoingViolation] = [:]
     for (index, record) in work.records.enumerated() {
       let ignored = evaluator.ignoredReports
@@ -271,6 +286,7 @@ extension FleetDetector {
         break
       }
     }
+    result.contributions = evaluator.contributions
     result.item.state = evaluator.state
     result.item.updated = now
     if result.late.count < work.records.count, let event = result.item.endOfSilence(at: now, .alarmCleared) {

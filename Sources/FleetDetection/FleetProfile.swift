@@ -12,6 +12,9 @@ package struct FleetProfile: Sendable {
   let evaluator: Evaluator
   let decoder: ReportDecoder
 
+  /// Whether a behavior compares a thing with a percentile of all things.
+  let comparesThings: Bool
+
   package var name: String { profile.name }
 
   /// Returns whether the profile applies to a thing.
@@ -41,22 +44,22 @@ package struct FleetProfile: Sendable {
     self.profile = profile
     things = patterns
     targets = Self.targets(inner)
-    // One evaluator for each thing: percentiles over all things would need another store.
-    var evaluator = Evaluator([profile], comparesThings: false)
+    // One evaluator for each thing. The percentiles of all things come from the store.
+    var evaluator = Evaluator([profile], population: .sketches)
     evaluator.tracksOngoing = true
     self.evaluator = evaluator
     decoder = ReportDecoder(evaluator.table)
+    comparesThings = profile.behaviors.contains {
+      if case .statistical = $0.criteria.threshold { true } else { false }
+    }
     warnings =
       validation.warnings.map { "\($0)" }
       + targets.filter { AWSEventDelivery.region(ofTopic: $0) == nil }.map { target in
         "The alert target '\(target)' isn't the ARN of an SNS topic, so it gets no alerts."
       }
-      + profile.behaviors.compactMap { behavior in
-        behavior.reasonNotEvaluated.map { "The behavior '\(behavior.name)' isn't evaluated: \($0)." }
-      }
   }
 
-  /// What is valid but makes little sense, and the behaviors that aren't evaluated.
+  /// What is valid but makes little sense.
   package let warnings: [String]
 
   private static func patterns(_ document: JSONValue) throws(FleetProfileError) -> [ThingPattern] {

@@ -1,3 +1,4 @@
+package import Detection
 package import Platform
 
 /// Keeps the states of the things, the history of their alarms, and profiles.
@@ -29,6 +30,12 @@ package protocol FleetStore: AnyObject {
   func events(
     of thing: String, _ times: ClosedRange<UInt64>, until deadline: BootTime
   ) throws(StoreError) -> [HistoryEvent]
+
+  /// Adds values to the sketches of windows. If the answer is lost, the values may be counted twice.
+  func add(_ sketches: [SketchKey: PercentileSketch], until deadline: BootTime) throws(StoreError)
+
+  /// Returns the values of a window that were added before; an empty sketch if there are none.
+  func sketch(_ key: SketchKey, until deadline: BootTime) throws(StoreError) -> PercentileSketch
 
   /// Returns the stored profiles in the order of their names. One that can't be read must not hide the others.
   func profiles(until deadline: BootTime) throws(StoreError) -> [Result<ProfileDocument, ProfileSourceError>]

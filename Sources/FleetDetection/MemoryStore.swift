@@ -1,9 +1,11 @@
+package import Detection
 package import Platform
 
 /// A store in memory, for one process: the local pipeline and tests.
 package final class MemoryStore: FleetStore {
   package private(set) var states: [StateItem.Key: StateItem] = [:]
   package private(set) var history: [HistoryEvent] = []
+  package private(set) var sketches: [SketchKey: PercentileSketch] = [:]
   package private(set) var documents: [String: ProfileDocument] = [:]
 
   package init() {}
@@ -13,7 +15,12 @@ package final class MemoryStore: FleetStore {
 
   func restore(_ event: HistoryEvent) { history.append(event) }
 
+  func restore(_ sketch: PercentileSketch, _ key: SketchKey) { sketches[key] = sketch }
+
   func restore(_ profile: ProfileDocument) { documents[profile.name] = profile }
+
+  /// Removes the sketches of windows that were complete before a time in milliseconds.
+  func removeSketches(before time: UInt64) { sketches = sketches.filter { $0.key.completion >= time } }
 
   /// Removes events before a time in seconds, and states that weren't written since then, except those with an active alarm.
   func removeAll(before time: Int64) {
@@ -67,6 +74,16 @@ package final class MemoryStore: FleetStore {
     of thing: String, _ times: ClosedRange<UInt64>, until deadline: BootTime
   ) throws(StoreError) -> [HistoryEvent] {
     history.filter { $0.thing == thing && times.contains($0.time) }.sorted { $0.time < $1.time }
+  }
+
+  package func add(
+    _ sketches: [SketchKey: PercentileSketch], until deadline: BootTime
+  ) throws(StoreError) {
+    for (key, sketch) in sketches { self.sketches[key, default: PercentileSketch()].merge(sketch) }
+  }
+
+  package func sketch(_ key: SketchKey, until deadline: BootTime) throws(StoreError) -> PercentileSketch {
+    sketches[key] ?? PercentileSketch()
   }
 
   package func profiles(

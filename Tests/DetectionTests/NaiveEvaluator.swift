@@ -197,8 +197,9 @@ struct NaiveEvaluator {
   private func bits(_ text: String) -> [Bool] {
     guard let address = IPAddress(parsing: text) else { return [] }
     if address.family == .v4 { return (0..<32).map { address.low >> UInt64(31 - $0) & 1 == 1 } }
-    return (0..<128).map {
-      ($0 < 64 ? address.high >> UInt64(63 - $0) : address.low >> UInt64(127 - $0)) & 1 == 1
+    return (0..<128).map { (index: UInt64) -> Bool in
+      let half: UInt64 = index < 64 ? address.high : address.low
+      return half >> (63 - index % 64) & 1 == 1
     }
   }
 

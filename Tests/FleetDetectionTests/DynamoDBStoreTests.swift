@@ -54,6 +54,7 @@ private final class TableInMemory: HTTPExchange {
       }
       for item in added { items[Self.key(item)] = item }
       return answer("{}")
+    case "UpdateItem": return update(document)
     case "Query":
       let values = document["ExpressionAttributeValues"]
       let name = document["ExpressionAttributeNames"]?["#p"]?.string ?? ""
@@ -83,6 +84,28 @@ private final class TableInMemory: HTTPExchange {
       last = #","LastEvaluatedKey":{\#(key)}"#
     }
     return answer(#"{"Items":[\#(list(Array(page)))]\#(last)}"#)
+  }
+
+  /// Performs `SET #s = :s ADD #0 :0, …`.
+  private func update(_ document: JSONValue) -> HTTPResponse {
+    let (names, values) = (document["ExpressionAttributeNames"], document["ExpressionAttributeValues"])
+    guard let key = document["Key"], let expression = document["UpdateExpression"]?.string,
+      expression.hasPrefix("SET #s = :s ADD #0 :0"), let set = names?["#s"]?.string, let value = values?[":s"]
+    else { return HTTPResponse(status: 400) }
+    var members = (items[Self.key(key)] ?? key).members ?? []
+    members.removeAll { $0.name == set }
+    members.append(JSONValue.Member(name: set, value: value))
+    for member in names?.members ?? [] where member.name != "#s" {
+      guard let name = member.value.string, let added = values?[":\(member.name.dropFirst())"]?["N"]?.string
+      else { return HTTPResponse(status: 400) }
+      let former = members.first { $0.name == name }?.value["N"]?.string ?? "0"
+      members.removeAll { $0.name == name }
+      let sum = String((Int(former) ?? 0) + (Int(added) ?? 0))
+      let number = JSONValue.object([JSONValue.Member(name: "N", value: .string(sum))])
+      members.append(JSONValue.Member(name: name, value: number))
+    }
+    items[Self.key(key)] = .object(members)
+    return answer("{}")
   }
 
   private func put(_ puts: [JSONValue]) -> HTTPResponse {
@@ -159,6 +182,52 @@ struct `The store in DynamoDB` {
     #expect(
       table.calls == ["BatchGetItem": 1, "PutItem": 100, "BatchWriteItem": 4, "TransactWriteItems": 1])
     #expect(store.requestCount == 106 && fleet.delivery.events.count == 100)
+  }
+
+  @Test func `takes 103 requests for 100 reports that are compared with a percentile`() throws {
+    let fleet = FleetFixture([
+      """
+      {"securityProfileName":"p","behaviors":[{"name":"high","metric":"aws:num-listening-tcp-ports",
+      "criteria":{"comparisonOperator":"less-than-equals","statisticalThreshold":{"statistic":"p99"},"durationSeconds":300}}]}
+      """
+    ])
+    let stores = [try store(), try store()]
+    fleet.time.advance(by: .seconds(3_600))
+    for window in 0..<3 {
+      let reports = (0..<100).map { number in
+        report(
+          window * 300 + number, Array(repeating: 22, count: number == 7 && window == 0 ? 9 : 1),
+          thing: "pump-\(number)")
+      }
+      let before = table.calls
+      try fleet.process(reports, fleet.detector(stores[window % 2]))
+      let calls = table.calls.map { ($0.key, $0.value - before[$0.key, default: 0]) }.filter { $0.1 > 0 }
+      guard window == 2 else { continue }
+      // One value exceeds p99: the alarm takes two more requests.
+      #expect(
+        Dictionary(uniqueKeysWithValues: calls) == [
+          "BatchGetItem": 1, "Query": 1, "PutItem": 101, "UpdateItem": 1, "BatchWriteItem": 1,
+        ])
+    }
+    #expect(fleet.delivery.events.map(\.thing) == ["pump-7"])
+    // The values of one window, also of several processes.
+    let sketches = table.items.filter { $0.key.hasPrefix("sketch#p#high#") }
+    #expect(Set(sketches.keys.map { $0.prefix { $0 != "\n" } }).count == 2)
+    #expect(sketches.values.allSatisfy { $0["expires"]?["N"]?.string == String(1_700_000_100 + 3 * 86_400) })
+  }
+
+  @Test func `adds values of processes to different items, and reads them together`() throws {
+    let key = SketchKey(profile: "p", behavior: "b", fingerprint: 1, window: 2, length: 300_000)
+    let buckets = Array(-1_400..<(-1_100)) + [0, 2_340]
+    var sketch = PercentileSketch()
+    for bucket in buckets { sketch.add(bucket, count: 2) }
+    for _ in 0..<4 { try store().add([key: sketch], until: fleet.deadline) }
+    // Each request adds to at most 100 numbers.
+    #expect(table.calls == ["UpdateItem": 16])
+    let found = try store().sketch(key, until: fleet.deadline)
+    #expect(found.counts == Dictionary(uniqueKeysWithValues: buckets.map { ($0, UInt64(8)) }))
+    let other = SketchKey(profile: "p", behavior: "b", fingerprint: 2, window: 2, length: 300_000)
+    #expect(try store().sketch(other, until: fleet.deadline).isEmpty)
   }
 
   @Test func `keeps everything of an item`() throws {

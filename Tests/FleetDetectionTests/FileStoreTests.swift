@@ -90,7 +90,13 @@ struct `A store in a file` {
         + #""events":[],"profiles":[]}"#, "states[0]: state: the member 'things' is missing or malformed"
     ),
     (#"{"version":1,"states":[],"events":[1],"profiles":[]}"#, "events[0] isn't a violation event"),
-    (#"{"version":1,"states":[],"events":[],"profiles":[{}]}"#, "profiles[0] has no 'name'"),
+    (
+      #"{"version":1,"states":[],"events":[],"sketches":[],"profiles":[{}]}"#, "profiles[0] has no 'name'"
+    ),
+    (
+      #"{"version":1,"states":[],"events":[],"sketches":[{"profile":"p","behavior":"b","fingerprint":1,"window":1,"length":1,"#
+        + #""counts":{"x":1}}],"profiles":[]}"#, "sketches[0] is malformed"
+    ),
   ])
   func `rejects a damaged file with the place, and doesn't replace it`(text: String, reason: String) throws {
     try directory.write("state.json", text)

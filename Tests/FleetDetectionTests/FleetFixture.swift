@@ -1,3 +1,4 @@
+import Detection
 import FleetDetection
 import Platform
 import TestSupport
@@ -103,6 +104,9 @@ final class ContendedStore: FleetStore {
   var failingSave: Int?
   /// Whether the answers of writes are lost, so that their retries find their own writes.
   var losesAnswers = false
+  /// Whether values can't be added to sketches.
+  var failsToAdd = false
+  private(set) var sketchReads = 0
   private(set) var saves = 0
   private(set) var reads = 0
 
@@ -148,6 +152,16 @@ final class ContendedStore: FleetStore {
     of thing: String, _ times: ClosedRange<UInt64>, until deadline: BootTime
   ) throws(StoreError) -> [HistoryEvent] {
     try store.events(of: thing, times, until: deadline)
+  }
+
+  func add(_ sketches: [SketchKey: PercentileSketch], until deadline: BootTime) throws(StoreError) {
+    if failsToAdd { throw StoreError("UpdateItem on the table 'fleet' failed.") }
+    try store.add(sketches, until: deadline)
+  }
+
+  func sketch(_ key: SketchKey, until deadline: BootTime) throws(StoreError) -> PercentileSketch {
+    sketchReads += 1
+    return try store.sketch(key, until: deadline)
   }
 
   func profiles(

@@ -153,6 +153,32 @@ package final class DynamoDBClient {
     }
   }
 
+  /// Adds to numbers of an item, at most ``readLimit``, which is created if it doesn't exist, and sets an attribute.
+  ///
+  /// Not idempotent: if the response is lost, ``ServiceClient`` sends the request again, and the numbers are added twice.
+  package func add(
+    _ numbers: [String: Int64], to key: Key, setting other: (name: String, value: AttributeValue),
+    until deadline: BootTime
+  ) throws(DynamoDBError) {
+    let sorted = numbers.sorted { $0.key < $1.key }
+    _ = try call("UpdateItem", until: deadline) { [table] document in
+      document.member("TableName", table)
+      document.key("Key")
+      document.attributes(key.attributes)
+      let additions = sorted.indices.map { "#\($0) :\($0)" }.joined(separator: ", ")
+      document.member("UpdateExpression", "SET #s = :s ADD \(additions)")
+      document.key("ExpressionAttributeNames")
+      document.beginMap(count: sorted.count + 1)
+      document.member("#s", other.name)
+      for (index, number) in sorted.enumerated() { document.member("#\(index)", number.key) }
+      document.endMap()
+      document.key("ExpressionAttributeValues")
+      var values: DynamoDBItem = [":s": other.value]
+      for (index, number) in sorted.enumerated() { values[":\(index)"] = .number(number.value) }
+      document.attributes(values)
+    }
+  }
+
   /// Waits before a request for what DynamoDB didn't do the last time.
   package func pause(
     _ backoff: inout Backoff, _ operation: String, until deadline: BootTime

@@ -48,6 +48,17 @@ enum LogarithmicScale: Equatable, Sendable {
     }
   }
 
+  /// Returns 256 · log2(count), rounded down; `count` is at least 1.
+  static func logarithm(of count: UInt64) -> Int {
+    let shift = count.leadingZeroBitCount
+    return octave * (63 - shift) + fraction(count << UInt64(shift))
+  }
+
+  /// Returns 256 · log2(number), rounded down; `number` is positive, normal and finite.
+  static func logarithm(of number: Double) -> Int {
+    octave * Int(number.exponent) + fraction((UInt64(1) << 52 | number.significandBitPattern) << 11)
+  }
+
   /// Returns 256 · log2(`significand` / 2^63), rounded down; `significand` is at least 2^63.
   ///
   /// Squares the significand eight times. Squaring doubles the logarithm, so the integer part of the result is the next binary

@@ -17,6 +17,8 @@ struct BehaviorState: Equatable, Sendable {
   var lastMetric: UInt64 = 0
   /// When the alarm began, in milliseconds; nil if there is no alarm.
   var alarmStart: UInt64?
+  /// The value in the window before ``window``, if it is still to be compared with those of other things.
+  var pending: UInt64?
 
   static let longestRun: UInt8 = 10
 

@@ -177,7 +177,8 @@ extension DetectionState.Entry {
   fileprivate func write(to document: inout some DocumentWriter & ~Copyable) {
     let hasWindow = state.window != nil
     document.beginMap(
-      count: 7 + (hasWindow ? 5 : 0) + (state.alarmStart == nil ? 0 : 1) + (baseline == nil ? 0 : 1))
+      count: 7 + (hasWindow ? 5 : 0) + (state.alarmStart == nil ? 0 : 1) + (state.pending == nil ? 0 : 1)
+        + (baseline == nil ? 0 : 1))
     document.member("profile", key.profile)
     document.member("behavior", key.behavior)
     document.member("metric", key.metric)
@@ -196,6 +197,7 @@ extension DetectionState.Entry {
       document.number(state.number)
     }
     if let start = state.alarmStart { document.member("alarm_start", start) }
+    if let pending = state.pending { document.member("pending", pending) }
     if let baseline {
       document.key("baseline")
       document.beginMap(count: 2)
@@ -237,6 +239,7 @@ extension DetectionState.Entry {
       (state.count, state.number) = (count, number)
     }
     state.alarmStart = try json.optional("alarm_start")
+    state.pending = try json.optional("pending")
     self.state = state
     guard let saved = json["baseline"] else { return }
     guard let model: UInt64 = try saved.optional("model") else { throw .member("baseline") }

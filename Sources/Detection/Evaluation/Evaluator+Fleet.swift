@@ -51,7 +51,7 @@ struct StatisticalRule: Sendable {
   let percentile: Percentile
   /// Whether the metric is a number, whose value is stored as the bits of a double. Otherwise it is a count.
   let isNumber: Bool
-  /// The index of the behavior's values in the ``Fleet``.
+  /// The index of the behavior's values in the ``Fleet``; 0 if there is none.
   let fleetIndex: Int
 
   func datapoint(_ value: UInt64) -> Datapoint {

@@ -11,13 +11,23 @@ package struct Evaluator: Sendable {
     case clock
   }
 
+  /// The things whose values statistical thresholds compare.
+  package enum Population: Sendable {
+    /// All things whose reports this evaluator gets.
+    case input
+    /// Those that other evaluators get, too. Their values come from ``sketches``.
+    case sketches
+    /// None, as on a device: statistical thresholds aren't evaluated.
+    case none
+  }
+
   /// The number of milliseconds without the metric after which an alarm becomes invalid: two days.
   static let longestGap: UInt64 = 2 * 86_400_000
 
   let program: Program
   private let windowEnd: WindowEnd
   private(set) var indexes: [String: Int] = [:]
-  private(set) var things: [ThingState] = []
+  var things: [ThingState] = []
   /// The coverage of each group by the current observation. The array is reused for each observation.
   private var coverages: [SetGroup.Coverage]
   /// The number of observations that were ignored because their report id wasn't greater than the last one.
@@ -28,6 +38,10 @@ package struct Evaluator: Sendable {
   var isLate = false
   /// The number of reports that statistical thresholds don't consider, because their window was closed.
   package private(set) var lateReports = 0
+  /// The values of all things in windows that ``sketchKeys(for:)`` names.
+  package var sketches: [SketchKey: PercentileSketch] = [:]
+  /// The values that became final, for the sketches of their windows.
+  package internal(set) var contributions: [SketchKey: PercentileSketch] = [:]
 
   /// Whether ``ongoing`` is kept.
   package var tracksOngoing = false
@@ -37,13 +51,12 @@ package struct Evaluator: Sendable {
   /// Creates an evaluator that continues from `state`. Alarms of behaviors that have changed since, or that no longer
   /// exist, become invalid with the next report of their thing.
   ///
-  /// `comparesThings` is false if the evaluator doesn't see the reports of all things, as on a device, whose clock ends windows. Then
-  /// statistical thresholds aren't evaluated.
+  /// If `windowsEnd` is ``WindowEnd/clock``, statistical thresholds aren't evaluated.
   package init(
     _ profiles: [SecurityProfile], state: DetectionState = DetectionState(), windowsEnd: WindowEnd = .report,
-    comparesThings: Bool = true
+    population: Population = .input
   ) {
-    self.init(Program(profiles, withFleet: comparesThings && windowsEnd == .report), state, windowsEnd)
+    self.init(Program(profiles, windowsEnd == .report ? population : .none), state, windowsEnd)
   }
 
   /// Returns an evaluator of the same profiles that continues from another state.
@@ -174,7 +187,11 @@ package struct Evaluator: Sendable {
     _ position: Int, _ index: Int, _ observation: Observation, _ events: inout [ViolationEvent]
   ) {
     let time = observation.time
-    closeWindow(position, index, observation.thing, at: time, &events)
+    if case .shared = program.steps[position].test {
+      closeShared(position, index, observation, &events)
+    } else {
+      closeWindow(position, index, observation.thing, at: time, &events)
+    }
     if fleet != nil { judge(position, at: time, &events) }
     if things[index].behaviors[position].alarmStart != nil {
       invalidate(position, index, observation.thing, at: time, &events)
@@ -207,6 +224,7 @@ package struct Evaluator: Sendable {
           : program.groups[group].elements(of: datapoint, in: set, areMembers: !requiresMembers)
       }
     case .statistical: addToFleet(position, index, observation)
+    case .shared: addShared(position, index, observation)
     case .none: break
     }
   }

@@ -21,7 +21,13 @@ struct Percentile: Sendable {
   /// smallest value.
   func value<Value>(of ascending: [Value]) -> Value? {
     guard !ascending.isEmpty else { return nil }
-    let rank = (UInt64(ascending.count) * millionths + 999_999) / 1_000_000
-    return ascending[Int(max(rank, 1)) - 1]
+    return ascending[Int(rank(among: UInt64(ascending.count))) - 1]
+  }
+
+  /// Returns the position of the percentile among `count` values in ascending order, from 1.
+  func rank(among count: UInt64) -> UInt64 {
+    let product = count.multipliedFullWidth(by: millionths)
+    let (rank, rest) = UInt64(1_000_000).dividingFullWidth(product)
+    return max(rank + (rest > 0 ? 1 : 0), 1)
   }
 }

@@ -6,6 +6,8 @@ struct Program: Sendable {
       case number(ComparisonOperator, Double)
       case set(group: Int, index: Int, requiresMembers: Bool)
       case statistical(StatisticalRule)
+      /// A statistical threshold whose percentiles come from sketches.
+      case shared(StatisticalRule)
       case baseline(LearnedTest)
       /// On a device, a statistical threshold, which isn't evaluated.
       case none
@@ -38,8 +40,8 @@ struct Program: Sendable {
   private(set) var fleet: Fleet?
   private(set) var baselineCount = 0
 
-  /// Compiles profiles. `withFleet` is false on a device, which doesn't see the reports of other things.
-  init(_ profiles: [SecurityProfile], withFleet: Bool = true) {
+  /// Compiles profiles. `population` is what statistical thresholds compare things with.
+  init(_ profiles: [SecurityProfile], _ population: Evaluator.Population = .input) {
     /// The set values of each metric and kind, and the position of each in the list.
     struct GroupKey: Hashable {
       let slot: Int
@@ -49,7 +51,7 @@ struct Program: Sendable {
     for profile in profiles {
       for behavior in profile.behaviors {
         let slot = table.insert(behavior.metric)
-        var test = withFleet ? statisticalTest(behavior) : .none
+        var test = statisticalTest(behavior, population)
         if case .value(let value) = behavior.criteria.threshold,
           let comparison = behavior.criteria.comparisonOperator
         {
@@ -82,17 +84,22 @@ struct Program: Sendable {
 
 extension Program {
   /// Returns the test of a statistical threshold; `none` for other behaviors.
-  private mutating func statisticalTest(_ behavior: Behavior) -> Step.Test {
-    guard case .statistical(let statistic) = behavior.criteria.threshold,
+  private mutating func statisticalTest(
+    _ behavior: Behavior, _ population: Evaluator.Population
+  ) -> Step.Test {
+    guard population != .none, case .statistical(let statistic) = behavior.criteria.threshold,
       let percentile = Percentile(statistic), let comparison = behavior.criteria.comparisonOperator,
       let seconds = behavior.criteria.durationSeconds, seconds > 0
     else { return .none }
+    let isNumber = if case .custom = behavior.metric { true } else { false }
+    func rule(_ index: Int) -> StatisticalRule {
+      StatisticalRule(comparison: comparison, percentile: percentile, isNumber: isNumber, fleetIndex: index)
+    }
+    if population == .sketches { return .shared(rule(0)) }
     var fleet = fleet ?? Fleet()
     let index = fleet.appendBehavior(windowLength: seconds * 1_000)
     self.fleet = fleet
-    let isNumber = if case .custom = behavior.metric { true } else { false }
-    return .statistical(
-      StatisticalRule(comparison: comparison, percentile: percentile, isNumber: isNumber, fleetIndex: index))
+    return .statistical(rule(index))
   }
 }
 
@@ -119,7 +126,7 @@ extension Program.Step {
     switch test {
     case .count(let comparison, let bound): !comparison.holds(count, bound)
     case .number(let comparison, let bound): !comparison.holds(number, bound)
-    case .set, .statistical, .baseline, .none: false
+    case .set, .statistical, .shared, .baseline, .none: false
     }
   }
 
