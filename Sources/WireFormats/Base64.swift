@@ -21,18 +21,21 @@ package func base64(_ bytes: [UInt8]) -> String {
 package func base64Decoding(_ text: String) -> [UInt8]? {
   let digits = Array(text.utf8)
   guard digits.count % 4 == 0 else { return nil }
-  var decoded: [UInt8] = []
-  decoded.reserveCapacity(digits.count / 4 * 3)
   let padding = digits.reversed().prefix { $0 == UInt8(ascii: "=") }.count
   guard padding <= 2 else { return nil }
-  for start in stride(from: 0, to: digits.count, by: 4) {
-    var bits = UInt32(0)
-    for (index, digit) in digits[start..<start + 4].enumerated() {
-      let isPadding = start + index >= digits.count - padding
-      guard let value = isPadding ? 0 : base64DigitValue(digit) else { return nil }
-      bits = bits << 6 | UInt32(value)
+  var decoded: [UInt8] = []
+  decoded.reserveCapacity(digits.count / 4 * 3)
+  var bits = UInt32(0)
+  for (index, digit) in digits.enumerated() {
+    let isPadding = index >= digits.count - padding
+    guard let value = isPadding ? 0 : base64DigitValue(digit) else { return nil }
+    bits = bits << 6 | UInt32(value)
+    if index % 4 == 3 {
+      decoded.append(UInt8(truncatingIfNeeded: bits >> 16))
+      decoded.append(UInt8(truncatingIfNeeded: bits >> 8))
+      decoded.append(UInt8(truncatingIfNeeded: bits))
+      bits = 0
     }
-    for shift in [16, 8, 0] { decoded.append(UInt8(truncatingIfNeeded: bits >> UInt32(shift))) }
   }
   decoded.removeLast(padding)
   return decoded

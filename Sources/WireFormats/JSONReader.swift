@@ -22,6 +22,8 @@ private struct JSONReader {
   private let bytes: [UInt8]
   private var position = 0
 
+  private static let fewNames = 12
+
   init(_ bytes: [UInt8]) {
     self.bytes = bytes
   }
@@ -51,6 +53,7 @@ private struct JSONReader {
   private mutating func object(depth: Int) throws(JSONError) -> JSONValue {
     position += 1
     var members: [JSONValue.Member] = []
+    // Of a large object only: comparing with a few names is faster than hashing them.
     var names: Set<String> = []
     skipWhitespace()
     if consume(UInt8(ascii: "}")) { return .object([]) }
@@ -59,7 +62,11 @@ private struct JSONReader {
       guard peek == UInt8(ascii: "\"") else { throw error("expected a member name") }
       let start = position
       let name = try string()
-      guard names.insert(name).inserted else {
+      if members.count == Self.fewNames { names = Set(members.map(\.name)) }
+      let isNew =
+        members.count < Self.fewNames
+        ? !members.contains { $0.name == name } : names.insert(name).inserted
+      guard isNew else {
         throw JSONError(offset: start, reason: "duplicate member '\(name)'")
       }
       skipWhitespace()
@@ -88,37 +95,56 @@ private struct JSONReader {
     let start = position
     position += 1
     var text: [UInt8] = []
-    while let byte = peek {
-      position += 1
+    while true {
+      let run = position
+      skipPlainCharacters()
+      guard let byte = peek else { throw JSONError(offset: start, reason: "unterminated string") }
       switch byte {
       case UInt8(ascii: "\""):
-        guard let valid = String(validating: text, as: UTF8.self) else {
-          throw JSONError(offset: start, reason: "the string isn't UTF-8")
+        position += 1
+        let rest = bytes[run..<position - 1]
+        let valid: String?
+        if text.isEmpty {
+          valid = String(validating: rest, as: UTF8.self)
+        } else {
+          text += rest
+          valid = String(validating: text, as: UTF8.self)
         }
+        guard let valid else { throw JSONError(offset: start, reason: "the string isn't UTF-8") }
         return valid
       case UInt8(ascii: "\\"):
-        text.append(contentsOf: String(try escape()).utf8)
-      case 0x00..<0x20:
-        position -= 1
-        throw error("a control character in a string must be escaped")
+        text += bytes[run..<position]
+        position += 1
+        try escape(&text)
       default:
-        text.append(byte)
+        throw error("a control character in a string must be escaped")
       }
     }
-    throw JSONError(offset: start, reason: "unterminated string")
   }
 
-  private mutating func escape() throws(JSONError) -> Character {
+  /// Moves to the next quotation mark, backslash or control character.
+  private mutating func skipPlainCharacters() {
+    var end = position
+    while end < bytes.count {
+      let byte = bytes[end]
+      if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") || byte < 0x20 { break }
+      end += 1
+    }
+    position = end
+  }
+
+  /// Appends the character that an escape stands for.
+  private mutating func escape(_ text: inout [UInt8]) throws(JSONError) {
     let start = position - 1
     guard let byte = peek else { throw error("unexpected end in an escape") }
     position += 1
     switch byte {
-    case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return Character(UnicodeScalar(byte))
-    case UInt8(ascii: "b"): return "\u{8}"
-    case UInt8(ascii: "f"): return "\u{c}"
-    case UInt8(ascii: "n"): return "\n"
-    case UInt8(ascii: "r"): return "\r"
-    case UInt8(ascii: "t"): return "\t"
+    case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return text.append(byte)
+    case UInt8(ascii: "b"): return text.append(0x08)
+    case UInt8(ascii: "f"): return text.append(0x0C)
+    case UInt8(ascii: "n"): return text.append(0x0A)
+    case UInt8(ascii: "r"): return text.append(0x0D)
+    case UInt8(ascii: "t"): return text.append(0x09)
     case UInt8(ascii: "u"): break
     default: throw JSONError(offset: start, reason: "invalid escape")
     }
@@ -136,7 +162,7 @@ private struct JSONReader {
     guard let scalar = UnicodeScalar(code) else {
       throw JSONError(offset: start, reason: "unpaired surrogate")
     }
-    return Character(scalar)
+    if let encoded = UTF8.encode(scalar) { text += encoded }
   }
 
   private mutating func codeUnit() throws(JSONError) -> UInt16 {

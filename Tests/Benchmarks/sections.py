@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+import fleet
 import tools
 from tools import HERE, PEERS, RELEASE, WORK
 
@@ -19,6 +20,7 @@ AGENT, PYTHON_AGENT, NETLINK_FLOOR = "this agent", "Python agent (psutil)", "pla
 CRYPTO, LIBCURL = "C over libcrypto", "C over libcurl, unsigned"
 DETECTION, PLAIN_PYTHON = "defender detect run", "plain Python"
 WITH_BASELINES = "with 7 learned baselines too"
+HANDLER, BOTO3 = "detect_handler", "Python function on boto3"
 FLEET_DETECTION = f"{DETECTION}, two more of the fleet"
 GROWTH = "Anonymous memory that 100,000 publishes add"
 
@@ -47,7 +49,7 @@ class Programs:
         self.floor = tools.compile_c("Loopback/floor.c", "-static")
         self.echo = tools.static_echo()
         self.invocations = tools.compile_c("Loopback/invocations.c")
-        self.ric = tools.python_echo() if peers else None
+        self.ric = tools.python_program("echo_function.py") if peers else None
 
     def named(self):
         programs = {FLOOR: self.floor, ECHO: self.echo, RIC: self.ric}
@@ -286,6 +288,26 @@ def detection(count, rounds):
         for part, number in (("a quarter of the reports", count // 4), ("all reports", count)):
             memory.row(part + suffix, peak[name, number] / 1024, ours=True)
     return [time, memory, *_detection_on_a_device()]
+
+
+def fleet_detection(batches, rounds):
+    """Measures the evaluation of batches of 100 reports, of 100 things, if no alarm changes. The table answers after a millisecond."""
+    tools.swift_build("bootstrap")
+    servers = fleet.Fleet(WORK, batches, ENVIRONMENT)
+    programs = {HANDLER: f"{RELEASE}/bootstrap", BOTO3: tools.python_program("detect_function.py", "detection.py")}
+    measured = {name: [] for name in programs}
+    for _ in range(rounds):
+        for name, program in programs.items():
+            measured[name].append(servers.measure(program))
+    titles = (("Evaluating a report of a fleet in batches of 100: CPU", "µs", False),
+              ("Reports of a fleet in batches of 100: evaluated in a second", "reports", True),
+              ("Reports of a fleet in batches of 100: requests to the table for one", "requests", True))
+    groups = []
+    for index, (title, unit, is_detail) in enumerate(titles):
+        groups.append(Group(title, unit, is_detail))
+        for name, results in measured.items():
+            groups[-1].row(name, middle([result[index] for result in results]), ours=name == HANDLER)
+    return groups
 
 
 def _write_learned_profile(path):

@@ -106,13 +106,14 @@ def python():
     return os.path.join(place, "bin", "python")
 
 
-def python_echo():
-    """Returns a program that starts AWS's runtime client for Python with an echo function."""
-    place = os.path.join(WORK, "awslambdaric")
+def python_program(function, *modules):
+    """Returns a program that starts AWS's runtime client for Python with a function of the directory `peers`."""
+    place = os.path.join(WORK, function.removesuffix(".py"))
     os.makedirs(place, exist_ok=True)
-    shutil.copy(os.path.join(PEERS, "echo_function.py"), place)
+    for name in (function, *modules):
+        shutil.copy(os.path.join(PEERS, name), place)
     program = os.path.join(place, "bootstrap")
-    with open(os.path.join(PEERS, "echo_function.py")) as file, open(program, "w") as copy:
+    with open(os.path.join(PEERS, function)) as file, open(program, "w") as copy:
         copy.write(f"#!{python()}\n{file.read()}")
     os.chmod(program, 0o755)
     return program
