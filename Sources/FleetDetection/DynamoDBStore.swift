@@ -51,7 +51,7 @@ package final class DynamoDBStore: FleetStore {
   ) {
     self.firstShard = firstShard
     self.watchesSilence = watchesSilence
-    sketchShard = String(UInt32.random(in: 0..<Self.shardCount))
+    sketchShard = String(Self.randomShard())
     self.client = client
     self.retention = retention
     self.time = time

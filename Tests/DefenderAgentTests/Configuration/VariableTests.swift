@@ -9,7 +9,7 @@ private let repository = #filePath.split(separator: "/").dropLast(4).map { "/\($
 /// Returns the names that begin with `DEFENDER_` in the file at `path` in the repository.
 private func names(in path: String) throws -> Set<String> {
   let text = String(decoding: try fileContents("\(repository)/\(path)"), as: UTF8.self)
-  return Set(text.matches(of: /DEFENDER_[A-Z0-9_]*[A-Z0-9]/).map { String($0.output) })
+  return Set(text.matches(of: /\bDEFENDER_[A-Z0-9_]*[A-Z0-9]/).map { String($0.output) })
 }
 
 struct `Variables of the agent` {
