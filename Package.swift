@@ -13,6 +13,8 @@ let package = Package(
   name: "device-defender-swift",
   products: [
     .library(name: "LambdaRuntime", targets: ["LambdaRuntime"]),
+    .library(name: "LambdaRuntimeAsync", targets: ["LambdaRuntimeAsync"]),
+    .library(name: "LambdaRuntimeAsyncCodable", targets: ["LambdaRuntimeAsyncCodable"]),
     .library(name: "LambdaRuntimeCodable", targets: ["LambdaRuntimeCodable"]),
     .library(name: "LambdaEvents", targets: ["LambdaEvents"]),
     .executable(name: "bootstrap", targets: ["bootstrap"]),
@@ -26,6 +28,7 @@ let package = Package(
     .systemLibrary(
       name: "COpenSSL", path: "Sources/COpenSSL", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CLinux", path: "Sources/CLinux"),
+    .systemLibrary(name: "CDispatchMain", path: "Sources/CDispatchMain"),
 
     .target(name: "WireFormats", swiftSettings: strict),
     .target(name: "Platform", dependencies: ["CLinux", "WireFormats"], swiftSettings: strict),
@@ -54,6 +57,13 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "LambdaRuntime", dependencies: ["CLinux", "Platform", "WireFormats"], swiftSettings: strict),
+    // Brings Swift's concurrency and Dispatch; nothing that `bootstrap` links does.
+    .target(
+      name: "LambdaRuntimeAsync", dependencies: ["CDispatchMain", "CLinux", "LambdaRuntime", "Platform"],
+      swiftSettings: strict),
+    .target(
+      name: "LambdaRuntimeAsyncCodable", dependencies: ["LambdaRuntimeAsync", "LambdaRuntimeCodable"],
+      swiftSettings: strict),
     // Brings FoundationEssentials; nothing that `bootstrap` links does.
     .target(name: "LambdaRuntimeCodable", dependencies: ["LambdaRuntime"], swiftSettings: strict),
     .target(
@@ -99,6 +109,10 @@ let package = Package(
       name: "echo-function", dependencies: ["LambdaRuntime", "Platform", "WireFormats"],
       path: "lambda/examples/echo",
       swiftSettings: strict),
+    .executableTarget(
+      name: "async-echo-function",
+      dependencies: ["CLinux", "LambdaRuntime", "LambdaRuntimeAsync", "WireFormats"],
+      path: "lambda/examples/async-echo", swiftSettings: strict),
 
     // Tests, in the order of what they test, then those of several targets.
     .target(name: "ThreadSanitizerSupport", path: "Tests/ThreadSanitizerSupport"),
@@ -151,7 +165,10 @@ let package = Package(
       ], swiftSettings: strict),
     .testTarget(
       name: "LambdaRuntimeTests",
-      dependencies: ["LambdaRuntime", "Platform", "TestSupport", "WireFormats", "echo-function"],
+      dependencies: [
+        "LambdaRuntime", "LambdaRuntimeAsync", "LambdaRuntimeAsyncCodable", "Platform", "TestSupport",
+        "WireFormats", "async-echo-function", "echo-function",
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "LambdaRuntimeCodableTests", dependencies: ["LambdaRuntime", "LambdaRuntimeCodable", "Platform"],

@@ -135,6 +135,9 @@ static inline int clinux_ipv4_addresses(int socket, struct ifreq *entries, int c
 // Swift marks fork(2) as unavailable, because another thread may hold a lock. Call this only in a process with a single thread.
 static inline pid_t clinux_fork(void) { return fork(); }
 
+// Returns whether the calling thread is the main thread of the process.
+static inline int clinux_is_main_thread(void) { return syscall(SYS_gettid) == getpid(); }
+
 // Makes standard output line-buffered. In C because Swift rejects the global variable stdout as not safe for concurrency.
 static inline void clinux_flush_output_by_line(void) {
   fflush(stdout);

@@ -66,7 +66,8 @@ package struct Emulator: Sendable {
     }
     let metadata = MetadataEndpoint(token: randomUUID())
     let variables = configuration.function.processEnvironment(
-      at: address, metadataToken: metadata.token, credentials: configuration.credentials, logStream: logStream)
+      at: address, metadataToken: metadata.token, credentials: configuration.credentials, logStream: logStream
+    )
     let environment: any FunctionEnvironment =
       configuration.function.isManaged
       ? ManagedEnvironment(

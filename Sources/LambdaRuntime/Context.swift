@@ -47,6 +47,9 @@ public struct Context: Sendable {
   /// The name of the CloudWatch Logs stream (`AWS_LAMBDA_LOG_STREAM_NAME`).
   public var logStreamName: String? { function.logStreamName }
 
+  /// A log whose lines carry the invocation's request ID, also after the invocation and from other threads.
+  public var log: Log { function.log.ofInvocation(requestID) }
+
   /// The time from now until the deadline; zero if the deadline has passed.
   public var remainingTime: Duration { remainingTime(at: .now) }
 
@@ -60,14 +63,15 @@ extension Context {
   /// Creates a context for a unit test of a handler.
   ///
   /// `headers` stands in for the headers of the Runtime API's reply, such as `Lambda-Runtime-Trace-Id`. Throws if a name or a
-  /// value isn't valid in an HTTP header.
+  /// value isn't valid in an HTTP header. ``log`` writes to `log`; by default to the one that `environment` configures.
   public init(
     requestID: String, deadline: WallTime, headers: [HeaderField] = [],
-    environment: Environment = Environment([:])
+    environment: Environment = Environment([:]), log: Log? = nil
   ) throws {
     let head = try ResponseHead(fields: headers)
     self.init(
-      requestID: requestID, deadline: deadline, head: head, function: FunctionDescription(environment))
+      requestID: requestID, deadline: deadline, head: head,
+      function: FunctionDescription(environment, log ?? Log(environment)))
   }
 }
 
@@ -79,8 +83,11 @@ final class FunctionDescription: Sendable {
   let memoryLimitInMegabytes: Int?
   let logGroupName: String?
   let logStreamName: String?
+  /// The log of the process.
+  let log: Log
 
-  init(_ environment: Environment) {
+  init(_ environment: Environment, _ log: Log) {
+    self.log = log
     name = environment.value("AWS_LAMBDA_FUNCTION_NAME")
     version = environment.value("AWS_LAMBDA_FUNCTION_VERSION")
     memoryLimitInMegabytes = environment.value("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").flatMap { Int($0) }

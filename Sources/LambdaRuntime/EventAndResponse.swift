@@ -19,6 +19,8 @@ public struct Response {
   public var body: [UInt8]
   /// The MIME type of the response, such as `application/json`.
   public var contentType: String
+  /// The closures to call after the response was sent.
+  private(set) var followUps: [() throws -> Void] = []
   /// The closure that writes the body; nil if the response isn't streamed.
   let stream: ((inout ResponseStream) throws -> Void)?
 
@@ -45,6 +47,21 @@ public struct Response {
     body = []
     self.contentType = contentType
     stream = write
+  }
+
+  /// Returns this response with work that runs after it was sent, such as writing statistics.
+  ///
+  /// The caller doesn't wait for `work`. The runtime runs it on the handler's thread before it polls for the next event, and logs an error
+  /// that it throws, with the request ID. It runs all works in the order in which they were added, even if the response couldn't be sent,
+  /// and starts none after the deadline, because Lambda then ends the environment. Lambda bills the time of the work.
+  ///
+  /// ```swift
+  /// return Response(json: answer).then { try statistics.send() }
+  /// ```
+  public func then(_ work: @escaping () throws -> Void) -> Response {
+    var response = self
+    response.followUps.append(work)
+    return response
   }
 
   /// Creates a streamed response to an HTTP request from a function URL. `prelude` sets its status, headers and cookies.

@@ -29,7 +29,11 @@ struct InvocationLoop<Function: Handler & ~Copyable>: ~Copyable {
       trace.set(invocation.context.traceBytes)
       let outcome = outcome(of: invocation)
       if case .failure(let failure) = outcome { log.error("\(failure.type): \(failure.message)") }
+      let deadline = invocation.context.deadline
       api.answer(invocation, with: outcome)
+      if case .success(let response) = outcome, !response.followUps.isEmpty {
+        run(response.followUps, until: deadline)
+      }
       mark?.ids = nil
       log.requestID = nil
     }
@@ -55,6 +59,23 @@ struct InvocationLoop<Function: Handler & ~Copyable>: ~Copyable {
       throw .snapshotHookFailed(failure)
     }
     return true
+  }
+
+  /// Runs the work that belongs to a response that was sent. None is started after the deadline, if Lambda enforces it.
+  private func run(_ followUps: [() throws -> Void], until deadline: WallTime) {
+    for (index, work) in followUps.enumerated() {
+      guard !api.enforcesDeadlines || api.time.wallTime < deadline else {
+        log.warn(
+          "Skipped work after the response (\(followUps.count - index) left): the deadline has passed.")
+        return
+      }
+      do {
+        try work()
+      } catch {
+        let failure = InvocationFailure(error)
+        log.error("Work after the response failed: \(failure.type): \(failure.message)")
+      }
+    }
   }
 
   private mutating func outcome(of invocation: borrowing Invocation) -> Result<Response, InvocationFailure> {

@@ -7,15 +7,15 @@ import Glibc
 @_exported public import struct WireFormats.HeaderName
 
 /// The environment and the log with which a function starts.
-public struct Startup {
+public struct Startup: Sendable {
   /// The environment of the process.
   public let environment: Environment
   /// The log of the process. Lines written during an invocation contain its request ID.
   public let log: Log
   /// The stop request; nil in tests.
-  let shutdown: ShutdownSignal?
+  package let shutdown: ShutdownSignal?
 
-  /// Whether the process has been asked to stop. A function that runs for a long time should check this regularly.
+  /// Whether the process has been asked to stop. Any thread may ask. A function that runs for a long time should check this regularly.
   public var isShutdownRequested: Bool { shutdown?.isRequested ?? false }
 
   init(environment: Environment, log: Log, shutdown: ShutdownSignal) {

@@ -40,70 +40,22 @@ extension TypedHandler where Self: ~Copyable {
 /// executable larger.
 public struct JSONHandler<Function: TypedHandler & ~Copyable>: Handler, ~Copyable {
   private var function: Function
-  private let decoder: JSONDecoder
-  private let encoder: JSONEncoder
+  private let coding: JSONCoding
 
   /// Creates a handler for `function`. Pass your own decoder and encoder to choose how dates and keys are represented.
   public init(
     _ function: consuming Function, decoder: JSONDecoder = JSONDecoder(), encoder: JSONEncoder = JSONEncoder()
   ) {
     self.function = function
-    self.decoder = decoder
-    self.encoder = encoder
+    coding = JSONCoding(decoder: decoder, encoder: encoder)
   }
 
   public mutating func handle(_ event: Event, _ context: Context) throws -> Response {
-    let input = try decoded(event)
-    let output = try function.handle(input, context)
-    do {
-      return Response(json: Array(try encoder.encode(output)))
-    } catch EncodingError.invalidValue(_, let context) {
-      throw InvocationFailure(
-        type: "Function.BadResponse",
-        message:
-          "Can't encode the response as JSON: \(located("has a value that JSON can't represent", at: context.codingPath))."
-      )
-    } catch {
-      throw InvocationFailure(
-        type: "Function.BadResponse", message: "Can't encode the response as JSON: \(error)")
-    }
+    let input = try coding.decoded(Function.Input.self, event)
+    return try coding.response(try function.handle(input, context))
   }
 
   public mutating func shutDown() { function.shutDown() }
   public mutating func prepareForSnapshot() throws { try function.prepareForSnapshot() }
   public mutating func resumeFromSnapshot() throws { try function.resumeFromSnapshot() }
-
-  private func decoded(_ event: Event) throws(InvocationFailure) -> Function.Input {
-    do {
-      return try decoder.decode(Function.Input.self, from: Data(event.bytes))
-    } catch let error as DecodingError {
-      throw InvocationFailure(
-        type: "Function.BadEvent",
-        message: "The event doesn't match the expected input: \(words(for: error)).")
-    } catch {
-      throw InvocationFailure(
-        type: "Function.BadEvent", message: "The event doesn't match the expected input: \(error)")
-    }
-  }
-}
-
-/// Describes a decoding error and its location, such as "'age' is missing". Never includes values from the event: they are the
-/// caller's data and must not end up in a log.
-private func words(for error: DecodingError) -> String {
-  let (context, problem): (DecodingError.Context, String) =
-    switch error {
-    case .typeMismatch(let type, let context): (context, "must be of type \(type)")
-    case .valueNotFound(let type, let context): (context, "is null, but must be of type \(type)")
-    case .keyNotFound(let key, let context):
-      (DecodingError.Context(codingPath: context.codingPath + [key], debugDescription: ""), "is missing")
-    case .dataCorrupted(let context):
-      (context, context.codingPath.isEmpty ? "is not valid JSON" : "has an invalid value")
-    @unknown default: (DecodingError.Context(codingPath: [], debugDescription: ""), "can't be decoded")
-    }
-  return located(problem, at: context.codingPath)
-}
-
-private func located(_ problem: String, at path: [any CodingKey]) -> String {
-  let path = path.map(\.stringValue).joined(separator: ".")
-  return path.isEmpty ? "it \(problem)" : "'\(path)' \(problem)"
 }

@@ -7,49 +7,58 @@ import WireFormats
 /// `AWS_LAMBDA_LOG_FORMAT` (`Text` or `JSON`) and `AWS_LAMBDA_LOG_LEVEL` select them; see "Configuring advanced logging
 /// controls" in the Lambda developer guide. One event is one line: control characters in a message are escaped, so that a
 /// name or an error text from outside can't forge a log line.
-public final class Log {
-  package enum Level: Int, Comparable, CaseIterable, Sendable {
+///
+/// Any thread may write to it. A line may have fields:
+///
+/// ```swift
+/// log.info("Resized a picture.", ["key": .string(key), "bytes": .integer(size), "isNew": true])
+/// ```
+///
+/// In JSON, each field is a member of the line's object. In text, the fields follow the message: `key=cat.png bytes=812 isNew=true`.
+public final class Log: Sendable {
+  /// The severity of a line, from the least to the most severe. `AWS_LAMBDA_LOG_LEVEL` has the same names, in upper case.
+  public enum Level: Int, Comparable, CaseIterable, Sendable {
     case trace, debug, info, warn, error, fatal
 
     package var name: String { String(describing: self).uppercased() }
 
-    package static func < (left: Level, right: Level) -> Bool { left.rawValue < right.rawValue }
+    public static func < (left: Level, right: Level) -> Bool { left.rawValue < right.rawValue }
   }
 
   package enum Format: Sendable {
     case text, json
   }
 
-  package let level: Level
+  /// The lowest level that is logged.
+  public let level: Level
   package let format: Format
   /// The request id of the current invocation, which each line carries; nil between invocations.
-  package var requestID: String?
+  ///
+  /// A log from ``ofInvocation(_:)`` always has the same one.
+  package var requestID: String? {
+    get { ownRequestID ?? shared.requestID }
+    set { shared.requestID = newValue }
+  }
   /// The descriptor that all lines go to; nil if the log writes to a closure or to two descriptors.
   package let descriptor: Int32?
   /// Whether lines are written as telemetry frames.
   package let isFramed: Bool
   /// Whether other processes write to the same pipe. If so, a line is split into pieces that the pipe accepts atomically.
-  package var sharesPipe = false
-  private let destination: Destination
-  /// Drops repeated warnings and errors; nil if all are logged.
-  private var repeats: RepeatFilter?
-  /// Whether ``descriptor`` is a stream to the systemd journal.
-  private var isJournal = false
-
-  private enum Destination {
-    case closure((Level, [UInt8]) -> Void)
-    case output(LogOutput)
-    /// One output for lines below `WARN`, the other for the rest.
-    case split(LogOutput, LogOutput)
+  package var sharesPipe: Bool {
+    get { shared.sharesPipe }
+    set { shared.sharesPipe = newValue }
   }
+  private let ownRequestID: String?
+  private let shared: LogState
 
   /// Creates a log that passes each line of `level` or above, including its line feed, to `write`.
   package init(level: Level = .info, format: Format = .text, write: @escaping (Level, [UInt8]) -> Void) {
     self.level = level
     self.format = format
-    destination = .closure(write)
+    shared = LogState(.closure(write))
     descriptor = nil
     isFramed = false
+    ownRequestID = nil
   }
 
   /// Creates a log that writes to a descriptor, in telemetry frames if `isFramed`.
@@ -58,7 +67,8 @@ public final class Log {
     self.format = format
     self.descriptor = descriptor
     self.isFramed = isFramed
-    destination = .output(LogOutput(descriptor))
+    shared = LogState(.output(LogOutput(descriptor)))
+    ownRequestID = nil
   }
 
   /// Creates a log that writes lines below `WARN` to standard output and the rest to standard error.
@@ -67,8 +77,21 @@ public final class Log {
     self.format = format
     descriptor = nil
     isFramed = false
-    destination = .split(LogOutput(STDOUT_FILENO), LogOutput(STDERR_FILENO))
+    shared = LogState(.split(LogOutput(STDOUT_FILENO), LogOutput(STDERR_FILENO)))
+    ownRequestID = nil
   }
+
+  private init(_ log: Log, requestID: String) {
+    level = log.level
+    format = log.format
+    descriptor = log.descriptor
+    isFramed = log.isFramed
+    shared = log.shared
+    ownRequestID = requestID
+  }
+
+  /// Returns a log that writes to the same place, but whose lines carry `requestID` even after that invocation.
+  package func ofInvocation(_ requestID: String) -> Log { Log(self, requestID: requestID) }
 
   /// Creates the log that the environment configures. It writes to the telemetry descriptor if Lambda provides one, and
   /// otherwise to standard error. It warns about each invalid setting.
@@ -113,108 +136,62 @@ public final class Log {
   /// If the descriptor is the stream to the journal that `JOURNAL_STREAM` names (systemd.exec(5)), each line begins with
   /// its priority, such as `<4>`.
   package func becomeDaemonLog(_ environment: Environment) {
-    repeats = RepeatFilter(interval: .seconds(240))
-    isJournal = descriptor.map { isJournalStream($0, environment.value("JOURNAL_STREAM")) } ?? false
+    shared.becomeDaemonLog(
+      isJournal: descriptor.map { isJournalStream($0, environment.value("JOURNAL_STREAM")) } ?? false)
   }
 
+  public func trace(_ message: @autoclosure () -> String) { log(.trace, message) }
   public func debug(_ message: @autoclosure () -> String) { log(.debug, message) }
   public func info(_ message: @autoclosure () -> String) { log(.info, message) }
   public func warn(_ message: @autoclosure () -> String) { log(.warn, message) }
   public func error(_ message: @autoclosure () -> String) { log(.error, message) }
 
+  /// Writes a line of the given level, with fields.
+  ///
+  /// The message isn't evaluated if the level is below ``level``. A field named `timestamp`, `level`, `message` or `requestId` gets the
+  /// prefix `_`, because these are members of each line.
+  public func log(
+    _ level: Level, _ message: @autoclosure () -> String,
+    _ fields: @autoclosure () -> [(String, LogValue)] = []
+  ) {
+    guard level >= self.level else { return }
+    write(bounded(message()), fields(), level)
+  }
+
+  // Overloads instead of a default argument, which would make each call without fields longer.
+
+  /// Writes a line of the level `trace` with fields.
+  public func trace(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, LogValue>) {
+    log(.trace, message(), fields.map { ($0.key, $0.value) })
+  }
+  /// Writes a line of the level `debug` with fields.
+  public func debug(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, LogValue>) {
+    log(.debug, message(), fields.map { ($0.key, $0.value) })
+  }
+  /// Writes a line of the level `info` with fields.
+  public func info(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, LogValue>) {
+    log(.info, message(), fields.map { ($0.key, $0.value) })
+  }
+  /// Writes a line of the level `warn` with fields.
+  public func warn(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, LogValue>) {
+    log(.warn, message(), fields.map { ($0.key, $0.value) })
+  }
+  /// Writes a line of the level `error` with fields.
+  public func error(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, LogValue>) {
+    log(.error, message(), fields.map { ($0.key, $0.value) })
+  }
+
   private func log(_ level: Level, _ message: () -> String) {
     guard level >= self.level else { return }
-    let text = bounded(message())
-    if level >= .warn, self.level > .debug, repeats?.allows(text, at: .now) == false { return }
-    switch destination {
-    case .closure(let write): write(level, line(level, text))
-    case .output(let output): write(text, level, to: output)
-    case .split(let calm, let grave): write(text, level, to: level < .warn ? calm : grave)
-    }
+    write(bounded(message()), [], level)
   }
 
-  private func write(_ text: String, _ level: Level, to output: LogOutput) {
-    for piece in sharesPipe ? pieces(of: text, level) : [text] {
-      output.write(encoded(level, piece)) { lines, reason in
-        let cause = reason == .wouldBlock ? "nobody read the log" : "the log could not be written: \(reason)"
-        // The lost lines had passed the level filter, so this one must pass it, too.
-        let level = max(.warn, self.level)
-        return encoded(level, "Lost \(lines) log line\(lines == 1 ? "" : "s"): \(cause).")
-      }
-    }
-  }
-
-  /// Splits `text` into pieces whose encoded form the kernel writes to a pipe atomically, without bytes of other writers
-  /// in between (pipe(7)).
-  private func pieces(of text: String, _ level: Level) -> [String] {
-    let limit = Int(PIPE_BUF)
-    // Measured instead of computed: escapes lengthen a text, and by how much depends on the format.
-    if encoded(level, text).count <= limit { return [text] }
-    var pieces = [text.unicodeScalars[...]]
-    var index = 0
-    while index < pieces.count {
-      let piece = pieces[index]
-      guard piece.count > 1, encoded(level, "… \(Substring(piece)) …").count > limit else {
-        index += 1
-        continue
-      }
-      let middle = piece.index(piece.startIndex, offsetBy: piece.count / 2)
-      pieces.replaceSubrange(index...index, with: [piece[..<middle], piece[middle...]])
-    }
-    return pieces.enumerated().map { index, piece in
-      (index > 0 ? "… " : "") + String(piece) + (index < pieces.count - 1 ? " …" : "")
-    }
-  }
-
-  /// Returns the bytes to write for a message.
-  private func encoded(_ level: Level, _ text: String) -> [UInt8] {
-    let line = line(level, text)
-    if isJournal { return level.journalPriority + line }
-    return isFramed ? telemetryFrame(line.dropLast(1), level: level, format: format, at: .now) : line
-  }
-
-  private func line(_ level: Level, _ text: String) -> [UInt8] {
-    let time = CivilTime(.now).extendedFormat
-    switch format {
-    case .text:
-      let id = requestID.map { "\t" + escapingControlCharacters($0) } ?? ""
-      return Array("[\(level.name)]\t\(time)\(id)\t\(escapingControlCharacters(text))\n".utf8)
-    case .json:
-      var line = JSONWriter()
-      line.beginMap(count: requestID == nil ? 3 : 4)
-      line.key("timestamp")
-      line.string(time)
-      line.key("level")
-      line.string(level.name)
-      line.key("message")
-      line.string(text)
-      if let requestID {
-        line.key("requestId")
-        line.string(requestID)
-      }
-      line.endMap()
-      // JSON doesn't escape control characters beyond ASCII. They occur only inside strings, so an escape is equivalent.
-      let json = replacingControlCharacters(String(decoding: line.bytes, as: UTF8.self)) { scalar in
-        let digits = String(scalar.value, radix: 16)
-        return "\\u" + String(repeating: "0", count: max(0, 4 - digits.utf8.count)) + digits
-      }
-      return Array("\(json)\n".utf8)
-    }
-  }
-}
-
-extension Log.Level {
-  /// The priority that precedes a line in the journal (sd-daemon(3)).
-  fileprivate var journalPriority: [UInt8] {
-    let priority =
-      switch self {
-      case .trace, .debug: 7
-      case .info: 6
-      case .warn: 4
-      case .error: 3
-      case .fatal: 2
-      }
-    return Array("<\(priority)>".utf8)
+  private func write(_ text: String, _ fields: [(String, LogValue)], _ level: Level) {
+    let line = LogLine(
+      level: level, format: format, isFramed: isFramed, requestID: requestID, text: text, fields: fields)
+    // A lost line had passed the level filter, so the note about it must pass it, too.
+    shared.write(
+      line, noteLevel: max(.warn, self.level), filtersRepeats: level >= .warn && self.level > .debug)
   }
 }
 
@@ -246,7 +223,7 @@ package func escapingControlCharacters(_ text: String) -> String {
 
 /// Returns `text` with each control character, line separator and paragraph separator replaced by the result of
 /// `replacement`.
-private func replacingControlCharacters(
+func replacingControlCharacters(
   _ text: String, _ replacement: (Unicode.Scalar) -> String
 ) -> String {
   var escaped = ""

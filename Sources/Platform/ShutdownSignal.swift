@@ -5,12 +5,18 @@ import Glibc
 ///
 /// The signals are blocked and read from a signalfd(2): a wait that also polls ``descriptor`` wakes at once, and no code
 /// runs in a signal handler. A process creates one of these at the very beginning of `main`.
-package final class ShutdownSignal {
+package final class ShutdownSignal: @unchecked Sendable {
   private let signals: FileDescriptor
+  /// Protects the properties that change, because any thread may ask ``isRequested``.
+  private let lock = Lock()
   /// When the request was first seen.
   private var received: BootTime?
-  /// Called once, when ``isRequested`` first sees the request.
-  package var whenReceived: (() -> Void)?
+  /// Called once, when ``isRequested`` first sees the request, on the thread that asks. It must not use this object.
+  package var whenReceived: (() -> Void)? {
+    get { lock.withLock { actionOnReceipt } }
+    set { lock.withLock { actionOnReceipt = newValue } }
+  }
+  private var actionOnReceipt: (() -> Void)?
   /// Called by ``isRequested`` for each SIGHUP that isn't a request to stop. It should only set a flag, because it can
   /// run in the middle of any operation.
   package var whenHungUp: (() -> Void)?
@@ -53,7 +59,9 @@ package final class ShutdownSignal {
   package var descriptor: Int32 { signals.rawValue }
 
   /// Whether the process was asked to stop; once true, always true.
-  package var isRequested: Bool {
+  package var isRequested: Bool { lock.withLock { readRequests() } }
+
+  private func readRequests() -> Bool {
     if received != nil { return true }
     var information = signalfd_siginfo()
     let descriptor = signals.rawValue
@@ -69,7 +77,7 @@ package final class ShutdownSignal {
         continue
       }
       received = .now
-      whenReceived?()
+      actionOnReceipt?()
       return true
     }
     return false
@@ -94,7 +102,9 @@ package final class ShutdownSignal {
   }
 
   /// The time after which the process must not wait for anything; nil if the process wasn't asked to stop.
-  package var graceEnd: BootTime? { isRequested ? received?.advanced(by: Self.grace) : nil }
+  package var graceEnd: BootTime? {
+    lock.withLock { readRequests() ? received?.advanced(by: Self.grace) : nil }
+  }
 }
 
 /// Returns whether the process has a controlling terminal (tty(4)).

@@ -44,4 +44,5 @@ with tempfile.TemporaryDirectory() as directory:
     (package / "Package.swift").write_text(manifest)
     program = ["--bootstrap", package / emulator[1]]
     check("WritingAHandler.md", package, handler, [*program, *emulator[2].split()], '"hello number 1"')
+    (package / "Package.swift").write_text(manifest.replace('name: "LambdaRuntime"', 'name: "LambdaRuntimeAsync"'))
     check("AsynchronousCode.md", package, snippets("AsynchronousCode.md")[0], program, '"looked up world"')

@@ -92,10 +92,11 @@ import WireFormats
       #expect(await first.failure == .exit)
       #expect(await second.failure == .exit)
       async let third = client.post(invokeTarget, "3")
+      // Otherwise the invocation could be handed to this test's poll, without a process.
+      while starts.withLock({ $0 }) < 2 { await Task.yield() }
       let event = try await client.get(next)
       #expect(try await client.post(event.responseTarget, "33").status == 202)
       #expect(try await third.text == "33")
-      while starts.withLock({ $0 }) < 2 { await Task.yield() }
     }
   }
 

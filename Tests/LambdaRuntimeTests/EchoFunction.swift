@@ -12,9 +12,12 @@ final class EchoFunction {
   /// Signalled when the process ends.
   private let ended = DispatchSemaphore(value: 0)
 
-  /// Starts the function. If `ignoresChildren` is true, it inherits an ignored SIGCHLD.
-  init(_ authority: String, _ variables: [String: String] = [:], ignoresChildren: Bool = false) throws {
-    let program = try builtProduct("echo-function")
+  /// Starts the function, or another program. If `ignoresChildren` is true, it inherits an ignored SIGCHLD.
+  init(
+    _ authority: String, _ variables: [String: String] = [:], program name: String = "echo-function",
+    ignoresChildren: Bool = false
+  ) throws {
+    let program = try builtProduct(name)
     process.executableURL = ignoresChildren ? URL(filePath: "/usr/bin/env") : program
     process.arguments = ignoresChildren ? ["--ignore-signal=CHLD", program.path] : []
     process.environment = ["AWS_LAMBDA_RUNTIME_API": authority, "SWIFT_BACKTRACE": "enable=no"]

@@ -358,7 +358,7 @@ import WireFormats
 }
 
 /// Blocks callers until a number of them have arrived.
-private final class Barrier: @unchecked Sendable {
+final class Barrier: @unchecked Sendable {
   private let changed = NSCondition()
   private let needed: Int
   private var arrived = 0

@@ -32,6 +32,17 @@ struct ServedRuntime {
     }
   }
 
+  /// Serves what `makeHandler` creates from the same start as a function's own.
+  static func started<Function: Handler & ~Copyable>(
+    _ variables: [String: String] = [:], _ script: [LoopbackServer.Reply],
+    _ makeHandler: (Startup) throws -> Function
+  ) throws -> ServedRuntime {
+    try ServedRuntime(ipv6: false, variables, ServeOptions(), script) {
+      server, startup throws(RuntimeAPIError) in
+      try server.run { try makeHandler(startup) }
+    }
+  }
+
   init(variables: [String: String], script: [LoopbackServer.Reply], functions: Functions) throws {
     try self.init(ipv6: false, variables, ServeOptions(), script, functions.serve)
   }
@@ -108,6 +119,13 @@ func event(
     ("Lambda-Runtime-Trace-Id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=1"),
   ].filter { !missing.contains($0.0) }
   return .response(200, fields.map { (name: $0.0, value: $0.1) } + more, body: body)
+}
+
+/// Returns a reply to a poll, with an event whose deadline is `milliseconds` from now.
+func event(_ body: String, id: String, endingIn milliseconds: Int64) -> LoopbackServer.Reply {
+  let deadline = WallTime.now.nanosecondsSinceEpoch / 1_000_000 + milliseconds
+  return event(
+    body, id: id, without: ["Lambda-Runtime-Deadline-Ms"], [("Lambda-Runtime-Deadline-Ms", "\(deadline)")])
 }
 
 /// The Runtime API's reply to an accepted answer.

@@ -14,6 +14,7 @@ private let edges: [String: String] = [
   "HTTPClient/Connection/StopGate.swift": "is asked by libcurl",
   "HTTPClient/Exchange/CurlExchange.swift": "shares a timeout between two calls of libcurl",
   "HTTPClient/Diagnosis/ConnectionTrial.swift": "times libcurl's phases",
+  "LambdaRuntimeAsync/CancellationLimit.swift": "waits in a thread for a deadline",
   "LambdaRuntime/Context.swift": "remainingTime is public API without an argument",
   "LambdaRuntime/HTTP/LoopbackSocket.swift": "waits for a socket",
   "LambdaRuntime/Process/WorkerPool.swift": "waits for processes",

@@ -73,6 +73,101 @@ import WireFormats
   }
 }
 
+@Suite struct `The fields of a log line` {
+  private func line(_ format: Log.Format, _ write: (Log) -> Void) throws -> String {
+    var lines: [String] = []
+    write(Log(level: .debug, format: format) { lines.append(String(decoding: $1, as: UTF8.self)) })
+    return try #require(lines.first)
+  }
+
+  @Test func `are members of its object in JSON`() throws {
+    let line = try line(.json) { log in
+      log.info(
+        "hello",
+        ["text": "a \"b\"\u{85}\n", "minus": -7, "half": 0.5, "flag": true, "none": .number(.infinity)])
+    }
+    let document = try JSONValue(parsing: Array(line.utf8))
+    #expect(document["message"]?.string == "hello")
+    #expect(document["text"]?.string == "a \"b\"\u{85}\n")
+    #expect(document["minus"]?.integer() == -7)
+    #expect(document["half"]?.double == 0.5)
+    #expect(document["flag"]?.boolean == true)
+    #expect(document["none"] == .null)
+    #expect(line.unicodeScalars.count { $0 == "\n" } == 1)
+  }
+
+  @Test func `follow its message in text, in one line`() throws {
+    let line = try line(.text) { log in
+      log.error(
+        "hello",
+        ["text": "a b", "word": "c", "empty": "", "pair": "d=e", "break": "f\ng", "n": 1, "x": false])
+    }
+    #expect(
+      line.hasSuffix(#"hello text="a b" word=c empty="" pair="d=e" break="f\ng" n=1 x=false"# + "\n"),
+      "\(line)")
+    #expect(line.hasPrefix("[ERROR]"))
+  }
+
+  @Test(arguments: ["timestamp", "level", "message", "requestId"])
+  func `can't replace a member that each line has`(name: String) throws {
+    let line = try line(.json) { $0.log(.fatal, "hello", [(name, "forged")]) }
+    let document = try JSONValue(parsing: Array(line.utf8))
+    #expect(document["_\(name)"]?.string == "forged")
+    #expect(document["level"]?.string == "FATAL" && document["message"]?.string == "hello")
+  }
+
+  @Test func `aren't evaluated below the level`() throws {
+    let log = Log(level: .error) { _, _ in }
+    var count = 0
+    func fields() -> [(String, LogValue)] {
+      count += 1
+      return []
+    }
+    log.log(.warn, "hello", fields())
+    log.log(.error, "hello", fields())
+    #expect(count == 1)
+  }
+
+  @Test func `become text in a line that is too long for a shared pipe`() throws {
+    var lines: [[UInt8]] = []
+    let directory = try TemporaryDirectory()
+    let path = "\(directory.path)/log"
+    let descriptor = FileDescriptor(owning: unsafe creat(path, 0o600))
+    let log = Log(level: .info, format: .json, descriptor: descriptor.rawValue, isFramed: false)
+    log.sharesPipe = true
+    log.info("hello", ["long": .string(String(repeating: "x", count: 10_000))])
+    log.info("hello", ["short": 1])
+    lines = try readFile(path, limit: 1 << 20).split(separator: UInt8(ascii: "\n")).map(Array.init)
+    #expect(lines.count > 3 && lines.allSatisfy { $0.count < PIPE_BUF })
+    let text = try lines.map { try JSONValue(parsing: $0)["message"]?.string ?? "" }
+    #expect(text.first?.hasPrefix("hello long=xxx") == true)
+    #expect(try JSONValue(parsing: try #require(lines.last))["short"]?.integer() == 1)
+  }
+}
+
+@Suite struct `A log that several threads use` {
+  @Test func `writes each line in one piece, with the ID of its invocation`() async throws {
+    let directory = try TemporaryDirectory()
+    let path = "\(directory.path)/log"
+    let descriptor = FileDescriptor(owning: unsafe creat(path, 0o600))
+    let log = Log(level: .info, format: .text, descriptor: descriptor.rawValue, isFramed: false)
+    log.requestID = "current"
+    await withTaskGroup { group in
+      for thread in 0..<8 {
+        group.addTask {
+          let own = log.ofInvocation("id-\(thread)")
+          for _ in 0..<50 { own.info("from \(thread)") }
+        }
+      }
+    }
+    log.info("at the end")
+    let lines = String(decoding: try readFile(path, limit: 1 << 20), as: UTF8.self).split(separator: "\n")
+    #expect(lines.count == 401)
+    for thread in 0..<8 { #expect(lines.count { $0.hasSuffix("\tid-\(thread)\tfrom \(thread)") } == 50) }
+    #expect(lines.last?.hasSuffix("\tcurrent\tat the end") == true)
+  }
+}
+
 @Suite final class `Lines of a log that others write to as well` {
   private let directory: TemporaryDirectory
   private let pipe: UnreadPipe

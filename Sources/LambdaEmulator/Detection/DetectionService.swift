@@ -26,7 +26,8 @@ struct DetectionService: Sendable {
     environment = ExecutionEnvironment(
       function: function,
       variables: function.processEnvironment(
-        at: address, metadataToken: metadata.token, credentials: configuration.credentials, logStream: logStream),
+        at: address, metadataToken: metadata.token, credentials: configuration.credentials,
+        logStream: logStream),
       grace: configuration.grace, report: report)
     pipeline = DetectionPipeline(environment, report: report)
     func verifier(_ service: String, in region: String?) -> SignatureVerifier {

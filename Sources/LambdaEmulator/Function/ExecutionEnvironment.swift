@@ -45,6 +45,8 @@ actor ExecutionEnvironment: FunctionEnvironment {
   /// Receives the outcome of the current invocation; nil if the process ended before it received the invocation.
   private var outcome: CheckedContinuation<Outcome?, Never>?
   private var caller: CheckedContinuation<InvocationResult, Never>?
+  /// Waits until the process polls again, which it does after the work that follows its response.
+  private var idleness: CheckedContinuation<Void, Never>?
   /// The streamed response in progress; nil if there is none.
   private var stream: (requestID: String, pieces: AsyncThrowingStream<Answer.Piece, any Error>.Continuation)?
 
@@ -201,6 +203,7 @@ actor ExecutionEnvironment: FunctionEnvironment {
     extensions.removeAll()
     state = RuntimeState()
     hasPolled = false
+    becomeIdle()
     poll?.resume(returning: nil)
     poll = nil
     if isStopping { return }
@@ -246,6 +249,7 @@ actor ExecutionEnvironment: FunctionEnvironment {
     poll?.resume(returning: nil)
     poll = nil
     if let running {
+      await waitForIdleness()
       running.process.send(extensions.isEmpty ? SIGKILL : SIGTERM)
       await end(running, within: grace)
     }
@@ -253,10 +257,26 @@ actor ExecutionEnvironment: FunctionEnvironment {
     await service?.value
   }
 
+  /// Waits until the process has finished the work that follows its last response, but not longer than the grace period.
+  private func waitForIdleness() async {
+    guard case .answered = state.phase else { return }
+    let limit = Task { [grace] in
+      if (try? await Task.sleep(for: grace)) != nil { becomeIdle() }
+    }
+    await withCheckedContinuation { idleness = $0 }
+    limit.cancel()
+  }
+
+  private func becomeIdle() {
+    idleness?.resume()
+    idleness = nil
+  }
+
   // MARK: The Runtime API
 
   /// Waits for the next invocation. Returns nil to close the connection without a reply.
   func nextInvocation() async throws(RuntimeState.Refusal) -> Invocation? {
+    becomeIdle()
     if isStopping { return nil }
     let isRepeated = try state.poll() != nil
     noteFirstPoll()

@@ -32,7 +32,9 @@ struct WorkerPool {
     stopIgnoringChildren()
     var workers: [Worker] = []
     log.sharesPipe = true
-    log.debug("Starting workers: workerCount=\(count) executionEnvironmentMaxConcurrency=\(count)")
+    log.debug(
+      "Starting the workers.",
+      ["workerCount": .integer(count), "executionEnvironmentMaxConcurrency": .integer(count)])
     do throws(RuntimeAPIError) {
       for _ in 0..<count { try startWorker(beside: &workers, work) }
       while let ended = wait(for: workers) {

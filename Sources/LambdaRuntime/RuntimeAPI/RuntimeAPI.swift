@@ -1,4 +1,4 @@
-import Platform
+package import Platform
 import WireFormats
 
 /// A client of the Lambda Runtime API, which hands out events and accepts responses (Lambda developer guide, "Using the Lambda
@@ -27,11 +27,11 @@ final class RuntimeAPI {
   ) {
     self.endpoint = endpoint
     connection = RuntimeConnection(to: endpoint, until: shutdown)
-    function = FunctionDescription(environment)
+    function = FunctionDescription(environment, log)
     self.log = log
     self.time = time
     self.shutdown = shutdown
-    enforcesDeadlines = environment["AWS_LAMBDA_INITIALIZATION_TYPE"] != "lambda-managed-instances"
+    enforcesDeadlines = environment.hasEnforcedDeadlines
     commonFields = Array(" HTTP/1.1\r\n\(requestFields(to: endpoint))".utf8)
     pollRequest = Array("GET \(apiPath)/invocation/next".utf8) + commonFields + Array("\r\n".utf8)
   }
@@ -103,6 +103,13 @@ final class RuntimeAPI {
     }
     for field in fields { head.append(contentsOf: field.utf8) }
     head.append(contentsOf: "\r\n\r\n".utf8)
+  }
+}
+
+extension Environment {
+  /// Whether Lambda ends an invocation at its deadline. It doesn't on Managed Instances.
+  package var hasEnforcedDeadlines: Bool {
+    self["AWS_LAMBDA_INITIALIZATION_TYPE"] != "lambda-managed-instances"
   }
 }
 

@@ -1,0 +1,51 @@
+// Exported, so that a function needs only one import.
+@_exported public import LambdaRuntime
+
+/// A Lambda function whose handler is asynchronous.
+///
+/// As with `Handler`, one value handles all invocations of the process, one at a time, so it needs no locks:
+///
+/// ```swift
+/// struct Lookup: AsyncHandler {
+///   let client: Client
+///
+///   mutating func handle(_ event: Event, _ context: Context) async throws -> Response {
+///     Response(json: try await client.lookUp(event.bytes))
+///   }
+/// }
+///
+/// serveAndExit { startup in Lookup(client: try await Client(startup.environment)) }
+/// ```
+///
+/// The handler runs on the thread of the runtime, and so do its child tasks and the actors that it calls. That saves a change of threads for
+/// each step, but their computations don't run in parallel. Start a detached task for a computation that should use another processor.
+/// Code of the main actor runs on the same thread, if it is the main thread.
+public protocol AsyncHandler: ~Copyable {
+  /// Handles one invocation and returns the response. An error is reported to the caller as that of a `Handler` is.
+  ///
+  /// The task is cancelled shortly before the deadline (100 ms, or a tenth of the time that the invocation has if that
+  /// is less) and when the process is asked to stop. If this method then
+  /// throws a `CancellationError`, the caller receives `Function.DeadlineExceeded` or `Function.Stopped`.
+  mutating func handle(_ event: Event, _ context: Context) async throws -> Response
+
+  /// Releases resources before the process exits, as `Handler.shutDown()` does. The default implementation does nothing.
+  mutating func shutDown() async
+  /// Prepares for a SnapStart snapshot, as `Handler.prepareForSnapshot()` does. The default implementation does nothing.
+  mutating func prepareForSnapshot() async throws
+  /// Resumes from a SnapStart snapshot, as `Handler.resumeFromSnapshot()` does. The default implementation does nothing.
+  mutating func resumeFromSnapshot() async throws
+}
+
+extension AsyncHandler where Self: ~Copyable {
+  public mutating func shutDown() async {}
+  public mutating func prepareForSnapshot() async throws {}
+  public mutating func resumeFromSnapshot() async throws {}
+}
+
+extension Context {
+  /// The context of the invocation to which the current task belongs; nil outside of an invocation.
+  ///
+  /// It is a task-local value: child tasks and `Task { … }` inherit it, `Task.detached` doesn't. Code that has no `Context` can log with
+  /// `Context.current?.log`.
+  @TaskLocal public static var current: Context?
+}

@@ -1,0 +1,60 @@
+public import FoundationEssentials
+public import LambdaRuntime
+// Exported, so that a function needs only one import.
+@_exported public import LambdaRuntimeAsync
+import LambdaRuntimeCodable
+
+/// An asynchronous Lambda function that receives a `Decodable` value and returns an `Encodable` one. Events and responses are JSON.
+///
+/// Wrap it in an ``AsyncJSONHandler`` to serve it:
+///
+/// ```swift
+/// serveAndExit { startup in AsyncJSONHandler(try await Resize(startup.environment)) }
+/// ```
+public protocol AsyncTypedHandler: ~Copyable {
+  /// The type of the event.
+  associatedtype Input: Decodable
+  /// The type of the response.
+  associatedtype Output: Encodable
+
+  /// Handles one invocation and returns the response. Errors and cancellation are those of an `AsyncHandler`.
+  mutating func handle(_ input: Input, _ context: Context) async throws -> Output
+
+  /// Releases resources before the process exits, as `Handler.shutDown()` does. The default implementation does nothing.
+  mutating func shutDown() async
+  /// Prepares for a SnapStart snapshot, as `Handler.prepareForSnapshot()` does. The default implementation does nothing.
+  mutating func prepareForSnapshot() async throws
+  /// Resumes from a SnapStart snapshot, as `Handler.resumeFromSnapshot()` does. The default implementation does nothing.
+  mutating func resumeFromSnapshot() async throws
+}
+
+extension AsyncTypedHandler where Self: ~Copyable {
+  public mutating func shutDown() async {}
+  public mutating func prepareForSnapshot() async throws {}
+  public mutating func resumeFromSnapshot() async throws {}
+}
+
+/// A handler that decodes the event, passes it to an ``AsyncTypedHandler``, and encodes the result.
+///
+/// The errors are those of `JSONHandler`: `Function.BadEvent` with the faulty key, and `Function.BadResponse`.
+public struct AsyncJSONHandler<Function: AsyncTypedHandler & ~Copyable>: AsyncHandler, ~Copyable {
+  private var function: Function
+  private let coding: JSONCoding
+
+  /// Creates a handler for `function`. Pass your own decoder and encoder to choose how dates and keys are represented.
+  public init(
+    _ function: consuming Function, decoder: JSONDecoder = JSONDecoder(), encoder: JSONEncoder = JSONEncoder()
+  ) {
+    self.function = function
+    coding = JSONCoding(decoder: decoder, encoder: encoder)
+  }
+
+  public mutating func handle(_ event: Event, _ context: Context) async throws -> Response {
+    let input = try coding.decoded(Function.Input.self, event)
+    return try coding.response(try await function.handle(input, context))
+  }
+
+  public mutating func shutDown() async { await function.shutDown() }
+  public mutating func prepareForSnapshot() async throws { try await function.prepareForSnapshot() }
+  public mutating func resumeFromSnapshot() async throws { try await function.resumeFromSnapshot() }
+}
