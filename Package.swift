@@ -17,8 +17,16 @@ let package = Package(
     .library(name: "LambdaRuntimeAsyncCodable", targets: ["LambdaRuntimeAsyncCodable"]),
     .library(name: "LambdaRuntimeCodable", targets: ["LambdaRuntimeCodable"]),
     .library(name: "LambdaEvents", targets: ["LambdaEvents"]),
+    .library(name: "LambdaRuntimeLogging", targets: ["LambdaRuntimeLogging"]),
     .executable(name: "bootstrap", targets: ["bootstrap"]),
     .executable(name: "echo-function", targets: ["echo-function"]),
+  ],
+  traits: [
+    .trait(name: "SwiftLog", description: "Builds LambdaRuntimeLogging, and fetches swift-log for it.")
+  ],
+  dependencies: [
+    // Only fetched with the trait.
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0")
   ],
   targets: [
     // Libraries, from the bottom up.
@@ -60,6 +68,13 @@ let package = Package(
     // Brings Swift's concurrency and Dispatch; nothing that `bootstrap` links does.
     .target(
       name: "LambdaRuntimeAsync", dependencies: ["CDispatchMain", "CLinux", "LambdaRuntime", "Platform"],
+      swiftSettings: strict),
+    .target(
+      name: "LambdaRuntimeLogging",
+      dependencies: [
+        "LambdaRuntime",
+        .product(name: "Logging", package: "swift-log", condition: .when(traits: ["SwiftLog"])),
+      ],
       swiftSettings: strict),
     .target(
       name: "LambdaRuntimeAsyncCodable", dependencies: ["LambdaRuntimeAsync", "LambdaRuntimeCodable"],

@@ -28,6 +28,18 @@ struct Echo: Handler {
 
 serveAndExit { _ in Echo() }
 """
+LOGGING_MAIN = """import LambdaRuntimeLogging
+import LambdaRuntime
+import Logging
+
+let startup = Startup(environment: .ofThisProcess)
+LoggingSystem.bootstrap(startup.log)
+var logger = Logger(label: "the-label")
+logger[metadataKey: "key"] = "the logger's"
+logger.debug("below the level")
+logger.notice("hello", metadata: ["key": "the line's", "list": ["a", "b"]])
+logger.critical("the end")
+"""
 # What `swift build` compiles for LambdaRuntime. CLinux has only headers.
 MODULES = {"LambdaRuntime", "Platform", "WireFormats"}
 
@@ -71,12 +83,12 @@ class Dependents(unittest.TestCase):
         cls.directory = cls.enterClassContext(tempfile.TemporaryDirectory())
         cls.copied = snapshot.copy(pathlib.Path(cls.directory, NAME))
 
-    def dependent(self, source, environment, options, *products):
+    def dependent(self, source, environment, options, *products, main=MAIN):
         place = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(dir=self.directory)), "dependent")
         (place / "Sources/dependent").mkdir(parents=True)
         listed = ", ".join(f'.product(name: "{product}", package: "{NAME}")' for product in products)
         (place / "Package.swift").write_text(MANIFEST.replace("{source}", source).replace("{products}", listed))
-        (place / "Sources/dependent/main.swift").write_text(MAIN)
+        (place / "Sources/dependent/main.swift").write_text(main)
         return Package(place, environment, options)
 
     def by_path(self, *products):
@@ -86,6 +98,20 @@ class Dependents(unittest.TestCase):
         package = self.by_path("LambdaRuntime", "LambdaRuntimeCodable", "LambdaEvents")
         self.assertEqual(package.dependencies(), {NAME: {}})
         self.assertEqual(package.fetched(), [])
+
+    def test_a_dependent_with_the_trait_fetches_swift_log_and_logs_with_it(self):
+        package = self.dependent(f'path: "../../{NAME}", traits: ["SwiftLog"]', snapshot.environment(), [],
+                                 "LambdaRuntime", "LambdaRuntimeLogging", main=LOGGING_MAIN)
+        self.assertEqual(package.dependencies(), {NAME: {"swift-log": {}}})
+        status, _, everything = package.swift("build")
+        self.assertEqual(status, 0, everything)
+        run = subprocess.run([package.path / ".build/debug/dependent"], env={"AWS_LAMBDA_LOG_FORMAT": "JSON"}, capture_output=True, text=True)
+        lines = [json.loads(line) for line in run.stderr.splitlines()]
+        for line in lines:
+            del line["timestamp"]
+        self.assertEqual(lines, [
+            {"level": "INFO", "message": "hello", "logger": "the-label", "key": "the line's", "list": '["a", "b"]'},
+            {"level": "FATAL", "message": "the end", "logger": "the-label", "key": "the logger's"}])
 
     def test_a_dependent_by_path_compiles_nothing_of_the_agent_or_the_tools(self):
         package = self.by_path("LambdaRuntime")
@@ -118,7 +144,9 @@ class PlainCommands(unittest.TestCase):
 
     def test_offer_the_libraries_and_the_programs_without_dependencies(self):
         products = {each["name"] for each in self.package.json("describe", "--type", "json")["products"]}
-        self.assertLessEqual({"LambdaRuntime", "LambdaRuntimeCodable", "LambdaEvents", "bootstrap", "echo-function"}, products)
+        libraries = {"LambdaEvents", "LambdaRuntime", "LambdaRuntimeAsync", "LambdaRuntimeAsyncCodable", "LambdaRuntimeCodable",
+                     "LambdaRuntimeLogging"}
+        self.assertLessEqual(libraries | {"bootstrap", "echo-function"}, products)
 
     def test_say_how_to_build_the_tools(self):
         status, _, everything = self.package.swift("build", "--product", "defender")
