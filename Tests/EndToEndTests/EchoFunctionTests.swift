@@ -181,6 +181,21 @@ import WireFormats
     #expect(!others.contains { $0.contains("shutting down") })
   }
 
+  @Test func `finishes the work after its response before the emulator ends it`() async throws {
+    var function = FunctionConfiguration(
+      bootstrap: try BuiltProgram("async-echo-function").path, timeout: .seconds(60))
+    function.environment = ["SWIFT_BACKTRACE": "enable=no"]
+    var configuration = Emulator.Configuration(function: function)
+    configuration.grace = .seconds(60)
+    let all = Mutex<Lines?>(nil)
+    try await Lines.ofEmulator(configuration) { emulator, lines in
+      all.withLock { $0 = lines }
+      let result = await emulator.invoke(InvocationRequest(event: Array(#"{"thenlate":1}"#.utf8)))
+      #expect(result.failure == nil)
+    }
+    #expect(all.withLock { $0?.output.contains { $0.contains("from a child task") } } == true)
+  }
+
   @Test func `passes a snapshot before its first event`() async throws {
     let lines = try await linesOfEchoFunction(["AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start"])
     let hooks = lines.filter { $0.contains("snapshot") }.compactMap { $0.split(separator: "\t").last }

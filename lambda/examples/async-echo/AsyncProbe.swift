@@ -39,6 +39,11 @@ struct AsyncProbe: AsyncHandler {
     case "stream": return stream
     case "then": return echo.then { await logFromChild(0) }
     case "thenfail": return echo.then { throw CancellationError() }.then { await logFromChild(0) }
+    case "thenlate":
+      return echo.then {
+        try await Task.sleep(for: .milliseconds(200))
+        await logFromChild(0)
+      }
     case "thensleep": return echo.then { [log = context.log] in try await sleep(log) }
     default: break
     }
