@@ -30,9 +30,10 @@ final class InvocationMark {
   /// The IDs of the current invocation, or of the one during which the process died; nil if there is none.
   var ids: InvocationIDs? {
     get {
-      text(at: 0, limit: Self.capacity).map { requestID in
+      bytes(at: 0, limit: Self.capacity).map { requestID in
         InvocationIDs(
-          requestID: requestID, invocationID: text(at: Self.capacity + 1, limit: Self.invocationIDCapacity))
+          requestID: String(decoding: requestID, as: UTF8.self),
+          invocationID: bytes(at: Self.capacity + 1, limit: Self.invocationIDCapacity))
       }
     }
     set {
@@ -41,26 +42,28 @@ final class InvocationMark {
         unsafe pointer[0] = 0
         return
       }
-      let invocationID = newValue.invocationID ?? ""
-      store(invocationID.utf8.count > Self.invocationIDCapacity ? "" : invocationID, at: Self.capacity + 1)
-      store(newValue.requestID, at: 0)
+      let invocationID = newValue.invocationID ?? []
+      store(
+        invocationID.count > Self.invocationIDCapacity ? [] : invocationID, at: Self.capacity + 1,
+        limit: Self.invocationIDCapacity)
+      store(newValue.requestID.utf8, at: 0, limit: Self.capacity)
     }
   }
 
-  private func text(at start: Int, limit: Int) -> String? {
+  private func bytes(at start: Int, limit: Int) -> [UInt8]? {
     var bytes: [UInt8] = []
     while bytes.count < limit, unsafe pointer[start + bytes.count] != 0 {
       unsafe bytes.append(pointer[start + bytes.count])
     }
-    return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
+    return bytes.isEmpty ? nil : bytes
   }
 
-  private func store(_ text: String, at start: Int) {
-    var text = text
-    let length = text.utf8.count
-    text.withUTF8 { bytes in
-      if let first = bytes.baseAddress { unsafe (pointer + start).update(from: first, count: length) }
+  private func store(_ bytes: some Collection<UInt8>, at start: Int, limit: Int) {
+    var end = start
+    for byte in bytes.prefix(limit) {
+      unsafe pointer[end] = byte
+      end += 1
     }
-    unsafe pointer[start + length] = 0
+    unsafe pointer[end] = 0
   }
 }

@@ -23,7 +23,7 @@ struct Invocation: ~Copyable {
     }
     ids = InvocationIDs(
       requestID: String(decoding: requestID, as: UTF8.self),
-      invocationID: head["Lambda-Runtime-Invocation-Id"])
+      invocationID: head.value("Lambda-Runtime-Invocation-Id").map(Array.init))
     event = Event(body, contentType: head["Content-Type"])
     let deadline = head.value("Lambda-Runtime-Deadline-Ms")
     let milliseconds = deadline.flatMap(decimal)
@@ -48,7 +48,9 @@ struct InvocationIDs: Equatable, Sendable {
   ///
   /// The answer repeats it. If the invocation is no longer the current one, Lambda then rejects the answer with status 410
   /// instead of accepting it for another invocation.
-  let invocationID: String?
+  ///
+  /// Bytes, because it must be repeated exactly, and need not be UTF-8.
+  let invocationID: [UInt8]?
 }
 
 /// Returns whether an ID has an allowed length and can be inserted into a request path without escaping.

@@ -141,7 +141,7 @@ enum Destination: CustomStringConvertible {
   }
 
   /// The value of `Lambda-Runtime-Invocation-Id`; nil if the request has no such field.
-  var invocationID: String? {
+  var invocationID: [UInt8]? {
     switch self {
     case .response(let id), .error(let id): id.invocationID
     case .initialisationError, .restoreError: nil

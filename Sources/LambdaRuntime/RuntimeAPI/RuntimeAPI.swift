@@ -98,7 +98,7 @@ final class RuntimeAPI {
     head.append(contentsOf: commonFields)
     if let invocationID = destination.invocationID {
       head.append(contentsOf: "Lambda-Runtime-Invocation-Id: ".utf8)
-      head.append(contentsOf: invocationID.utf8)
+      head.append(contentsOf: invocationID)
       head.append(contentsOf: "\r\n".utf8)
     }
     for field in fields { head.append(contentsOf: field.utf8) }

@@ -59,6 +59,17 @@ import Testing
     #expect(run.error == nil)
   }
 
+  @Test func `is repeated byte for byte`() throws {
+    let fields = [(name: "Lambda-Runtime-Aws-Request-Id", value: "a"), (name: field, value: "~")]
+    let reply = LoopbackServer.Reply.response(200, fields, body: Array("1".utf8)).map {
+      $0 == UInt8(ascii: "~") ? 0xE9 : $0
+    }
+    let run = try ServedRuntime(script: [.send(reply), accepted], handler: handler)
+    let line = Array("\r\n\(field): ".utf8) + [0xE9, 0x0D, 0x0A]
+    let raw = try #require(run.answers.first?.raw)
+    #expect(raw.indices.contains { raw[$0...].starts(with: line) })
+  }
+
   @Test func `is also that of the error that replaces a broken stream`() throws {
     let run = try ServedRuntime(
       script: [event("stream", id: "a", [(field, "i-1")]), .sendAndClose([]), accepted], handler: handler)
