@@ -22,6 +22,8 @@ public struct Errno: Error, Equatable, Sendable, CustomStringConvertible {
   package static let notADirectory = Errno(rawValue: ENOTDIR)
   package static let notPermitted = Errno(rawValue: EPERM)
   package static let readOnlyFileSystem = Errno(rawValue: EROFS)
+  /// The program is open for writing (execve(2)).
+  package static let textFileBusy = Errno(rawValue: ETXTBSY)
   package static let timedOut = Errno(rawValue: ETIMEDOUT)
   package static let tooManyLinks = Errno(rawValue: ELOOP)
   package static let wouldBlock = Errno(rawValue: EAGAIN)

@@ -1,6 +1,7 @@
 import LambdaEmulator
 import Platform
 import TestSupport
+import Testing
 import WireFormats
 
 /// The path at which callers invoke the function.
@@ -19,6 +20,15 @@ func withEmulator(
   configuration.grace = grace
   try await Emulator.run(configuration, report: report) { emulator in
     try await body(emulator, HTTPTestClient(port: emulator.port))
+  }
+}
+
+/// Waits until a condition holds. Throws after a minute.
+func eventually(_ condition: () -> Bool) async throws {
+  let deadline = BootTime.now.advanced(by: .seconds(60))
+  while !condition() {
+    try #require(BootTime.now < deadline)
+    try await Task.sleep(for: .milliseconds(5))
   }
 }
 

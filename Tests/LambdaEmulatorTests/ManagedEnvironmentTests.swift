@@ -93,7 +93,7 @@ import WireFormats
       #expect(await second.failure == .exit)
       async let third = client.post(invokeTarget, "3")
       // Otherwise the invocation could be handed to this test's poll, without a process.
-      while starts.withLock({ $0 }) < 2 { await Task.yield() }
+      try await eventually { starts.withLock { $0 } == 2 }
       let event = try await client.get(next)
       #expect(try await client.post(event.responseTarget, "33").status == 202)
       #expect(try await third.text == "33")
@@ -173,7 +173,7 @@ import WireFormats
         let answer = try await client.post(register, #"{"events":[]}"#, headers: registration("e"))
         #expect(answer.status == 200)
       }
-      while !lines.withLock({ $0.contains("started") }) { await Task.yield() }
+      try await eventually { lines.withLock { $0.contains("started") } }
       #expect(try await client.post(event.responseTarget).status == 202)
       #expect(await result.failure == nil)
     }
@@ -187,7 +187,7 @@ import WireFormats
       report: { if case .output(let line) = $0 { lines.withLock { $0.append(line) } } }
     ) { emulator, client in
       async let result = emulator.invoke(InvocationRequest(event: []))
-      while lines.withLock({ $0.count }) < 2 { await Task.yield() }
+      try await eventually { lines.withLock { $0.count } == 2 }
       let words = lines.withLock { $0.map { $0.split(separator: "=")[1] } }
       #expect(words[1] == "127.0.0.1:\(emulator.port)")
       let path = "/2026-01-15/metadata/execution-environment"

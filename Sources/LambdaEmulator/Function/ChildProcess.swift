@@ -203,11 +203,21 @@ private func startProgram(
   _ program: String, _ arguments: [String], _ environment: [String: String], output: Int32
 ) throws(Errno) -> Int32 {
   let variables = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-  return try retryingOnInterrupt {
-    unsafe withCStrings([program] + arguments) { arguments in
-      unsafe withCStrings(variables) { variables in
-        unsafe clinux_start_program(program, arguments, variables, output)
+  var patience = Duration.seconds(2)
+  while true {
+    do throws(Errno) {
+      return try retryingOnInterrupt {
+        unsafe withCStrings([program] + arguments) { arguments in
+          unsafe withCStrings(variables) { variables in
+            unsafe clinux_start_program(program, arguments, variables, output)
+          }
+        }
       }
+    } catch {
+      // A build may be writing the program. A child that another thread just started can also have it open until it calls exec(3).
+      guard error == .textFileBusy, patience > .zero else { throw error }
+      patience -= .milliseconds(20)
+      _ = poll(nil, 0, 20)
     }
   }
 }

@@ -97,6 +97,19 @@ import Testing
     #expect(await status == .signal(SIGKILL))
   }
 
+  @Test func `is started as soon as nobody writes its program`() async throws {
+    let directory = try TemporaryDirectory()
+    let program = try directory.executable("exit 3")
+    let writer = try retryingOnInterrupt { unsafe open(program, O_WRONLY | O_CLOEXEC) }
+    async let written = {
+      try await Task.sleep(for: .milliseconds(200))
+      return close(writer)
+    }()
+    let process = try await ChildProcess.start(program, environment: [:])
+    #expect(await process.wait { _ in } == .code(3))
+    #expect(try await written == 0)
+  }
+
   @Test(arguments: [("/nowhere", ENOENT), ("/etc/passwd", EACCES), ("/", EACCES)])
   func `reports why a program can't be started`(program: String, code: Int32) async throws {
     let error = await #expect(throws: LaunchError.self) {
