@@ -16,7 +16,7 @@ extension CognitoTrigger {
   public var version: String? { json["version"]?.string ?? json["version"]?.digits }
   /// The region of the user pool.
   public var region: String? { json["region"]?.string }
-  /// The name of the user; nil if an application asks for a token of its own.
+  /// The name of the user; nil if an application asks for its own token.
   public var userName: String? { json["userName"]?.string }
   /// The ID of the application.
   public var clientID: String? { json["callerContext"]?["clientId"]?.string }
