@@ -17,7 +17,8 @@ public struct LambdaMetadata: Equatable, Sendable {
   private static let timeLimit = Duration.seconds(2)
   private static let path = "/2026-01-15/metadata/execution-environment"
 
-  /// Requests the metadata from `AWS_LAMBDA_METADATA_API` with the token in `AWS_LAMBDA_METADATA_TOKEN`. Takes at most four seconds.
+  /// Requests the metadata from `AWS_LAMBDA_METADATA_API` with the token in `AWS_LAMBDA_METADATA_TOKEN`. Takes at
+  /// most about five seconds, unless a name must be resolved.
   ///
   /// Returns nil if one of the variables isn't set, as on platforms other than Lambda. Throws a ``MetadataError`` if the endpoint
   /// doesn't answer, or rejects the request.

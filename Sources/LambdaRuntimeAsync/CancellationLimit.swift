@@ -30,7 +30,7 @@ final class CancellationLimit: @unchecked Sendable {
   /// The time between the cancellation and the deadline, which must suffice for the response: Lambda ends the environment at the deadline.
   static func margin(of remaining: Duration) -> Duration { min(.milliseconds(100), remaining / 10) }
 
-  /// Starts to limit `task`. A deadline that is already past isn't enforced, and doesn't limit it.
+  /// Starts limiting `task`. A deadline that is already past isn't enforced, and doesn't limit it.
   func begin(_ task: Task<Void, Never>, until deadline: WallTime?, or shutdown: ShutdownSignal?) {
     if !isStarted { start(shutdown) }
     let remaining = deadline.map { WallTime.now.duration(to: $0) } ?? .zero
@@ -45,7 +45,7 @@ final class CancellationLimit: @unchecked Sendable {
     if mustStop { task.cancel() }
   }
 
-  /// Stops to limit the task, because it has ended.
+  /// Stops limiting the task, because it has ended.
   func end() {
     lock.withLock {
       task = nil
@@ -67,10 +67,10 @@ final class CancellationLimit: @unchecked Sendable {
     }
   }
 
-  private func cancel(_ reason: Reason) {
+  private func cancelBecauseOfStopRequest() {
     let current = lock.withLock {
-      if reason == .stopRequest { isStopRequested = true }
-      if task != nil { self.reason = reason }
+      isStopRequested = true
+      if task != nil { reason = .stopRequest }
       return task
     }
     // Not while holding the lock: it calls the task's cancellation handlers.
@@ -93,9 +93,9 @@ final class CancellationLimit: @unchecked Sendable {
       let next = shutdown.whenReceived
       shutdown.whenReceived = { [self] in
         next?()
-        cancel(.stopRequest)
+        cancelBecauseOfStopRequest()
       }
-      if shutdown.isRequested { cancel(.stopRequest) }
+      if shutdown.isRequested { cancelBecauseOfStopRequest() }
     }
     var attributes = pthread_attr_t()
     unsafe pthread_attr_init(&attributes)
@@ -125,7 +125,7 @@ final class CancellationLimit: @unchecked Sendable {
       unsafe withUnsafeMutablePointer(to: &waits) { pointer in
         unsafe pointer.withMemoryRebound(to: pollfd.self, capacity: 2) { _ = unsafe poll($0, 2, timeout) }
       }
-      if waits.0.revents != 0 { cancel(.stopRequest) }
+      if waits.0.revents != 0 { cancelBecauseOfStopRequest() }
       if waits.1.revents != 0 {
         var count: UInt64 = 0
         _ = unsafe read(wakeUp, &count, MemoryLayout<UInt64>.size)
@@ -136,20 +136,22 @@ final class CancellationLimit: @unchecked Sendable {
   /// Cancels the current task if its time has come. Returns how long to wait afterwards, in milliseconds for poll(2).
   private func cancelIfDue() -> Int32 {
     let now = BootTime.now
-    let (isDue, timeout): (Bool, Int32) = lock.withLock {
-      guard task != nil, let end = cancelsAt else {
+    let (due, timeout): (Task<Void, Never>?, Int32) = lock.withLock {
+      guard let task, let end = cancelsAt else {
         alarm = nil
-        return (false, -1)
+        return (nil, -1)
       }
       guard end <= now else {
         alarm = end
-        return (false, now.duration(to: end).millisecondsForTimeout)
+        return (nil, now.duration(to: end).millisecondsForTimeout)
       }
       cancelsAt = nil
       alarm = nil
-      return (true, -1)
+      reason = .deadline
+      return (task, -1)
     }
-    if isDue { cancel(.deadline) }
+    // This task and no later one, even if it has ended since.
+    due?.cancel()
     return timeout
   }
 }

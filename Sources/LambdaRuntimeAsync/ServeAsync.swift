@@ -8,6 +8,7 @@ public import LambdaRuntime
 /// ```swift
 /// serveAndExit { startup in try await MyFunction(startup.environment) }
 /// ```
+@available(*, noasync, message: "Call it at the top level of main.swift, without await before it.")
 public func serveAndExit<Function: AsyncHandler & ~Copyable>(
   in environment: Environment = .ofThisProcess, options: ServeOptions = ServeOptions(),
   _ makeHandler: @escaping (Startup) async throws -> Function

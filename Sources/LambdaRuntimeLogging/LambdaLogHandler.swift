@@ -46,7 +46,7 @@
     }
 
     public func log(event: LogEvent) {
-      log.log(Log.Level(event.level), event.message.description, fields(of: event))
+      log.log(Log.Level(event.level), event.message.description, fields: fields(of: event))
     }
 
     /// Returns the fields in the order of their names. If the name of a value occurs twice, that of the event wins, then the provider's.

@@ -140,19 +140,32 @@ public final class Log: Sendable {
       isJournal: descriptor.map { isJournalStream($0, environment.value("JOURNAL_STREAM")) } ?? false)
   }
 
-  public func trace(_ message: @autoclosure () -> String) { log(.trace, message) }
-  public func debug(_ message: @autoclosure () -> String) { log(.debug, message) }
-  public func info(_ message: @autoclosure () -> String) { log(.info, message) }
-  public func warn(_ message: @autoclosure () -> String) { log(.warn, message) }
-  public func error(_ message: @autoclosure () -> String) { log(.error, message) }
+  /// Writes a line of the level `trace`. The message isn't evaluated if the level is below ``level``; that applies to all levels.
+  public func trace(_ message: @autoclosure () -> String) { writeLine(.trace, message) }
+  /// Writes a line of the level `debug`.
+  public func debug(_ message: @autoclosure () -> String) { writeLine(.debug, message) }
+  /// Writes a line of the level `info`.
+  public func info(_ message: @autoclosure () -> String) { writeLine(.info, message) }
+  /// Writes a line of the level `warn`.
+  public func warn(_ message: @autoclosure () -> String) { writeLine(.warn, message) }
+  /// Writes a line of the level `error`.
+  public func error(_ message: @autoclosure () -> String) { writeLine(.error, message) }
 
   /// Writes a line of the given level, with fields.
   ///
-  /// The message isn't evaluated if the level is below ``level``. A field named `timestamp`, `level`, `message` or `requestId` gets the
+  /// The message and the fields aren't evaluated if the level is below ``level``. A field named `timestamp`, `level`, `message` or `requestId` gets the
   /// prefix `_`, because these are members of each line.
   public func log(
     _ level: Level, _ message: @autoclosure () -> String,
-    _ fields: @autoclosure () -> [(String, LogValue)] = []
+    _ fields: @autoclosure () -> KeyValuePairs<String, LogValue> = [:]
+  ) {
+    guard level >= self.level else { return }
+    write(bounded(message()), fields().map { ($0.key, $0.value) }, level)
+  }
+
+  /// Does the same with fields in an array.
+  package func log(
+    _ level: Level, _ message: @autoclosure () -> String, fields: @autoclosure () -> [(String, LogValue)]
   ) {
     guard level >= self.level else { return }
     write(bounded(message()), fields(), level)
@@ -161,27 +174,37 @@ public final class Log: Sendable {
   // Overloads instead of a default argument, which would make each call without fields longer.
 
   /// Writes a line of the level `trace` with fields.
-  public func trace(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, LogValue>) {
-    log(.trace, message(), fields.map { ($0.key, $0.value) })
+  public func trace(
+    _ message: @autoclosure () -> String, _ fields: @autoclosure () -> KeyValuePairs<String, LogValue>
+  ) {
+    log(.trace, message(), fields())
   }
   /// Writes a line of the level `debug` with fields.
-  public func debug(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, LogValue>) {
-    log(.debug, message(), fields.map { ($0.key, $0.value) })
+  public func debug(
+    _ message: @autoclosure () -> String, _ fields: @autoclosure () -> KeyValuePairs<String, LogValue>
+  ) {
+    log(.debug, message(), fields())
   }
   /// Writes a line of the level `info` with fields.
-  public func info(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, LogValue>) {
-    log(.info, message(), fields.map { ($0.key, $0.value) })
+  public func info(
+    _ message: @autoclosure () -> String, _ fields: @autoclosure () -> KeyValuePairs<String, LogValue>
+  ) {
+    log(.info, message(), fields())
   }
   /// Writes a line of the level `warn` with fields.
-  public func warn(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, LogValue>) {
-    log(.warn, message(), fields.map { ($0.key, $0.value) })
+  public func warn(
+    _ message: @autoclosure () -> String, _ fields: @autoclosure () -> KeyValuePairs<String, LogValue>
+  ) {
+    log(.warn, message(), fields())
   }
   /// Writes a line of the level `error` with fields.
-  public func error(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, LogValue>) {
-    log(.error, message(), fields.map { ($0.key, $0.value) })
+  public func error(
+    _ message: @autoclosure () -> String, _ fields: @autoclosure () -> KeyValuePairs<String, LogValue>
+  ) {
+    log(.error, message(), fields())
   }
 
-  private func log(_ level: Level, _ message: () -> String) {
+  private func writeLine(_ level: Level, _ message: () -> String) {
     guard level >= self.level else { return }
     write(bounded(message()), [], level)
   }

@@ -59,10 +59,18 @@ package final class ShutdownSignal: @unchecked Sendable {
   package var descriptor: Int32 { signals.rawValue }
 
   /// Whether the process was asked to stop; once true, always true.
-  package var isRequested: Bool { lock.withLock { readRequests() } }
+  package var isRequested: Bool {
+    let wasRequested = lock.withLock { received != nil }
+    if wasRequested { return true }
+    let (isRequested, action) = lock.withLock { readRequests() }
+    // Not while holding the lock: an action may ask the same question.
+    action?()
+    return isRequested
+  }
 
-  private func readRequests() -> Bool {
-    if received != nil { return true }
+  /// Returns whether the process was asked to stop, and what to do about it, which is returned only once.
+  private func readRequests() -> (isRequested: Bool, action: (() -> Void)?) {
+    if received != nil { return (true, nil) }
     var information = signalfd_siginfo()
     let descriptor = signals.rawValue
     let size = MemoryLayout<signalfd_siginfo>.size
@@ -77,10 +85,9 @@ package final class ShutdownSignal: @unchecked Sendable {
         continue
       }
       received = .now
-      actionOnReceipt?()
-      return true
+      return (true, actionOnReceipt)
     }
-    return false
+    return (false, nil)
   }
 
   /// Makes ``isRequested`` wait for the orphans that this process adopts, and ``descriptor`` become readable when one
@@ -103,7 +110,8 @@ package final class ShutdownSignal: @unchecked Sendable {
 
   /// The time after which the process must not wait for anything; nil if the process wasn't asked to stop.
   package var graceEnd: BootTime? {
-    lock.withLock { readRequests() ? received?.advanced(by: Self.grace) : nil }
+    _ = isRequested
+    return lock.withLock { received?.advanced(by: Self.grace) }
   }
 }
 

@@ -110,7 +110,7 @@ import WireFormats
     #expect(run.log.first?.contains("extension") == true)
   }
 
-  @Test(arguments: ["0", "-1", "1025", "many"])
+  @Test(arguments: ["0", "-1", "1601", "many"])
   func `doesn't begin with an invalid AWS_LAMBDA_MAX_CONCURRENCY`(value: String) throws {
     let run = try ServedRuntime(
       variables: ["AWS_LAMBDA_MAX_CONCURRENCY": value], script: [accepted], handler: TestHandler.echo)

@@ -110,7 +110,7 @@ import WireFormats
 
   @Test(arguments: ["timestamp", "level", "message", "requestId"])
   func `can't replace a member that each line has`(name: String) throws {
-    let line = try line(.json) { $0.log(.fatal, "hello", [(name, "forged")]) }
+    let line = try line(.json) { $0.log(.fatal, "hello", fields: [(name, "forged")]) }
     let document = try JSONValue(parsing: Array(line.utf8))
     #expect(document["_\(name)"]?.string == "forged")
     #expect(document["level"]?.string == "FATAL" && document["message"]?.string == "hello")
@@ -119,13 +119,18 @@ import WireFormats
   @Test func `aren't evaluated below the level`() throws {
     let log = Log(level: .error) { _, _ in }
     var count = 0
-    func fields() -> [(String, LogValue)] {
+    func value() -> LogValue {
       count += 1
-      return []
+      return "x"
     }
-    log.log(.warn, "hello", fields())
-    log.log(.error, "hello", fields())
-    #expect(count == 1)
+    log.warn("hello", ["field": value()])
+    log.log(.warn, "hello", ["field": value()])
+    log.log(.warn, "hello", fields: [("field", value())])
+    #expect(count == 0)
+    log.error("hello", ["field": value()])
+    log.log(.error, "hello", ["field": value()])
+    log.log(.fatal, "hello", fields: [("field", value())])
+    #expect(count == 3)
   }
 
   @Test func `become text in a line that is too long for a shared pipe`() throws {

@@ -152,6 +152,8 @@ private final class State: @unchecked Sendable {
   func close(_ connection: Int32) {
     changed.withLock {
       connections.remove(connection)
+      // Closing alone ends nothing as long as a child that another test starts still has a copy, before its exec(3).
+      _ = shutdown(connection, Int32(SHUT_RDWR))
       _ = Glibc.close(connection)
       closedConnections += 1
       changed.broadcast()

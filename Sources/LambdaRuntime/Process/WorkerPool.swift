@@ -9,8 +9,8 @@ import Platform
 /// the trace in an environment variable, and a trap that ends a single invocation. The price is more memory, and that handlers
 /// can't share state between workers.
 struct WorkerPool {
-  /// The maximum number of workers: more than any instance has memory for, but not enough to exhaust its process table.
-  static let maximum = 1_024
+  /// The maximum number of workers, which is also the most invocations that Lambda gives to one environment.
+  static let maximum = 1_600
 
   private let count: Int
   private let api: RuntimeAPI
