@@ -23,7 +23,7 @@ EMULATOR = os.environ.get("EMULATOR")
 IOT_NAME = "iot.defender.test"
 TOPIC = "devices/one/metrics"
 # Far more time than any step needs if it works.
-PATIENCE = 120 if EMULATOR else 60
+PATIENCE = 180
 IS_IPV6 = ":" in world.LOOPBACK
 FIRST, SECOND, NOBODY = (f"fd00:dd::{n}" if IS_IPV6 else f"127.0.0.{n}" for n in (2, 3, 4))
 MQTT_PORT, PLAIN_PORT = 8883, 1883
