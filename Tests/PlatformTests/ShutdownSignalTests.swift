@@ -1,4 +1,6 @@
+import Foundation
 import Platform
+import Synchronization
 import TestSupport
 import Testing
 
@@ -6,11 +8,20 @@ import Testing
   @Test func `runs its action once, and the action may ask for the request`() throws {
     let stop = try StopSwitch()
     let signal = try stop.signal()
-    var answers: [Bool] = []
-    signal.whenReceived = { answers.append(signal.isRequested) }
-    #expect(!signal.isRequested && answers == [])
+    let answers = Mutex<[Bool]>([])
+    signal.whenReceived = {
+      let answer = signal.isRequested
+      answers.withLock { $0.append(answer) }
+    }
+    #expect(!signal.isRequested && answers.withLock(\.isEmpty))
     stop.stop()
-    #expect(signal.graceEnd != nil && signal.isRequested)
-    #expect(answers == [true])
+    // On a thread that the test doesn't wait for without end.
+    let isDone = DispatchSemaphore(value: 0)
+    Thread {
+      #expect(signal.graceEnd != nil && signal.isRequested)
+      isDone.signal()
+    }.start()
+    try #require(isDone.wait(timeout: .now() + 60) == .success, "the action can't ask")
+    #expect(answers.withLock { $0 } == [true])
   }
 }
