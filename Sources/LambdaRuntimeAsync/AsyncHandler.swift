@@ -23,9 +23,9 @@
 public protocol AsyncHandler: ~Copyable {
   /// Handles one invocation and returns the response. An error is reported to the caller as that of a `Handler` is.
   ///
-  /// The task is cancelled shortly before the deadline (100 ms, or a tenth of the time that the invocation has if that
-  /// is less) and when the process is asked to stop. If this method then
-  /// throws a `CancellationError`, the caller receives `Function.DeadlineExceeded` or `Function.Stopped`.
+  /// The task is cancelled when the process is asked to stop, and shortly before the deadline: 100 ms, or a tenth of the invocation's time
+  /// if that is less. If this method then throws a `CancellationError`, the caller receives `Function.DeadlineExceeded` or
+  /// `Function.Stopped`.
   mutating func handle(_ event: Event, _ context: Context) async throws -> Response
 
   /// Releases resources before the process exits, as `Handler.shutDown()` does. The default implementation does nothing.

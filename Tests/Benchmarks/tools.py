@@ -43,13 +43,13 @@ def swift_build(*products):
         run(["swift", "build", "-c", "release", "--product", product], cwd=ROOT)
 
 
-def static_echo():
-    """Builds the example function as a static executable, linked like a release."""
+def static_echo(product="echo-function"):
+    """Builds an example function as a static executable, linked like a release."""
     scratch = os.path.join(ROOT, ".build", "benchmarks-static")
-    run(["swift", "build", "-c", "release", "--product", "echo-function", "-Xswiftc", "-static-executable",
+    run(["swift", "build", "-c", "release", "--product", product, "-Xswiftc", "-static-executable",
          "--scratch-path", scratch], cwd=ROOT)
-    target = os.path.join(WORK, "echo-function")
-    run(["strip", "-o", target, os.path.join(scratch, "release", "echo-function")])
+    target = os.path.join(WORK, product)
+    run(["strip", "-o", target, os.path.join(scratch, "release", product)])
     return target
 
 

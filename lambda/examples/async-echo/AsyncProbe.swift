@@ -5,7 +5,7 @@ import WireFormats
 
 /// A test function whose behaviour the event selects: `{"sleep":1}` waits until it is cancelled.
 ///
-/// An event without a known key is echoed.
+/// An event without a known key is echoed, and so is one of more than 256 bytes, which isn't parsed.
 struct AsyncProbe: AsyncHandler {
   private let startup: Startup
   private var count = 0
@@ -25,8 +25,8 @@ struct AsyncProbe: AsyncHandler {
   }
 
   mutating func handle(_ event: Event, _ context: Context) async throws -> Response {
-    guard event.bytes.first == UInt8(ascii: "{"), let document = try? JSONValue(parsing: event.bytes),
-      let name = document.members?.first?.name
+    guard event.bytes.count <= 256, event.bytes.first == UInt8(ascii: "{"),
+      let document = try? JSONValue(parsing: event.bytes), let name = document.members?.first?.name
     else { return Response(json: event.bytes) }
     let echo = Response(json: event.bytes)
     switch name {
