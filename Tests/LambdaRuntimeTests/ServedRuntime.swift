@@ -14,12 +14,14 @@ struct ServedRuntime {
   var answers: [LoopbackServer.Request] { requests.filter { $0.method == "POST" } }
   var polls: Int { requests.count { $0.path == "/2018-06-01/runtime/invocation/next" } }
 
-  /// Runs until the script is used up and the runtime has sent one more request.
+  /// Runs until the script is used up and the runtime has sent one more request. Requests that `rejects` rejects don't count.
   init(
     ipv6: Bool = false, variables: [String: String] = [:], options: ServeOptions = ServeOptions(),
+    rejects: @escaping @Sendable (LoopbackServer.Request) -> [UInt8]? = { _ in nil },
     script: [LoopbackServer.Reply], handler: some Handler
   ) throws {
-    try self.init(ipv6: ipv6, variables, options, script) { server, _ throws(RuntimeAPIError) in
+    try self.init(ipv6: ipv6, variables, options, rejects: rejects, script) {
+      server, _ throws(RuntimeAPIError) in
       try server.run { handler }
     }
   }
@@ -48,12 +50,22 @@ struct ServedRuntime {
   }
 
   private init(
-    ipv6: Bool, _ variables: [String: String], _ options: ServeOptions, _ script: [LoopbackServer.Reply],
+    ipv6: Bool, _ variables: [String: String], _ options: ServeOptions,
+    rejects: @escaping @Sendable (LoopbackServer.Request) -> [UInt8]? = { _ in nil },
+    _ script: [LoopbackServer.Reply],
     _ serve: (Server, Startup) throws(RuntimeAPIError) -> Void
   ) throws {
     let stop = try StopSwitch()
     let rest = Rest(script)
-    let scripted = try LoopbackServer(ipv6: ipv6) { _ in
+    let rejections = Lines()
+    let scripted = try LoopbackServer(
+      ipv6: ipv6,
+      rejects: { request in
+        let rejection = rejects(request)
+        if rejection != nil { rejections.append(request.path) }
+        return rejection
+      }
+    ) { _ in
       if let reply = rest.next() { return reply }
       stop.stop()
       return .hold
@@ -71,7 +83,8 @@ struct ServedRuntime {
       failure = error
     }
     error = failure
-    requests = scripted.requests(atLeast: script.count + (failure == nil ? 1 : 0))
+    requests = scripted.requests(
+      atLeast: script.count + rejections.all.count + (failure == nil ? 1 : 0))
     self.log = lines.all
   }
 }

@@ -66,11 +66,17 @@ package final class LoopbackServer {
   fileprivate let state: State
 
   /// Starts a server that calls `respond` for each request.
-  package init(ipv6: Bool = false, respond: @escaping @Sendable (Request) -> Reply) throws {
+  ///
+  /// First it calls `rejects` for the head of each request. If the result isn't nil, it sends those bytes and closes the connection, without
+  /// reading the body, and records the request without one.
+  package init(
+    ipv6: Bool = false, rejects: @escaping @Sendable (Request) -> [UInt8]? = { _ in nil },
+    respond: @escaping @Sendable (Request) -> Reply
+  ) throws {
     let listener = try listen(ipv6: ipv6)
     port = listener.port
     authority = ipv6 ? "[::1]:\(listener.port)" : "127.0.0.1:\(listener.port)"
-    state = State(listener: listener.descriptor, respond: respond)
+    state = State(listener: listener.descriptor, rejects: rejects, respond: respond)
     let state = state
     Thread { acceptConnections(state) }.start()
   }
@@ -114,6 +120,7 @@ private final class Script: @unchecked Sendable {
 /// The state that the threads of a server share, protected by the condition's lock.
 private final class State: @unchecked Sendable {
   let listener: Int32
+  let rejects: @Sendable (LoopbackServer.Request) -> [UInt8]?
   let respond: @Sendable (LoopbackServer.Request) -> LoopbackServer.Reply
   private let changed = NSCondition()
   private var requests: [LoopbackServer.Request] = []
@@ -121,8 +128,12 @@ private final class State: @unchecked Sendable {
   private var closedConnections = 0
   private var isStopped = false
 
-  init(listener: Int32, respond: @escaping @Sendable (LoopbackServer.Request) -> LoopbackServer.Reply) {
+  init(
+    listener: Int32, rejects: @escaping @Sendable (LoopbackServer.Request) -> [UInt8]?,
+    respond: @escaping @Sendable (LoopbackServer.Request) -> LoopbackServer.Reply
+  ) {
     self.listener = listener
+    self.rejects = rejects
     self.respond = respond
   }
 
@@ -240,7 +251,12 @@ private func acceptConnections(_ state: State) {
 }
 
 private func serve(_ connection: Int32, number: Int, _ state: State) {
-  var reader = RequestReader(connection: connection, number: number)
+  var reader = RequestReader(connection: connection, number: number) { request in
+    guard let rejection = state.rejects(request) else { return false }
+    state.add(request)
+    _ = send(rejection, to: connection)
+    return true
+  }
   while let request = reader.next() {
     let reply = state.respond(request)
     state.add(request)
@@ -281,14 +297,17 @@ private func send(_ bytes: [UInt8], to connection: Int32) -> Bool {
 private struct RequestReader {
   let connection: Int32
   let number: Int
+  /// Called with each head. If it returns true, the body isn't read.
+  private let isRejected: (LoopbackServer.Request) -> Bool
   private var buffer: [UInt8] = []
 
-  init(connection: Int32, number: Int) {
+  init(connection: Int32, number: Int, isRejected: @escaping (LoopbackServer.Request) -> Bool) {
     self.connection = connection
     self.number = number
+    self.isRejected = isRejected
   }
 
-  /// Reads the next request. Returns nil at the end of the connection or if the request isn't HTTP.
+  /// Reads the next request. Returns nil at the end of the connection, if the request isn't HTTP, or if it was rejected.
   mutating func next() -> LoopbackServer.Request? {
     var head: [String] = []
     var raw: [UInt8] = []
@@ -297,6 +316,7 @@ private struct RequestReader {
     var request = LoopbackServer.Request(
       method: String(requestLine[0]), path: String(requestLine[1]), fields: head.dropFirst().map(field),
       connection: number)
+    if isRejected(request) { return nil }
     if let length = request["Content-Length"].flatMap({ Int($0) }) {
       guard let body = take(length, &raw) else { return nil }
       request.body = body

@@ -73,7 +73,9 @@ extension RuntimeAPI {
     for attempt in 1...Self.answerAttempts {
       do throws(ExchangeError) {
         let answer = try connection.post(head, body)
-        logRefusal(of: "\(destination)", answer, bytes: body.count, mayHaveArrived)
+        logRefusal(
+          of: "\(destination)", answer, mayHaveArrived,
+          size: "it has \(body.count) bytes, and the limit is \(Self.maximumResponseBytes)")
         return
       } catch {
         if connection.hasSentAll { mayHaveArrived = true }
@@ -89,13 +91,23 @@ extension RuntimeAPI {
     }
   }
 
+  /// Logs why the Runtime API rejected an answer. Does nothing if it accepted it.
+  ///
+  /// `mayHaveArrived` means that the Runtime API may have accepted the answer, or one to the same invocation, before. What it then replies
+  /// depends on its state: 403 before the next event is handed out, 400 afterwards, and 410 if the answer has an invocation ID.
   private func logRefusal(
-    of name: @autoclosure () -> String, _ answer: RuntimeConnection.Answer, bytes: Int, _ mayHaveArrived: Bool
+    of name: @autoclosure () -> String, _ answer: RuntimeConnection.Answer, _ mayHaveArrived: Bool,
+    size: @autoclosure () -> String
   ) {
-    switch answer.head.status {
+    let status = answer.head.status
+    switch status {
     case 200..<300: break
-    case 403 where mayHaveArrived:
-      log.info("The Runtime API had already received \(name()).")
+    case 400 where mayHaveArrived, 403 where mayHaveArrived, 410 where mayHaveArrived:
+      log.info(
+        """
+        The Runtime API rejected \(name()) with status \(status), probably because it had already received it. Reply: \
+        \(reason(in: answer.body))
+        """)
     case 410:
       log.warn(
         """
@@ -104,13 +116,10 @@ extension RuntimeAPI {
         """)
     case 413:
       log.error(
-        """
-        The Runtime API rejected \(name()) as too large (status 413): it has \(bytes) bytes, and the limit is \
-        \(Self.maximumResponseBytes). Reply: \(reason(in: answer.body))
-        """)
+        "The Runtime API rejected \(name()) as too large (status 413): \(size()). Reply: \(reason(in: answer.body))"
+      )
     default:
-      log.error(
-        "The Runtime API rejected \(name()) with status \(answer.head.status): \(reason(in: answer.body))")
+      log.error("The Runtime API rejected \(name()) with status \(status): \(reason(in: answer.body))")
     }
   }
 }
@@ -202,7 +211,8 @@ extension RuntimeAPI {
     }
     do throws(ExchangeError) {
       let answer = try sender.finish(trailerLines ?? "")
-      logRefusal(of: "the streamed response", answer, bytes: sender.bytesSent, false)
+      logRefusal(
+        of: "the streamed response", answer, false, size: "its first \(sender.bytesSent) bytes were sent")
     } catch {
       let message = "Sending the streamed response failed: \(error)."
       log.error(message)

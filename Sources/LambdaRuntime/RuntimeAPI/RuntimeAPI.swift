@@ -4,9 +4,9 @@ import WireFormats
 /// A client of the Lambda Runtime API, which hands out events and accepts responses (Lambda developer guide, "Using the Lambda
 /// runtime API for custom runtimes").
 ///
-/// A failed exchange alone never ends the process. A poll is retried, which is safe: until an event is answered, Lambda hands
-/// out the same one. A response without a reply is sent again. If Lambda then rejects it with status 403, the first
-/// one had arrived.
+/// A failed exchange alone never ends the process. The client repeats a failed poll. No event is lost by that, because Lambda hands out the
+/// same event until it is answered. The client also repeats a response that gets no reply. If Lambda then rejects the second one with status
+/// 400, 403 or 410, it had probably accepted the first.
 final class RuntimeAPI {
   let connection: RuntimeConnection
   let log: Log

@@ -12,6 +12,8 @@ final class RuntimeConnection {
   /// The time limits for connecting and for one exchange. The server is local, so a second is a long time.
   static let connectTimeout = Duration.seconds(2)
   static let exchangeTimeout = Duration.seconds(10)
+  /// The time limit for the rest of a reply that has begun to arrive.
+  private static let earlyAnswerTimeout = Duration.seconds(1)
   /// The maximum size of an event: 64 MiB. Lambda's own limit is 6 MiB, but some emulators allow more.
   static let maximumEventBytes = 67_108_864
   static let maximumAnswerBytes = 65_536
@@ -65,9 +67,29 @@ final class RuntimeConnection {
     hasSentAll = false
     closeUnlessIdle()
     let connection = try takeConnection()
-    try connection.reader.source.send(head, body)
+    do throws(ExchangeError) {
+      try connection.reader.source.send(head, body)
+    } catch {
+      guard let answer = earlyAnswer(on: connection) else { throw error }
+      return answer
+    }
     hasSentAll = true
     return try answer(on: connection, limit: Self.maximumAnswerBytes)
+  }
+
+  /// Returns the rejection that the server sent before it had read the whole request; nil if there is none.
+  ///
+  /// A server may reject a request after its head and close the connection (410, 413). Sending the rest of a large body then fails, but
+  /// the kernel keeps the reply that arrived before the reset.
+  func earlyAnswer(on connection: Open) -> Answer? {
+    guard !connection.reader.source.isIdle else { return nil }
+    connection.reader.source.begin(allowing: Self.earlyAnswerTimeout, until: shutdown, .end)
+    // If there is no complete reply, the caller reports the failed write.
+    guard let answer = try? answer(on: connection, limit: Self.maximumAnswerBytes) else { return nil }
+    // The server still expects the rest of the request on it.
+    open = nil
+    // Only a rejection is final without the whole request.
+    return answer.head.status >= 400 ? answer : nil
   }
 
   /// Closes an idle connection that the server has closed, or on which data has arrived since the last exchange.

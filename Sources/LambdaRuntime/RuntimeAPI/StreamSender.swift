@@ -7,6 +7,9 @@ final class StreamSender {
   /// The error that broke the stream; nil if it is intact.
   private(set) var failure: ExchangeError?
 
+  /// The rejection that the Runtime API sent before the end of the stream; nil if there is none.
+  private var rejection: RuntimeConnection.Answer?
+
   /// The number of body bytes sent so far, without chunk framing.
   private(set) var bytesSent = 0
 
@@ -29,9 +32,14 @@ final class StreamSender {
     bytesSent += bytes.count
   }
 
-  /// Sends the last chunk with the given trailers. Returns the Runtime API's reply.
+  /// Sends the last chunk with the given trailers. Returns the Runtime API's reply, also if it came before the end and broke the stream.
   func finish(_ trailers: String = "") throws(ExchangeError) -> RuntimeConnection.Answer {
-    try write(Array("0\r\n\(trailers)\r\n".utf8), [], [])
+    do throws(ExchangeError) {
+      try write(Array("0\r\n\(trailers)\r\n".utf8), [], [])
+    } catch {
+      guard let rejection else { throw error }
+      return rejection
+    }
     hasSentAll = true
     guard let open else { throw .closed }
     return try connection.answer(on: open, limit: RuntimeConnection.maximumAnswerBytes)
@@ -49,6 +57,7 @@ final class StreamSender {
       }
     } catch {
       failure = error
+      if let open { rejection = connection.earlyAnswer(on: open) }
       throw error
     }
   }
