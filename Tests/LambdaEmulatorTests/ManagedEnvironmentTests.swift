@@ -1,5 +1,6 @@
 import Glibc
 import LambdaEmulator
+import NIOCore
 import NIOHTTP1
 import Platform
 import Synchronization
@@ -67,6 +68,25 @@ import WireFormats
       let late = try await client.post(event.responseTarget, "{}", headers: event.invocationIDField)
       #expect(late.status == 410)
       #expect(try await client.post("/2018-06-01/runtime/invocation/unknown/response").status == 400)
+    }
+  }
+
+  @Test func `rejects a stream that ends after the timeout with 410`() async throws {
+    try await withEmulator(timeout: .seconds(3), environment: concurrency) { emulator, client in
+      let result = Task { await emulator.invoke(InvocationRequest(event: [0x31])) }
+      let event = try await client.get(next)
+      let headers =
+        event.invocationIDField + [
+          HeaderField("Lambda-Runtime-Function-Response-Mode", "streaming"),
+          HeaderField("Transfer-Encoding", "chunked"),
+        ]
+      let late = try await client.exchange(.POST, event.responseTarget, headers) { writer in
+        try await writer.write(.body(.byteBuffer(ByteBuffer(string: "one"))))
+        #expect(await result.value.complete().failure != nil)
+        try await writer.write(.end(nil))
+      }
+      #expect(late.status == 410)
+      #expect(try late.json["errorType"]?.string == "InvokeTimeout")
     }
   }
 

@@ -330,9 +330,9 @@ actor ExecutionEnvironment: FunctionEnvironment {
   }
 
   /// Ends the streamed response to `requestID`.
-  func endStream(to requestID: String, _ end: StreamEnd) {
+  func endStream(to requestID: String, _ end: StreamEnd) throws(RuntimeState.Refusal) {
     // The connection of a process that has ended or timed out may outlast its invocation.
-    guard let stream, stream.requestID == requestID else { return }
+    guard let stream, stream.requestID == requestID else { throw .invokeTimeout }
     switch end {
     case .complete:
       stream.pieces.finish()

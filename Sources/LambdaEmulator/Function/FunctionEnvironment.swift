@@ -27,8 +27,8 @@ protocol FunctionEnvironment: Actor {
   func beginStream(
     _ answer: AnswerHead, contentType: String?
   ) throws(RuntimeState.Refusal) -> AsyncThrowingStream<Answer.Piece, any Error>.Continuation
-  /// Ends the streamed response to `requestID`.
-  func endStream(to requestID: String, _ end: StreamEnd)
+  /// Ends the streamed response to `requestID`. Throws if its invocation has ended in the meantime, for example because it timed out.
+  func endStream(to requestID: String, _ end: StreamEnd) throws(RuntimeState.Refusal)
 }
 
 /// What the head of an answer says about it.

@@ -241,8 +241,8 @@ actor ManagedEnvironment: FunctionEnvironment {
     return continuation
   }
 
-  func endStream(to requestID: String, _ streamEnd: StreamEnd) {
-    guard let streaming = active[requestID], let stream = streaming.stream else { return }
+  func endStream(to requestID: String, _ streamEnd: StreamEnd) throws(RuntimeState.Refusal) {
+    guard let streaming = active[requestID], let stream = streaming.stream else { throw .invokeTimeout }
     switch streamEnd {
     case .complete:
       stream.finish()

@@ -150,16 +150,17 @@ struct RuntimeAPIEndpoint: Sendable {
       while let piece = try await body.next() {
         length += piece.count
         guard length <= Self.streamLimit else {
-          await environment.endStream(to: requestID, .tooLong)
+          try await environment.endStream(to: requestID, .tooLong)
           return .tooLarge
         }
         stream.yield(.bytes(piece))
       }
     } catch {
-      await environment.endStream(to: requestID, .cutShort)
+      // If the invocation has ended, nobody is interested in the stream.
+      try? await environment.endStream(to: requestID, .cutShort)
       throw error
     }
-    await environment.endStream(to: requestID, StreamTrailers.end(body.trailers))
+    try await environment.endStream(to: requestID, StreamTrailers.end(body.trailers))
     return .accepted
   }
 
