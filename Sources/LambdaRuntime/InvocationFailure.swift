@@ -87,13 +87,6 @@ public struct InvocationFailure: Error, Equatable, Sendable {
   }
 }
 
-/// Returns `text`, truncated if it has more than `limit` bytes.
-private func bounded(_ text: String, to limit: Int) -> String {
-  let length = text.utf8.count
-  guard length > limit else { return text }
-  return String(decoding: text.utf8.prefix(limit), as: UTF8.self) + "… (\(length) bytes)"
-}
-
 /// Returns JSON text with each non-ASCII UTF-16 code unit written as `\uXXXX`.
 private func escapingNonASCII(_ json: String) -> String {
   guard json.utf8.contains(where: { $0 >= 0x80 }) else { return json }

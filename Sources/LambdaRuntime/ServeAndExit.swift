@@ -24,10 +24,10 @@ public struct Startup: Sendable {
     self.shutdown = shutdown
   }
 
-  /// Creates a value for a unit test of a function. Its log writes to standard error.
-  public init(environment: Environment) {
+  /// Creates a value for a unit test of a function. Unless `log` is given, its log writes to standard error.
+  public init(environment: Environment, log: Log? = nil) {
     self.environment = environment
-    log = Log(environment)
+    self.log = log ?? Log(environment)
     shutdown = nil
   }
 }

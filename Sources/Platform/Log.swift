@@ -18,15 +18,31 @@ import WireFormats
 public final class Log: Sendable {
   /// The severity of a line, from the least to the most severe. `AWS_LAMBDA_LOG_LEVEL` has the same names, in upper case.
   public enum Level: Int, Comparable, CaseIterable, Sendable {
-    case trace, debug, info, warn, error, fatal
+    /// The steps of a computation, in all detail.
+    case trace
+    /// What helps to find an error.
+    case debug
+    /// An ordinary event. The lowest level that is logged by default.
+    case info
+    /// A problem that the program works around.
+    case warn
+    /// A failure, for example of an invocation.
+    case error
+    /// A failure that ends the program.
+    case fatal
 
     package var name: String { String(describing: self).uppercased() }
 
+    /// Returns whether the left level is less severe than the right one.
     public static func < (left: Level, right: Level) -> Bool { left.rawValue < right.rawValue }
   }
 
-  package enum Format: Sendable {
-    case text, json
+  /// The format of the lines, as `AWS_LAMBDA_LOG_FORMAT` names them.
+  public enum Format: Sendable {
+    /// Level, time, request ID and message, separated by tabs.
+    case text
+    /// A JSON object.
+    case json
   }
 
   /// The lowest level that is logged.
@@ -59,6 +75,22 @@ public final class Log: Sendable {
     descriptor = nil
     isFramed = false
     ownRequestID = nil
+  }
+
+  /// Creates a log that passes each line of `level` or above to `write`, without its line feed, for example to check it in a unit test.
+  ///
+  /// Any thread that logs calls `write`, but only one at a time. `write` must not log to this log.
+  ///
+  /// ```swift
+  /// let lines = Mutex<[String]>([])
+  /// let log = Log { line in lines.withLock { $0.append(line) } }
+  /// ```
+  public convenience init(
+    level: Level = .info, format: Format = .text, write: @escaping @Sendable (_ line: String) -> Void
+  ) {
+    self.init(level: level, format: format) { _, bytes in
+      write(String(decoding: bytes.dropLast(), as: UTF8.self))
+    }
   }
 
   /// Creates a log that writes to a descriptor, in telemetry frames if `isFramed`.
@@ -153,14 +185,17 @@ public final class Log: Sendable {
 
   /// Writes a line of the given level, with fields.
   ///
-  /// The message and the fields aren't evaluated if the level is below ``level``. A field named `timestamp`, `level`, `message` or `requestId` gets the
-  /// prefix `_`, because these are members of each line.
+  /// The message and the fields aren't evaluated if the level is below ``level``.
+  ///
+  /// In JSON, a field gets the prefix `_` if its name is already that of another member: of an earlier field, or `timestamp`, `level`,
+  /// `message` or `requestId`, which each line has. A message is cut after 32,768 bytes, and all of it with the names and values after 40,960,
+  /// with the original length in parentheses. Fields beyond that, or beyond 100, are left out, and counted in the field `omittedFields`.
   public func log(
     _ level: Level, _ message: @autoclosure () -> String,
     _ fields: @autoclosure () -> KeyValuePairs<String, LogValue> = [:]
   ) {
     guard level >= self.level else { return }
-    write(bounded(message()), fields().map { ($0.key, $0.value) }, level)
+    write(message(), fields().map { ($0.key, $0.value) }, level)
   }
 
   /// Does the same with fields in an array.
@@ -168,7 +203,7 @@ public final class Log: Sendable {
     _ level: Level, _ message: @autoclosure () -> String, fields: @autoclosure () -> [(String, LogValue)]
   ) {
     guard level >= self.level else { return }
-    write(bounded(message()), fields(), level)
+    write(message(), fields(), level)
   }
 
   // Overloads instead of a default argument, which would make each call without fields longer.
@@ -206,10 +241,13 @@ public final class Log: Sendable {
 
   private func writeLine(_ level: Level, _ message: () -> String) {
     guard level >= self.level else { return }
-    write(bounded(message()), [], level)
+    write(message(), [], level)
   }
 
-  private func write(_ text: String, _ fields: [(String, LogValue)], _ level: Level) {
+  private func write(_ message: String, _ fields: [(String, LogValue)], _ level: Level) {
+    let text = bounded(message, to: maximumMessageBytes)
+    let fields =
+      fields.isEmpty ? [] : bounded(fields, to: max(0, maximumLineBytes - text.utf8.count))
     let line = LogLine(
       level: level, format: format, isFramed: isFramed, requestID: requestID, text: text, fields: fields)
     // A lost line had passed the level filter, so the note about it must pass it, too.
@@ -231,12 +269,28 @@ package func isJournalStream(_ descriptor: Int32, _ name: String?) -> Bool {
 
 private func isOpen(_ descriptor: Int32) -> Bool { fcntl(descriptor, F_GETFD) >= 0 }
 
-/// Returns `text`, truncated if it is longer than a log line may be: CloudWatch accepts 256 KB per event, escapes
-/// included.
-private func bounded(_ text: String) -> String {
-  let limit = 32_768
-  guard text.utf8.count > limit else { return text }
-  return String(decoding: text.utf8.prefix(limit), as: UTF8.self) + "… (\(text.utf8.count) bytes)"
+/// The limits of a line. CloudWatch accepts 256 KB per event, and an escape in JSON has up to six bytes for one.
+private let maximumMessageBytes = 32_768
+private let maximumLineBytes = 40_960
+private let maximumFields = 100
+
+/// Returns as many of the first `fields` as fit in `limit` bytes, with a string truncated if necessary. If any are left out, the last field
+/// says how many.
+private func bounded(_ fields: [(String, LogValue)], to limit: Int) -> [(String, LogValue)] {
+  var left = limit
+  var kept: [(String, LogValue)] = []
+  for (name, value) in fields {
+    guard kept.count < maximumFields, name.utf8.count <= left else { break }
+    left -= name.utf8.count
+    if case .string(let text) = value {
+      kept.append((name, .string(bounded(text, to: left))))
+      left = max(0, left - text.utf8.count)
+    } else {
+      kept.append((name, value))
+    }
+  }
+  if kept.count < fields.count { kept.append(("omittedFields", .integer(fields.count - kept.count))) }
+  return kept
 }
 
 /// Returns `text` with its control characters escaped as `\n`, `\t`, `\u{1b}` and so on.

@@ -72,8 +72,12 @@ struct LogLine {
         line.key("requestId")
         line.string(requestID)
       }
+      var names = fields.isEmpty ? [] : Self.reservedNames
       for (name, value) in fields {
-        line.key(Self.reservedNames.contains(name) ? "_\(name)" : name)
+        var name = name
+        while names.contains(name) { name = "_" + name }
+        names.append(name)
+        line.key(name)
         value.write(to: &line)
       }
       line.endMap()

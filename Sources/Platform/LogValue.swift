@@ -3,10 +3,13 @@ import WireFormats
 
 /// The value of a field of a log line.
 public enum LogValue: Equatable, Sendable {
+  /// A text. A string literal with or without interpolation is one, too.
   case string(String)
+  /// An integer, as an integer literal is.
   case integer(Int)
-  /// In JSON, infinity and NaN become `null`.
+  /// A floating-point number, as a literal with a decimal point is. In JSON, infinity and NaN become `null`.
   case number(Double)
+  /// `true` or `false`.
   case boolean(Bool)
 
   func write(to document: inout JSONWriter) {

@@ -35,3 +35,10 @@ package func isLetterOrDigit(_ byte: UInt8) -> Bool {
   (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
     || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
 }
+
+/// Returns `text`. If it has more than `limit` bytes, it is truncated, with its original length appended.
+package func bounded(_ text: String, to limit: Int) -> String {
+  let length = text.utf8.count
+  guard length > limit else { return text }
+  return String(decoding: text.utf8.prefix(limit), as: UTF8.self) + "… (\(length) bytes)"
+}

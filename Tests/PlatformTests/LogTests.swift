@@ -1,5 +1,6 @@
 import Glibc
 import Platform
+import Synchronization
 import TestSupport
 import Testing
 import WireFormats
@@ -23,6 +24,16 @@ import WireFormats
     #expect(lines.lines.count == 2)
     #expect(lines.lines.first?.hasPrefix("[WARN]\t") == true)
     #expect(lines.lines.first?.hasSuffix("Z\tthree\n") == true)
+  }
+
+  @Test func `passes its lines as text, without a line feed, to a closure`() {
+    let lines = Mutex<[String]>([])
+    let log = Log(level: .warn) { line in lines.withLock { $0.append(line) } }
+    log.info("dropped")
+    log.ofInvocation("id-1").error("kept", ["n": 1])
+    let all = lines.withLock { $0 }
+    #expect(all.count == 1)
+    #expect(all.first?.hasPrefix("[ERROR]\t") == true && all.first?.hasSuffix("\tid-1\tkept n=1") == true)
   }
 
   @Test func `names the invocation, and keeps one message in one line`() {
@@ -114,6 +125,41 @@ import WireFormats
     let document = try JSONValue(parsing: Array(line.utf8))
     #expect(document["_\(name)"]?.string == "forged")
     #expect(document["level"]?.string == "FATAL" && document["message"]?.string == "hello")
+  }
+
+  @Test func `have names that differ from each other`() throws {
+    let line = try line(.json) { log in
+      log.info("hello", ["logger": "a", "logger": "b", "_level": "c", "level": "d", "logger": "e"])
+    }
+    let names = try JSONValue(parsing: Array(line.utf8)).members?.map(\.name)
+    #expect(
+      names == [
+        "timestamp", "level", "message", "logger", "_logger", "_level", "__level", "__logger",
+      ])
+  }
+
+  @Test(arguments: [Log.Format.text, .json], [20, 2_000_000])
+  func `are cut if the line becomes too long, and say so`(format: Log.Format, message: Int) throws {
+    let long = String(repeating: "\u{1}", count: 1_000_000)
+    let line = try line(format) { log in
+      log.info(
+        String(repeating: "\u{1}", count: message), ["short": "kept", "long": "\(long)", "a": 1, "b": 2])
+    }
+    // The limit of CloudWatch, less its own 26 bytes.
+    #expect(line.utf8.count <= 262_118)
+    #expect(line.contains("kept") && line.contains("… (1000000 bytes)"))
+    guard format == .json else { return #expect(line.hasSuffix("omittedFields=2\n")) }
+    let document = try JSONValue(parsing: Array(line.utf8))
+    #expect(document["omittedFields"]?.integer() == 2)
+    #expect(document["a"] == nil)
+  }
+
+  @Test func `are at most a hundred`() throws {
+    let fields = (0..<300).map { ("field\($0)", LogValue.integer($0)) }
+    let line = try line(.json) { $0.log(.info, "hello", fields: fields) }
+    let members = try JSONValue(parsing: Array(line.utf8)).members
+    #expect(members?.count == 3 + 100 + 1)
+    #expect(members?.last?.name == "omittedFields" && members?.last?.value.integer() == 200)
   }
 
   @Test func `aren't evaluated below the level`() throws {
