@@ -5,6 +5,7 @@ public struct Event: Sendable {
   /// The `Content-Type` that the Runtime API sent with the event; nil if it sent none.
   public let contentType: String?
 
+  /// Creates an event, for example in a unit test of a handler.
   public init(_ bytes: [UInt8], contentType: String? = nil) {
     self.bytes = bytes
     self.contentType = contentType
@@ -22,7 +23,7 @@ public struct Response {
   /// The closures to call after the response was sent.
   private(set) var followUps: [() throws -> Void] = []
   /// The closure that writes the body; nil if the response isn't streamed.
-  let stream: ((inout ResponseStream) throws -> Void)?
+  private(set) var stream: ((inout ResponseStream) throws -> Void)?
 
   /// Creates a response with the given bytes and MIME type.
   public init(_ body: [UInt8], contentType: String) {
@@ -49,11 +50,14 @@ public struct Response {
     stream = write
   }
 
-  /// Returns this response with work that runs after it was sent, such as writing statistics.
+  /// Returns this response with a closure that runs after it was sent, for example to write statistics.
   ///
-  /// The caller doesn't wait for `work`. The runtime runs it on the handler's thread before it polls for the next event, and logs an error
-  /// that it throws, with the request ID. It runs all works in the order in which they were added, even if the response couldn't be sent,
-  /// and starts none after the deadline, because Lambda then ends the environment. Lambda bills the time of the work.
+  /// The caller doesn't wait for `work`, but Lambda bills its time. The runtime calls it on the handler's thread before it polls for the next
+  /// event, even if sending the response failed. Several closures run in the order in which they were added. If one throws an error, the
+  /// runtime logs it with the request ID, and calls the next.
+  ///
+  /// No closure starts after the deadline, because Lambda then ends the environment. A deadline doesn't count if it had already passed when
+  /// the event arrived, or if the function runs on Managed Instances, because Lambda doesn't enforce it there.
   ///
   /// ```swift
   /// return Response(json: answer).then { try statistics.send() }
@@ -69,8 +73,19 @@ public struct Response {
     streaming prelude: HTTPPrelude, _ write: @escaping (inout ResponseStream) throws -> Void
   ) {
     self.init(streaming: "application/vnd.awslambda.http-integration-response") { stream in
-      try stream.write(prelude.bytes)
+      try stream.write(try prelude.bytes())
       try write(&stream)
     }
+  }
+
+  /// Returns this response with its closures called by `wrapper`, on the handler's thread; nil if it has none.
+  package func wrapped(in wrapper: @escaping (() throws -> Void) throws -> Void) -> Response? {
+    guard stream != nil || !followUps.isEmpty else { return nil }
+    var response = self
+    response.followUps = followUps.map { work in { try wrapper(work) } }
+    if let stream {
+      response.stream = { output in try wrapper { try stream(&output) } }
+    }
+    return response
   }
 }

@@ -27,12 +27,14 @@ struct InvocationLoop<Function: Handler & ~Copyable>: ~Copyable {
       log.requestID = invocation.context.requestID
       mark?.ids = invocation.ids
       trace.set(invocation.context.traceBytes)
+      let deadline = invocation.context.deadline
+      // A deadline that was already past when the event arrived says nothing about the time that is left.
+      let limitsWork = api.enforcesDeadlines && api.time.wallTime < deadline
       let outcome = outcome(of: invocation)
       if case .failure(let failure) = outcome { log.error("\(failure.type): \(failure.message)") }
-      let deadline = invocation.context.deadline
       api.answer(invocation, with: outcome)
       if case .success(let response) = outcome, !response.followUps.isEmpty {
-        run(response.followUps, until: deadline)
+        run(response.followUps, until: limitsWork ? deadline : nil)
       }
       mark?.ids = nil
       log.requestID = nil
@@ -61,12 +63,15 @@ struct InvocationLoop<Function: Handler & ~Copyable>: ~Copyable {
     return true
   }
 
-  /// Runs the work that belongs to a response that was sent. None is started after the deadline, if Lambda enforces it.
-  private func run(_ followUps: [() throws -> Void], until deadline: WallTime) {
+  /// Runs the closures that follow a response. Starts none after `deadline`, unless it is nil.
+  private func run(_ followUps: [() throws -> Void], until deadline: WallTime?) {
     for (index, work) in followUps.enumerated() {
-      guard !api.enforcesDeadlines || api.time.wallTime < deadline else {
+      if let deadline, api.time.wallTime >= deadline {
         log.warn(
-          "Skipped work after the response (\(followUps.count - index) left): the deadline has passed.")
+          """
+          Skipped \(followUps.count - index) of \(followUps.count) closures that should run after the response: the deadline of the \
+          invocation has passed. Give the function a longer timeout.
+          """)
         return
       }
       do {

@@ -49,15 +49,37 @@ import Testing
     #expect(hasRun)
   }
 
-  @Test(arguments: [("on-demand", false), ("lambda-managed-instances", true)])
-  func `isn't started after the deadline, unless it isn't enforced`(mode: String, runs: Bool) throws {
+  @Test(arguments: [
+    ("on-demand", 1_000, false), ("lambda-managed-instances", 1_000, true),
+    // The deadline had already passed when the event arrived, so it says nothing.
+    ("on-demand", -1, true), ("lambda-managed-instances", -1, true),
+  ])
+  func `isn't started after a deadline that passed since the event arrived and is enforced`(
+    mode: String, remaining: Int64, runs: Bool
+  ) throws {
+    let time = ManualTime()
+    let deadline = time.wallTime.nanosecondsSinceEpoch / 1_000_000 + remaining
+    let server = try LoopbackServer(script: [
+      event(
+        "1", id: "the-id", without: ["Lambda-Runtime-Deadline-Ms"],
+        [("Lambda-Runtime-Deadline-Ms", "\(deadline)")]), accepted,
+    ])
+    let stop = try StopSwitch()
+    let log = RecordedLog()
+    let api = RuntimeAPI(
+      try RuntimeEndpoint(parsing: server.authority),
+      environment: Environment(["AWS_LAMBDA_INITIALIZATION_TYPE": mode]), log: log.log(), time: time,
+      shutdown: try stop.signal())
     var hasRun = false
-    let run = try ServedRuntime(
-      variables: ["AWS_LAMBDA_INITIALIZATION_TYPE": mode],
-      script: [event("1", id: "a", endingIn: -1), accepted],
-      handler: TestHandler { event, _ in Response(json: event.bytes).then { hasRun = true } })
-    #expect(run.answers.map(\.text) == ["1"])
+    let handler = TestHandler { event, _ in
+      time.advance(by: .seconds(2))
+      stop.stop()
+      return Response(json: event.bytes).then { hasRun = true }
+    }
+    var loop = InvocationLoop(function: handler, api: api, log: log.log(), mark: nil)
+    try loop.run(within: nil)
+    #expect(server.requests(atLeast: 2).last?.text == "1")
     #expect(hasRun == runs)
-    #expect(run.log.contains { $0.contains("Skipped work after the response") } == !runs)
+    #expect(log.lines.count { $0.contains("the-id\tSkipped 1 of 1 closures") } == (runs ? 0 : 1))
   }
 }

@@ -10,6 +10,18 @@ public struct HeaderField: Hashable, Sendable {
     self.name = name
     self.value = value
   }
+
+  /// Why HTTP doesn't allow the field, as a clause; nil if it does. Such a value could add further headers. The clause doesn't contain it.
+  package var problem: String? {
+    let token = name.text.utf8
+    guard !token.isEmpty, token.allSatisfy(isTokenCharacter) else {
+      return "a header has an invalid name. Use letters, digits and '-'"
+    }
+    guard value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }) else {
+      return "the value of '\(name)' has a control character, which HTTP doesn't allow"
+    }
+    return nil
+  }
 }
 
 /// The name of a header field.

@@ -55,6 +55,33 @@ import WireFormats
     #expect(answer.text.hasSuffix("\0\0short and stout"))
   }
 
+  @Test(arguments: [
+    (HTTPPrelude(statusCode: 99), "the status code is 99. Use a number from 100 to 599"),
+    (HTTPPrelude(statusCode: -1), "the status code is -1"),
+    (HTTPPrelude(headers: [HeaderField("X-A", "1\r\nX-B: 2")]), "the value of 'X-A' has a control character"),
+    (HTTPPrelude(headers: [HeaderField("X-A", "1\0")]), "the value of 'X-A' has a control character"),
+    (HTTPPrelude(headers: [HeaderField("X-A: 1\r\nX-B", "2")]), "a header has an invalid name"),
+    (HTTPPrelude(headers: [HeaderField("", "2")]), "a header has an invalid name"),
+    (HTTPPrelude(headers: [HeaderField("X Y", "2")]), "a header has an invalid name"),
+    (
+      HTTPPrelude(headers: [HeaderField("Content-Type", "text/html"), HeaderField("content-type", "a/b")]),
+      "the header 'content-type' occurs more than once"
+    ),
+    (HTTPPrelude(headers: [HeaderField("set-cookie", "a=b")]), "Put its value into 'cookies'"),
+    (HTTPPrelude(cookies: ["a=b", "c=d\nX: y"]), "the value of 'Set-Cookie' has a control character"),
+  ])
+  func `fails if its prelude isn't valid in HTTP`(prelude: HTTPPrelude, problem: String) throws {
+    let run = try ServedRuntime(
+      script: [event(), accepted],
+      handler: TestHandler { _, _ in Response(streaming: prelude) { try $0.write([0x31]) } })
+    let answer = try #require(run.answers.first)
+    #expect(answer.path.hasSuffix("/error"))
+    #expect(answer["Lambda-Runtime-Function-Error-Type"] == "Function.BadResponse")
+    let message = try JSONValue(parsing: answer.body)["errorMessage"]?.string
+    #expect(message?.contains("The HTTP response can't be streamed: ") == true)
+    #expect(message?.contains(problem) == true, "\(message ?? "no message")")
+  }
+
   @Test func `reports an error after the first write in its trailers`() throws {
     let run = try ServedRuntime(
       script: [event(), accepted],
