@@ -18,7 +18,10 @@ package struct AsyncAdapter<Function: AsyncHandler & ~Copyable>: Handler, ~Copya
     let function = function
     thread.deadline = enforcesDeadlines ? context.deadline : nil
     thread.context = context
-    return try thread.runUntilDeadline { try await unsafe function.value.handle(event, context) }
+    let response = try thread.runUntilDeadline { try await unsafe function.value.handle(event, context) }
+    // The synchronous closures run outside of any task.
+    return response.wrapped(in: { closure in try Context.$current.withValue(context, operation: closure) })
+      ?? response
   }
 
   package mutating func shutDown() {

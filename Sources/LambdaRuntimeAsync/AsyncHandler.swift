@@ -17,9 +17,9 @@
 /// serveAndExit { startup in Lookup(client: try await Client(startup.environment)) }
 /// ```
 ///
-/// The handler runs on the thread of the runtime, and so do its child tasks and the actors that it calls. That saves a change of threads for
-/// each step, but their computations don't run in parallel. Start a detached task for a computation that should use another processor.
-/// Code of the main actor runs on the same thread, if it is the main thread.
+/// The handler runs on the runtime's thread, and so do its child tasks and the actors that it calls. So none of their steps costs a switch to
+/// another thread, but their computations don't run in parallel. Start a detached task for a computation that should use another processor.
+/// If ``serveAndExit(in:options:_:)`` was called on the main thread, the code of the main actor runs on the same thread, too.
 public protocol AsyncHandler: ~Copyable {
   /// Handles one invocation and returns the response. An error is reported to the caller as that of a `Handler` is.
   ///
@@ -43,9 +43,9 @@ extension AsyncHandler where Self: ~Copyable {
 }
 
 extension Context {
-  /// The context of the invocation to which the current task belongs; nil outside of an invocation.
+  /// The context of the invocation of an ``AsyncHandler`` to which the current code belongs; nil elsewhere.
   ///
-  /// It is a task-local value: child tasks and `Task { … }` inherit it, `Task.detached` doesn't. Code that has no `Context` can log with
-  /// `Context.current?.log`.
+  /// The closures of a response, synchronous or not, have it too. It is a task-local value: child tasks and `Task { … }` inherit it, but
+  /// `Task.detached` doesn't. Code that has no `Context` can log with `Context.current?.log`.
   @TaskLocal public static var current: Context?
 }

@@ -101,18 +101,13 @@ final class CancellationLimit: @unchecked Sendable {
     unsafe pthread_attr_init(&attributes)
     defer { unsafe pthread_attr_destroy(&attributes) }
     unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-    // Block all signals, so that the handlers of the function run on its own threads.
-    var all = sigset_t()
-    var before = sigset_t()
-    unsafe sigfillset(&all)
-    unsafe pthread_sigmask(SIG_SETMASK, &all, &before)
-    defer { unsafe pthread_sigmask(SIG_SETMASK, &before, nil) }
     let argument = UnsafeMutablePointer<(CancellationLimit, Int32)>.allocate(capacity: 1)
     // Released never: the thread lives as long as the process.
     unsafe argument.initialize(to: (self, shutdown?.descriptor ?? -1))
     var thread = pthread_t()
-    // Without the thread, which fails only if there are too many, tasks aren't cancelled.
-    _ = unsafe pthread_create(&thread, &attributes, watch, argument)
+    // The signal handlers of the function run on its own threads. Without this thread, which fails only if there are too many, tasks aren't
+    // cancelled.
+    _ = withSignalsBlocked { unsafe pthread_create(&thread, &attributes, watch, argument) }
   }
 
   fileprivate func run(_ signals: Int32) -> Never {

@@ -81,22 +81,23 @@ final class RuntimeThread: TaskExecutor, @unchecked Sendable {
     if isLimited { limit.begin(task, until: deadline, or: shutdown) }
     defer { if isLimited { limit.end() } }
     while true {
-      runJobs()
+      let hasRun = runBatch()
+      // Other tasks of this thread may always have a next job. They continue with the next operation.
       if let result = work.result { return try result.get() }
-      wait()
+      if !hasRun { wait() }
     }
   }
 
-  private func runJobs() {
-    while true {
-      lock.withLock { swap(&queue, &batch) }
-      if batch.isEmpty { return }
-      for job in batch { unsafe job.runSynchronously(on: asUnownedTaskExecutor()) }
-      batch.removeAll(keepingCapacity: true)
-      batches &+= 1
-      // A task that only yields until the main actor has done something would otherwise starve it.
-      if batches & 63 == 0 { serveMainQueue(within: 0) }
-    }
+  /// Runs the jobs that are in the queue now. Returns false if there are none.
+  private func runBatch() -> Bool {
+    lock.withLock { swap(&queue, &batch) }
+    if batch.isEmpty { return false }
+    for job in batch { unsafe job.runSynchronously(on: asUnownedTaskExecutor()) }
+    batch.removeAll(keepingCapacity: true)
+    batches &+= 1
+    // A task that only yields until the main actor has done something would otherwise starve it.
+    if batches & 63 == 0 { serveMainQueue(within: 0) }
+    return true
   }
 
   /// Waits until there is a job.

@@ -5,7 +5,7 @@ import Testing
 import WireFormats
 
 /// Tests of the asynchronous echo function as a separate process.
-@Suite(.ownThreads, .timeLimit(.minutes(10))) struct `The echo function's asynchronous handler` {
+@Suite(.ownThreads, .timeLimit(.minutes(10))) struct `The asynchronous echo function` {
   private func start(
     _ server: LoopbackServer, _ variables: [String: String] = [:]
   ) throws -> EchoFunction {
@@ -58,6 +58,15 @@ import WireFormats
     #expect(errorTypes(server.requests) == ["Function.Stopped"])
     #expect(function.log.contains("shutting down"))
     #expect(!function.log.contains("Ending the process"))
+  }
+
+  @Test func `leaves a line in the log if its cancellation handler traps`() throws {
+    let server = try LoopbackServer(script: [
+      event(#"{"traponcancel":1}"#, id: "the-trap", endingIn: 2_000)
+    ])
+    let function = try start(server)
+    #expect(["signal \(SIGILL)", "signal \(SIGTRAP)"].contains(function.end()))
+    #expect(function.log.contains("\tthe-trap\tThe handler crashed with SIG"))
   }
 
   @Test func `has its work after a response cancelled by the deadline and by a stop request`() throws {

@@ -114,6 +114,26 @@ import LambdaRuntimeAsyncCodable
     #expect(Context.current == nil)
   }
 
+  @Test func `has its context in the synchronous closures of its response, too`() throws {
+    let result = try run([:], [event("1", id: "id-1"), accepted]) { _, _, _ in
+      func note(_ place: String) { Context.current?.log.info("in \(place)") }
+      let write: (inout ResponseStream) throws -> Void = { stream in
+        note("the stream")
+        try stream.write([0x31])
+      }
+      let work: () throws -> Void = { note("the work") }
+      return Response(streaming: "text/plain", write).then(work).then {
+        await Task.yield()
+        note("the asynchronous work")
+      }
+    }
+    #expect(result.answers.map(\.text) == ["1"])
+    #expect(
+      result.log.compactMap { $0.split(separator: "\tid-1\t").dropFirst().first } == [
+        "in the stream\n", "in the work\n", "in the asynchronous work\n",
+      ])
+  }
+
   @Test func `may use actors, groups, sleeps and other threads`() throws {
     let events = (0..<20).flatMap { [event("1", id: "a\($0)"), accepted] }
     let result = try run([:], events) { _, _, _ in
@@ -184,6 +204,28 @@ import LambdaRuntimeAsyncCodable
       return Response(json: event.bytes)
     }
     #expect(result.answers.map(\.text) == ["1"])
+  }
+
+  @Test func `doesn't wait for other tasks of its thread, which continue with the next one`() throws {
+    let thread = RuntimeThread(nil)
+    let deadline = BootTime.now.advanced(by: .seconds(60))
+    let turns = try thread.run {
+      let counter = Sum()
+      Task(executorPreference: thread) {
+        // The deadline ends a runtime that waits for this task.
+        while await counter.value >= 0, BootTime.now < deadline {
+          await counter.add(1)
+          await Task.yield()
+        }
+      }
+      while await counter.value < 10 { await Task.yield() }
+      return counter
+    }
+    #expect(BootTime.now < deadline)
+    let before = try thread.run { await turns.value }
+    try thread.run { while await turns.value < before + 10, BootTime.now < deadline { await Task.yield() } }
+    #expect(BootTime.now < deadline)
+    try thread.run { await turns.add(.min / 2) }
   }
 
   private struct Order: Codable { var item: String, count: Int }

@@ -21,6 +21,7 @@ final class EchoFunction {
     process.executableURL = ignoresChildren ? URL(filePath: "/usr/bin/env") : program
     process.arguments = ignoresChildren ? ["--ignore-signal=CHLD", program.path] : []
     process.environment = ["AWS_LAMBDA_RUNTIME_API": authority, "SWIFT_BACKTRACE": "enable=no"]
+      .merging(sanitizerOptions) { _, given in given }
       .merging(variables) { _, given in given }
     output = FileManager.default.temporaryDirectory.appending(path: "echo-\(UUID().uuidString).log")
     _ = FileManager.default.createFile(atPath: output.path, contents: nil)
@@ -68,6 +69,11 @@ final class EchoFunction {
     }
     return true
   }
+}
+
+/// The options of the sanitizers, which a program that was built with one must inherit.
+private var sanitizerOptions: [String: String] {
+  ProcessInfo.processInfo.environment.filter { ["ASAN_OPTIONS", "TSAN_OPTIONS"].contains($0.key) }
 }
 
 /// Returns the executable in `DEFENDER_BINARY_DIRECTORY` or, if that isn't set, the one built beside the tests.

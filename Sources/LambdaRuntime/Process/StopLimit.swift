@@ -6,7 +6,7 @@ import Platform
 ///
 /// The handler occupies the runtime's only thread, so a second thread waits for the request in poll(2). It shares nothing
 /// with the first thread. It starts with the first invocation, or at shutdown, to keep its cost out of the start-up time.
-/// Lambda kills a process two seconds after the request. The limit is for other environments, and is below the ten seconds that
+/// Lambda kills a process at most 500 ms after the request. The limit is for other environments, and is below the ten seconds that
 /// container engines wait.
 ///
 /// Initialisation has no second thread, because starting one takes 40 microseconds: see ``boundingInitialisation(_:)``.
@@ -49,14 +49,9 @@ final class StopLimit {
     defer { unsafe pthread_attr_destroy(&attributes) }
     unsafe pthread_attr_setstacksize(&attributes, 65_536)
     unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-    // Block all signals: this stack is too small for a signal handler that the function installs.
-    var all = sigset_t()
-    var before = sigset_t()
-    unsafe sigfillset(&all)
-    unsafe pthread_sigmask(SIG_SETMASK, &all, &before)
-    defer { unsafe pthread_sigmask(SIG_SETMASK, &before, nil) }
     var thread = pthread_t()
-    let code = unsafe pthread_create(&thread, &attributes, watch, descriptors)
+    // This stack is too small for a signal handler that the function installs.
+    let code = withSignalsBlocked { unsafe pthread_create(&thread, &attributes, watch, descriptors) }
     if code != 0 { throw Errno(rawValue: code) }
   }
 

@@ -32,6 +32,13 @@ struct AsyncProbe: AsyncHandler {
     switch name {
     case "sleep": try await sleep(context.log)
     case "spin": try spin(context.log)
+    case "traponcancel":
+      try await withTaskCancellationHandler {
+        try await sleep(context.log)
+      } onCancel: {
+        // A cancellation handler runs on the thread that cancels, here the runtime's own.
+        trap()
+      }
     case "threads": return try await threads()
     case "log":
       count += 1
@@ -89,6 +96,12 @@ private func sleep(_ log: Log) async throws {
   log.info("sleeping")
   defer { log.info("woken") }
   try await Task.sleep(for: .seconds(600))
+}
+
+/// Ends the process as an invalid index does.
+private func trap() {
+  let none: [Int] = []
+  _ = none[none.count]
 }
 
 /// Computes until the task is cancelled.
