@@ -62,7 +62,13 @@ struct Server {
   /// Returns how many invocations to handle at once. It is one, except on Lambda Managed Instances.
   private func concurrency(_ api: RuntimeAPI) throws(RuntimeAPIError) -> Int {
     guard let text = environment.value("AWS_LAMBDA_MAX_CONCURRENCY") else { return 1 }
-    if let count = Int(text), (1...WorkerPool.maximum).contains(count) { return count }
+    if let count = Int(text), (1...WorkerPool.maximum).contains(count) {
+      // AWS's own runtimes log the same, also with one worker.
+      log.debug(
+        "Starting the workers.",
+        ["workerCount": .integer(count), "executionEnvironmentMaxConcurrency": .integer(count)])
+      return count
+    }
     let message =
       "AWS_LAMBDA_MAX_CONCURRENCY is '\(text)'. Set it to a number from 1 to \(WorkerPool.maximum)."
     throw reportedInitialisationFailure(

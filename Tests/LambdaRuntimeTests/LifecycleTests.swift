@@ -110,6 +110,16 @@ import WireFormats
     #expect(run.log.first?.contains("extension") == true)
   }
 
+  @Test(arguments: ["1", nil] as [String?])
+  func `logs the number of workers, also a single one, if Lambda sets it`(value: String?) throws {
+    let run = try ServedRuntime(
+      variables: value.map { ["AWS_LAMBDA_MAX_CONCURRENCY": $0] } ?? [:], script: [event("1"), accepted],
+      handler: TestHandler.echo)
+    #expect(run.answers.map(\.text) == ["1"])
+    let count = run.log.count { $0.contains("workerCount=1 executionEnvironmentMaxConcurrency=1") }
+    #expect(count == (value == nil ? 0 : 1))
+  }
+
   @Test(arguments: ["0", "-1", "1601", "many"])
   func `doesn't begin with an invalid AWS_LAMBDA_MAX_CONCURRENCY`(value: String) throws {
     let run = try ServedRuntime(

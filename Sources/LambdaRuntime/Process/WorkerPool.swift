@@ -32,9 +32,6 @@ struct WorkerPool {
     stopIgnoringChildren()
     var workers: [Worker] = []
     log.sharesPipe = true
-    log.debug(
-      "Starting the workers.",
-      ["workerCount": .integer(count), "executionEnvironmentMaxConcurrency": .integer(count)])
     do throws(RuntimeAPIError) {
       for _ in 0..<count { try startWorker(beside: &workers, work) }
       while let ended = wait(for: workers) {
