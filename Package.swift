@@ -17,6 +17,7 @@ let package = Package(
     .library(name: "LambdaRuntimeAsyncCodable", targets: ["LambdaRuntimeAsyncCodable"]),
     .library(name: "LambdaRuntimeCodable", targets: ["LambdaRuntimeCodable"]),
     .library(name: "LambdaEvents", targets: ["LambdaEvents"]),
+    .library(name: "LambdaEventsAsync", targets: ["LambdaEventsAsync"]),
     .library(name: "LambdaRuntimeLogging", targets: ["LambdaRuntimeLogging"]),
     .executable(name: "bootstrap", targets: ["bootstrap"]),
     .executable(name: "echo-function", targets: ["echo-function"]),
@@ -83,6 +84,8 @@ let package = Package(
     .target(name: "LambdaRuntimeCodable", dependencies: ["LambdaRuntime"], swiftSettings: strict),
     .target(
       name: "LambdaEvents", dependencies: ["LambdaRuntime", "Platform", "WireFormats"], swiftSettings: strict),
+    .target(
+      name: "LambdaEventsAsync", dependencies: ["LambdaEvents", "LambdaRuntimeAsync"], swiftSettings: strict),
     .target(
       name: "LambdaEmulator",
       dependencies: [
@@ -190,7 +193,9 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "LambdaEventsTests",
-      dependencies: ["LambdaEvents", "LambdaRuntime", "Platform", "TestSupport", "WireFormats"],
+      dependencies: [
+        "LambdaEvents", "LambdaEventsAsync", "LambdaRuntime", "Platform", "TestSupport", "WireFormats",
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "LambdaEmulatorTests",

@@ -13,8 +13,8 @@ public protocol Handler: ~Copyable {
   /// Releases resources before the process exits. The runtime calls it once, after the last invocation, when the process is
   /// asked to stop. The default implementation does nothing.
   ///
-  /// Lambda sends that request only if an extension is registered (``ServeOptions/registersExtension``), and kills the process
-  /// two seconds later. Without an extension it kills the process without notice.
+  /// Lambda sends that request only if an extension is registered (``ServeOptions/registersExtension``), and kills the process at most 500 ms
+  /// later. Without an extension it kills the process without notice.
   mutating func shutDown()
 
   /// Prepares for a SnapStart snapshot. The runtime calls it once, before Lambda freezes the process. The default

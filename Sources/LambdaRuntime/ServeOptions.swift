@@ -2,8 +2,9 @@
 public struct ServeOptions: Sendable {
   /// Whether to register an extension that subscribes to no events, so that ``Handler/shutDown()`` runs on Lambda.
   ///
-  /// Lambda, and this package's emulator, end an environment without extensions with SIGKILL. If an extension is registered, it sends SIGTERM first.
-  /// This costs one request at start and a connection that stays open.
+  /// If no extension is registered, Lambda ends the process with SIGKILL. If one is, Lambda sends SIGTERM first and waits up to 500 ms, or
+  /// 300 ms if the function also has external extensions. This package's emulator sends the same signals. The extension costs one request at
+  /// the start, and a connection that stays open.
   public var registersExtension = false
   /// Whether to end the process if the function is still running some time after a stop request (``StopLimit``).
   package var ownsProcess = false

@@ -12,7 +12,7 @@ public struct W3CTraceContext: Equatable, Sendable {
   /// The caller's own properties, such as `userId=alice`; nil if the caller sent none.
   public let baggage: String?
 
-  /// Reads the client context. Returns nil if it has no usable member of `w3c`.
+  /// Reads the object `w3c` in the client context. Returns nil if there is none, or if it has none of the three values as printable ASCII.
   init?(clientContext: ArraySlice<UInt8>) {
     guard let document = try? JSONValue(parsing: Array(clientContext)), let fields = document["w3c"] else {
       // The client context is the caller's. The function receives it unchanged, and decides itself whether it must be valid.

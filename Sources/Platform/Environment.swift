@@ -5,6 +5,7 @@ public struct Environment: Sendable {
   /// All variables and their values.
   package let all: [String: String]
 
+  /// Creates a snapshot with these variables, for example in a unit test.
   public init(_ variables: [String: String]) {
     all = variables
   }

@@ -6,8 +6,10 @@ import Glibc
 /// For dates that the outside world sees: signatures, report ids, deadlines that AWS sends. Measure durations with
 /// ``BootTime``, which can't be set.
 public struct WallTime: Comparable, Hashable, Sendable {
+  /// The nanoseconds since 1970-01-01T00:00:00Z, without leap seconds; negative before that. The range ends in the year 2262.
   public let nanosecondsSinceEpoch: Int64
 
+  /// Creates the time `nanosecondsSinceEpoch` after 1970-01-01T00:00:00Z.
   public init(nanosecondsSinceEpoch: Int64) {
     self.nanosecondsSinceEpoch = nanosecondsSinceEpoch
   }

@@ -37,7 +37,7 @@ LoggingSystem.bootstrap(startup.log)
 var logger = Logger(label: "the-label")
 logger[metadataKey: "key"] = "the logger's"
 logger.debug("below the level")
-logger.notice("hello", metadata: ["key": "the line's", "list": ["a", "b"]])
+logger.notice("hello", metadata: ["key": "the line's", "list": ["a", "b"], "logger": "metadata"])
 logger.critical("the end")
 """
 # What `swift build` compiles for LambdaRuntime. CLinux has only headers.
@@ -110,7 +110,7 @@ class Dependents(unittest.TestCase):
         for line in lines:
             del line["timestamp"]
         self.assertEqual(lines, [
-            {"level": "INFO", "message": "hello", "logger": "the-label", "key": "the line's", "list": '["a", "b"]'},
+            {"level": "INFO", "message": "hello", "logger": "the-label", "key": "the line's", "list": '["a", "b"]', "_logger": "metadata"},
             {"level": "FATAL", "message": "the end", "logger": "the-label", "key": "the logger's"}])
 
     def test_a_dependent_by_path_compiles_nothing_of_the_agent_or_the_tools(self):
@@ -144,7 +144,7 @@ class PlainCommands(unittest.TestCase):
 
     def test_offer_the_libraries_and_the_programs_without_dependencies(self):
         products = {each["name"] for each in self.package.json("describe", "--type", "json")["products"]}
-        libraries = {"LambdaEvents", "LambdaRuntime", "LambdaRuntimeAsync", "LambdaRuntimeAsyncCodable", "LambdaRuntimeCodable",
+        libraries = {"LambdaEvents", "LambdaEventsAsync", "LambdaRuntime", "LambdaRuntimeAsync", "LambdaRuntimeAsyncCodable", "LambdaRuntimeCodable",
                      "LambdaRuntimeLogging"}
         self.assertLessEqual(libraries | {"bootstrap", "echo-function"}, products)
 

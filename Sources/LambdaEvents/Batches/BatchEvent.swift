@@ -54,15 +54,19 @@ extension BatchEvent {
         try process(record)
       } catch {
         onFailure(record, error)
-        switch redelivery {
-        case .failedRecords: answer.failedItems.append(record.itemIdentifier)
-        case .everyRecordAfterFailure:
-          return BatchResponse(failedItems: records[index...].map(\.itemIdentifier))
-        case .fromFirstFailure: return BatchResponse(failedItems: [record.itemIdentifier])
-        }
+        guard mayContinue(after: index, &answer) else { break }
       }
     }
     return answer
+  }
+
+  /// Adds what Lambda must deliver again because the record at `index` failed. Returns whether the records after it may be processed.
+  package func mayContinue(after index: Int, _ answer: inout BatchResponse) -> Bool {
+    switch redelivery {
+    case .failedRecords, .fromFirstFailure: answer.failedItems.append(records[index].itemIdentifier)
+    case .everyRecordAfterFailure: answer.failedItems = records[index...].map(\.itemIdentifier)
+    }
+    return redelivery == .failedRecords
   }
 
   public func response(with answer: BatchResponse) -> Response {

@@ -25,7 +25,7 @@ package struct LoopbackSocket: ByteSource, ~Copyable {
     /// The exchange ends: nothing is lost.
     case end
     /// The exchange gets one more second, because a caller is waiting for the result. Together with the call in progress that
-    /// makes two seconds, after which Lambda kills the process.
+    /// makes two seconds, which is less than container engines wait.
     case hurry
   }
 
