@@ -79,6 +79,11 @@ private func serveAndExit(
   do throws(RuntimeAPIError) {
     try serve(server, Startup(environment: environment, log: log, shutdown: shutdown))
   } catch {
+    if error == .notUnderLambda {
+      log.error("\(error)")
+      log.error("To start it here: defender emulator --bootstrap \(CommandLine.arguments.first ?? "PATH")")
+      exit(1)
+    }
     exit(reporting: error, to: log)
   }
   exit(0)

@@ -20,6 +20,16 @@ import WireFormats
     }
   }
 
+  @Test func `prints how to start it if it is started outside Lambda`() async throws {
+    let program = try BuiltProgram("echo-function")
+    let run = try await program.run()
+    #expect(run.status == .code(1))
+    #expect(run.errors.count == 2, "\(run.errorText)")
+    #expect(run.errors.first?.contains("AWS_LAMBDA_RUNTIME_API isn't set") == true, "\(run.errorText)")
+    let command = "To start it here: defender emulator --bootstrap \(program.path)"
+    #expect(run.errors.last?.hasSuffix("\t\(command)") == true, "\(run.errorText)")
+  }
+
   @Test func `receives its context`() async throws {
     try await withEchoFunction { emulator, lines in
       var request = InvocationRequest(event: Array(#"{"ctx":1}"#.utf8))

@@ -18,10 +18,7 @@ extension RuntimeAPIError: CustomStringConvertible {
   package var description: String {
     switch self {
     case .notUnderLambda:
-      """
-      AWS_LAMBDA_RUNTIME_API isn't set. Lambda and its emulators set it to the host and port of the Runtime API, \
-      such as 127.0.0.1:9001. To run this program locally, start it with an emulator.
-      """
+      "AWS_LAMBDA_RUNTIME_API isn't set, so this function isn't running in Lambda."
     case .badEndpoint(let value, let reason):
       "AWS_LAMBDA_RUNTIME_API is '\(value)': \(reason). Set it to a host and port, such as 127.0.0.1:9001."
     case .initialisationFailed(let failure):

@@ -49,6 +49,5 @@ import Testing
 
   @Test func `is explained if the variable is missing`() {
     #expect(throws: RuntimeAPIError.notUnderLambda) { try RuntimeEndpoint(Environment([:])) }
-    #expect("\(RuntimeAPIError.notUnderLambda)".contains("127.0.0.1:9001"))
   }
 }
