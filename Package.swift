@@ -122,6 +122,7 @@ let package = Package(
         "FleetDetection", "GreengrassIPC", "HTTPClient", "LambdaEmulator", "Platform", "WireFormats",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
+      resources: [.embedInCode("SampleEvents")],
       swiftSettings: strict),
     .executableTarget(
       name: "echo-function", dependencies: ["LambdaRuntime", "Platform", "WireFormats"],

@@ -2,15 +2,20 @@ package import Platform
 
 /// A local emulation of Lambda and of the AWS services that the function uses. Only programs on this machine can reach it.
 ///
-/// A single server on 127.0.0.1 provides the APIs that the function uses (Runtime API, Extensions API, metadata), the URL at which
-/// callers invoke it, and the AWS IoT data plane to which it publishes.
+/// A server on 127.0.0.1 provides the APIs that the function uses (Runtime API, Extensions API, metadata), the URLs at which callers invoke
+/// it and the other functions, and the AWS IoT data plane to which all of them publish. Each other function has a separate server
+/// for the APIs that it uses.
 package struct Emulator: Sendable {
   package struct Configuration: Sendable {
     package var function: FunctionConfiguration
+    /// The other functions, which callers invoke by their names.
+    package var otherFunctions: [FunctionConfiguration] = []
     /// The TCP port to listen on; 0 lets the system choose one.
     package var port = 0
     /// The TCP port of an AWS IoT endpoint with TLS, to which programs publish as to AWS. Nil for no endpoint; 0 lets the system choose.
     package var iotPort: Int?
+    /// The TCP port at which `function` has a function URL. Nil for no URL; 0 lets the system choose.
+    package var functionURLPort: Int?
     /// A function with `detect_handler`, which evaluates the reports that are published; nil for none. The process must be able to
     /// publish its events to AWS IoT.
     package var detection: FunctionConfiguration?
@@ -36,9 +41,10 @@ package struct Emulator: Sendable {
   package let port: Int
   /// Nil unless ``Configuration/iotPort`` is set.
   package let iotEndpoint: IoTEndpoint?
-  private let environment: any FunctionEnvironment
-  private let extensionsEndpoint: ExtensionsEndpoint
-  private let metadataEndpoint: MetadataEndpoint
+  /// The port of the function URL. Nil unless ``Configuration/functionURLPort`` is set.
+  package let functionURLPort: Int?
+  private let functions: FunctionDirectory
+  private let invokeEndpoint: InvokeEndpoint
   private let publishEndpoint: PublishEndpoint
   private let detection: DetectionService?
 
@@ -54,48 +60,27 @@ package struct Emulator: Sendable {
     _ configuration: Configuration, report: @escaping @Sendable (EmulatorEvent) -> Void,
     _ body: @Sendable (Emulator) async throws -> Result
   ) async throws -> Result {
-    let server = try await LoopbackServer(port: configuration.port)
-    let tls = try configuration.iotPort.map { _ in try LoopbackTLS() }
-    var iotServer: LoopbackServer?
-    if let port = configuration.iotPort { iotServer = try await LoopbackServer(port: port, tls: tls) }
-    let address = "127.0.0.1:\(server.port)"
-    let logStream = logStreamName(at: configuration.now())
+    let servers = try await Servers(configuration)
     var detection: DetectionService?
     if let function = configuration.detection {
-      detection = try await DetectionService(function, configuration, logStream: logStream, report: report)
+      detection = try await DetectionService(
+        function, configuration, logStream: logStreamName(at: configuration.now()), report: report)
     }
-    let metadata = MetadataEndpoint(token: randomUUID())
-    let variables = configuration.function.processEnvironment(
-      at: address, metadataToken: metadata.token, credentials: configuration.credentials, logStream: logStream
-    )
-    let environment: any FunctionEnvironment =
-      configuration.function.isManaged
-      ? ManagedEnvironment(
-        function: configuration.function, variables: variables, grace: configuration.grace, report: report)
-      : ExecutionEnvironment(
-        function: configuration.function, variables: variables, grace: configuration.grace, report: report)
-    let emulator = Emulator(
-      port: server.port,
-      iotEndpoint: iotServer.map { IoTEndpoint(port: $0.port, certificate: tls?.certificate ?? []) },
-      environment: environment,
-      extensionsEndpoint: ExtensionsEndpoint(
-        extensions: environment.extensions, function: configuration.function),
-      metadataEndpoint: metadata,
-      publishEndpoint: PublishEndpoint(
-        verifier: SignatureVerifier(
-          credentials: configuration.credentials, region: configuration.function.region),
-        now: configuration.now,
-        report: { [pipeline = detection?.pipeline, now = configuration.now] publish in
-          report(.publish(publish))
-          pipeline?.receive(publish, at: now())
-        }), detection: detection)
+    let emulator = Emulator(servers, configuration, detection, report: report)
     return try await withThrowingTaskGroup { group in
-      group.addTask {
-        try await server.run { request, body in try await emulator.answer(request, &body) }
-      }
-      if let iotServer {
+      for (server, function) in zip(servers.functions, emulator.functions.all) {
         group.addTask {
-          try await iotServer.run { request, body in try await emulator.answerIoT(request, &body) }
+          try await server.run { request, body in try await emulator.answer(request, &body, for: function) }
+        }
+      }
+      if let server = servers.functionURL {
+        let url = FunctionURLEndpoint(
+          function: emulator.functions.first, port: server.port, now: configuration.now, report: report)
+        group.addTask { try await server.run { request, body in try await url.answer(request, &body) } }
+      }
+      if let server = servers.iot {
+        group.addTask {
+          try await server.run { request, body in try await emulator.answerIoT(request, &body) }
         }
       }
       if let detection { group.addTask { try await detection.run() } }
@@ -111,8 +96,36 @@ package struct Emulator: Sendable {
     }
   }
 
-  /// The URL at which callers invoke the function.
-  package var invokeURL: String { "http://127.0.0.1:\(port)\(InvokeEndpoint.path)" }
+  private init(
+    _ servers: Servers, _ configuration: Configuration, _ detection: DetectionService?,
+    report: @escaping @Sendable (EmulatorEvent) -> Void
+  ) {
+    port = servers.main.port
+    iotEndpoint = servers.iot.map { IoTEndpoint(port: $0.port, certificate: servers.certificate) }
+    functionURLPort = servers.functionURL?.port
+    functions = FunctionDirectory(
+      first: HostedFunction(configuration.function, on: servers.main, configuration, report: report),
+      others: zip(configuration.otherFunctions, servers.functions.dropFirst()).map {
+        HostedFunction($0, on: $1, configuration, report: report)
+      })
+    invokeEndpoint = InvokeEndpoint(functions: functions)
+    publishEndpoint = PublishEndpoint(
+      verifier: SignatureVerifier(
+        credentials: configuration.credentials, region: configuration.function.region),
+      now: configuration.now,
+      report: { [pipeline = detection?.pipeline, now = configuration.now] publish in
+        report(.publish(publish))
+        pipeline?.receive(publish, at: now())
+      })
+    self.detection = detection
+  }
+
+  /// The URLs at which callers invoke the functions.
+  package var invokeURLs: [String] {
+    let names =
+      functions.others.isEmpty ? [FunctionDirectory.commonName] : functions.all.map(\.configuration.name)
+    return names.map { "http://127.0.0.1:\(port)\(InvokeEndpoint.path(of: $0))" }
+  }
 
   /// The most recent publishes that reached the data plane, at most 256.
   package var publishes: [ReceivedPublish] { publishEndpoint.received }
@@ -120,35 +133,38 @@ package struct Emulator: Sendable {
   /// The number of publishes that the data plane has accepted and rejected.
   package var publishCounts: (accepted: Int, refused: Int) { publishEndpoint.counts }
 
-  /// Invokes the function. Waits until it can handle another invocation.
+  /// Invokes the first function. Waits until it can handle another invocation.
   package func invoke(_ request: InvocationRequest) async -> InvocationResult {
-    await environment.invoke(request)
+    await functions.first.environment.invoke(request)
+  }
+
+  /// Ends the functions' processes as soon as they have finished their invocations. The next invocation of each starts its program again.
+  package func restart() async {
+    for function in functions.all { await function.environment.restart() }
+    await detection?.restart()
   }
 
   /// Waits until each report published so far is evaluated. Returns the number of those that couldn't be; 0 without detection.
   package func waitForDetection() async -> Int { await detection?.pipeline.drained() ?? 0 }
 
-  /// Ends the function's process. Pending and later invocations fail with `stopped`.
+  /// Ends the functions' processes. Pending and later invocations fail with `stopped`.
   package func stop() async {
     // In a separate task, so that cancelling the caller doesn't interrupt the shutdown.
     await Task {
-      await environment.stop()
+      await withDiscardingTaskGroup { group in
+        for function in functions.all { group.addTask { await function.environment.stop() } }
+      }
       await detection?.stop()
     }.value
   }
 
-  private func answer(_ request: ReceivedRequest, _ body: inout RequestBody) async throws -> Answer? {
+  /// Answers a request to the server of `function`.
+  private func answer(
+    _ request: ReceivedRequest, _ body: inout RequestBody, for function: HostedFunction
+  ) async throws -> Answer? {
     if let refusal = BrowserGuard.refusal(of: request) { return refusal }
-    if RuntimeAPIEndpoint.isResponsible(for: request) {
-      return try await RuntimeAPIEndpoint(environment: environment).answer(request, &body)
-    }
-    if ExtensionsEndpoint.isResponsible(for: request) {
-      return try await extensionsEndpoint.answer(request, &body)
-    }
-    if MetadataEndpoint.isResponsible(for: request) { return metadataEndpoint.answer(request) }
-    if InvokeEndpoint.isResponsible(for: request) {
-      return try await InvokeEndpoint(environment: environment).answer(request, &body)
-    }
+    if HostedFunction.isResponsible(for: request) { return try await function.answer(request, &body) }
+    if InvokeEndpoint.isResponsible(for: request) { return try await invokeEndpoint.answer(request, &body) }
     if PublishEndpoint.isResponsible(for: request) {
       return try await publishEndpoint.answer(request, &body)
     }
@@ -156,7 +172,7 @@ package struct Emulator: Sendable {
       status: 404,
       object: [
         "message":
-          "Nothing is served at \(request.path). To invoke the function, use \(InvokeEndpoint.path)."
+          "Nothing is served at \(request.path). To invoke the function, use \(InvokeEndpoint.path(of: FunctionDirectory.commonName))."
       ])
   }
 
@@ -172,8 +188,37 @@ package struct Emulator: Sendable {
   }
 }
 
+/// The servers of an emulator, which listen.
+private struct Servers {
+  /// That of the first function, to which callers connect.
+  let main: LoopbackServer
+  private let others: [LoopbackServer]
+  let iot: LoopbackServer?
+  /// The certificate of ``iot``.
+  let certificate: [UInt8]
+  let functionURL: LoopbackServer?
+
+  /// One server for each function.
+  var functions: [LoopbackServer] { [main] + others }
+
+  init(_ configuration: Emulator.Configuration) async throws {
+    main = try await LoopbackServer(port: configuration.port)
+    let tls = try configuration.iotPort.map { _ in try LoopbackTLS() }
+    certificate = tls?.certificate ?? []
+    var iot: LoopbackServer?
+    if let port = configuration.iotPort { iot = try await LoopbackServer(port: port, tls: tls) }
+    self.iot = iot
+    var functionURL: LoopbackServer?
+    if let port = configuration.functionURLPort { functionURL = try await LoopbackServer(port: port) }
+    self.functionURL = functionURL
+    var others: [LoopbackServer] = []
+    for _ in configuration.otherFunctions { others.append(try await LoopbackServer(port: 0)) }
+    self.others = others
+  }
+}
+
 /// Returns a log stream name in Lambda's form: `2026/01/02/[$LATEST]` and 32 random hexadecimal digits.
-private func logStreamName(at time: WallTime) -> String {
+func logStreamName(at time: WallTime) -> String {
   let date = CivilTime(time).extendedFormat.prefix(10).map { $0 == "-" ? "/" : String($0) }.joined()
   return "\(date)/[$LATEST]\(randomUUID().filter { $0 != "-" })"
 }

@@ -14,8 +14,16 @@ struct EmulatorCommand: BackgroundCommand {
       run one after the other, or with --env AWS_LAMBDA_MAX_CONCURRENCY=N several at once, as on Managed Instances. The \
       first one starts the function's program; if the program exits, the next one starts it again.
 
-      A failed invocation is answered as by Lambda's Invoke API: status 200, the error as JSON, and the header \
-      X-Amz-Function-Error. The function receives X-Amz-Client-Context (Base64 of JSON) and X-Amzn-Trace-Id.
+      The URL and the headers are those of Lambda's Invoke API, so `aws lambda invoke --endpoint-url` works. A failed invocation is \
+      answered with status 200, the error as JSON, and the header X-Amz-Function-Error. The function receives X-Amz-Client-Context \
+      (Base64 of JSON) and X-Amzn-Trace-Id. X-Amz-Log-Type: Tail returns the last 4 KB of the log, in Base64, in X-Amz-Log-Result. \
+      X-Amz-Invocation-Type may be RequestResponse, Event (an asynchronous invocation, without retries) or DryRun.
+
+      With --function-url, browsers and curl reach the (first) function over HTTP, as with a function URL of Lambda: the event is in \
+      payload format 2.0. A response that can't be sent is answered with status 502 and the reason. Web pages may send requests only \
+      if they are from this machine.
+
+      With several --handler, each is a function with a separate process, at /2015-03-31/functions/NAME/invocations.
 
       The function publishes to a local AWS IoT data plane, which verifies signatures. With --iot-port, other programs on \
       this machine can publish to it over TLS, such as `defender publish` and the AWS CLI. The emulator prints variables that set \
@@ -31,8 +39,12 @@ struct EmulatorCommand: BackgroundCommand {
         defender emulator --iot-port 8443
         defender emulator --iot-port 8443 --detect pumps.json
         defender emulator --bootstrap .build/debug/hello --env GREETING=hello
+        defender emulator --bootstrap images --handler resize --handler rotate
+        defender emulator --bootstrap .build/debug/api --function-url 8080
         curl -d '{"reports":1}' \\
           http://127.0.0.1:9000/2015-03-31/functions/function/invocations
+        aws lambda invoke --endpoint-url http://127.0.0.1:9000 --function-name \\
+          resize --payload fileb://event.json --log-type Tail answer.json
 
       SIGINT (Ctrl-C), SIGTERM and SIGHUP stop it and the function's process.
 
@@ -48,30 +60,48 @@ struct EmulatorCommand: BackgroundCommand {
       valueName: "port"))
   var iotPort: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "Serve the function over HTTP, as a function URL does, on this port of 127.0.0.1; 0 lets the system choose (default: none).",
+      valueName: "port"))
+  var functionUrl: Int?
+
+  @Option(help: ArgumentHelp("\(handlerHelp) Repeat it for each function.", valueName: "name"))
+  var handler: [String] = []
+
   @OptionGroup var options: FunctionOptions
 
   @OptionGroup var detectionOptions: DetectionOptions
 
   func validate() throws {
-    if let iotPort {
-      guard (0...65_535).contains(iotPort) else {
-        throw ValidationError("--iot-port is \(iotPort); expected 0 to 65535.")
+    var taken: [Int: String] = [:]
+    for (name, port) in ports {
+      guard (0...65_535).contains(port) else {
+        throw ValidationError("\(name) is \(port); expected 0 to 65535.")
       }
-      if iotPort == port, port != 0 {
-        throw ValidationError("--port and --iot-port are both \(port). Choose another port for one of them.")
+      if port != 0, let other = taken.updateValue(name, forKey: port) {
+        throw ValidationError(
+          "\(other) and \(name) are both \(port). Choose another port for one of them.")
       }
     }
-    guard (0...65_535).contains(port) else {
-      throw ValidationError("--port is \(port); expected 0 to 65535.")
-    }
+    try options.check(handlers: handler)
+  }
+
+  /// The ports, by the names of their options.
+  private var ports: [(name: String, port: Int)] {
+    let all = [("--port", port), ("--iot-port", iotPort), ("--function-url", functionUrl)]
+    return all.compactMap { name, port in port.map { (name, $0) } }
   }
 
   func run() async throws {
     let console = Console(showsReadableLog: options.logLines.areReadable)
     try await reportingFailure(to: console) {
-      var configuration = Emulator.Configuration(function: try options.function(in: .ofThisProcess))
+      let functions = try options.functions(handler, in: .ofThisProcess)
+      var configuration = Emulator.Configuration(function: functions[0])
+      configuration.otherFunctions = Array(functions.dropFirst())
       configuration.port = port
       configuration.iotPort = iotPort
+      configuration.functionURLPort = functionUrl
       let detection = try detectionOptions.detection(beside: configuration.function, console)
       defer { detection?.remove() }
       configuration.detection = detection?.function
@@ -83,7 +113,11 @@ struct EmulatorCommand: BackgroundCommand {
           if let endpoint = emulator.iotEndpoint, let certificate {
             console.error(variables(of: endpoint, certificate.path, configuration))
           }
-          console.error("defender: ready. Invoke the function with\n  curl -d '{}' \(emulator.invokeURL)")
+          if let port = emulator.functionURLPort {
+            console.error("defender: the function URL is http://127.0.0.1:\(port)/")
+          }
+          let commands = emulator.invokeURLs.map { "  curl -d '{}' \(shellWord($0))" }
+          console.error("defender: ready. Invoke the function with\n\(commands.joined(separator: "\n"))")
           for await _ in signals { break }
         }
       } catch let error as ServerError {
@@ -96,10 +130,8 @@ struct EmulatorCommand: BackgroundCommand {
 
   /// Returns the name of the option with the port that the emulator can't listen on.
   private func optionOfPort(in error: ServerError) -> String {
-    guard case .cannotListen(let failed, _) = error, failed == iotPort, failed != port else {
-      return "--port"
-    }
-    return "--iot-port"
+    guard case .cannotListen(let failed, _) = error else { return "--port" }
+    return ports.first { $0.port == failed }?.name ?? "--port"
   }
 
   /// Returns a text with the variables that make AWS's CLI and SDKs, and `defender publish`, use the endpoint.

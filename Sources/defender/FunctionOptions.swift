@@ -37,8 +37,36 @@ struct FunctionOptions: ParsableArguments {
     }
   }
 
+  /// Throws if a handler's name is invalid.
+  func check(handlers: [String]) throws {
+    for handler in handlers {
+      guard !handler.isEmpty, handler.utf8.count <= 128, handler.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F })
+      else {
+        throw ValidationError("--handler '\(handler)' isn't valid. Use 1 to 128 characters without spaces.")
+      }
+    }
+    if !handlers.isEmpty, env.contains(where: { name(in: $0) == "_HANDLER" }) {
+      throw ValidationError("--handler and --env _HANDLER are both given. Use --handler.")
+    }
+    if let twice = handlers.enumerated().first(where: { handlers.firstIndex(of: $1) != $0 }) {
+      throw ValidationError("--handler \(twice.element) is given twice.")
+    }
+  }
+
+  /// Returns the configurations of the program's functions, one for each handler. Without handlers, there is one function.
+  func functions(_ handlers: [String], in environment: Environment) throws -> [FunctionConfiguration] {
+    let function = try function(in: environment)
+    if handlers.isEmpty { return [function] }
+    return handlers.map { handler in
+      var selected = function
+      selected.handler = handler
+      selected.name = handler
+      return selected
+    }
+  }
+
   /// Returns the function's configuration, with the relevant settings of `environment`.
-  func function(in environment: Environment) throws -> FunctionConfiguration {
+  private func function(in environment: Environment) throws -> FunctionConfiguration {
     let path = try bootstrap ?? bootstrapBesideThisProgram()
     guard unsafe access(path, X_OK) == 0 else {
       let reason = Errno.current
@@ -84,6 +112,10 @@ struct FunctionOptions: ParsableArguments {
     return unsafe access(beside, X_OK) != 0 && access(inPackage, X_OK) == 0 ? inPackage : beside
   }
 }
+
+/// The help of `--handler`.
+let handlerHelp =
+  "The handler that the program runs: its variable _HANDLER, and the function's name (default: function_handler)."
 
 /// Returns the path of the running program (`/proc/self/exe`, proc(5)).
 private func executablePath() throws -> String {

@@ -59,6 +59,9 @@ struct DetectionService: Sendable {
   /// Ends the function's process.
   func stop() async { await environment.stop() }
 
+  /// Lets the next batch of reports start the program again.
+  func restart() async { await environment.restart() }
+
   private func answer(_ request: ReceivedRequest, _ body: inout RequestBody) async throws -> Answer? {
     if let refusal = BrowserGuard.refusal(of: request) { return refusal }
     if RuntimeAPIEndpoint.isResponsible(for: request) {

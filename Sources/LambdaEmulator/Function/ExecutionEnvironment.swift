@@ -22,12 +22,14 @@ actor ExecutionEnvironment: FunctionEnvironment {
   private let function: FunctionConfiguration
   private let variables: [String: String]
   private let grace: Duration
-  private let report: @Sendable (EmulatorEvent) -> Void
+  private let recorder: LogRecorder
 
   private var callers: [Caller] = []
   /// Handles the callers' requests one after another; nil while there are none.
   private var service: Task<Void, Never>?
   private var isStopping = false
+  /// Whether the process must end before the next invocation.
+  private var isRestartDue = false
 
   private var running: Running?
   private var startedAt: BootTime?
@@ -40,13 +42,15 @@ actor ExecutionEnvironment: FunctionEnvironment {
   private var poll: CheckedContinuation<Invocation?, Never>?
 
   private var current: Invocation?
+  /// The log of the current invocation.
+  private var log: InvocationLog?
   /// The request ID of an invocation that has exceeded its timeout.
   private var overdue: String?
   /// Receives the outcome of the current invocation; nil if the process ended before it received the invocation.
   private var outcome: CheckedContinuation<Outcome?, Never>?
   private var caller: CheckedContinuation<InvocationResult, Never>?
-  /// Waits until the process polls again, which it does after the work that follows its response.
-  private var idleness: CheckedContinuation<Void, Never>?
+  /// Those that wait until the process polls again, which it does after the work that follows its response.
+  private var idleness: [CheckedContinuation<Void, Never>] = []
   /// The streamed response in progress; nil if there is none.
   private var stream: (requestID: String, pieces: AsyncThrowingStream<Answer.Piece, any Error>.Continuation)?
 
@@ -57,8 +61,10 @@ actor ExecutionEnvironment: FunctionEnvironment {
     self.function = function
     self.variables = variables
     self.grace = grace
-    self.report = report
+    recorder = LogRecorder(report)
   }
+
+  private nonisolated func report(_ event: EmulatorEvent) { recorder.record(event) }
 
   // MARK: Callers
 
@@ -71,9 +77,13 @@ actor ExecutionEnvironment: FunctionEnvironment {
   }
 
   private func serveCallers() async {
-    while !callers.isEmpty {
-      let next = callers.removeFirst()
-      await serve(next.request, next.answer)
+    while isRestartDue || !callers.isEmpty {
+      if isRestartDue {
+        await endOldProgram()
+      } else {
+        let next = callers.removeFirst()
+        await serve(next.request, next.answer)
+      }
     }
     service = nil
   }
@@ -86,6 +96,8 @@ actor ExecutionEnvironment: FunctionEnvironment {
       requestID: randomUUID(), functionARN: function.arn, request: request,
       deadline: WallTime.now.advanced(by: function.timeout))
     caller = answer
+    let log = recorder.begin()
+    self.log = log
     report(.platform("START RequestId: \(invocation.requestID) Version: \(function.version)"))
     let outcome = await outcome(of: invocation)
     if let running {
@@ -112,7 +124,10 @@ actor ExecutionEnvironment: FunctionEnvironment {
     }
     report(.platform("END RequestId: \(invocation.requestID)"))
     report(.platform(reportLine.text))
-    let result = outcome.result(of: invocation, function)
+    recorder.end()
+    if let advice = outcome.advice { report(.notice(advice)) }
+    var result = outcome.result(of: invocation, function)
+    result.log = log
     answerCaller(result)
   }
 
@@ -183,7 +198,7 @@ actor ExecutionEnvironment: FunctionEnvironment {
     startedAt = .now
     let process = try await ChildProcess.start(function.bootstrap, environment: variables)
     let end = Task {
-      let status = await process.wait { [report] line in report(.output(line)) }
+      let status = await process.wait { [recorder] line in recorder.record(.output(line)) }
       self.processEnded(process, status)
     }
     running = Running(process: process, end: end)
@@ -208,7 +223,7 @@ actor ExecutionEnvironment: FunctionEnvironment {
     poll = nil
     if isStopping { return }
     guard outcome != nil else {
-      if current == nil {
+      if current == nil, !isRestartDue {
         report(.notice("The function's process ended (\(status)). The next invocation will start it again."))
       }
       return
@@ -257,19 +272,34 @@ actor ExecutionEnvironment: FunctionEnvironment {
     await service?.value
   }
 
+  func restart() {
+    isRestartDue = true
+    if service == nil { service = Task { await serveCallers() } }
+  }
+
+  /// Ends the process between two invocations. The next one starts the program that is there then.
+  private func endOldProgram() async {
+    if let running {
+      await waitForIdleness()
+      running.process.send(extensions.isEmpty ? SIGKILL : SIGTERM)
+      await end(running, within: grace)
+    }
+    isRestartDue = false
+  }
+
   /// Waits until the process has finished the work that follows its last response, but not longer than the grace period.
   private func waitForIdleness() async {
     guard case .answered = state.phase else { return }
     let limit = Task { [grace] in
       if (try? await Task.sleep(for: grace)) != nil { becomeIdle() }
     }
-    await withCheckedContinuation { idleness = $0 }
+    await withCheckedContinuation { idleness.append($0) }
     limit.cancel()
   }
 
   private func becomeIdle() {
-    idleness?.resume()
-    idleness = nil
+    for waiting in idleness { waiting.resume() }
+    idleness = []
   }
 
   // MARK: The Runtime API
@@ -325,7 +355,7 @@ actor ExecutionEnvironment: FunctionEnvironment {
     stream = (answer.requestID, continuation)
     answerCaller(
       InvocationResult(
-        requestID: answer.requestID, failure: nil, contentType: contentType, body: .stream(pieces)))
+        requestID: answer.requestID, failure: nil, contentType: contentType, body: .stream(pieces), log: log))
     return continuation
   }
 

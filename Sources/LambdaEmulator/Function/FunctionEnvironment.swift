@@ -10,6 +10,8 @@ protocol FunctionEnvironment: Actor {
 
   /// Invokes the function, and waits for the response.
   func invoke(_ request: InvocationRequest) async -> InvocationResult
+  /// Ends the process as soon as no invocation is running, so that the next one starts the program again.
+  func restart()
   /// Fails all invocations with `stopped`, and ends the function's process.
   func stop() async
 

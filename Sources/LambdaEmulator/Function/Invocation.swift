@@ -43,6 +43,8 @@ package struct InvocationResult: Sendable {
   package let contentType: String?
   /// The response, or the error document.
   package let body: Answer.Body
+  /// The log of this invocation; nil if the function handles several invocations at once, because their lines are mixed.
+  package var log: InvocationLog?
 
   /// A result whose body has arrived completely.
   package struct Complete: Sendable {

@@ -40,6 +40,8 @@ actor ManagedEnvironment: FunctionEnvironment {
   private var running: Running?
   private var isStarting = false
   private var isStopping = false
+  /// Whether the process must end before it gets another invocation.
+  private var isRestartDue = false
   private var hasPolled = false
   private var initError: (document: [UInt8], type: String)?
   private var polls: [CheckedContinuation<Invocation?, Never>] = []
@@ -84,6 +86,7 @@ actor ManagedEnvironment: FunctionEnvironment {
       while let next = waiting.popFirst() { end(next, .stopped) }
       return
     }
+    if isRestartDue { return }
     while let next = waiting.first, let poll = polls.popLast() {
       waiting.removeFirst()
       active[next.invocation.requestID] = next
@@ -117,6 +120,7 @@ actor ManagedEnvironment: FunctionEnvironment {
     ended.stream = nil
     let caller = ended.caller
     ended.caller = nil
+    endOldProgram()
     let duration = ended.start.duration(to: .now)
     let peakMemory = running?.process.peakMemory
     let process = running?.process
@@ -135,6 +139,7 @@ actor ManagedEnvironment: FunctionEnvironment {
         memoryMegabytes: function.memoryMegabytes, peakMemory: peakMemory, outcome: outcome)
       report(.platform("END RequestId: \(invocation.requestID)"))
       report(.platform(line.text))
+      if let advice = outcome.advice { report(.notice(advice)) }
       caller?.resume(returning: outcome.result(of: invocation, function))
     }
   }
@@ -152,7 +157,9 @@ actor ManagedEnvironment: FunctionEnvironment {
       }
       running = Running(process: process, end: end)
       if isStopping { process.send(SIGKILL) }
+      endOldProgram()
     } catch {
+      isRestartDue = false
       let failed = waiting
       waiting = []
       for invocation in failed { end(invocation, .notStarted(error)) }
@@ -163,6 +170,7 @@ actor ManagedEnvironment: FunctionEnvironment {
   private func processEnded(_ process: ChildProcess, _ status: ProcessStatus) {
     guard running?.process === process else { return }
     running = nil
+    isRestartDue = false
     extensions.removeAll()
     for poll in polls { poll.resume(returning: nil) }
     polls = []
@@ -183,7 +191,22 @@ actor ManagedEnvironment: FunctionEnvironment {
     polls = []
     // If there is no process, nothing else ends their waits.
     defer { extensions.removeAll() }
-    guard let running else { return }
+    if let running { await end(running) }
+  }
+
+  func restart() {
+    isRestartDue = running != nil || isStarting
+    endOldProgram()
+  }
+
+  /// Ends the process if it must end and isn't handling an invocation.
+  private func endOldProgram() {
+    guard isRestartDue, active.isEmpty, let running else { return }
+    Task { await end(running) }
+  }
+
+  /// Ends the process, and kills it after the grace period.
+  private func end(_ running: Running) async {
     running.process.send(extensions.isEmpty ? SIGKILL : SIGTERM)
     let deadline = Task { [grace] in
       if (try? await Task.sleep(for: grace)) != nil { running.process.send(SIGKILL) }

@@ -74,6 +74,12 @@ enum Outcome: Sendable {
     }
   }
 
+  /// What the emulator's user can do about the failure; nil if the error itself says that.
+  var advice: String? {
+    guard case .initError(_, type: "Runtime.UnknownHandler") = self else { return nil }
+    return "Select one of the program's handlers with --handler, such as --handler NAME."
+  }
+
   /// Returns the error that interrupts a streamed response that had already begun.
   func interruption(of invocation: Invocation, _ function: FunctionConfiguration) -> StreamInterruption {
     guard case .bytes(let document) = result(of: invocation, function).body else {

@@ -9,8 +9,11 @@ import WireFormats
 /// runtimes and curl send the configured endpoint in `Host`, and neither of the other two.
 struct BrowserGuard {
   /// Returns the response to a request from a web page; nil if the request is allowed.
-  static func refusal(of request: ReceivedRequest) -> Answer? {
-    complaint(about: request).map { complaint in
+  ///
+  /// If `allowsLocalPages` is true, pages whose own server is on this machine may send requests, as a front end does that is developed
+  /// together with the function.
+  static func refusal(of request: ReceivedRequest, allowsLocalPages: Bool = false) -> Answer? {
+    complaint(about: request, allowsLocalPages).map { complaint in
       Answer(
         status: 403, headers: [HeaderField(.amznErrorType, "ForbiddenException")],
         object: ["message": "\(complaint). The emulator accepts requests only from programs on this machine."]
@@ -18,7 +21,7 @@ struct BrowserGuard {
     }
   }
 
-  private static func complaint(about request: ReceivedRequest) -> String? {
+  private static func complaint(about request: ReceivedRequest, _ allowsLocalPages: Bool) -> String? {
     let hosts = request.values(of: .host)
     guard hosts.count == 1, let host = hosts.first else {
       return "The request has \(hosts.count) Host headers instead of one"
@@ -31,13 +34,26 @@ struct BrowserGuard {
       return
         "The host '\(excerpt(authority))' of the request target isn't localhost, an address of 127.0.0.0/8 or [::1]"
     }
-    for origin in request.values(of: "origin") where origin.lowercased() != "http://\(host.lowercased())" {
+    let origins = request.values(of: "origin")
+    if allowsLocalPages, origins.count == 1, origins.allSatisfy(isLoopbackOrigin) { return nil }
+    for origin in origins where origin.lowercased() != "http://\(host.lowercased())" {
       return "The request has the Origin '\(excerpt(origin))', so a web page sent it"
     }
-    for site in request.values(of: "sec-fetch-site") where site != "same-origin" && site != "none" {
+    // A page of the same site as a host of this machine is on this machine, at another port.
+    let sites = ["same-origin", "none"] + (allowsLocalPages ? ["same-site"] : [])
+    for site in request.values(of: "sec-fetch-site") where !sites.contains(site) {
       return "The request has the Sec-Fetch-Site '\(excerpt(site))', so a web page sent it"
     }
     return nil
+  }
+
+  /// Returns whether an origin, such as `http://localhost:3000`, names this machine.
+  private static func isLoopbackOrigin(_ origin: String) -> Bool {
+    let parts = URLParts(origin)
+    guard let scheme = parts.scheme?.lowercased(), ["http", "https"].contains(scheme), parts.target.isEmpty,
+      parts.userInformation == nil
+    else { return false }
+    return isLoopback(parts.authority)
   }
 
   /// Returns whether a Host header, with or without a port, names this machine.

@@ -75,7 +75,7 @@ struct LoopbackServer: Sendable {
           var body = RequestBody(parts)
           guard let answer = try await handler(request, &body) else { return }
           let isReusable = try await body.discardRest(limit: Self.discardLimit) && head.isKeepAlive
-          try await send(answer, to: outbound, version: head.version, keepsAlive: isReusable)
+          try await send(answer, to: outbound, for: head, keepsAlive: isReusable)
           if !isReusable { return }
           parts = body.parts
         }
@@ -87,19 +87,25 @@ struct LoopbackServer: Sendable {
 
   private func send(
     _ answer: Answer, to outbound: NIOAsyncChannelOutboundWriter<HTTPServerResponsePart>,
-    version: HTTPVersion, keepsAlive: Bool
+    for request: HTTPRequestHead, keepsAlive: Bool
   ) async throws {
-    var head = HTTPResponseHead(version: version, status: HTTPResponseStatus(statusCode: answer.status))
+    var head = HTTPResponseHead(
+      version: request.version, status: HTTPResponseStatus(statusCode: answer.status))
     for field in answer.headers { head.headers.add(name: field.name.text, value: field.value) }
     if !keepsAlive { head.headers.replaceOrAdd(name: "Connection", value: "close") }
+    // Such responses have no body, and all but the one to HEAD no length (RFC 9110, section 8.6).
+    let hasNoLength = answer.status == 204 || answer.status == 304
     switch answer.body {
+    case _ where hasNoLength: try await outbound.write(contentsOf: [.head(head), .end(nil)])
     case .bytes(let bytes):
       head.headers.replaceOrAdd(name: "Content-Length", value: String(bytes.count))
+      if request.method == .HEAD { return try await outbound.write(contentsOf: [.head(head), .end(nil)]) }
       var response: [HTTPServerResponsePart] = [.head(head)]
       if !bytes.isEmpty { response.append(.body(.byteBuffer(ByteBuffer(bytes: bytes)))) }
       try await outbound.write(contentsOf: response + [.end(nil)])
     case .stream(let pieces):
       try await outbound.write(.head(head))
+      if request.method == .HEAD { return try await outbound.write(.end(nil)) }
       var trailers: HTTPHeaders?
       for try await piece in pieces {
         switch piece {

@@ -27,8 +27,11 @@ struct HTTPTestClient: Sendable {
   /// The value of the Host header; nil for the server's address.
   var host: String?
 
-  func get(_ target: String) async throws -> Response {
-    try await send(.GET, target, body: nil)
+  /// Sends a GET request. `onPiece` receives each piece of the response's body as soon as it arrives.
+  func get(_ target: String, onPiece: @escaping @Sendable (String) -> Void = { _ in }) async throws
+    -> Response
+  {
+    try await exchange(.GET, target, [], onPiece: onPiece) { writer in try await writer.write(.end(nil)) }
   }
 
   func post(_ target: String, _ body: String = "", headers: [HeaderField] = []) async throws -> Response {
@@ -61,6 +64,7 @@ struct HTTPTestClient: Sendable {
   /// Sends a head, calls `body` to send the rest, and reads the response. If `body` throws, the connection is closed.
   func exchange(
     _ method: HTTPMethod, _ target: String, _ headers: [HeaderField],
+    onPiece: @escaping @Sendable (String) -> Void = { _ in },
     _ body: @Sendable (Writer) async throws -> Void
   ) async throws -> Response {
     let connection = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
@@ -82,7 +86,9 @@ struct HTTPTestClient: Sendable {
       for try await part in inbound {
         switch part {
         case .head(let head): answer = head
-        case .body(let buffer): bytes.append(contentsOf: buffer.readableBytesView)
+        case .body(let buffer):
+          bytes.append(contentsOf: buffer.readableBytesView)
+          onPiece(String(buffer: buffer))
         case .end(let trailers):
           guard let answer else { throw NoAnswer() }
           return Response(

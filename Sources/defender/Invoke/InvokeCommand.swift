@@ -24,6 +24,9 @@ struct InvokeCommand: BackgroundCommand {
       With --detect, a second process of the program runs detect_handler, which evaluates the published reports as a \
       fleet's are evaluated in AWS. The violation events follow the response, each as one line of JSON.
 
+      --sample makes an event of an AWS service, and --print prints it to be edited. --handler selects one of several functions in \
+      the program.
+
       Examples:
         defender invoke
         defender invoke --event '{"reports":1,"format":"cbor"}'
@@ -31,6 +34,9 @@ struct InvokeCommand: BackgroundCommand {
         AWS_IOT_THING_NAME=pump-7 defender invoke
         defender invoke --detect docs/examples/pump-profile.json
         defender invoke --bootstrap .build/release/bootstrap
+        defender invoke --bootstrap .build/debug/worker --sample sqs
+        defender invoke --sample apigw-v2 --print >event.json
+        defender invoke --bootstrap images --handler resize --log-type Tail
 
       Exit status: 0 the function succeeded; 1 it failed, timed out or crashed, or a report couldn't be evaluated; 2 it couldn't be run; 64 wrong \
       command line; 74 the output couldn't be written.
@@ -38,19 +44,62 @@ struct InvokeCommand: BackgroundCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The event, or @ and the path of a file with the event.", valueName: "json|@file"),
+      "The event, or @ and the path of a file with the event (default: {\"reports\":2,\"interval_seconds\":1}).",
+      valueName: "json|@file"),
     completion: .custom { _, _, prefix in eventCompletions(of: prefix) })
-  var event = #"{"reports":2,"interval_seconds":1}"#
+  var event: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Use an event of an AWS service, such as sqs or apigw-v2; `list` prints the names (default: none).",
+      valueName: "name"),
+    completion: .list(SampleEvent.all.map(\.name) + ["list"]))
+  var sample: String?
+
+  @Flag(help: "Print the event instead of invoking the function.")
+  var print = false
+
+  @Option(help: ArgumentHelp("\(handlerHelp)", valueName: "name"))
+  var handler: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Tail shows the last 4 KB of the log after the response, as callers of Lambda's Invoke API see it.",
+      valueName: "None|Tail"))
+  var logType = LogType.none
 
   @OptionGroup var options: FunctionOptions
 
   @OptionGroup var detectionOptions: DetectionOptions
 
+  func validate() throws {
+    if let sample {
+      guard event == nil else {
+        throw ValidationError("--event and --sample are both given. Use one of them.")
+      }
+      let names = SampleEvent.all.map(\.name)
+      guard sample == "list" || names.contains(sample) else {
+        let meant = nearestName(to: sample, among: names).map { "Did you mean '\($0)'? " } ?? ""
+        throw ValidationError(
+          "--sample '\(sample)' doesn't exist. \(meant)The events are \(names.joined(separator: ", ")).")
+      }
+    }
+    try options.check(handlers: handler.map { [$0] } ?? [])
+  }
+
   func run() async throws {
     let console = Console(showsReadableLog: options.logLines.areReadable)
     try await reportingFailure(to: console) {
+      if sample == "list" {
+        console.output(SampleEvent.list)
+        return
+      }
       let event = try eventBytes()
-      let function = try options.function(in: .ofThisProcess)
+      if print {
+        console.output(String(decoding: event, as: UTF8.self).trimmingFinalLineFeeds)
+        return
+      }
+      let function = try options.functions(handler.map { [$0] } ?? [], in: .ofThisProcess)[0]
       let detection = try detectionOptions.detection(beside: function, console)
       defer { detection?.remove() }
       guard try await invoke(function, detection, event, console) else {
@@ -74,8 +123,10 @@ struct InvokeCommand: BackgroundCommand {
           for await _ in signals { await emulator.stop() }
         }
         defer { stop.cancel() }
-        let result = await emulator.invoke(InvocationRequest(event: event)).complete()
+        let answer = await emulator.invoke(InvocationRequest(event: event))
+        let result = await answer.complete()
         console.output(text(of: result))
+        if logType == .tail { await showLog(of: answer, console) }
         let found = (try? JSONValue(parsing: result.body))?["violations"]?.integer(as: Int.self) ?? 0
         if let summary = summary(of: emulator.publishCounts, found) { console.output(summary) }
         guard let detection else { return result.failure == nil }
@@ -86,6 +137,16 @@ struct InvokeCommand: BackgroundCommand {
     } catch let error as ServerError {
       throw CommandFailure("\(error)", status: .notRun)
     }
+  }
+
+  /// Shows the end of the log, decoded.
+  private func showLog(of result: InvocationResult, _ console: Console) async {
+    guard let log = result.log else {
+      return console.error(
+        "defender: --log-type Tail has no effect if the function handles several invocations at once.")
+    }
+    let text = String(decoding: await log.tail(), as: UTF8.self)
+    console.output("The end of the log:\n\(text.trimmingFinalLineFeeds)")
   }
 
   /// Returns the response, the error, or the beginning of a stream and the error that ended it, each below a title.
@@ -121,6 +182,8 @@ struct InvokeCommand: BackgroundCommand {
   }
 
   private func eventBytes() throws -> [UInt8] {
+    if let sample { return SampleEvent.all.first { $0.name == sample }?.bytes ?? [] }
+    let event = event ?? #"{"reports":2,"interval_seconds":1}"#
     guard event.hasPrefix("@") else { return Array(event.utf8) }
     let path = String(event.dropFirst())
     do {
@@ -128,6 +191,19 @@ struct InvokeCommand: BackgroundCommand {
     } catch {
       throw CommandFailure("Can't read the event file '\(path)': \(error).", status: .notRun)
     }
+  }
+}
+
+/// Whether the end of the log is shown, in the words of the AWS CLI.
+enum LogType: String, CaseIterable, ExpressibleByArgument {
+  case none = "None"
+  case tail = "Tail"
+}
+
+extension String {
+  /// The text without the line feeds at its end.
+  fileprivate var trimmingFinalLineFeeds: String {
+    String(self[..<(lastIndex { $0 != "\n" }.map(index(after:)) ?? startIndex)])
   }
 }
 
@@ -153,22 +229,4 @@ private final class ViolationLines: Sendable {
     ]
       + events
   }
-}
-
-/// Returns the shell completions of `--event`: JSON files whose path begins with `prefix`, with an `@`.
-private func eventCompletions(of prefix: String) -> [String] {
-  let path = prefix.hasPrefix("@") ? String(prefix.dropFirst()) : prefix
-  let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
-  guard let directory = unsafe opendir(folder.isEmpty ? "." : folder) else { return [] }
-  defer { unsafe closedir(directory) }
-  var found: [String] = []
-  while let entry = unsafe readdir(directory) {
-    let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-      unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-    }
-    let isFolder = unsafe entry.pointee.d_type == UInt8(DT_DIR)
-    guard !name.hasPrefix("."), name.hasSuffix(".json") || isFolder else { continue }
-    found.append("@\(folder)\(name)\(isFolder ? "/" : "")")
-  }
-  return found.sorted()
 }
