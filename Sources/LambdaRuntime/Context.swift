@@ -75,6 +75,15 @@ extension Context {
   }
 }
 
+extension Context {
+  /// Creates a context without headers, for tests.
+  package init(requestID: String, deadline: WallTime, environment: Environment, log: Log) {
+    self.init(
+      requestID: requestID, deadline: deadline, head: ResponseHead(),
+      function: FunctionDescription(environment, log))
+  }
+}
+
 /// The function's configuration, read from the environment. It is the same for all invocations, so their contexts share
 /// one instance.
 final class FunctionDescription: Sendable {

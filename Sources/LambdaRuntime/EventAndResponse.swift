@@ -20,10 +20,23 @@ public struct Response {
   public var body: [UInt8]
   /// The MIME type of the response, such as `application/json`.
   public var contentType: String
+  /// The maximum size of a response that isn't streamed: 6 MiB and 100 bytes, the limit of RAPID, the Runtime API's server.
+  static var maximumBytes: Int { 6_291_556 }
+  /// The failure that replaces the response if it is too large; nil otherwise.
+  package var sizeFailure: InvocationFailure? {
+    guard body.count > Self.maximumBytes else { return nil }
+    return InvocationFailure(
+      type: "Function.ResponseSizeTooLarge",
+      message:
+        """
+        The response has \(body.count) bytes, but Lambda accepts at most \(Self.maximumBytes). \
+        Return less data or stream the response.
+        """)
+  }
   /// The closures to call after the response was sent.
-  private(set) var followUps: [() throws -> Void] = []
+  package private(set) var followUps: [() throws -> Void] = []
   /// The closure that writes the body; nil if the response isn't streamed.
-  private(set) var stream: ((inout ResponseStream) throws -> Void)?
+  package private(set) var stream: ((inout ResponseStream) throws -> Void)?
 
   /// Creates a response with the given bytes and MIME type.
   public init(_ body: [UInt8], contentType: String) {

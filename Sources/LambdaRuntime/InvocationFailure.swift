@@ -16,7 +16,7 @@ public struct InvocationFailure: Error, Equatable, Sendable {
   }
 
   /// Converts any error: an `InvocationFailure` stays unchanged, another error contributes its type's name and description.
-  init(_ error: any Error) {
+  package init(_ error: any Error) {
     if let failure = error as? InvocationFailure {
       self = failure
     } else {
@@ -38,12 +38,18 @@ public struct InvocationFailure: Error, Equatable, Sendable {
       + String(decoding: letters.dropFirst().prefix(200), as: UTF8.self)
   }
 
+  /// The failure as the caller receives it: with the type that Lambda keeps, and a bounded message.
+  package var received: InvocationFailure {
+    InvocationFailure(type: keptType, message: bounded(message, to: 65_536))
+  }
+
   /// The failure as Lambda's error document: `{"errorType":…,"errorMessage":…,"stackTrace":[]}`.
   var document: [UInt8] {
+    let received = received
     var document = JSONWriter()
     document.beginMap(count: 3)
-    document.member("errorType", keptType)
-    document.member("errorMessage", bounded(message, to: 65_536))
+    document.member("errorType", received.type)
+    document.member("errorMessage", received.message)
     document.key("stackTrace")
     document.beginList(count: 0)
     document.endList()

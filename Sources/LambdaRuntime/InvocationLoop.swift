@@ -34,7 +34,7 @@ struct InvocationLoop<Function: Handler & ~Copyable>: ~Copyable {
       if case .failure(let failure) = outcome { log.error("\(failure.type): \(failure.message)") }
       api.answer(invocation, with: outcome)
       if case .success(let response) = outcome, !response.followUps.isEmpty {
-        run(response.followUps, until: limitsWork ? deadline : nil)
+        _ = response.runFollowUps(until: limitsWork ? deadline : nil, api.time, log)
       }
       mark?.ids = nil
       log.requestID = nil
@@ -61,26 +61,6 @@ struct InvocationLoop<Function: Handler & ~Copyable>: ~Copyable {
       throw .snapshotHookFailed(failure)
     }
     return true
-  }
-
-  /// Runs the closures that follow a response. Starts none after `deadline`, unless it is nil.
-  private func run(_ followUps: [() throws -> Void], until deadline: WallTime?) {
-    for (index, work) in followUps.enumerated() {
-      if let deadline, api.time.wallTime >= deadline {
-        log.warn(
-          """
-          Skipped \(followUps.count - index) of \(followUps.count) closures that should run after the response: the deadline of the \
-          invocation has passed. Give the function a longer timeout.
-          """)
-        return
-      }
-      do {
-        try work()
-      } catch {
-        let failure = InvocationFailure(error)
-        log.error("Work after the response failed: \(failure.type): \(failure.message)")
-      }
-    }
   }
 
   private mutating func outcome(of invocation: borrowing Invocation) -> Result<Response, InvocationFailure> {

@@ -2,10 +2,11 @@
 ///
 /// Each write is sent immediately as one chunk, so a few large writes are cheaper than many small ones.
 public struct ResponseStream: ~Copyable {
-  private let sender: StreamSender
+  private let send: ([UInt8]) throws -> Void
 
-  init(_ sender: StreamSender) {
-    self.sender = sender
+  /// Creates a stream that passes the bytes of each write to `send`.
+  package init(_ send: @escaping ([UInt8]) throws -> Void) {
+    self.send = send
   }
 
   /// Sends `bytes` as one chunk. If `bytes` is empty, sends nothing.
@@ -14,6 +15,6 @@ public struct ResponseStream: ~Copyable {
   ///
   /// An error means that the stream is broken: every further call throws the same error.
   public mutating func write(_ bytes: [UInt8]) throws {
-    try sender.send(bytes)
+    try send(bytes)
   }
 }

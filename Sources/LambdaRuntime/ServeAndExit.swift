@@ -18,7 +18,7 @@ public struct Startup: Sendable {
   /// Whether the process has been asked to stop. Any thread may ask. A function that runs for a long time should check this regularly.
   public var isShutdownRequested: Bool { shutdown?.isRequested ?? false }
 
-  init(environment: Environment, log: Log, shutdown: ShutdownSignal) {
+  package init(environment: Environment, log: Log, shutdown: ShutdownSignal?) {
     self.environment = environment
     self.log = log
     self.shutdown = shutdown

@@ -26,6 +26,8 @@ final class CancellationLimit: @unchecked Sendable {
   /// An eventfd(2), which wakes the thread; -1 before it starts.
   private var wakeUp: Int32 = -1
   private var isStarted = false
+  /// Whether the thread ends, because there will be no more tasks.
+  private var isStopped = false
 
   /// The time between the cancellation and the deadline, which must suffice for the response: Lambda ends the environment at the deadline.
   static func margin(of remaining: Duration) -> Duration { min(.milliseconds(100), remaining / 10) }
@@ -77,6 +79,13 @@ final class CancellationLimit: @unchecked Sendable {
     current?.cancel()
   }
 
+  /// Ends the thread.
+  func stop() {
+    guard isStarted else { return }
+    lock.withLock { isStopped = true }
+    wake()
+  }
+
   private func wake() {
     var one: UInt64 = 1
     // Fails only if the counter overflows, and then the thread is being woken anyway.
@@ -102,7 +111,7 @@ final class CancellationLimit: @unchecked Sendable {
     defer { unsafe pthread_attr_destroy(&attributes) }
     unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
     let argument = UnsafeMutablePointer<(CancellationLimit, Int32)>.allocate(capacity: 1)
-    // Released never: the thread lives as long as the process.
+    // Released when the thread ends. On Lambda, it lives as long as the process.
     unsafe argument.initialize(to: (self, shutdown?.descriptor ?? -1))
     var thread = pthread_t()
     // The signal handlers of the function run on its own threads. Without this thread, which fails only if there are too many, tasks aren't
@@ -110,8 +119,9 @@ final class CancellationLimit: @unchecked Sendable {
     _ = withSignalsBlocked { unsafe pthread_create(&thread, &attributes, watch, argument) }
   }
 
-  fileprivate func run(_ signals: Int32) -> Never {
-    while true {
+  fileprivate func run(_ signals: Int32) {
+    defer { close(wakeUp) }
+    while !lock.withLock({ isStopped }) {
       var waits = (
         pollfd(fd: lock.withLock { isStopRequested } ? -1 : signals, events: Int16(POLLIN), revents: 0),
         pollfd(fd: wakeUp, events: Int16(POLLIN), revents: 0)
@@ -153,6 +163,9 @@ final class CancellationLimit: @unchecked Sendable {
 
 private func watch(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
   guard let argument = unsafe argument else { return nil }
-  let (limit, signals) = unsafe argument.load(as: (CancellationLimit, Int32).self)
+  let start = unsafe argument.assumingMemoryBound(to: (CancellationLimit, Int32).self)
+  let (limit, signals) = unsafe start.move()
+  unsafe start.deallocate()
   limit.run(signals)
+  return nil
 }

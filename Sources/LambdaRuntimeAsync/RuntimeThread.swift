@@ -11,13 +11,32 @@ import Platform
 ///
 /// If the thread is the main thread, it also serves the main queue, and with it the main actor, while it waits.
 final class RuntimeThread: TaskExecutor, @unchecked Sendable {
-  /// The thread of the process's function, which handles one invocation at a time. It is replaced only by tests, which create several
-  /// functions one after another.
+  /// The runtime of the function that runs on this thread. A process on Lambda has only one; tests have several at the same time.
   static var current: RuntimeThread {
-    get { unsafe only }
-    set { unsafe only = newValue }
+    get {
+      if let runtime = unsafe pthread_getspecific(key) {
+        return unsafe Unmanaged<RuntimeThread>.fromOpaque(runtime).takeUnretainedValue()
+      }
+      let runtime = RuntimeThread(nil)
+      Self.current = runtime
+      return runtime
+    }
+    set {
+      let previous = unsafe pthread_getspecific(key)
+      // Fails only if there is no memory for a pointer.
+      _ = unsafe pthread_setspecific(key, Unmanaged.passRetained(newValue).toOpaque())
+      if let previous = unsafe previous { unsafe Unmanaged<RuntimeThread>.fromOpaque(previous).release() }
+    }
   }
-  nonisolated(unsafe) private static var only = RuntimeThread(nil)
+  /// The key of the thread's pointer to its runtime, which is released when the thread ends.
+  private static let key: pthread_key_t = {
+    var key = pthread_key_t()
+    // Fails only if the process has 1,024 keys.
+    _ = unsafe pthread_key_create(&key) { runtime in
+      if let runtime = unsafe runtime { unsafe Unmanaged<RuntimeThread>.fromOpaque(runtime).release() }
+    }
+    return key
+  }()
 
   /// The stop request of the process; nil if there is none.
   private let shutdown: ShutdownSignal?
@@ -40,6 +59,11 @@ final class RuntimeThread: TaskExecutor, @unchecked Sendable {
 
   init(_ shutdown: ShutdownSignal?) {
     self.shutdown = shutdown
+  }
+
+  deinit {
+    limit.stop()
+    if wakeUp >= 0 { close(wakeUp) }
   }
 
   func enqueue(_ job: consuming ExecutorJob) {

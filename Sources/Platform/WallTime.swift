@@ -44,7 +44,8 @@ public struct WallTime: Comparable, Hashable, Sendable {
     WallTime(nanosecondsSinceEpoch: saturatingSum(nanosecondsSinceEpoch, duration))
   }
 
-  package static var now: WallTime { WallTime(nanosecondsSinceEpoch: nanoseconds(of: CLOCK_REALTIME)) }
+  /// The current time.
+  public static var now: WallTime { WallTime(nanosecondsSinceEpoch: nanoseconds(of: CLOCK_REALTIME)) }
 }
 
 /// A point in time on a clock that can't be set and that includes suspended time, in nanoseconds since boot

@@ -145,7 +145,7 @@ class PlainCommands(unittest.TestCase):
     def test_offer_the_libraries_and_the_programs_without_dependencies(self):
         products = {each["name"] for each in self.package.json("describe", "--type", "json")["products"]}
         libraries = {"LambdaEvents", "LambdaEventsAsync", "LambdaRuntime", "LambdaRuntimeAsync", "LambdaRuntimeAsyncCodable", "LambdaRuntimeCodable",
-                     "LambdaRuntimeLogging"}
+                     "LambdaRuntimeLogging", "LambdaRuntimeTesting"}
         self.assertLessEqual(libraries | {"bootstrap", "echo-function"}, products)
 
     def test_say_how_to_build_the_tools(self):

@@ -6,7 +6,7 @@ import Testing
 @testable import LambdaRuntimeAsync
 import LambdaRuntimeAsyncCodable
 
-/// Tests of asynchronous handlers on threads of this process. They share the one `RuntimeThread`, so they run one after another.
+/// Tests of asynchronous handlers on threads of this process.
 @Suite(.serialized, .ownThreads, .timeLimit(.minutes(5))) struct `An asynchronous handler` {
   /// Counts its invocations, and calls a closure.
   private struct Counting: AsyncHandler, ~Copyable {

@@ -15,6 +15,8 @@ private let edges: [String: String] = [
   "HTTPClient/Exchange/CurlExchange.swift": "shares a timeout between two calls of libcurl",
   "HTTPClient/Diagnosis/ConnectionTrial.swift": "times libcurl's phases",
   "LambdaRuntimeAsync/CancellationLimit.swift": "waits in a thread for a deadline",
+  "LambdaRuntimeTesting/Context+Testing.swift": "gives a test's context a deadline",
+  "LambdaRuntimeTesting/TestInvocation.swift": "gives a test's invocation a deadline",
   "LambdaRuntime/Context.swift": "remainingTime is public API without an argument",
   "LambdaRuntime/HTTP/LoopbackSocket.swift": "waits for a socket",
   "LambdaRuntime/Process/WorkerPool.swift": "waits for processes",

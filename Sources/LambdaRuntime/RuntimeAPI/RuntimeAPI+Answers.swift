@@ -2,8 +2,6 @@ import Platform
 import WireFormats
 
 extension RuntimeAPI {
-  /// The maximum size of a response: 6 MiB and 100 bytes, the limit of RAPID, the Runtime API's server.
-  static var maximumResponseBytes: Int { 6_291_556 }
   /// The maximum number of times that an answer is sent.
   private static var answerAttempts: Int { 4 }
 
@@ -14,14 +12,9 @@ extension RuntimeAPI {
     case .success(let response):
       if let writer = response.stream {
         stream(response.contentType, to: id, until: invocation.context.deadline, writer)
-      } else if response.body.count > Self.maximumResponseBytes {
-        let message =
-          """
-          The response has \(response.body.count) bytes, but Lambda accepts at most \(Self.maximumResponseBytes). \
-          Return less data or stream the response.
-          """
-        log.error(message)
-        post(InvocationFailure(type: "Function.ResponseSizeTooLarge", message: message), to: .error(id))
+      } else if let failure = response.sizeFailure {
+        log.error(failure.message)
+        post(failure, to: .error(id))
       } else {
         setHead(
           .response(id), "Content-Type: ", headerValue(response.contentType), "\r\nContent-Length: ",
@@ -75,7 +68,7 @@ extension RuntimeAPI {
         let answer = try connection.post(head, body)
         logRefusal(
           of: "\(destination)", answer, mayHaveArrived,
-          size: "it has \(body.count) bytes, and the limit is \(Self.maximumResponseBytes)")
+          size: "it has \(body.count) bytes, and the limit is \(Response.maximumBytes)")
         return
       } catch {
         if connection.hasSentAll { mayHaveArrived = true }
@@ -194,7 +187,7 @@ extension RuntimeAPI {
     let sender = StreamSender(on: connection, head: head, allowing: allowance(until: deadline))
     var failure: InvocationFailure?
     do {
-      var stream = ResponseStream(sender)
+      var stream = ResponseStream(sender.send)
       try write(&stream)
     } catch {
       failure = InvocationFailure(error)

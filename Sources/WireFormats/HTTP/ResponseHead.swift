@@ -39,6 +39,11 @@ package struct ResponseHead: Equatable, Sendable {
     try readFraming()
   }
 
+  /// Creates a head without fields and without a body, for tests.
+  package init() {
+    (status, keepsConnection, framing, fields) = (200, true, .none, HeaderFields())
+  }
+
   /// Creates a head with the given fields, for tests.
   package init(status: Int = 200, fields list: [HeaderField]) throws(ResponseHeadError) {
     var text = "HTTP/1.1 \(status) \r\n"

@@ -8,7 +8,6 @@ struct Echo: Handler {
   }
 }
 
-// `Probe` handles the special events of the runtime's tests and echoes all others. Without it, this would be
-// `serveAndExit { _ in Echo() }`.
+// `Probe` handles the special events of the runtime's tests and echoes all others. lambda/examples/echo has no such events.
 let environment = Environment.ofThisProcess
 serveAndExit(in: environment, options: probeOptions(environment)) { startup in try Probe(startup) }

@@ -1,0 +1,17 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let package = Package(
+  name: "async",
+  dependencies: [
+    // In your own package: .package(url: "https://git.example.com/device-defender-swift", from: "0.2.0")
+    .package(name: "device-defender-swift", path: "../../..")
+  ],
+  targets: [
+    .executableTarget(
+      name: "async-profile",
+      dependencies: [
+        .product(name: "LambdaRuntimeAsync", package: "device-defender-swift")
+      ])
+  ]
+)

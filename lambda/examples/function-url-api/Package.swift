@@ -1,0 +1,17 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let package = Package(
+  name: "function-url-api",
+  dependencies: [
+    // In your own package: .package(url: "https://git.example.com/device-defender-swift", from: "0.2.0")
+    .package(name: "device-defender-swift", path: "../../..")
+  ],
+  targets: [
+    .executableTarget(
+      name: "function-url-api",
+      dependencies: [
+        .product(name: "LambdaEvents", package: "device-defender-swift")
+      ])
+  ]
+)

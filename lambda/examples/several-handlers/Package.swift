@@ -1,0 +1,17 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let package = Package(
+  name: "several-handlers",
+  dependencies: [
+    // In your own package: .package(url: "https://git.example.com/device-defender-swift", from: "0.2.0")
+    .package(name: "device-defender-swift", path: "../../..")
+  ],
+  targets: [
+    .executableTarget(
+      name: "several-handlers",
+      dependencies: [
+        .product(name: "LambdaRuntime", package: "device-defender-swift")
+      ])
+  ]
+)

@@ -1,0 +1,3 @@
+import LambdaRuntime
+
+serveAndExit { startup in try Greeting(startup) }

@@ -1,0 +1,14 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let package = Package(
+  name: "typed",
+  dependencies: [
+    // In your own package: .package(url: "https://git.example.com/device-defender-swift", from: "0.2.0")
+    .package(name: "device-defender-swift", path: "../../..")
+  ],
+  targets: [
+    .executableTarget(
+      name: "typed", dependencies: [.product(name: "LambdaRuntimeCodable", package: "device-defender-swift")])
+  ]
+)
