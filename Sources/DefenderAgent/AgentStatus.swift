@@ -19,9 +19,9 @@ package final class AgentStatus {
     self.show = show
   }
 
-  /// Records a report that the other side acknowledged.
-  func published(_ id: UInt64, at now: WallTime) {
-    lastReport = "last report \(id) at \(shown(now))"
+  /// Records a report that the other side acknowledged. If it is spooled, it waits for a connection to AWS IoT.
+  func published(_ id: UInt64, at now: WallTime, isSpooled: Bool) {
+    lastReport = "last report \(id) at \(shown(now))\(isSpooled ? " (spooled)" : "")"
   }
 
   /// Records an error. It stays until the next one, with its time.
@@ -39,10 +39,11 @@ package final class AgentStatus {
 
   /// Shows everything before the wait for a report that is due at `next`.
   ///
-  /// `isReachable` says whether the last attempt to connect or to publish succeeded.
-  func waits(until next: WallTime, isConnected: Bool, isReachable: Bool) {
+  /// `isReachable` says whether the last attempt to connect or to publish succeeded. `note` is about an open connection.
+  func waits(until next: WallTime, isConnected: Bool, isReachable: Bool, note: String?) {
     connection =
       isConnected ? "Connected" : isReachable ? "Reachable, not connected between reports" : "Not connected"
+    if isConnected, let note { connection += ", but \(note)" }
     nextReport = "next report at \(shown(next))"
     showAll()
   }

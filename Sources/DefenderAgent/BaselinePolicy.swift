@@ -10,9 +10,9 @@ import DeviceDefender
 struct BaselinePolicy {
   /// The thing whose reports Device Defender has answered at least once; nil if it never has.
   var answeredThing: String?
-  /// The last report that the baseline doesn't include because Device Defender hasn't answered it: its id, and the
-  /// baseline that includes it.
-  private(set) var unanswered: (id: UInt64, baseline: Baseline)?
+  /// The last report that the baseline doesn't include because Device Defender hasn't answered it: its id, the baseline that
+  /// includes it, and whether it was spooled.
+  private(set) var unanswered: (id: UInt64, baseline: Baseline, isSpooled: Bool)?
   /// The number of consecutive unanswered reports; each one repeats the traffic of those before it.
   private var repetitions = 0
 
@@ -42,15 +42,17 @@ struct BaselinePolicy {
     case .rejected:
       noteAnswer(about: context.thing)
       return false
-    case .unanswered, .stopped, .unavailable: return !waitsForAnswers(context)
+    case .unanswered, .spooled, .stopped, .unavailable: return !waitsForAnswers(context)
     }
   }
 
   /// Remembers a published report that the baseline doesn't include.
   ///
   /// Returns true if the log should warn now that reports repeat their traffic: once, until Device Defender answers.
-  mutating func hold(_ id: UInt64, _ baseline: Baseline) -> Bool {
-    unanswered = (id, baseline)
+  mutating func hold(_ id: UInt64, _ baseline: Baseline, isSpooled: Bool = false) -> Bool {
+    unanswered = (id, baseline, isSpooled)
+    // The log already says that there is no connection.
+    guard !isSpooled else { return false }
     repetitions += 1
     return repetitions == Self.toleratedRepetitions
   }

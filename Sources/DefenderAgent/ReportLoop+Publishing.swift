@@ -29,9 +29,8 @@ extension ReportLoop {
     do throws(PublishError) {
       let receipt = try publisher.publish(payload, to: work.topic, qos: .atLeastOnce, until: limit)
       hasPublished = true
-      outcome.published += 1
       outcome.lastReportID = id
-      log.info("Published report \(id), \(payload.count) bytes, to \(work.topic.name): \(receipt).")
+      note(receipt, of: id, payload.count, work.topic, in: &outcome)
       let confirmationLimit = min(end, time.bootTime.advanced(by: configuration.confirmationTime))
       let confirmation = confirmer?.confirmation(of: id, until: confirmationLimit)
       settle(draft, confirmation, provesDelivery: confirmer?.provesDelivery ?? true)
@@ -45,6 +44,14 @@ extension ReportLoop {
       publishViolations(before: end, isConnected: false)
       return error.isThrottling
     }
+  }
+
+  private func note(
+    _ receipt: PublishReceipt, of id: UInt64, _ size: Int, _ topic: Topic, in outcome: inout ReportOutcome
+  ) {
+    if receipt.isSpooled { outcome.spooled += 1 } else { outcome.published += 1 }
+    let verb = receipt.isSpooled ? "Spooled" : "Published"
+    log.info("\(verb) report \(id), \(size) bytes, to \(topic.name): \(receipt).")
   }
 
   private mutating func note(_ error: PublishError, of id: UInt64) {
@@ -78,6 +85,7 @@ extension ReportLoop {
     case .unanswered:
       outcome.confirmations.unanswered += 1
       noteUnanswered(id)
+    case .spooled: log.debug("Report \(id) can't be answered before there is a connection to AWS IoT.")
     case .unavailable(let reason):
       outcome.confirmations.unanswered += 1
       let text = "Can't receive Device Defender's answers: \(sentence(reason))"
@@ -113,7 +121,8 @@ extension ReportLoop {
       policy.forgetUnanswered()
       reporter.acknowledge(draft.nextBaseline)
     } else if confirmation?.isRejection != true {
-      if policy.hold(draft.report.id, draft.nextBaseline) { warnOfRepetition(confirmation) }
+      let isSpooled = confirmation == .spooled
+      if policy.hold(draft.report.id, draft.nextBaseline, isSpooled: isSpooled) { warnOfRepetition(confirmation) }
     }
   }
 
@@ -129,13 +138,13 @@ extension ReportLoop {
     if policy.movesBaseline(confirmation, context) {
       reporter.acknowledge(unanswered.baseline)
     }
-    guard outcome.confirmations.unanswered > 0 else {
+    guard (unanswered.isSpooled ? outcome.spooled : outcome.confirmations.unanswered) > 0 else {
       // An earlier run made the report, and its outcome has already been returned.
       var earlier = outcome
       note(confirmation, of: unanswered.id, in: &earlier)
       return
     }
-    outcome.confirmations.unanswered -= 1
+    if !unanswered.isSpooled { outcome.confirmations.unanswered -= 1 }
     note(confirmation, of: unanswered.id, in: &outcome)
   }
 

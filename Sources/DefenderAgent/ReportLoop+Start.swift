@@ -30,16 +30,17 @@ extension ReportLoop {
     guard let status else { return }
     status.waits(
       until: time.wallTime.advanced(by: time.bootTime.duration(to: next)), isConnected: publisher.isConnected,
-      isReachable: isReachable)
+      isReachable: isReachable, note: publisher.connectionNote)
   }
 
   /// Records what a report added to the counts in `before`.
   mutating func noteResult(_ outcome: ReportOutcome, since before: ReportOutcome) {
-    if outcome.published > before.published { isReachable = true }
+    let hasDelivered = outcome.published > before.published || outcome.spooled > before.spooled
+    if hasDelivered { isReachable = true }
     if outcome.failed > before.failed { isReachable = false }
     guard let status else { return }
-    if outcome.published > before.published, let id = outcome.lastReportID {
-      status.published(id, at: time.wallTime)
+    if hasDelivered, let id = outcome.lastReportID {
+      status.published(id, at: time.wallTime, isSpooled: outcome.spooled > before.spooled)
     }
     let hasError =
       outcome.failed > before.failed || outcome.confirmations.rejected > before.confirmations.rejected

@@ -30,6 +30,8 @@ package struct ReportOutcome: Equatable, Sendable, CustomStringConvertible {
   }
 
   package var published: UInt64 = 0
+  /// The number of reports that were handed over while there was no connection to AWS IoT. They are sent later.
+  package var spooled: UInt64 = 0
   package var confirmations = Confirmations()
   package var failed: UInt64 = 0
   /// The number of violation events of the evaluated security profiles.
@@ -48,15 +50,15 @@ package struct ReportOutcome: Equatable, Sendable, CustomStringConvertible {
     self.transport = transport
   }
 
-  /// Why the run counts as failed: no report was published, and there was an error. Nil if it succeeded.
+  /// Why the run counts as failed: no report was published or spooled, and there was an error. Nil if it succeeded.
   package var failure: String? {
-    guard published == 0, let lastError else { return nil }
+    guard published == 0, spooled == 0, let lastError else { return nil }
     return "no report was published (\(failed) failed): \(lastError)"
   }
 
   /// The counts for a log, such as `3 reports published, 1 failed; 2 accepted, 0 rejected, 1 unanswered`.
   package var description: String {
-    var text = "\(published) reports published, \(failed) failed"
+    var text = "\(published) reports published, \(spooled > 0 ? "\(spooled) spooled, " : "")\(failed) failed"
     if confirmations != Confirmations() {
       text +=
         "; \(confirmations.accepted) accepted, \(confirmations.rejected) rejected, "

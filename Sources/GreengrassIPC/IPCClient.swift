@@ -112,8 +112,10 @@ package final class IPCClient {
   }
 
   /// Subscribes to events, now and on each new connection; doesn't wait for the nucleus's answer.
-  package func subscribe(_ request: IPCRequest) -> IPCSubscription {
-    let subscription = IPCSubscription(request)
+  ///
+  /// If the subscription is optional, a refusal is logged only at level DEBUG, and the next attempt is on the next connection.
+  package func subscribe(_ request: IPCRequest, isOptional: Bool = false) -> IPCSubscription {
+    let subscription = IPCSubscription(request, isOptional: isOptional)
     subscriptions.append(subscription)
     if let connection {
       do throws(IPCError) {
@@ -294,7 +296,7 @@ package final class IPCClient {
   private func retrySubscriptions(on connection: IPCConnection) throws(IPCError) {
     guard let instant = retrySubscriptionsAt, time.bootTime >= instant else { return }
     retrySubscriptionsAt = nil
-    for subscription in subscriptions where subscription.state == .ended {
+    for subscription in subscriptions where subscription.isRefused && !subscription.isOptional {
       try start(subscription, on: connection)
     }
   }
@@ -318,7 +320,11 @@ package final class IPCClient {
     let answerType = "aws.greengrass#\(subscription.request.operation)Response"
     switch answer(message, to: subscription.request) {
     case .failure(let error):
-      warn(error, subscription.wasGranted ? error.adviceOnWithdrawal : error.advice)
+      if subscription.isOptional {
+        log.debug("\(sentence("\(error)")) The component works without it.")
+      } else {
+        warn(error, subscription.wasGranted ? error.adviceOnWithdrawal : error.advice)
+      }
       if message.kind == .applicationError {
         return end(subscription, streamID: message.streamID, because: error)
       }
@@ -334,6 +340,7 @@ package final class IPCClient {
   private func end(_ subscription: IPCSubscription, streamID: Int32, because refusal: IPCError? = nil) {
     subscription.move(to: .ended, because: refusal)
     subscriptionOfStream[streamID] = nil
+    guard !subscription.isOptional else { return }
     retrySubscriptionsAt = time.bootTime.advanced(by: Self.subscriptionRetryInterval)
   }
 

@@ -34,6 +34,12 @@ package struct IPCRequest: Equatable, Sendable {
       ]))
   }
 
+  /// Subscribes to the state of the core's connection to AWS IoT. The nucleus sends the current state first.
+  ///
+  /// No `accessControl` is needed. Nuclei before 2026 don't know the operation (docs/greengrass.md).
+  package static let subscribeToIoTCoreConnectionStatus = IPCRequest(
+    operation: "SubscribeToIoTCoreConnectionStatus", subject: nil, payload: jsonObject([]))
+
   /// Requests the whole configuration of this component.
   package static let getConfiguration = IPCRequest(
     operation: "GetConfiguration", subject: nil, payload: jsonObject([]))

@@ -3,6 +3,8 @@ package import WireFormats
 /// A subscription to events of the nucleus, which is renewed on each new connection.
 package final class IPCSubscription {
   package let request: IPCRequest
+  /// Whether the component works without the subscription, so that a refusal isn't worth a warning or a retry.
+  let isOptional: Bool
 
   enum State {
     /// Not requested on this connection.
@@ -26,12 +28,19 @@ package final class IPCSubscription {
   static let maximumEvents = 32
   static let maximumBytes = 256 << 10
 
-  init(_ request: IPCRequest) {
+  init(_ request: IPCRequest, isOptional: Bool = false) {
     self.request = request
+    self.isOptional = isOptional
   }
+
+  /// The number of times that the subscription was requested. Events from before the last time may be out of date.
+  package private(set) var requests = 0
 
   /// Whether the nucleus has granted the subscription.
   var isActive: Bool { state == .active }
+
+  /// Whether events can arrive on the current connection. One can arrive before the nucleus grants the subscription.
+  package var isOpen: Bool { state == .requested || state == .active }
 
   /// Whether the nucleus has refused the subscription, or has ended it.
   package var isRefused: Bool { state == .ended }
@@ -47,6 +56,7 @@ package final class IPCSubscription {
     self.state = state
     self.refusal = refusal
     if state == .active { wasGranted = true }
+    if state == .requested { requests += 1 }
   }
 
   /// Returns and removes the events that arrived since the last call, oldest first.

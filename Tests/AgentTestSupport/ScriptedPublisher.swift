@@ -9,7 +9,7 @@ package final class ScriptedPublisher: Publisher, ReportConfirmer {
   package let time: ManualTime
   /// Whether each publish in turn is acknowledged. All publishes after the last element are acknowledged.
   package var acknowledgements: [Bool] = []
-  /// Device Defender's answer to each report in turn; empty if nobody answers.
+  /// Device Defender's answer to each report in turn; empty if nobody answers. If it is `spooled`, so is the report.
   package var confirmations: [ReportConfirmation] = []
   /// The late answers to unanswered reports, in turn, when the next report is due; nil for a report still unanswered.
   package var lateConfirmations: [ReportConfirmation?] = []
@@ -44,7 +44,7 @@ package final class ScriptedPublisher: Publisher, ReportConfirmer {
     guard isAcknowledged else {
       throw PublishError(refusal, topic: topic, endpoint: "http://localhost", attempts: 1)
     }
-    return PublishReceipt(status: 200, attempts: 1)
+    return PublishReceipt(status: 200, attempts: 1, isSpooled: confirmations.first == .spooled)
   }
 
   package func open(for topic: Topic, until deadline: BootTime) throws(PublishError) -> OpenedConnection? {

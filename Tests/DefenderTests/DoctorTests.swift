@@ -444,6 +444,14 @@ import WireFormats
     #expect(well.checks(.failed) == [])
     #expect(well.checks(.skipped) == ["credentials", "DNS", "TCP", "TLS", "clock", "delivery"])
     #expect(well.line("configuration").contains("every 10 min, over greengrass"))
+    let modern = try FakeNucleus(.classic, configuration: access, arguments: ["--connection-status"])
+    let socket = ["AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT": modern.socketPath]
+    let online = try findings(variables.merging(socket) { _, new in new })
+    #expect(online.line("delivery").hasPrefix("ok"))
+    try modern.do(#"{"do": "core-offline"}"#)
+    let offline = try findings(variables.merging(socket) { _, new in new })
+    #expect(offline.line("delivery").hasPrefix("warning"))
+    #expect(offline.line("delivery").contains("the core has no connection to AWS IoT"))
     let stranger = try findings(
       variables.merging(["SVCUID": "FEDCBA9876543210"]) { _, new in new }, within: .milliseconds(500))
     #expect(stranger.line("nucleus").hasPrefix("failed"))

@@ -10,6 +10,7 @@ extension Response {
     var document = JSONWriter()
     document.beginMap(count: 0)
     document.member("published", outcome.published)
+    if outcome.spooled > 0 { document.member("spooled", outcome.spooled) }
     document.member("failed", outcome.failed)
     let confirmations = outcome.confirmations
     // Only if Device Defender answers on this topic.

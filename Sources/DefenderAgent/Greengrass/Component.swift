@@ -52,6 +52,7 @@ package struct Component: ~Copyable {
     watch.report(.running)
     var loop = ReportLoop(
       plan.configuration, publisher: plan.publisher, time: plan.time, log: log)
+    loop.status = ServiceManager(environment).map { AgentStatus($0.show) }
     while true {
       do {
         let outcome = try loop.run(ReportPlan(), until: .distantFuture)

@@ -21,6 +21,9 @@ package protocol Publisher: AnyObject {
   /// Whether a connection is open now.
   var isConnected: Bool { get }
 
+  /// What an operator should know about an open connection, such as that messages wait; nil if there is nothing.
+  var connectionNote: String? { get }
+
   /// The work that keeps the connection alive between two messages; nil if there is none.
   var idleTask: (any IdleTask)? { get }
 
@@ -38,6 +41,7 @@ extension Publisher {
   }
   package func findCredentials(until deadline: BootTime) throws(CredentialError) {}
   package var isConnected: Bool { false }
+  package var connectionNote: String? { nil }
   package var idleTask: (any IdleTask)? { nil }
   package func disconnect() {}
   package func renew() { disconnect() }
@@ -51,6 +55,8 @@ package struct PublishReceipt: Sendable, CustomStringConvertible {
   package let requestID: String?
   /// The number of attempts, including the one that succeeded.
   package let attempts: Int
+  /// Whether the message waits on this machine, because the other side has no connection to AWS IoT at present.
+  package let isSpooled: Bool
   private let body: [UInt8]
   /// The acknowledgement in words, for a transport without statuses.
   private let answer: String
@@ -58,8 +64,9 @@ package struct PublishReceipt: Sendable, CustomStringConvertible {
   /// Creates a receipt. `body` is the body of the response; its content doesn't matter.
   package init(
     status: Int? = nil, requestID: String? = nil, body: [UInt8] = [], attempts: Int,
-    answer: String = "acknowledged"
+    answer: String = "acknowledged", isSpooled: Bool = false
   ) {
+    self.isSpooled = isSpooled
     self.answer = answer
     self.status = status
     self.requestID = requestID

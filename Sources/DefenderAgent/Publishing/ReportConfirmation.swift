@@ -8,6 +8,8 @@ package enum ReportConfirmation: Equatable, Sendable {
   case rejected(code: String, message: String)
   /// No answer arrived in time.
   case unanswered
+  /// The report waits on this machine until there is a connection to AWS IoT. An answer may arrive later.
+  case spooled
   /// The process was asked to stop before an answer arrived.
   case stopped
   /// Answers can't be received at present. `reason` may end with advice in separate sentences.

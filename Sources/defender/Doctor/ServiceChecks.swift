@@ -12,15 +12,30 @@ extension Doctor {
     case .mqtt: checkBroker()
     default:
       note("clock", .skipped, "\(carrier) doesn't report the time")
-      note(
-        "delivery", .skipped,
-        "\(carrier) accepts messages even while it is offline; its own log shows whether it is connected")
+      checkDelivery()
     }
     if let finding = findings.last, finding.status == .failed {
       skipPublish(because: "see \(finding.check)")
     } else {
       checkPublish()
     }
+  }
+
+  /// Asks the process that publishes for the agent whether it is connected to AWS IoT.
+  private mutating func checkDelivery() {
+    let publisher = nucleus.map { GreengrassPublisher($0, time: time, log: notes.log) }
+    switch publisher?.isCoreOnline(until: min(deadline, time.bootTime.advanced(by: .seconds(5)))) {
+    case true?: note("delivery", .ok, "the core is connected to AWS IoT")
+    case false?:
+      note(
+        "delivery", .warning, "the core has no connection to AWS IoT",
+        advice: "The classic nucleus keeps reports until it has one, nucleus lite rejects them. The nucleus's log has the reason.")
+    case nil:
+      note(
+        "delivery", .skipped,
+        "\(carrier) doesn't say whether it is connected to AWS IoT; its own log does")
+    }
+    _ = notes.take()
   }
 
   mutating func skipService(because reason: String) {

@@ -214,6 +214,8 @@ class Nucleus:
         self.acknowledges, self.delivers = True, True
         self.component_name, self.numbers_as_text = options.component_name, options.numbers_as_text
         self.offline, self.withdrawn_until = False, 0
+        # Whether it knows SubscribeToIoTCoreConnectionStatus, whether the core is connected, and the reports that it keeps if not.
+        self.knows_connection, self.connected, self.spooled = options.connection_status, True, []
         self.stalled = set()  # connections from which nothing is read
         self.listen()
 
@@ -349,9 +351,39 @@ class Nucleus:
             raise Refusal("InvalidArgumentsError", "Payload is required")
         emit("publish", topic=topic, qos=arguments["qos"], payload=arguments["payload"], frame=frame.hex(),
              connection=connection.number, acknowledged=self.acknowledges, delivered=self.delivers)
-        if self.delivers and self.confirm != "none" and "/defender/metrics/" in topic:
-            self.later(0, lambda: self.confirm_report(topic, payload))
+        if not self.connected:
+            self.spooled.append((topic, payload))
+        elif self.delivers:
+            self.answer_report(topic, payload)
         return {}, False
+
+    def answer_report(self, topic, payload):
+        if self.confirm != "none" and "/defender/metrics/" in topic:
+            self.later(0, lambda: self.confirm_report(topic, payload))
+
+    def on_SubscribeToIoTCoreConnectionStatus(self, connection, stream, arguments, frame):
+        if not self.knows_connection:
+            raise Refusal("UnsupportedOperation", "Unsupported Operation")
+        connection.streams[stream] = ("SubscribeToIoTCoreConnectionStatus", "")
+        emit("subscribe-connection", connection=connection.number)
+        self.later(0, lambda: self.announce_connection(connection, stream))
+        return {}, True
+
+    def announce_connection(self, connection, stream):
+        status = "CONNECTED" if self.connected else "DISCONNECTED"
+        connection.event(stream, "IoTCoreConnectionStatusEvent", {"connectionStatusEvent": {"status": status}})
+
+    def connect_core(self, connected):
+        """Changes the state of the core's connection, and delivers what was spooled."""
+        self.connected = connected
+        for connection in list(self.connections):
+            for stream, (operation, _) in list(connection.streams.items()):
+                if operation == "SubscribeToIoTCoreConnectionStatus":
+                    self.announce_connection(connection, stream)
+        if connected:
+            spooled, self.spooled = self.spooled, []
+            for topic, payload in spooled:
+                self.answer_report(topic, payload)
 
     def confirm_report(self, topic, payload):
         try:
@@ -642,7 +674,7 @@ class Commands:
 
     configure {configuration} · fault {operation, fault, count, ...} · deliver {topic, payload} · ping {count} ·
     confirm {mode} · restart {seconds} · drop · forget-token · kill-subscriptions {operations} · offline {seconds} · online ·
-    withdraw {seconds} · stall {seconds, pings} · start · stop
+    core-offline · core-online · withdraw {seconds} · stall {seconds, pings} · start · stop
     """
 
     def __init__(self, nucleus, component):
@@ -686,6 +718,8 @@ class Commands:
             nucleus.offline = what == "offline"
             if "seconds" in command:
                 nucleus.later(command["seconds"], lambda: setattr(nucleus, "offline", False))
+        elif what in ("core-offline", "core-online"):
+            nucleus.connect_core(what == "core-online")
         elif what == "withdraw":
             nucleus.withdrawn_until = time.monotonic() + command["seconds"]
         elif what == "stall":
@@ -709,6 +743,7 @@ def main():
                         help="Device Defender's answer to reports")
     parser.add_argument("--component-name", help="the component that may connect by its name, as on nucleus lite")
     parser.add_argument("--numbers-as-text", action="store_true", help="return the configuration's numbers as text")
+    parser.add_argument("--connection-status", action="store_true", help="know SubscribeToIoTCoreConnectionStatus")
     parser.add_argument("--tes", action="store_true", help="also serve the Token Exchange Service")
     parser.add_argument("--directory", default=".", help="the component's work directory")
     parser.add_argument("--run", nargs=argparse.REMAINDER, help="the component's command, which the command `start` runs")

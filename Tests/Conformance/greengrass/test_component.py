@@ -4,8 +4,11 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import queue
 import shutil
 import signal
+import socket
+import tempfile
 import time
 import unittest
 
@@ -77,6 +80,17 @@ class FakeNucleus(TestCase):
                 self.assertEqual(json.loads(answers[0])["reportId"], 7)
                 self.assertEqual(updates[0].configuration_update_event.key_path, ["SampleIntervalSeconds"])
                 self.assertEqual(nucleus.all("malformed"), [])
+
+    def test_announces_the_connection_to_the_client_of_aws(self):
+        nucleus = self.nucleus("classic", {}, ["--connection-status"])
+        client = aws_client(nucleus)
+        self.addCleanup(client.close)
+        announced = queue.Queue()
+        client.subscribe_to_iot_core_connection_status(
+            on_stream_event=lambda event: announced.put(event.connection_status_event.status))
+        self.assertEqual(announced.get(timeout=20), "CONNECTED")
+        nucleus.do("core-offline")
+        self.assertEqual(announced.get(timeout=20), "DISCONNECTED")
 
     def test_refuses_a_wrong_token_of_the_client_of_aws(self):
         for manner in MANNERS:
@@ -252,6 +266,29 @@ class Component(TestCase):
         for _ in range(3):
             nucleus.next("publish")
         self.assertEqual([line for line in nucleus.log() if "[INFO]" not in line], [])
+
+    def test_spools_reports_while_the_core_is_offline(self):
+        with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(f"{directory}/notify")
+            manager.settimeout(30)
+            nucleus = self.component("classic", arguments=["--connection-status"],
+                                     environment={"NOTIFY_SOCKET": f"{directory}/notify"})
+            nucleus.do("core-offline")
+            nucleus.do("start")
+            while (status := manager.recv(4096)) and b"(spooled)" not in status:
+                pass
+            self.assertTrue(status.startswith(b"STATUS=Connected, but the core has no connection to AWS IoT; last report "), status)
+            nucleus.do("core-online")
+            while (status := manager.recv(4096)) and (b"but the core" in status or b"(spooled)" in status):
+                pass
+            self.assertTrue(status.startswith(b"STATUS=Connected; last report "), status)
+        while "The Greengrass core is connected to AWS IoT again." not in nucleus.next("log")["line"]:
+            pass
+        # The answers to spooled reports don't count as missing.
+        log = nucleus.log()
+        self.assertEqual([line for line in log if "[INFO]" not in line], [])
+        self.assertEqual(len([line for line in log if "The Greengrass core" in line]), 2, log)
+        self.assertTrue(any("Spooled report" in line for line in log), log)
 
     def test_logs_the_missing_permission_once_and_reports_when_it_is_granted(self):
         for manner in MANNERS:

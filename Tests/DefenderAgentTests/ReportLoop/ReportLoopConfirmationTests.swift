@@ -85,6 +85,27 @@ import WireFormats
     #expect(stage.lines.text.contains("Device Defender rejected report"))
   }
 
+  @Test func `repeats the traffic of spooled reports until one is answered, without warnings`() throws {
+    var stage = try LoopStage()
+    stage.publisher.provesDelivery = false
+    let reported = try deltas(
+      &stage, [.accepted, .spooled, .spooled, .spooled, .spooled, .accepted], late: [nil, nil, nil, .accepted])
+    // The fifth report was answered late.
+    #expect(reported == [nil, 100, 200, 300, 400, 100])
+    #expect(!stage.lines.text.contains("[WARN]"), "\(stage.lines.text)")
+    #expect(stage.lines.text.components(of: "Spooled report") == 4)
+    #expect(stage.lines.text.components(of: "Published report") == 2)
+  }
+
+  @Test func `counts spooled reports apart from published and unanswered ones`() throws {
+    var stage = try LoopStage()
+    stage.publisher.confirmations = [.spooled, .spooled]
+    let outcome = try stage.run(plan(reports: 2))
+    #expect(outcome.spooled == 2 && outcome.published == 0 && outcome.failed == 0)
+    #expect(outcome.confirmations.unanswered == 0)
+    #expect(outcome.description == "0 reports published, 2 spooled, 0 failed")
+  }
+
   @Test func `remembers across a restart that Device Defender answers`() throws {
     let tree = try TemporaryDirectory()
     try tree.write("sys/kernel/random/boot_id", "7d5ff60b-5a4e-4b7e-9d2e-0c7c6f0f3f51\n")

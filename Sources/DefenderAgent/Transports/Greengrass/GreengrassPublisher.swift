@@ -41,6 +41,9 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
   /// The topic of the reports, and the subscriptions to the answers to them.
   private var answers: (topic: Topic, streams: [IPCSubscription])?
   private var verdicts = ReportAnswers()
+  private let coreStatus: CoreStatus
+  /// Whether the core was offline when the nucleus accepted the last report.
+  private var isLastReportSpooled = false
   private var repeats = RepeatFilter(interval: .seconds(240))
 
   package init(
@@ -51,6 +54,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     self.time = time
     self.log = log
     self.random = random
+    coreStatus = CoreStatus(client, log: log)
   }
 
   package func publish(
@@ -74,7 +78,11 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
         allowedTopic = topic
         // The nucleus now grants subscriptions that it refused while the core was offline.
         renewSubscriptions { $0.isRefused }
-        return PublishReceipt(attempts: attempts, answer: "accepted by the nucleus")
+        coreStatus.update()
+        isLastReportSpooled = coreStatus.isOffline
+        let note = isLastReportSpooled ? ", which has no connection to AWS IoT" : ""
+        return PublishReceipt(
+          attempts: attempts, answer: "accepted by the nucleus\(note)", isSpooled: isLastReportSpooled)
       } catch {
         let failure = failure(error, payload: payload, topic: topic)
         guard failure.isTransient, waitsForRetry(after: error, attempts: attempts, until: deadline) else {
@@ -134,6 +142,14 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
 
   package var isConnected: Bool { client.isConnected }
 
+  /// Returns whether the core is connected to AWS IoT; nil if the nucleus refuses to say, or says nothing before `deadline`.
+  package func isCoreOnline(until deadline: BootTime) -> Bool? { coreStatus.isOnline(client, until: deadline) }
+
+  package var connectionNote: String? {
+    coreStatus.update()
+    return coreStatus.isOffline ? "the core has no connection to AWS IoT" : nil
+  }
+
   /// Connects to the nucleus if there is no connection to it, with a call that changes nothing.
   package func open(for topic: Topic, until deadline: BootTime) throws(PublishError) -> OpenedConnection? {
     do throws(IPCError) {
@@ -179,6 +195,8 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     guard let streams = answers?.streams else { return nil }
     while true {
       if let answer = lateConfirmation(of: reportID) { return answer }
+      // An answer can't arrive before the core is connected to AWS IoT again.
+      if isLastReportSpooled { return .spooled }
       // If the nucleus refused both subscriptions, no answer can arrive. The client has logged why.
       if let refusal = refusal(of: streams), streams.allSatisfy(\.isRefused) { return refusal }
       let end = client.serve(until: deadline) {

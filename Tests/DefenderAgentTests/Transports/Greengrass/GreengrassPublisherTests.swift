@@ -2,6 +2,7 @@ import AWSClient
 import DefenderAgent
 import GreengrassIPC
 import Platform
+import Synchronization
 import TestSupport
 import Testing
 import WireFormats
@@ -43,6 +44,67 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
     #expect(
       publisher.confirmation(of: 8, until: soon())
         == .rejected(code: "InvalidPayload", message: "Malformed metrics report"))
+  }
+
+  @Test func `spools reports while the core is offline, and takes the answer later`() throws {
+    let nucleus = try FakeNucleus(
+      .classic, configuration: access, arguments: ["--confirm", "accepted", "--connection-status"])
+    let lines = Mutex<[String]>([])
+    let log = Log { _, line in lines.withLock { $0.append(String(decoding: line, as: UTF8.self)) } }
+    let client = IPCClient(
+      socketPath: nucleus.socketPath, token: FakeNucleus.token, log: log, time: SystemWaiter(shutdown: nil))
+    let publisher = GreengrassPublisher(client, time: SystemWaiter(shutdown: nil), log: log)
+    #expect(publisher.isCoreOnline(until: soon()) == true)
+    #expect(publisher.connectionNote == nil)
+    try nucleus.do(#"{"do": "core-offline"}"#)
+    publisher.announce(reportID: 7)
+    let receipt = try publisher.publish(report(7), to: topic(), qos: .atLeastOnce, until: soon())
+    #expect(receipt.isSpooled)
+    #expect(receipt.description == "accepted by the nucleus, which has no connection to AWS IoT")
+    #expect(publisher.connectionNote == "the core has no connection to AWS IoT")
+    // Returns at once.
+    #expect(publisher.confirmation(of: 7, until: .distantFuture) == .spooled)
+    #expect(publisher.lateConfirmation(of: 7) == nil)
+    try nucleus.do(#"{"do": "core-online"}"#)
+    #expect(client.serve(until: soon()) { publisher.lateConfirmation(of: 7) == .accepted } == .condition)
+    #expect(publisher.connectionNote == nil)
+    publisher.announce(reportID: 8)
+    #expect(try !publisher.publish(report(8), to: topic(), qos: .atLeastOnce, until: soon()).isSpooled)
+    #expect(publisher.confirmation(of: 8, until: soon()) == .accepted)
+    let changes = lines.withLock { $0 }.filter { $0.contains("AWS IoT") }
+    #expect(changes.count == 2 && changes.allSatisfy { $0.contains("[INFO]") }, "\(changes)")
+  }
+
+  @Test(arguments: FakeNucleus.Manner.allCases)
+  func `asks a nucleus without a connection status once, and doesn't log the refusal`(
+    manner: FakeNucleus.Manner
+  ) throws {
+    let nucleus = try FakeNucleus(manner, configuration: access, arguments: ["--confirm", "accepted"])
+    let lines = Mutex<[String]>([])
+    let publisher = publisher(nucleus, Log { _, line in lines.withLock { $0.append(String(decoding: line, as: UTF8.self)) } })
+    #expect(publisher.isCoreOnline(until: soon()) == nil)
+    for id: UInt64 in 7...8 {
+      publisher.announce(reportID: id)
+      #expect(try !publisher.publish(report(id), to: topic(), qos: .atLeastOnce, until: soon()).isSpooled)
+      #expect(publisher.confirmation(of: id, until: soon()) == .accepted)
+    }
+    #expect(lines.withLock { $0 } == [])
+    try nucleus.catchUp()
+    #expect(nucleus.count("refused") == 1)
+  }
+
+  @Test func `doesn't know the core's state after a reconnect to a nucleus that doesn't announce it`() throws {
+    let nucleus = try FakeNucleus(
+      .classic, configuration: access, arguments: ["--confirm", "accepted", "--connection-status"])
+    let publisher = publisher(nucleus)
+    try nucleus.do(#"{"do": "core-offline"}"#)
+    #expect(publisher.isCoreOnline(until: soon()) == false)
+    try nucleus.do(
+      #"{"do": "fault", "operation": "SubscribeToIoTCoreConnectionStatus", "fault": "refuse", "error": "ServiceError"}"#)
+    try nucleus.do(#"{"do": "drop"}"#)
+    _ = try publisher.publish(report(7), to: topic(), qos: .atLeastOnce, until: soon())
+    #expect(publisher.isCoreOnline(until: soon()) == nil)
+    #expect(publisher.connectionNote == nil)
   }
 
   @Test func `ignores an answer to another report, and stops waiting in time`() throws {
