@@ -42,8 +42,12 @@ public enum LogValue: Equatable, Sendable {
 extension LogValue: ExpressibleByStringInterpolation, ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral,
   ExpressibleByBooleanLiteral
 {
+  /// Creates a text.
   public init(stringLiteral value: String) { self = .string(value) }
+  /// Creates an integer.
   public init(integerLiteral value: Int) { self = .integer(value) }
+  /// Creates a floating-point number.
   public init(floatLiteral value: Double) { self = .number(value) }
+  /// Creates `true` or `false`.
   public init(booleanLiteral value: Bool) { self = .boolean(value) }
 }

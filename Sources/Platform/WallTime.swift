@@ -30,6 +30,7 @@ public struct WallTime: Comparable, Hashable, Sendable {
     nanosecondsSinceEpoch / 1_000_000_000 - (nanosecondsSinceEpoch % 1_000_000_000 < 0 ? 1 : 0)
   }
 
+  /// Returns whether the left time is earlier than the right one.
   public static func < (left: WallTime, right: WallTime) -> Bool {
     left.nanosecondsSinceEpoch < right.nanosecondsSinceEpoch
   }
