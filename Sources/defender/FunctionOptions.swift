@@ -54,8 +54,11 @@ struct FunctionOptions: ParsableArguments {
   }
 
   /// Returns the configurations of the program's functions, one for each handler. Without handlers, there is one function.
-  func functions(_ handlers: [String], in environment: Environment) throws -> [FunctionConfiguration] {
-    let function = try function(in: environment)
+  /// If `mayBeMissing` is true, the program doesn't need to exist yet.
+  func functions(
+    _ handlers: [String], in environment: Environment, mayBeMissing: Bool = false
+  ) throws -> [FunctionConfiguration] {
+    let function = try function(in: environment, mayBeMissing)
     if handlers.isEmpty { return [function] }
     return handlers.map { handler in
       var selected = function
@@ -66,14 +69,15 @@ struct FunctionOptions: ParsableArguments {
   }
 
   /// Returns the function's configuration, with the relevant settings of `environment`.
-  private func function(in environment: Environment) throws -> FunctionConfiguration {
+  private func function(in environment: Environment, _ mayBeMissing: Bool) throws -> FunctionConfiguration {
     let path = try bootstrap ?? bootstrapBesideThisProgram()
-    guard unsafe access(path, X_OK) == 0 else {
+    let isMissing = unsafe mayBeMissing && access(path, F_OK) != 0
+    guard unsafe isMissing || access(path, X_OK) == 0 else {
       let reason = Errno.current
       throw CommandFailure(
         "Can't run the function's program \(path): \(reason). \(advice(on: reason))", status: .notRun)
     }
-    guard !isSpecialFile(path) else {
+    guard isMissing || !isSpecialFile(path) else {
       throw CommandFailure(
         "Can't run the function's program \(path): it isn't a regular file.", status: .notRun)
     }

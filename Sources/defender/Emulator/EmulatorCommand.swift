@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import LambdaEmulator
 import Platform
 import WireFormats
@@ -23,6 +24,10 @@ struct EmulatorCommand: BackgroundCommand {
       payload format 2.0. A response that can't be sent is answered with status 502 and the reason. Web pages may send requests only \
       if they are from this machine.
 
+      With --watch, the emulator first builds the program, and again when a source file changes: *.swift and Package.resolved in the current \
+      directory, and all files in its folders, except Tests and hidden ones. The next invocation then starts the new program. If a build fails, \
+      its errors are shown, and the old program stays in use.
+
       With several --handler, each is a function with a separate process, at /2015-03-31/functions/NAME/invocations.
 
       The function publishes to a local AWS IoT data plane, which verifies signatures. With --iot-port, other programs on \
@@ -40,7 +45,7 @@ struct EmulatorCommand: BackgroundCommand {
         defender emulator --iot-port 8443 --detect pumps.json
         defender emulator --bootstrap .build/debug/hello --env GREETING=hello
         defender emulator --bootstrap images --handler resize --handler rotate
-        defender emulator --bootstrap .build/debug/api --function-url 8080
+        defender emulator --bootstrap .build/debug/api --function-url 8080 --watch
         curl -d '{"reports":1}' \\
           http://127.0.0.1:9000/2015-03-31/functions/function/invocations
         aws lambda invoke --endpoint-url http://127.0.0.1:9000 --function-name \\
@@ -69,6 +74,15 @@ struct EmulatorCommand: BackgroundCommand {
   @Option(help: ArgumentHelp("\(handlerHelp) Repeat it for each function.", valueName: "name"))
   var handler: [String] = []
 
+  @Flag(help: "Build the program, and build it again when its source files change.")
+  var watch = false
+
+  @Option(
+    help: ArgumentHelp(
+      "The shell command that builds the program for --watch (default: `swift build --product NAME`, if the program is in .build).",
+      valueName: "command"))
+  var build: String?
+
   @OptionGroup var options: FunctionOptions
 
   @OptionGroup var detectionOptions: DetectionOptions
@@ -85,6 +99,10 @@ struct EmulatorCommand: BackgroundCommand {
       }
     }
     try options.check(handlers: handler)
+    if let build {
+      guard watch else { throw ValidationError("--build needs --watch.") }
+      guard !build.isEmpty else { throw ValidationError("--build is empty; it must be a shell command.") }
+    }
   }
 
   /// The ports, by the names of their options.
@@ -96,7 +114,8 @@ struct EmulatorCommand: BackgroundCommand {
   func run() async throws {
     let console = Console(showsReadableLog: options.logLines.areReadable)
     try await reportingFailure(to: console) {
-      let functions = try options.functions(handler, in: .ofThisProcess)
+      let rebuild = watch ? Rebuild(command: try buildCommand(), console: console) : nil
+      let functions = try options.functions(handler, in: .ofThisProcess, mayBeMissing: watch)
       var configuration = Emulator.Configuration(function: functions[0])
       configuration.otherFunctions = Array(functions.dropFirst())
       configuration.port = port
@@ -113,12 +132,15 @@ struct EmulatorCommand: BackgroundCommand {
           if let endpoint = emulator.iotEndpoint, let certificate {
             console.error(variables(of: endpoint, certificate.path, configuration))
           }
-          if let port = emulator.functionURLPort {
-            console.error("defender: the function URL is http://127.0.0.1:\(port)/")
+          await withTaskGroup { group in
+            if let rebuild {
+              group.addTask { await rebuild.run(emulator) { announce(emulator, console) } }
+            } else {
+              announce(emulator, console)
+            }
+            for await _ in signals { break }
+            group.cancelAll()
           }
-          let commands = emulator.invokeURLs.map { "  curl -d '{}' \(shellWord($0))" }
-          console.error("defender: ready. Invoke the function with\n\(commands.joined(separator: "\n"))")
-          for await _ in signals { break }
         }
       } catch let error as ServerError {
         throw CommandFailure(
@@ -126,6 +148,28 @@ struct EmulatorCommand: BackgroundCommand {
           status: .notRun)
       }
     }
+  }
+
+  /// Returns the command for --watch.
+  private func buildCommand() throws(CommandFailure) -> String {
+    if let build { return build }
+    let program = options.bootstrap ?? "bootstrap"
+    guard let command = Rebuild.command(building: program), unsafe access("Package.swift", R_OK) == 0 else {
+      throw CommandFailure(
+        "--watch doesn't know how to build \(program). Start the emulator in the directory of Package.swift, with a program such as "
+          + "--bootstrap .build/debug/hello, or add --build and a command, such as --build 'swift build'.",
+        status: .notRun)
+    }
+    return command
+  }
+
+  /// Prints that the emulator is ready, and how to use it.
+  private func announce(_ emulator: Emulator, _ console: Console) {
+    if let port = emulator.functionURLPort {
+      console.error("defender: the function URL is http://127.0.0.1:\(port)/")
+    }
+    let commands = emulator.invokeURLs.map { "  curl -d '{}' \(shellWord($0))" }
+    console.error("defender: ready. Invoke the function with\n\(commands.joined(separator: "\n"))")
   }
 
   /// Returns the name of the option with the port that the emulator can't listen on.
