@@ -50,8 +50,7 @@ import WireFormats
     }
   }
 
-  @Test func `runs each function in a separate process, with its handler and its Runtime API`() async throws
-  {
+  @Test func `runs each function in a separate process, with its handler and its Runtime API`() async throws {
     let directory = try TemporaryDirectory()
     let script = """
       echo "$AWS_LAMBDA_RUNTIME_API $_HANDLER $AWS_LAMBDA_FUNCTION_NAME" >"$OUT/$_HANDLER.new"
