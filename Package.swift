@@ -213,7 +213,7 @@ let package = Package(
     .testTarget(
       name: "LambdaEmulatorTests",
       dependencies: [
-        "LambdaEmulator", "Platform", "TestSupport", "WireFormats",
+        "LambdaEmulator", "LambdaEvents", "LambdaRuntime", "Platform", "TestSupport", "WireFormats",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),

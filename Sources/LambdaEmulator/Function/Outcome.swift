@@ -77,7 +77,7 @@ enum Outcome: Sendable {
   /// What the emulator's user can do about the failure; nil if the error itself says that.
   var advice: String? {
     guard case .initError(_, type: "Runtime.UnknownHandler") = self else { return nil }
-    return "Select one of the program's handlers with --handler, such as --handler NAME."
+    return "Select one of the program's handlers with --handler NAME."
   }
 
   /// Returns the error that interrupts a streamed response that had already begun.
