@@ -21,16 +21,15 @@ extension ReportLoop {
       return false
     }
     detect(in: snapshot, draft.report, into: &outcome)
-    let payload = draft.report.encoded(as: work.format, names: work.names)
     // Reserves the id: however this process ends, the next one doesn't use the id again.
     saveState()
     let limit = min(end, time.bootTime.advanced(by: configuration.publishTimeout))
     confirmer?.announce(reportID: id)
     do throws(PublishError) {
-      let receipt = try publisher.publish(payload, to: work.topic, qos: .atLeastOnce, until: limit)
+      let (receipt, size) = try send(draft.report, of: work, until: limit)
       hasPublished = true
       outcome.lastReportID = id
-      note(receipt, of: id, payload.count, work.topic, in: &outcome)
+      note(receipt, of: id, size, work.topic, in: &outcome)
       let confirmationLimit = min(end, time.bootTime.advanced(by: configuration.confirmationTime))
       let confirmation = confirmer?.confirmation(of: id, until: confirmationLimit)
       settle(draft, confirmation, provesDelivery: confirmer?.provesDelivery ?? true)
@@ -52,6 +51,29 @@ extension ReportLoop {
     if receipt.isSpooled { outcome.spooled += 1 } else { outcome.published += 1 }
     let verb = receipt.isSpooled ? "Spooled" : "Published"
     log.info("\(verb) report \(id), \(size) bytes, to \(topic.name): \(receipt).")
+  }
+
+  /// Publishes `report`, and returns the acknowledgement and the size of the payload in bytes.
+  ///
+  /// The lists are shortened if the other side accepts less than the configured size. It may name its limit only when
+  /// the connection opens, so a report that turns out to be too large is published again with shorter lists.
+  private func send(
+    _ report: Report, of work: ReportWork, until limit: BootTime
+  ) throws(PublishError) -> (PublishReceipt, size: Int) {
+    var known = publisher.largestPayload(on: work.topic)
+    while true {
+      let payload = report.limited(to: known).encoded(as: work.format, names: work.names)
+      do throws(PublishError) {
+        return (
+          try publisher.publish(payload, to: work.topic, qos: .atLeastOnce, until: limit), payload.count
+        )
+      } catch {
+        guard let largest = publisher.largestPayload(on: work.topic), payload.count > largest,
+          largest < known ?? .max
+        else { throw error }
+        known = largest
+      }
+    }
   }
 
   private mutating func note(_ error: PublishError, of id: UInt64) {

@@ -7,6 +7,8 @@ package struct Message: Equatable, Sendable {
   /// Whether the server retained the message from before the subscription (MQTT 3.1.1, section 3.3.1.3). The client never
   /// sends retained messages.
   package var isRetained: Bool
+  /// What a message over MQTT 5 has in addition. Not sent over MQTT 3.1.1, and not kept of a received message.
+  package var properties = MessageProperties()
 
   package init(topic: String, payload: [UInt8], isRetained: Bool = false) {
     self.topic = topic
@@ -15,109 +17,94 @@ package struct Message: Equatable, Sendable {
   }
 }
 
-/// The options of the CONNECT packet (MQTT 3.1.1, section 3.1).
-package struct ConnectOptions: Equatable, Sendable {
-  /// The client identifier. A second connection with the same identifier ends the first.
-  package var clientID: String
-  /// The longest time without a sent packet before the client pings the server; 0 for no pings.
-  package var keepAliveSeconds: UInt16
+/// The properties of a message over MQTT 5 (section 3.3.2.3).
+package struct MessageProperties: Equatable, Sendable {
+  /// The seconds after which the server no longer delivers the message; nil for no limit.
+  package var expirySeconds: UInt32?
+  /// The payload's media type, such as `application/json`.
+  package var contentType: String?
+  package var userProperties: [UserProperty] = []
 
-  package init(clientID: String, keepAliveSeconds: UInt16) {
-    self.clientID = clientID
-    self.keepAliveSeconds = keepAliveSeconds
+  package init() {}
+}
+
+/// A name and a value of the application's own (MQTT 5, section 3.3.2.3.7).
+package struct UserProperty: Equatable, Sendable {
+  package let name: String
+  package let value: String
+
+  package init(name: String, value: String) {
+    self.name = name
+    self.value = value
   }
 }
 
-/// The packets that a client sends (MQTT 3.1.1, section 3).
+/// The options of the CONNECT packet (section 3.1 of both specifications).
+package struct ConnectOptions: Equatable, Sendable {
+  /// The client identifier. A second connection with the same identifier ends the first.
+  package var clientID: String
+  /// The longest time without a sent packet before the client pings the server; 0 for no pings. A server can replace it
+  /// over MQTT 5.
+  package var keepAliveSeconds: UInt16
+  package var version: ProtocolVersion
+
+  package init(clientID: String, keepAliveSeconds: UInt16, version: ProtocolVersion = .three) {
+    self.clientID = clientID
+    self.keepAliveSeconds = keepAliveSeconds
+    self.version = version
+  }
+}
+
+/// The packets that a client sends (section 3 of both specifications).
 enum OutgoingPacket: Equatable {
-  case connect(ConnectOptions)
+  /// `packetLimit` is the size of the largest packet that the client accepts.
+  case connect(ConnectOptions, packetLimit: Int)
   case publish(Message, QualityOfService, packetID: UInt16)
   case publishAcknowledgement(packetID: UInt16)
   case subscribe(topicFilters: [String], packetID: UInt16)
   case pingRequest
-  case disconnect
-
-  /// Returns the packet as bytes; throws `MQTTError.invalid` if a string or the packet is too long for MQTT, or a string
-  /// contains a NUL.
-  func encoded() throws(MQTTError) -> [UInt8] {
-    var body: [UInt8] = []
-    let firstByte: UInt8
-    switch self {
-    case .connect(let options):
-      firstByte = 0x10
-      try append("MQTT", to: &body)
-      // Protocol level 4 is version 3.1.1; the only flag set requests a clean session.
-      body.append(contentsOf: [4, 0x02])
-      appendBigEndian(options.keepAliveSeconds, to: &body)
-      try append(options.clientID, to: &body)
-    case .publish(let message, let quality, let packetID):
-      firstByte = 0x30 | quality.rawValue << 1
-      try append(message.topic, to: &body)
-      if quality == .atLeastOnce { appendBigEndian(packetID, to: &body) }
-      body.append(contentsOf: message.payload)
-    case .publishAcknowledgement(let packetID):
-      firstByte = 0x40
-      appendBigEndian(packetID, to: &body)
-    case .subscribe(let topicFilters, let packetID):
-      firstByte = 0x82
-      appendBigEndian(packetID, to: &body)
-      for filter in topicFilters {
-        try append(filter, to: &body)
-        body.append(QualityOfService.atLeastOnce.rawValue)
-      }
-    case .pingRequest:
-      firstByte = 0xC0
-    case .disconnect:
-      firstByte = 0xE0
-    }
-    return try [firstByte] + remainingLength(body.count) + body
-  }
-
-  private func append(_ text: String, to body: inout [UInt8]) throws(MQTTError) {
-    guard let length = UInt16(exactly: text.utf8.count) else {
-      throw .invalid("a string of \(text.utf8.count) bytes; the maximum is 65,535")
-    }
-    guard !text.utf8.contains(0) else { throw .invalid("a string with a NUL character") }
-    appendBigEndian(length, to: &body)
-    body.append(contentsOf: text.utf8)
-  }
-
-  /// Encodes a length in groups of seven bits, the lowest first (section 2.2.3).
-  private func remainingLength(_ length: Int) throws(MQTTError) -> [UInt8] {
-    guard length <= maximumRemainingLength else {
-      throw .invalid("a packet of \(length) bytes; the maximum is \(maximumRemainingLength)")
-    }
-    var encoded: [UInt8] = []
-    var rest = length
-    repeat {
-      let isLast = rest < 0x80
-      encoded.append(UInt8(rest & 0x7F) | (isLast ? 0 : 0x80))
-      rest >>= 7
-    } while rest > 0
-    return encoded
-  }
+  /// MQTT 3.1.1 has no room for the reason.
+  case disconnect(ReasonCode = .success)
 }
 
-/// The largest number in four groups of seven bits (MQTT 3.1.1, section 2.2.3).
-let maximumRemainingLength = 268_435_455
+/// What the server's CONNACK limits (MQTT 5, section 3.2.2.3).
+package struct ServerLimits: Equatable, Sendable {
+  /// How many messages of quality of service 1 may be unacknowledged.
+  package var receiveMaximum: UInt16 = .max
+  /// The size of the largest packet that the server accepts, in bytes; nil if it names none.
+  package var maximumPacketSize: Int?
+  /// The keep-alive interval that replaces the client's; nil if the server accepts that.
+  package var keepAliveSeconds: UInt16?
+  /// The client identifier that the server chose; nil if it keeps the client's.
+  package var assignedClientID: String?
+  package var acceptsAtLeastOnce = true
+
+  package init() {}
+}
 
 /// The packets that a server sends to a client that subscribes and publishes with quality of service 0 and 1.
 package enum IncomingPacket: Equatable, Sendable {
+  /// A CONNACK of MQTT 3.1.1, with which a server also refuses a version that it doesn't know.
   case connectAcknowledgement(sessionPresent: Bool, returnCode: UInt8)
+  /// A CONNACK of MQTT 5.
+  case connectAnswer(sessionPresent: Bool, Reason, ServerLimits)
   /// `packetID` is nil if the server doesn't expect an acknowledgement.
   case publish(Message, packetID: UInt16?, isDuplicate: Bool)
-  case publishAcknowledgement(packetID: UInt16)
-  case subscribeAcknowledgement(packetID: UInt16, returnCodes: [UInt8])
+  case publishAcknowledgement(packetID: UInt16, Reason = Reason(.success))
+  case subscribeAcknowledgement(packetID: UInt16, returnCodes: [UInt8], text: String? = nil)
   case pingResponse
+  /// Only over MQTT 5.
+  case disconnect(Reason)
 
   /// The packet's name in the specification.
   package var name: String {
     switch self {
-    case .connectAcknowledgement: "CONNACK"
+    case .connectAcknowledgement, .connectAnswer: "CONNACK"
     case .publish: "PUBLISH"
     case .publishAcknowledgement: "PUBACK"
     case .subscribeAcknowledgement: "SUBACK"
     case .pingResponse: "PINGRESP"
+    case .disconnect: "DISCONNECT"
     }
   }
 }
@@ -126,10 +113,13 @@ package enum IncomingPacket: Equatable, Sendable {
 package struct PacketError: Error, Equatable, Sendable, CustomStringConvertible {
   package let packet: String
   package let reason: String
+  /// The code with which the client ends a connection over MQTT 5.
+  package let code: ReasonCode
 
-  init(_ packet: String, _ reason: String) {
+  init(_ packet: String, _ reason: String, _ code: ReasonCode = .malformedPacket) {
     self.packet = packet
     self.reason = reason
+    self.code = code
   }
 
   package var description: String { "\(packet): \(reason)" }

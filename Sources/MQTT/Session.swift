@@ -1,7 +1,7 @@
 package import Platform
 package import WireFormats
 
-/// A clean MQTT 3.1.1 session, from the server's CONNACK until one side closes the connection.
+/// A clean session over MQTT 3.1.1 or 5, from the server's CONNACK until one side closes the connection.
 ///
 /// Synchronous: each call sends, or waits for one thing until its deadline. Messages that arrive while a call waits for
 /// something else are kept for ``receive(until:)``. Any error ends the session and closes its stream unless a method
@@ -12,6 +12,8 @@ package final class Session {
     case message(Message)
     /// The server has acknowledged the message that ``send(_:quality:until:)`` sent with this identifier.
     case acknowledgement(packetID: UInt16)
+    /// The server has refused that message.
+    case refusal(packetID: UInt16, Reason)
   }
 
   /// The maximum number of messages and acknowledgements that wait for ``receive(until:)``. When more arrive, the oldest
@@ -20,7 +22,16 @@ package final class Session {
 
   private let stream: any ByteStream
   private let time: any TimeSource
-  private let keepAlive: Duration?
+  /// The version of MQTT that both sides use.
+  package let version: ProtocolVersion
+  /// The client identifier that the server knows, which isn't the requested one if the server assigned another.
+  package private(set) var clientID: String
+  /// What the server accepts. MQTT 3.1.1 has no limits.
+  package private(set) var limits = ServerLimits()
+  /// The longest silence, which the server may choose over MQTT 5; nil for no pings.
+  private var keepAlive: Duration?
+  /// The messages over MQTT 5 that the server hasn't acknowledged.
+  private var unacknowledged: [UInt16] = []
   private var reader: PacketReader
   private var inbox: [Arrival] = []
   private var lastPacketID: UInt16 = 0
@@ -41,20 +52,40 @@ package final class Session {
   ) throws(MQTTError) {
     self.stream = stream
     self.time = time
-    keepAlive = options.keepAliveSeconds == 0 ? nil : .seconds(Int64(options.keepAliveSeconds))
-    reader = PacketReader(limit: packetLimit)
+    version = options.version
+    clientID = options.clientID
+    keepAlive = Self.keepAlive(options.keepAliveSeconds)
+    reader = PacketReader(limit: packetLimit, version: options.version)
     lastSent = time.bootTime
-    try send(.connect(options), until: deadline)
+    try send(.connect(options, packetLimit: packetLimit), until: deadline)
     guard let answer = try packet(until: deadline, waitingFor: "CONNACK") else {
       throw end(.timedOut(waitingFor: "CONNACK"))
     }
-    guard case .connectAcknowledgement(let sessionPresent, let returnCode) = answer else {
+    let isSessionPresent: Bool
+    switch answer {
+    case .connectAcknowledgement(let sessionPresent, let returnCode):
+      guard returnCode == 0 else { throw end(.refused(returnCode: returnCode)) }
+      isSessionPresent = sessionPresent
+    case .connectAnswer(let sessionPresent, let reason, let limits):
+      guard !reason.code.isFailure else { throw end(.connectionRefused(reason)) }
+      adopt(limits)
+      isSessionPresent = sessionPresent
+    default:
       throw end(.unexpected(packet: "\(answer.name) before its CONNACK"))
     }
-    guard returnCode == 0 else { throw end(.refused(returnCode: returnCode)) }
-    guard !sessionPresent else {
+    guard !isSessionPresent else {
       throw end(.unexpected(packet: "CONNACK with a session that wasn't requested"))
     }
+  }
+
+  private func adopt(_ limits: ServerLimits) {
+    self.limits = limits
+    if let clientID = limits.assignedClientID { self.clientID = escapingControlCharacters(clientID) }
+    if let seconds = limits.keepAliveSeconds { keepAlive = Self.keepAlive(seconds) }
+  }
+
+  private static func keepAlive(_ seconds: UInt16) -> Duration? {
+    seconds == 0 ? nil : .seconds(Int64(seconds))
   }
 
   deinit { stream.close() }
@@ -65,29 +96,51 @@ package final class Session {
   package func subscribe(to topicFilters: [String], until deadline: BootTime) throws(MQTTError) {
     let packetID = nextPacketID()
     try send(.subscribe(topicFilters: topicFilters, packetID: packetID), until: deadline)
-    let returnCodes = try wait(for: "SUBACK", until: deadline) { (packet) -> [UInt8]? in
-      guard case .subscribeAcknowledgement(packetID, let returnCodes) = packet else { return nil }
-      return returnCodes
+    let (returnCodes, text) = try wait(for: "SUBACK", until: deadline) { (packet) -> ([UInt8], String?)? in
+      guard case .subscribeAcknowledgement(packetID, let returnCodes, let text) = packet else { return nil }
+      return (returnCodes, text)
     }
     guard returnCodes.count == topicFilters.count else {
       throw end(
         .unexpected(packet: "SUBACK for \(returnCodes.count) topics instead of \(topicFilters.count)"))
     }
     for (filter, code) in zip(topicFilters, returnCodes) where code > 1 {
-      throw .subscriptionRefused(topicFilter: filter)
+      let reason = Reason(ReasonCode(rawValue: code), text)
+      throw .subscriptionRefused(topicFilter: filter, version == .five ? reason : nil)
     }
   }
 
   /// Sends a message; returns the identifier with which the server will acknowledge it, nil with quality of service 0.
+  ///
+  /// If the server accepts no more unacknowledged messages, waits for an acknowledgement first. Throws
+  /// `MQTTError.tooLarge` if the server's limit is smaller than the packet; that doesn't end the session.
   package func send(
     _ message: Message, quality: QualityOfService, until deadline: BootTime
   ) throws(MQTTError) -> UInt16? {
     guard isValidTopicName(message.topic) else {
       throw .invalid("the topic '\(message.topic)' is empty or contains a wildcard")
     }
-    let packetID = quality == .atLeastOnce ? nextPacketID() : 0
+    guard quality == .atLeastOnce else {
+      try send(.publish(message, quality, packetID: 0), until: deadline)
+      return nil
+    }
+    guard limits.acceptsAtLeastOnce else { throw .qualityNotSupported }
+    try waitForRoom(until: deadline)
+    let packetID = nextPacketID()
     try send(.publish(message, quality, packetID: packetID), until: deadline)
-    return quality == .atLeastOnce ? packetID : nil
+    if version == .five { unacknowledged.append(packetID) }
+    return packetID
+  }
+
+  /// Waits until the server accepts another message of quality of service 1 (MQTT 5, section 4.9).
+  private func waitForRoom(until deadline: BootTime) throws(MQTTError) {
+    while unacknowledged.count >= min(Int(limits.receiveMaximum), Self.inboxLimit) {
+      guard let packet = try packet(until: deadline, waitingFor: "PUBACK") else {
+        throw end(.timedOut(waitingFor: "PUBACK"))
+      }
+      try take(packet, until: deadline)
+      guard time.bootTime < deadline else { throw end(.timedOut(waitingFor: "PUBACK")) }
+    }
   }
 
   /// Returns the next message or acknowledgement; nil if none arrives before `deadline`.
@@ -128,7 +181,7 @@ package final class Session {
   /// Sends DISCONNECT, unless the session is over, and closes the connection. Ignores errors: the connection ends either
   /// way.
   package func disconnect(until deadline: BootTime) {
-    if !isOver { try? send(.disconnect, until: deadline) }
+    if !isOver { try? send(.disconnect(), until: deadline) }
     close()
   }
 
@@ -137,8 +190,13 @@ package final class Session {
     stream.close()
   }
 
-  /// Ends the session and returns `error`, for the caller to throw.
+  /// Ends the session and returns `error`, for the caller to throw. Over MQTT 5, sends the server the reason.
   private func end(_ error: MQTTError) -> MQTTError {
+    if version == .five, let code = error.disconnectCode,
+      let packet = try? OutgoingPacket.disconnect(code).encoded(for: version)
+    {
+      try? stream.write(packet, until: time.bootTime)
+    }
     close()
     return error
   }
@@ -150,15 +208,39 @@ package final class Session {
 
   private func send(_ packet: OutgoingPacket, until deadline: BootTime) throws(MQTTError) {
     guard !isOver else { throw .connectionLost("the session is over") }
-    let bytes = try packet.encoded()
+    let bytes = try packet.encoded(for: version)
+    if let limit = limits.maximumPacketSize, bytes.count > limit {
+      throw .tooLarge(bytes: bytes.count, limit: limit)
+    }
     do throws(StreamError) {
       try stream.write(bytes, until: deadline)
     } catch .stopped {
       throw end(.stopped(before: "a packet was sent"))
     } catch {
-      throw end(.connectionLost("\(error)"))
+      throw end(reasonOfServer() ?? .connectionLost("\(error)"))
     }
     lastSent = time.bootTime
+  }
+
+  /// Returns the reason of a DISCONNECT that arrived before a packet could be sent; nil if there is none.
+  private func reasonOfServer() -> MQTTError? {
+    guard version == .five else { return nil }
+    // Bounded: a server can send other packets without end.
+    for _ in 0..<Self.inboxLimit {
+      do throws(PacketError) {
+        while let packet = try reader.next() {
+          if case .disconnect(let reason) = packet { return .disconnected(reason) }
+        }
+      } catch {
+        return nil
+      }
+      var bytes: [UInt8] = []
+      guard let count = try? stream.read(into: &bytes, limit: 4_096, until: time.bootTime), count > 0 else {
+        return nil
+      }
+      reader.append(bytes)
+    }
+    return nil
   }
 
   /// Handles a packet that no call waits for: messages and acknowledgements go to the inbox.
@@ -168,11 +250,16 @@ package final class Session {
     case .publish(let message, let packetID, _):
       keep(.message(message))
       if let packetID { try send(.publishAcknowledgement(packetID: packetID), until: deadline) }
-    case .publishAcknowledgement(let packetID):
-      keep(.acknowledgement(packetID: packetID))
+    case .publishAcknowledgement(let packetID, let reason):
+      unacknowledged.removeAll { $0 == packetID }
+      keep(
+        reason.code.isFailure
+          ? .refusal(packetID: packetID, reason) : .acknowledgement(packetID: packetID))
     case .pingResponse:
       awaitsPingResponse = false
-    case .connectAcknowledgement, .subscribeAcknowledgement:
+    case .disconnect(let reason):
+      throw end(.disconnected(reason))
+    case .connectAcknowledgement, .connectAnswer, .subscribeAcknowledgement:
       throw end(.unexpected(packet: packet.name))
     }
   }

@@ -232,6 +232,13 @@ struct AgentConnectionOptions: ParsableArguments {
 
   @Option(
     help: agentHelp(
+      "The version of MQTT, 3 or 5 (default: 5; a broker that refuses it gets 3).",
+      sets: "DEFENDER_MQTT_VERSION", valueName: "version"),
+    completion: .list(["3", "5"]))
+  var mqttVersion: String?
+
+  @Option(
+    help: agentHelp(
       "When a report counts as delivered: publish (the broker acknowledged it) or accepted (Device Defender "
         + "accepted it) (default: publish).",
       sets: "DEFENDER_ACKNOWLEDGE", valueName: "event"),
@@ -256,7 +263,8 @@ struct AgentConnectionOptions: ParsableArguments {
     let others = [
       "AWS_CA_BUNDLE": rootCA, "DEFENDER_CERTIFICATE_FILE": certificate, "DEFENDER_PRIVATE_KEY_FILE": key,
       "DEFENDER_CLIENT_ID": clientID, "AWS_REGION": signingRegion, "DEFENDER_CONNECTION": mode,
-      "DEFENDER_KEEP_ALIVE_SECONDS": keepAlive, "DEFENDER_ACKNOWLEDGE": acknowledge,
+      "DEFENDER_KEEP_ALIVE_SECONDS": keepAlive, "DEFENDER_MQTT_VERSION": mqttVersion,
+      "DEFENDER_ACKNOWLEDGE": acknowledge,
       "HTTPS_PROXY": proxyHost.map { "http://\($0):\(proxyPort)" },
     ]
     for case (let name, let value?) in others { variables[name] = value }

@@ -15,6 +15,7 @@ struct AgentOptionNames {
     "DEFENDER_TRANSPORT": ["--transport"],
     "DEFENDER_CONNECTION": ["--connection"],
     "DEFENDER_KEEP_ALIVE_SECONDS": ["--keep-alive"],
+    "DEFENDER_MQTT_VERSION": ["--mqtt-version"],
     "DEFENDER_ACKNOWLEDGE": ["--acknowledge"],
     "DEFENDER_THING_NAME": ["--thing_name", "-t", "--thing-name"],
     "AWS_IOT_THING_NAME": ["--thing_name"],

@@ -104,6 +104,7 @@ extension PythonCommandLine.Program {
     ],
     ownNames: [
       "--client-id", "--thing-name", "--short-names", "--dry-run", "--ca", "--connection", "--keep-alive",
+      "--mqtt-version",
       "--transport", "--topic", "--state-directory", "--once", "--log-format", "--acknowledge", "--procfs",
       "--help", "--version", "--certificate", "--private-key", "--minimum-interval", "--print-environment",
     ],

@@ -86,7 +86,7 @@ def read_frame(stream):
 
 
 def serve_mqtt(stream, denies_publish):
-    buffer = b""
+    buffer, is_version_5 = b"", False
     while True:
         opcode, payload = read_frame(stream)
         if opcode == 8:
@@ -106,9 +106,10 @@ def serve_mqtt(stream, denies_publish):
             packet, body, buffer = buffer[0], buffer[position:position + length], buffer[position + length:]
             answer = b""
             if packet >> 4 == 1:
-                answer = b"\x20\x02\x00\x00"
+                is_version_5 = body[6] == 5
+                answer = b"\x20\x03\x00\x00\x00" if is_version_5 else b"\x20\x02\x00\x00"
             elif packet >> 4 == 8:
-                answer = b"\x90\x04" + body[:2] + b"\x01\x01"
+                answer = b"\x90" + (b"\x05" if is_version_5 else b"\x04") + body[:2] + bytes(is_version_5) + b"\x01\x01"
             elif packet >> 4 == 3 and denies_publish:
                 return
             elif packet >> 4 == 3:

@@ -90,6 +90,7 @@ private func variablesBySystemd(_ text: String) throws -> [String: String] {
     ("proxy-host", ["-ph", "user:p%s$s!word@proxy"]), ("proxy-port", ["-ph", "proxy", "-pp", "3128"]),
     ("transport", ["--transport", "https", "-e", "h", "-c", "/c", "-k", "/k"]),
     ("connection", ["--connection", "per-report"]), ("keep-alive", ["--keep-alive", "600"]),
+    ("mqtt-version", ["--mqtt-version", "3"]),
     ("acknowledge", ["--acknowledge", "accepted"]), ("thing_name", ["-t", "pump:7"]),
     ("interval", ["-i", "600.5"]), ("minimum-interval", ["--minimum-interval", "60"]), ("short_tags", ["-s"]),
     ("format", ["-f", "cbor"]), ("custom-metrics", ["-cm", "cpu_usage,free=disk_free:/var/my dir"]),
@@ -184,6 +185,7 @@ private func variablesBySystemd(_ text: String) throws -> [String: String] {
       ["--transport", "smoke"], ["--transport", "greengrass"], ["--connection", ""],
       ["--connection", "never"],
       ["--keep-alive", ""], ["--keep-alive", "long"], ["--keep-alive", "29"], ["--keep-alive", "1201"],
+      ["--mqtt-version", ""], ["--mqtt-version", "4"], ["--mqtt-version", "3.1.1"],
       ["--acknowledge", ""], ["--acknowledge", "maybe"], ["-t", ""], ["--thing-name", "a b"],
       ["-t", String(repeating: "x", count: 129)], ["-i", ""], ["-i", "often"], ["--interval", "0"],
       ["-i", "604801"], ["-i", "nan"], ["--minimum-interval", ""], ["--minimum-interval", "x"],
@@ -226,7 +228,8 @@ private func variablesBySystemd(_ text: String) throws -> [String: String] {
     .certificateAuthorities: ["/no/such", "/etc"],
     .systemCertificateAuthorities: ["/no/such"], .allowPlainHTTP: ["yes"], .transport: ["smoke"],
     .mqttEndpoint: ["a b", "h:0", "ftp://h"], .clientID: ["a\tb"], .keepAliveSeconds: ["x", "29", "1201"],
-    .connection: ["never"], .securityProfiles: ["relative", #"{"x":1}"#],
+    .connection: ["never"], .mqttVersion: ["4", "3.1.1", "five"],
+    .securityProfiles: ["relative", #"{"x":1}"#],
   ]
   /// Variables whose values are valid only together with others; ConfigurationTests and AccessTests have them.
   private static let inCombination: Set<Variable> = [

@@ -140,6 +140,7 @@ import Testing
       (["--verbosity", "NoLogs"], "AWS_LAMBDA_LOG_LEVEL", "FATAL"),
       (["--connection", "per-report"], "DEFENDER_CONNECTION", "per-report"),
       (["--keep-alive", "600"], "DEFENDER_KEEP_ALIVE_SECONDS", "600"),
+      (["--mqtt-version", "3"], "DEFENDER_MQTT_VERSION", "3"),
       (["--state-directory", "/s"], "DEFENDER_STATE_DIRECTORY", "/s"),
       (["--topic", "a/{thing}"], "DEFENDER_TOPIC", "a/{thing}"),
       (["--log-format", "json"], "AWS_LAMBDA_LOG_FORMAT", "json"),

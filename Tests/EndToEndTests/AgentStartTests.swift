@@ -37,7 +37,7 @@ import Testing
     let broker = try MosquittoBroker()
     let log = try await log(
       of: options(broker) + ["--connection", mode],
-      until: "Connected to mqtts://localhost:\(broker.tlsPort) as 'pump-7-defender' (TLSv1.3).")
+      until: "Connected to mqtts://localhost:\(broker.tlsPort) as 'pump-7-defender' (MQTT 5, TLSv1.3).")
     #expect(log.contains("Closed the connection until the first report.") == (mode == "per-report"))
     let text = try broker.logText()
     #expect(text.contains("pump-7-defender") && !text.contains("PUBLISH from pump-7-defender"))
@@ -61,7 +61,8 @@ import Testing
     }
     #expect(result.errorText.contains("Reporting pump-7 every 600 s to"), "\(result.errorText)")
     #expect(
-      result.errorText.contains("Connected to mqtts://localhost:\(broker.tlsPort) as 'pump-7' (TLSv1.3)."))
+      result.errorText.contains(
+        "Connected to mqtts://localhost:\(broker.tlsPort) as 'pump-7' (MQTT 5, TLSv1.3)."))
   }
 
   @Test func `prints nothing with a mistake, and warns of files that aren't here`() async throws {

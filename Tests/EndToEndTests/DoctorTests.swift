@@ -73,7 +73,8 @@ import WireFormats
       ["doctor"] + arguments + ["--publish", "--topic", "own/{thing}"])
     #expect(run.status == .code(0), "\(run.output)")
     for line in [
-      "ok       thing name     'pump-7', from -id\n", "ok       MQTT           connected as 'pump-7'",
+      "ok       thing name     'pump-7', from -id\n",
+      "ok       MQTT           connected as 'pump-7' (MQTT 5)",
       "ok       publish        published to 'own/pump-7'",
     ] {
       #expect(run.output.contains(line), "\(run.output)")

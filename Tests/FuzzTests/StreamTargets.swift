@@ -43,16 +43,26 @@ private func framed(headers: [UInt8]) -> [UInt8] {
   return message + bigEndian(crc32(message))
 }
 
-/// The MQTT packet reader: the size of the pieces must not change the packets, the error or its position.
-let mqttPackets = FuzzTarget("mqtt-packets") { input in
-  let (inPieces, complaint) = try packets(in: pieces(of: input))
+/// The packet reader of MQTT 3.1.1: the size of the pieces must not change the packets, the error or its position.
+let mqttPackets = FuzzTarget("mqtt-packets") { try checkPackets($0, .three) }
+
+/// The packet reader of MQTT 5, whose packets have properties.
+let mqtt5Packets = FuzzTarget("mqtt5-packets") { try checkPackets($0, .five) }
+
+private func checkPackets(_ input: [UInt8], _ version: ProtocolVersion) throws {
+  let (inPieces, complaint) = try packets(in: pieces(of: input), version)
   // The reference reads byte by byte: the reader must reject a packet at the same position with any pieces.
-  let (single, sameComplaint) = try packets(in: input.indices.dropFirst().map { input[$0...$0] })
+  let (single, sameComplaint) = try packets(in: input.indices.dropFirst().map { input[$0...$0] }, version)
   try require(inPieces == single && complaint == sameComplaint, "the pieces change what is read")
+  for case .disconnect(let reason) in single {
+    try require("\(reason)".count < 300, "a reason that is too long for a log line")
+  }
 }
 
-private func packets(in pieces: [ArraySlice<UInt8>]) throws -> ([IncomingPacket], PacketError?) {
-  var reader = PacketReader(limit: 1_024)
+private func packets(
+  in pieces: [ArraySlice<UInt8>], _ version: ProtocolVersion
+) throws -> ([IncomingPacket], PacketError?) {
+  var reader = PacketReader(limit: 1_024, version: version)
   var packets: [IncomingPacket] = []
   do {
     for piece in pieces {

@@ -1,6 +1,7 @@
 /// All targets. A new one needs a function, a line here, and a corpus in `Tests/Fixtures/fuzz`.
 let targets: [FuzzTarget] = [
-  http, serviceAnswers, eventStream, mqttPackets, webSocketAnswer, webSocketFrames, reportAnswers, json, cbor,
+  http, serviceAnswers, eventStream, mqttPackets, mqtt5Packets, webSocketAnswer, webSocketFrames,
+  reportAnswers, json, cbor,
   profiles, credentialDocuments, events, configuration, componentConfiguration, savedState, customMetrics,
   procfsFiles, procfsLines, netlinkMessages, securityProfiles, recordedReports, detectionStates,
   fleetRecords, lambdaEvents,

@@ -9,11 +9,11 @@ struct `The packets of MQTT` {
   @Test(
     arguments: [
       (
-        .connect(ConnectOptions(clientID: "dev-1", keepAliveSeconds: 300)),
+        .connect(ConnectOptions(clientID: "dev-1", keepAliveSeconds: 300), packetLimit: 1_000),
         "1011 0004 4d515454 04 02 012c 0005 6465762d31"
       ),
       (
-        .connect(ConnectOptions(clientID: "", keepAliveSeconds: 0)),
+        .connect(ConnectOptions(clientID: "", keepAliveSeconds: 0), packetLimit: 1_000),
         "100c 0004 4d515454 04 02 0000 0000"
       ),
       (.publish(Message(topic: "a/b", payload: []), .atMostOnce, packetID: 0), "3005 0003 612f62"),
@@ -24,10 +24,10 @@ struct `The packets of MQTT` {
       (.publishAcknowledgement(packetID: 65_535), "4002 ffff"),
       (.subscribe(topicFilters: ["a", "é"], packetID: 1), "820b 0001 0001 61 01 0002 c3a9 01"),
       (.pingRequest, "c000"),
-      (.disconnect, "e000"),
+      (.disconnect(), "e000"), (.disconnect(.protocolError), "e000"),
     ] as [(OutgoingPacket, String)])
   func `writes the packets shown in the specification`(packet: OutgoingPacket, expected: String) throws {
-    #expect(try hex(packet.encoded()) == hex(bytes(expected)))
+    #expect(try hex(packet.encoded(for: .three)) == hex(bytes(expected)))
   }
 
   @Test(arguments: [
@@ -37,7 +37,7 @@ struct `The packets of MQTT` {
     let payload = [UInt8](repeating: 7, count: max(0, length - 3))
     let packet = OutgoingPacket.publish(Message(topic: "t", payload: payload), .atMostOnce, packetID: 0)
     guard length >= 3 else { return }
-    let encoded = try packet.encoded()
+    let encoded = try packet.encoded(for: .three)
     #expect(hex(encoded.dropFirst().prefix(expected.utf8.count / 2)) == expected)
     #expect(encoded.count == 1 + expected.utf8.count / 2 + length)
   }
@@ -45,7 +45,8 @@ struct `The packets of MQTT` {
   @Test(arguments: [String(repeating: "x", count: 65_536), "nul\0"])
   func `rejects strings that MQTT can't carry`(text: String) {
     #expect(throws: MQTTError.self) {
-      try OutgoingPacket.connect(ConnectOptions(clientID: text, keepAliveSeconds: 1)).encoded()
+      try OutgoingPacket.connect(ConnectOptions(clientID: text, keepAliveSeconds: 1), packetLimit: 1_000)
+        .encoded(for: .three)
     }
   }
 
@@ -126,12 +127,12 @@ struct `The packets of MQTT` {
     let payload = [UInt8](repeating: 7, count: length - 3)
     let packet = OutgoingPacket.publish(Message(topic: "t", payload: payload), .atMostOnce, packetID: 0)
     var reader = PacketReader(limit: length)
-    reader.append(try packet.encoded())
+    reader.append(try packet.encoded(for: .three))
     #expect(
       try reader.next()
         == .publish(Message(topic: "t", payload: payload), packetID: nil, isDuplicate: false))
     var strict = PacketReader(limit: length - 1)
-    strict.append(try packet.encoded())
+    strict.append(try packet.encoded(for: .three))
     let error = #expect(throws: PacketError.self) { try strict.next() }
     #expect(error?.reason == "its length is \(length) bytes, but the limit is \(length - 1)")
   }

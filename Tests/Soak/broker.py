@@ -1,4 +1,4 @@
-"""An MQTT broker (MQTT 3.1.1, section 3) that answers reports like AWS IoT, and injects faults."""
+"""An MQTT broker (MQTT 3.1.1, section 3) that answers reports like AWS IoT, and injects faults. It refuses MQTT 5."""
 import json
 import time
 
@@ -21,6 +21,8 @@ class FaultyBroker(Listener):
             if self.plan.draw("late"):
                 time.sleep(self.plan.choose([0.2, 1, 2]))
             kind, body = packet
+            if kind == 1 and body[6] != 4:
+                return connection.sendall(b"\x20\x02\x00\x01")
             if kind == 1:
                 connection.sendall(b"\x20\x02\x00" + (b"\x03" if self.plan.draw("error") else b"\x00"))
             elif kind == 8:

@@ -13,8 +13,9 @@ package final class MosquittoBroker {
   private var program: ServerProgram
   private var starts = 0
 
-  /// Starts the broker. If `isExpired` is true, the broker's certificate has expired.
-  package init(isExpired: Bool = false) throws {
+  /// Starts the broker. If `isExpired` is true, the broker's certificate has expired. `options` are further lines of its
+  /// configuration, and `accessList` the only topics that clients may use; nil allows all.
+  package init(isExpired: Bool = false, options: [String] = [], accessList: String? = nil) throws {
     authority = try ThrowawayAuthority()
     device = try authority.issue("device", names: "DNS:device")
     let server = try authority.issue("server", names: "DNS:localhost,IP:127.0.0.1", isExpired: isExpired)
@@ -25,6 +26,8 @@ package final class MosquittoBroker {
       certfile \(server.certificateFile)
       keyfile \(server.keyFile)
       """
+    var options = options
+    if let accessList { options.append("acl_file \(try directory.write("access", accessList))") }
     try directory.write(
       "mosquitto.conf",
       """
@@ -34,6 +37,7 @@ package final class MosquittoBroker {
       set_tcp_nodelay true
       log_dest stderr
       log_type all
+      \(options.joined(separator: "\n"))
       listener \(plainPort) 127.0.0.1
       listener \(tlsPort) 127.0.0.1
       \(tls)

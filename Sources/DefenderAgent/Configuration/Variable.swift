@@ -51,6 +51,7 @@ package enum Variable: String, CaseIterable, Sendable {
   case clientID = "DEFENDER_CLIENT_ID"
   case keepAliveSeconds = "DEFENDER_KEEP_ALIVE_SECONDS"
   case connection = "DEFENDER_CONNECTION"
+  case mqttVersion = "DEFENDER_MQTT_VERSION"
   case runtimeAPI = "AWS_LAMBDA_RUNTIME_API"
   case componentName = "DEFENDER_COMPONENT_NAME"
 }

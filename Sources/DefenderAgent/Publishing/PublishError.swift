@@ -53,7 +53,10 @@ package struct PublishError: Error, Equatable, Sendable, CustomStringConvertible
   }
 
   /// Whether the last response throttled the request.
-  package var isThrottling: Bool { serviceError?.retryReason == .throttling }
+  package var isThrottling: Bool {
+    if case .transport(let failure) = cause { return failure.kind == .throttled }
+    return serviceError?.retryReason == .throttling
+  }
   /// The HTTP status of the last response; nil if the cause isn't a response.
   package var status: Int? { serviceError?.status }
   /// AWS's error code in the last response; nil if there is none.
@@ -198,6 +201,8 @@ package struct TransportFailure: Error, Equatable, Sendable {
     /// A retry may succeed.
     case transient
     case permanent
+    /// The other side accepts the message later.
+    case throttled
     /// The process was asked to stop.
     case stopped
   }

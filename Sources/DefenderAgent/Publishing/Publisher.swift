@@ -18,6 +18,9 @@ package protocol Publisher: AnyObject {
   /// Gets the credentials that sign, if any do. Must give up at `deadline`.
   func findCredentials(until deadline: BootTime) throws(CredentialError)
 
+  /// The size of the largest payload that the other side accepts on `topic`, in bytes; nil if it has named no limit.
+  func largestPayload(on topic: Topic) -> Int?
+
   /// Whether a connection is open now.
   var isConnected: Bool { get }
 
@@ -40,6 +43,7 @@ extension Publisher {
     nil
   }
   package func findCredentials(until deadline: BootTime) throws(CredentialError) {}
+  package func largestPayload(on topic: Topic) -> Int? { nil }
   package var isConnected: Bool { false }
   package var connectionNote: String? { nil }
   package var idleTask: (any IdleTask)? { nil }

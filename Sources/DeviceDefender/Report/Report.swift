@@ -14,7 +14,7 @@ package struct Report: Sendable {
 
   /// The custom metrics; empty if none is configured.
   package private(set) var customMetrics: [CustomMetric]
-  private let maximumReportBytes: Int
+  private var maximumReportBytes: Int
   /// Selects the entries to keep if a list has to be shortened.
   private let generator: SeededGenerator
 
@@ -51,6 +51,13 @@ package struct Report: Sendable {
 
   /// Whether the report has no metrics, because none could be read.
   package var isEmpty: Bool { blockCount == 0 && customMetrics.isEmpty }
+
+  /// Returns the report with a size limit of at most `bytes`; nil means no further limit.
+  package func limited(to bytes: Int?) -> Report {
+    var report = self
+    report.maximumReportBytes = min(maximumReportBytes, bytes ?? .max)
+    return report
+  }
 
   /// Returns the encoded report.
   ///

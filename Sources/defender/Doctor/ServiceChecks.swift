@@ -146,7 +146,8 @@ extension Doctor {
       let connection = Result { () throws(TransportFailure) in try connect(mqtt) }
       noteClock(of: mqtt, isAccepted: (try? connection.get()) != nil)
       try connection.get()
-      let text = "connected as '\(configuration.mqtt?.settings.clientID ?? "")'"
+      let version = mqtt.protocolName.map { " (\($0))" } ?? ""
+      let text = "connected as '\(configuration.mqtt?.settings.clientID ?? "")'\(version)"
       if let warning = notes.take() {
         note("MQTT", .warning, "\(text); \(warning)")
       } else {

@@ -108,7 +108,8 @@ final class RealAgent {
 
   private func publisher() throws -> any Publisher {
     if transport == .mqtt {
-      let settings = MQTTPublisher.Settings(clientID: "c", keepAliveSeconds: 1_200, connection: .persistent)
+      let settings = MQTTPublisher.Settings(
+        clientID: "c", keepAliveSeconds: 1_200, connection: .persistent, version: .three)
       return MQTTPublisher(
         SimulatedBroker(clock, book), settings, time: clock, log: Log { _, _ in }, random: random)
     }

@@ -2,8 +2,8 @@ package import MQTT
 
 /// The advice about a broker that ended a connection, based on what the connection proved.
 ///
-/// If a policy forbids something, AWS IoT closes the connection without a reason, and other faults look the same. The
-/// advice therefore names one likely cause only if the connection held until exactly that packet was sent. docs/agent.md
+/// MQTT 5 has reasons. Over MQTT 3.1.1, if a policy forbids something, AWS IoT closes the connection without a reason, and
+/// other faults look the same. The advice therefore names one likely cause only if the connection held until exactly that packet was sent. docs/agent.md
 /// has the table ("What advice is based on").
 package struct BrokerAdvice {
   let clientID: String
@@ -25,7 +25,7 @@ package struct BrokerAdvice {
     case held
   }
 
-  private var policy: String {
+  var policy: String {
     showsCertificate ? "the certificate's policy" : "the policy of the role or user"
   }
 
@@ -34,12 +34,22 @@ package struct BrokerAdvice {
     _ error: MQTTError, at stage: Stage, topic: String, isPublishing: Bool, isUnderWay: Bool
   ) -> TransportFailure {
     let advice: String
-    var isTransient = true
+    var kind = TransportFailure.Kind.transient
     switch error {
     case .invalid:
-      (advice, isTransient) = ("Check the topic, the thing name and the client id.", false)
+      (advice, kind) = ("Check the topic, the thing name and the client id.", .permanent)
     case .refused(let code):
-      (advice, isTransient) = refusal(code)
+      (advice, kind) = refusal(code)
+    case .connectionRefused(let reason):
+      (advice, kind) = response(to: reason.code, of: .connection, topic: topic)
+    case .messageRefused(let reason):
+      (advice, kind) = response(to: reason.code, of: .message, topic: topic)
+    case .disconnected(let reason):
+      (advice, kind) = response(to: reason.code, of: .session(isPublishing: isPublishing), topic: topic)
+    case .tooLarge:
+      (advice, kind) = response(to: .packetTooLarge, of: .message, topic: topic)
+    case .qualityNotSupported:
+      (advice, kind) = response(to: .qualityNotSupported, of: .message, topic: topic)
     case .closedByServer, .connectionLost:
       advice = loss(at: stage, topic: topic, isPublishing: isPublishing)
     case .subscriptionRefused, .timedOut:
@@ -47,18 +57,18 @@ package struct BrokerAdvice {
     case .stopped(let what):
       return .stopped(before: what, isUnderWay: isUnderWay)
     case .malformed, .unexpected:
-      (advice, isTransient) = ("Check that the endpoint is AWS IoT's MQTT broker.", false)
+      (advice, kind) = ("Check that the endpoint is AWS IoT's MQTT broker.", .permanent)
     }
-    return TransportFailure(reason: "\(error)", advice: advice, isTransient: isTransient)
+    return TransportFailure(reason: "\(error)", advice: advice, kind)
   }
 
-  /// Returns the advice for a CONNACK's return code, and whether another attempt may succeed.
-  private func refusal(_ code: UInt8) -> (advice: String, isTransient: Bool) {
+  /// Returns the advice for a return code of MQTT 3.1.1's CONNACK, and whether another attempt may succeed.
+  private func refusal(_ code: UInt8) -> (advice: String, kind: TransportFailure.Kind) {
     switch code {
-    case 1: ("Check that the endpoint is AWS IoT's MQTT broker; it must support MQTT 3.1.1.", false)
-    case 2: ("Choose another DEFENDER_CLIENT_ID.", false)
-    case 3: ("The broker is unavailable; the agent tries again.", true)
-    default: ("Allow iot:Connect on client/\(clientID) in \(policy).", false)
+    case 1: ("Check that the endpoint is AWS IoT's MQTT broker; it must support MQTT 5 or 3.1.1.", .permanent)
+    case 2: ("Choose another DEFENDER_CLIENT_ID.", .permanent)
+    case 3: ("The broker is unavailable; the agent tries again.", .transient)
+    default: ("Allow iot:Connect on client/\(clientID) in \(policy).", .permanent)
     }
   }
 

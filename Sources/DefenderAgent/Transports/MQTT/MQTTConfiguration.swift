@@ -1,5 +1,6 @@
 import AWSClient
 package import HTTPClient
+import MQTT
 package import Platform
 
 extension Transport {
@@ -53,6 +54,7 @@ extension ConfigurationReader {
     let clientID = clientID(thing: configuration.thingName)
     let keepAlive = wholeNumber(.keepAliveSeconds, 30...1_200)
     let connection = choice(.connection, byRawValue: ConnectionMode.self)
+    let version = choice(.mqttVersion, byRawValue: ProtocolVersion.self)
     guard let broker, let clientID else { return nil }
     if broker.scheme == .mqtts, identity == nil {
       if environment.value(.certificateFile, .privateKeyFile) == nil,
@@ -67,10 +69,11 @@ extension ConfigurationReader {
       }
       return nil
     }
-    let settings = MQTTPublisher.Settings(
-      clientID: clientID,
-      keepAliveSeconds: UInt16(keepAlive ?? Self.keepAlive(interval: configuration.effectiveInterval())),
-      connection: connection ?? defaultConnection)
+    let interval = configuration.effectiveInterval()
+    var settings = MQTTPublisher.Settings(
+      clientID: clientID, keepAliveSeconds: UInt16(keepAlive ?? Self.keepAlive(interval: interval)),
+      connection: connection ?? defaultConnection, version: version ?? .five)
+    settings.reportExpirySeconds = UInt32(clamping: max(1, interval.components.seconds))
     let region = broker.scheme == .wss ? region(ofHost: broker.host) : nil
     return MQTTConfiguration(broker: broker, identity: identity, region: region, settings: settings)
   }

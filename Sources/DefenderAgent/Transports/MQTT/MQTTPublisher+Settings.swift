@@ -1,3 +1,5 @@
+package import MQTT
+
 /// When the connection to the broker is open.
 package enum ConnectionMode: String, CaseIterable, Sendable {
   /// From the first report on. AWS IoT sees the device as connected.
@@ -12,6 +14,10 @@ extension MQTTPublisher {
     /// The longest silence on a connection, 30 to 1,200 s with AWS IoT.
     package var keepAliveSeconds: UInt16
     package var connection: ConnectionMode
+    /// The version of MQTT to connect with. If it is 5, a broker that refuses it gets 3.1.1.
+    package var version: ProtocolVersion
+    /// How long the broker may keep a report that it can't deliver at once; nil for no limit. Only with MQTT 5.
+    package var reportExpirySeconds: UInt32?
     package var delay = ReconnectDelay()
     /// The time limit for CONNACK, for subscribing, and for one acknowledgement, unless the deadline comes first.
     package var stepTimeout = Duration.seconds(10)
@@ -23,10 +29,13 @@ extension MQTTPublisher {
     /// credentials and the response to the upgrade.
     package var streamTimeout = Duration.seconds(20)
 
-    package init(clientID: String, keepAliveSeconds: UInt16, connection: ConnectionMode) {
+    package init(
+      clientID: String, keepAliveSeconds: UInt16, connection: ConnectionMode, version: ProtocolVersion = .five
+    ) {
       self.clientID = clientID
       self.keepAliveSeconds = keepAliveSeconds
       self.connection = connection
+      self.version = version
     }
   }
 }

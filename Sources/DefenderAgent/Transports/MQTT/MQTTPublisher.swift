@@ -10,25 +10,30 @@ package import WireFormats
 package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   /// The largest number of attempts to send a message.
   private static let maximumAttempts = 4
-  private static let subscriptionRetryInterval = Duration.seconds(3_600)
+  static let subscriptionRetryInterval = Duration.seconds(3_600)
 
   private let connector: any BrokerConnector
-  private let settings: Settings
-  private let time: any Waiter
+  let settings: Settings
+  let time: any Waiter
   private let log: Log
   private var random: any RandomNumberGenerator
   private var delay: ReconnectDelay
+  private var version: VersionChoice
   private var session: Session?
+  /// The size of the largest packet that the broker accepted on its last connection; nil if it named no limit.
+  private var packetLimit: Int?
+  /// The report that the next message contains; nil for any other message.
+  private var announcedReport: UInt64?
   /// The topic to whose answers the session is subscribed.
-  private var answeredTopic: Topic?
+  var answeredTopic: Topic?
   /// How many connections in a row ended while subscribing. A policy without `iot:Subscribe` causes that.
-  private var lostSubscriptions = 0
+  var lostSubscriptions = 0
   /// Whether the next connection must answer a ping before anything else is sent.
   private var wantsControl = false
   /// Why there is no subscription; nil once that has been logged, after a report was acknowledged without one.
-  private var subscriptionProblem: String?
+  var subscriptionProblem: String?
   /// When to retry a subscription that failed; nil if subscribing needn't wait.
-  private var nextSubscription: BootTime?
+  var nextSubscription: BootTime?
   /// The topic of the last report that was acknowledged.
   private var publishedTopic: Topic?
   private var answers = ReportAnswers()
@@ -44,6 +49,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     self.connector = connector
     self.settings = settings
     delay = settings.delay
+    version = VersionChoice(settings.version)
     self.time = time
     self.log = log
     self.random = random
@@ -53,7 +59,9 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     _ payload: [UInt8], to topic: Topic, qos: QualityOfService, until deadline: BootTime
   ) throws(PublishError) -> PublishReceipt {
     try checkSize(of: payload, to: topic, at: connector.endpoint)
-    let message = Message(topic: topic.name, payload: payload)
+    let message = Message(
+      payload, to: topic, reportID: announcedReport, expirySeconds: settings.reportExpirySeconds)
+    announcedReport = nil
     var attempts = 0
     var cause: TransportFailure?
     while true {
@@ -103,7 +111,8 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
       throw PublishError(.transport(error), topic: topic, endpoint: connector.endpoint, attempts: 1)
     }
     var opened = OpenedConnection(endpoint: connector.endpoint)
-    opened.clientID = settings.clientID
+    opened.clientID = session.clientID
+    opened.protocolName = protocolName
     opened.tlsVersion = session.tlsVersion
     opened.staysOpen = settings.connection == .persistent
     if !opened.staysOpen { disconnect(until: deadline) }
@@ -114,12 +123,25 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     try connector.findCredentials(until: deadline)
   }
 
+  /// The version of MQTT of the connection, and why it isn't the configured one; nil without a connection.
+  package var protocolName: String? {
+    guard let session else { return nil }
+    return "\(session.version)" + (version.remark.map { ", because \($0)" } ?? "")
+  }
+
+  package func largestPayload(on topic: Topic) -> Int? {
+    packetLimit.map { DefenderAgent.largestPayload(inPacketOf: $0, on: topic) }
+  }
+
   package var isConnected: Bool { session.map { !$0.isOver } ?? false }
 
   /// The difference to the broker's clock; nil if no response carried a date.
   package var clockSkew: ClockSkew? { connector.clockSkew }
 
-  package func announce(reportID: UInt64) { answers.begin(reportID: reportID) }
+  package func announce(reportID: UInt64) {
+    answers.begin(reportID: reportID)
+    announcedReport = reportID
+  }
 
   package func confirmation(of reportID: UInt64, until deadline: BootTime) -> ReportConfirmation? {
     defer {
@@ -160,6 +182,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
 
   package func renew() {
     disconnect()
+    version = VersionChoice(settings.version)
     connector.renew()
   }
 
@@ -182,7 +205,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
       try session.keepAlive(until: min(deadline, time.bootTime.advanced(by: .seconds(5))))
       try takeWhatArrived(on: session)
     } catch {
-      log("\(error)", "Lost the connection to \(connector.endpoint) between reports: \(error).")
+      noteLossBetweenReports(error)
       giveUpConnection()
       whenLost?("the connection to \(connector.endpoint) ended between reports: \(error)")
     }
@@ -199,8 +222,11 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
       answers.noteSending(to: topic)
       guard let packetID = try session.send(message, quality: qos, until: limit) else { return }
       while let arrival = try session.receive(until: limit) {
-        if arrival == .acknowledgement(packetID: packetID) { return }
-        take(arrival)
+        switch arrival {
+        case .acknowledgement(packetID): return
+        case .refusal(packetID, let reason): throw .messageRefused(reason)
+        default: take(arrival)
+        }
         // Device Defender has the report, so the broker has it too: the PUBACK was lost or is late.
         if answers.isNamed { return }
         if time.bootTime >= limit { break }
@@ -208,6 +234,9 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
       throw .timedOut(waitingFor: "PUBACK")
     } catch .closedByServer {
       throw lostConnection(.closedByServer(waitingFor: "PUBACK"), topic: message.topic, isPublishing: true)
+    } catch  where error.leavesSession {
+      throw advice.failure(
+        error, at: .held, topic: message.topic, isPublishing: true, isUnderWay: true)
     } catch {
       throw lostConnection(error, topic: message.topic, isPublishing: true)
     }
@@ -243,26 +272,45 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   }
 
   private func newSession(until deadline: BootTime, topic: Topic) throws(TransportFailure) -> Session {
-    let stream: any ByteStream
+    while true {
+      let stream = try openStream(until: deadline)
+      do throws(MQTTError) {
+        let options = ConnectOptions(
+          clientID: settings.clientID, keepAliveSeconds: settings.keepAliveSeconds, version: version.current)
+        let limit = min(deadline, time.bootTime.advanced(by: settings.stepTimeout))
+        let session = try Session(over: stream, as: options, time: time, until: limit)
+        noteConnection(session)
+        return session
+      } catch {
+        stream.close()
+        guard version.fallsBack(after: error), time.bootTime < deadline else {
+          throw lostConnection(error, topic: topic.name)
+        }
+        log(
+          "version",
+          "\(connector.endpoint) didn't accept \(settings.version): \(error). Connecting with \(version.current)."
+        )
+      }
+    }
+  }
+
+  private func openStream(until deadline: BootTime) throws(TransportFailure) -> any ByteStream {
     do throws(TransportFailure) {
-      stream = try connector.connect(
+      return try connector.connect(
         until: min(deadline, time.bootTime.advanced(by: settings.streamTimeout)))
     } catch {
       delay.failed(at: time.bootTime, using: &random)
       throw error
     }
-    do throws(MQTTError) {
-      let options = ConnectOptions(clientID: settings.clientID, keepAliveSeconds: settings.keepAliveSeconds)
-      let limit = min(deadline, time.bootTime.advanced(by: settings.stepTimeout))
-      let session = try Session(over: stream, as: options, time: time, until: limit)
-      connectionCount += 1
-      log.debug(
-        "Connected to \(connector.endpoint) as '\(settings.clientID)', connection \(connectionCount).")
-      return session
-    } catch {
-      stream.close()
-      throw lostConnection(error, topic: topic.name)
-    }
+  }
+
+  private func noteConnection(_ session: Session) {
+    version.accepted()
+    packetLimit = session.limits.maximumPacketSize
+    connectionCount += 1
+    log.debug(
+      "Connected to \(connector.endpoint) as '\(session.clientID)', \(session.version), connection \(connectionCount)."
+    )
   }
 
   /// Returns the current session; nil if there is none or it has ended.
@@ -272,49 +320,12 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
         try takeWhatArrived(on: session)
         return session
       } catch {
-        log("\(error)", "Lost the connection to \(connector.endpoint) between reports: \(error).")
+        noteLossBetweenReports(error)
       }
     }
     session = nil
     answeredTopic = nil
     return nil
-  }
-
-  /// Subscribes to the answers to reports on `topic`, unless it isn't Device Defender's topic, there is a subscription
-  /// already, or a retry isn't due yet.
-  private func subscribe(
-    _ session: Session, _ topic: Topic, until deadline: BootTime
-  ) throws(TransportFailure) {
-    guard topic.isDeviceDefenders, answeredTopic != topic else { return }
-    if let nextSubscription, time.bootTime < nextSubscription { return }
-    let limit = min(deadline, time.bootTime.advanced(by: settings.stepTimeout))
-    do throws(MQTTError) {
-      try session.subscribe(to: ["\(topic)/accepted", "\(topic)/rejected"], until: limit)
-      answeredTopic = topic
-      lostSubscriptions = 0
-      nextSubscription = nil
-    } catch .subscriptionRefused(let filter) {
-      putOffSubscription("the broker rejected the subscription to '\(filter)'")
-    } catch {
-      switch error {
-      case .closedByServer, .connectionLost: lostSubscriptions += 1
-      default: break  // A slow network says nothing about a policy.
-      }
-      // Unless the server has sent something on this connection, it may be closing every connection, whatever is sent.
-      // Three losses in a row are required, because a network that loses one packet in twenty causes two within hours.
-      if lostSubscriptions >= 3, session.hasHeld {
-        putOffSubscription(
-          "the broker closed three connections in a row after a request to subscribe: \(error)")
-      }
-      throw lostConnection(error, topic: topic.name)
-    }
-  }
-
-  /// Continues without answers for an hour, and then retries, because the policy may have been corrected.
-  private func putOffSubscription(_ problem: String) {
-    lostSubscriptions = 0
-    nextSubscription = time.bootTime.advanced(by: Self.subscriptionRetryInterval)
-    subscriptionProblem = problem
   }
 
   /// Logs a warning if the report that was just published has no subscription to its answers.
@@ -364,6 +375,15 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     if repeats.allows(event, at: time.bootTime) { log.info(text) } else { log.debug(text) }
   }
 
+  private func noteLossBetweenReports(_ error: MQTTError) {
+    var text = "Lost the connection to \(connector.endpoint) between reports: \(error)."
+    if case .disconnected(let reason) = error {
+      let refusal = BrokerAdvice.Refusal.session(isPublishing: false)
+      text += " " + advice.response(to: reason.code, of: refusal, topic: "").advice
+    }
+    log("\(error)", text)
+  }
+
   private func giveUpConnection() {
     session?.disconnect(until: time.bootTime)
     session = nil
@@ -372,7 +392,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   }
 
   /// Closes the connection because of `error`, and returns the failure to report.
-  private func lostConnection(
+  func lostConnection(
     _ error: MQTTError, topic: String, isPublishing: Bool = false
   ) -> TransportFailure {
     let stage: BrokerAdvice.Stage = session.map { $0.hasHeld ? .held : .accepted } ?? .connecting
@@ -386,7 +406,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     return failure
   }
 
-  private var advice: BrokerAdvice {
+  var advice: BrokerAdvice {
     BrokerAdvice(clientID: settings.clientID, showsCertificate: connector.showsCertificate)
   }
 

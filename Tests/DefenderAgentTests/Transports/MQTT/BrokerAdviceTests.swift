@@ -82,7 +82,7 @@ private final class StrictBroker: BrokerConnector, ByteStream {
     -> TransportFailure?
   {
     var settings = MQTTPublisher.Settings(
-      clientID: "p-defender", keepAliveSeconds: 60, connection: .persistent)
+      clientID: "p-defender", keepAliveSeconds: 60, connection: .persistent, version: .three)
     settings.delay = ReconnectDelay()
     let publisher = MQTTPublisher(broker, settings, time: time, log: recorded.log())
     publisher.announce(reportID: 1)
@@ -151,9 +151,10 @@ private final class StrictBroker: BrokerConnector, ByteStream {
     let broker = StrictBroker { kind, _ in kind == .connect || kind == .ping }
     // The deadline leaves no time for a second attempt, which could show more.
     let publisher = MQTTPublisher(
-      broker, MQTTPublisher.Settings(clientID: "p", keepAliveSeconds: 60, connection: .persistent),
-      time: time,
-      log: recorded.log())
+      broker,
+      MQTTPublisher.Settings(
+        clientID: "p", keepAliveSeconds: 60, connection: .persistent, version: .three),
+      time: time, log: recorded.log())
     let error = #expect(throws: PublishError.self) {
       try publisher.publish(
         [1], to: Topic(validating: "own/topic"), qos: .atLeastOnce,
@@ -175,7 +176,7 @@ private final class StrictBroker: BrokerConnector, ByteStream {
 
   @Test(
     arguments: [
-      (1, "MQTT 3.1.1", false), (2, "DEFENDER_CLIENT_ID", false), (3, "broker is unavailable", true),
+      (1, "MQTT 5 or 3.1.1", false), (2, "DEFENDER_CLIENT_ID", false), (3, "broker is unavailable", true),
       (4, "iot:Connect", false), (5, "iot:Connect", false),
     ] as [(UInt8, String, Bool)])
   func `depends on the return code of a refusal`(code: UInt8, words: String, isTransient: Bool) throws {

@@ -9,17 +9,23 @@ import WireFormats
 /// The faults of a network and a broker: random, but the same in each run.
 private final class Faults: Sendable {
   private let random = Mutex(SeededRandom(seed: 6))
+  private let version: String
+
+  init(version: String) { self.version = version }
 
   func fate(_ packet: Relay.Packet) -> Relay.Fate {
     let dice = random.withLock { random in Int.random(in: 0..<100, using: &random) }
     switch (packet.direction, packet.type) {
     // CONNACK: the server is unavailable or doesn't answer.
-    case (.toClient, 2): return dice < 6 ? .replace([0x20, 0x02, 0x00, 0x03]) : dice < 9 ? .drop : .pass
+    case (.toClient, 2):
+      let refusal: [UInt8] = version == "5" ? [0x20, 3, 0, 0x88, 0] : [0x20, 2, 0, 3]
+      return dice < 6 ? .replace(refusal) : dice < 9 ? .drop : .pass
     case (.toClient, 9): return dice < 5 ? .cut : .pass
     // A report: it is lost, the connection ends before it, in the middle of it, or after it.
     case (.toServer, 3):
       return dice < 2 ? .drop : dice < 5 ? .cut : dice < 8 ? .cutInside : dice < 11 ? .cutAfter : .pass
-    // The acknowledgement of a report.
+    // The acknowledgement of a report. MQTT 5 can end the connection with a reason.
+    case (.toClient, 4) where version == "5" && dice >= 96: return .replace([0xE0, 1, 0x8B])
     case (.toClient, 4): return dice < 5 ? .drop : dice < 9 ? .delay(15) : dice < 12 ? .cut : .pass
     // Device Defender's answers.
     case (.toClient, 3): return dice < 4 ? .drop : dice < 12 ? .double : .pass
@@ -29,11 +35,13 @@ private final class Faults: Sendable {
 }
 
 @Suite(.ownThreads) struct `Publishing over MQTT through faults` {
-  @Test(arguments: [Acknowledgement.publish, .accepted])
-  func `loses nothing of the deltas in 1,000 reports over a bad network`(mode: Acknowledgement) throws {
+  @Test(arguments: [Acknowledgement.publish, .accepted], ["3", "5"])
+  func `loses nothing of the deltas in 1,000 reports over a bad network`(
+    mode: Acknowledgement, version: String
+  ) throws {
     let broker = try MosquittoBroker()
     let responder = try DeviceDefenderResponder(port: broker.plainPort)
-    let faults = Faults()
+    let faults = Faults(version: version)
     let relay = try Relay(.forward(to: broker.plainPort)) { faults.fate($0) }
     defer {
       relay.stop()
@@ -46,7 +54,7 @@ private final class Faults: Sendable {
     let environment = Environment([
       "AWS_IOT_THING_NAME": "pump-7", "PROCFS_PATH": procfs.path, "DEFENDER_TRANSPORT": "mqtt",
       "DEFENDER_MQTT_ENDPOINT": "mqtt://127.0.0.1:\(relay.port)", "DEFENDER_ACKNOWLEDGE": mode.rawValue,
-      "DEFENDER_CONFIRMATION_SECONDS": "0.1",
+      "DEFENDER_CONFIRMATION_SECONDS": "0.1", "DEFENDER_MQTT_VERSION": version,
     ])
     var configuration = try Configuration(environment)
     configuration.mqtt?.settings.delay = ReconnectDelay(first: .milliseconds(1), longest: .milliseconds(5))
@@ -79,6 +87,9 @@ private final class Faults: Sendable {
     #expect(acknowledged == acknowledged.sorted() && Set(acknowledged).count == acknowledged.count)
     // One new connection for each lost one, but no storm of connections.
     #expect(relay.connectionCount > 50 && relay.connectionCount < 1_000)
+    // The version of the clients in the broker's log: the responder's is 3.1.1.
+    let logins = try broker.logText().split(separator: "\n").filter { $0.contains("as pump-7-defender (") }
+    #expect(logins.allSatisfy { $0.contains(version == "5" ? "(p5, " : "(p2, ") } && !logins.isEmpty)
 
     let last = try #require(acknowledged.last)
     #expect(waits { responder.reports.contains { $0.id == last } })

@@ -89,7 +89,8 @@ private let reportTopic = "$aws/things/pump-7/defender/metrics/json"
   init() { broker = ScriptedBroker(time: time) }
 
   private func publisher(_ mode: ConnectionMode = .persistent) -> MQTTPublisher {
-    let settings = MQTTPublisher.Settings(clientID: "pump-7", keepAliveSeconds: 60, connection: mode)
+    let settings = MQTTPublisher.Settings(
+      clientID: "pump-7", keepAliveSeconds: 60, connection: mode, version: .three)
     return MQTTPublisher(broker, settings, time: time, log: RecordedLog().log())
   }
 

@@ -65,7 +65,8 @@ private final class HangingUp: BrokerConnector, ByteStream {
   private let time = ManualTime()
 
   private func publisher(_ connector: any BrokerConnector, _ delay: ReconnectDelay) -> MQTTPublisher {
-    var settings = MQTTPublisher.Settings(clientID: "c", keepAliveSeconds: 60, connection: .persistent)
+    var settings = MQTTPublisher.Settings(
+      clientID: "c", keepAliveSeconds: 60, connection: .persistent, version: .three)
     settings.delay = delay
     return MQTTPublisher(connector, settings, time: time, log: RecordedLog().log())
   }
