@@ -144,7 +144,9 @@ extension ReportLoop {
       reporter.acknowledge(draft.nextBaseline)
     } else if confirmation?.isRejection != true {
       let isSpooled = confirmation == .spooled
-      if policy.hold(draft.report.id, draft.nextBaseline, isSpooled: isSpooled) { warnOfRepetition(confirmation) }
+      if policy.hold(draft.report.id, draft.nextBaseline, isSpooled: isSpooled) {
+        warnOfRepetition(confirmation)
+      }
     }
   }
 

@@ -231,7 +231,8 @@ private func json(_ text: String) -> Response { Response(json: Array(text.utf8))
     let response = try await runtime.invoke("", timeout: .milliseconds(500))
     #expect(response.text == "answer")
     #expect(response.workFailures.map(\.type) == ["Sandbox.Timedout"])
-    #expect(runtime.logLines.last?.contains("Skipped 1 of 1 closures that should run after the response") == true)
+    #expect(
+      runtime.logLines.last?.contains("Skipped 1 of 1 closures that should run after the response") == true)
   }
 
   @Test func `cancels an asynchronous function shortly before`() async throws {

@@ -29,7 +29,9 @@ extension Doctor {
     case false?:
       note(
         "delivery", .warning, "the core has no connection to AWS IoT",
-        advice: "The classic nucleus keeps reports until it has one, nucleus lite rejects them. The nucleus's log has the reason.")
+        advice:
+          "The classic nucleus keeps reports until it has one, nucleus lite rejects them. The nucleus's log has the reason."
+      )
     case nil:
       note(
         "delivery", .skipped,

@@ -89,7 +89,8 @@ import WireFormats
     var stage = try LoopStage()
     stage.publisher.provesDelivery = false
     let reported = try deltas(
-      &stage, [.accepted, .spooled, .spooled, .spooled, .spooled, .accepted], late: [nil, nil, nil, .accepted])
+      &stage, [.accepted, .spooled, .spooled, .spooled, .spooled, .accepted],
+      late: [nil, nil, nil, .accepted])
     // The fifth report was answered late.
     #expect(reported == [nil, 100, 200, 300, 400, 100])
     #expect(!stage.lines.text.contains("[WARN]"), "\(stage.lines.text)")

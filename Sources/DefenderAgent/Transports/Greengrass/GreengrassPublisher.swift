@@ -143,7 +143,9 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
   package var isConnected: Bool { client.isConnected }
 
   /// Returns whether the core is connected to AWS IoT; nil if the nucleus refuses to say, or says nothing before `deadline`.
-  package func isCoreOnline(until deadline: BootTime) -> Bool? { coreStatus.isOnline(client, until: deadline) }
+  package func isCoreOnline(until deadline: BootTime) -> Bool? {
+    coreStatus.isOnline(client, until: deadline)
+  }
 
   package var connectionNote: String? {
     coreStatus.update()

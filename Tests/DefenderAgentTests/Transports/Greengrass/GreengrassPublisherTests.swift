@@ -81,7 +81,8 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
   ) throws {
     let nucleus = try FakeNucleus(manner, configuration: access, arguments: ["--confirm", "accepted"])
     let lines = Mutex<[String]>([])
-    let publisher = publisher(nucleus, Log { _, line in lines.withLock { $0.append(String(decoding: line, as: UTF8.self)) } })
+    let publisher = publisher(
+      nucleus, Log { _, line in lines.withLock { $0.append(String(decoding: line, as: UTF8.self)) } })
     #expect(publisher.isCoreOnline(until: soon()) == nil)
     for id: UInt64 in 7...8 {
       publisher.announce(reportID: id)
@@ -93,14 +94,16 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
     #expect(nucleus.count("refused") == 1)
   }
 
-  @Test func `doesn't know the core's state after a reconnect to a nucleus that doesn't announce it`() throws {
+  @Test func `doesn't know the core's state after a reconnect to a nucleus that doesn't announce it`() throws
+  {
     let nucleus = try FakeNucleus(
       .classic, configuration: access, arguments: ["--confirm", "accepted", "--connection-status"])
     let publisher = publisher(nucleus)
     try nucleus.do(#"{"do": "core-offline"}"#)
     #expect(publisher.isCoreOnline(until: soon()) == false)
     try nucleus.do(
-      #"{"do": "fault", "operation": "SubscribeToIoTCoreConnectionStatus", "fault": "refuse", "error": "ServiceError"}"#)
+      #"{"do": "fault", "operation": "SubscribeToIoTCoreConnectionStatus", "fault": "refuse", "error": "ServiceError"}"#
+    )
     try nucleus.do(#"{"do": "drop"}"#)
     _ = try publisher.publish(report(7), to: topic(), qos: .atLeastOnce, until: soon())
     #expect(publisher.isCoreOnline(until: soon()) == nil)
