@@ -26,10 +26,13 @@ struct AsyncProbe: AsyncHandler {
 
   mutating func handle(_ event: Event, _ context: Context) async throws -> Response {
     guard event.bytes.count <= 256, event.bytes.first == UInt8(ascii: "{"),
-      let document = try? JSONValue(parsing: event.bytes), let name = document.members?.first?.name
+      let document = try? JSONValue(parsing: event.bytes),
+      let (name, value) = document.members?.first.map({ ($0.name, $0.value) })
     else { return Response(json: event.bytes) }
     let echo = Response(json: event.bytes)
     switch name {
+    case "fail": throw Failed()
+    case "crash": trap()
     case "sleep": try await sleep(context.log)
     case "spin": try spin(context.log)
     case "traponcancel":
@@ -43,7 +46,7 @@ struct AsyncProbe: AsyncHandler {
     case "log":
       count += 1
       await logFromChild(count)
-    case "stream": return stream
+    case "stream": return stream(fails: value.string == "fail")
     case "then": return echo.then { await logFromChild(0) }
     case "thenfail": return echo.then { throw CancellationError() }.then { await logFromChild(0) }
     case "thenlate":
@@ -57,12 +60,13 @@ struct AsyncProbe: AsyncHandler {
     return echo
   }
 
-  private var stream: Response {
+  private func stream(fails: Bool) -> Response {
     Response(streaming: "text/plain") { stream in
       for part in ["first part, ", "second part"] {
         try await Task.sleep(for: .milliseconds(1))
         try stream.write(Array(part.utf8))
       }
+      if fails { throw Failed() }
     }
   }
 
@@ -77,6 +81,8 @@ struct AsyncProbe: AsyncHandler {
     return Response(json: Array("{\(flags.map { "\"\($0.0)\":\($0.1)" }.joined(separator: ","))}".utf8))
   }
 }
+
+private struct Failed: Error, CustomStringConvertible { let description = "failed\nas \"asked\"" }
 
 @MainActor private func onMainActor() async -> Bool {
   await Task.yield()

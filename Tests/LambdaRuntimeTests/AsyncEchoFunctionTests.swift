@@ -31,6 +31,20 @@ import WireFormats
     #expect(function.log.contains("shutting down"))
   }
 
+  @Test func `reports an error, one in a stream, and a trap`() throws {
+    let server = try LoopbackServer(script: [
+      event(#"{"fail":1}"#, id: "a"), accepted, event(#"{"stream":"fail"}"#, id: "b"), accepted,
+      event(#"{"crash":1}"#, id: "the-trap"),
+    ])
+    let function = try start(server)
+    #expect(["signal \(SIGILL)", "signal \(SIGTRAP)"].contains(function.end()))
+    let answers = server.requests(atLeast: 5).filter { $0.method == "POST" }
+    #expect(errorTypes(answers) == ["Function.Failed", "Function.Failed"])
+    #expect(answers.map { $0.path.split(separator: "/").last } == ["error", "response"])
+    #expect(answers.last?.text == "first part, second part")
+    #expect(function.log.contains("\tthe-trap\tThe handler crashed with SIG"))
+  }
+
   @Test(arguments: [("sleep", "woken"), ("spin", "stopped spinning")])
   func `is cancelled shortly before its deadline, while it waits and while it computes`(
     key: String, words: String
