@@ -24,7 +24,6 @@ extension ReportLoop {
     // Reserves the id: however this process ends, the next one doesn't use the id again.
     saveState()
     let limit = min(end, time.bootTime.advanced(by: configuration.publishTimeout))
-    confirmer?.announce(reportID: id)
     do throws(PublishError) {
       let (receipt, size) = try send(draft.report, of: work, until: limit)
       hasPublished = true
@@ -63,6 +62,7 @@ extension ReportLoop {
     var known = publisher.largestPayload(on: work.topic)
     while true {
       let payload = report.limited(to: known).encoded(as: work.format, names: work.names)
+      (publisher as? any ReportConfirmer)?.announce(reportID: report.id)
       do throws(PublishError) {
         return (
           try publisher.publish(payload, to: work.topic, qos: .atLeastOnce, until: limit), payload.count

@@ -255,6 +255,26 @@ private let faultsOfServices = [
     patient.retained += [broker, relay]
     patient.aim(at: "mqtt://127.0.0.1", relay.port)
   },
+  // MQTT 5 has reasons.
+  Fault(
+    name: "topic not allowed, with a reason", routes: [.mqtt], check: "publish",
+    words: ["not authorized (135)", "lacks iot:Publish on topic/defender/test"]
+  ) { patient in
+    let broker = try MosquittoBroker(accessList: "topic read #\n")
+    patient.retained.append(broker)
+    patient.aim(at: "mqtt://127.0.0.1", broker.plainPort)
+  },
+  Fault(
+    name: "client not allowed, with a reason", routes: [.mqtt], check: "MQTT",
+    words: ["not authorized (135)", "lacks iot:Connect on client/pump-7-defender"]
+  ) { patient in
+    let broker = try MosquittoBroker()
+    let relay = try Relay(.forward(to: broker.plainPort)) { packet in
+      packet.direction == .toClient && packet.type == 2 ? .replace([0x20, 3, 0, 0x87, 0]) : .pass
+    }
+    patient.retained += [broker, relay]
+    patient.aim(at: "mqtt://127.0.0.1", relay.port)
+  },
 ]
 
 /// A fault on one of its routes.

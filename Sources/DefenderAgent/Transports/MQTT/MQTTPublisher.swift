@@ -58,10 +58,10 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   package func publish(
     _ payload: [UInt8], to topic: Topic, qos: QualityOfService, until deadline: BootTime
   ) throws(PublishError) -> PublishReceipt {
-    try checkSize(of: payload, to: topic, at: connector.endpoint)
     let message = Message(
       payload, to: topic, reportID: announcedReport, expirySeconds: settings.reportExpirySeconds)
     announcedReport = nil
+    try checkSize(of: payload, to: topic, at: connector.endpoint)
     var attempts = 0
     var cause: TransportFailure?
     while true {

@@ -205,4 +205,29 @@ private let failures = Array(UInt8(0x80)...0xA2)
     // The message after it isn't a report, and nothing is known of its payload.
     #expect(messages.last?.dropFirst(2).elementsEqual(start.prefix(7) + [0, 2, 0, 0x7F]) == true)
   }
+
+  @Test func `has no report whose lists were shortened: it still has its id`() throws {
+    // The broker accepts packets of 600 bytes.
+    broker.connectAnswer = [0, 0, 5, 0x27, 0, 0, 2, 0x58]
+    let directory = try TemporaryDirectory()
+    let header = "  sl  local_address rem_address   st tx_queue rx_queue\n"
+    let rest = "00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0"
+    let sockets = (0..<90).map { "   \($0): 0100007F:\(1_000 + $0) \(rest) \($0)\n" }
+    try directory.write("net/tcp", header + sockets.joined())
+    for name in ["tcp6", "udp", "udp6"] { try directory.write("net/\(name)", header) }
+    let configuration = try Configuration(
+      Environment([
+        "AWS_IOT_THING_NAME": "p", "PROCFS_PATH": directory.path, "DEFENDER_TRANSPORT": "mqtt",
+        "DEFENDER_MQTT_ENDPOINT": "mqtt://127.0.0.1", "DEFENDER_TOPIC": "own/p",
+      ]))
+    var loop = ReportLoop(configuration, publisher: publisher(), time: time, log: recorded.log())
+    let outcome = try loop.run(ReportPlan(reports: 1), until: time.bootTime.advanced(by: .seconds(600)))
+    let messages = broker.packets.filter { $0[0] >> 4 == 3 }
+    #expect(outcome.published == 1 && messages.count == 1, "\(recorded.lines)")
+    let id = try #require(outcome.lastReportID)
+    let message = try #require(messages.first)
+    let property = Array("report-id".utf8) + [0, UInt8("\(id)".utf8.count)] + Array("\(id)".utf8)
+    #expect(message.count <= 600 && message.count > 400)
+    #expect(message.indices.contains { message[$0...].starts(with: property) })
+  }
 }
