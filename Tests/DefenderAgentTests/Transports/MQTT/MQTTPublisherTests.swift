@@ -1,6 +1,7 @@
 import AWSClient
 import DefenderAgent
 import HTTPClient
+import MQTT
 import Platform
 import Synchronization
 import TestSupport
@@ -13,8 +14,10 @@ private final class Scene {
   let responder: DeviceDefenderResponder
   let recorded = RecordedLog()
   let time = SystemWaiter(shutdown: nil)
+  private let version: ProtocolVersion
 
-  init() throws {
+  init(_ version: ProtocolVersion = .five) throws {
+    self.version = version
     broker = try MosquittoBroker()
     responder = try DeviceDefenderResponder(port: broker.plainPort)
   }
@@ -24,7 +27,8 @@ private final class Scene {
   func settings(
     _ connection: ConnectionMode = .persistent, delay: ReconnectDelay? = nil
   ) -> MQTTPublisher.Settings {
-    var settings = MQTTPublisher.Settings(clientID: "pump-7", keepAliveSeconds: 60, connection: connection)
+    var settings = MQTTPublisher.Settings(
+      clientID: "pump-7", keepAliveSeconds: 60, connection: connection, version: version)
     settings.delay = delay ?? ReconnectDelay(first: .milliseconds(2), longest: .milliseconds(20))
     return settings
   }
@@ -82,8 +86,9 @@ extension MQTTPublisher {
 }
 
 @Suite(.ownThreads) struct `Publishing over MQTT` {
-  @Test func `publishes over mutual TLS, and reports acceptance and rejection`() throws {
-    let scene = try Scene()
+  @Test(arguments: ProtocolVersion.allCases)
+  func `publishes over mutual TLS, and reports acceptance and rejection`(version: ProtocolVersion) throws {
+    let scene = try Scene(version)
     var configuration = scene.configuration()
     configuration.identity = scene.identity()
     let publisher = try scene.publisher(at: "localhost:\(scene.broker.tlsPort)", configuration)
@@ -98,8 +103,9 @@ extension MQTTPublisher {
     #expect(!scene.recorded.lines.contains { $0.contains("connection 2.") })
   }
 
-  @Test func `reads the answer to a CBOR report, which is CBOR`() throws {
-    let scene = try Scene()
+  @Test(arguments: ProtocolVersion.allCases)
+  func `reads the answer to a CBOR report, which is CBOR`(version: ProtocolVersion) throws {
+    let scene = try Scene(version)
     let publisher = try scene.publisher(at: "mqtt://127.0.0.1:\(scene.broker.plainPort)")
     var document = CBORWriter()
     document.beginMap(count: 2)
@@ -118,8 +124,9 @@ extension MQTTPublisher {
     #expect(publisher.confirmation(of: 9, until: scene.after(.seconds(10))) == .accepted)
   }
 
-  @Test func `publishes over a signed WebSocket, also through a proxy`() throws {
-    let scene = try Scene()
+  @Test(arguments: ProtocolVersion.allCases)
+  func `publishes over a signed WebSocket, also through a proxy`(version: ProtocolVersion) throws {
+    let scene = try Scene(version)
     let proxy = try Relay(.proxy)
     defer { proxy.stop() }
     let port = scene.broker.webSocketPort
@@ -143,8 +150,9 @@ extension MQTTPublisher {
     #expect(proxy.tunnels == ["localhost:\(scene.broker.tlsPort)"])
   }
 
-  @Test func `closes a connection that serves one report`() throws {
-    let scene = try Scene()
+  @Test(arguments: ProtocolVersion.allCases)
+  func `closes a connection that serves one report`(version: ProtocolVersion) throws {
+    let scene = try Scene(version)
     let relay = try Relay(.forward(to: scene.broker.plainPort))
     defer { relay.stop() }
     let publisher = try scene.publisher(at: "mqtt://127.0.0.1:\(relay.port)", connection: .perReport)
