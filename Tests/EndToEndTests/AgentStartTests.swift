@@ -43,6 +43,35 @@ import Testing
     #expect(text.contains("pump-7-defender") && !text.contains("PUBLISH from pump-7-defender"))
   }
 
+  @Test(
+    arguments: [
+      (["--mqtt-version", "3"], nil, " as 'pump-7-defender' (MQTT 3.1.1)."),
+      (
+        [], [0x20, 2, 0, 1],
+        " as 'pump-7-defender' (MQTT 3.1.1, because the broker refused MQTT 5)."
+      ),
+      (
+        [], [0x20, 3, 0, 0x87, 0],
+        " as 'pump-7-defender': MQTT: the server refused the connection: not authorized (135). "
+          + "The policy of the role or user lacks iot:Connect on client/pump-7-defender."
+      ),
+    ] as [([String], [UInt8]?, String)])
+  func `logs the version of MQTT, and why the broker refused the connection`(
+    options: [String], answer: [UInt8]?, line: String
+  ) async throws {
+    let broker = try MosquittoBroker()
+    // The answer to the first connection is replaced.
+    let relay = try Relay(.forward(to: broker.plainPort)) { packet in
+      guard let answer, packet.connection == 1, packet.direction == .toClient, packet.type == 2 else {
+        return .pass
+      }
+      return .replace(answer)
+    }
+    defer { relay.stop() }
+    let endpoint = "mqtt://127.0.0.1:\(relay.port)"
+    _ = try await log(of: ["-e", endpoint] + options, until: endpoint + line)
+  }
+
   @Test func `does the same with the environment that it prints`() async throws {
     let broker = try MosquittoBroker()
     let printed = try await BuiltProgram("defender").run(
