@@ -232,7 +232,7 @@ private func json(_ text: String) -> Response { Response(json: Array(text.utf8))
     #expect(response.text == "answer")
     #expect(response.workFailures.map(\.type) == ["Sandbox.Timedout"])
     #expect(
-      runtime.logLines.last?.contains("Skipped 1 of 1 closures that should run after the response") == true)
+      runtime.logLines.last?.contains("Skipped 1 of 2 closures that should run after the response") == true)
   }
 
   @Test func `cancels an asynchronous function shortly before`() async throws {
