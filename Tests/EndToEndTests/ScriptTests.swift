@@ -126,7 +126,7 @@ import Testing
       try #require(unsafe chmod(try stubs.write(tool, "#!/bin/sh\n\(script)\n"), 0o700) == 0)
     }
     let copy = try tree(
-      of: ["package", "arguments.sh", "phases.sh"].map { "lambda/\($0)" },
+      of: ["package", "packaging/zip", "arguments.sh", "phases.sh"].map { "lambda/\($0)" },
       stubs: [
         ("lambda/setup", ""), ("lambda/packaging/libcurl", "echo /nowhere"),
         ("lambda/packaging/version", "echo 1.2.3"),
