@@ -20,6 +20,8 @@ let package = Package(
     .library(name: "LambdaEventsAsync", targets: ["LambdaEventsAsync"]),
     .library(name: "LambdaRuntimeLogging", targets: ["LambdaRuntimeLogging"]),
     .library(name: "LambdaRuntimeTesting", targets: ["LambdaRuntimeTesting"]),
+    .plugin(name: "LambdaArchive", targets: ["LambdaArchive"]),
+    .plugin(name: "LambdaInit", targets: ["LambdaInit"]),
     .executable(name: "bootstrap", targets: ["bootstrap"]),
     .executable(name: "echo-function", targets: ["echo-function"]),
   ],
@@ -114,6 +116,18 @@ let package = Package(
         "Platform", "WireFormats",
       ],
       path: "lambda/Function", swiftSettings: strict),
+
+    // Commands for packages that depend on this one: `swift package lambda-archive`.
+    .plugin(
+      name: "LambdaArchive",
+      capability: .command(
+        intent: .custom(
+          verb: "lambda-archive", description: "Builds a function for AWS Lambda and writes its zip."))),
+    .plugin(
+      name: "LambdaInit",
+      capability: .command(
+        intent: .custom(verb: "lambda-init", description: "Writes a first function for AWS Lambda."),
+        permissions: [.writeToPackageDirectory(reason: "to write Sources/NAME/main.swift")])),
 
     // Programs.
     .executableTarget(

@@ -127,6 +127,10 @@ class Dependents(unittest.TestCase):
         self.assertEqual(package.fetched(), [NAME])
         pins = json.loads((package.path / "Package.resolved").read_text())["pins"]
         self.assertEqual([(pin["location"], pin["state"]["version"]) for pin in pins], [(URL, snapshot.version())])
+        # The command finds its script in the checkout, and the script rejects the architecture.
+        status, _, everything = package.swift("package", "lambda-archive", "--arch", "mips")
+        self.assertNotEqual(status, 0, everything)
+        self.assertIn("--arch is 'mips', but must be x86_64 or arm64.", everything)
 
 
 class PlainCommands(unittest.TestCase):
