@@ -34,6 +34,20 @@ extension AsyncTypedHandler where Self: ~Copyable {
   public mutating func resumeFromSnapshot() async throws {}
 }
 
+/// Explains how to serve an asynchronous typed function.
+@available(
+  *, unavailable,
+  message:
+    "Wrap the function in an AsyncJSONHandler: serveAndExit { startup in AsyncJSONHandler(MyFunction(startup)) }"
+)
+public func serveAndExit<Function: AsyncTypedHandler & ~Copyable>(
+  in environment: Environment = .ofThisProcess, options: ServeOptions = ServeOptions(),
+  _ makeHandler: (Startup) async throws -> Function
+) -> Never {
+  // Never called: it doesn't compile.
+  while true {}
+}
+
 /// A handler that decodes the event, passes it to an ``AsyncTypedHandler``, and encodes the result.
 ///
 /// The errors are those of `JSONHandler`: `Function.BadEvent` with the faulty key, and `Function.BadResponse`.

@@ -31,6 +31,19 @@ extension TypedHandler where Self: ~Copyable {
   public mutating func resumeFromSnapshot() throws {}
 }
 
+/// Explains how to serve a typed function.
+@available(
+  *, unavailable,
+  message: "Wrap the function in a JSONHandler: serveAndExit { startup in JSONHandler(MyFunction(startup)) }"
+)
+public func serveAndExit<Function: TypedHandler & ~Copyable>(
+  in environment: Environment = .ofThisProcess, options: ServeOptions = ServeOptions(),
+  _ makeHandler: (Startup) throws -> Function
+) -> Never {
+  // Never called: it doesn't compile.
+  while true {}
+}
+
 /// A handler that decodes the event, passes it to a ``TypedHandler``, and encodes the result.
 ///
 /// If the event can't be decoded, the invocation fails with `Function.BadEvent` and a message that names the faulty key, such as

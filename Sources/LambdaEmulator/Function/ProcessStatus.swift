@@ -28,5 +28,10 @@ package struct LaunchError: Error, Equatable, Sendable, CustomStringConvertible 
   package let program: String
   package let reason: Errno
 
-  package var description: String { "can't start \(program): \(reason)" }
+  package var description: String {
+    let advice =
+      reason.rawValue == ENOEXEC
+      ? ". It isn't a program for this machine's processor. Build it for this one" : ""
+    return "can't start \(program): \(reason)\(advice)"
+  }
 }

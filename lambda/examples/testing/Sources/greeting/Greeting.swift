@@ -17,8 +17,7 @@ struct Greeting: Handler {
       throw InvocationFailure(type: "Function.NoName", message: "The event is empty. Send a name.")
     }
     count += 1
-    let name = String(decoding: event.bytes, as: UTF8.self)
-    return Response(Array("\(word) \(name), number \(count)".utf8), contentType: "text/plain").then {
+    return Response(json: Array("\"\(word), number \(count)\"".utf8)).then {
       [count] in
       context.log.info("Greeted.", ["count": .integer(count)])
     }

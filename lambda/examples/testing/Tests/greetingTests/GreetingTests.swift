@@ -12,8 +12,8 @@ import Testing
 
   @Test func `counts its invocations`() async throws {
     let runtime = try await runtime()
-    #expect(try await runtime.invoke("Ada").text == "Hello Ada, number 1")
-    #expect(try await runtime.invoke("Alan").text == "Hello Alan, number 2")
+    #expect(try await runtime.invoke(#""Ada""#).text == #""Hello, number 1""#)
+    #expect(try await runtime.invoke(#""Alan""#).text == #""Hello, number 2""#)
     #expect(runtime.logLines.contains { $0.contains("Greeted. count=2") })
   }
 
@@ -34,7 +34,7 @@ import Testing
 
   @Test func `is a value that a test can call`() throws {
     var greeting = try Greeting(Startup(environment: ["GREETING": "Hello"]))
-    let response = try greeting.handle(Event("Ada"), .forTesting(timeout: .seconds(1)))
-    #expect(try response.collected().text == "Hello Ada, number 1")
+    let response = try greeting.handle(Event(#""Ada""#), .forTesting(timeout: .seconds(1)))
+    #expect(try response.collected().text == #""Hello, number 1""#)
   }
 }
