@@ -82,8 +82,11 @@ final class CancellationLimit: @unchecked Sendable {
   /// Ends the thread.
   func stop() {
     guard isStarted else { return }
-    lock.withLock { isStopped = true }
-    wake()
+    lock.withLock {
+      isStopped = true
+      // While holding the lock: as soon as the thread sees the flag, it closes the descriptor.
+      wake()
+    }
   }
 
   private func wake() {
