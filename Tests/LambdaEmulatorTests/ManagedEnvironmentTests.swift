@@ -49,6 +49,33 @@ import WireFormats
     }
   }
 
+  @Test func `ends the process on restart when it has answered, and starts it again for the next invocation`()
+    async throws
+  {
+    let (pids, started) = AsyncStream.makeStream(of: Int32.self)
+    let report: @Sendable (EmulatorEvent) -> Void = { event in
+      if case .output(let line) = event, let process = Int32(line) { started.yield(process) }
+    }
+    try await withEmulator(script: "echo $$; exec sleep 600", environment: concurrency, report: report) {
+      emulator, client in
+      async let first = client.post(invokeTarget, "1")
+      let one = try await client.get(next)
+      var iterator = pids.makeAsyncIterator()
+      let process = try #require(await iterator.next())
+      await emulator.restart()
+      async let second = client.post(invokeTarget, "2")
+      #expect(kill(process, 0) == 0, "the process ended before its answer")
+      #expect(try await client.post(one.responseTarget, "11").status == 202)
+      #expect(try await first.text == "11")
+      let newProcess = try #require(await iterator.next())
+      #expect(newProcess != process)
+      let two = try await client.get(next)
+      #expect(two.text == "2")
+      #expect(try await client.post(two.responseTarget, "22").status == 202)
+      #expect(try await second.text == "22")
+    }
+  }
+
   @Test func `doesn't kill the process at a timeout, and rejects its late answer with 410`() async throws {
     try await withEmulator(timeout: .milliseconds(300), environment: concurrency) { emulator, client in
       let hasEvent = Mutex(false)
