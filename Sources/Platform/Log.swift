@@ -188,8 +188,11 @@ public final class Log: Sendable {
   /// The message and the fields aren't evaluated if the level is below ``level``.
   ///
   /// In JSON, a field gets the prefix `_` if its name is already that of another member: of an earlier field, or `timestamp`, `level`,
-  /// `message` or `requestId`, which each line has. A message is cut after 32,768 bytes, and all of it with the names and values after 40,960,
-  /// with the original length in parentheses. Fields beyond that, or beyond 100, are left out, and counted in the field `omittedFields`.
+  /// `message` or `requestId`, which each line has.
+  ///
+  /// A message is cut after 32,768 bytes. Message, names and values together have at most 40,960 bytes: the last value that begins within
+  /// them is cut, too. The original length follows in parentheses. The field `omittedFields` counts the fields after that, and those after
+  /// the 100th.
   public func log(
     _ level: Level, _ message: @autoclosure () -> String,
     _ fields: @autoclosure () -> KeyValuePairs<String, LogValue> = [:]

@@ -86,8 +86,8 @@ extension RuntimeAPI {
 
   /// Logs why the Runtime API rejected an answer. Does nothing if it accepted it.
   ///
-  /// `mayHaveArrived` means that the Runtime API may have accepted the answer, or one to the same invocation, before. What it then replies
-  /// depends on its state: 403 before the next event is handed out, 400 afterwards, and 410 if the answer has an invocation ID.
+  /// `mayHaveArrived` means that the Runtime API may already have accepted an answer to the same invocation. It then rejects this one with 403
+  /// (the invocation has been answered), 400 (the request ID is no longer known) or 410 (the invocation has ended).
   private func logRefusal(
     of name: @autoclosure () -> String, _ answer: RuntimeConnection.Answer, _ mayHaveArrived: Bool,
     size: @autoclosure () -> String
