@@ -1,4 +1,4 @@
-"""An MQTT broker (MQTT 3.1.1, section 3) that answers reports like AWS IoT, and injects faults. It refuses MQTT 5."""
+"""An MQTT broker (section 3 of MQTT 3.1.1 and MQTT 5) that answers reports like AWS IoT, and injects faults."""
 import json
 import time
 
@@ -13,6 +13,7 @@ class FaultyBroker(Listener):
         super().__init__(plan)
 
     def talk(self, connection, stream):
+        is_5 = False
         while packet := self.packet(stream):
             if self.plan.draw("hang up"):
                 return self.reset(connection)
@@ -21,16 +22,20 @@ class FaultyBroker(Listener):
             if self.plan.draw("late"):
                 time.sleep(self.plan.choose([0.2, 1, 2]))
             kind, body = packet
-            if kind == 1 and body[6] != 4:
-                return connection.sendall(b"\x20\x02\x00\x01")
             if kind == 1:
-                connection.sendall(b"\x20\x02\x00" + (b"\x03" if self.plan.draw("error") else b"\x00"))
+                if (is_5 := body[6] == 5) and self.plan.draw("refuse version"):
+                    return connection.sendall(self.plan.choose([b"\x20\x02\x00\x01", b"\x20\x03\x00\x84\x00", b""]))
+                is_refused = self.plan.draw("error")
+                if is_5:
+                    connection.sendall(b"\x20\x03\x00" + (b"\x88" if is_refused else b"\x00") + b"\x00")
+                else:
+                    connection.sendall(b"\x20\x02\x00" + (b"\x03" if is_refused else b"\x00"))
             elif kind == 8:
-                refused = self.plan.draw("refuse subscription")
-                connection.sendall(b"\x90\x04" + body[:2] + (b"\x80\x80" if refused else b"\x01\x01"))
+                codes = (b"\x87\x87" if is_5 else b"\x80\x80") if self.plan.draw("refuse subscription") else b"\x01\x01"
+                connection.sendall(b"\x90" + bytes([4 + is_5]) + body[:2] + bytes(is_5) + codes)
             elif kind == 12:
                 connection.sendall(b"\xd0\x00")
-            elif kind == 14 or (kind == 3 and not self.publish(connection, body)):
+            elif kind == 14 or (kind == 3 and not self.publish(connection, body, is_5)):
                 return None
 
     @staticmethod
@@ -47,12 +52,21 @@ class FaultyBroker(Listener):
         body = stream.read(length)
         return (first[0] >> 4, body) if len(body) == length else None
 
-    def publish(self, connection, body):
+    def publish(self, connection, body, is_5):
         """Handles a packet. Returns whether to keep the connection."""
         end = 2 + int.from_bytes(body[:2], "big")
         topic, identifier, report = body[2:end], body[end : end + 2], body[end + 2 :]
+        if is_5:
+            # The properties are shorter than 128 bytes.
+            report = report[1 + report[0] :]
+            if self.plan.draw("refuse report"):
+                connection.sendall(b"\x40\x04" + identifier + self.plan.choose([b"\x80", b"\x83", b"\x97"]) + b"\x00")
+                return True
         answered = self.take(report)
         acknowledgement = b"\x40\x02" + identifier
+        if is_5 and self.plan.draw("disconnect"):
+            answered(LOST)
+            return connection.sendall(b"\xe0\x01" + self.plan.choose([b"\x8b", b"\x89", b"\x8e"]))
         if self.plan.draw("lose"):
             answered(LOST)
             return self.reset(connection)
@@ -70,15 +84,15 @@ class FaultyBroker(Listener):
             return True
         if self.plan.draw("only answer"):
             acknowledgement = b""
-        connection.sendall(acknowledgement + self.answer(topic, json.loads(report)["header"]["report_id"], code))
+        connection.sendall(acknowledgement + self.answer(topic, is_5, json.loads(report)["header"]["report_id"], code))
         return True
 
     @staticmethod
-    def answer(topic, number, code):
+    def answer(topic, is_5, number, code):
         reply, name = {"reportId": number, "status": "ACCEPTED"}, b"/accepted"
         if code:
             reply |= {"status": "REJECTED", "statusDetails": {"ErrorCode": code, "ErrorMessage": "made up"}}
             name = b"/rejected"
-        body = len(topic + name).to_bytes(2, "big") + topic + name + json.dumps(reply).encode()
+        body = len(topic + name).to_bytes(2, "big") + topic + name + bytes(is_5) + json.dumps(reply).encode()
         length = bytes([len(body)]) if len(body) < 128 else bytes([len(body) & 0x7F | 0x80, len(body) >> 7])
         return b"\x30" + length + body

@@ -23,7 +23,8 @@ RATES = {
     "credentials": {"refuse": 0.05, "error": 0.05, "garbage": 0.03, "hang up": 0.03, "lose": 0.03, "cut": 0.03, "late": 0.02},
 }
 RATES["mqtt"] = {"refuse": 0.04, "error": 0.02, "garbage": 0.01, "hang up": 0.02, "lose": 0.03, "cut": 0.03, "late": 0.02,
-                 "refuse subscription": 0.02, "only answer": 0.05, "no answer": 0.02, "reject": 0.05}
+                 "refuse subscription": 0.02, "only answer": 0.05, "no answer": 0.02, "reject": 0.05,
+                 "refuse version": 0.1, "refuse report": 0.01, "disconnect": 0.02}
 METRICS = """#!/bin/sh
 case $(cat "$(dirname "$0")/manner") in
 fail) echo broken >&2; exit 3 ;;
