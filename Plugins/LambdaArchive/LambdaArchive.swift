@@ -31,7 +31,9 @@ import PackagePlugin
     try process.run()
     process.waitUntilExit()
     // The script has explained the reason.
-    guard process.terminationStatus == 0 else { throw Failure("There is no zip.") }
+    guard process.terminationStatus == 0 else {
+      throw Failure("The zip wasn't written. The reason is above.")
+    }
   }
 
   /// Returns the name of the executable product to build: the given one, or the only one.
@@ -54,7 +56,7 @@ import PackagePlugin
     return first
   }
 
-  /// Returns the script of this package, whose name and place the dependent chooses.
+  /// Returns lambda/packaging/archive. Searches all dependencies, because a dependent may give this package another name and folder.
   private func script(in package: Package) -> URL? {
     let script = package.directoryURL.appending(path: "lambda/packaging/archive")
     if FileManager.default.isExecutableFile(atPath: script.path) { return script }

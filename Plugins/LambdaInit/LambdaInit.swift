@@ -1,11 +1,11 @@
 import Foundation
 import PackagePlugin
 
-/// `swift package lambda-init`: writes a first function, and adds its target to Package.swift.
+/// `swift package lambda-init`: writes a first function, and prints its target for Package.swift.
 @main struct LambdaInit: CommandPlugin {
   func performCommand(context: PluginContext, arguments: [String]) async throws {
     if arguments.contains(where: { ["-h", "--help"].contains($0) }) { return print(usage) }
-    // SwiftPM accepts its own option also behind the command, and passes it on.
+    // SwiftPM also accepts this option of its own after the command, and then passes it to the plugin.
     let arguments = arguments.filter { $0 != "--allow-writing-to-package-directory" }
     guard arguments.isEmpty || (arguments.count == 2 && arguments[0] == "--name") else {
       throw Failure(

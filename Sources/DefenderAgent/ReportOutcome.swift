@@ -30,7 +30,7 @@ package struct ReportOutcome: Equatable, Sendable, CustomStringConvertible {
   }
 
   package var published: UInt64 = 0
-  /// The number of reports that were handed over while there was no connection to AWS IoT. They are sent later.
+  /// The number of reports that the nucleus accepted while the core had no connection to AWS IoT. It sends them later.
   package var spooled: UInt64 = 0
   package var confirmations = Confirmations()
   package var failed: UInt64 = 0

@@ -36,7 +36,8 @@ package struct IPCRequest: Equatable, Sendable {
 
   /// Subscribes to the state of the core's connection to AWS IoT. The nucleus sends the current state first.
   ///
-  /// No `accessControl` is needed. Nuclei before 2026 don't know the operation (docs/greengrass.md).
+  /// No `accessControl` is needed. The classic nucleus up to 2.18.2 and nucleus lite up to
+  /// 2.6.0 don't know the operation (lambda/greengrass/README.md).
   package static let subscribeToIoTCoreConnectionStatus = IPCRequest(
     operation: "SubscribeToIoTCoreConnectionStatus", subject: nil, payload: jsonObject([]))
 

@@ -68,14 +68,14 @@ final class RuntimeThread: TaskExecutor, @unchecked Sendable {
 
   func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
-    let descriptor: Int32? = lock.withLock {
+    lock.withLock {
       queue.append(job)
-      return isWaiting ? wakeUp : nil
+      guard isWaiting else { return }
+      var one: UInt64 = 1
+      // While holding the lock: the runtime must take it before it can run the job, end and close the descriptor.
+      // Fails only if the counter overflows, and then the thread is being woken anyway.
+      _ = unsafe write(wakeUp, &one, MemoryLayout<UInt64>.size)
     }
-    guard let descriptor else { return }
-    var one: UInt64 = 1
-    // Fails only if the counter overflows, and then the thread is being woken anyway.
-    _ = unsafe write(descriptor, &one, MemoryLayout<UInt64>.size)
   }
 
   /// Runs `operation` as a task of the current invocation, which is cancelled at its deadline or when the process is asked to stop.

@@ -5,7 +5,7 @@ import Platform
 
 /// Starts a thread that runs `body` and ends.
 ///
-/// Handlers may block their thread, and Swift's own threads, of which there is one per processor, must not be blocked.
+/// Handlers may block their thread. Swift's thread pool has only one thread per processor, so blocking one there stops other tasks.
 func startThread(_ body: @escaping @Sendable () -> Void) throws(Errno) {
   let argument = unsafe Unmanaged.passRetained(ThreadBody(body))
   var thread = pthread_t()

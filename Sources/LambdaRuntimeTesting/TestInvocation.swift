@@ -102,7 +102,14 @@ struct FunctionHost<Function: Handler & ~Copyable>: ~Copyable {
         requestID: invocation.requestID, deadline: deadline, headers: invocation.headers,
         environment: startup.environment, log: startup.log)
       let response = try function.handle(invocation.event, context)
-      var received: ReceivedResponse = try response.collected()
+      var received: ReceivedResponse
+      do {
+        received = try response.collected()
+      } catch {
+        // As on Lambda, the work also runs if the response can't be sent.
+        _ = response.runFollowUps(until: deadline, SystemWaiter(shutdown: nil), startup.log)
+        throw error
+      }
       guard BootTime.now < end else { return timeOut(invocation) }
       invocation.deliver(received)
       let time = SystemWaiter(shutdown: nil)

@@ -14,7 +14,7 @@ import Platform
 /// }
 /// ```
 ///
-/// The function has its own thread and handles one invocation at a time, so a test may block it, and tests may run in parallel.
+/// The function has its own thread and handles one invocation at a time, so it may block its thread, and tests may run in parallel.
 public final class TestRuntime: Sendable {
   private let mailbox = Mailbox()
   private let lines = LogLines()

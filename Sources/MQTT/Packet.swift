@@ -7,7 +7,7 @@ package struct Message: Equatable, Sendable {
   /// Whether the server retained the message from before the subscription (MQTT 3.1.1, section 3.3.1.3). The client never
   /// sends retained messages.
   package var isRetained: Bool
-  /// What a message over MQTT 5 has in addition. Not sent over MQTT 3.1.1, and not kept of a received message.
+  /// The message's properties over MQTT 5. They aren't sent over MQTT 3.1.1, and those of a received message are discarded.
   package var properties = MessageProperties()
 
   package init(topic: String, payload: [UInt8], isRetained: Bool = false) {

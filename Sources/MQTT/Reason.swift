@@ -2,7 +2,7 @@ import Platform
 
 /// Why a server accepted or refused something, and its explanation (MQTT 5, sections 2.4 and 3.1.2.11.7).
 package struct Reason: Equatable, Sendable, CustomStringConvertible {
-  /// The longest explanation that is shown, in characters.
+  /// The longest explanation that is shown, in Unicode scalars.
   static let textLimit = 200
 
   package let code: ReasonCode
@@ -14,16 +14,23 @@ package struct Reason: Equatable, Sendable, CustomStringConvertible {
     text = nil
   }
 
-  /// Creates a reason with the server's own words, which are masked, escaped and cut to ``textLimit`` characters.
+  /// Creates a reason with the server's own words, which are masked, escaped and cut to ``textLimit`` Unicode scalars.
   init(_ code: ReasonCode, _ words: String?) {
     self.code = code
     text = words.flatMap { words in
-      words.isEmpty ? nil : escapingControlCharacters(ServerText().shown(words, limit: Self.textLimit))
+      words.isEmpty ? nil : shownText(words, limit: Self.textLimit)
     }
   }
 
   /// The reason for a log line: `not authorized (135)`, followed by the server's words.
   package var description: String { text.map { "\(code): \($0)" } ?? "\(code)" }
+}
+
+/// Returns a text of the server without secrets and control characters, cut to `limit` Unicode scalars.
+func shownText(_ words: String, limit: Int) -> String {
+  let shown = escapingControlCharacters(ServerText().shown(words, limit: limit))
+  guard shown.unicodeScalars.count > limit else { return shown }
+  return String(String.UnicodeScalarView(shown.unicodeScalars.prefix(limit))) + "…"
 }
 
 /// A reason code (MQTT 5, section 2.4).
@@ -58,6 +65,12 @@ package struct ReasonCode: RawRepresentable, Equatable, Sendable, CustomStringCo
 
   /// Whether the code means that something was refused (MQTT 5, section 2.4).
   package var isFailure: Bool { rawValue >= 0x80 }
+
+  /// Whether the code is about the state of the server or of the connection, and not about the last packet.
+  package var isOfServer: Bool {
+    [.sessionTakenOver, .serverShuttingDown, .serverBusy, .serverUnavailable, .keepAliveTimeout].contains(
+      self)
+  }
 
   /// The specification's name of the code, and the number: `not authorized (135)`.
   package var description: String { "\(name) (\(rawValue))" }

@@ -80,7 +80,7 @@ package final class Session {
 
   private func adopt(_ limits: ServerLimits) {
     self.limits = limits
-    if let clientID = limits.assignedClientID { self.clientID = escapingControlCharacters(clientID) }
+    if let clientID = limits.assignedClientID { self.clientID = shownText(clientID, limit: 128) }
     if let seconds = limits.keepAliveSeconds { keepAlive = Self.keepAlive(seconds) }
   }
 

@@ -45,8 +45,9 @@ struct FunctionOptions: ParsableArguments {
         throw ValidationError("--handler '\(handler)' isn't valid. Use 1 to 128 characters without spaces.")
       }
     }
-    if !handlers.isEmpty, env.contains(where: { name(in: $0) == "_HANDLER" }) {
-      throw ValidationError("--handler and --env _HANDLER are both given. Use --handler.")
+    for variable in ["_HANDLER", "AWS_LAMBDA_FUNCTION_NAME"]
+    where !handlers.isEmpty && env.contains(where: { name(in: $0) == variable }) {
+      throw ValidationError("--handler and --env \(variable) are both given. Use --handler.")
     }
     if let twice = handlers.enumerated().first(where: { handlers.firstIndex(of: $1) != $0 }) {
       throw ValidationError("--handler \(twice.element) is given twice.")
@@ -119,7 +120,7 @@ struct FunctionOptions: ParsableArguments {
 
 /// The help of `--handler`.
 let handlerHelp =
-  "The handler that the program runs: its variable _HANDLER, and the function's name (default: function_handler)."
+  "The handler that the program runs. Sets _HANDLER and the function's name (default: the handler function_handler, the name device-defender)."
 
 /// Returns the path of the running program (`/proc/self/exe`, proc(5)).
 private func executablePath() throws -> String {

@@ -15,7 +15,8 @@ import Testing
       ("/tmp/.build/debug/hello", nil), (".build/hello", nil), (".build/other/hello", nil),
       ("build/debug/hello", nil),
       ("hello", nil), ("", nil), (".build/debug/a;b", nil), (".build/a/b/debug/hello", nil),
-      (".build/debug/$(x)", nil),
+      (".build/debug/$(x)", nil), (".build/x86_64-swift-linux-musl/debug/hello", nil),
+      (".build/../debug/hello", nil),
     ] as [(String, String?)])
   func `uses the command that builds the program of a package`(program: String, command: String?) {
     #expect(Rebuild.command(building: program) == command)

@@ -19,12 +19,12 @@ class Package:
 
     def run(self, command, **variables):
         """Runs a command of a shell in the package. Returns its status, its standard output and its standard error."""
-        done = subprocess.run(["bash", "-c", command], cwd=self.path, env=os.environ | variables, capture_output=True, text=True, timeout=600)
+        done = subprocess.run(["bash", "-c", command], cwd=self.path, env=os.environ | variables, capture_output=True, text=True, timeout=3600)
         return done.returncode, done.stdout, done.stderr
 
     def swift(self, command, *arguments):
         done = subprocess.run(["swift", command, "--scratch-path", BUILDS / "debug", *arguments], cwd=self.path, stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=600)
+                              capture_output=True, text=True, timeout=3600)
         return done.returncode, done.stdout + done.stderr
 
     def archive(self, output, *arguments, scratch=BUILDS / "release"):

@@ -234,7 +234,9 @@ import WireFormats
       if case .output(let line) = event, let process = Int32(line) { started.yield(process) }
       if case .notice(let text) = event { notices.withLock { $0.append(text) } }
     }
-    try await withEmulator(script: "echo $$; exec sleep 600", report: report) { emulator, client in
+    // A poll after the grace period is never answered.
+    try await withEmulator(script: "echo $$; exec sleep 600", grace: .seconds(10), report: report) {
+      emulator, client in
       async let first = client.post(invokeTarget, "1")
       var event = try await client.get(next)
       var iterator = pids.makeAsyncIterator()

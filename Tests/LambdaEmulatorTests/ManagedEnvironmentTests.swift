@@ -99,7 +99,7 @@ import WireFormats
   }
 
   @Test func `rejects a stream that ends after the timeout with 410`() async throws {
-    try await withEmulator(timeout: .seconds(3), environment: concurrency) { emulator, client in
+    try await withEmulator(timeout: .seconds(15), environment: concurrency) { emulator, client in
       let result = Task { await emulator.invoke(InvocationRequest(event: [0x31])) }
       let event = try await client.get(next)
       let headers =

@@ -1,7 +1,7 @@
 # How a static program is linked, for lambda/packaging/program and lambda/packaging/archive, which source this file in the root directory.
 
 # link_statically DIRECTORY [FLAG...]: sets `static_options`, the options of `swift build` for a small static program, and
-# `no_unwind_options`, those which also remove its unwind tables. Writes an object file to DIRECTORY; FLAG... are clang's options for the target.
+# `no_unwind_options`, which remove its unwind tables. Writes an object file to DIRECTORY; FLAG... are clang's options for the target.
 link_statically() {
   local toolchain directory=$1
   shift

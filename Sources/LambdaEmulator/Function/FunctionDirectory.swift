@@ -2,7 +2,7 @@ import WireFormats
 
 /// The functions of the emulator, found by the names in requests.
 struct FunctionDirectory: Sendable {
-  /// The name of the first function at AWS's Runtime Interface Emulator, whatever its own name is.
+  /// The name that AWS's Runtime Interface Emulator gives its function. It invokes the first function, unless another has this name.
   static let commonName = "function"
 
   let first: HostedFunction

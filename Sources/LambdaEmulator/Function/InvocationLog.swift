@@ -1,6 +1,6 @@
 import Synchronization
 
-/// The log of one invocation. Keeps the last 4 KB, which callers get who ask for them.
+/// The log of one invocation. Keeps the last 4 KB, which a caller can request with `X-Amz-Log-Type`.
 package final class InvocationLog: Sendable {
   /// The number of bytes that Lambda returns in `X-Amz-Log-Result` (API reference, "Invoke").
   private static let limit = 4_096

@@ -170,6 +170,7 @@ actor ManagedEnvironment: FunctionEnvironment {
   private func processEnded(_ process: ChildProcess, _ status: ProcessStatus) {
     guard running?.process === process else { return }
     running = nil
+    let wasRestarted = isRestartDue
     isRestartDue = false
     extensions.removeAll()
     for poll in polls { poll.resume(returning: nil) }
@@ -177,7 +178,7 @@ actor ManagedEnvironment: FunctionEnvironment {
     let outcome: Outcome = initError.map { .initError($0.document, type: $0.type) } ?? .exited(status)
     for lost in active.values { end(lost, outcome) }
     // A process that ends before its first poll would probably do so again.
-    if !hasPolled {
+    if !hasPolled && !wasRestarted {
       while let next = waiting.popFirst() { end(next, outcome) }
     }
     handOut()

@@ -36,7 +36,8 @@ struct FunctionURLEndpoint: Sendable {
       answer.headers.append(HeaderField("x-amzn-RequestId", result.requestID))
       return answer
     } catch {
-      report(.notice("the function URL answered 502: \(error.reason)"))
+      let reason = escapingControlCharacters(String(error.reason.prefix(2_000)))
+      report(.notice("the function URL answered 502: \(reason)"))
       return Answer(
         status: 502, headers: [HeaderField("x-amzn-RequestId", result.requestID)],
         object: ["message": error.reason])

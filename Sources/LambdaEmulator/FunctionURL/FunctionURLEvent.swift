@@ -38,7 +38,7 @@ struct FunctionURLEvent {
 
   /// The body as text; nil if it is sent as Base64. That depends on its type: a form is sent as Base64, too.
   private var text: String? {
-    let type = request.value(of: .contentType)?.prefix { $0 != ";" }.lowercased() ?? ""
+    let type = trimmingBlanks(request.value(of: .contentType)?.prefix { $0 != ";" } ?? "").lowercased()
     let textTypes = ["application/json", "application/javascript", "application/xml"]
     let isText =
       type.hasPrefix("text/") || type.hasSuffix("+json") || type.hasSuffix("+xml") || textTypes.contains(type)

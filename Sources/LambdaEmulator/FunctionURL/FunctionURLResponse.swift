@@ -78,7 +78,9 @@ struct FunctionURLResponseHead: Equatable {
     return String(decoding: document.bytes, as: UTF8.self)
   }
 
-  static func excerpt(_ text: String) -> String { String(text.prefix(60)) }
+  static func excerpt(_ text: String) -> String {
+    String(String(decoding: text.utf8.prefix(240), as: UTF8.self).prefix(60))
+  }
 }
 
 /// Interprets a function's complete response.
@@ -130,9 +132,10 @@ struct StreamPrelude {
   mutating func append(
     _ piece: [UInt8]
   ) throws(UnusableResponse) -> (head: FunctionURLResponseHead, rest: [UInt8])? {
+    let start = max(0, bytes.count - Self.separatorLength)
     bytes += piece
-    // JSON has no NUL bytes.
-    guard let end = bytes.firstIndex(of: 0) else {
+    // JSON has no NUL bytes. The part before `start` was searched already; a separator can begin after it.
+    guard let end = bytes[start...].firstIndex(of: 0) else {
       guard bytes.count <= Self.limit else {
         throw UnusableResponse(
           reason:

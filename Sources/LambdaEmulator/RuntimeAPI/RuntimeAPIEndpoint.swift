@@ -156,7 +156,7 @@ struct RuntimeAPIEndpoint: Sendable {
         stream.yield(.bytes(piece))
       }
     } catch {
-      // If the invocation has ended, nobody is interested in the stream.
+      // Throws if the invocation has already ended. Its caller then already has the error.
       try? await environment.endStream(to: requestID, .cutShort)
       throw error
     }

@@ -30,12 +30,12 @@ extension Doctor {
       note(
         "delivery", .warning, "the core has no connection to AWS IoT",
         advice:
-          "The classic nucleus keeps reports until it has one, nucleus lite rejects them. The nucleus's log has the reason."
+          "The classic nucleus keeps reports until the core is connected; nucleus lite rejects them. The nucleus's log has the reason."
       )
     case nil:
       note(
         "delivery", .skipped,
-        "\(carrier) doesn't say whether it is connected to AWS IoT; its own log does")
+        "\(carrier) doesn't report whether it is connected to AWS IoT; see its log")
     }
     _ = notes.take()
   }

@@ -9,9 +9,9 @@ struct Rebuild: Sendable {
   private static let interval = Duration.seconds(1)
   /// How long nothing may change before a build starts: an editor or git writes several files.
   private static let quiet = Duration.milliseconds(250)
-  /// How often to look for that, at most.
+  /// The maximum number of waits of ``quiet``. After that, the build starts even if the files still change.
   private static let quietLimit = 40
-  /// After how many builds in a row that were caused by changes during the build before it waits for ``longInterval``.
+  /// The number of consecutive builds, each caused by a change during the previous one, after which ``longInterval`` applies.
   private static let repetitionLimit = 3
   private static let longInterval = Duration.seconds(30)
 
@@ -28,6 +28,8 @@ struct Rebuild: Sendable {
     var parts = program.split(separator: "/").map(String.init)
     if parts.first == "." { parts.removeFirst() }
     guard !program.hasPrefix("/"), parts.first == ".build", (3...4).contains(parts.count),
+      // Without options, SwiftPM builds only for this system.
+      parts.count == 3 || parts[1].hasSuffix("-unknown-linux-gnu"),
       let name = parts.popLast(), let configuration = parts.popLast(),
       name.utf8.allSatisfy({ isLetterOrDigit($0) || "-_.+".utf8.contains($0) })
     else { return nil }
@@ -43,7 +45,7 @@ struct Rebuild: Sendable {
     var built = SourceFiles(below: ".")
     if built.isCut {
       console.error(
-        "defender: --watch notices changes only in the first \(SourceFiles.limit) files below the current directory."
+        "defender: --watch notices changes only in the first \(SourceFiles.limit) files below the current directory. Move files that aren't sources to a folder that begins with a dot."
       )
     }
     console.error("defender: building: \(command)")

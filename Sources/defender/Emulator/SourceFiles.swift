@@ -19,7 +19,7 @@ struct SourceFiles: Equatable, Sendable {
   /// Whether there are more files than ``limit``. The others aren't watched.
   private(set) var isCut = false
 
-  /// Looks at the files below `directory`. What can't be read has no files.
+  /// Records the files below `directory`. Skips files and folders that it can't read.
   init(below directory: String, limit: Int = Self.limit) {
     var folders = [""]
     var count = 0

@@ -24,7 +24,7 @@ struct InvokeCommand: BackgroundCommand {
       With --detect, a second process of the program runs detect_handler, which evaluates the published reports as a \
       fleet's are evaluated in AWS. The violation events follow the response, each as one line of JSON.
 
-      --sample makes an event of an AWS service, and --print prints it to be edited. --handler selects one of several functions in \
+      --sample invokes the function with a sample event of an AWS service. --print prints the event instead, so that you can edit it. --handler selects one of several functions in \
       the program.
 
       Examples:

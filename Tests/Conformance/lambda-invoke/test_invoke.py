@@ -22,7 +22,11 @@ class Emulator:
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         self.lines = queue.Queue()
         threading.Thread(target=self.read, daemon=True).start()
-        url = self.line_with("/functions/rotate/invocations").split()[-1]
+        try:
+            url = self.line_with("/functions/rotate/invocations").split()[-1]
+        except queue.Empty:
+            self.stop()
+            raise
         self.endpoint = url[:url.index("/2015-03-31/")]
 
     def read(self):
@@ -108,8 +112,11 @@ class InvokeTests(unittest.TestCase):
         self.assertEqual(self.invoke(b'{"fail":1}', "--invocation-type", "DryRun"), ({"StatusCode": 204}, b""))
 
     def test_answers_an_asynchronous_invocation_at_once(self):
+        while not self.emulator.lines.empty():
+            self.emulator.lines.get()
         event = b'{"log":"asynchronous"}'
         self.assertEqual(self.invoke(event, "--invocation-type", "Event"), ({"StatusCode": 202}, b""))
+        self.emulator.line_with("START RequestId: ")
         self.emulator.line_with("REPORT RequestId: ")
 
     def test_passes_the_client_context_on(self):

@@ -83,7 +83,9 @@ import WireFormats
 
   @Test(
     arguments: [
-      ("application/json", Array("{}".utf8), false), ("application/problem+json", Array("{}".utf8), false),
+      ("application/json", Array("{}".utf8), false),
+      ("application/json ; charset=utf-8", Array("{}".utf8), false),
+      ("application/problem+json", Array("{}".utf8), false),
       ("image/svg+xml; charset=utf-8", Array("<svg/>".utf8), false), ("text/html", [0xFF, 0x00], true),
       ("application/x-www-form-urlencoded", Array("a=1".utf8), true), ("image/png", [0x89, 0x50], true),
       (nil, Array("text".utf8), true), ("application/json", [], false),

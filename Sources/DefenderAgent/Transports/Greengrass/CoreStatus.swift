@@ -28,8 +28,8 @@ final class CoreStatus {
     return !last.isOffline
   }
 
-  /// Waits for the first announcement, and returns whether the core is connected to AWS IoT. Returns nil if the nucleus refuses to
-  /// say, or says nothing before `deadline`.
+  /// Waits for the first announcement, and returns whether the core is connected to AWS IoT. Returns nil if the nucleus refuses
+  /// the subscription, or announces nothing before `deadline`.
   func isOnline(_ client: IPCClient, until deadline: BootTime) -> Bool? {
     _ = client.serve(until: deadline) { events.hasEvents || events.isRefused || isOnline != nil }
     update()
@@ -39,12 +39,13 @@ final class CoreStatus {
   /// Processes the announcements that have arrived, and logs a change.
   func update() {
     for event in events.takeEvents() { take(event) }
-    guard isOffline != isLoggedAsOffline else { return }
-    isLoggedAsOffline = isOffline
+    // An unknown state isn't a change.
+    guard let isOnline, isOnline == isLoggedAsOffline else { return }
+    isLoggedAsOffline = !isOnline
     log.info(
-      isOffline
-        ? "The Greengrass core has no connection to AWS IoT."
-        : "The Greengrass core is connected to AWS IoT again.")
+      isOnline
+        ? "The Greengrass core is connected to AWS IoT again."
+        : "The Greengrass core has no connection to AWS IoT.")
   }
 
   private func take(_ event: JSONValue) {

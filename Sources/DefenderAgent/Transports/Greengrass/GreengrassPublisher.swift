@@ -78,7 +78,8 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
         allowedTopic = topic
         // The nucleus now grants subscriptions that it refused while the core was offline.
         renewSubscriptions { $0.isRefused }
-        coreStatus.update()
+        // After a reconnect, the nucleus may answer before it announces the state.
+        _ = coreStatus.isOnline(client, until: min(deadline, time.bootTime.advanced(by: .seconds(1))))
         isLastReportSpooled = coreStatus.isOffline
         let note = isLastReportSpooled ? ", which has no connection to AWS IoT" : ""
         return PublishReceipt(
@@ -142,7 +143,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
 
   package var isConnected: Bool { client.isConnected }
 
-  /// Returns whether the core is connected to AWS IoT; nil if the nucleus refuses to say, or says nothing before `deadline`.
+  /// Returns whether the core is connected to AWS IoT; nil if the nucleus refuses the subscription, or announces nothing before `deadline`.
   package func isCoreOnline(until deadline: BootTime) -> Bool? {
     coreStatus.isOnline(client, until: deadline)
   }

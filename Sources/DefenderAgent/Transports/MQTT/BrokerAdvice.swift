@@ -2,7 +2,7 @@ package import MQTT
 
 /// The advice about a broker that ended a connection, based on what the connection proved.
 ///
-/// MQTT 5 has reasons. Over MQTT 3.1.1, if a policy forbids something, AWS IoT closes the connection without a reason, and
+/// Over MQTT 5, the broker gives a reason. Over MQTT 3.1.1, if a policy forbids something, AWS IoT closes the connection without a reason, and
 /// other faults look the same. The advice therefore names one likely cause only if the connection held until exactly that packet was sent. docs/agent.md
 /// has the table ("What advice is based on").
 package struct BrokerAdvice {

@@ -14,7 +14,7 @@ extension MQTTPublisher {
     /// The longest silence on a connection, 30 to 1,200 s with AWS IoT.
     package var keepAliveSeconds: UInt16
     package var connection: ConnectionMode
-    /// The version of MQTT to connect with. If it is 5, a broker that refuses it gets 3.1.1.
+    /// The version of MQTT to connect with. If it is 5 and the broker refuses it, the agent connects with 3.1.1.
     package var version: ProtocolVersion
     /// How long the broker may keep a report that it can't deliver at once; nil for no limit. Only with MQTT 5.
     package var reportExpirySeconds: UInt32?

@@ -23,16 +23,20 @@ extension MQTTPublisher {
       let failure = lostConnection(.disconnected(reason), topic: topic.name)
       // The next connection doesn't subscribe.
       throw TransportFailure(reason: failure.reason, advice: failure.advice, isTransient: true)
+    } catch .tooLarge(let bytes, let limit) {
+      putOffSubscription(
+        "the request to subscribe has \(bytes) bytes, but the broker accepts at most \(limit)")
     } catch {
       switch error {
       case .closedByServer, .connectionLost: lostSubscriptions += 1
-      default: break  // A slow network says nothing about a policy.
+      case .disconnected(let reason) where !reason.code.isOfServer: lostSubscriptions += 1
+      default: break  // A slow network or a busy server says nothing about a policy.
       }
       // Unless the server has sent something on this connection, it may be closing every connection, whatever is sent.
       // Three losses in a row are required, because a network that loses one packet in twenty causes two within hours.
       if lostSubscriptions >= 3, session.hasHeld {
         putOffSubscription(
-          "the broker closed three connections in a row after a request to subscribe: \(error)")
+          "the broker ended three connections in a row after a request to subscribe: \(error)")
       }
       throw lostConnection(error, topic: topic.name)
     }

@@ -81,6 +81,8 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
         guard error.isTransient, !isCutShort, attempts < Self.maximumAttempts, let next = delay.notBefore,
           next < deadline, time.shutdownSignal?.isRequested != true
         else {
+          // A message that was refused leaves the session open.
+          if settings.connection == .perReport { disconnect() }
           throw PublishError(
             .transport(reported), topic: topic, endpoint: connector.endpoint, attempts: attempts)
         }
@@ -216,11 +218,13 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     until deadline: BootTime
   ) throws(TransportFailure) {
     let limit = min(deadline, time.bootTime.advanced(by: settings.stepTimeout))
+    var isSent = false
     do throws(MQTTError) {
       // Messages that have already arrived can't answer a report that hasn't been sent yet.
       try takeWhatArrived(on: session)
       answers.noteSending(to: topic)
       guard let packetID = try session.send(message, quality: qos, until: limit) else { return }
+      isSent = true
       while let arrival = try session.receive(until: limit) {
         switch arrival {
         case .acknowledgement(packetID): return
@@ -234,6 +238,8 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
       throw .timedOut(waitingFor: "PUBACK")
     } catch .closedByServer {
       throw lostConnection(.closedByServer(waitingFor: "PUBACK"), topic: message.topic, isPublishing: true)
+    } catch .disconnected(let reason) {
+      throw lostConnection(.disconnected(reason), topic: message.topic, isPublishing: isSent)
     } catch  where error.leavesSession {
       throw advice.failure(
         error, at: .held, topic: message.topic, isPublishing: true, isUnderWay: true)

@@ -4,13 +4,14 @@ import WireFormats
 extension Message {
   /// Creates the message that publishes `payload` to `topic`.
   ///
-  /// Over MQTT 5, the broker drops the report `reportID` after `expirySeconds`, because the next report includes its traffic.
-  /// Other messages, such as a violation event, don't expire. Rules of AWS IoT can read the properties.
+  /// Over MQTT 5, the report `reportID` expires after `expirySeconds` if `topic` is Device Defender's: it takes one report per
+  /// interval. Other messages don't expire. Rules of AWS IoT can read the properties.
   init(_ payload: [UInt8], to topic: Topic, reportID: UInt64?, expirySeconds: UInt32?) {
     self.init(topic: topic.name, payload: payload)
     properties.contentType = mediaType(of: payload)
     guard let reportID else { return }
-    properties.expirySeconds = expirySeconds
+    // An acknowledged report moves the baseline, so a subscriber of another topic must not lose it.
+    if topic.isDeviceDefenders { properties.expirySeconds = expirySeconds }
     properties.userProperties = [UserProperty(name: "report-id", value: "\(reportID)")]
   }
 }

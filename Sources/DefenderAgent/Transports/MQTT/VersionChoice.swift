@@ -8,6 +8,8 @@ struct VersionChoice {
   /// Whether the broker has answered a CONNECT packet of the current version.
   private var isProven = false
   private var hasFallenBack = false
+  /// Whether the broker answered that it doesn't support MQTT 5.
+  private var isRefused = false
 
   init(_ configured: ProtocolVersion) {
     self.configured = configured
@@ -15,7 +17,11 @@ struct VersionChoice {
   }
 
   /// Why the connection doesn't use the configured version, for the text of a connection; nil if it does.
-  var remark: String? { current == configured ? nil : "the broker refused \(configured)" }
+  var remark: String? {
+    guard current != configured else { return nil }
+    return isRefused
+      ? "the broker refused \(configured)" : "a connection with \(configured) was closed without an answer"
+  }
 
   /// Records that the broker accepted a connection. From now on, a lost connection says nothing about the version.
   mutating func accepted() { isProven = true }
@@ -29,12 +35,14 @@ struct VersionChoice {
     guard configured == .five else { return false }
     if error.isOfVersion {
       isProven = false
+      isRefused = true
       current = current == .five ? .three : .five
       return current == .three
     }
     switch error {
     case .closedByServer, .connectionLost:
       guard !isProven else { return false }
+      isRefused = false
       current = current == .five ? .three : .five
       defer { hasFallenBack = true }
       return !hasFallenBack

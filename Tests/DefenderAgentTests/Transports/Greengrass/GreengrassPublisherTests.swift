@@ -90,6 +90,7 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
       #expect(publisher.confirmation(of: id, until: soon()) == .accepted)
     }
     #expect(lines.withLock { $0 } == [])
+    _ = try nucleus.next("refused")
     try nucleus.catchUp()
     #expect(nucleus.count("refused") == 1)
   }
@@ -98,7 +99,9 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
   {
     let nucleus = try FakeNucleus(
       .classic, configuration: access, arguments: ["--confirm", "accepted", "--connection-status"])
-    let publisher = publisher(nucleus)
+    let lines = Mutex<[String]>([])
+    let publisher = publisher(
+      nucleus, Log { _, line in lines.withLock { $0.append(String(decoding: line, as: UTF8.self)) } })
     try nucleus.do(#"{"do": "core-offline"}"#)
     #expect(publisher.isCoreOnline(until: soon()) == false)
     try nucleus.do(
@@ -108,6 +111,7 @@ private func report(_ id: UInt64) -> [UInt8] { Array(#"{"header":{"report_id":\#
     _ = try publisher.publish(report(7), to: topic(), qos: .atLeastOnce, until: soon())
     #expect(publisher.isCoreOnline(until: soon()) == nil)
     #expect(publisher.connectionNote == nil)
+    #expect(!lines.withLock { $0 }.contains { $0.contains("connected to AWS IoT again") })
   }
 
   @Test func `ignores an answer to another report, and stops waiting in time`() throws {

@@ -193,17 +193,53 @@ private let failures = Array(UInt8(0x80)...0xA2)
 
   @Test func `has no message without properties: a report has an expiry, a type and its id`() throws {
     let publisher = publisher()
+    let topic = "$aws/things/p/defender/metrics/json"
     publisher.announce(reportID: 77)
-    _ = try publish(publisher)
-    _ = try publish(publisher, "\u{7F}")
+    _ = try publish(publisher, to: topic)
+    _ = try publish(publisher, to: topic, "\u{7F}")
     let messages = broker.packets.filter { $0[0] >> 4 == 3 }
     let properties =
       [2, 0, 0, 1, 0x2C, 3, 0, 16] + Array("application/json".utf8) + [0x26, 0, 9] + Array("report-id".utf8)
       + [0, 2] + Array("77".utf8)
-    let start: [UInt8] = [0, 5] + Array("own/p".utf8) + [0, 1, UInt8(properties.count)]
-    #expect(messages.first?.dropFirst(2).elementsEqual(start + properties + Array("{}".utf8)) == true)
+    let name = [0, UInt8(topic.utf8.count)] + Array(topic.utf8)
+    let report = properties + Array("{}".utf8)
+    // The subscription took the packet identifier 1.
+    #expect(
+      messages.first?.dropFirst(2).elementsEqual(name + [0, 2, UInt8(properties.count)] + report) == true)
     // The message after it isn't a report, and nothing is known of its payload.
-    #expect(messages.last?.dropFirst(2).elementsEqual(start.prefix(7) + [0, 2, 0, 0x7F]) == true)
+    #expect(messages.last?.dropFirst(2).elementsEqual(name + [0, 3, 0, 0x7F]) == true)
+  }
+
+  @Test func `has no report to another topic: it doesn't expire`() throws {
+    let publisher = publisher()
+    publisher.announce(reportID: 77)
+    _ = try publish(publisher)
+    let message = try #require(broker.packets.first { $0[0] >> 4 == 3 })
+    // A content type of 16 bytes comes first.
+    let start: [UInt8] = [0, 5] + Array("own/p".utf8) + [0, 1, 35, 3, 0, 16]
+    #expect(message.dropFirst(2).starts(with: start), "\(message)")
+  }
+
+  @Test(arguments: failures.filter { $0 != 0x87 })
+  func `in a DISCONNECT after a SUBSCRIBE stops the answers, and not the reports`(code: UInt8) throws {
+    let publisher = publisher()
+    broker.disconnect = (8, [code, 0])
+    let topic = "$aws/things/p/defender/metrics/json"
+    for _ in 0..<4 { _ = try? publish(publisher, to: topic) }
+    let isPublished = broker.packets.contains { $0[0] >> 4 == 3 }
+    #expect(isPublished != ReasonCode(rawValue: code).isOfServer, "\(recorded.lines)")
+    #expect(
+      recorded.lines.count { $0.contains("[WARN]") && $0.contains("request to subscribe") }
+        == (isPublished ? 1 : 0))
+  }
+
+  @Test func `leaves no connection of per-report open`() throws {
+    var settings = MQTTPublisher.Settings(clientID: "p", keepAliveSeconds: 60, connection: .perReport)
+    settings.reportExpirySeconds = 300
+    let publisher = MQTTPublisher(broker, settings, time: time, log: recorded.log())
+    broker.publishAnswer = [0x87, 0]
+    _ = try error(publisher)
+    #expect(!publisher.isConnected)
   }
 
   @Test func `has no report whose lists were shortened: it still has its id`() throws {
