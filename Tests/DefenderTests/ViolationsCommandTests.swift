@@ -18,7 +18,8 @@ struct `defender violations` {
   @Test(arguments: [
     ["violations"], ["violations", "--active", "--since", "1h"], ["violations", "--thing", "a/b"],
     ["violations", "--thing", "a", "--since", "soon"], ["violations", "--active", "--table", "a b"],
-    ["violations", "--active", "--timeout", "0"],
+    ["violations", "--active", "--timeout", "0"], ["violations", "--active", "--state", ""],
+    ["violations", "--active", "--state", "s.json", "--table", "fleet"],
     ["detect", "deploy", "--things", "a/b", "p.json"], ["detect", "deploy"],
   ])
   func `and detect deploy reject wrong command lines`(arguments: [String]) {

@@ -63,6 +63,15 @@ import WireFormats
     var status = stat()
     try #require(unsafe stat(state, &status) == 0)
     #expect(status.st_mode & 0o777 == 0o600)
+    let active = try await violations(["--active"], in: state)
+    let listed = try await violations(["--thing", "pump-7", "--since", "1h"], in: state)
+    for (list, name) in [(active, "activeViolations"), (listed, "violationEvents")] {
+      #expect(
+        list[name]?.array?.map { $0["violationId"]?.string } == [
+          events(first.output).first?["violationId"]?.string
+        ]
+      )
+    }
     let second = try await invoke(arguments, in: directory)
     #expect(events(second.output).isEmpty && second.output.hasSuffix("found no violation.\n"))
     // The profile allows everything now, so the behavior changed and its alarm becomes invalid.
@@ -75,6 +84,26 @@ import WireFormats
     #expect(
       events(third.output).first?["violationId"]?.string == events(first.output).first?["violationId"]?.string
     )
+  }
+
+  /// Returns what `defender violations` lists of a state file, without AWS.
+  private func violations(_ arguments: [String], in state: String) async throws -> JSONValue {
+    let run = try await BuiltProgram("defender").run(["violations", "--state", state] + arguments)
+    #expect(run.status == .code(0) && run.errorText.isEmpty, "\(run.errorText)")
+    return try JSONValue(parsing: Array(run.output.utf8))
+  }
+
+  @Test func `violations names a state file that it can't use`() async throws {
+    let directory = try TemporaryDirectory()
+    let damaged = try directory.write("damaged.json", "{")
+    for (path, words) in [
+      (damaged, "The state in '\(damaged)' can't be used: it is malformed at byte 1. Remove the file"),
+      ("missing.json", "The state in 'missing.json' can't be read: "),
+    ] {
+      let run = try await BuiltProgram("defender").run(["violations", "--active", "--state", path])
+      #expect(run.status == .code(1) && run.output.isEmpty)
+      #expect(run.errorText.contains(words), "\(run.errorText)")
+    }
   }
 
   @Test func `reports a damaged state file and fails, and doesn't replace it`() async throws {

@@ -15,7 +15,7 @@ struct ViolationsCommand: ParsableCommand {
     discussion: """
       With --active, the alarms that are active now, of all things or of one. Otherwise the events of one thing, the oldest \
       first. Reads the table with the same credentials, region and endpoint variables as the AWS CLI (AWS_PROFILE, AWS_REGION, \
-      AWS_ENDPOINT_URL_DYNAMODB).
+      AWS_ENDPOINT_URL_DYNAMODB). With --state, reads the file that invoke or emulator keeps with --detect-state, without AWS.
 
       Prints a table on a terminal. In a pipe, or with --json, prints one object, in the shape of the AWS CLI's \
       list-active-violations and list-violation-events.
@@ -23,13 +23,21 @@ struct ViolationsCommand: ParsableCommand {
       Examples:
         defender violations --table fleet --active
         defender violations --table fleet --thing pump-7 --since 24h
+        defender violations --state state.json --active
         defender violations --active --json | jq '.activeViolations[].thingName'
 
-      Exit status: 0 it listed them; 1 AWS refused, or couldn't be reached; 2 nothing was requested; 64 wrong command line; \
+      Exit status: 0 it listed them; 1 AWS refused, or couldn't be reached, or the file can't be used; 2 nothing was requested; \
+      64 wrong command line; \
       74 the output couldn't be written.
       """)
 
   @OptionGroup var fleet: FleetTableOptions
+
+  @Option(
+    help: ArgumentHelp(
+      "Read the local state file of --detect-state instead of a table (default: none).", valueName: "file"),
+    completion: .file())
+  var state: String?
 
   @Flag(help: "List the alarms that are active now.")
   var active = false
@@ -50,6 +58,10 @@ struct ViolationsCommand: ParsableCommand {
   var json = false
 
   func validate() throws {
+    if state == "" { throw ValidationError("--state is empty; name a file.") }
+    if state != nil, fleet.table != nil {
+      throw ValidationError("--state reads a file instead of a table; it can't be combined with --table.")
+    }
     if !active, thing == nil { throw ValidationError("Use --active, or name a thing with --thing.") }
     if active, since != nil || until != nil {
       throw ValidationError("--since and --until list events; they can't be combined with --active.")
@@ -82,7 +94,7 @@ struct ViolationsCommand: ParsableCommand {
   }
 
   private func list() throws(CommandFailure) -> [JSONValue] {
-    let store = try fleet.store()
+    let store = if let state { try file(state) } else { try fleet.store() }
     do throws(StoreError) {
       var texts: [[UInt8]] = []
       if active {
@@ -104,6 +116,19 @@ struct ViolationsCommand: ParsableCommand {
       return texts.compactMap { try? JSONValue(parsing: $0) }
     } catch {
       throw CommandFailure("\(error)", status: .failed)
+    }
+  }
+
+  /// Returns the store in a local file, which must exist.
+  private func file(_ path: String) throws(CommandFailure) -> any FleetStore {
+    do {
+      guard unsafe access(path, F_OK) == 0 else { throw Errno.current }
+      // The retention doesn't matter, because nothing is written.
+      return FileStore(try absolutePath(path), retention: .zero, time: SystemWaiter(shutdown: nil))
+    } catch {
+      let reason = (error as? Errno).map { $0.ofFile } ?? "\(error)"
+      throw CommandFailure(
+        "The state in '\(path)' can't be read: \(reason). Name the file of --detect-state.", status: .failed)
     }
   }
 
