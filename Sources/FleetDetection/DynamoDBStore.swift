@@ -140,7 +140,8 @@ package final class DynamoDBStore: FleetStore {
     for event in events {
       let sort = "event#\(Self.sortTime(event.time))#\(event.id)#\(event.type)"
       items["\(event.thing)\n\(sort)"] = [
-        "pk": .string("thing#\(event.thing)"), "sk": .string(sort), "event": .binary(event.json),
+        "pk": .string(StateItem.Key.thingPrefix + event.thing), "sk": .string(sort),
+        "event": .binary(event.json),
         "expires": .number(expiry),
       ]
     }
@@ -193,7 +194,7 @@ package final class DynamoDBStore: FleetStore {
   package func events(
     of thing: String, _ times: ClosedRange<UInt64>, until deadline: BootTime
   ) throws(StoreError) -> [HistoryEvent] {
-    var query = DynamoDBQuery("pk", .string("thing#\(thing)"))
+    var query = DynamoDBQuery("pk", .string(StateItem.Key.thingPrefix + thing))
     query.range = (
       "sk", .string("event#\(Self.sortTime(times.lowerBound))"),
       // "$" follows "#", which follows the time.
@@ -233,8 +234,9 @@ package final class DynamoDBStore: FleetStore {
     var sketch = PercentileSketch()
     for item in items {
       var counts: [PercentileSketch.Bucket: UInt64] = [:]
-      for (name, value) in item {
-        guard name.hasPrefix(Self.bucketPrefix), let bucket = Int(name.dropFirst()), let count = value.number
+      for attribute in item.attributes {
+        guard attribute.name.hasPrefix(Self.bucketPrefix), let bucket = Int(attribute.name.dropFirst()),
+          let count = attribute.value.number
         else { continue }
         counts[bucket] = UInt64(clamping: count)
       }
@@ -311,10 +313,16 @@ extension DynamoDBStore {
   }
 
   private static func key(_ item: DynamoDBItem) -> StateItem.Key? {
-    guard let partition = item["pk"]?.string, partition.hasPrefix("thing#"), let sort = item["sk"]?.string,
-      sort.hasPrefix("state#")
+    guard let thing = name(item["pk"]?.string, after: StateItem.Key.thingPrefix),
+      let profile = name(item["sk"]?.string, after: StateItem.Key.profilePrefix)
     else { return nil }
-    return StateItem.Key(thing: String(partition.dropFirst(6)), profile: String(sort.dropFirst(6)))
+    return StateItem.Key(thing: thing, profile: profile)
+  }
+
+  /// Returns what follows a prefix; nil if the text has another one.
+  private static func name(_ text: String?, after prefix: String) -> String? {
+    guard let text, text.hasPrefix(prefix) else { return nil }
+    return String(utf8: text.utf8.span.extracting(droppingFirst: prefix.utf8.count))
   }
 
   /// Reads a state. A damaged state is logged and becomes an empty one, so that it doesn't stop its thing for good.
@@ -347,7 +355,12 @@ extension StoreError {
 }
 
 extension StateItem.Key {
-  fileprivate var primary: DynamoDBClient.Key { DynamoDBClient.Key("thing#\(thing)", "state#\(profile)") }
+  fileprivate static let thingPrefix = "thing#"
+  fileprivate static let profilePrefix = "state#"
+
+  fileprivate var primary: DynamoDBClient.Key {
+    DynamoDBClient.Key(Self.thingPrefix + thing, Self.profilePrefix + profile)
+  }
 }
 
 extension HistoryEvent {

@@ -50,11 +50,38 @@ extension FleetDetector {
   private func look(
     at items: [StateItem], _ counts: inout FleetCounts, until deadline: BootTime
   ) throws(StoreError) {
-    try update(items, &counts, until: deadline) { item in
+    var kept: [StateItem] = []
+    for item in items {
+      guard isUndeliverable(item) else {
+        kept.append(item)
+        continue
+      }
+      try drop(item, &counts, until: deadline)
+    }
+    try update(kept, &counts, until: deadline) { item in
       let isAbandoned = !item.outbox.isEmpty && now - item.updated >= Self.outboxPatience
       let events = invalidated(&item)
       return events.isEmpty && !isAbandoned ? nil : events
     }
+  }
+
+  /// Whether the events of an item have waited for a day, and no change of the profile can give them another target, because it was
+  /// removed. Its alarms ended with its removal.
+  private func isUndeliverable(_ item: StateItem) -> Bool {
+    !item.outbox.isEmpty && item.alarms.isEmpty && now - item.updated >= Self.removedProfilePatience
+      && catalog.isComplete && catalog.profile(item.key.profile) == nil
+  }
+
+  /// Removes the events of an item.
+  private func drop(
+    _ item: StateItem, _ counts: inout FleetCounts, until deadline: BootTime
+  ) throws(StoreError) {
+    var empty = item
+    empty.outbox = []
+    guard try save(&empty, &counts, until: deadline) else { return }
+    log.error(
+      "Drops \(item.outbox.count) events of the thing '\(item.key.thing)' that couldn't be delivered for a day, because "
+        + "their profile '\(item.key.profile)' was removed. The history has them.")
   }
 
   /// Raises an alarm for each of the items, whose things were last seen long ago.

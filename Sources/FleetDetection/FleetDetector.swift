@@ -15,6 +15,8 @@ package final class FleetDetector {
   private static let alarmPatience: UInt64 = 900
   /// How long an undelivered event is left to the process that wrote it.
   static let outboxPatience: Int64 = 60_000
+  /// How long the sweep tries to deliver the events of a removed profile, in milliseconds.
+  static let removedProfilePatience: Int64 = 86_400_000
   /// The size of an outbox above which no report of its thing is evaluated, because DynamoDB's items have at most 400 KB.
   static let outboxLimit = 100_000
 
@@ -150,6 +152,7 @@ extension FleetDetector {
   ) throws(StoreError) -> [Work] {
     guard time.bootTime < deadline else { throw StoreError("No time was left.", .time) }
     var stored: [StateItem.Key: StateItem] = [:]
+    stored.reserveCapacity(batch.count)
     for item in try store.items(batch.map(\.key), until: deadline) { stored[item.key] = item }
     var progress = Progress()
     progress.sketches = try sketches(for: batch, stored, until: deadline)
@@ -184,6 +187,8 @@ extension FleetDetector {
     var saved: [StateItem] = []
     /// The items of which only the time must be written.
     var unchanged: [StateItem] = []
+    /// An evaluator of each profile, which continues from one thing's state after another.
+    var evaluators: [String: Evaluator] = [:]
     /// What must be tried again.
     var rest: [Work] = []
   }
@@ -200,7 +205,12 @@ extension FleetDetector {
     }
     // The answer to a write can be lost, and the retry then finds the write itself.
     let isOwnWrite = work.attempted.map { $0.saved == item } ?? false
-    let result = isOwnWrite ? work.attempted ?? Result(item: item) : evaluate(work, item, progress.sketches)
+    let result =
+      isOwnWrite
+      ? work.attempted ?? Result(item: item)
+      : evaluate(
+        work, item, progress.sketches,
+        &progress.evaluators[work.key.profile, default: work.profile.evaluator])
     guard result.isChanged else {
       outcome.add(result)
       if let refreshed = result.refreshed { progress.unchanged.append(refreshed) }
@@ -268,39 +278,28 @@ extension FleetDetector {
   }
 
   private func evaluate(
-    _ work: Work, _ item: StateItem, _ sketches: [SketchKey: PercentileSketch]
+    _ work: Work, _ item: StateItem, _ sketches: [SketchKey: PercentileSketch], _ evaluator: inout Evaluator
   ) -> Result {
+    let now = now
     var result = Result(item: item)
-    var evaluator = work.profile.evaluator.continued(from: item.state)
+    evaluator.restart(from: item.state)
     evaluator.sketches = sketches
-    var ongoing: [String: OngoingViolation] = [:]
-    for (index, record) in work.records.enumerated() {
-      let ignored = evaluator.ignoredReports
-      let events = evaluator.evaluate(record.observation)
-      if evaluator.ignoredReports > ignored { result.late.insert(record.position) }
-      result.events += events
-      result.item.add(events, of: work.profile)
-      for violation in evaluator.ongoing { ongoing[violation.id] = violation }
-      if result.item.outboxSize >= Self.outboxLimit {
-        result.rest = work.records[(index + 1)...]
-        break
-      }
-    }
+    let before = evaluator.checkpoint
+    let ongoing = evaluateRecords(of: work, &evaluator, &result)
     result.contributions = evaluator.contributions
-    result.item.state = evaluator.state
-    result.item.updated = now
     if result.late.count < work.records.count, let event = result.item.endOfSilence(at: now, .alarmCleared) {
       result.events.append(event)
       result.item.add([event], of: work.profile)
     }
-    result.isChanged = !result.events.isEmpty || !result.item.state.isEquivalent(to: item.state)
+    result.isChanged = !result.events.isEmpty || !evaluator.isEquivalent(to: before)
     let isDue =
       now - item.seen >= seenInterval
       || item.alarms.contains { alarm in
         ongoing[alarm.id].map { $0.time >= alarm.lastTime + Self.alarmPatience } ?? false
       }
     if result.isChanged || isDue {
-      result.item.seen = now
+      result.item.state = evaluator.state
+      (result.item.seen, result.item.updated) = (now, now)
       for index in result.item.alarms.indices {
         if let violation = ongoing[result.item.alarms[index].id] {
           result.item.alarms[index].update(violation)
@@ -312,6 +311,27 @@ extension FleetDetector {
       result.mustDeliver = !item.outbox.isEmpty && now - item.updated >= Self.outboxPatience
     }
     return result
+  }
+
+  /// Evaluates the records up to the one that fills the outbox. Returns the violations that changed no alarm, by their ids.
+  private func evaluateRecords(
+    of work: Work, _ evaluator: inout Evaluator, _ result: inout Result
+  ) -> [String: OngoingViolation] {
+    var ongoing: [String: OngoingViolation] = [:]
+    for (index, record) in work.records.enumerated() {
+      let ignored = evaluator.ignoredReports
+      let events = evaluator.evaluate(record.observation)
+      if evaluator.ignoredReports > ignored { result.late.insert(record.position) }
+      for violation in evaluator.ongoing { ongoing[violation.id] = violation }
+      if events.isEmpty { continue }
+      result.events += events
+      result.item.add(events, of: work.profile)
+      if result.item.outboxSize >= Self.outboxLimit {
+        result.rest = work.records[(index + 1)...]
+        break
+      }
+    }
+    return ongoing
   }
 }
 

@@ -2,7 +2,9 @@ package import Detection
 import WireFormats
 
 /// A security profile of a fleet: its behaviors, the things it applies to, and the destinations of its alarms.
-package struct FleetProfile: Sendable {
+///
+/// A class, because each record of a batch refers to its profiles.
+package final class FleetProfile: Sendable {
   package let profile: SecurityProfile
   /// The patterns of the things; a thing needs to match one.
   package let things: [ThingPattern]

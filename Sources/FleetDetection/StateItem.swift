@@ -89,18 +89,33 @@ package struct OutboxEntry: Equatable, Sendable {
     return document.bytes
   }
 
+  /// Reads entries without building a tree: a hundred full outboxes would need several times their size. Nil if they are malformed.
   static func decoding(_ bytes: [UInt8]) -> [OutboxEntry]? {
-    guard let list = (try? JSONValue(parsing: bytes))?.array else { return nil }
-    var entries: [OutboxEntry] = []
-    for element in list {
-      guard let event = element["event"], event.members != nil, let targets = element["targets"]?.array
-      else { return nil }
-      var entry = OutboxEntry(event: event.json, targets: targets.compactMap(\.string))
-      entry.isPublished = element["published"]?.boolean == true
-      entry.isRecorded = element["recorded"]?.boolean == true
-      entries.append(entry)
+    try? JSONScanner.elements(of: bytes) { scanner throws(ScanError) in try OutboxEntry(&scanner) }
+  }
+
+  private init(_ scanner: inout JSONScanner) throws(ScanError) {
+    var event: [UInt8]?
+    var targets: [String]?
+    var map = try scanner.beginMap()
+    while let key = try scanner.nextKey(of: &map) {
+      if scanner.matches(key, "event"), try scanner.kind() == .map {
+        event = try scanner.skippedItem()
+      } else if scanner.matches(key, "targets") {
+        var list = try scanner.beginList()
+        var found: [String] = []
+        while try scanner.nextElement(of: &list) { found.append(try scanner.string(scanner.text())) }
+        targets = found
+      } else if scanner.matches(key, "published") {
+        isPublished = try scanner.boolean()
+      } else if scanner.matches(key, "recorded") {
+        isRecorded = try scanner.boolean()
+      } else {
+        try scanner.skip()
+      }
     }
-    return entries
+    guard let event, let targets else { throw scanner.malformed("an event has no event or no targets") }
+    (self.event, self.targets) = (event, targets)
   }
 }
 
@@ -178,14 +193,49 @@ package struct ActiveAlarm: Equatable, Sendable {
   }
 
   static func decoding(_ bytes: [UInt8]) -> [ActiveAlarm]? {
-    guard let list = (try? JSONValue(parsing: bytes))?.array else { return nil }
-    var alarms: [ActiveAlarm] = []
-    for element in list {
-      guard let id = element["violationId"]?.string else { return nil }
-      let last: UInt64? = element["lastViolationTime"]?.integer()
-      alarms.append(ActiveAlarm(id: id, json: element.json, lastTime: last ?? 0))
+    try? JSONScanner.elements(of: bytes) { scanner throws(ScanError) in try ActiveAlarm(&scanner) }
+  }
+
+  private init(_ scanner: inout JSONScanner) throws(ScanError) {
+    var id: String?
+    var last: UInt64?
+    // Positions at the alarm, whose bytes are read twice: for the members, and as a whole.
+    _ = try scanner.kind()
+    var whole = scanner
+    var map = try scanner.beginMap()
+    while let key = try scanner.nextKey(of: &map) {
+      if scanner.matches(key, "violationId") {
+        id = try scanner.string(scanner.text())
+      } else if scanner.matches(key, "lastViolationTime") {
+        if case .integer(let time) = try scanner.number() { last = time }
+      } else {
+        try scanner.skip()
+      }
     }
-    return alarms
+    guard let id else { throw scanner.malformed("an alarm has no violationId") }
+    self.init(id: id, json: try whole.skippedItem(), lastTime: last ?? 0)
+  }
+}
+
+extension JSONScanner {
+  /// Skips the next item, and returns its bytes.
+  fileprivate mutating func skippedItem() throws(ScanError) -> [UInt8] {
+    _ = try kind()
+    let start = position
+    try skip()
+    return Array(bytes[start..<position])
+  }
+
+  /// Returns the elements of a list, which must be the whole document.
+  fileprivate static func elements<Element>(
+    of bytes: [UInt8], _ read: (inout JSONScanner) throws(ScanError) -> Element
+  ) throws(ScanError) -> [Element] {
+    var scanner = JSONScanner(bytes)
+    var elements: [Element] = []
+    var list = try scanner.beginList()
+    while try scanner.nextElement(of: &list) { elements.append(try read(&scanner)) }
+    guard scanner.isAtEnd() else { throw scanner.malformed("unexpected data after the list") }
+    return elements
   }
 }
 

@@ -21,7 +21,7 @@ package struct ThingPattern: Equatable, Sendable, CustomStringConvertible {
 
   /// Returns whether the whole name matches. Takes at most as many steps as the product of both lengths.
   package func matches(_ name: String) -> Bool {
-    let name = Array(name.utf8)
+    let name = name.utf8.span
     var (place, position) = (0, 0)
     /// The last asterisk, and the first character that it doesn't stand for.
     var retry: (star: Int, position: Int)?

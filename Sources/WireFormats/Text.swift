@@ -1,3 +1,19 @@
+extension String {
+  /// Creates a string from bytes; nil if they aren't UTF-8.
+  ///
+  /// Faster than `String(validating:as:)`, which looks up generic metadata for each call.
+  package init?(utf8 bytes: Span<UInt8>) {
+    do {
+      self.init(copying: try UTF8Span(validating: bytes))
+    } catch {
+      return nil
+    }
+  }
+
+  /// Creates a string from bytes; nil if they aren't UTF-8.
+  package init?(utf8 bytes: [UInt8]) { self.init(utf8: bytes.span) }
+}
+
 extension StringProtocol {
   /// Returns whether this text contains the bytes of `part`. Every text contains the empty text.
   ///

@@ -76,6 +76,28 @@ struct `The sweep, if something fails` {
     #expect(fleet.store.history.count == 5 && fleet.item("pump-0")?.outbox == [])
   }
 
+  @Test func `drops the events of a removed profile that can't be delivered for a day`() throws {
+    try raise(1)
+    fleet.delivery.broken = [Self.target]
+    fleet.files = []
+    try fleet.sweep()
+    fleet.time.advance(by: .seconds(86_399))
+    #expect(try fleet.sweep().undelivered == 2)
+    #expect(fleet.item("pump-0")?.outbox.count == 2)
+    fleet.time.advance(by: .seconds(1))
+    #expect(try fleet.sweep().undelivered == 0)
+    #expect(fleet.item("pump-0")?.needsAttention == false)
+    #expect(fleet.store.history.map(\.type) == ["in-alarm", "alarm-invalidated"])
+    #expect(fleet.log.lines.count { $0.contains("Drops 2 events of the thing 'pump-0'") } == 1)
+  }
+
+  @Test func `keeps the events of a profile that still exists`() throws {
+    try raise(1)
+    fleet.delivery.broken = [Self.target]
+    fleet.time.advance(by: .seconds(86_401))
+    #expect(try fleet.sweep().undelivered == 1 && fleet.item("pump-0")?.outbox.count == 1)
+  }
+
   @Test func `doesn't ask a target that failed in the same batch again`() throws {
     fleet.delivery.broken = [Self.target, OutboxEntry.iotTarget]
     try fleet.process((0..<50).map { report(1, [8080], thing: "pump-\($0)") })

@@ -17,9 +17,25 @@ struct `Base64, hexadecimal and percent-encoding` {
     #expect(base64Decoding(text) == nil)
   }
 
-  @Test func `writes and reads every byte in Base64`() {
+  @Test func `writes and reads every byte in Base64, at every length`() {
     let bytes = (0...255).map { UInt8($0) }
-    #expect(base64Decoding(base64(bytes)) == bytes)
+    for count in 0...bytes.count {
+      #expect(base64Decoding(base64(Array(bytes.suffix(count)))) == bytes.suffix(count))
+    }
+  }
+
+  @Test func `finds an invalid character of Base64 at every place`() {
+    for count in [1, 8, 9, 10, 40] {
+      let digits = Array(base64([UInt8](repeating: 0x5A, count: count)).utf8)
+      for index in digits.indices {
+        for invalid in [UInt8](0...255) where !isLetterOrDigit(invalid) && !"+/=".utf8.contains(invalid) {
+          var damaged = digits
+          damaged[index] = invalid
+          let decoded = base64Decoding(damaged.span)
+          #expect(decoded == nil, "\(invalid) at \(index) of \(digits.count)")
+        }
+      }
+    }
   }
 
   @Test(arguments: [

@@ -20,40 +20,114 @@ package enum DetectEvent: Equatable {
 
   /// Parses an event. A record without an id makes the whole event invalid, because its failure couldn't be reported.
   package init(_ bytes: [UInt8]) throws(InvocationFailure) {
-    let document: JSONValue
-    do throws(JSONError) {
-      document = try JSONValue(parsing: bytes)
+    let members: Members
+    do throws(ScanError) {
+      members = try Members(bytes)
     } catch {
-      throw invalid("The event is malformed at byte \(error.offset).")
-    }
-    guard let members = document.members else {
-      throw invalid("The event is \(document.kind), but must be a JSON object.")
+      throw invalid("The event is \(error).")
     }
     // A report that a rule passes on has its thing beside the members that the device chose, so a device can't send a batch.
-    if members.count == 1, document["sweep"]?.boolean == true {
+    if members.count == 1, members.isSweep {
       self = .sweep
-    } else if members.count == 1, let records = document["Records"]?.array {
+    } else if members.count == 1, let records = members.records {
       var batch: [Record] = []
-      for record in records { batch.append(try Self.record(record)) }
+      batch.reserveCapacity(records.count)
+      for record in records { batch.append(try record.complete()) }
       self = .batch(batch)
     } else {
       self = .report(bytes)
     }
   }
+}
 
-  private static func record(_ json: JSONValue) throws(InvocationFailure) -> Record {
-    switch json["eventSource"]?.string {
-    case "aws:sqs":
-      guard let id = json["messageId"]?.string, let body = json["body"]?.string else {
-        throw invalid("A record of SQS has no messageId or no body.")
+/// The members of an event, which may be those of a report.
+private struct Members {
+  private(set) var count = 0
+  private(set) var isSweep = false
+  /// The elements of `Records`; nil if there is no such list of objects.
+  private(set) var records: [RecordMembers]?
+
+  init(_ bytes: [UInt8]) throws(ScanError) {
+    var scanner = JSONScanner(bytes)
+    var map = try scanner.beginMap()
+    while let key = try scanner.nextKey(of: &map) {
+      count += 1
+      let kind = try scanner.kind()
+      if scanner.matches(key, "Records"), kind == .list {
+        var list = try scanner.beginList()
+        var found: [RecordMembers] = []
+        while try scanner.nextElement(of: &list) { found.append(try RecordMembers(&scanner)) }
+        records = found
+      } else if scanner.matches(key, "sweep"), kind == .other {
+        isSweep = try scanner.boolean()
+      } else {
+        try scanner.skip()
       }
-      return Record(id: id, body: Array(body.utf8), isOfStream: false)
+    }
+    guard scanner.isAtEnd() else { throw scanner.malformed("unexpected data after the event") }
+  }
+}
+
+/// The members of a record of SQS or Kinesis. What is missing or of another kind is nil: this may be a part of a device's report.
+private struct RecordMembers {
+  private var source: String?
+  private var messageID: String?
+  private var body: [UInt8]?
+  private var sequenceNumber: String?
+  private var data: [UInt8]?
+
+  init(_ scanner: inout JSONScanner) throws(ScanError) {
+    guard try scanner.kind() == .map else {
+      try scanner.skip()
+      return
+    }
+    var map = try scanner.beginMap()
+    while let key = try scanner.nextKey(of: &map) {
+      if scanner.matches(key, "kinesis"), try scanner.kind() == .map {
+        try readKinesis(&scanner)
+      } else if try scanner.kind() != .text {
+        try scanner.skip()
+      } else if scanner.matches(key, "eventSource") {
+        source = try scanner.string(scanner.text())
+      } else if scanner.matches(key, "messageId") {
+        messageID = try scanner.string(scanner.text())
+      } else if scanner.matches(key, "body") {
+        // What can't be decoded fails alone, as a malformed report.
+        let text = try scanner.text()
+        body = (try? scanner.unescaped(text)) ?? []
+      } else {
+        try scanner.skip()
+      }
+    }
+  }
+
+  private mutating func readKinesis(_ scanner: inout JSONScanner) throws(ScanError) {
+    var map = try scanner.beginMap()
+    while let key = try scanner.nextKey(of: &map) {
+      if try scanner.kind() != .text {
+        try scanner.skip()
+      } else if scanner.matches(key, "sequenceNumber") {
+        sequenceNumber = try scanner.string(scanner.text())
+      } else if scanner.matches(key, "data") {
+        let text = try scanner.text()
+        data = (try? scanner.base64(text)) ?? []
+      } else {
+        try scanner.skip()
+      }
+    }
+  }
+
+  func complete() throws(InvocationFailure) -> DetectEvent.Record {
+    switch source {
+    case "aws:sqs":
+      guard let messageID, let body else { throw invalid("A record of SQS has no messageId or no body.") }
+      return DetectEvent.Record(id: messageID, body: body, isOfStream: false)
     case "aws:kinesis":
-      guard let id = json["kinesis"]?["sequenceNumber"]?.string, let data = json["kinesis"]?["data"]?.string
-      else { throw invalid("A record of Kinesis has no sequenceNumber or no data.") }
-      // What isn't Base64 fails alone, as a malformed report.
-      return Record(id: id, body: base64Decoding(data) ?? [], isOfStream: true)
-    case let source:
+      guard let sequenceNumber, let data else {
+        throw invalid("A record of Kinesis has no sequenceNumber or no data.")
+      }
+      return DetectEvent.Record(id: sequenceNumber, body: data, isOfStream: true)
+    default:
       throw invalid(
         "A record has the eventSource '\((source ?? "none").prefix(100))'. Connect the function to SQS or Kinesis."
       )

@@ -33,20 +33,25 @@ package enum AttributeValue: Equatable, Sendable {
   }
 
   /// Reads a value such as `{"S":"pump-7"}`; nil if it has another type.
-  init?(_ json: JSONValue) {
-    guard let member = json.members?.first else { return nil }
-    switch member.name {
-    case "S":
-      guard let text = member.value.string else { return nil }
-      self = .string(text)
-    case "N":
-      guard let number = member.value.string.flatMap({ Int64($0) }) else { return nil }
-      self = .number(number)
-    case "B":
-      guard let bytes = member.value.string.flatMap(base64Decoding) else { return nil }
-      self = .binary(bytes)
-    default: return nil
+  init?(_ scanner: inout JSONScanner) throws(ScanError) {
+    var value: AttributeValue?
+    var map = try scanner.beginMap()
+    while let type = try scanner.nextKey(of: &map) {
+      guard try scanner.kind() == .text else {
+        try scanner.skip()
+        continue
+      }
+      let text = try scanner.text()
+      if scanner.matches(type, "S") {
+        value = .string(try scanner.string(text))
+      } else if scanner.matches(type, "N") {
+        value = Int64(try scanner.string(text)).map { .number($0) }
+      } else if scanner.matches(type, "B") {
+        value = try scanner.base64(text).map { .binary($0) }
+      }
     }
+    guard let value else { return nil }
+    self = value
   }
 
   func write(to document: inout JSONWriter) {
@@ -61,31 +66,62 @@ package enum AttributeValue: Equatable, Sendable {
 }
 
 /// An item of a table: its attributes by name. Attributes of other types are left out when an item is read.
-package typealias DynamoDBItem = [String: AttributeValue]
+package struct DynamoDBItem: Sendable, ExpressibleByDictionaryLiteral {
+  package struct Attribute: Equatable, Sendable {
+    package let name: String
+    package var value: AttributeValue
+  }
+
+  /// The attributes in the order in which they were set. An item has few, and a search is faster than hashing.
+  package private(set) var attributes: [Attribute] = []
+
+  package init(dictionaryLiteral elements: (String, AttributeValue)...) {
+    attributes = elements.map { Attribute(name: $0, value: $1) }
+  }
+
+  package subscript(_ name: String) -> AttributeValue? {
+    get { attributes.first { $0.name == name }?.value }
+    set {
+      let index = attributes.firstIndex { $0.name == name }
+      switch (index, newValue) {
+      case (let index?, let value?): attributes[index].value = value
+      case (let index?, nil): attributes.remove(at: index)
+      case (nil, let value?): attributes.append(Attribute(name: name, value: value))
+      case (nil, nil): break
+      }
+    }
+  }
+
+  /// Reads an item in the JSON of DynamoDB.
+  init(_ scanner: inout JSONScanner) throws(ScanError) {
+    attributes.reserveCapacity(8)
+    var map = try scanner.beginMap()
+    while let key = try scanner.nextKey(of: &map) {
+      let name = try scanner.string(key)
+      if let value = try AttributeValue(&scanner) { attributes.append(Attribute(name: name, value: value)) }
+    }
+  }
+}
+
+extension DynamoDBItem: Equatable {
+  package static func == (left: DynamoDBItem, right: DynamoDBItem) -> Bool { left.sorted == right.sorted }
+
+  /// The attributes in the order of their names.
+  fileprivate var sorted: [Attribute] { attributes.sorted { $0.name < $1.name } }
+}
 
 extension DynamoDBClient.Put {
   /// The size of the item in bytes.
-  package var size: Int { item.reduce(0) { $0 + $1.key.utf8.count + $1.value.size } }
-}
-
-extension JSONValue {
-  /// The attributes of an item in the JSON of DynamoDB.
-  var item: DynamoDBItem {
-    var item: DynamoDBItem = [:]
-    for member in members ?? [] {
-      if let value = AttributeValue(member.value) { item[member.name] = value }
-    }
-    return item
-  }
+  package var size: Int { item.attributes.reduce(0) { $0 + $1.name.utf8.count + $1.value.size } }
 }
 
 extension JSONWriter {
   /// Writes the attributes in the order of their names, so that equal items are equal bytes.
   mutating func attributes(_ item: DynamoDBItem) {
-    beginMap(count: item.count)
-    for (name, value) in item.sorted(by: { $0.key < $1.key }) {
-      key(name)
-      value.write(to: &self)
+    beginMap(count: item.attributes.count)
+    for attribute in item.sorted {
+      key(attribute.name)
+      attribute.value.write(to: &self)
     }
     endMap()
   }

@@ -80,11 +80,11 @@ package final class DynamoDBClient {
         document.endMap()
         document.endMap()
       }
-      guard let responses = answer["Responses"] else {
+      guard let items = answer.items else {
         throw DynamoDBError(.malformed("it has no Responses"), "BatchGetItem", table)
       }
-      found += responses[table]?.array?.map(\.item) ?? []
-      rest = answer["UnprocessedKeys"]?[table]?["Keys"]?.array?.map(\.item) ?? []
+      found += items
+      rest = answer.unprocessed
       if !rest.isEmpty { try pause(&backoff, "BatchGetItem", until: deadline) }
     }
     return found
@@ -142,8 +142,7 @@ package final class DynamoDBClient {
         document.endList()
         document.endMap()
       }
-      let unprocessed = answer["UnprocessedItems"]?[table]?.array ?? []
-      let again = unprocessed.compactMap { $0["PutRequest"]?["Item"]?.item }
+      let again = answer.unprocessed
       if again.isEmpty {
         backoff.reset()
       } else {
@@ -192,7 +191,7 @@ package final class DynamoDBClient {
   /// Calls an operation, whose members `write` appends. `index` is the index that it reads, for messages.
   func call(
     _ operation: String, index: String? = nil, until deadline: BootTime, _ write: (inout JSONWriter) -> Void
-  ) throws(DynamoDBError) -> JSONValue {
+  ) throws(DynamoDBError) -> DynamoDBAnswer {
     var document = JSONWriter(capacity: 4_096)
     document.beginMap(count: 0)
     write(&document)
@@ -216,8 +215,8 @@ package final class DynamoDBClient {
         damage = "its checksum is wrong"
         continue
       }
-      do throws(JSONError) {
-        return try JSONValue(parsing: response.body)
+      do throws(ScanError) {
+        return try DynamoDBAnswer(parsing: response.body, table: table)
       } catch {
         damage = "it is \(error)"
       }

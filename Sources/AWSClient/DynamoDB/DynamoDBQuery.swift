@@ -15,7 +15,7 @@ package struct DynamoDBQuery: Sendable {
   /// Creates a query for all items of a partition.
   package init(_ name: String, _ value: AttributeValue) { partition = (name, value) }
 
-  fileprivate func write(to document: inout JSONWriter, after key: JSONValue?) {
+  fileprivate func write(to document: inout JSONWriter, after key: DynamoDBItem?) {
     if let index { document.member("IndexName", index) }
     var names = ["#p": partition.name]
     var values: DynamoDBItem = [":p": partition.value]
@@ -41,7 +41,7 @@ package struct DynamoDBQuery: Sendable {
     }
     if let key {
       document.key("ExclusiveStartKey")
-      key.write(to: &document)
+      document.attributes(key)
     }
   }
 }
@@ -50,7 +50,7 @@ package struct DynamoDBQuery: Sendable {
 package struct DynamoDBPage: Sendable {
   package let items: [DynamoDBItem]
   /// The key after which the next page begins; nil if this is the last one.
-  fileprivate let last: JSONValue?
+  fileprivate let last: DynamoDBItem?
 
   package var isLast: Bool { last == nil }
 }
@@ -76,7 +76,6 @@ extension DynamoDBClient {
       document.member("TableName", table)
       query.write(to: &document, after: page?.last)
     }
-    let key = answer["LastEvaluatedKey"].flatMap { $0.members?.isEmpty == false ? $0 : nil }
-    return DynamoDBPage(items: answer["Items"]?.array?.map(\.item) ?? [], last: key)
+    return DynamoDBPage(items: answer.items ?? [], last: answer.lastKey)
   }
 }

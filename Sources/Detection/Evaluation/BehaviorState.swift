@@ -55,6 +55,8 @@ struct ThingState: Equatable, Sendable {
   var baselines: [LearnedBaseline]
   /// The alarms of behaviors that were changed or removed, and when they began. The next report invalidates them.
   var orphans: [Orphan] = []
+  /// Whether the saved state has behaviors that no longer exist, and had no alarm.
+  var hasUnknown = false
 
   init(of program: Program, lastReportID: UInt64?) {
     self.lastReportID = lastReportID

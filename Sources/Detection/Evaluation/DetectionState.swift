@@ -20,6 +20,11 @@ package struct DetectionState: Equatable, Sendable {
   var fleet: FleetState?
 
   package init() { things = [] }
+
+  /// Whether any alarm is active.
+  package var hasAlarms: Bool {
+    things.contains { thing in thing.behaviors.contains { $0.state.alarmStart != nil } }
+  }
 }
 
 extension Evaluator {
@@ -88,23 +93,20 @@ extension DetectionState {
   }
 
   package init(parsingJSON bytes: [UInt8]) throws(DetectionStateError) {
-    let value: JSONValue
-    do throws(JSONError) {
-      value = try JSONValue(parsing: bytes)
-    } catch {
-      throw .syntax("\(error)")
-    }
-    try self.init(value)
+    var reader = StateReader(JSONScanner(bytes))
+    try self.init(document: &reader)
   }
 
   package init(parsingCBOR bytes: [UInt8]) throws(DetectionStateError) {
-    let value: JSONValue
-    do throws(CBORError) {
-      value = try JSONValue(parsingCBOR: bytes)
-    } catch {
-      throw .syntax("\(error)")
-    }
-    try self.init(value)
+    var reader = StateReader(CBORScanner(bytes))
+    try self.init(document: &reader)
+  }
+
+  /// Reads the state from a value of a larger document.
+  package init(_ json: JSONValue) throws(DetectionStateError) {
+    var document = JSONWriter()
+    json.write(to: &document)
+    try self.init(parsingJSON: document.bytes)
   }
 
   /// Writes the state.
@@ -127,49 +129,94 @@ extension DetectionState {
     document.endMap()
   }
 
-  /// Reads the state from a JSON value.
-  package init(_ json: JSONValue) throws(DetectionStateError) {
-    guard let version = json["version"] else { throw .member("version") }
-    guard let number: UInt64 = version.integer(), number == Self.version else {
-      if case .number(let text) = version { throw .version(text) }
-      throw .member("version")
-    }
-    guard let list = json["things"]?.array else { throw .member("things") }
-    things = []
-    var names: Set<String> = []
-    for (index, thing) in list.enumerated() {
-      do throws(DetectionStateError) {
-        let read = try Thing(thing)
-        guard names.insert(read.name).inserted else { throw .member("thing") }
-        things.append(read)
-      } catch {
-        throw error.within("things[\(index)]")
+  private init(document reader: inout StateReader<some DocumentScanner>) throws(DetectionStateError) {
+    var isVersion = false
+    var things: [Thing]?
+    var fleet: FleetState?
+    try reader.map("version") { reader, key throws(DetectionStateError) in
+      if reader.matches(key, "version") {
+        try Self.checkVersion(&reader)
+        isVersion = true
+      } else if reader.matches(key, "things") {
+        things = try Self.things(&reader)
+      } else if reader.matches(key, "fleet") {
+        fleet = try FleetState.within { () throws(DetectionStateError) in
+          try FleetState(&reader, thingCount: things?.count)
+        }
+      } else {
+        try reader.skip()
       }
     }
-    guard let saved = json["fleet"] else { return }
-    do throws(DetectionStateError) {
-      fleet = try FleetState(saved, thingCount: things.count)
-    } catch {
-      throw error.within("fleet")
+    try reader.end()
+    guard isVersion else { throw .member("version") }
+    guard let things else { throw .member("things") }
+    try FleetState.within { () throws(DetectionStateError) in try fleet?.check(thingCount: things.count) }
+    (self.things, self.fleet) = (things, fleet)
+  }
+
+  private static func checkVersion(
+    _ reader: inout StateReader<some DocumentScanner>
+  ) throws(DetectionStateError) {
+    switch try reader.scanned("version") {
+    case .integer(Self.version): return
+    case .integer(let other): throw .version("\(other)")
+    case .real(let other): throw .version("\(other)")
     }
+  }
+
+  private static func things(
+    _ reader: inout StateReader<some DocumentScanner>
+  ) throws(DetectionStateError) -> [Thing] {
+    var things: [Thing] = []
+    var names: Set<String> = []
+    try reader.list("things") { reader throws(DetectionStateError) in
+      do throws(DetectionStateError) {
+        let thing = try Thing(&reader)
+        // The state of a single thing is read often, and needs no set.
+        if things.count == 1 { names.insert(things[0].name) }
+        guard things.isEmpty || names.insert(thing.name).inserted else { throw .member("thing") }
+        things.append(thing)
+      } catch {
+        throw error.within("things[\(things.count)]")
+      }
+    }
+    return things
   }
 }
 
 extension DetectionState.Thing {
-  fileprivate init(_ json: JSONValue) throws(DetectionStateError) {
-    guard let name = json["thing"]?.string else { throw .member("thing") }
-    guard let list = json["behaviors"]?.array else { throw .member("behaviors") }
-    self.name = name
-    lastReportID = try json.optional("last_report_id")
-    var entries: [DetectionState.Entry] = []
-    for (index, behavior) in list.enumerated() {
-      do throws(DetectionStateError) {
-        entries.append(try DetectionState.Entry(behavior))
-      } catch {
-        throw error.within("behaviors[\(index)]")
+  fileprivate init(_ reader: inout StateReader<some DocumentScanner>) throws(DetectionStateError) {
+    var name: String?
+    var lastReportID: UInt64?
+    var behaviors: [DetectionState.Entry]?
+    try reader.map("thing") { reader, key throws(DetectionStateError) in
+      if reader.matches(key, "thing") {
+        name = try reader.text("thing")
+      } else if reader.matches(key, "last_report_id") {
+        lastReportID = try reader.integer("last_report_id")
+      } else if reader.matches(key, "behaviors") {
+        behaviors = try Self.behaviors(&reader)
+      } else {
+        try reader.skip()
       }
     }
-    behaviors = entries
+    guard let name else { throw .member("thing") }
+    guard let behaviors else { throw .member("behaviors") }
+    self.init(name: name, lastReportID: lastReportID, behaviors: behaviors)
+  }
+
+  private static func behaviors(
+    _ reader: inout StateReader<some DocumentScanner>
+  ) throws(DetectionStateError) -> [DetectionState.Entry] {
+    var entries: [DetectionState.Entry] = []
+    try reader.list("behaviors") { reader throws(DetectionStateError) in
+      do throws(DetectionStateError) {
+        entries.append(try DetectionState.Entry(&reader))
+      } catch {
+        throw error.within("behaviors[\(entries.count)]")
+      }
+    }
+    return entries
   }
 }
 
@@ -207,56 +254,139 @@ extension DetectionState.Entry {
     }
     document.endMap()
   }
+}
 
-  fileprivate init(_ json: JSONValue) throws(DetectionStateError) {
-    func text(_ name: String) throws(DetectionStateError) -> String {
-      guard let text = json[name]?.string else { throw .member(name) }
-      return text
-    }
-    func run(_ name: String) throws(DetectionStateError) -> UInt8 {
-      guard let run: UInt8 = json[name]?.integer(), run <= BehaviorState.longestRun else {
-        throw .member(name)
-      }
-      return run
-    }
-    guard let fingerprint: UInt64 = try json.optional("fingerprint") else { throw .member("fingerprint") }
-    key = BehaviorKey(
-      profile: try text("profile"), behavior: try text("behavior"), metric: try text("metric"),
-      fingerprint: fingerprint)
+// Reading.
+extension DetectionState.Entry {
+  /// The members of an entry that have been read so far.
+  private struct Draft {
+    var key = BehaviorKeyDraft()
     var state = BehaviorState()
-    state.violating = try run("violating")
-    state.conforming = try run("conforming")
-    guard let lastMetric: UInt64 = try json.optional("last_metric") else { throw .member("last_metric") }
-    state.lastMetric = lastMetric
-    if let window: UInt64 = try json.optional("window") {
-      // The end of a later window would overflow.
-      guard window < UInt64(1) << 40 else { throw .member("window") }
-      guard let isOpen = json["open"]?.boolean else { throw .member("open") }
-      guard let isDecided = json["decided"]?.boolean else { throw .member("decided") }
-      guard let count: UInt64 = try json.optional("count") else { throw .member("count") }
-      guard let number = json["number"]?.double, number.isFinite else { throw .member("number") }
-      (state.window, state.isOpen, state.isDecided) = (window, isOpen, isDecided)
-      (state.count, state.number) = (count, number)
+    var isOpen: Bool?
+    var isDecided: Bool?
+    var count: UInt64?
+    var number: Double?
+    var violating: UInt64?
+    var conforming: UInt64?
+    var lastMetric: UInt64?
+    var baseline: LearnedBaseline?
+  }
+
+  fileprivate init(_ reader: inout StateReader<some DocumentScanner>) throws(DetectionStateError) {
+    var draft = Draft()
+    try reader.map("behaviors") { reader, key throws(DetectionStateError) in
+      guard try !draft.key.read(key, &reader) else { return }
+      if reader.matches(key, "violating") {
+        draft.violating = try reader.integer("violating", to: UInt64(BehaviorState.longestRun))
+      } else if reader.matches(key, "conforming") {
+        draft.conforming = try reader.integer("conforming", to: UInt64(BehaviorState.longestRun))
+      } else if reader.matches(key, "last_metric") {
+        draft.lastMetric = try reader.integer("last_metric")
+      } else if reader.matches(key, "alarm_start") {
+        draft.state.alarmStart = try reader.integer("alarm_start")
+      } else if reader.matches(key, "pending") {
+        draft.state.pending = try reader.integer("pending")
+      } else if reader.matches(key, "baseline") {
+        draft.baseline = try Self.baseline(&reader)
+      } else {
+        try Self.readWindow(key, &reader, &draft)
+      }
     }
-    state.alarmStart = try json.optional("alarm_start")
-    state.pending = try json.optional("pending")
-    self.state = state
-    guard let saved = json["baseline"] else { return }
-    guard let model: UInt64 = try saved.optional("model") else { throw .member("baseline") }
-    // A baseline of another version of the model can't be used, but the alarms can.
-    guard model == LearnedBaseline.model else { return }
-    guard let text = saved["state"]?.string, let bytes = base64Decoding(text),
-      let baseline = LearnedBaseline(bytes)
-    else { throw .member("baseline") }
-    self.baseline = baseline
+    try self.init(draft)
+  }
+
+  private init(_ draft: Draft) throws(DetectionStateError) {
+    key = try draft.key.complete()
+    var state = draft.state
+    guard let violating = draft.violating else { throw .member("violating") }
+    guard let conforming = draft.conforming else { throw .member("conforming") }
+    guard let lastMetric = draft.lastMetric else { throw .member("last_metric") }
+    (state.violating, state.conforming) = (UInt8(clamping: violating), UInt8(clamping: conforming))
+    state.lastMetric = lastMetric
+    if state.window != nil {
+      guard let isOpen = draft.isOpen else { throw .member("open") }
+      guard let isDecided = draft.isDecided else { throw .member("decided") }
+      guard let count = draft.count else { throw .member("count") }
+      guard let number = draft.number else { throw .member("number") }
+      (state.isOpen, state.isDecided, state.count, state.number) = (isOpen, isDecided, count, number)
+    }
+    (self.state, baseline) = (state, draft.baseline)
+  }
+
+  /// Reads a member of the window, or skips an unknown one.
+  private static func readWindow(
+    _ key: TextRange, _ reader: inout StateReader<some DocumentScanner>, _ draft: inout Draft
+  ) throws(DetectionStateError) {
+    if reader.matches(key, "window") {
+      // The end of a later window would overflow.
+      draft.state.window = try reader.integer("window", to: UInt64(1) << 40 - 1)
+    } else if reader.matches(key, "open") {
+      draft.isOpen = try reader.boolean("open")
+    } else if reader.matches(key, "decided") {
+      draft.isDecided = try reader.boolean("decided")
+    } else if reader.matches(key, "count") {
+      draft.count = try reader.integer("count")
+    } else if reader.matches(key, "number") {
+      draft.number = try reader.number("number")
+    } else {
+      try reader.skip()
+    }
+  }
+
+  /// Returns the learned baseline; nil if it is of another version of the model, which can't be used, but the alarms can.
+  private static func baseline(
+    _ reader: inout StateReader<some DocumentScanner>
+  ) throws(DetectionStateError) -> LearnedBaseline? {
+    var model: UInt64?
+    var text: String?
+    try reader.map("baseline") { reader, key throws(DetectionStateError) in
+      if reader.matches(key, "model") {
+        model = try reader.integer("baseline")
+      } else if reader.matches(key, "state") {
+        text = try reader.textIfAny()
+      } else {
+        try reader.skip()
+      }
+    }
+    guard let model else { throw .member("baseline") }
+    guard model == LearnedBaseline.model else { return nil }
+    guard let bytes = text.flatMap({ base64Decoding($0) }), let baseline = LearnedBaseline(bytes) else {
+      throw .member("baseline")
+    }
+    return baseline
   }
 }
 
-extension JSONValue {
-  /// Returns the integer called `name`; nil if there is none.
-  fileprivate func optional(_ name: String) throws(DetectionStateError) -> UInt64? {
-    guard let value = self[name] else { return nil }
-    guard let number: UInt64 = value.integer() else { throw .member(name) }
-    return number
+/// The members of a ``BehaviorKey`` that have been read so far.
+struct BehaviorKeyDraft {
+  private var profile: String?
+  private var behavior: String?
+  private var metric: String?
+  private var fingerprint: UInt64?
+
+  /// Reads the value of `name` if it is a member of the key. Returns false if it isn't, and leaves the value unread.
+  mutating func read(
+    _ name: TextRange, _ reader: inout StateReader<some DocumentScanner>
+  ) throws(DetectionStateError) -> Bool {
+    if reader.matches(name, "profile") {
+      profile = try reader.text("profile")
+    } else if reader.matches(name, "behavior") {
+      behavior = try reader.text("behavior")
+    } else if reader.matches(name, "metric") {
+      metric = try reader.text("metric")
+    } else if reader.matches(name, "fingerprint") {
+      fingerprint = try reader.integer("fingerprint")
+    } else {
+      return false
+    }
+    return true
+  }
+
+  func complete() throws(DetectionStateError) -> BehaviorKey {
+    guard let profile else { throw .member("profile") }
+    guard let behavior else { throw .member("behavior") }
+    guard let metric else { throw .member("metric") }
+    guard let fingerprint else { throw .member("fingerprint") }
+    return BehaviorKey(profile: profile, behavior: behavior, metric: metric, fingerprint: fingerprint)
   }
 }

@@ -61,8 +61,8 @@ package struct Evaluator: Sendable {
 
   /// Returns an evaluator of the same profiles that continues from another state.
   package func continued(from state: DetectionState) -> Evaluator {
-    var evaluator = Evaluator(program, state, windowEnd)
-    evaluator.tracksOngoing = tracksOngoing
+    var evaluator = self
+    evaluator.restart(from: state)
     return evaluator
   }
 
@@ -70,28 +70,44 @@ package struct Evaluator: Sendable {
     self.program = program
     self.windowEnd = windowEnd
     coverages = Array(repeating: SetGroup.Coverage(), count: program.groups.count)
-    let positions = Dictionary(
-      program.steps.enumerated().map { ($1.key, $0) }, uniquingKeysWith: { first, _ in first })
+    restart(from: state)
+  }
+
+  /// Forgets everything, and continues from `state`.
+  package mutating func restart(from state: DetectionState) {
+    indexes.removeAll(keepingCapacity: true)
+    things.removeAll(keepingCapacity: true)
     for thing in state.things {
-      var restored = ThingState(of: program, lastReportID: thing.lastReportID)
-      for entry in thing.behaviors {
-        if let position = positions[entry.key] {
-          restored.behaviors[position] = entry.state
-          if case .baseline(let test) = program.steps[position].test, let baseline = entry.baseline {
-            restored.baselines[test.index] = baseline
-          }
-        } else if let start = entry.state.alarmStart {
-          restored.orphans.append(ThingState.Orphan(key: entry.key, alarmStart: start))
-        }
-      }
       indexes[thing.name] = things.count
-      things.append(restored)
+      things.append(restored(thing))
     }
     fleet = program.fleet
     if fleet != nil {
       let none = FleetState(times: Array(repeating: 0, count: things.count))
       (state.fleet ?? none).restore(&fleet, program, state.things.map(\.name))
     }
+    (ignoredReports, lateReports, isLate) = (0, 0, false)
+    (sketches, contributions, ongoing) = ([:], [:], [])
+  }
+
+  private func restored(_ thing: DetectionState.Thing) -> ThingState {
+    var restored = ThingState(of: program, lastReportID: thing.lastReportID)
+    // A state lists the behaviors in the order of the steps.
+    var next = 0
+    for entry in thing.behaviors {
+      if let position = program.position(of: entry.key, expected: next) {
+        next = position + 1
+        restored.behaviors[position] = entry.state
+        if case .baseline(let test) = program.steps[position].test, let baseline = entry.baseline {
+          restored.baselines[test.index] = baseline
+        }
+      } else if let start = entry.state.alarmStart {
+        restored.orphans.append(ThingState.Orphan(key: entry.key, alarmStart: start))
+      } else {
+        restored.hasUnknown = true
+      }
+    }
+    return restored
   }
 
   /// The metrics that the behaviors need.

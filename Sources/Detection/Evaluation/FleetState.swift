@@ -92,47 +92,126 @@ extension FleetState {
     }
     document.endMap()
   }
+}
 
-  /// Reads the state of `thingCount` things.
-  init(_ json: JSONValue, thingCount: Int) throws(DetectionStateError) {
-    func list(_ json: JSONValue, _ name: String) throws(DetectionStateError) -> [JSONValue] {
-      guard let list = json[name]?.array else { throw .member(name) }
-      return list
+// Reading.
+extension FleetState {
+  /// Calls `read`, whose errors are about a member of `fleet`.
+  static func within<Value>(
+    _ read: () throws(DetectionStateError) -> Value
+  ) throws(DetectionStateError) -> Value {
+    do throws(DetectionStateError) {
+      return try read()
+    } catch {
+      throw error.within("fleet")
     }
-    func number(_ json: JSONValue, _ name: String) throws(DetectionStateError) -> UInt64 {
-      guard let number: UInt64 = json[name]?.integer() else { throw .member(name) }
-      return number
-    }
-    times = []
-    for time in try list(json, "times") {
-      guard let time: UInt64 = time.integer(), time / 1_000 <= ReportReader.lastSecond else {
-        throw .member("times")
+  }
+
+  /// Reads the state. `thingCount` is the number of things if it is known already; otherwise call ``check(thingCount:)``.
+  init(
+    _ reader: inout StateReader<some DocumentScanner>, thingCount: Int?
+  ) throws(DetectionStateError) {
+    var times: [UInt64]?
+    var clocks: [Clock]?
+    var behaviors: [Behavior]?
+    try reader.map("times") { reader, key throws(DetectionStateError) in
+      if reader.matches(key, "times") {
+        times = try Self.times(&reader)
+      } else if reader.matches(key, "windows") {
+        clocks = try Self.clocks(&reader)
+      } else if reader.matches(key, "behaviors") {
+        behaviors = try Self.behaviors(&reader)
+      } else {
+        try reader.skip()
       }
-      times.append(time)
     }
+    guard let times, times.count == thingCount ?? times.count else { throw .member("times") }
+    guard let clocks else { throw .member("windows") }
+    guard let behaviors else { throw .member("behaviors") }
+    (self.times, self.clocks, self.behaviors) = (times, clocks, behaviors)
+  }
+
+  /// Throws unless this can be the state of so many things.
+  func check(thingCount: Int) throws(DetectionStateError) {
     guard times.count == thingCount else { throw .member("times") }
-    for clock in try list(json, "windows") {
-      let (length, oldest) = (try number(clock, "length"), try number(clock, "oldest"))
-      guard oldest < UInt64(1) << 40 else { throw .member("oldest") }
+    for behavior in behaviors {
+      guard behavior.values.allSatisfy({ $0.thing < thingCount }) else { throw .member("thing") }
+    }
+  }
+
+  private static func times(
+    _ reader: inout StateReader<some DocumentScanner>
+  ) throws(DetectionStateError) -> [UInt64] {
+    var times: [UInt64] = []
+    try reader.list("times") { reader throws(DetectionStateError) in
+      times.append(try reader.integer("times", to: ReportReader.lastSecond * 1_000 + 999))
+    }
+    return times
+  }
+
+  private static func clocks(
+    _ reader: inout StateReader<some DocumentScanner>
+  ) throws(DetectionStateError) -> [Clock] {
+    var clocks: [Clock] = []
+    try reader.list("windows") { reader throws(DetectionStateError) in
+      var (length, oldest): (UInt64?, UInt64?)
+      try reader.map("windows") { reader, key throws(DetectionStateError) in
+        if reader.matches(key, "length") {
+          length = try reader.integer("length")
+        } else if reader.matches(key, "oldest") {
+          oldest = try reader.integer("oldest", to: UInt64(1) << 40 - 1)
+        } else {
+          try reader.skip()
+        }
+      }
+      guard let length else { throw .member("length") }
+      guard let oldest else { throw .member("oldest") }
       clocks.append(Clock(length: length, oldest: oldest))
     }
-    for behavior in try list(json, "behaviors") {
-      guard let profile = behavior["profile"]?.string else { throw .member("profile") }
-      guard let name = behavior["behavior"]?.string else { throw .member("behavior") }
-      guard let metric = behavior["metric"]?.string else { throw .member("metric") }
-      let key = BehaviorKey(
-        profile: profile, behavior: name, metric: metric, fingerprint: try number(behavior, "fingerprint"))
-      var values: [Value] = []
-      for value in try list(behavior, "values") {
-        guard let thing: Int = value["thing"]?.integer(), (0..<thingCount).contains(thing) else {
-          throw .member("thing")
-        }
-        guard let isNext = value["next"]?.boolean else { throw .member("next") }
-        let number = try number(value, "value")
-        guard number < .max else { throw .member("value") }
-        values.append(Value(thing: thing, isNext: isNext, value: number))
+    return clocks
+  }
+
+  private static func behaviors(
+    _ reader: inout StateReader<some DocumentScanner>
+  ) throws(DetectionStateError) -> [Behavior] {
+    var behaviors: [Behavior] = []
+    try reader.list("behaviors") { reader throws(DetectionStateError) in
+      var draft = BehaviorKeyDraft()
+      var values: [Value]?
+      try reader.map("behaviors") { reader, key throws(DetectionStateError) in
+        guard try !draft.read(key, &reader) else { return }
+        if reader.matches(key, "values") { values = try Self.values(&reader) } else { try reader.skip() }
       }
+      let key = try draft.complete()
+      guard let values else { throw .member("values") }
       behaviors.append(Behavior(key: key, values: values))
     }
+    return behaviors
+  }
+
+  private static func values(
+    _ reader: inout StateReader<some DocumentScanner>
+  ) throws(DetectionStateError) -> [Value] {
+    var values: [Value] = []
+    try reader.list("values") { reader throws(DetectionStateError) in
+      var (thing, number): (UInt64?, UInt64?)
+      var isNext: Bool?
+      try reader.map("values") { reader, key throws(DetectionStateError) in
+        if reader.matches(key, "thing") {
+          thing = try reader.integer("thing", to: UInt64(Int.max))
+        } else if reader.matches(key, "next") {
+          isNext = try reader.boolean("next")
+        } else if reader.matches(key, "value") {
+          number = try reader.integer("value", to: .max - 1)
+        } else {
+          try reader.skip()
+        }
+      }
+      guard let thing = thing.flatMap({ Int(exactly: $0) }) else { throw .member("thing") }
+      guard let isNext else { throw .member("next") }
+      guard let number else { throw .member("value") }
+      values.append(Value(thing: thing, isNext: isNext, value: number))
+    }
+    return values
   }
 }

@@ -39,6 +39,7 @@ struct Program: Sendable {
   /// The windows of statistical thresholds before the first report; nil if there are none.
   private(set) var fleet: Fleet?
   private(set) var baselineCount = 0
+  private var positions: [BehaviorKey: Int] = [:]
 
   /// Compiles profiles. `population` is what statistical thresholds compare things with.
   init(_ profiles: [SecurityProfile], _ population: Evaluator.Population = .input) {
@@ -79,6 +80,14 @@ struct Program: Sendable {
     }
     groups = values.sorted { $0.value.group < $1.value.group }
       .compactMap { SetGroup(slot: $0.key.slot, $0.value.values) }
+    positions = Dictionary(
+      steps.enumerated().map { ($1.key, $0) }, uniquingKeysWith: { first, _ in first })
+  }
+
+  /// Returns the position of a behavior's step; nil if no behavior has this key. `expected` is the likely one.
+  func position(of key: BehaviorKey, expected: Int) -> Int? {
+    if expected < steps.count, steps[expected].key == key { return expected }
+    return positions[key]
   }
 }
 

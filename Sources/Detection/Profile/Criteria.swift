@@ -114,7 +114,10 @@ package struct SecurityProfile: Equatable, Sendable {
   /// Returns whether `text` is a valid name of a profile or a behavior.
   package static func isName(_ text: String) -> Bool {
     (1...128).contains(text.utf8.count)
-      && text.utf8.allSatisfy { isLetterOrDigit($0) || ":_-".utf8.contains($0) }
+      && text.utf8.allSatisfy { byte in
+        isLetterOrDigit(byte) || byte == UInt8(ascii: ":") || byte == UInt8(ascii: "_")
+          || byte == UInt8(ascii: "-")
+      }
   }
 }
 

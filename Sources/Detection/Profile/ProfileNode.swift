@@ -1,3 +1,5 @@
+import WireFormats
+
 /// A JSON value with its place in the text, for messages about a profile.
 struct ProfileNode {
   enum Content {

@@ -1,4 +1,5 @@
 import DeviceDefender
+import WireFormats
 
 extension ProfileReader {
   private static let criteriaKeys = [

@@ -1,3 +1,5 @@
+import WireFormats
+
 /// A mistake in a security profile, or a warning about a bound that makes little sense.
 package struct ProfileIssue: Error, Equatable, Sendable, CustomStringConvertible {
   package let line: Int

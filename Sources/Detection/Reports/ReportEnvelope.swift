@@ -43,7 +43,7 @@ package struct ReportEnvelope: Equatable, Sendable {
         timestamp = value
       } else if scanner.matches(key, "payload", or: "cbor") {
         guard payload == nil else { throw scanner.malformed("payload occurs twice") }
-        guard let bytes = base64Decoding(try scanner.string(scanner.text())) else {
+        guard let bytes = try scanner.base64(scanner.text()) else {
           throw scanner.malformed("payload isn't Base64")
         }
         payload = bytes

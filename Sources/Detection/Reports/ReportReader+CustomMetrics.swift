@@ -1,4 +1,5 @@
 import DeviceDefender
+import WireFormats
 
 extension ReportReader {
   /// Reads `{"queue_depth": [{"number": 3}]}`. Metrics that no behavior needs are skipped.

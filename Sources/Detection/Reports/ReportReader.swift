@@ -1,5 +1,5 @@
 import DeviceDefender
-import WireFormats
+package import WireFormats
 
 /// Why a report isn't evaluated.
 package enum ReportError: Error, Equatable, Sendable, CustomStringConvertible {

@@ -1,3 +1,5 @@
+import WireFormats
+
 /// Splits input into reports: JSON lines, pretty-printed JSON documents, JSON arrays of reports, reports with commas between them, CBOR
 /// items one after the other, or a mixture.
 ///

@@ -116,6 +116,11 @@ class Evaluator:
         self.behaviors = [(profile["securityProfileName"], Behavior(behavior)) for profile in profiles for behavior in profile["behaviors"]]
         self.things = {}
 
+    @staticmethod
+    def identity(*parts):
+        """Returns the violationId of a thing, a profile, a behavior and the time at which the alarm began."""
+        return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:32]
+
     def evaluate(self, document):
         """Returns the events of a parsed line."""
         report = document.get("report", document)
@@ -130,8 +135,7 @@ class Evaluator:
         events = []
         for (profile, behavior), tracker in zip(self.behaviors, thing[1]):
             for kind, started_ms, value in self.observe(behavior, tracker, behavior.datapoint(report), time_ms):
-                identity = "\0".join([name, profile, behavior.document["name"], str(started_ms)])
-                event = {"violationId": hashlib.sha256(identity.encode()).hexdigest()[:32], "thingName": name,
+                event = {"violationId": self.identity(name, profile, behavior.document["name"], started_ms), "thingName": name,
                          "securityProfileName": profile, "behavior": behavior.document, "violationEventType": kind,
                          "violationEventTime": time_ms // 1000}
                 events.append(event if value is None else event | {"metricValue": value})

@@ -204,7 +204,7 @@ import WireFormats
     ),
     (
       #"{"version":1,"evaluator":{"version":1,"things":[{"thing":"a","behaviors":[]},{"thing":"b","behaviors":[{}]}]},"events":[],"dropped":0}"#,
-      "the member 'evaluator.things[1].behaviors[0].fingerprint' is", "The agent starts without alarms."
+      "the member 'evaluator.things[1].behaviors[0].profile' is", "The agent starts without alarms."
     ),
   ])
   func `a malformed state names the member and what is lost`(

@@ -1,19 +1,26 @@
-import WireFormats
-
 /// An error in a document of reports or in a profile.
-package enum ScanError: Error, Equatable, Sendable {
+public enum ScanError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The document ends too early. More input may complete it.
   case truncated
   case malformed(offset: Int, reason: String)
+
+  /// The error as a fragment that follows "it is".
+  public var description: String {
+    switch self {
+    case .truncated: "truncated"
+    case .malformed(let offset, let reason): "malformed at byte \(offset): \(reason)"
+    }
+  }
 }
 
 /// The byte order mark U+FEFF in UTF-8. Some editors put it before JSON, and RFC 8259, section 8.1, lets a reader ignore it.
-let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
+package let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
 /// Reads a document item by item, without building a tree.
 ///
-/// The caller requests the items in the order of the document. ``JSONScanner`` and ``CBORScanner`` implement it.
-protocol DocumentScanner {
+/// The caller requests the items in the order of the document. ``JSONScanner`` and ``CBORScanner`` implement it. They are public for the
+/// same reason as ``DocumentWriter``.
+public protocol DocumentScanner {
   /// The number of bytes read so far.
   var position: Int { get }
 
@@ -27,31 +34,44 @@ protocol DocumentScanner {
   mutating func nextElement(of list: inout Container) throws(ScanError) -> Bool
   mutating func text() throws(ScanError) -> TextRange
   mutating func number() throws(ScanError) -> ScannedNumber
+  mutating func boolean() throws(ScanError) -> Bool
+  /// Returns whether a text equals these characters. Call ``matches(_:_:)``, which compares the lengths first.
+  func equals(_ text: TextRange, _ word: StaticString) -> Bool
   /// Skips the next item with all its contents.
   mutating func skip() throws(ScanError)
+  /// Returns whether nothing but blanks follows.
+  mutating func isAtEnd() -> Bool
   /// The bytes of the document, to which the ranges of texts refer.
   var bytes: [UInt8] { get }
 }
 
-enum ItemKind {
-  case map, list, text, number, null, other
+public enum ItemKind {
+  case map, list, text, number, null
+  /// A boolean, or an item that JSON doesn't have.
+  case other
 }
 
 /// The progress within a map or a list.
-struct Container {
+public struct Container {
   /// The number of items left; nil if the document doesn't state it.
   var remaining: UInt64?
   var isFirst = true
 }
 
 /// The position of a text in a document.
-struct TextRange {
-  let start: Int
-  let end: Int
-  var hasEscapes = false
+public struct TextRange {
+  public let start: Int
+  public let end: Int
+  public let hasEscapes: Bool
+
+  init(start: Int, end: Int, hasEscapes: Bool = false) {
+    self.start = start
+    self.end = end
+    self.hasEscapes = hasEscapes
+  }
 }
 
-enum ScannedNumber: Equatable {
+public enum ScannedNumber: Equatable {
   case integer(UInt64)
   /// A negative number, a fraction, or an integer beyond 64 bits.
   case real(Double)
@@ -61,69 +81,61 @@ extension DocumentScanner {
   /// The deepest nesting of maps and lists.
   static var maximumDepth: Int { 64 }
 
-  func malformed(_ reason: String) -> ScanError { .malformed(offset: position, reason: reason) }
+  public func malformed(_ reason: String) -> ScanError { .malformed(offset: position, reason: reason) }
 
   /// Returns whether a text equals these characters.
-  @inline(__always)
-  func matches(_ text: TextRange, _ word: StaticString) -> Bool {
-    if text.hasEscapes { return matchesUnescaped(text, word) }
-    let count = word.utf8CodeUnitCount
-    guard text.end - text.start == count else { return false }
-    return word.withUTF8Buffer { characters in
-      for index in 0..<count where unsafe characters[index] != bytes[text.start + index] { return false }
-      return true
-    }
-  }
-
-  /// Does the same for a text with escapes, which names in reports hardly ever have.
-  @inline(never)
-  private func matchesUnescaped(_ text: TextRange, _ word: StaticString) -> Bool {
-    guard let unescaped = try? unescaped(text) else { return false }
-    return unescaped.elementsEqual(word.description.utf8)
+  @inlinable @inline(__always)
+  public func matches(_ text: TextRange, _ word: StaticString) -> Bool {
+    guard text.end - text.start == word.utf8CodeUnitCount || text.hasEscapes else { return false }
+    return equals(text, word)
   }
 
   /// Returns whether a text is one of two names.
-  @inline(__always)
-  func matches(_ text: TextRange, _ long: StaticString, or short: StaticString) -> Bool {
+  @inlinable @inline(__always)
+  public func matches(_ text: TextRange, _ long: StaticString, or short: StaticString) -> Bool {
     matches(text, long) || matches(text, short)
   }
 
   /// Returns the text as a string.
-  func string(_ text: TextRange) throws(ScanError) -> String {
+  public func string(_ text: TextRange) throws(ScanError) -> String {
     let string =
       text.hasEscapes
-      ? String(validating: try unescaped(text), as: UTF8.self)
-      : String(validating: bytes[text.start..<text.end], as: UTF8.self)
+      ? String(utf8: try unescaped(text)) : String(utf8: bytes.span.extracting(text.start..<text.end))
     guard let string else {
       throw .malformed(offset: text.start, reason: "the text isn't UTF-8")
     }
     return string
   }
 
-  /// Decodes the escapes of RFC 8259, section 7.
-  private func unescaped(_ text: TextRange) throws(ScanError) -> [UInt8] {
-    var result: [UInt8] = []
+  /// Returns the bytes that a text in Base64 stands for; nil if it isn't Base64.
+  public func base64(_ text: TextRange) throws(ScanError) -> [UInt8]? {
+    guard text.hasEscapes else { return base64Decoding(bytes.span.extracting(text.start..<text.end)) }
+    let unescaped = try unescaped(text)
+    return base64Decoding(unescaped.span)
+  }
+
+  /// Returns the bytes of a text without its escapes (RFC 8259, section 7). They may not be UTF-8.
+  public func unescaped(_ text: TextRange) throws(ScanError) -> [UInt8] {
+    let bytes = bytes
+    var result = ByteBuffer(capacity: text.end - text.start)
     var index = text.start
-    while index < text.end {
-      let byte = bytes[index]
-      index += 1
-      guard byte == UInt8(ascii: "\\"), index < text.end else {
-        result.append(byte)
-        continue
-      }
-      let escape = bytes[index]
-      index += 1
+    while true {
+      let run = index
+      index = endOfPlainText(bytes, from: run, to: text.end)
+      result.append(bytes.span.extracting(run..<index))
+      guard index + 1 < text.end else { return result.bytes }
+      let escape = bytes[index + 1]
+      index += 2
       switch escape {
       case UInt8(ascii: "b"): result.append(0x08)
       case UInt8(ascii: "f"): result.append(0x0C)
       case UInt8(ascii: "n"): result.append(0x0A)
       case UInt8(ascii: "r"): result.append(0x0D)
       case UInt8(ascii: "t"): result.append(0x09)
-      case UInt8(ascii: "u"): result += String(try scalar(&index, text)).utf8
+      case UInt8(ascii: "u"): for byte in String(try scalar(&index, text)).utf8 { result.append(byte) }
       default: result.append(escape)
       }
     }
-    return result
   }
 
   private func scalar(_ index: inout Int, _ text: TextRange) throws(ScanError) -> Character {
@@ -153,5 +165,16 @@ extension DocumentScanner {
       index += 1
     }
     return code
+  }
+}
+
+/// Returns whether a text of a document equals these characters.
+@inline(__always)
+func isEqual(_ text: TextRange, of bytes: [UInt8], _ word: StaticString) -> Bool {
+  let count = word.utf8CodeUnitCount
+  guard text.end - text.start == count else { return false }
+  return word.withUTF8Buffer { characters in
+    for index in 0..<count where unsafe characters[index] != bytes[text.start + index] { return false }
+    return true
   }
 }

@@ -1,14 +1,12 @@
-import WireFormats
-
 /// Reads CBOR (RFC 8949) item by item. Tags are ignored.
-struct CBORScanner: DocumentScanner {
-  let bytes: [UInt8]
+public struct CBORScanner: DocumentScanner {
+  public let bytes: [UInt8]
   private let end: Int
-  private(set) var position: Int
+  public private(set) var position: Int
   private var depth = 0
 
   /// Creates a scanner of the item that begins at `position`; the input ends at `end`.
-  init(_ bytes: [UInt8], from position: Int = 0, to end: Int? = nil) {
+  public init(_ bytes: [UInt8], from position: Int = 0, to end: Int? = nil) {
     self.bytes = bytes
     self.position = position
     self.end = min(end ?? bytes.count, bytes.count)
@@ -35,8 +33,11 @@ struct CBORScanner: DocumentScanner {
       switch information {
       case 0..<24: break
       case 24...27:
+        let size = 1 << Int(information - 24)
+        guard size <= end - position else { throw .truncated }
         var number: UInt64 = 0
-        for _ in 0..<(1 << (information - 24)) { number = number << 8 | UInt64(try byte()) }
+        for index in position..<(position + size) { number = number << 8 | UInt64(bytes[index]) }
+        position += size
         argument = number
       case 31: argument = nil
       default: throw malformed("the additional information \(information) is reserved")
@@ -47,7 +48,7 @@ struct CBORScanner: DocumentScanner {
     }
   }
 
-  mutating func kind() throws(ScanError) -> ItemKind {
+  public mutating func kind() throws(ScanError) -> ItemKind {
     let start = position
     let head = try head()
     position = start
@@ -62,8 +63,8 @@ struct CBORScanner: DocumentScanner {
     }
   }
 
-  mutating func beginMap() throws(ScanError) -> Container { try open(5, "a map") }
-  mutating func beginList() throws(ScanError) -> Container { try open(4, "an array") }
+  public mutating func beginMap() throws(ScanError) -> Container { try open(5, "a map") }
+  public mutating func beginList() throws(ScanError) -> Container { try open(4, "an array") }
 
   private mutating func open(_ majorType: UInt8, _ name: String) throws(ScanError) -> Container {
     let head = try head()
@@ -86,14 +87,14 @@ struct CBORScanner: DocumentScanner {
     return false
   }
 
-  mutating func nextKey(of map: inout Container) throws(ScanError) -> TextRange? {
+  public mutating func nextKey(of map: inout Container) throws(ScanError) -> TextRange? {
     guard try advance(&map) else { return nil }
     return try text()
   }
 
-  mutating func nextElement(of list: inout Container) throws(ScanError) -> Bool { try advance(&list) }
+  public mutating func nextElement(of list: inout Container) throws(ScanError) -> Bool { try advance(&list) }
 
-  mutating func text() throws(ScanError) -> TextRange {
+  public mutating func text() throws(ScanError) -> TextRange {
     let head = try head()
     guard head.majorType == 3 else { throw malformed("expected a text") }
     guard let count = head.argument else { throw malformed("a text of indefinite length isn't supported") }
@@ -103,7 +104,9 @@ struct CBORScanner: DocumentScanner {
     return TextRange(start: start, end: position)
   }
 
-  mutating func number() throws(ScanError) -> ScannedNumber {
+  public func equals(_ text: TextRange, _ word: StaticString) -> Bool { isEqual(text, of: bytes, word) }
+
+  public mutating func number() throws(ScanError) -> ScannedNumber {
     let head = try head()
     switch (head.majorType, head.information, head.argument) {
     case (0, _, let value?): return .integer(value)
@@ -115,7 +118,17 @@ struct CBORScanner: DocumentScanner {
     }
   }
 
-  mutating func skip() throws(ScanError) {
+  public mutating func boolean() throws(ScanError) -> Bool {
+    let head = try head()
+    guard head.majorType == 7, head.information == 20 || head.information == 21 else {
+      throw malformed("expected a boolean")
+    }
+    return head.information == 21
+  }
+
+  public func isAtEnd() -> Bool { position == end }
+
+  public mutating func skip() throws(ScanError) {
     let start = position
     let head = try head()
     switch head.majorType {

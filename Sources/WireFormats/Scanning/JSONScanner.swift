@@ -1,19 +1,19 @@
 /// Reads JSON (RFC 8259) item by item.
-struct JSONScanner: DocumentScanner {
-  let bytes: [UInt8]
+public struct JSONScanner: DocumentScanner {
+  public let bytes: [UInt8]
   private let end: Int
-  private(set) var position: Int
+  public private(set) var position: Int
   private var depth = 0
 
   /// Creates a scanner of the value that begins at `position`; the input ends at `end`.
-  init(_ bytes: [UInt8], from position: Int = 0, to end: Int? = nil) {
+  public init(_ bytes: [UInt8], from position: Int = 0, to end: Int? = nil) {
     self.bytes = bytes
     self.position = position
     self.end = min(end ?? bytes.count, bytes.count)
   }
 
   /// Skips blanks and line ends, and returns whether a byte follows.
-  mutating func skipBlanks() -> Bool {
+  public mutating func skipBlanks() -> Bool {
     while position < end {
       let byte = bytes[position]
       guard byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 else { return true }
@@ -31,7 +31,7 @@ struct JSONScanner: DocumentScanner {
     return bytes[position]
   }
 
-  mutating func kind() throws(ScanError) -> ItemKind {
+  public mutating func kind() throws(ScanError) -> ItemKind {
     switch try next() {
     case UInt8(ascii: "{"): .map
     case UInt8(ascii: "["): .list
@@ -42,8 +42,8 @@ struct JSONScanner: DocumentScanner {
     }
   }
 
-  mutating func beginMap() throws(ScanError) -> Container { try open(UInt8(ascii: "{"), "an object") }
-  mutating func beginList() throws(ScanError) -> Container { try open(UInt8(ascii: "["), "an array") }
+  public mutating func beginMap() throws(ScanError) -> Container { try open(UInt8(ascii: "{"), "an object") }
+  public mutating func beginList() throws(ScanError) -> Container { try open(UInt8(ascii: "["), "an array") }
 
   private mutating func open(_ bracket: UInt8, _ name: StaticString) throws(ScanError) -> Container {
     guard try next() == bracket else { throw malformed("expected \(name)") }
@@ -70,7 +70,7 @@ struct JSONScanner: DocumentScanner {
     return true
   }
 
-  mutating func nextKey(of map: inout Container) throws(ScanError) -> TextRange? {
+  public mutating func nextKey(of map: inout Container) throws(ScanError) -> TextRange? {
     guard try advance(&map, to: UInt8(ascii: "}")) else { return nil }
     let key = try text()
     guard try next() == UInt8(ascii: ":") else { throw malformed("expected ':'") }
@@ -78,30 +78,36 @@ struct JSONScanner: DocumentScanner {
     return key
   }
 
-  mutating func nextElement(of list: inout Container) throws(ScanError) -> Bool {
+  public mutating func nextElement(of list: inout Container) throws(ScanError) -> Bool {
     try advance(&list, to: UInt8(ascii: "]"))
   }
 
-  mutating func text() throws(ScanError) -> TextRange {
+  public mutating func text() throws(ScanError) -> TextRange {
     guard try next() == UInt8(ascii: "\"") else { throw malformed("expected a string") }
     position += 1
     let start = position
     var hasEscapes = false
-    while position < end {
-      let byte = bytes[position]
-      position += 1
-      if byte == UInt8(ascii: "\"") {
+    while true {
+      position = endOfPlainText(bytes, from: position, to: end)
+      guard position < end else { throw .truncated }
+      switch bytes[position] {
+      case UInt8(ascii: "\""):
+        position += 1
         return TextRange(start: start, end: position - 1, hasEscapes: hasEscapes)
-      }
-      if byte == UInt8(ascii: "\\") {
+      case UInt8(ascii: "\\"):
+        position += 1
         hasEscapes = true
         try checkEscape()
-      } else if byte < 0x20 {
-        position -= 1
-        throw malformed("a control character in a string must be escaped")
+      default: throw malformed("a control character in a string must be escaped")
       }
     }
-    throw .truncated
+  }
+
+  public func equals(_ text: TextRange, _ word: StaticString) -> Bool {
+    guard text.hasEscapes else { return isEqual(text, of: bytes, word) }
+    // Names hardly ever have escapes.
+    guard let unescaped = try? unescaped(text) else { return false }
+    return unescaped.elementsEqual(word.description.utf8)
   }
 
   /// Checks the character after a backslash. The digits of `\u` are checked when the text is decoded.
@@ -111,7 +117,7 @@ struct JSONScanner: DocumentScanner {
     position += 1
   }
 
-  mutating func number() throws(ScanError) -> ScannedNumber {
+  public mutating func number() throws(ScanError) -> ScannedNumber {
     _ = try next()
     let start = position
     var value = UInt64(0)
@@ -165,7 +171,7 @@ struct JSONScanner: DocumentScanner {
     guard position > start else { throw malformed(reason) }
   }
 
-  mutating func skip() throws(ScanError) {
+  public mutating func skip() throws(ScanError) {
     switch try kind() {
     case .map:
       var map = try beginMap()
@@ -180,13 +186,15 @@ struct JSONScanner: DocumentScanner {
     }
   }
 
-  mutating func boolean() throws(ScanError) -> Bool {
+  public mutating func boolean() throws(ScanError) -> Bool {
     let isTrue = try next() == UInt8(ascii: "t")
     try word(isTrue ? "true" : "false")
     return isTrue
   }
 
-  mutating func null() throws(ScanError) { try word("null") }
+  public mutating func isAtEnd() -> Bool { !skipBlanks() }
+
+  public mutating func null() throws(ScanError) { try word("null") }
 
   private mutating func word(_ word: String) throws(ScanError) {
     _ = try next()
