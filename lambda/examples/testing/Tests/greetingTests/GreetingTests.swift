@@ -37,4 +37,12 @@ import Testing
     let response = try greeting.handle(Event(#""Ada""#), .forTesting(timeout: .seconds(1)))
     #expect(try response.collected().text == #""Hello, number 1""#)
   }
+
+  @Test func `may read headers, if the context has some`() throws {
+    let context = try Context(
+      requestID: "id", deadline: WallTime.now.advanced(by: .seconds(9)),
+      headers: [HeaderField("Lambda-Runtime-Trace-Id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700")])
+    #expect(context.traceID?.hasPrefix("Root=1") == true)
+    #expect(context.remainingTime > .seconds(1))
+  }
 }
