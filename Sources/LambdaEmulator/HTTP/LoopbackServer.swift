@@ -40,7 +40,11 @@ struct LoopbackServer: Sendable {
           channel.eventLoop.makeCompletedFuture {
             if let tls { try channel.pipeline.syncOperations.addHandler(TLSHandler(tls)) }
             try channel.pipeline.syncOperations.configureHTTPServerPipeline()
-            return try Connection(wrappingChannelSynchronously: channel)
+            let connection = try Connection(wrappingChannelSynchronously: channel)
+            // If the server ends while it accepts a connection, nobody serves that. NIO traps if such a connection is released before it is
+            // closed.
+            channel.closeFuture.whenComplete { _ in withExtendedLifetime(connection) {} }
+            return connection
           }
         }
     } catch {
