@@ -109,7 +109,7 @@ struct StatisticalTests {
     #expect(late("b", 3, 12) == 1 && late("b", 4, 11) == 2)
   }
 
-  @Test(.timeLimit(.minutes(1)))
+  @Test(.timeLimit(.minutes(5)))
   func `skips the windows between now and a thing that is far ahead in a saved state`() throws {
     let state =
       #"{"version":1,"things":[{"thing":"a","behaviors":[]}],"fleet":{"times":[253402300799999],"#

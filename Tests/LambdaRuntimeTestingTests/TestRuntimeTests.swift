@@ -60,13 +60,14 @@ private func openDescriptors() throws -> Int {
 
 private func json(_ text: String) -> Response { Response(json: Array(text.utf8)) }
 
-@Suite(.timeLimit(.minutes(2))) struct `A test runtime` {
+@Suite(.timeLimit(.minutes(10))) struct `A test runtime` {
   @Test func `keeps one function for all invocations`() async throws {
     let runtime = try await TestRuntime { startup in
       Counting(startup) { count, event, _ in Response(json: event.bytes + Array(" \(count)".utf8)) }
     }
-    #expect(try await runtime.invoke("1").text == "1 1")
-    let second = try await runtime.invoke(Event(Array("2".utf8), contentType: "text/plain"))
+    #expect(try await runtime.invoke("1", timeout: .seconds(60)).text == "1 1")
+    let second = try await runtime.invoke(
+      Event(Array("2".utf8), contentType: "text/plain"), timeout: .seconds(60))
     #expect(second.text == "2 2")
     #expect(second.contentType == "application/json")
     #expect(second.prelude == nil)
@@ -95,7 +96,10 @@ private func json(_ text: String) -> Response { Response(json: Array(text.utf8))
     let runtime = try await TestRuntime { startup in
       Counting(startup) { _, _, context in json(context.requestID) }
     }
-    let ids = [try await runtime.invoke("").text, try await runtime.invoke("").text]
+    let ids = [
+      try await runtime.invoke("", timeout: .seconds(60)).text,
+      try await runtime.invoke("", timeout: .seconds(60)).text,
+    ]
     #expect(ids[0] != ids[1])
     for id in ids {
       #expect(id.split(separator: "-").map(\.count) == [8, 4, 4, 4, 12])
@@ -114,12 +118,14 @@ private func json(_ text: String) -> Response { Response(json: Array(text.utf8))
       }
     }
     await #expect(throws: InvocationFailure(type: "Function.Broken", message: "it broke")) {
-      try await runtime.invoke("")
+      try await runtime.invoke("", timeout: .seconds(60))
     }
     await #expect(throws: InvocationFailure(type: "Function.BadEvent", message: "no name")) {
-      try await runtime.invoke("")
+      try await runtime.invoke("", timeout: .seconds(60))
     }
-    let tooLarge = await #expect(throws: InvocationFailure.self) { try await runtime.invoke("") }
+    let tooLarge = await #expect(throws: InvocationFailure.self) {
+      try await runtime.invoke("", timeout: .seconds(60))
+    }
     #expect(tooLarge?.type == "Function.ResponseSizeTooLarge")
     #expect(tooLarge?.message.hasPrefix("The response has 6291557 bytes") == true)
   }
@@ -144,7 +150,7 @@ private func json(_ text: String) -> Response { Response(json: Array(text.utf8))
         throw Broken()
       }
     }
-    _ = try? await runtime.invoke("", requestID: "id-1")
+    _ = try? await runtime.invoke("", timeout: .seconds(60), requestID: "id-1")
     let lines = runtime.logLines
     #expect(lines.count == 2)
     #expect(lines.first?.contains(#""level":"WARN""#) == true)
@@ -161,7 +167,7 @@ private func json(_ text: String) -> Response { Response(json: Array(text.utf8))
         }
       }
     }
-    let response = try await runtime.invoke("")
+    let response = try await runtime.invoke("", timeout: .seconds(60))
     #expect(response.text == "answer")
     #expect(response.workFailures == [InvocationFailure(type: "Function.Broken", message: "it broke")])
     #expect(
@@ -172,8 +178,10 @@ private func json(_ text: String) -> Response { Response(json: Array(text.utf8))
 
   @Test func `is a typed function, too`() async throws {
     let runtime = try await TestRuntime { _ in JSONHandler(Doubling()) }
-    #expect(try await runtime.invoke(#"{"number":4}"#).text == #"{"double":8}"#)
-    let failure = await #expect(throws: InvocationFailure.self) { try await runtime.invoke("{}") }
+    #expect(try await runtime.invoke(#"{"number":4}"#, timeout: .seconds(60)).text == #"{"double":8}"#)
+    let failure = await #expect(throws: InvocationFailure.self) {
+      try await runtime.invoke("{}", timeout: .seconds(60))
+    }
     #expect(failure?.type == "Function.BadEvent")
     #expect(failure?.message.contains("'number' is missing") == true)
   }
@@ -182,15 +190,15 @@ private func json(_ text: String) -> Response { Response(json: Array(text.utf8))
     let runtime = try await TestRuntime { startup in
       Counting(startup) { _, event, _ in Response(json: event.bytes) }
     }
-    _ = try await runtime.invoke("")
+    _ = try await runtime.invoke("", timeout: .seconds(60))
     try await runtime.shutDown()
     #expect(runtime.logLines.last?.hasSuffix("shut down after 1") == true)
-    await #expect(throws: TestRuntimeError.shutDown) { try await runtime.invoke("") }
+    await #expect(throws: TestRuntimeError.shutDown) { try await runtime.invoke("", timeout: .seconds(60)) }
     await #expect(throws: TestRuntimeError.shutDown) { try await runtime.shutDown() }
   }
 }
 
-@Suite(.timeLimit(.minutes(2))) struct `A deadline in a test runtime` {
+@Suite(.timeLimit(.minutes(10))) struct `A deadline in a test runtime` {
   @Test func `fails a function that is late, and ends the environment`() async throws {
     let runtime = try await TestRuntime { startup in
       Counting(startup) { _, event, context in
@@ -203,7 +211,9 @@ private func json(_ text: String) -> Response { Response(json: Array(text.utf8))
     await #expect(throws: expected) {
       try await runtime.invoke("", timeout: .milliseconds(50), requestID: "id-1")
     }
-    await #expect(throws: TestRuntimeError.timedOut(requestID: "id-1")) { try await runtime.invoke("") }
+    await #expect(throws: TestRuntimeError.timedOut(requestID: "id-1")) {
+      try await runtime.invoke("", timeout: .seconds(60))
+    }
   }
 
   @Test func `fails a function that never returns`() async throws {
@@ -218,7 +228,9 @@ private func json(_ text: String) -> Response { Response(json: Array(text.utf8))
       try await runtime.invoke("", timeout: .milliseconds(50), requestID: "id-1")
     }
     #expect(failure?.type == "Sandbox.Timedout")
-    await #expect(throws: TestRuntimeError.timedOut(requestID: "id-1")) { try await runtime.invoke("") }
+    await #expect(throws: TestRuntimeError.timedOut(requestID: "id-1")) {
+      try await runtime.invoke("", timeout: .seconds(60))
+    }
     gate.signal()
   }
 
@@ -263,7 +275,7 @@ private func json(_ text: String) -> Response { Response(json: Array(text.utf8))
   }
 }
 
-@Suite(.timeLimit(.minutes(2))) struct `An asynchronous function in a test runtime` {
+@Suite(.timeLimit(.minutes(10))) struct `An asynchronous function in a test runtime` {
   @Test func `has its context and works after the response`() async throws {
     let runtime = try await TestRuntime { startup async throws in
       await Task.yield()
@@ -275,7 +287,7 @@ private func json(_ text: String) -> Response { Response(json: Array(text.utf8))
         }
       }
     }
-    let response = try await runtime.invoke("", requestID: "id-1")
+    let response = try await runtime.invoke("", timeout: .seconds(60), requestID: "id-1")
     #expect(response.text == "1 id-1")
     #expect(response.workFailures.map(\.message) == ["it broke"])
   }
@@ -310,7 +322,7 @@ private func json(_ text: String) -> Response { Response(json: Array(text.utf8))
           return Response(json: event.bytes)
         }
       }
-      _ = try await runtime.invoke("")
+      _ = try await runtime.invoke("", timeout: .seconds(60))
       try await runtime.shutDown()
     }
     // Each has two descriptors and two threads while it works. Other tests of this process have some, too.

@@ -4,7 +4,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct `A shutdown signal` {
+@Suite(.timeLimit(.minutes(5))) struct `A shutdown signal` {
   @Test func `runs its action once, and the action may ask for the request`() throws {
     let stop = try StopSwitch()
     let signal = try stop.signal()
