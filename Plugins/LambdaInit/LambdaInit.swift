@@ -5,7 +5,7 @@ import PackagePlugin
 @main struct LambdaInit: CommandPlugin {
   func performCommand(context: PluginContext, arguments: [String]) async throws {
     if arguments.contains(where: { ["-h", "--help"].contains($0) }) { return print(usage) }
-    // SwiftPM also accepts this option of its own after the command, and then passes it to the plugin.
+    // This is an option of SwiftPM. If it follows the command, SwiftPM passes it to the plugin.
     let arguments = arguments.filter { $0 != "--allow-writing-to-package-directory" }
     guard arguments.isEmpty || (arguments.count == 2 && arguments[0] == "--name") else {
       throw Failure(
