@@ -72,8 +72,9 @@ def body(random, thing, number, document):
 class Fleet:
     """Delivers records in batches, at least once, as Lambda's event source mapping does."""
 
-    def __init__(self, records, folder):
+    def __init__(self, records, folder, batch_size=BATCH):
         self.records = collections.deque(records)
+        self.batch_size = batch_size
         self.lock = threading.Lock()
         self.output = open(os.path.join(folder, "output"), "wb")
         self.errors = open(os.path.join(folder, "errors"), "wb")
@@ -113,7 +114,7 @@ class Fleet:
         """Returns the next records, of different things; nil at the end."""
         with self.lock:
             batch, things, skipped = [], set(), []
-            while self.records and len(batch) < BATCH and len(skipped) < 4 * BATCH:
+            while self.records and len(batch) < self.batch_size and len(skipped) < 4 * self.batch_size:
                 record = self.records.popleft()
                 if record[0] in things:
                     skipped.append(record)
@@ -129,9 +130,11 @@ class Fleet:
         with self.lock:
             self.records.extend(records)
 
-    def run(self, worker):
+    def run(self, worker, first=None):
+        """Delivers batches to a worker until none is left, beginning with `first`, which the caller took from `batch`."""
         while True:
-            number, batch = self.batch()
+            number, batch = first or self.batch()
+            first = None
             if not batch:
                 with self.lock:
                     if self.in_flight == 0:

@@ -46,7 +46,7 @@ class PercentileTest(unittest.TestCase):
         self.path = os.path.join(folder.name, "percentiles.json")
         with open(self.path, "w", encoding="utf-8") as file:
             json.dump(PROFILE, file)
-        self.fleet = Fleet([], folder.name)
+        self.fleet = Fleet([], folder.name, batch_size=THINGS // WORKERS)
         self.addCleanup(self.fleet.close)
         self.random = random.Random(int(os.environ["FLEET_SEED"]))
         # The windows are complete now; the last report is half an hour old.
@@ -95,7 +95,9 @@ class PercentileTest(unittest.TestCase):
 
     def deliver(self, records, workers):
         self.fleet.records.extend(records)
-        threads = [threading.Thread(target=self.fleet.run, args=(worker,)) for worker in workers]
+        # Each worker gets a batch before the first one can ask for a second one: each process adds to a shard of its own choice.
+        firsts = [self.fleet.batch() for _ in workers]
+        threads = [threading.Thread(target=self.fleet.run, args=pair) for pair in zip(workers, firsts)]
         for thread in threads:
             thread.start()
         for thread in threads:
