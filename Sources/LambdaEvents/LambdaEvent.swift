@@ -53,10 +53,12 @@ extension LambdaEvent {
 }
 
 extension LambdaEvent where Answer == Void {
+  /// Returns the response `null`, because the service ignores it.
   public func response(with answer: Void) -> Response { Response(json: Array("null".utf8)) }
 }
 
 extension LambdaEvent where Answer == JSONLiteral {
+  /// Returns the JSON text of `answer`.
   public func response(with answer: JSONLiteral) -> Response { Response(json: answer.bytes) }
 }
 

@@ -2,14 +2,19 @@ import WireFormats
 
 /// A task of an Amazon S3 Batch Operations job.
 public struct S3BatchEvent: LambdaEvent {
+  /// What error messages call an event of S3 Batch Operations.
   public static let eventName = "a task of S3 Batch Operations"
 
+  /// The event exactly as received.
   public let json: JSON
+  /// The version of the event's format, `1.0` or `2.0` (`invocationSchemaVersion`). The response repeats it.
   public let schemaVersion: String
+  /// The ID of this invocation (`invocationId`). The response repeats it.
   public let invocationID: String
   /// The tasks. S3 sends one at a time.
   public let tasks: [Task]
 
+  /// Reads an event. Throws an error if `invocationSchemaVersion`, `invocationId` or `tasks` is missing, or if a task can't be read.
   public init(json: JSON) throws(EventError) {
     schemaVersion = try json.read("invocationSchemaVersion")
     invocationID = try json.read("invocationId")
@@ -26,10 +31,12 @@ public struct S3BatchEvent: LambdaEvent {
   public struct Task: JSONReadable, Sendable {
     /// The task exactly as received.
     public let json: JSON
+    /// The ID of the task (`taskId`), with which an ``S3BatchEvent/Answer/Result`` refers to it.
     public let taskID: String
     /// The object's key. It is encoded as the job's manifest is.
     public let key: String
 
+    /// Reads an element of `tasks`. Throws an error if `taskId` or `s3Key` is missing.
     public init(json: JSON) throws(EventError) {
       taskID = try json.read("taskId")
       key = try json.read("s3Key")
@@ -46,9 +53,11 @@ public struct S3BatchEvent: LambdaEvent {
 
   /// How a task ended.
   public enum Outcome: Equatable, Sendable {
+    /// The task is complete.
     case succeeded
     /// S3 tries the task again before the job ends.
     case temporaryFailure
+    /// S3 doesn't try the task again. It counts as failed in the job.
     case permanentFailure
 
     var code: String {
@@ -64,11 +73,14 @@ public struct S3BatchEvent: LambdaEvent {
   public struct Answer: Equatable, Sendable {
     /// The result of a task.
     public struct Result: Equatable, Sendable {
+      /// The ID of the task, from ``S3BatchEvent/Task/taskID``.
       public var taskID: String
+      /// How the task ended (`resultCode`).
       public var outcome: Outcome
       /// A text for the job's report.
       public var message: String
 
+      /// Creates the result of `task`. `message` is for the job's completion report.
       public init(_ task: Task, _ outcome: Outcome, message: String = "") {
         taskID = task.taskID
         self.outcome = outcome
@@ -76,6 +88,7 @@ public struct S3BatchEvent: LambdaEvent {
       }
     }
 
+    /// One result for each task.
     public var results: [Result]
     /// How S3 treats tasks without a result.
     public var missing: Outcome
@@ -87,6 +100,7 @@ public struct S3BatchEvent: LambdaEvent {
     }
   }
 
+  /// Returns the results in the format of S3 Batch Operations, with the schema version and the invocation ID of this event.
   public func response(with answer: Answer) -> Response {
     var document = JSONWriter()
     document.beginMap(count: 4)

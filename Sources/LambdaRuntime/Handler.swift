@@ -32,7 +32,10 @@ public protocol Handler: ~Copyable {
 }
 
 extension Handler where Self: ~Copyable {
+  /// Does nothing, for handlers that hold nothing to release.
   public mutating func shutDown() {}
+  /// Does nothing, for handlers that hold nothing that a snapshot invalidates.
   public mutating func prepareForSnapshot() throws {}
+  /// Does nothing, for handlers that need no work in a restored copy.
   public mutating func resumeFromSnapshot() throws {}
 }

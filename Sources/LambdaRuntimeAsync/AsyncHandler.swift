@@ -37,8 +37,11 @@ public protocol AsyncHandler: ~Copyable {
 }
 
 extension AsyncHandler where Self: ~Copyable {
+  /// Does nothing, for handlers that hold nothing to release.
   public mutating func shutDown() async {}
+  /// Does nothing, for handlers that hold nothing that a snapshot invalidates.
   public mutating func prepareForSnapshot() async throws {}
+  /// Does nothing, for handlers that need no work in a restored copy.
   public mutating func resumeFromSnapshot() async throws {}
 }
 

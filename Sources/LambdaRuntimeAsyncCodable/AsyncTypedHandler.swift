@@ -29,8 +29,11 @@ public protocol AsyncTypedHandler: ~Copyable {
 }
 
 extension AsyncTypedHandler where Self: ~Copyable {
+  /// Does nothing, for handlers that hold nothing to release.
   public mutating func shutDown() async {}
+  /// Does nothing, for handlers that hold nothing that a snapshot invalidates.
   public mutating func prepareForSnapshot() async throws {}
+  /// Does nothing, for handlers that need no work in a restored copy.
   public mutating func resumeFromSnapshot() async throws {}
 }
 
@@ -63,12 +66,18 @@ public struct AsyncJSONHandler<Function: AsyncTypedHandler & ~Copyable>: AsyncHa
     coding = JSONCoding(decoder: decoder, encoder: encoder)
   }
 
+  /// Decodes the event, passes it to the wrapped function, and encodes the result.
+  ///
+  /// Fails with `Function.BadEvent` or `Function.BadResponse` if the event or the result doesn't fit; passes on errors of the function.
   public mutating func handle(_ event: Event, _ context: Context) async throws -> Response {
     let input = try coding.decoded(Function.Input.self, event)
     return try coding.response(try await function.handle(input, context))
   }
 
+  /// Calls `shutDown()` of the wrapped function.
   public mutating func shutDown() async { await function.shutDown() }
+  /// Calls `prepareForSnapshot()` of the wrapped function.
   public mutating func prepareForSnapshot() async throws { try await function.prepareForSnapshot() }
+  /// Calls `resumeFromSnapshot()` of the wrapped function.
   public mutating func resumeFromSnapshot() async throws { try await function.resumeFromSnapshot() }
 }

@@ -26,8 +26,11 @@ public protocol TypedHandler: ~Copyable {
 }
 
 extension TypedHandler where Self: ~Copyable {
+  /// Does nothing, for handlers that hold nothing to release.
   public mutating func shutDown() {}
+  /// Does nothing, for handlers that hold nothing that a snapshot invalidates.
   public mutating func prepareForSnapshot() throws {}
+  /// Does nothing, for handlers that need no work in a restored copy.
   public mutating func resumeFromSnapshot() throws {}
 }
 
@@ -63,12 +66,18 @@ public struct JSONHandler<Function: TypedHandler & ~Copyable>: Handler, ~Copyabl
     coding = JSONCoding(decoder: decoder, encoder: encoder)
   }
 
+  /// Decodes the event, passes it to the wrapped function, and encodes the result.
+  ///
+  /// Fails with `Function.BadEvent` or `Function.BadResponse` if the event or the result doesn't fit; passes on errors of the function.
   public mutating func handle(_ event: Event, _ context: Context) throws -> Response {
     let input = try coding.decoded(Function.Input.self, event)
     return try coding.response(try function.handle(input, context))
   }
 
+  /// Calls `shutDown()` of the wrapped function.
   public mutating func shutDown() { function.shutDown() }
+  /// Calls `prepareForSnapshot()` of the wrapped function.
   public mutating func prepareForSnapshot() throws { try function.prepareForSnapshot() }
+  /// Calls `resumeFromSnapshot()` of the wrapped function.
   public mutating func resumeFromSnapshot() throws { try function.resumeFromSnapshot() }
 }

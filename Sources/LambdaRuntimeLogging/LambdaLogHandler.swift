@@ -40,11 +40,13 @@
       logLevel = Logger.Level(log.level)
     }
 
+    /// The value of ``metadata`` called `key`; nil if there is none.
     public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
       get { metadata[key] }
       set { metadata[key] = newValue }
     }
 
+    /// Writes a line with the message, the level and the fields of `event`, and with the metadata of the logger and its provider.
     public func log(event: LogEvent) {
       log.log(Log.Level(event.level), event.message.description, fields: fields(of: event))
     }

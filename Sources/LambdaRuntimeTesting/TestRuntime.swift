@@ -109,6 +109,7 @@ public enum TestRuntimeError: Error, Equatable, Sendable, CustomStringConvertibl
   /// The function was shut down.
   case shutDown
 
+  /// The reason, and how to continue the test.
   public var description: String {
     switch self {
     case .timedOut(let requestID):

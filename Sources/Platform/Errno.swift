@@ -2,8 +2,10 @@ import Glibc
 
 /// The error number of a failed system call (errno(3)).
 public struct Errno: Error, Equatable, Sendable, CustomStringConvertible {
+  /// The number, such as `ENOENT` of Glibc.
   public let rawValue: Int32
 
+  /// Creates an error from a value of `errno`.
   public init(rawValue: Int32) {
     self.rawValue = rawValue
   }

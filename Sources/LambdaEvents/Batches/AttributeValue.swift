@@ -1,16 +1,24 @@
 /// A value of an attribute in DynamoDB.
 public enum AttributeValue: Equatable, Sendable, JSONReadable {
+  /// DynamoDB's null (`NULL`).
   case null
+  /// True or false (`BOOL`).
   case boolean(Bool)
+  /// A text, which may be empty (`S`).
   case string(String)
   /// A number in decimal digits, of which DynamoDB keeps 38.
   case number(String)
+  /// Bytes, after decoding Base64 (`B`).
   case binary([UInt8])
+  /// Distinct texts in no particular order (`SS`).
   case stringSet([String])
   /// Numbers in decimal digits.
   case numberSet([String])
+  /// Distinct byte strings in no particular order, each after decoding Base64 (`BS`).
   case binarySet([[UInt8]])
+  /// Values in their order, which may be of different types (`L`).
   case list([AttributeValue])
+  /// Values by name, which may be of different types (`M`).
   case map([String: AttributeValue])
 
   /// Reads an object with a single member, whose name is the type, such as `{"N":"101"}`.

@@ -69,6 +69,7 @@ extension BatchEvent {
     return redelivery == .failedRecords
   }
 
+  /// Returns `answer` in Lambda's format: `{"batchItemFailures":[{"itemIdentifier":"…"}]}`, with an empty list if all records succeeded.
   public func response(with answer: BatchResponse) -> Response {
     var document = JSONWriter()
     document.beginMap(count: 1)

@@ -1,10 +1,14 @@
 /// A batch of messages from an Amazon SQS queue.
 public struct SQSEvent: BatchEvent {
+  /// What error messages call a batch from SQS.
   public static let eventName = "a batch of Amazon SQS"
 
+  /// The batch exactly as received, with members that have no property, such as a message's `md5OfBody`.
   public let json: JSON
+  /// The messages (`Records`), at most as many as the batch size of the event source mapping.
   public let records: [Message]
 
+  /// Reads a batch. Throws an error if `Records` isn't an array, or if a message has no `messageId` or `body`.
   public init(json: JSON) throws(EventError) {
     records = try json.read("Records")
     self.json = json
@@ -19,15 +23,19 @@ public struct SQSEvent: BatchEvent {
   public struct Message: BatchRecord {
     /// The message exactly as received.
     public let json: JSON
+    /// The ID that SQS assigned when the message was sent (`messageId`). Each delivery of the message has the same one.
     public let messageID: String
+    /// The text that the sender wrote. If S3 or SNS sent the message, it is their notification as JSON.
     public let body: String
 
+    /// Reads an element of `Records`. Throws an error if `messageId` or `body` is missing or isn't a string.
     public init(json: JSON) throws(EventError) {
       messageID = try json.read("messageId")
       body = try json.read("body")
       self.json = json
     }
 
+    /// The ``messageID``, with which a ``BatchResponse`` reports that the message failed.
     public var itemIdentifier: String { messageID }
 
     /// What identifies this delivery, for example to delete the message or to change its visibility timeout.

@@ -2,13 +2,19 @@ import WireFormats
 
 /// The event before Amazon Cognito issues tokens. The answer can change their claims, scopes and groups.
 public struct CognitoPreTokenGenerationEvent: CognitoTrigger {
+  /// What error messages call an event before tokens are issued.
   public static let eventName = "an event of Amazon Cognito before tokens are issued"
   static let prefix = "TokenGeneration_"
 
+  /// The event exactly as received. The response sends it back to Cognito, with the answer in its member `response`.
   public let json: JSON
+  /// Why Cognito issues tokens: for example `TokenGeneration_HostedAuth` (sign-in on Cognito's pages), `TokenGeneration_Authentication`
+  /// (sign-in through the API) or `TokenGeneration_RefreshTokens`.
   public let triggerSource: String
+  /// The ID of the user pool, such as `eu-west-1_ExaMPle12` (`userPoolId`).
   public let userPoolID: String
 
+  /// Reads an event. Throws an error if `userPoolId` is missing, or if `triggerSource` doesn't begin with `TokenGeneration_`.
   public init(json: JSON) throws(EventError) {
     triggerSource = try LambdaEvents.triggerSource(json, Self.prefix)
     userPoolID = try json.read("userPoolId")
@@ -29,6 +35,7 @@ public struct CognitoPreTokenGenerationEvent: CognitoTrigger {
     /// The names of the claims to leave out.
     public var suppressedClaims: [String]
 
+    /// Creates changes. Without arguments, the token stays as it is.
     public init(claims: [(name: String, value: JSONLiteral)] = [], suppressedClaims: [String] = []) {
       self.claims = claims
       self.suppressedClaims = suppressedClaims
@@ -39,12 +46,14 @@ public struct CognitoPreTokenGenerationEvent: CognitoTrigger {
 
   /// The groups and roles that the tokens name, instead of those of the user.
   public struct GroupOverride: Equatable, Sendable {
+    /// The names of the groups, which the tokens contain as the claim `cognito:groups`.
     public var groups: [String]
     /// The ARNs of the roles.
     public var roles: [String]
     /// The ARN of the preferred role.
     public var preferredRole: String?
 
+    /// Creates an override. It replaces both lists: one that isn't passed becomes empty in the tokens.
     public init(groups: [String] = [], roles: [String] = [], preferredRole: String? = nil) {
       self.groups = groups
       self.roles = roles
@@ -54,6 +63,7 @@ public struct CognitoPreTokenGenerationEvent: CognitoTrigger {
 
   /// What changes in the tokens.
   public struct Answer: Sendable {
+    /// The changes of the ID token. Every version of the event allows them.
     public var idToken: TokenChanges
     /// The changes of the access token, for which the user pool must send version 2 or 3 of the event.
     public var accessToken: TokenChanges

@@ -2,13 +2,19 @@ import WireFormats
 
 /// The event before Amazon Cognito registers a user. The answer can confirm the user.
 public struct CognitoPreSignUpEvent: CognitoTrigger {
+  /// What error messages call an event before a sign-up.
   public static let eventName = "an event of Amazon Cognito before a sign-up"
   static let prefix = "PreSignUp_"
 
+  /// The event exactly as received. The response sends it back to Cognito, with the answer in its member `response`.
   public let json: JSON
+  /// Who creates the user: `PreSignUp_SignUp` (the user), `PreSignUp_AdminCreateUser` (an administrator) or `PreSignUp_ExternalProvider`
+  /// (Cognito, at the first sign-in through another identity provider).
   public let triggerSource: String
+  /// The ID of the user pool, such as `eu-west-1_ExaMPle12` (`userPoolId`).
   public let userPoolID: String
 
+  /// Reads an event. Throws an error if `userPoolId` is missing, or if `triggerSource` doesn't begin with `PreSignUp_`.
   public init(json: JSON) throws(EventError) {
     triggerSource = try LambdaEvents.triggerSource(json, Self.prefix)
     userPoolID = try json.read("userPoolId")
@@ -20,13 +26,14 @@ public struct CognitoPreSignUpEvent: CognitoTrigger {
 
   /// What happens to the new user.
   public struct Answer: Equatable, Sendable {
-    /// Whether to confirm the user without a code.
+    /// Whether to confirm the user without a code (`autoConfirmUser`).
     public var confirmsUser: Bool
-    /// Whether to mark the email address as verified. The user must have one.
+    /// Whether to mark the email address as verified (`autoVerifyEmail`). The user must have one.
     public var verifiesEmail: Bool
-    /// Whether to mark the phone number as verified. The user must have one.
+    /// Whether to mark the phone number as verified (`autoVerifyPhone`). The user must have one.
     public var verifiesPhone: Bool
 
+    /// Creates an answer. Without arguments, the user has to confirm the sign-up, and no address counts as verified.
     public init(confirmsUser: Bool = false, verifiesEmail: Bool = false, verifiesPhone: Bool = false) {
       self.confirmsUser = confirmsUser
       self.verifiesEmail = verifiesEmail
@@ -34,6 +41,7 @@ public struct CognitoPreSignUpEvent: CognitoTrigger {
     }
   }
 
+  /// Returns the event with `autoConfirmUser`, `autoVerifyEmail` and `autoVerifyPhone` in its member `response`.
   public func response(with answer: Answer) -> Response {
     response { document in
       document.beginMap(count: 3)
@@ -50,20 +58,28 @@ public struct CognitoPreSignUpEvent: CognitoTrigger {
 
 /// The event after a user of Amazon Cognito was confirmed, or set a new password.
 public struct CognitoPostConfirmationEvent: CognitoTrigger {
+  /// Cognito expects the event back, but no decisions.
   public typealias Answer = Void
+  /// What error messages call an event after a confirmation.
   public static let eventName = "an event of Amazon Cognito after a confirmation"
   static let prefix = "PostConfirmation_"
 
+  /// The event exactly as received. The response sends it back to Cognito.
   public let json: JSON
+  /// What happened: `PostConfirmation_ConfirmSignUp` (a user was confirmed) or `PostConfirmation_ConfirmForgotPassword` (a user set a new
+  /// password after forgetting the old one).
   public let triggerSource: String
+  /// The ID of the user pool, such as `eu-west-1_ExaMPle12` (`userPoolId`).
   public let userPoolID: String
 
+  /// Reads an event. Throws an error if `userPoolId` is missing, or if `triggerSource` doesn't begin with `PostConfirmation_`.
   public init(json: JSON) throws(EventError) {
     triggerSource = try LambdaEvents.triggerSource(json, Self.prefix)
     userPoolID = try json.read("userPoolId")
     self.json = json
   }
 
+  /// Returns the event with an empty object as its member `response`.
   public func response(with answer: Void) -> Response {
     response { document in
       document.beginMap(count: 0)
@@ -74,13 +90,19 @@ public struct CognitoPostConfirmationEvent: CognitoTrigger {
 
 /// The event before Amazon Cognito sends a code or an invitation. The answer can replace the texts.
 public struct CognitoCustomMessageEvent: CognitoTrigger {
+  /// What error messages call an event before a message.
   public static let eventName = "an event of Amazon Cognito before a message"
   static let prefix = "CustomMessage_"
 
+  /// The event exactly as received. The response sends it back to Cognito, with the answer in its member `response`.
   public let json: JSON
+  /// Why Cognito sends the message: for example `CustomMessage_SignUp`, `CustomMessage_ForgotPassword`, or `CustomMessage_Authentication`
+  /// for the code of a multi-factor authentication.
   public let triggerSource: String
+  /// The ID of the user pool, such as `eu-west-1_ExaMPle12` (`userPoolId`).
   public let userPoolID: String
 
+  /// Reads an event. Throws an error if `userPoolId` is missing, or if `triggerSource` doesn't begin with `CustomMessage_`.
   public init(json: JSON) throws(EventError) {
     triggerSource = try LambdaEvents.triggerSource(json, Self.prefix)
     userPoolID = try json.read("userPoolId")
@@ -96,11 +118,15 @@ public struct CognitoCustomMessageEvent: CognitoTrigger {
 
   /// The texts of the message. Cognito uses its own text instead of one that is nil.
   public struct Answer: Equatable, Sendable {
+    /// The text of the SMS message.
     public var smsMessage: String?
+    /// The subject of the email. Cognito accepts it and ``emailMessage`` only from a user pool that sends email through your Amazon SES
+    /// account (its `EmailSendingAccount` is `DEVELOPER`).
     public var emailSubject: String?
     /// The text of the email, as HTML.
     public var emailMessage: String?
 
+    /// Creates an answer. Without arguments, Cognito sends its own texts.
     public init(smsMessage: String? = nil, emailSubject: String? = nil, emailMessage: String? = nil) {
       self.smsMessage = smsMessage
       self.emailSubject = emailSubject
@@ -108,6 +134,7 @@ public struct CognitoCustomMessageEvent: CognitoTrigger {
     }
   }
 
+  /// Returns the event with `smsMessage`, `emailSubject` and `emailMessage` in its member `response`; null for those that are nil.
   public func response(with answer: Answer) -> Response {
     let texts = [
       ("smsMessage", answer.smsMessage), ("emailSubject", answer.emailSubject),

@@ -6,7 +6,7 @@ public protocol HTTPRequestEvent: LambdaEvent where Answer == HTTPResponse {
   var method: String { get }
   /// The path, such as `/orders/7`, as the service sends it.
   var path: String { get }
-  /// The parameters of the query string in their order, decoded.
+  /// The parameters of the query string, decoded. The values of one name are in the client's order.
   var queryItems: [QueryItem] { get }
   /// The header fields. Services change the letter case of names; compare `HeaderName` values, which ignores it.
   var headers: [HeaderField] { get }
@@ -20,10 +20,12 @@ public protocol HTTPRequestEvent: LambdaEvent where Answer == HTTPResponse {
 
 /// A parameter of a query string.
 public struct QueryItem: Equatable, Sendable {
+  /// The name, decoded. A query string may contain the same name several times.
   public let name: String
   /// The value; empty if the parameter has none.
   public let value: String
 
+  /// Creates a parameter from a name and a value, neither of which is encoded.
   public init(_ name: String, _ value: String) {
     self.name = name
     self.value = value

@@ -2,16 +2,25 @@ import WireFormats
 
 /// An HTTP request from an Application Load Balancer.
 public struct LoadBalancerRequest: HTTPRequestEvent {
+  /// What error messages call a request from a load balancer.
   public static let eventName = "an HTTP request of an Application Load Balancer"
 
+  /// The request exactly as received, with the query string still encoded.
   public let json: JSON
+  /// The method in upper case, such as `GET` (`httpMethod`).
   public let method: String
+  /// The path of the request, such as `/search`.
   public let path: String
   /// The parameters of the query string. The load balancer sends them encoded; these are decoded.
   public let queryItems: [QueryItem]
+  /// The header fields. If multi-value headers are disabled, only the last value of each name: see ``hasMultiValueHeaders``.
   public let headers: [HeaderField]
+  /// The body, decoded if the load balancer sent it as Base64, which it does for content types that aren't text; empty if there is none.
   public let body: [UInt8]
 
+  /// Reads a request.
+  ///
+  /// Throws an error if `httpMethod` or `path` is missing, or if a header, a query parameter or the body can't be read.
   public init(json: JSON) throws(EventError) {
     method = try json.read("httpMethod")
     path = try json.read("path")
@@ -23,6 +32,7 @@ public struct LoadBalancerRequest: HTTPRequestEvent {
     self.json = json
   }
 
+  /// The cookies of the `Cookie` headers, such as `theme=dark`.
   public var cookies: [String] { LambdaEvents.cookies(in: headers) }
 
   /// The ARN of the target group.
@@ -36,6 +46,10 @@ public struct LoadBalancerRequest: HTTPRequestEvent {
   /// Whether the target group has multi-value headers enabled, and so expects them in the response.
   public var hasMultiValueHeaders: Bool { json["multiValueHeaders"].map { !$0.isNull } ?? false }
 
+  /// Returns `answer` with its header fields in `multiValueHeaders` if the target group has them enabled, otherwise in `headers`.
+  ///
+  /// Fails with `Function.BadResponse` if HTTP doesn't allow the status code or a header, or if there are several cookies, but
+  /// multi-value headers are disabled.
   public func response(with answer: HTTPResponse) throws(InvocationFailure) -> Response {
     try answer.encoded(as: hasMultiValueHeaders ? .loadBalancerWithLists : .loadBalancer)
   }

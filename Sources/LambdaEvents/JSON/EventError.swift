@@ -18,6 +18,7 @@ public struct EventError: Error, Equatable, Sendable, CustomStringConvertible {
     self.init(path: "", problem: "isn't JSON: \(reason) at byte \(offset)")
   }
 
+  /// The place and the mistake, such as `'Records[0].body' is null, but must be a string`, without a full stop.
   public var description: String { path.isEmpty ? "it \(problem)" : "'\(path)' \(problem)" }
 }
 

@@ -10,7 +10,18 @@
 public struct JSON: Sendable {
   /// The types of JSON values.
   public enum Kind: Sendable, CustomStringConvertible {
-    case null, boolean, number, string, array, object
+    /// The word `null`.
+    case null
+    /// The word `true` or `false`.
+    case boolean
+    /// A number, however large or precise.
+    case number
+    /// A text in quotes.
+    case string
+    /// Values in their order, in square brackets.
+    case array
+    /// Named values, in braces. The names may contain duplicates.
+    case object
 
     /// The kind with its article, such as `a number`.
     public var description: String {

@@ -6,12 +6,17 @@ import WireFormats
 /// HTTPResponse(json: ["name": .string(name), "tags": ["new", "blue"], "count": 3])
 /// ```
 public indirect enum JSONLiteral: Sendable {
+  /// The word `null`.
   case null
+  /// The word `true` or `false`.
   case boolean(Bool)
+  /// A number without a fraction.
   case integer(Int)
   /// A number. Infinity and NaN become null, because JSON can't represent them.
   case number(Double)
+  /// A text, which is written in quotes, with the characters escaped that JSON requires.
   case string(String)
+  /// The elements in the order in which they are written.
   case array([JSONLiteral])
   /// The members in the order in which they are written.
   case object([(name: String, value: JSONLiteral)])
@@ -52,12 +57,19 @@ extension JSONLiteral: ExpressibleByNilLiteral, ExpressibleByBooleanLiteral, Exp
   ExpressibleByFloatLiteral, ExpressibleByStringInterpolation, ExpressibleByArrayLiteral,
   ExpressibleByDictionaryLiteral
 {
+  /// Allows `nil` for ``null``.
   public init(nilLiteral: ()) { self = .null }
+  /// Allows `true` and `false` for ``boolean(_:)``.
   public init(booleanLiteral value: Bool) { self = .boolean(value) }
+  /// Allows a literal such as `3` for ``integer(_:)``.
   public init(integerLiteral value: Int) { self = .integer(value) }
+  /// Allows a literal such as `1.5` for ``number(_:)``.
   public init(floatLiteral value: Double) { self = .number(value) }
+  /// Allows a literal such as `"new"`, also with interpolation, for ``string(_:)``.
   public init(stringLiteral text: String) { self = .string(text) }
+  /// Allows a literal such as `["new", 3]` for ``array(_:)``.
   public init(arrayLiteral elements: JSONLiteral...) { self = .array(elements) }
+  /// Allows a literal such as `["count": 3]` for ``object(_:)``. It keeps the order of the members, and duplicate names.
   public init(dictionaryLiteral members: (String, JSONLiteral)...) {
     self = .object(members.map { (name: $0, value: $1) })
   }

@@ -23,6 +23,7 @@ public protocol JSONReadable {
 }
 
 extension JSONReadable {
+  /// The default, `an object`, for types that read members.
   public static var shape: String { "an object" }
 }
 
@@ -50,14 +51,18 @@ extension JSON {
 }
 
 extension JSON: JSONReadable {
+  /// What an error about another type asks for: `a value`.
   public static var shape: String { "a value" }
 
+  /// Keeps the value unread, whatever its type.
   public init(json: JSON) { self = json }
 }
 
 extension String: JSONReadable {
+  /// What an error about another type asks for: `a string`.
   public static var shape: String { "a string" }
 
+  /// Reads a string. Throws an error if `json` isn't one or has an unpaired surrogate.
   public init(json: JSON) throws(EventError) {
     guard json.kind == .string else { throw EventError(json, mustBe: Self.shape) }
     guard let string = json.string else {
@@ -68,8 +73,10 @@ extension String: JSONReadable {
 }
 
 extension Bool: JSONReadable {
+  /// What an error about another type asks for: `a boolean`.
   public static var shape: String { "a boolean" }
 
+  /// Reads `true` or `false`. Throws an error for anything else, also for `"true"` and 1.
   public init(json: JSON) throws(EventError) {
     guard let boolean = json.boolean else { throw EventError(json, mustBe: Self.shape) }
     self = boolean
@@ -77,8 +84,10 @@ extension Bool: JSONReadable {
 }
 
 extension Int: JSONReadable {
+  /// What an error about another type asks for: `an integer`.
   public static var shape: String { "an integer" }
 
+  /// Reads an integer. Throws an error if it doesn't fit, or is written as `1.0`, `1e3` or `"1"`.
   public init(json: JSON) throws(EventError) {
     guard json.kind == .number else { throw EventError(json, mustBe: Self.shape) }
     guard let integer = json.integer(as: Int.self) else {
@@ -89,8 +98,10 @@ extension Int: JSONReadable {
 }
 
 extension Double: JSONReadable {
+  /// What an error about another type asks for: `a number`.
   public static var shape: String { "a number" }
 
+  /// Reads a number, rounded to the nearest representable one. Throws an error for anything else, also for a string of digits.
   public init(json: JSON) throws(EventError) {
     guard let number = json.double else { throw EventError(json, mustBe: Self.shape) }
     self = number
@@ -98,8 +109,10 @@ extension Double: JSONReadable {
 }
 
 extension Array: JSONReadable where Element: JSONReadable {
+  /// What an error about another type asks for: `an array`.
   public static var shape: String { "an array" }
 
+  /// Reads each element. Throws an error with the place of the first element that can't be read.
   public init(json: JSON) throws(EventError) {
     guard let elements = json.elements else { throw EventError(json, mustBe: Self.shape) }
     self = []
@@ -109,6 +122,9 @@ extension Array: JSONReadable where Element: JSONReadable {
 }
 
 extension Dictionary: JSONReadable where Key == String, Value: JSONReadable {
+  /// Reads each member of an object. Throws an error with the place of the first value that can't be read.
+  ///
+  /// Of several members with the same name, the last one remains.
   public init(json: JSON) throws(EventError) {
     guard let members = json.members else { throw EventError(json, mustBe: "an object") }
     self = [:]
@@ -117,6 +133,7 @@ extension Dictionary: JSONReadable where Key == String, Value: JSONReadable {
 }
 
 extension WallTime: JSONReadable {
+  /// What an error about another type asks for: `a time such as 2026-01-02T03:04:05Z`.
   public static var shape: String { "a time such as 2026-01-02T03:04:05Z" }
 
   /// Reads a time in the form `2026-01-02T03:04:05.678Z` (RFC 3339). Digits after the milliseconds are ignored.

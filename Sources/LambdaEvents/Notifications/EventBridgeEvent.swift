@@ -2,9 +2,12 @@
 ///
 /// A schedule with a custom input sends exactly that input instead of this event. Read it with ``JSONReadable``.
 public struct EventBridgeEvent: LambdaEvent {
+  /// EventBridge ignores what the function returns.
   public typealias Answer = Void
+  /// What error messages call an event from EventBridge.
   public static let eventName = "an event of Amazon EventBridge"
 
+  /// The event exactly as received, with members that have no property, such as `version`.
   public let json: JSON
   /// The ID of the event. EventBridge may deliver an event twice, with the same ID.
   public let id: String
@@ -12,12 +15,14 @@ public struct EventBridgeEvent: LambdaEvent {
   public let detailType: String
   /// The source, such as `aws.ec2` or the name of an application.
   public let source: String
+  /// When it happened, as the source reports it.
   public let time: WallTime
   /// The ARNs of the resources that the event is about; the ARN of the schedule or rule for a schedule.
   public let resources: [String]
   /// The details, in the format of the source. EventBridge Scheduler sends the string `{}`.
   public let detail: JSON
 
+  /// Reads an event. Throws an error if `id`, `detail-type`, `source`, `time` or `detail` is missing or can't be read.
   public init(json: JSON) throws(EventError) {
     id = try json.read("id")
     detailType = try json.read("detail-type")

@@ -3,12 +3,15 @@
 /// Its members depend on the statement. `SELECT *, topic() AS topic, clientid() AS clientid, timestamp() AS timestamp FROM 'devices/+/data'`
 /// adds those that the properties return.
 public struct IoTRuleEvent: LambdaEvent {
+  /// AWS IoT ignores what the function returns.
   public typealias Answer = Void
+  /// What error messages call an event from a rule.
   public static let eventName = "an event of a rule of AWS IoT"
 
   /// The result of the statement, which is any JSON value.
   public let json: JSON
 
+  /// Accepts any JSON, because only you know what the statement selects.
   public init(json: JSON) {
     self.json = json
   }
@@ -31,14 +34,19 @@ public struct IoTRuleEvent: LambdaEvent {
 
 /// An event of AWS IoT Core about a client that connected or disconnected (`$aws/events/presence/…`).
 public struct IoTPresenceEvent: LambdaEvent {
+  /// AWS IoT ignores what the function returns.
   public typealias Answer = Void
+  /// What error messages call a presence event.
   public static let eventName = "a presence event of AWS IoT"
 
+  /// The event exactly as received, with members that have no property, such as `clientInitiatedDisconnect`.
   public let json: JSON
+  /// The MQTT client ID of the device (`clientId`), which is usually its thing name.
   public let clientID: String
   /// Whether the client connected; otherwise it disconnected.
   public let isConnected: Bool
 
+  /// Reads an event. Throws an error if `clientId` is missing, or if `eventType` is neither `connected` nor `disconnected`.
   public init(json: JSON) throws(EventError) {
     clientID = try json.read("clientId")
     let type: String = try json.read("eventType")

@@ -1,12 +1,16 @@
 /// A notification from an Amazon SNS topic. SNS ignores the function's response.
 public struct SNSEvent: LambdaEvent {
+  /// SNS ignores what the function returns.
   public typealias Answer = Void
+  /// What error messages call a notification from SNS.
   public static let eventName = "a notification of Amazon SNS"
 
+  /// The event exactly as received, with members that have no property, such as the notification's `Signature`.
   public let json: JSON
   /// The notifications. SNS sends one at a time.
   public let records: [Notification]
 
+  /// Reads an event. Throws an error if `Records` isn't an array, or if a notification can't be read.
   public init(json: JSON) throws(EventError) {
     records = try json.read("Records")
     self.json = json
@@ -16,10 +20,14 @@ public struct SNSEvent: LambdaEvent {
   public struct Notification: JSONReadable, Sendable {
     /// The record exactly as received.
     public let json: JSON
+    /// The ID that SNS assigned when the message was published (`Sns.MessageId`). If SNS delivers it again, the ID is the same.
     public let messageID: String
+    /// The ARN of the topic to which the message was published (`Sns.TopicArn`).
     public let topicARN: String
+    /// The text that the publisher wrote (`Sns.Message`). AWS services, such as a CloudWatch alarm, write JSON.
     public let message: String
 
+    /// Reads an element of `Records`. Throws an error if `MessageId`, `TopicArn` or `Message` is missing from `Sns`.
     public init(json: JSON) throws(EventError) {
       let notification = try json.object("Sns")
       messageID = try notification.read("MessageId")

@@ -37,16 +37,19 @@ public struct HeaderName: Hashable, Sendable, ExpressibleByStringLiteral, Custom
     self.text = text
   }
 
+  /// Allows a literal such as `"Content-Type"`.
   @inlinable
   public init(stringLiteral text: String) {
     self.text = text
   }
 
+  /// The same as ``text``.
   public var description: String { text }
 
   /// The name in lower case, as signatures and HTTP/2 spell it.
   package var lowerCased: String { text.lowercased() }
 
+  /// Returns whether two names differ at most in the case of ASCII letters.
   public static func == (left: HeaderName, right: HeaderName) -> Bool {
     // With spans, because zipping two UTF-8 views took ten times as long, and a publish compares twenty names.
     let (left, right) = (left.text.utf8.span, right.text.utf8.span)
@@ -58,6 +61,7 @@ public struct HeaderName: Hashable, Sendable, ExpressibleByStringLiteral, Custom
     return true
   }
 
+  /// Hashes the name in lower case, so that equal names have equal hashes.
   public func hash(into hasher: inout Hasher) {
     for byte in text.utf8 { hasher.combine(WireFormats.lowerCased(byte)) }
     // Separates the name from what is hashed next, as String does.
