@@ -52,11 +52,11 @@ class Archive:
         return struct.unpack_from("<H", self.program, 18)[0]
 
     @property
-    def segments(self):
-        """The types of the program's segments (elf(5))."""
+    def is_static(self):
+        """Whether the program needs neither a loader nor shared libraries: no segment has the type PT_DYNAMIC or PT_INTERP (elf(5))."""
         start, = struct.unpack_from("<Q", self.program, 32)
         size, count = struct.unpack_from("<HH", self.program, 54)
-        return {struct.unpack_from("<I", self.program, start + index * size)[0] for index in range(count)}
+        return {struct.unpack_from("<I", self.program, start + index * size)[0] for index in range(count)}.isdisjoint({2, 3})
 
 
 @contextlib.contextmanager

@@ -18,7 +18,6 @@ let package = Package(
 )
 """
 RUNTIME = '.product(name: "LambdaRuntime", package: "device-defender-swift")'
-EM_AARCH64 = 183
 
 
 class Archiving(unittest.TestCase):
@@ -133,16 +132,6 @@ class Archiving(unittest.TestCase):
             self.assertNotEqual(status, 0)
             self.assertIn(reason, output)
         self.assertFalse((package.path / "Sources").exists())
-
-
-def function_for_arm64(self):
-    archive, _ = self.archived(Package(ROOT / "lambda/examples/function-url-api"), "--arch", "arm64", scratch=BUILDS / "release-arm64")
-    self.assertEqual(archive.machine, EM_AARCH64)
-    self.assertLessEqual(archive.size, 2_500_000)
-
-
-if os.environ.get("EXAMPLES_ARM64"):
-    Archiving.test_a_function_for_arm64 = function_for_arm64
 
 
 def vars_of(entry):

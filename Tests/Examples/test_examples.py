@@ -10,7 +10,6 @@ from package import BUILDS, DEFENDER, ROOT, Archive, Package, emulator
 
 EXAMPLES = sorted(path.parent.name for path in ROOT.glob("lambda/examples/*/Package.swift"))
 EXPECTED = ["async", "echo", "function-url-api", "log-fields", "several-handlers", "sqs-partial-failure", "streaming", "testing", "typed"]
-PT_DYNAMIC, PT_INTERP = 2, 3
 
 
 def commands(readme):
@@ -56,7 +55,7 @@ class Examples(unittest.TestCase):
     def check(self, package, archive, words, answer):
         """Invokes an archived program with the event of a command `defender invoke`."""
         self.assertEqual([entry.filename for entry in archive.entries], ["bootstrap"])
-        self.assertEqual(archive.segments & {PT_DYNAMIC, PT_INTERP}, set(), "the program isn't static")
+        self.assertTrue(archive.is_static)
         event = words[words.index("--event") + 1]
         event = (package.path / event[1:]).read_bytes() if event.startswith("@") else event.encode()
         options = [option for index, word in enumerate(words) if word == "--env" for option in words[index:index + 2]]

@@ -1,4 +1,4 @@
-# How a static program is linked, for lambda/packaging/program and lambda/packaging/archive, which source this file in the root directory.
+# How a static program is built and linked, for lambda/packaging/program and lambda/packaging/archive, which source this file in the root directory.
 
 # link_statically DIRECTORY [FLAG...]: sets `static_options`, the options of `swift build` for a small static program, and
 # `no_unwind_options`, which remove its unwind tables. Writes an object file to DIRECTORY; FLAG... are clang's options for the target.
@@ -20,4 +20,15 @@ link_statically() {
     -Xlinker -z -Xlinker relro -Xlinker -z -Xlinker now -Xlinker -z -Xlinker noexecstack
     -Xlinker -z -Xlinker separate-code)
   no_unwind_options=(-Xlinker --no-eh-frame-hdr -Xlinker "$PWD/lambda/packaging/no-unwind.ld")
+}
+
+# use_sdk SDK: sets `sdk_options`, the options of `swift build` for arm64 with the SDK at SDK, which lambda/packaging/arm64-sdk created;
+# none if SDK is empty.
+use_sdk() {
+  sdk_options=()
+  [ -z "$1" ] || sdk_options=(
+    --swift-sdk "$(cat "$1/name")" --swift-sdks-path "$1/sdks" -Xswiftc -DSTANDARD_LIBRARY_6_2
+    # This standard library declares fewer operations unsafe than the compiler's own, for which the sources are written. The compiler warns
+    # of each `unsafe` before the others.
+    -Xswiftc -no-warnings-as-errors)
 }
