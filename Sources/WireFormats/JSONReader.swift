@@ -5,6 +5,11 @@ package struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
   package let reason: String
 
   package var description: String { "not JSON at byte \(offset): \(reason)" }
+
+  /// Whether RFC 8259 allows what this reader rejects. What follows in the input may be malformed nevertheless.
+  package var isStricterThanRFC: Bool {
+    ["duplicate member", "unpaired surrogate", "nested more than"].contains { reason.hasPrefix($0) }
+  }
 }
 
 extension JSONValue {

@@ -72,6 +72,16 @@ import WireFormats
     #expect(run.output.contains("listening_tcp_ports"))
   }
 
+  @Test func `invoke names the place of a mistake in the event file`() async throws {
+    let directory = try TemporaryDirectory()
+    let file = try directory.write("event.json", "{\n  \"reports\": 1,\n  \"dry_run\": yes\n}\n")
+    let run = try await BuiltProgram("defender").run(
+      ["invoke", "--event", "@\(file)"], environment: environment)
+    #expect(run.status == .code(2))
+    #expect(
+      run.errorText.contains("The event file '\(file)' isn't JSON: expected a value at line 3, column 14."))
+  }
+
   /// A wrong use of `invoke`.
   struct Mistake: Sendable, CustomTestStringConvertible {
     let arguments: [String]
@@ -92,6 +102,11 @@ import WireFormats
     Mistake(arguments: ["--bootstrap", "/nowhere"], status: 2, words: "program /nowhere:"),
     Mistake(arguments: ["--bootstrap", "/tmp"], status: 2, words: "program /tmp: it isn't a regular file"),
     Mistake(arguments: ["--event", "@/nowhere"], status: 2, words: "'/nowhere'"),
+    Mistake(
+      arguments: ["--event", "hello"], status: 2,
+      words: "The event of --event isn't JSON: expected a value at line 1, column 1."),
+    Mistake(
+      arguments: ["--event", #"{"ü":1,}"#], status: 2, words: "expected a member name at line 1, column 8"),
     Mistake(arguments: ["--timeout", "0"], status: 64, words: "--timeout"),
     Mistake(arguments: ["--env", "secret"], status: 64, words: "--env #1 must be NAME=VALUE"),
     Mistake(arguments: ["--env", "=x"], status: 64, words: "--env #1"),

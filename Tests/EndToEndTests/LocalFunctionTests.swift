@@ -38,6 +38,17 @@ import WireFormats
     #expect(list.output.split(separator: "\n").contains { $0.hasPrefix("sns  ") && $0.contains("SNS topic") })
   }
 
+  @Test(arguments: [
+    "", #"{"a":1,"a":2}"#, #"{"a":"\ud800"}"#,
+    String(repeating: "[", count: 70) + String(repeating: "]", count: 70),
+  ])
+  func `receives an event that Lambda accepts, though this program's own JSON reader doesn't`(event: String)
+    async throws
+  {
+    let run = try await invoke(["--event", event])
+    #expect(run.status == .code(0), "\(run.errorText)")
+  }
+
   @Test func `gets its handler's name, and shows the end of its log`() async throws {
     let run = try await invoke(["--event", #"{"ctx":1}"#, "--handler", "resize"])
     #expect(run.output.contains(#""functionName": "resize""#), "\(run.output)")

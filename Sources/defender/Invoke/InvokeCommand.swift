@@ -184,13 +184,20 @@ struct InvokeCommand: BackgroundCommand {
   private func eventBytes() throws -> [UInt8] {
     if let sample { return SampleEvent.all.first { $0.name == sample }?.bytes ?? [] }
     let event = event ?? #"{"reports":2,"interval_seconds":1}"#
-    guard event.hasPrefix("@") else { return Array(event.utf8) }
+    guard event.hasPrefix("@") else {
+      let bytes = Array(event.utf8)
+      try Self.check(bytes, source: "The event of --event")
+      return bytes
+    }
     let path = String(event.dropFirst())
+    let bytes: [UInt8]
     do {
-      return try readFile(path, limit: 6 * 1024 * 1024)
+      bytes = try readFile(path, limit: 6 * 1024 * 1024)
     } catch {
       throw CommandFailure("Can't read the event file '\(path)': \(error).", status: .notRun)
     }
+    try Self.check(bytes, source: "The event file '\(path)'")
+    return bytes
   }
 }
 
