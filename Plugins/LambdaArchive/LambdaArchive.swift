@@ -20,7 +20,9 @@ import PackagePlugin
     }
     options += ["--product", try executable(named: product, in: context.package)]
     guard let script = script(in: context.package) else {
-      throw Failure("There is no lambda/packaging/archive in the packages of \(context.package.displayName).")
+      throw Failure(
+        "lambda/packaging/archive is missing or not executable in the checkout of device-defender-swift. Run 'swift package reset', "
+          + "or, if the dependency is a path, restore that folder.")
     }
     let process = Process()
     process.executableURL = script

@@ -5,9 +5,9 @@ import Platform
 
 /// Cancels the current task shortly before its deadline, or when the process is asked to stop.
 ///
-/// A second thread does that, because the task may occupy the first one. It sleeps until the earliest deadline that it knows. A later
-/// invocation usually has a later deadline, so the thread need not be woken for it: when it wakes, it looks for the current one. It starts
-/// with the first invocation, to keep its cost out of the start-up time.
+/// A second thread cancels the task, because the task may block its own. The second thread sleeps until the deadline of one invocation. A later
+/// invocation usually has a later deadline and doesn't wake the thread: when the alarm goes off, the thread looks at the current invocation, and
+/// sleeps until its deadline. The thread starts with the first invocation, so it doesn't delay the start of the function.
 final class CancellationLimit: @unchecked Sendable {
   private enum Reason {
     case deadline, stopRequest
@@ -117,8 +117,8 @@ final class CancellationLimit: @unchecked Sendable {
     // Released when the thread ends. On Lambda, it lives as long as the process.
     unsafe argument.initialize(to: (self, shutdown?.descriptor ?? -1))
     var thread = pthread_t()
-    // The signal handlers of the function run on its own threads. Without this thread, which fails only if there are too many, tasks aren't
-    // cancelled.
+    // Signals are blocked, so that the function's signal handlers run on its own threads. This fails only if there are too many threads, and then
+    // tasks aren't cancelled.
     _ = withSignalsBlocked { unsafe pthread_create(&thread, &attributes, watch, argument) }
   }
 

@@ -16,7 +16,9 @@ extension Response {
     return ReceivedResponse(received, contentType: contentType, interruption: failure)
   }
 
-  /// Does the same for a test that is asynchronous. The closure runs on a separate thread, which may wait for tasks.
+  /// Returns the response as the caller receives it, for an asynchronous test. Otherwise the same as the synchronous method.
+  ///
+  /// The closure that writes the body runs on a separate thread, so it may block or wait for tasks.
   public nonisolated(nonsending) func collected() async throws -> ReceivedResponse {
     let reply = Reply<ReceivedResponse>()
     let response = Transferred(self)
@@ -43,7 +45,7 @@ extension Response {
   }
 }
 
-/// A value that the sender no longer uses while the receiver does.
+/// Moves a value to another thread. The sender must not use it until the other thread has finished.
 private struct Transferred<Value>: @unchecked Sendable {
   let value: Value
 

@@ -6,7 +6,7 @@ import WireFormats
 @testable import defender
 
 @Suite struct `Sample events` {
-  @Test func `are those that the tests of LambdaEvents read, each under one name`() throws {
+  @Test func `are the events that the tests of LambdaEvents read, each with its own name`() throws {
     let files = try fixtureFiles("events")
     #expect(files.count > 20)
     #expect(
@@ -20,7 +20,9 @@ import WireFormats
       #expect(SampleEvent.all.contains { $0.name == name }, "\(name)")
     }
   }
+}
 
+@Suite struct `Wrong options about functions` {
   @Test(arguments: [
     (["--sample", "sqz"], "Did you mean 'sqs'? The events are apigw-v1, "),
     (["--sample", ""], "The events are apigw-v1, "),
@@ -30,7 +32,7 @@ import WireFormats
     (["--handler", "a", "--env", "_HANDLER=b"], "Use --handler."),
     (["--log-type", "tail"], "'None' and 'Tail'"),
   ])
-  func `and the options beside them name what is wrong`(options: [String], reason: String) throws {
+  func `of invoke are rejected with the reason`(options: [String], reason: String) throws {
     let error = try #require(throws: (any Error).self) { _ = try Defender.parseAsRoot(["invoke"] + options) }
     let text = Defender.fullMessage(for: error, columns: 1_000)
     #expect(text.contains(reason), "\(text)")
@@ -42,7 +44,7 @@ import WireFormats
     (["--function-url", "9000"], "--port and --function-url are both 9000"),
     (["--function-url", "8443", "--iot-port", "8443"], "--iot-port and --function-url are both 8443"),
   ])
-  func `aren't needed by the emulator, which names wrong handlers and ports`(
+  func `of emulator are rejected with the reason`(
     options: [String], reason: String
   ) throws {
     let error = try #require(throws: (any Error).self) {

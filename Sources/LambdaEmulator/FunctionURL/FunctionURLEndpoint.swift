@@ -3,8 +3,8 @@ import WireFormats
 
 /// A function URL: passes each HTTP request to the function as an event, and sends the function's response as an HTTP response.
 ///
-/// As with Lambda's invoke mode BUFFERED for a complete response, and RESPONSE_STREAM for a streamed one. A response that can't be sent is
-/// answered with 502, and the reason, which Lambda doesn't give.
+/// Behaves as Lambda does in the invoke mode BUFFERED if the function's response is complete, and as in RESPONSE_STREAM if it is streamed. If
+/// the response can't be sent over HTTP, the client gets status 502 and the reason, which Lambda doesn't give.
 struct FunctionURLEndpoint: Sendable {
   /// The maximum size of a request's body ("Lambda quotas": 6 MB).
   private static let bodyLimit = 6 * 1024 * 1024
@@ -27,7 +27,7 @@ struct FunctionURLEndpoint: Sendable {
         status: 413,
         object: [
           "message":
-            "The request's body has \(received.length) bytes. The event may have \(InvokeEndpoint.eventLimit), after Base64 encoding of bodies that aren't text."
+            "The request's body of \(received.length) bytes is too large: the event that contains it may have \(InvokeEndpoint.eventLimit) bytes. A body that isn't text becomes a third larger, because the event contains it as Base64. Send a smaller body."
         ])
     }
     let result = await function.environment.invoke(invocation)

@@ -5,19 +5,21 @@ import WireFormats
 /// A web page can make the visitor's browser send requests to 127.0.0.1. If the page's own host name resolves to that address
 /// (DNS rebinding), the page can also read the responses: it could invoke the function and read events and reports. Browsers
 /// identify the page in headers: `Host` is the host name in the URL, `Origin` is the page's origin (RFC 6454), and
-/// `Sec-Fetch-Site` is the relation between the two (Fetch Metadata), which is present even if `Origin` isn't. AWS's CLI and SDKs,
-/// runtimes and curl send the configured endpoint in `Host`, and neither of the other two.
+/// `Sec-Fetch-Site` is the relation between the two (Fetch Metadata). Some requests have `Sec-Fetch-Site` but no `Origin`. AWS's CLI and
+/// SDKs, runtimes and curl send the configured endpoint in `Host`, and neither of the other two headers.
 struct BrowserGuard {
   /// Returns the response to a request from a web page; nil if the request is allowed.
   ///
-  /// If `allowsLocalPages` is true, pages whose own server is on this machine may send requests, as a front end does that is developed
-  /// together with the function.
+  /// If `allowsLocalPages` is true, a page that a server on this machine sent may send requests: for example a front end at
+  /// `http://localhost:3000` that is developed together with the function.
   static func refusal(of request: ReceivedRequest, allowsLocalPages: Bool = false) -> Answer? {
     complaint(about: request, allowsLocalPages).map { complaint in
       Answer(
         status: 403, headers: [HeaderField(.amznErrorType, "ForbiddenException")],
-        object: ["message": "\(complaint). The emulator accepts requests only from programs on this machine."]
-      )
+        object: [
+          "message":
+            "\(complaint). Only programs \(allowsLocalPages ? "and pages " : "")on this machine may send requests."
+        ])
     }
   }
 
@@ -39,7 +41,7 @@ struct BrowserGuard {
     for origin in origins where origin.lowercased() != "http://\(host.lowercased())" {
       return "The request has the Origin '\(excerpt(origin))', so a web page sent it"
     }
-    // A page of the same site as a host of this machine is on this machine, at another port.
+    // `Host` names this machine, so a page of the same site is also on this machine, at another port.
     let sites = ["same-origin", "none"] + (allowsLocalPages ? ["same-site"] : [])
     for site in request.values(of: "sec-fetch-site") where !sites.contains(site) {
       return "The request has the Sec-Fetch-Site '\(excerpt(site))', so a web page sent it"

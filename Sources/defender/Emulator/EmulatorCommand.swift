@@ -15,27 +15,28 @@ struct EmulatorCommand: BackgroundCommand {
       run one after the other, or with --env AWS_LAMBDA_MAX_CONCURRENCY=N several at once, as on Managed Instances. The \
       first one starts the function's program; if the program exits, the next one starts it again.
 
-      The URL and the headers are those of Lambda's Invoke API, so `aws lambda invoke --endpoint-url` works. A failed invocation is \
-      answered with status 200, the error as JSON, and the header X-Amz-Function-Error. The function receives X-Amz-Client-Context \
-      (Base64 of JSON) and X-Amzn-Trace-Id. X-Amz-Log-Type: Tail returns the last 4 KB of the log, in Base64, in X-Amz-Log-Result. \
-      X-Amz-Invocation-Type may be RequestResponse, Event (an asynchronous invocation, without retries) or DryRun.
+      The URL and the headers are those of Lambda's Invoke API, so `aws lambda invoke --endpoint-url` works. If an invocation fails, \
+      the caller still gets status 200, with the error as JSON and the header X-Amz-Function-Error. The function receives \
+      X-Amz-Client-Context (Base64 of JSON) and X-Amzn-Trace-Id. If the caller sends X-Amz-Log-Type: Tail, X-Amz-Log-Result in the \
+      response is the last 4 KB of the log, in Base64. X-Amz-Invocation-Type may be RequestResponse, Event (an asynchronous \
+      invocation, without retries) or DryRun.
 
-      With --function-url, browsers and curl reach the (first) function over HTTP, as with a function URL of Lambda: the event is in \
-      payload format 2.0. A response that can't be sent is answered with status 502 and the reason. Web pages may send requests only \
-      if they are from this machine.
+      With --function-url, the (first) function also answers HTTP requests from browsers and curl, as behind a function URL of Lambda. \
+      The event has payload format 2.0. If the function's response can't be sent over HTTP, the client gets status 502 and the \
+      reason. Of web pages, only those of this machine may send requests.
 
-      With --watch, the emulator first builds the program, and again when a source file changes: *.swift and Package.resolved in the current \
-      directory, and all files in its folders, except Tests and hidden ones. The next invocation then starts the new program. If a build fails, \
-      its errors are shown, and the old program stays in use.
+      With --watch, the emulator builds the program when it starts, and again when a source file changes. The source files are *.swift and \
+      Package.resolved in the current directory, and all files in its folders, except Tests and hidden folders. The next invocation \
+      starts the new program. If a build fails, the emulator shows its errors and keeps the old program.
 
-      With several --handler, each is a function with a separate process, at /2015-03-31/functions/NAME/invocations.
+      With several --handler, each one names a function with its own process, at /2015-03-31/functions/NAME/invocations.
 
       The function publishes to a local AWS IoT data plane, which verifies signatures. With --iot-port, other programs on \
       this machine can publish to it over TLS, such as `defender publish` and the AWS CLI. The emulator prints variables that set \
       the endpoint, the certificate to trust and the credentials. The credentials are random, and only this emulator accepts them.
 
-      With --detect, a second process of the program runs detect_handler. It evaluates the reports that reach the endpoint \
-      as a fleet's are evaluated in AWS, and each violation event is printed as one line of JSON. A changed profile takes \
+      With --detect, a second process of the program runs detect_handler. It evaluates the reports that reach the endpoint, \
+      as it does for a fleet in AWS. The emulator prints each violation event as one line of JSON. A changed profile takes \
       effect within a minute.
 
       Examples:

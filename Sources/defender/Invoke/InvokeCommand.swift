@@ -21,8 +21,8 @@ struct InvokeCommand: BackgroundCommand {
       The function inherits AWS_IOT_THING_NAME (default: `local-device`), SAMPLE_INTERVAL_SECONDS, PROCFS_PATH, \
       DEFENDER_*, AWS_REGION, AWS_LAMBDA_LOG_FORMAT and AWS_LAMBDA_LOG_LEVEL.
 
-      With --detect, a second process of the program runs detect_handler, which evaluates the published reports as a \
-      fleet's are evaluated in AWS. The violation events follow the response, each as one line of JSON.
+      With --detect, a second process of the program runs detect_handler, which evaluates the published reports, as it \
+      does for a fleet in AWS. The violation events follow the response, each as one line of JSON.
 
       --sample invokes the function with a sample event of an AWS service. --print prints the event instead, so that you can edit it. --handler selects one of several functions in \
       the program.

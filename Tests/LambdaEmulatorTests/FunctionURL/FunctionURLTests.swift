@@ -114,7 +114,7 @@ import WireFormats
       // As Base64 it is too long, and as text it would not be.
       for size in [5_000_000, 6 * 1024 * 1024 + 1] {
         let answer = try await url.send(.POST, "/", body: [UInt8](repeating: 0x61, count: size))
-        #expect(answer.status == 413 && answer.text.contains("has \(size) bytes"), "\(answer.text)")
+        #expect(answer.status == 413 && answer.text.contains("body of \(size) bytes"), "\(answer.text)")
       }
     }
   }
