@@ -47,7 +47,7 @@ public struct Context: Sendable {
   /// The name of the CloudWatch Logs stream (`AWS_LAMBDA_LOG_STREAM_NAME`).
   public var logStreamName: String? { function.logStreamName }
 
-  /// A log whose lines carry the invocation's request ID, also after the invocation and from other threads.
+  /// A log whose lines contain the invocation's request ID, even if another thread writes them after the invocation.
   public var log: Log { function.log.ofInvocation(requestID) }
 
   /// The time from now until the deadline; zero if the deadline has passed.

@@ -69,8 +69,8 @@ public struct Response {
   /// event, even if sending the response failed. Several closures run in the order in which they were added. If one throws an error, the
   /// runtime logs it with the request ID, and calls the next.
   ///
-  /// No closure starts after the deadline, because Lambda then ends the environment. A deadline doesn't count if it had already passed when
-  /// the event arrived, or if the function runs on Managed Instances, because Lambda doesn't enforce it there.
+  /// No closure starts after the deadline, because Lambda then ends the environment. The runtime ignores a deadline that Lambda doesn't enforce:
+  /// one that had already passed when the event arrived, and any deadline on Managed Instances.
   ///
   /// ```swift
   /// return Response(json: answer).then { try statistics.send() }

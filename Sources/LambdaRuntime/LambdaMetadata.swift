@@ -7,8 +7,8 @@ import WireFormats
 /// let zone = try LambdaMetadata.current(startup.environment)?.availabilityZoneID
 /// ```
 ///
-/// It doesn't change while the environment exists. With SnapStart, each restored copy runs elsewhere, so read it in
-/// ``Handler/resumeFromSnapshot()``.
+/// The metadata don't change while the environment exists, so read them once. With SnapStart, read them in ``Handler/resumeFromSnapshot()``,
+/// because a restored copy may run in another availability zone.
 public struct LambdaMetadata: Equatable, Sendable {
   /// The ID of the availability zone, such as `use1-az1`, which means the same zone in every account. Nil if Lambda sent none.
   public let availabilityZoneID: String?

@@ -15,7 +15,7 @@ public struct Startup: Sendable {
   /// The stop request; nil in tests.
   package let shutdown: ShutdownSignal?
 
-  /// Whether the process has been asked to stop. Any thread may ask. A function that runs for a long time should check this regularly.
+  /// Whether the process has been asked to stop. Handlers that run for a long time should read this regularly. Any thread may read it.
   public var isShutdownRequested: Bool { shutdown?.isRequested ?? false }
 
   package init(environment: Environment, log: Log, shutdown: ShutdownSignal?) {

@@ -17,15 +17,15 @@
 /// serveAndExit { startup in Lookup(client: try await Client(startup.environment)) }
 /// ```
 ///
-/// The handler runs on the runtime's thread, and so do its child tasks and the actors that it calls. So none of their steps costs a switch to
-/// another thread, but their computations don't run in parallel. Start a detached task for a computation that should use another processor.
-/// If ``serveAndExit(in:options:_:)`` was called on the main thread, the code of the main actor runs on the same thread, too.
+/// The handler, its child tasks and the actors that it calls all run on the runtime's thread. They switch threads at no point, which saves time, but
+/// only one of them computes at a time. To use another processor, start a detached task. If ``serveAndExit(in:options:_:)`` was called on the main
+/// thread, the code of the main actor runs on that thread, too.
 public protocol AsyncHandler: ~Copyable {
   /// Handles one invocation and returns the response. An error is reported to the caller as that of a `Handler` is.
   ///
-  /// The task is cancelled when the process is asked to stop, and shortly before the deadline: 100 ms, or a tenth of the invocation's time
-  /// if that is less. If this method then throws a `CancellationError`, the caller receives `Function.DeadlineExceeded` or
-  /// `Function.Stopped`.
+  /// The runtime cancels the task when the process is asked to stop, and shortly before the deadline: 100 ms before it, or a tenth of the
+  /// invocation's time if that is less. If this method then throws a `CancellationError`, the caller receives `Function.Stopped` or
+  /// `Function.DeadlineExceeded`.
   mutating func handle(_ event: Event, _ context: Context) async throws -> Response
 
   /// Releases resources before the process exits, as `Handler.shutDown()` does. The default implementation does nothing.
@@ -46,9 +46,9 @@ extension AsyncHandler where Self: ~Copyable {
 }
 
 extension Context {
-  /// The context of the invocation of an ``AsyncHandler`` to which the current code belongs; nil elsewhere.
+  /// The context of the invocation that the current task handles; nil if it handles none, or if the handler isn't an ``AsyncHandler``.
   ///
-  /// The closures of a response, synchronous or not, have it too. It is a task-local value: child tasks and `Task { … }` inherit it, but
-  /// `Task.detached` doesn't. Code that has no `Context` can log with `Context.current?.log`.
+  /// It lets code to which no `Context` was passed log with the request ID: `Context.current?.log.warn("…")`. It is a task-local value, which
+  /// child tasks, `Task { … }` and the closures of the response inherit, but `Task.detached` doesn't.
   @TaskLocal public static var current: Context?
 }

@@ -13,7 +13,7 @@
     /// }
     /// ```
     ///
-    /// Lines written during an invocation carry its request ID. `metadataProvider` adds metadata to each line, as swift-log describes.
+    /// Lines written during an invocation contain its request ID. `metadataProvider` adds metadata to each line, as swift-log describes.
     public static func bootstrap(_ log: Log, metadataProvider: Logger.MetadataProvider? = nil) {
       bootstrap(
         { label, provider in LambdaLogHandler(label: label, log: log, metadataProvider: provider) },
@@ -21,18 +21,18 @@
     }
   }
 
-  /// A destination of swift-log that writes to the log of a function. The metadata become fields of the line.
+  /// A log handler for swift-log that writes to the log of a function. Metadata become fields of the line.
   public struct LambdaLogHandler: LogHandler {
     /// The metadata that each line of the logger contains.
     public var metadata: Logger.Metadata = [:]
-    /// Provides more metadata for each line; nil if nothing does.
+    /// Provides further metadata for each line; nil if there are none.
     public var metadataProvider: Logger.MetadataProvider?
-    /// The lowest level that the logger passes on. By default that of the function's log, which drops lower levels in any case.
+    /// The lowest level that the logger passes on. The default is the level of the function's log, which drops lower levels in any case.
     public var logLevel: Logger.Level
     private let label: String
     private let log: Log
 
-    /// Creates a destination for the logger called `label`, a name that each line contains in the field `logger`.
+    /// Creates the handler of the logger called `label`. Each line contains this name in the field `logger`.
     public init(label: String, log: Log, metadataProvider: Logger.MetadataProvider? = nil) {
       self.label = label
       self.log = log

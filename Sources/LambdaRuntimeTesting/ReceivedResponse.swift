@@ -3,7 +3,7 @@ import WireFormats
 
 /// A response as the caller of the function receives it.
 public struct ReceivedResponse: Sendable {
-  /// The bytes of the response. Those of a streamed response to an HTTP request begin after the prelude.
+  /// The bytes of the response. If it is a streamed HTTP response, they begin after the ``prelude``.
   public let body: [UInt8]
   /// The MIME type of the response.
   public let contentType: String
@@ -11,9 +11,9 @@ public struct ReceivedResponse: Sendable {
   public let prelude: HTTPPrelude?
   /// The error that ended a streamed response too early; nil if the response is complete.
   public let interruption: InvocationFailure?
-  /// The errors of the work that `Response.then(_:)` added, in the order of the works; empty from `collected()`, which runs none.
+  /// The errors of the closures that `Response.then(_:)` added, in their order; empty in a response from `collected()`, which doesn't call them.
   ///
-  /// The last one is `Sandbox.Timedout` if the deadline came before the end of the work.
+  /// If the deadline passed before the last closure returned, the last error is `Sandbox.Timedout`.
   public internal(set) var workFailures: [InvocationFailure] = []
 
   /// The body as text. Invalid UTF-8 is replaced.

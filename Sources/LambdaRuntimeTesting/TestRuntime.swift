@@ -19,7 +19,7 @@ public final class TestRuntime: Sendable {
   private let mailbox = Mailbox()
   private let lines = LogLines()
 
-  /// Creates a function. Throws the `InvocationFailure` that Lambda receives if the initialiser fails.
+  /// Creates a function. If its initialiser fails, throws the `InvocationFailure` that Lambda would receive.
   ///
   /// The function sees only the variables in `environment`, not those of the process.
   public init<Function: Handler & SendableMetatype & ~Copyable>(
@@ -48,11 +48,11 @@ public final class TestRuntime: Sendable {
 
   /// Invokes the function, and returns its response after the work that `Response.then(_:)` added.
   ///
-  /// Throws the `InvocationFailure` that the caller receives if the invocation fails. If the function needs longer than `timeout`, that is
-  /// Lambda's `Sandbox.Timedout`, and as on Lambda, the environment has ended: further invocations throw a ``TestRuntimeError``. A function
-  /// that never returns keeps its thread, but not the test: this method stops waiting one second after the deadline.
+  /// If the invocation fails, throws the `InvocationFailure` that the caller would receive. If the function needs longer than `timeout`, this is
+  /// Lambda's `Sandbox.Timedout`. Lambda then ends the environment, so further invocations throw a ``TestRuntimeError``. A function that never
+  /// returns blocks its own thread, but not the test: this method stops waiting one second after the deadline.
   ///
-  /// `headers` are those with which Lambda describes the invocation, such as `Lambda-Runtime-Trace-Id`.
+  /// `headers` are those of the Runtime API that describe the invocation, such as `Lambda-Runtime-Trace-Id`.
   public func invoke(
     _ event: Event, timeout: Duration = .seconds(3), requestID: String? = nil, headers: [HeaderField] = []
   ) async throws -> ReceivedResponse {
@@ -69,7 +69,7 @@ public final class TestRuntime: Sendable {
     try await invoke(Event(json), timeout: timeout, requestID: requestID, headers: headers)
   }
 
-  /// Calls the function's `shutDown()`, after the invocations so far. Further invocations throw a ``TestRuntimeError``.
+  /// Calls the function's `shutDown()` when earlier invocations have ended. Later invocations throw a ``TestRuntimeError``.
   public func shutDown() async throws {
     let reply = Reply<Void>()
     try mailbox.send(.shutDown(reply))
