@@ -65,6 +65,7 @@ private let agentHelp = """
     DEFENDER_ACKNOWLEDGE              publish or accepted (default: publish)
     DEFENDER_CONFIRMATION_SECONDS     wait for answers, 0 to 300 s (default: 10)
     DEFENDER_STATE_DIRECTORY          keeps deltas and ids over a restart
+    DEFENDER_SPOOL_BYTES              keeps unsent reports there (default: 0)
 
   Reports and log:
     DEFENDER_FORMAT                   json or cbor (default: json)

@@ -13,6 +13,8 @@ package final class AgentStatus {
   private var lastReport: String?
   private var nextReport: String?
   private var lastError: String?
+  /// The number of reports that wait in the agent's spool.
+  var waiting = 0
 
   /// Creates a status that passes each new text to `show`.
   package init(_ show: @escaping (String) -> Void) {
@@ -50,8 +52,10 @@ package final class AgentStatus {
 
   private func showAll() {
     show(
-      [connection, lastReport ?? "no report yet", nextReport, lastError].compactMap { $0 }.joined(
-        separator: "; "))
+      [
+        connection, lastReport ?? "no report yet",
+        waiting > 0 ? "\(waiting) reports wait in the spool" : nil, nextReport, lastError,
+      ].compactMap { $0 }.joined(separator: "; "))
   }
 
   private func shown(_ time: WallTime) -> String { CivilTime(time).extendedFormat }

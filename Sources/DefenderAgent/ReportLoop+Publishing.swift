@@ -22,8 +22,14 @@ extension ReportLoop {
     }
     detect(in: snapshot, draft.report, into: &outcome)
     // Reserves the id: however this process ends, the next one doesn't use the id again.
-    saveState()
+    saveState(baselineIfSpooled: usesSpool(work) ? draft.nextBaseline : nil)
     let limit = min(end, time.bootTime.advanced(by: configuration.publishTimeout))
+    if usesSpool(work), state.spooledCount > 0, keep(draft, work, in: &outcome) {
+      // The report has to wait for its turn.
+      let isThrottled = publishOldest(until: limit, into: &outcome)
+      publishViolations(before: end, isConnected: isReachable)
+      return isThrottled
+    }
     do throws(PublishError) {
       let (receipt, size) = try send(draft.report, of: work, until: limit)
       hasPublished = true
@@ -39,12 +45,13 @@ extension ReportLoop {
       outcome.failed += 1
       outcome.lastError = "\(error)"
       note(error, of: id)
+      if usesSpool(work), error.mayPass { _ = keep(draft, work, in: &outcome) }
       publishViolations(before: end, isConnected: false)
       return error.isThrottling
     }
   }
 
-  private func note(
+  func note(
     _ receipt: PublishReceipt, of id: UInt64, _ size: Int, _ topic: Topic, in outcome: inout ReportOutcome
   ) {
     if receipt.isSpooled { outcome.spooled += 1 } else { outcome.published += 1 }
@@ -76,10 +83,10 @@ extension ReportLoop {
     }
   }
 
-  private mutating func note(_ error: PublishError, of id: UInt64) {
+  mutating func note(_ error: PublishError, of id: UInt64) {
     let text = "Report \(id) was not published: \(error)"
     if error.isOfStop {
-      // Not a fault, and nothing is lost: the next report includes the traffic.
+      // Not a fault, and nothing is lost: the report waits in the spool, or the next one includes its traffic.
       log.info(text)
     } else if failures.allows(error.repeatedText, at: time.bootTime) {
       log.error(text)

@@ -15,8 +15,8 @@ package struct ReportLoop: ~Copyable {
   let log: Log
   var reporter: Reporter
   var policy = BaselinePolicy()
-  /// Chooses the next slot of a thing whose report was throttled.
-  private var random: any RandomNumberGenerator
+  /// Chooses the next slot of a thing whose report was throttled, and the pauses between spooled reports.
+  var random: any RandomNumberGenerator
   /// Keeps the baseline and the last report id across restarts.
   var state: StateKeeper
   /// Evaluates the security profiles; nil if none is configured.
@@ -34,9 +34,12 @@ package struct ReportLoop: ~Copyable {
   var isReachable = false
   /// Whether the publisher has connected before its first report, or has tried to.
   var hasConnectedAtStart = false
+  /// The earliest time for the next spooled report between two slots; nil after a failure.
+  var nextSpooled: BootTime?
   private var hasWarnedOfReservedTopic = false
   private var hasWarnedOfInterval = false
   private var hasWarnedOfOwnTopic = false
+  private var hasWarnedOfSpool = false
 
   package init(
     _ configuration: Configuration, publisher: any Publisher, time: any Waiter, log: Log,
@@ -62,7 +65,9 @@ package struct ReportLoop: ~Copyable {
     with configuration: Configuration, publisher: any Publisher, time: any Waiter
   ) {
     let isOtherNetwork = configuration.procfsPath != self.configuration.procfsPath
-    let isOtherState = isOtherNetwork || configuration.stateDirectory != self.configuration.stateDirectory
+    let isOtherState =
+      isOtherNetwork || configuration.stateDirectory != self.configuration.stateDirectory
+      || configuration.spoolBytes != self.configuration.spoolBytes
     if isOtherNetwork { policy.forgetUnanswered() }
     if publisher !== self.publisher { hasConnectedAtStart = false }
     self.configuration = configuration
@@ -92,11 +97,13 @@ package struct ReportLoop: ~Copyable {
   }
 
   /// Saves the state from which the next process continues.
-  mutating func saveState() {
-    state.save(
-      SavedState(
-        lastReportID: reporter.lastReportID, baseline: reporter.baseline, answeredThing: policy.answeredThing),
-      at: time)
+  ///
+  /// `baselineIfSpooled` is the baseline that includes the last report, if that report may get into the spool.
+  mutating func saveState(baselineIfSpooled: Baseline? = nil) {
+    var saved = SavedState(
+      lastReportID: reporter.lastReportID, baseline: reporter.baseline, answeredThing: policy.answeredThing)
+    saved.baselineIfSpooled = baselineIfSpooled
+    state.save(saved, at: time)
   }
 
   /// Makes and publishes the reports of `plan`, and returns the counts and why the run ended.
@@ -116,6 +123,7 @@ package struct ReportLoop: ~Copyable {
     }
     connectAtStart(for: work, before: end)
     var outcome = ReportOutcome(topic: work.topic.name, transport: configuration.transport.name)
+    if usesSpool(work) { noteSpool(in: &outcome) }
     let first = firstReport(of: work, before: end, afterInterval: isFirstSampleKept)
     var schedule = ReportSchedule(interval: work.interval, first: first)
     var cycleTime = Self.leastCycleTime
@@ -128,7 +136,7 @@ package struct ReportLoop: ~Copyable {
         break
       }
       showStatus(next: schedule.next)
-      let wake = time.wait(until: schedule.next)
+      let wake = wait(until: schedule.next, for: work, before: end, into: &outcome)
       guard wake == .onTime else {
         outcome.ended = wake == .interrupted ? .configurationChanged : .signal
         break
@@ -147,7 +155,10 @@ package struct ReportLoop: ~Copyable {
       lastDue = schedule.next
       let now = time.bootTime
       cycleTime = max(cycleTime, start.duration(to: now))
-      if made == work.reports { break }
+      if made == work.reports {
+        publishWaiting(work, after: lastDue ?? now, before: end, into: &outcome)
+        break
+      }
       schedule.advance(past: now)
       if wasThrottled { moveOn(&schedule) }
       returnFreeMemory()
@@ -231,6 +242,13 @@ package struct ReportLoop: ~Copyable {
       log.warn(
         "DEFENDER_ACKNOWLEDGE is 'accepted', but no service answers reports to \(work.topic.name). "
           + "Reports count as acknowledged when they are published.")
+    }
+    if configuration.spoolBytes > 0, work.topic.isDeviceDefenders, !hasWarnedOfSpool {
+      hasWarnedOfSpool = true
+      log.warn(
+        "DEFENDER_SPOOL_BYTES has no effect on reports to Device Defender, which takes one report per 300 s. Each report "
+          + "includes the traffic of unsent ones. Set DEFENDER_TOPIC to your own topic to keep unsent reports."
+      )
     }
     if !configuration.transport.supportsReservedTopics, work.topic.isDeviceDefenders,
       !hasWarnedOfReservedTopic,

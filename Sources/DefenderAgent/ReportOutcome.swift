@@ -32,6 +32,10 @@ package struct ReportOutcome: Equatable, Sendable, CustomStringConvertible {
   package var published: UInt64 = 0
   /// The number of reports that the nucleus accepted while the core had no connection to AWS IoT. It sends them later.
   package var spooled: UInt64 = 0
+  /// The number of reports that wait in the agent's spool.
+  package var waiting = 0
+  /// The number of reports that the agent's spool lost: dropped because it was full, or damaged.
+  package var dropped: UInt64 = 0
   package var confirmations = Confirmations()
   package var failed: UInt64 = 0
   /// The number of violation events of the evaluated security profiles.
@@ -64,6 +68,8 @@ package struct ReportOutcome: Equatable, Sendable, CustomStringConvertible {
         "; \(confirmations.accepted) accepted, \(confirmations.rejected) rejected, "
         + "\(confirmations.unanswered) unanswered"
     }
+    if waiting > 0 { text += "; \(waiting) wait in the spool" }
+    if dropped > 0 { text += "; \(dropped) dropped from the spool" }
     return lastError.map { "\(text); last error: \($0)" } ?? text
   }
 }

@@ -15,6 +15,63 @@ package struct PrivateDirectory: ~Copyable {
     descriptor = try openLocked(path, patience: patience)
   }
 
+  private init(owning descriptor: consuming FileDescriptor) {
+    self.descriptor = descriptor
+  }
+
+  /// Opens the directory called `name` in this directory; nil if it is missing, unless `creates` is true.
+  ///
+  /// Its mode is 0700. The lock of this directory also protects that one. Throws `ELOOP` or `ENOTDIR` if it is a link.
+  package borrowing func subdirectory(_ name: String, creates: Bool) throws(Errno) -> PrivateDirectory? {
+    let parent = descriptor.rawValue
+    if creates {
+      if unsafe mkdirat(parent, name, 0o700) == 0 {
+        // Otherwise the new directory, and with it the files in it, might not survive a power failure.
+        _ = try retryingOnInterrupt { fsync(parent) }
+      } else if errno != EEXIST {
+        throw .current
+      }
+    }
+    let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
+    do throws(Errno) {
+      return PrivateDirectory(
+        owning: FileDescriptor(
+          owning: try retryingOnInterrupt { unsafe clinux_openat(parent, name, flags, 0) }))
+    } catch {
+      if error == .noSuchFile { return nil }
+      throw error
+    }
+  }
+
+  /// Returns the name and the size in bytes of each regular file, in no particular order.
+  package borrowing func files() throws(Errno) -> [(name: String, size: Int)] {
+    let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC
+    let copy = try retryingOnInterrupt { unsafe clinux_openat(descriptor.rawValue, ".", flags, 0) }
+    guard let list = unsafe fdopendir(copy) else {
+      let failure = Errno.current
+      close(copy)
+      throw failure
+    }
+    defer { unsafe closedir(list) }
+    var files: [(name: String, size: Int)] = []
+    while let entry = unsafe readdir(list) {
+      let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+        unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      var status = stat()
+      guard unsafe fstatat(descriptor.rawValue, name, &status, AT_SYMLINK_NOFOLLOW) == 0,
+        status.st_mode & S_IFMT == S_IFREG
+      else { continue }
+      files.append((name, Int(status.st_size)))
+    }
+    return files
+  }
+
+  /// Removes the file called `name`, if it exists.
+  package borrowing func remove(_ name: String) throws(Errno) {
+    if unsafe unlinkat(descriptor.rawValue, name, 0) != 0, errno != ENOENT { throw .current }
+  }
+
   /// Returns the directory's owner and its permission bits.
   package borrowing func access() throws(Errno) -> (owner: UInt32, permissions: UInt32) {
     var status = stat()

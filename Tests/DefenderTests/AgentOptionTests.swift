@@ -223,7 +223,7 @@ private func variablesBySystemd(_ text: String) throws -> [String: String] {
     .maximumListSize: ["x", "-1", "100001"], .maximumReportBytes: ["x", "511", "131073"],
     .procfs: ["relative"],
     .customMetrics: ["mood"], .customMetricsCommand: ["relative", "/no/such"],
-    .stateDirectory: ["relative", "/etc/hostname"],
+    .stateDirectory: ["relative", "/etc/hostname"], .spoolBytes: ["x", "1", "65535", "104857601", "65536"],
     .acknowledge: ["maybe"], .confirmationSeconds: ["x", "-1", "301"],
     .certificateAuthorities: ["/no/such", "/etc"],
     .systemCertificateAuthorities: ["/no/such"], .allowPlainHTTP: ["yes"], .transport: ["smoke"],

@@ -33,6 +33,33 @@ import WireFormats
     #expect(findings.line("credentials").contains("from environment"))
   }
 
+  @Test func `counts the reports in the agent's spool, and says why the spool may not work`() throws {
+    let clinic = try Clinic()
+    let state = try TemporaryDirectory()
+    var variables: [String: String?] = [
+      "DEFENDER_STATE_DIRECTORY": state.path, "DEFENDER_SPOOL_BYTES": "1000000",
+    ]
+    #expect(try clinic.examine(variables, publish: false).line("spool").contains("0 reports wait in"))
+    try state.write("spool/00000000001700000000.report", "12345")
+    try state.write("spool/00000000001700000300.report", "123")
+    try state.write("spool/00000000001700000600.report.new", "1")
+    let line = try clinic.examine(variables, publish: false).line("spool")
+    #expect(line.hasPrefix("ok "))
+    #expect(
+      line.contains("2 reports wait in \(state.path)/spool, 8 of 1000000 bytes; the disk has "), "\(line)")
+    variables["DEFENDER_TOPIC"] = "$aws/things/{thing}/defender/metrics/{format}"
+    let ignored = try clinic.examine(variables, publish: false).line("spool")
+    #expect(ignored.contains("has no effect on reports to Device Defender"), "\(ignored)")
+    variables["DEFENDER_TOPIC"] = "own/{thing}"
+    try state.remove("spool/00000000001700000000.report")
+    try state.remove("spool/00000000001700000300.report")
+    try state.remove("spool/00000000001700000600.report.new")
+    #expect(unsafe rmdir("\(state.path)/spool") == 0)
+    try state.write("spool", "")
+    #expect(
+      try clinic.examine(variables, publish: false).line("spool").contains("can't be read: Not a directory"))
+  }
+
   @Test func `publishes nothing unless asked to`() throws {
     let clinic = try Clinic()
     let findings = try clinic.examine(publish: false)

@@ -132,6 +132,52 @@ class Reports:
         self.book.breach(f"{self.name}: {text}")
 
 
+class SpooledReports:
+    """The reports of a program with a spool: their IDs increase except for repetitions, and their deltas add up to the counter.
+
+    Reports that arrive are compared with the saved baseline at the end of each round, when the spool is empty.
+    """
+
+    def __init__(self, name, book):
+        self.name, self.book = name, book
+        self.published, self.last_id, self.seen, self.sum = 0, 0, {}, 0
+        # The baseline and the sum at the end of the last round, and whether a fault allows traffic to be counted twice since then.
+        self.settled, self.may_repeat = None, False
+
+    def take(self, body):
+        text = body.decode()
+        self.book.check_secrets(text, f"a report of {self.name}")
+        report = json.loads(text)
+        number = report["header"]["report_id"]
+        if number in self.seen:
+            if self.seen[number] != text:
+                self.breach(f"report {number} was sent again with different contents")
+        else:
+            # While the disk is full, a new report doesn't wait for those in the spool.
+            if number <= self.last_id and not self.may_repeat:
+                self.breach(f"report {number} came after {self.last_id}")
+            self.last_id = max(self.last_id, number)
+            self.seen[number] = text
+            self.sum += report["metrics"].get("network_stats", {}).get("bytes_in", 0)
+        return self.answered
+
+    def answered(self, delivery):
+        self.published += delivery == "received"
+
+    def settle(self, state):
+        """Compares the deltas since the last round with the saved baseline. No byte may be missing, and after a round without kills
+        and full disks none may be counted twice."""
+        baseline = sum(each["bytes_in"] for each in state["interfaces"])
+        if self.settled:
+            reported, wanted = self.sum - self.settled[1], baseline - self.settled[0]
+            if reported < wanted or (reported > wanted and not self.may_repeat):
+                self.breach(f"the deltas of a round add up to {reported} bytes, but the counter grew by {wanted}")
+        self.settled, self.may_repeat = (baseline, self.sum), False
+
+    def breach(self, text):
+        self.book.breach(f"{self.name}: {text}")
+
+
 class Invocations:
     """A Runtime API. Hands out an event until it is answered, and checks that it is answered once."""
 

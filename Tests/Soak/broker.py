@@ -9,13 +9,13 @@ class FaultyBroker(Listener):
     """Passes each report to `take(body)`, and calls the result with whether the client has received the answer."""
 
     def __init__(self, plan, take):
-        self.take = take
+        self.take, self.is_away = take, False
         super().__init__(plan)
 
     def talk(self, connection, stream):
         is_5 = False
         while packet := self.packet(stream):
-            if self.plan.draw("hang up"):
+            if self.is_away or self.plan.draw("hang up"):
                 return self.reset(connection)
             if self.plan.draw("garbage"):
                 return connection.sendall(bytes(self.plan.choose(range(256)) for _ in range(50)))

@@ -44,10 +44,10 @@ class Clock:
 class Disk:
     """A small file system that can be filled."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, size="64k"):
         self.directory, self.filler = directory, os.path.join(directory, "filler")
         os.mkdir(directory)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "none", directory], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "none", directory], check=True)
 
     def fill(self):
         with open(self.filler, "wb", buffering=0) as stream:

@@ -25,6 +25,8 @@ RATES = {
 RATES["mqtt"] = {"refuse": 0.04, "error": 0.02, "garbage": 0.01, "hang up": 0.02, "lose": 0.03, "cut": 0.03, "late": 0.02,
                  "refuse subscription": 0.02, "only answer": 0.05, "no answer": 0.02, "reject": 0.05,
                  "refuse version": 0.1, "refuse report": 0.01, "disconnect": 0.02}
+RATES["spool"] = {"refuse": 0.02, "error": 0.02, "garbage": 0.01, "hang up": 0.02, "lose": 0.03, "cut": 0.03, "late": 0.01,
+                  "refuse version": 0.1, "refuse report": 0.02, "disconnect": 0.02}
 METRICS = """#!/bin/sh
 case $(cat "$(dirname "$0")/manner") in
 fail) echo broken >&2; exit 3 ;;
@@ -46,14 +48,19 @@ class Soak:
         self.clock = faults.Clock(f"{self.directory}/clock")
         self.tree = faults.Tree(f"{self.directory}/proc")
         self.disks = {name: faults.Disk(f"{self.directory}/{name}") for name in ["function", "agent", "mqtt"]}
+        # Each waiting report takes a page of 4 KiB there.
+        self.disks["spool"] = faults.Disk(f"{self.directory}/spool", "1m")
+        self.spool_tree = faults.Tree(f"{self.directory}/spool-proc")
         self.reports = {"function": books.Reports("function", self.book, faults.Tree.BYTES),
-                        "agent": books.Reports("agent", self.book), "mqtt": books.Reports("mqtt", self.book)}
+                        "agent": books.Reports("agent", self.book), "mqtt": books.Reports("mqtt", self.book),
+                        "spool": books.SpooledReports("spool", self.book)}
         self.plans = {name: faults.Plan(arguments.seed, name, RATES[name.split()[0]])
-                      for name in ["runtime", "credentials", "iot function", "iot agent", "mqtt"]}
+                      for name in ["runtime", "credentials", "iot function", "iot agent", "mqtt", "spool"]}
         self.invocations = books.Invocations(self.plans["runtime"], self.clock, self.book)
         self.runtime = servers.FaultyServer(self.plans["runtime"], self.invocations.answer)
         self.iot = {name: servers.FaultyServer(self.plans[f"iot {name}"], self.publish) for name in ["function", "agent"]}
         self.iot["mqtt"] = broker.FaultyBroker(self.plans["mqtt"], lambda report: self.take("mqtt", report))
+        self.iot["spool"] = broker.FaultyBroker(self.plans["spool"], self.take_spooled)
         self.credentials = servers.FaultyServer(self.plans["credentials"], self.credential)
         self.happened = {}
         self.make_metrics()
@@ -70,7 +77,11 @@ class Soak:
                 "SAMPLE_INTERVAL_SECONDS": "0.2", "DEFENDER_JITTER": "0", "DEFENDER_TRANSPORT": "mqtt",
                 "DEFENDER_MQTT_ENDPOINT": f"mqtt://127.0.0.1:{self.iot['mqtt'].port}",
                 "DEFENDER_TOPIC": "$aws/things/{thing}/defender/metrics/{format}",
-                "DEFENDER_CONFIRMATION_SECONDS": "1"}), self.book)]
+                "DEFENDER_CONFIRMATION_SECONDS": "1"}), self.book),
+            programs.Program("spool", [command, "agent"], self.environment("spool", {
+                "SAMPLE_INTERVAL_SECONDS": "1", "DEFENDER_JITTER": "0", "DEFENDER_TRANSPORT": "mqtt",
+                "DEFENDER_MQTT_ENDPOINT": f"mqtt://127.0.0.1:{self.iot['spool'].port}",
+                "DEFENDER_SPOOL_BYTES": "65536", "PROCFS_PATH": self.spool_tree.directory}), self.book)]
         self.book.began = self.began
 
     def environment(self, name, more):
@@ -119,6 +130,38 @@ class Soak:
                 answered(delivery)
         return afterwards
 
+    def take_spooled(self, body):
+        with self.book.lock:
+            answered = self.reports["spool"].take(body)
+        self.spool_tree.advance()
+
+        def afterwards(delivery):
+            with self.book.lock:
+                answered(delivery)
+        return afterwards
+
+    def spooled(self):
+        """Returns the names of the reports that wait in the spool."""
+        try:
+            return os.listdir(f"{self.directory}/spool/state/spool")
+        except FileNotFoundError:
+            return []
+
+    def settle_spool(self):
+        """Waits until the agent's spool is empty and a report was published at once, and compares the deltas with the counter."""
+        end = time.monotonic() + 120
+        before = self.reports["spool"].published
+        while self.spooled() or self.reports["spool"].published <= before:
+            if time.monotonic() > end or self.book.breaches:
+                return self.book.breach(f"the spool isn't empty two minutes after the last fault: {self.spooled()}")
+            self.pause(0.2)
+        program = next(program for program in self.programs if program.name == "spool")
+        # A program that has stopped has saved its baseline.
+        program.stop()
+        if not self.spooled():
+            self.reports["spool"].settle(programs.saved_state(f"{self.directory}/spool/state"))
+        program.start()
+
     def span(self, name):
         """Returns the range from the counter at the previous report to the counter now."""
         if name == "function":
@@ -132,6 +175,8 @@ class Soak:
         """Prepares for the start of a program, which continues with the saved state."""
         reports = self.reports[program.name]
         self.iot[program.name].wait_until_idle()
+        if program.name == "spool":
+            return
         with self.book.lock:
             self.tree.show()
             try:
@@ -150,9 +195,16 @@ class Soak:
     def disturb(self):
         """Injects one fault outside of the servers."""
         program = self.random.choice(self.programs)
-        kind = self.random.choice(["kill", "kill", "freeze", "disk", "procfs", "clock", "clock", "metrics", "stop"])
+        kind = self.random.choice(
+            ["kill", "kill", "freeze", "disk", "procfs", "clock", "clock", "metrics", "stop", "outage", "outage"])
         self.happened[kind] = self.happened.get(kind, 0) + 1
-        if kind == "kill":
+        if program.name == "spool" and kind in ("kill", "disk"):
+            self.reports["spool"].may_repeat = True
+        if kind == "outage":
+            self.iot["spool"].is_away = True
+            self.pause(self.random.choice([2, 5, 8]))
+            self.iot["spool"].is_away = False
+        elif kind == "kill":
             program.kill()
             program.start(has_netlink=self.random.random() < 0.5)
         elif kind == "stop":
@@ -230,6 +282,8 @@ class Soak:
         else:
             if not self.book.breaches:
                 self.book.breach("not all programs report again within two minutes after the last fault")
+        if not self.book.breaches:
+            self.settle_spool()
         for plan in self.plans.values():
             plan.is_off = False
 
@@ -259,7 +313,7 @@ class Soak:
         for program in self.programs:
             print(f"{program.name}: {program.starts} starts, {self.reports[program.name].published} reports acknowledged")
         print(f"{self.invocations.answered} invocations answered, {self.book.lines} log lines read")
-        missing = {"kill", "freeze", "disk", "procfs", "clock", "metrics", "stop"} - set(self.happened)
+        missing = {"kill", "freeze", "disk", "procfs", "clock", "metrics", "stop", "outage"} - set(self.happened)
         if missing and self.arguments.minutes >= 1:
             print(f"faults that didn't occur: {', '.join(sorted(missing))}")
         if self.book.breaches:

@@ -28,16 +28,19 @@ package final class DeviceDefenderResponder: Sendable {
   private let port: UInt16
 
   /// Connects to the broker on `port` and subscribes before it returns.
-  package init(port: UInt16) throws {
+  ///
+  /// With the topics of another subscriber, `topicFilter`, it only receives the reports.
+  package init(port: UInt16, topicFilter: String? = nil) throws {
     self.port = port
-    let session = try Self.connect(port)
+    let session = try Self.connect(port, topicFilter ?? "$aws/things/+/defender/metrics/+")
+    answersReports.withLock { $0 = topicFilter == nil }
     let context = unsafe Unmanaged.passRetained(Work(responder: self, session: session)).toOpaque()
     var id = pthread_t()
     guard unsafe pthread_create(&id, nil, respond, context) == 0 else { throw Errno.current }
     thread.withLock { $0 = id }
   }
 
-  private static func connect(_ port: UInt16) throws -> Session {
+  private static func connect(_ port: UInt16, _ topicFilter: String) throws -> Session {
     let time = SystemWaiter(shutdown: nil)
     let deadline = time.bootTime.advanced(by: .seconds(10))
     let connection = try CurlConnection(
@@ -47,7 +50,7 @@ package final class DeviceDefenderResponder: Sendable {
       over: CurlStream(connection),
       as: ConnectOptions(clientID: "device-defender-\(getpid())", keepAliveSeconds: 0),
       time: time, until: deadline)
-    try session.subscribe(to: ["$aws/things/+/defender/metrics/+"], until: deadline)
+    try session.subscribe(to: [topicFilter], until: deadline)
     return session
   }
 

@@ -12,6 +12,8 @@ extension Response {
     document.member("published", outcome.published)
     if outcome.spooled > 0 { document.member("spooled", outcome.spooled) }
     document.member("failed", outcome.failed)
+    if outcome.waiting > 0 { document.member("waiting", UInt64(outcome.waiting)) }
+    if outcome.dropped > 0 { document.member("dropped", outcome.dropped) }
     let confirmations = outcome.confirmations
     // Only if Device Defender answers on this topic.
     if confirmations != ReportOutcome.Confirmations() {

@@ -31,6 +31,8 @@ package struct Configuration: Sendable {
   package var detection: DetectionConfiguration?
   /// The directory that keeps the baseline and the last report id across restarts; nil if none is configured.
   package var stateDirectory: String?
+  /// The largest size of the spool in the state directory, in bytes; 0 if unsent reports aren't kept.
+  package var spoolBytes = 0
   /// How to reach AWS services and authenticate to them.
   package private(set) var access: Access
   package var transport: Transport
@@ -70,6 +72,7 @@ package struct Configuration: Sendable {
     reader.readCollection(into: &self)
     detection = reader.detection(thing: thingName)
     stateDirectory = reader.stateDirectory()
+    spoolBytes = reader.spoolBytes(stateDirectory: stateDirectory)
     access = reader.readAccess()
     reader.readAcknowledgement(into: &self)
     publishTimeout = self.transport.publishTimeout
@@ -114,6 +117,7 @@ package struct Configuration: Sendable {
 
   /// Returns a keeper of the configured state directory, which it hasn't opened yet.
   package func stateKeeper(log: Log) -> StateKeeper {
-    StateKeeper(path: stateDirectory, procfs: ProcRoot(procfsPath), log: log)
+    StateKeeper(
+      path: stateDirectory, procfs: ProcRoot(procfsPath), log: log, spoolLimit: spoolBytes)
   }
 }

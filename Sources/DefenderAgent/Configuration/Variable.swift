@@ -27,6 +27,8 @@ package enum Variable: String, CaseIterable, Sendable {
   case violationCommand = "DEFENDER_VIOLATION_COMMAND"
   // StateVariables.swift
   case stateDirectory = "DEFENDER_STATE_DIRECTORY"
+  // SpoolVariables.swift
+  case spoolBytes = "DEFENDER_SPOOL_BYTES"
   // AcknowledgementVariables.swift
   case acknowledge = "DEFENDER_ACKNOWLEDGE"
   case confirmationSeconds = "DEFENDER_CONFIRMATION_SECONDS"

@@ -33,6 +33,7 @@ package struct ComponentConfiguration: Equatable, Sendable {
     "MaximumReportBytes": "DEFENDER_MAX_REPORT_BYTES",
     "MinimumIntervalSeconds": "DEFENDER_MINIMUM_INTERVAL_SECONDS",
     "StateDirectory": "DEFENDER_STATE_DIRECTORY",
+    "SpoolBytes": "DEFENDER_SPOOL_BYTES",
     "ProcfsPath": "PROCFS_PATH",
     securityProfilesKey: "DEFENDER_SECURITY_PROFILES",
     "ViolationsTopic": "DEFENDER_VIOLATIONS_TOPIC",

@@ -9,6 +9,10 @@ package struct SavedState: Equatable, Sendable {
   package var baseline: Baseline?
   /// The thing whose reports Device Defender has answered at least once; nil if it never has.
   package var answeredThing: String?
+  /// The baseline that includes the report ``lastReportID``. It replaces ``baseline`` if that report is in the spool.
+  ///
+  /// Saved before the report can get into the spool. So after a crash, whether its file exists decides which baseline applies.
+  package var baselineIfSpooled: Baseline?
 
   package init(lastReportID: UInt64 = 0, baseline: Baseline? = nil, answeredThing: String? = nil) {
     self.lastReportID = lastReportID
@@ -57,28 +61,19 @@ extension SavedState {
   /// Returns the state in its file format.
   package func encoded(_ origin: CounterOrigin) -> [UInt8] {
     var document = JSONWriter()
-    document.beginMap(count: 7)
+    document.beginMap(count: 8)
     document.member("version", Self.version)
     document.member("last_report_id", lastReportID)
     document.member("boot_id", origin.bootID)
     document.member("network_namespace", origin.networkNamespace)
     document.member("procfs", origin.procfs)
     if let answeredThing { document.member("answered_thing", answeredThing) }
-    if let counters = baseline?.networkCounters {
-      document.key("interfaces")
-      document.beginList(count: counters.interfaces.count)
-      for interface in counters.interfaces { interface.write(to: &document) }
-      document.endList()
-      if counters.isPartial {
-        document.key("interfaces_are_partial")
-        document.boolean(true)
-      }
-    }
-    if let times = baseline?.processorTimes {
-      document.key("processor_times")
-      document.beginList(count: times.columns.count)
-      for column in times.columns { document.integer(column) }
-      document.endList()
+    baseline?.write(to: &document)
+    if let baselineIfSpooled {
+      document.key("baseline_if_spooled")
+      document.beginMap(count: 3)
+      baselineIfSpooled.write(to: &document)
+      document.endMap()
     }
     document.endMap()
     return document.bytes + [UInt8(ascii: "\n")]
@@ -102,6 +97,37 @@ extension SavedState {
     guard let lastReportID: UInt64 = json["last_report_id"]?.integer() else {
       throw .member("last_report_id")
     }
+    let origin = CounterOrigin(bootID: bootID, networkNamespace: namespace, procfs: procfs)
+    var state = SavedState(
+      lastReportID: lastReportID, baseline: try Baseline.decode(json),
+      answeredThing: json["answered_thing"]?.string)
+    if let other = json["baseline_if_spooled"] { state.baselineIfSpooled = try Baseline.decode(other) }
+    return (state, origin)
+  }
+}
+
+extension Baseline {
+  fileprivate func write(to document: inout JSONWriter) {
+    if let counters = networkCounters {
+      document.key("interfaces")
+      document.beginList(count: counters.interfaces.count)
+      for interface in counters.interfaces { interface.write(to: &document) }
+      document.endList()
+      if counters.isPartial {
+        document.key("interfaces_are_partial")
+        document.boolean(true)
+      }
+    }
+    if let times = processorTimes {
+      document.key("processor_times")
+      document.beginList(count: times.columns.count)
+      for column in times.columns { document.integer(column) }
+      document.endList()
+    }
+  }
+
+  /// Parses the members that ``write(to:)`` writes; nil if there are none.
+  fileprivate static func decode(_ json: JSONValue) throws(SavedStateError) -> Baseline? {
     var baseline: Baseline?
     if let interfaces = json["interfaces"] {
       guard let list = interfaces.array else { throw .member("interfaces") }
@@ -120,10 +146,7 @@ extension SavedState {
       baseline = baseline ?? Baseline()
       baseline?.processorTimes = ProcessorTimes(columns: columns)
     }
-    let origin = CounterOrigin(bootID: bootID, networkNamespace: namespace, procfs: procfs)
-    let state = SavedState(
-      lastReportID: lastReportID, baseline: baseline, answeredThing: json["answered_thing"]?.string)
-    return (state, origin)
+    return baseline
   }
 }
 

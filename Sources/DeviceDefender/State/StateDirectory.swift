@@ -74,6 +74,7 @@ package struct StateDirectory: ~Copyable {
       guard state.lastReportID <= largest else { throw .reportID(state.lastReportID, largest: largest) }
       if origin != self.origin {
         state.baseline = nil
+        state.baselineIfSpooled = nil
         log.info(
           "\(path)/\(Self.fileName) is from another boot, network namespace or procfs. "
             + "Deltas restart from the next snapshot."
@@ -99,6 +100,22 @@ package struct StateDirectory: ~Copyable {
   /// Replaces another file of this directory.
   package borrowing func replace(_ name: String, with contents: [UInt8]) throws(Errno) {
     try directory.replace(name, with: contents)
+  }
+
+  /// Opens the spool that an earlier process left; nil if there is none. Throws if a later attempt may succeed.
+  borrowing func existingSpool(limit: Int, at now: WallTime) throws(Errno) -> Spool? {
+    do throws(Errno) {
+      return try spool(limit: limit, creates: false, at: now)
+    } catch {
+      guard [.tooManyLinks, .notADirectory].contains(error) else { throw error }
+      return nil
+    }
+  }
+
+  /// Opens the spool in this directory; nil if there is none, unless `creates` is true.
+  borrowing func spool(limit: Int, creates: Bool, at now: WallTime) throws(Errno) -> Spool? {
+    guard let files = try directory.subdirectory(Spool.directoryName, creates: creates) else { return nil }
+    return try Spool(files, path: "\(path)/\(Spool.directoryName)", limit: limit, at: now, log: log)
   }
 
   /// Whether the path still leads to this directory, not to another one or to nothing.

@@ -7,25 +7,33 @@ package import Platform
 /// possible.
 package struct StateKeeper: ~Copyable {
   /// The same failure is logged at most once in this time.
-  private static let repeatInterval = Duration.seconds(3_600)
+  static let repeatInterval = Duration.seconds(3_600)
 
   /// Nil if there is no state to keep.
-  private let path: String?
+  let path: String?
   private let procfs: ProcRoot
-  private let log: Log
-  private var directory: StateDirectory?
+  let log: Log
+  private(set) var directory: StateDirectory?
   /// The state that is on disk; nil if unknown.
-  private var saved: SavedState?
+  private(set) var saved: SavedState?
+  /// The largest size of the spool in bytes; 0 if no report is added to it.
+  let spoolLimit: Int
+  /// The reports that wait to be published; nil if the directory isn't open or has no spool.
+  var spool: Spool?
+  /// When the spool is tried again after a failure; nil if it works.
+  var spoolOffUntil: BootTime?
   private var failures = RepeatFilter(interval: Self.repeatInterval)
   private var isFailing = false
 
   /// Creates a keeper for the directory at `path`; if nil, it keeps nothing. `procfs` is the source of the
-  /// counters.
-  package init(path: String?, procfs: ProcRoot, log: Log) {
+  /// counters, and `spoolLimit` the largest size of the spool in bytes.
+  package init(path: String?, procfs: ProcRoot, log: Log, spoolLimit: Int = 0) {
     self.path = path
     self.procfs = procfs
     self.log = log
+    self.spoolLimit = spoolLimit
     directory = nil
+    spool = nil
   }
 
   /// Opens the directory and returns the saved state; nil if the directory is already open or can't be
@@ -38,7 +46,9 @@ package struct StateKeeper: ~Copyable {
     do {
       let origin = try CounterOrigin.current(procfs)
       let opened = try StateDirectory(path: path, origin: origin, log: log, patience: patience)
-      let state = try opened.load(at: time.wallTime)
+      var state = try opened.load(at: time.wallTime)
+      spool = try opened.existingSpool(limit: spoolLimit, at: time.wallTime)
+      continueFromSpool(&state)
       directory = consume opened
       noteSuccess("is available now")
       return state
@@ -67,8 +77,15 @@ package struct StateKeeper: ~Copyable {
         "can't be written to: \(error). Reports continue, but a restart would begin with an older state.",
         at: time.bootTime)
       // The directory was removed; the next report creates it again.
-      if error == .noSuchFile { directory = nil }
+      if error == .noSuchFile { close() }
     }
+  }
+
+  /// Closes the directory. The next report opens or creates it.
+  mutating func close() {
+    directory = nil
+    spool = nil
+    saved = nil
   }
 
   /// Returns the contents of another file of the open directory; nil if there is none.
@@ -97,8 +114,7 @@ package struct StateKeeper: ~Copyable {
   /// there.
   private mutating func leaveMovedDirectory(at now: BootTime) {
     guard directory?.isInPlace == false else { return }
-    directory = nil
-    saved = nil
+    close()
     noteFailure(
       "was moved, replaced or removed. The next report opens or creates the directory at this path.",
       isError: false, at: now)

@@ -62,6 +62,7 @@ struct Doctor {
     checkThingName()
     checkTransport()
     checkInterval()
+    checkSpool()
     checkCollection()
     let isKnown = checkWhoWeAre()
     let isConnected = checkConnection()

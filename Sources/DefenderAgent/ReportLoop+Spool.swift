@@ -1,0 +1,153 @@
+import DeviceDefender
+import Platform
+import WireFormats
+
+/// Store and forward: reports to a topic of the operator's own that couldn't be published wait in the spool.
+///
+/// All reports go out in the order of their ids. While reports wait, a new one joins them, and its slot publishes the oldest.
+/// When that succeeds, the pauses between slots publish more.
+extension ReportLoop {
+  /// The pause between two spooled reports. It is random, so that a fleet that was offline doesn't publish in step.
+  private static let spoolPause = 1.0...2.0
+  /// The least time for one spooled report.
+  private static let leastPublishTime = Duration.seconds(1)
+
+  /// Returns whether reports of `work` wait in the spool if they can't be published.
+  func usesSpool(_ work: ReportWork) -> Bool {
+    configuration.spoolBytes > 0 && !work.topic.isDeviceDefenders && !work.isDryRun
+  }
+
+  /// Adds a report to the spool. If it is durable there, it moves the baseline, and this method returns true.
+  mutating func keep(_ draft: Reporter.Draft, _ work: ReportWork, in outcome: inout ReportOutcome) -> Bool {
+    let largest = publisher.largestPayload(on: work.topic)
+    let payload = draft.report.limited(to: largest).encoded(as: work.format, names: work.names)
+    let report = SpooledReport(id: draft.report.id, thing: configuration.thingName ?? "", payload: payload)
+    let isKept = state.spool(report, at: time)
+    if isKept {
+      reporter.acknowledge(draft.nextBaseline)
+      saveState()
+      log.info("Report \(report.id) waits in the spool, the last of \(state.spooledCount).")
+    }
+    noteSpool(in: &outcome)
+    return isKept
+  }
+
+  /// Publishes the oldest report in the spool, if there is one. Returns whether it was throttled.
+  mutating func publishOldest(until limit: BootTime, into outcome: inout ReportOutcome) -> Bool {
+    defer { noteSpool(in: &outcome) }
+    // After a start, the state on the disk may still be that of the last process.
+    saveState()
+    guard let report = publishableReport(), let topic = try? configuration.topic(for: report.format) else {
+      // The disk has a problem, which the log describes.
+      nextSpooled = time.bootTime.advanced(by: .seconds(60))
+      return false
+    }
+    let confirmer = publisher as? any ReportConfirmer
+    confirmer?.announce(reportID: report.id)
+    do throws(PublishError) {
+      let receipt = try publisher.publish(report.payload, to: topic, qos: .atLeastOnce, until: limit)
+      state.removeOldestSpooled()
+      hasPublished = true
+      isReachable = true
+      outcome.lastReportID = report.id
+      note(receipt, of: report.id, report.payload.count, topic, in: &outcome)
+      if state.spooledCount == 0 {
+        log.info("The spool is empty.")
+        // Nobody answers, but a connection for each report is closed.
+        _ = confirmer?.confirmation(of: report.id, until: time.bootTime)
+      }
+      return false
+    } catch {
+      isReachable = false
+      nextSpooled = nil
+      outcome.failed += 1
+      outcome.lastError = "\(error)"
+      note(error, of: report.id)
+      return error.isThrottling
+    }
+  }
+
+  /// Returns the oldest report in the spool that can be published, and drops those before it that never can.
+  private mutating func publishableReport() -> SpooledReport? {
+    while let report = state.oldestSpooled() {
+      let thing = configuration.thingName ?? ""
+      let topic = try? configuration.topic(for: report.format)
+      let limits = [
+        configuration.limits.maximumReportBytes, topic.flatMap { publisher.largestPayload(on: $0) } ?? .max,
+      ]
+      if report.thing != thing {
+        state.dropOldestSpooled("it describes the thing '\(report.thing)', but this one is '\(thing)'")
+      } else if let limit = limits.min(), report.payload.count > limit {
+        state.dropOldestSpooled("it has \(report.payload.count) bytes, but at most \(limit) are accepted now")
+      } else {
+        return report
+      }
+    }
+    return nil
+  }
+
+  /// Waits until `slot`, and meanwhile publishes the reports in the spool, one after each pause.
+  mutating func wait(
+    until slot: BootTime, for work: ReportWork, before end: BootTime, into outcome: inout ReportOutcome
+  ) -> Wake {
+    let wake = publishSpooled(work, before: slot, end, into: &outcome)
+    return wake == .onTime ? time.wait(until: slot) : wake
+  }
+
+  /// After the last report of a plan, which was due at `due`, publishes the reports in the spool until another would be due.
+  mutating func publishWaiting(
+    _ work: ReportWork, after due: BootTime, before end: BootTime, into outcome: inout ReportOutcome
+  ) {
+    let limit = min(due.advanced(by: work.interval), end.advanced(by: .zero - Self.leastPublishTime))
+    _ = publishSpooled(work, before: limit, end, into: &outcome)
+  }
+
+  /// Publishes the reports in the spool that are due before `slot`.
+  private mutating func publishSpooled(
+    _ work: ReportWork, before slot: BootTime, _ end: BootTime, into outcome: inout ReportOutcome
+  ) -> Wake {
+    while let next = nextSpooled(of: work, before: slot) {
+      let wake = time.wait(until: next)
+      guard wake == .onTime else { return wake }
+      let now = time.bootTime
+      nextSpooled = pause(after: now)
+      let before = outcome
+      // With a short interval, the slot may come earlier than the acknowledgement.
+      let limit = max(slot, now.advanced(by: .seconds(10)))
+      _ = publishOldest(
+        until: min(end, limit, now.advanced(by: configuration.publishTimeout)), into: &outcome)
+      noteResult(outcome, since: before)
+      showStatus(next: slot)
+    }
+    return .onTime
+  }
+
+  /// Returns when to publish the next report in the spool; nil if that isn't before `slot`, or there is none, or the last attempt
+  /// failed.
+  private mutating func nextSpooled(of work: ReportWork, before slot: BootTime) -> BootTime? {
+    guard isReachable, usesSpool(work), state.spooledCount > 0 else { return nil }
+    let now = time.bootTime
+    let next = max(now, nextSpooled ?? pause(after: now))
+    nextSpooled = next
+    return next < slot ? next : nil
+  }
+
+  private mutating func pause(after now: BootTime) -> BootTime {
+    now.advanced(by: .seconds(Double.random(in: Self.spoolPause, using: &random)))
+  }
+
+  /// Records what waits in the spool and what it lost.
+  mutating func noteSpool(in outcome: inout ReportOutcome) {
+    outcome.waiting = state.spooledCount
+    outcome.dropped += state.takeLostSpooled()
+    status?.waiting = outcome.waiting
+  }
+}
+
+extension PublishError {
+  /// Whether the same message may be published later. That includes a refusal, which an operator can correct.
+  var mayPass: Bool {
+    if case .payloadTooLarge = cause { return false }
+    return status != 413
+  }
+}

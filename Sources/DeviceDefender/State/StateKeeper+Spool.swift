@@ -1,0 +1,74 @@
+package import Platform
+
+/// The spool: reports that couldn't be published wait in the state directory.
+///
+/// Before a report can get into the spool, the saved state names its id and the baseline that includes it. So there is no moment
+/// at which a crash would count traffic twice or lose it: if the report's file exists, its traffic is in the file and the next
+/// process continues from that baseline, otherwise from the former one.
+extension StateKeeper {
+  /// The number of reports that wait in the spool.
+  package var spooledCount: Int {
+    mutating get { spool?.count ?? 0 }
+  }
+
+  /// Continues from the baseline of the newest report in the spool, if the last process ended before it could save that.
+  mutating func continueFromSpool(_ state: inout SavedState) {
+    if let newest = spool?.newestID {
+      if newest == state.lastReportID, let baseline = state.baselineIfSpooled { state.baseline = baseline }
+      // No id is used twice, even if `state.json` was lost.
+      state.lastReportID = max(state.lastReportID, newest)
+      let count = spooledCount
+      if spoolLimit == 0, let path = spool?.path {
+        log.warn(
+          "\(count) reports wait in \(path), but DEFENDER_SPOOL_BYTES is 0, so they aren't published. Set it, or remove them."
+        )
+      } else {
+        log.info("\(count) reports of an earlier process wait in the spool.")
+      }
+    }
+    state.baselineIfSpooled = nil
+  }
+
+  /// Adds a report to the spool. Returns whether it is durable there, so that its baseline may be used.
+  ///
+  /// The saved state must name the report: see ``SavedState/baselineIfSpooled``.
+  package mutating func spool(_ report: SpooledReport, at time: any TimeSource) -> Bool {
+    let now = time.bootTime
+    guard saved?.lastReportID == report.id, saved?.baselineIfSpooled != nil, spoolLimit > 0,
+      spoolOffUntil.map({ $0 <= now }) ?? true
+    else { return false }
+    do throws(Errno) {
+      if spool == nil { spool = try directory?.spool(limit: spoolLimit, creates: true, at: time.wallTime) }
+      return try spool?.append(report, at: now) ?? false
+    } catch {
+      // Somebody removed the directory; the next report creates it again.
+      if error == .noSuchFile {
+        spool = nil
+        return false
+      }
+      spoolOffUntil = now.advanced(by: Self.repeatInterval)
+      log.error(
+        "The spool in \(path ?? "") can't be written to: \(error). For an hour, reports that can't be published aren't kept; "
+          + "the next report includes their traffic.")
+      return false
+    }
+  }
+
+  /// Returns the oldest report in the spool; nil if there is none that may be published now.
+  package mutating func oldestSpooled() -> SpooledReport? {
+    // Until the saved state has the baseline of this report, the existence of its file is what the next process relies on.
+    guard let saved, saved.baselineIfSpooled == nil || spool?.oldestID != saved.lastReportID else {
+      return nil
+    }
+    return spool?.oldest()
+  }
+
+  /// Removes the oldest report from the spool, because it was published.
+  package mutating func removeOldestSpooled() { spool?.removeOldest() }
+
+  /// Drops the oldest report from the spool, because it can never be published, for `reason`.
+  package mutating func dropOldestSpooled(_ reason: String) { spool?.dropOldest(reason) }
+
+  /// Returns the number of reports that the spool dropped or couldn't read, since the last call.
+  package mutating func takeLostSpooled() -> UInt64 { spool?.takeLost() ?? 0 }
+}
