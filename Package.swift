@@ -265,8 +265,9 @@ let package = Package(
       name: "FuzzTests",
       dependencies: [
         "AWSClient", "DefenderAgent", "DefenderFunction", "Detection", "DeviceDefender",
-        "FleetDetection", "GreengrassIPC", "HTTPClient", "LambdaEvents", "LambdaRuntime", "MQTT", "Platform",
-        "TestSupport", "WireFormats",
+        "FleetDetection", "GreengrassIPC", "HTTPClient", "LambdaEmulator", "LambdaEvents", "LambdaRuntime",
+        "MQTT",
+        "Platform", "TestSupport", "WireFormats",
       ],
       swiftSettings: strict),
     .executableTarget(

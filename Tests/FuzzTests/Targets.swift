@@ -4,5 +4,5 @@ let targets: [FuzzTarget] = [
   reportAnswers, json, cbor,
   profiles, credentialDocuments, events, configuration, componentConfiguration, savedState, customMetrics,
   procfsFiles, procfsLines, netlinkMessages, securityProfiles, recordedReports, detectionStates,
-  fleetRecords, lambdaEvents,
+  fleetRecords, lambdaEvents, functionURLResponses, dynamoDBAnswers,
 ]

@@ -135,15 +135,14 @@ struct StreamPrelude {
     let start = max(0, bytes.count - Self.separatorLength)
     bytes += piece
     // JSON has no NUL bytes. The part before `start` was searched already; a separator can begin after it.
-    guard let end = bytes[start...].firstIndex(of: 0) else {
-      guard bytes.count <= Self.limit else {
-        throw UnusableResponse(
-          reason:
-            "its first \(Self.limit) bytes don't contain the end of the prelude, which is eight NUL bytes after the JSON."
-        )
-      }
-      return nil
+    let end = bytes[start...].firstIndex(of: 0)
+    guard end ?? bytes.count <= Self.limit else {
+      throw UnusableResponse(
+        reason:
+          "its first \(Self.limit) bytes don't contain the end of the prelude, which is eight NUL bytes after the JSON."
+      )
     }
+    guard let end else { return nil }
     let separator = bytes[end...].prefix(Self.separatorLength)
     guard separator.allSatisfy({ $0 == 0 }) else {
       throw UnusableResponse(

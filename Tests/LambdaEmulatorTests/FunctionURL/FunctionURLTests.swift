@@ -321,6 +321,10 @@ import WireFormats
       ("\0\0\0\0\0\0\0\0", "its prelude isn't a JSON object ()"),
       ("{\"statusCode\":7}\0\0\0\0\0\0\0\0", "statusCode is 7"), ("", "it ended after 0 bytes"),
       (String(repeating: "7", count: 65_537), "first 65536 bytes don't contain the end of the prelude"),
+      (
+        "{\(String(repeating: " ", count: 65_535))}\0\0\0\0\0\0\0\0",
+        "first 65536 bytes don't contain the end of the prelude"
+      ),
     ])
   func `answers 502 with the reason if the prelude is invalid`(bytes: String, reason: String) async throws {
     let answer = try #require(try await stream([Array(bytes.utf8)], type: Self.prelude))
