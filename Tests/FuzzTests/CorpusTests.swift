@@ -19,6 +19,12 @@ import Testing
     }
   }
 
+  @Test func `of events contain every sample event as it is now`() throws {
+    for name in try fixtureNames("events") {
+      #expect(try fixture("fuzz/lambda-events/\(name)") == fixture("events/\(name)"), "\(name)")
+    }
+  }
+
   @Test func `belong to one target each`() throws {
     #expect(try fixtureNames("fuzz") == targets.map(\.name).sorted())
   }
