@@ -59,6 +59,17 @@ let savedState = FuzzTarget("saved-state") { input in
   }
 }
 
+/// A file of the agent's spool, and the same contents with the right signature and checksum.
+let spooledReport = FuzzTarget("spooled-report") { input in
+  var file = Array("DDSPOOL1".utf8)
+  appendBigEndian(crc32(input), to: &file)
+  for bytes in [input, file + input] {
+    guard let report = try? SpooledReport.decode(bytes) else { continue }
+    let again = try SpooledReport.decode(report.encoded)
+    try require(again == report, "written and read, it is another")
+  }
+}
+
 /// The output of a metrics command, and the list of built-in metrics in the configuration.
 let customMetrics = FuzzTarget("custom-metrics") { input in
   if let value = try? JSONValue(parsing: input), let parsed = try? CustomMetric.parse(value) {

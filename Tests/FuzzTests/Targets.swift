@@ -2,7 +2,8 @@
 let targets: [FuzzTarget] = [
   http, serviceAnswers, eventStream, mqttPackets, mqtt5Packets, webSocketAnswer, webSocketFrames,
   reportAnswers, json, cbor,
-  profiles, credentialDocuments, events, configuration, componentConfiguration, savedState, customMetrics,
+  profiles, credentialDocuments, events, configuration, componentConfiguration, savedState, spooledReport,
+  customMetrics,
   procfsFiles, procfsLines, netlinkMessages, securityProfiles, recordedReports, detectionStates,
   fleetRecords, lambdaEvents, functionURLResponses, dynamoDBAnswers,
 ]

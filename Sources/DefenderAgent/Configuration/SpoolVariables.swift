@@ -24,6 +24,6 @@ extension ConfigurationReader {
 }
 
 extension Configuration {
-  /// The allowed sizes of the spool in bytes. The smallest one has room for some 20 typical reports.
+  /// The allowed sizes of the spool in bytes. The smallest one has room for 20 reports of 3 KB.
   static let spoolRange = 65_536...104_857_600
 }

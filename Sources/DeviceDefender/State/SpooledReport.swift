@@ -54,10 +54,10 @@ extension SpooledReport {
     guard file.starts(with: signature) else { throw .notOfThisVersion }
     guard file.count >= headSize, UInt64(crc32(file[12...])) == number(file[8..<12]) else { throw .damaged }
     let end = headSize + Int(number(file[20..<22]))
-    guard end <= file.count else { throw .damaged }
-    return SpooledReport(
-      id: number(file[12..<20]), thing: String(decoding: file[headSize..<end], as: UTF8.self),
-      payload: Array(file[end...]))
+    guard end <= file.count, let thing = String(validating: file[headSize..<end], as: UTF8.self) else {
+      throw .damaged
+    }
+    return SpooledReport(id: number(file[12..<20]), thing: thing, payload: Array(file[end...]))
   }
 
   private static func number(_ bytes: ArraySlice<UInt8>) -> UInt64 {

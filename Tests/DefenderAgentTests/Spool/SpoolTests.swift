@@ -189,6 +189,28 @@ private func last<Element>(_ elements: [Element], after count: Int) -> [Element]
     #expect(deltas.suffix(2) == [20, 10])
   }
 
+  /// Until the state is saved, only the report's file shows the next process that its traffic was counted.
+  @Test func `publishes a report only when the saved state has its baseline`() throws {
+    let tree = try TemporaryDirectory()
+    var stage = try LoopStage(spool(in: tree), over: tree)
+    try makeReports(&stage, bytes: [1_000], areAcknowledged: true)
+    // From the first attempt on, no state can be saved.
+    stage.publisher.whilePublishing = { _ = try? tree.write("state/state.json.new/x", "") }
+    try makeReports(&stage, bytes: [1_010], areAcknowledged: false)
+    stage.publisher.whilePublishing = {}
+    let waiting = files(in: tree)
+    #expect(waiting.count == 1)
+    #expect(savedState(in: tree)["baseline_if_spooled"] != nil)
+    try makeReports(&stage, bytes: [1_030], areAcknowledged: true)
+    #expect(stage.publisher.bytesIn == [nil, 10, 20])
+    #expect(files(in: tree) == waiting)
+    try tree.remove("state/state.json.new/x")
+    #expect(unsafe rmdir("\(tree.path)/state/state.json.new") == 0)
+    try makeReports(&stage, bytes: [1_060], areAcknowledged: true)
+    #expect(stage.publisher.bytesIn == [nil, 10, 20, 10, 30])
+    #expect(files(in: tree) == [])
+  }
+
   @Test func `continues after a restart, with the saved baseline and the next id`() throws {
     let tree = try TemporaryDirectory()
     let variables = try spool(in: tree)
