@@ -54,7 +54,7 @@ package final class AgentStatus {
     show(
       [
         connection, lastReport ?? "no report yet",
-        waiting > 0 ? "\(waiting) reports wait in the spool" : nil, nextReport, lastError,
+        waiting > 0 ? "\(waiting) waiting in the spool" : nil, nextReport, lastError,
       ].compactMap { $0 }.joined(separator: "; "))
   }
 

@@ -24,9 +24,7 @@ extension ReportLoop {
     // Reserves the id: however this process ends, the next one doesn't use the id again.
     saveState(baselineIfSpooled: usesSpool(work) ? draft.nextBaseline : nil)
     let limit = min(end, time.bootTime.advanced(by: configuration.publishTimeout))
-    if usesSpool(work), state.spooledCount > 0, keep(draft, work, in: &outcome) {
-      // The report has to wait for its turn.
-      let isThrottled = publishOldest(until: limit, into: &outcome)
+    if let isThrottled = publishInOrder(draft, work, until: limit, into: &outcome) {
       publishViolations(before: end, isConnected: isReachable)
       return isThrottled
     }

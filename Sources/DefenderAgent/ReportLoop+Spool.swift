@@ -32,8 +32,17 @@ extension ReportLoop {
     return isKept
   }
 
+  /// While reports wait in the spool, adds a new one to it, and publishes the oldest. Returns whether that was throttled; nil if the
+  /// new report has to be published now.
+  mutating func publishInOrder(
+    _ draft: Reporter.Draft, _ work: ReportWork, until limit: BootTime, into outcome: inout ReportOutcome
+  ) -> Bool? {
+    guard usesSpool(work), state.spooledCount > 0, keep(draft, work, in: &outcome) else { return nil }
+    return publishOldest(until: limit, into: &outcome)
+  }
+
   /// Publishes the oldest report in the spool, if there is one. Returns whether it was throttled.
-  mutating func publishOldest(until limit: BootTime, into outcome: inout ReportOutcome) -> Bool {
+  private mutating func publishOldest(until limit: BootTime, into outcome: inout ReportOutcome) -> Bool {
     defer { noteSpool(in: &outcome) }
     // After a start, the state on the disk may still be that of the last process.
     saveState()
@@ -63,6 +72,8 @@ extension ReportLoop {
       outcome.failed += 1
       outcome.lastError = "\(error)"
       note(error, of: report.id)
+      // Otherwise no later report would ever be published.
+      if !error.mayPass { state.dropOldestSpooled(withoutFinalPeriod(error.reason)) }
       return error.isThrottling
     }
   }

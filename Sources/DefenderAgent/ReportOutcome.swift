@@ -68,7 +68,7 @@ package struct ReportOutcome: Equatable, Sendable, CustomStringConvertible {
         "; \(confirmations.accepted) accepted, \(confirmations.rejected) rejected, "
         + "\(confirmations.unanswered) unanswered"
     }
-    if waiting > 0 { text += "; \(waiting) wait in the spool" }
+    if waiting > 0 { text += "; \(waiting) waiting in the spool" }
     if dropped > 0 { text += "; \(dropped) dropped from the spool" }
     return lastError.map { "\(text); last error: \($0)" } ?? text
   }

@@ -39,14 +39,14 @@ import WireFormats
     var variables: [String: String?] = [
       "DEFENDER_STATE_DIRECTORY": state.path, "DEFENDER_SPOOL_BYTES": "1000000",
     ]
-    #expect(try clinic.examine(variables, publish: false).line("spool").contains("0 reports wait in"))
+    #expect(try clinic.examine(variables, publish: false).line("spool").contains("0 waiting in"))
     try state.write("spool/00000000001700000000.report", "12345")
     try state.write("spool/00000000001700000300.report", "123")
     try state.write("spool/00000000001700000600.report.new", "1")
     let line = try clinic.examine(variables, publish: false).line("spool")
     #expect(line.hasPrefix("ok "))
     #expect(
-      line.contains("2 reports wait in \(state.path)/spool, 8 of 1000000 bytes; the disk has "), "\(line)")
+      line.contains("2 waiting in \(state.path)/spool, 8 of 1000000 bytes; the disk has "), "\(line)")
     variables["DEFENDER_TOPIC"] = "$aws/things/{thing}/defender/metrics/{format}"
     let ignored = try clinic.examine(variables, publish: false).line("spool")
     #expect(ignored.contains("has no effect on reports to Device Defender"), "\(ignored)")

@@ -149,18 +149,26 @@ class Soak:
 
     def settle_spool(self):
         """Waits until the agent's spool is empty and a report was published at once, and compares the deltas with the counter."""
-        end = time.monotonic() + 120
-        before = self.reports["spool"].published
-        while self.spooled() or self.reports["spool"].published <= before:
-            if time.monotonic() > end or self.book.breaches:
-                return self.book.breach(f"the spool isn't empty two minutes after the last fault: {self.spooled()}")
-            self.pause(0.2)
+        self.wait_for_spool()
         program = next(program for program in self.programs if program.name == "spool")
         # A program that has stopped has saved its baseline.
         program.stop()
         if not self.spooled():
             self.reports["spool"].settle(programs.saved_state(f"{self.directory}/spool/state"))
         program.start()
+        # Before it handles signals, SIGTERM would end it with another status.
+        self.wait_for_spool()
+
+    def wait_for_spool(self):
+        """Waits until another report was published and the spool is empty."""
+        end = time.monotonic() + 120
+        before = self.reports["spool"].published
+        while self.spooled() or self.reports["spool"].published <= before:
+            if time.monotonic() > end and not self.book.breaches:
+                self.book.breach(f"the spool isn't empty two minutes after the last fault: {self.spooled()}")
+            if self.book.breaches:
+                return
+            self.pause(0.2)
 
     def span(self, name):
         """Returns the range from the counter at the previous report to the counter now."""

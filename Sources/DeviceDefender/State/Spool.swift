@@ -69,7 +69,8 @@ struct Spool: ~Copyable {
     }
     if unlogged > 0, drops.allows("full", at: now) {
       log.warn(
-        "Dropped \(unlogged) reports, the oldest, because \(path) is full. DEFENDER_SPOOL_BYTES is \(limit).")
+        "Dropped \(unlogged) report\(unlogged == 1 ? "" : "s"), the oldest, because \(path) is full. DEFENDER_SPOOL_BYTES is \(limit)."
+      )
       unlogged = 0
     }
     let name = Self.name(of: report.id)

@@ -18,12 +18,13 @@ extension StateKeeper {
       // No id is used twice, even if `state.json` was lost.
       state.lastReportID = max(state.lastReportID, newest)
       let count = spooledCount
-      if spoolLimit == 0, let path = spool?.path {
+      let reports = "\(count) report\(count == 1 ? "" : "s")"
+      if spoolLimit == 0 {
         log.warn(
-          "\(count) reports wait in \(path), but DEFENDER_SPOOL_BYTES is 0, so they aren't published. Set it, or remove them."
-        )
+          "The spool in \(path ?? "") has \(reports), but DEFENDER_SPOOL_BYTES is 0, so nothing is published from it. Set it, "
+            + "or remove the directory spool.")
       } else {
-        log.info("\(count) reports of an earlier process wait in the spool.")
+        log.info("Found \(reports) of an earlier process in the spool.")
       }
     }
     state.baselineIfSpooled = nil

@@ -30,7 +30,7 @@ extension Doctor {
       }
     }
     let size = files.reduce(0) { $0 + $1.size }
-    let contents = "\(files.count) reports wait in \(path), \(size) of \(limit) bytes"
+    let contents = "\(files.count) waiting in \(path), \(size) of \(limit) bytes"
     var disk = statvfs()
     guard unsafe statvfs(state, &disk) == 0 else { return note("spool", .ok, contents) }
     let free = UInt64(disk.f_bavail) * UInt64(disk.f_frsize)

@@ -110,7 +110,7 @@ private func last<Element>(_ elements: [Element], after count: Int) -> [Element]
     #expect(start.duration(to: stage.time.bootTime) <= .seconds(6))
     #expect((3...6).contains(outcome.published))
     #expect(outcome.waiting == 11 - Int(outcome.published) && outcome.ended == .reports)
-    #expect(outcome.description.hasSuffix("; \(outcome.waiting) wait in the spool"))
+    #expect(outcome.description.hasSuffix("; \(outcome.waiting) waiting in the spool"))
   }
 
   @Test func `is never larger than its limit, and drops the oldest reports`() throws {
@@ -227,7 +227,7 @@ private func last<Element>(_ elements: [Element], after count: Int) -> [Element]
     #expect(outcome.published == 3)
     #expect(second.publisher.bytesIn == [10, 20, 70])
     #expect(second.publisher.reportIDs.last == second.publisher.reportIDs.dropLast().last.map { $0 + 1 })
-    #expect(second.lines.text.contains("2 reports of an earlier process wait in the spool."))
+    #expect(second.lines.text.contains("Found 2 reports of an earlier process in the spool."))
     #expect(ids.count == 2)
   }
 
@@ -267,7 +267,7 @@ private func last<Element>(_ elements: [Element], after count: Int) -> [Element]
     try setBytesIn(1_030, in: tree)
     try second.run()
     #expect(second.publisher.bytesIn == [20])
-    #expect(second.lines.text.contains("but DEFENDER_SPOOL_BYTES is 0, so they aren't published."))
+    #expect(second.lines.text.contains("has 1 report, but DEFENDER_SPOOL_BYTES is 0, so"))
     #expect(files(in: tree).count == 1)
     _ = consume second
     var third = try LoopStage(variables, over: tree)
@@ -317,6 +317,18 @@ private func last<Element>(_ elements: [Element], after count: Int) -> [Element]
     #expect(second.lines.text.contains("it describes the thing 'thing', but this one is 'other'"))
   }
 
+  @Test func `drops a report that turns out to be too large, and continues`() throws {
+    let tree = try TemporaryDirectory()
+    var stage = try LoopStage(spool(in: tree), over: tree)
+    try makeReports(&stage, bytes: [1_000, 1_010], areAcknowledged: false)
+    stage.publisher.refusal = .payloadTooLarge(bytes: 2, limit: 1)
+    try makeReports(&stage, bytes: [1_030], areAcknowledged: false)
+    let before = stage.publisher.payloads.count
+    try makeReports(&stage, bytes: [1_060], areAcknowledged: true)
+    #expect(last(stage.publisher.bytesIn, after: before) == [10, 20, 30])
+    #expect(stage.lines.text.contains("the payload has 2 bytes, but AWS IoT accepts at most 1."))
+  }
+
   @Test func `doesn't keep what is too large to be published`() throws {
     let tree = try TemporaryDirectory()
     var stage = try LoopStage(spool(in: tree), over: tree)
@@ -345,7 +357,7 @@ private func last<Element>(_ elements: [Element], after count: Int) -> [Element]
     stage.loop.status = AgentStatus { shown.append($0) }
     stage.publisher.acknowledgements = [false, false]
     try stage.attempt(plan(reports: 2), seconds: 400)
-    #expect(shown.last?.contains("; 1 reports wait in the spool; ") == true, "\(shown)")
+    #expect(shown.last?.contains("; 1 waiting in the spool; ") == true, "\(shown)")
   }
 
   @Test(arguments: [
