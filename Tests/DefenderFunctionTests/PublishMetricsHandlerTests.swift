@@ -20,6 +20,9 @@ private struct Stage: ~Copyable {
     for name in ["tcp", "tcp6", "udp", "udp6"] {
       try procfs.write("net/\(name)", "  sl  local_address rem_address   st tx_queue rx_queue\n")
     }
+    // The origin of the counters in a saved state.
+    try procfs.write("net/dev", "Inter-|   Receive  |  Transmit\n face |bytes    packets|bytes\n")
+    try procfs.write("sys/kernel/random/boot_id", "7d5ff60b-5a4e-4b7e-9d2e-0c7c6f0f3f51\n")
     var environment = [
       "AWS_REGION": "eu-central-1", "AWS_IOT_THING_NAME": "thing", "PROCFS_PATH": procfs.path,
       "DEFENDER_TOPIC": "defender/{thing}/{format}",
@@ -59,6 +62,22 @@ private struct Stage: ~Copyable {
     let confirmed = try stage.invoke(#"{"reports":1}"#)
     #expect(confirmed["accepted"]?.integer(as: Int.self) == 1)
     #expect(confirmed["unanswered"]?.integer(as: Int.self) == 0)
+  }
+
+  @Test func `responds with the number of reports in the spool, and publishes them in the next invocation`()
+    throws
+  {
+    let state = try TemporaryDirectory()
+    var stage = try Stage(["DEFENDER_STATE_DIRECTORY": state.path, "DEFENDER_SPOOL_BYTES": "65536"])
+    stage.publisher.acknowledgements = [true, false, false]
+    let answer = try stage.invoke(#"{"reports":3}"#)
+    #expect(answer["published"]?.integer(as: Int.self) == 1)
+    #expect(answer["failed"]?.integer(as: Int.self) == 2)
+    #expect(answer["waiting"]?.integer(as: Int.self) == 2)
+    let next = try stage.invoke(#"{"reports":1}"#, seconds: 30)
+    #expect(next["published"]?.integer(as: Int.self) == 3)
+    #expect(next["waiting"] == nil && next["dropped"] == nil)
+    #expect(stage.publisher.reportIDs.suffix(3) == stage.publisher.reportIDs.suffix(3).sorted()[...])
   }
 
   @Test func `responds to a dry run with the report, as JSON or as the Base64 of CBOR`() throws {
