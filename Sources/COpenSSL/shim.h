@@ -38,6 +38,11 @@ static inline X509 *copenssl_chain_element(const STACK_OF(X509) *chain, int inde
   return sk_X509_value(chain, index);
 }
 
+// Adds a certificate after those that a TLS context has; takes a reference. In C because it is a macro.
+static inline int copenssl_add_chain_certificate(SSL_CTX *context, X509 *certificate) {
+  return (int)SSL_CTX_add1_chain_cert(context, certificate);
+}
+
 // Returns the chain that OpenSSL has built, or the certificates that the peer sent if it built none.
 static inline STACK_OF(X509) *copenssl_chain(X509_STORE_CTX *context) {
   STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(context);

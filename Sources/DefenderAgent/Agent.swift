@@ -23,6 +23,8 @@ package struct Agent: ~Copyable {
     configuration.connectsAtStart = !once
     let publisher = try configuration.publisher(time: time, log: log)
     try requireCredentials(of: publisher, configuration, environment, time: time)
+    let watch = CertificateWatch(
+      publisher, topic: try configuration.topic(for: configuration.format), time: time, log: log)
     let manager = ServiceManager(environment)
     self.publisher = publisher
     self.manager = manager
@@ -35,12 +37,14 @@ package struct Agent: ~Copyable {
     let renewal = ConnectionRenewal(shutdown, log: log)
     renewal.publisher = publisher
     let tasks: [(any IdleTask)?] = [
-      manager.flatMap { Watchdog($0, time: time) }, renewal, publisher.idleTask,
+      manager.flatMap { Watchdog($0, time: time) }, renewal, publisher.idleTask, watch,
     ]
     loop = ReportLoop(
       configuration, publisher: publisher,
       time: TaskRunningWaiter(time, running: tasks.compactMap { $0 }), log: log)
-    loop.status = manager.map { agentStatus(of: publisher, shownBy: $0, time: time) }
+    let status = manager.map { agentStatus(of: publisher, shownBy: $0, time: time) }
+    loop.status = status
+    watch.status = status
   }
 
   /// Makes the single report, or reports until a signal stops the process. Returns false if the single report failed.

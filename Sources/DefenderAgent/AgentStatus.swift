@@ -2,13 +2,15 @@ import Platform
 
 /// The agent's state in one line, which the service manager shows: `systemctl status` prints it.
 ///
-/// It shows the connection, the last report, the next report and the last error. Errors contain no secrets, because the log
+/// It shows the connection, the last report, the next report, the end of the certificate and the last error. Errors contain no secrets, because the log
 /// shows them, too.
 package final class AgentStatus {
   /// Longer errors are truncated; the log has them in full.
   private static let errorLimit = 300
 
   private let show: (String) -> Void
+  /// Returns how long the client certificate is valid; nil if there is none.
+  var certificate: (() -> String?)?
   private var connection = "Not connected yet"
   private var lastReport: String?
   private var nextReport: String?
@@ -54,7 +56,7 @@ package final class AgentStatus {
     show(
       [
         connection, lastReport ?? "no report yet",
-        waiting > 0 ? "\(waiting) waiting in the spool" : nil, nextReport, lastError,
+        waiting > 0 ? "\(waiting) waiting in the spool" : nil, nextReport, certificate?(), lastError,
       ].compactMap { $0 }.joined(separator: "; "))
   }
 

@@ -3,8 +3,15 @@ package protocol IdleTask: AnyObject {
   /// When the work is due next; nil if there is none. ``run(until:)`` must move this to a later time.
   var nextDue: BootTime? { get }
 
+  /// From when on the work may run earlier, if the process is awake anyway; nil if only ``nextDue`` counts. It ends no wait.
+  var nextChance: BootTime? { get }
+
   /// Does the work. The interrupted wait ends at `deadline`; work that can be postponed should end by then, too.
   func run(until deadline: BootTime)
+}
+
+extension IdleTask {
+  package var nextChance: BootTime? { nil }
 }
 
 /// A waiter that waits like another one, and runs each task when it is due.
@@ -24,6 +31,8 @@ package struct TaskRunningWaiter: Waiter {
   package var shutdownSignal: ShutdownSignal? { waiter.shutdownSignal }
 
   package func wait(until instant: BootTime) -> Wake {
+    // What the caller does each time it is awake is done, so this is a chance for the tasks that wait for one.
+    if shutdownSignal?.isRequested != true { runTasks(before: instant) }
     while true {
       var next = instant
       for case let due? in tasks.map(\.nextDue) { next = min(next, due) }
@@ -47,7 +56,9 @@ package struct TaskRunningWaiter: Waiter {
   private func runTasks(before instant: BootTime) {
     let now = waiter.bootTime
     for task in tasks {
-      if let due = task.nextDue, due <= now, due < instant { task.run(until: instant) }
+      let isDue = task.nextDue.map { $0 <= now && $0 < instant } ?? false
+      let hasChance = now < instant && task.nextChance.map { $0 <= now } ?? false
+      if isDue || hasChance { task.run(until: instant) }
     }
   }
 }

@@ -324,6 +324,8 @@ import WireFormats
       ])
       #expect(findings.checks(.failed) == ["proxy"], "\(findings.map(\.line))")
       #expect(findings.count { $0.check == "proxy" } == 1)
+      #expect(findings.line("certificate").hasPrefix("warning"))
+      #expect(findings.line("certificate").contains("in 23 h"))
       #expect(
         findings.checks(.skipped) == [
           "credentials", "DNS", "TCP", "TLS", "clock", "signature", "publish",

@@ -23,6 +23,23 @@ private final class ScriptedTask: IdleTask {
   func add(_ moment: BootTime) { moments.append(moment) }
 }
 
+/// A task that runs at most once an interval, when the process is awake anyway.
+private final class OpportunisticTask: IdleTask {
+  private let time: any TimeSource
+  private let interval: Duration
+  private(set) var runs: [BootTime] = []
+
+  init(_ time: any TimeSource, every interval: Duration) {
+    self.time = time
+    self.interval = interval
+  }
+
+  var nextDue: BootTime? { nil }
+  var nextChance: BootTime? { runs.last?.advanced(by: interval) ?? time.bootTime }
+
+  func run(until deadline: BootTime) { runs.append(time.bootTime) }
+}
+
 @Suite struct `A wait with background work` {
   private let time = ManualTime()
   private let start: BootTime
@@ -53,6 +70,18 @@ private final class ScriptedTask: IdleTask {
     #expect(waiter.wait(until: after(5)) == .onTime)
     #expect(task.runs.map(\.at) == [after(5)])
     #expect(signal.runs.isEmpty)
+  }
+
+  @Test func `runs a task that waits for a chance when something else ends a wait, never for it alone`() {
+    let task = OpportunisticTask(time, every: .seconds(60))
+    let signal = ScriptedTask(time, dueAt: [after(50), after(70), after(140)])
+    let waiter = TaskRunningWaiter(time, running: [task, signal])
+    // The wait begins while the process is awake; its end belongs to the caller.
+    #expect(waiter.wait(until: after(200)) == .onTime)
+    #expect(task.runs == [after(0), after(70), after(140)])
+    #expect(waiter.wait(until: after(300)) == .onTime)
+    #expect(task.runs == [after(0), after(70), after(140), after(200)])
+    #expect(time.wakeUps == [after(50), after(70), after(140), after(200), after(300)])
   }
 
   @Test func `ends on a stop request, and runs no more tasks`() {

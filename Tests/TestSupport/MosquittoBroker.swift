@@ -42,6 +42,7 @@ package final class MosquittoBroker {
       listener \(tlsPort) 127.0.0.1
       \(tls)
       require_certificate true
+      use_identity_as_username true
       listener \(webSocketPort) 127.0.0.1
       protocol websockets
       \(tls)
@@ -77,6 +78,15 @@ package final class MosquittoBroker {
   package func startAgain() throws {
     program = try Self.start(in: directory.path)
     try waitUntilListening()
+  }
+
+  /// The names in the certificates of the clients that connected with one, in order.
+  package func clientNames() throws -> [String] {
+    try logText().split(separator: "\n").compactMap { line in
+      guard line.contains("New client connected") else { return nil }
+      let parts = line.split(separator: "'")
+      return parts.count >= 2 ? String(parts[1]) : nil
+    }
   }
 
   /// The broker's log.

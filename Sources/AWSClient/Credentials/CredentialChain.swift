@@ -1,3 +1,4 @@
+package import HTTPClient
 package import Platform
 
 /// The provider chain: uses the first configured source. If that source fails, the search ends with its error.
@@ -39,6 +40,11 @@ package final class CredentialChain: CredentialSource {
   package func forget(_ credentials: Credentials) -> Bool {
     // Call every source, even after one has forgotten them.
     sources.reduce(false) { $1.forget(credentials) || $0 }
+  }
+
+  package var identity: ClientIdentity? {
+    for source in sources { if let identity = source.identity { return identity } }
+    return nil
   }
 
   package func renew() {

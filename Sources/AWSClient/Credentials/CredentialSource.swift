@@ -1,3 +1,4 @@
+package import HTTPClient
 package import Platform
 
 /// One place that AWS credentials can come from.
@@ -17,11 +18,15 @@ package protocol CredentialSource: AnyObject {
 
   /// Forgets the certificate and key, and credentials obtained with them, because the files may have changed.
   func renew()
+
+  /// The client certificate that requests for credentials present; nil if they present none.
+  var identity: ClientIdentity? { get }
 }
 
 extension CredentialSource {
   package func forget(_ credentials: Credentials) -> Bool { false }
   package func renew() {}
+  package var identity: ClientIdentity? { nil }
 }
 
 /// Why there are no credentials.

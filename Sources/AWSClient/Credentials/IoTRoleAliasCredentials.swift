@@ -46,6 +46,9 @@ package final class IoTRoleAliasCredentials: CredentialSource {
   private let alias: IoTRoleAlias?
   private let context: CredentialContext
   private var exchange: (any HTTPExchange)?
+  /// The device's certificate and key; nil until the first request. It outlives ``exchange``, so that the former pair stays in
+  /// use if the files can't be used after ``renew()``.
+  package private(set) var identity: ClientIdentity?
   private var cache = CredentialCache()
 
   /// Creates the source for `alias`; if that is nil, the source isn't configured.
@@ -72,6 +75,7 @@ package final class IoTRoleAliasCredentials: CredentialSource {
 
   package func renew() {
     exchange = nil
+    identity?.keeper.readAgain()
     cache = CredentialCache()
   }
 
@@ -114,10 +118,12 @@ package final class IoTRoleAliasCredentials: CredentialSource {
   private func identity(
     _ device: ClientIdentityFiles, until deadline: BootTime
   ) throws(HTTPError) -> ClientIdentity {
+    if let identity { return identity }
     do throws(ClientIdentityError) {
       let identity = try ClientIdentity(
         device, readFile: { (path) throws(Errno) in try self.context.contents(of: path, until: deadline) })
-      if let warning = identity.warning { context.log.warn(warning) }
+      identity.report(to: context.log)
+      self.identity = identity
       return identity
     } catch {
       throw .invalidRequest("\(error)")

@@ -11,7 +11,7 @@ package struct Access: Sendable {
   /// The device's certificate and key; nil if none are configured.
   var device: ClientIdentityFiles?
   /// The role alias; nil if none is configured, or if a mistake in it was noted.
-  var roleAlias: IoTRoleAlias?
+  package internal(set) var roleAlias: IoTRoleAlias?
   /// Whether a mistake in the role alias was noted. If so, no other source may supply credentials.
   var isRoleAliasMistaken = false
 

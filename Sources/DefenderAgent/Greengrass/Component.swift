@@ -42,6 +42,8 @@ package struct Component: ~Copyable {
     let configuration: Configuration
     let publisher: any Publisher
     let time: any Waiter
+    /// Nil if the nucleus has the certificate.
+    var watch: CertificateWatch?
   }
 
   /// Reports, and applies each change of the component configuration. Returns when a signal stops the process.
@@ -54,6 +56,7 @@ package struct Component: ~Copyable {
       plan.configuration, publisher: plan.publisher, time: plan.time, log: log)
     loop.status = ServiceManager(environment).map { AgentStatus($0.show) }
     while true {
+      plan.watch?.status = loop.status
       do {
         let outcome = try loop.run(ReportPlan(), until: .distantFuture)
         log.debug("The report loop ended (\(outcome.ended.rawValue)): \(sentence("\(outcome)"))")
@@ -158,10 +161,12 @@ package struct Component: ~Copyable {
       let publisher = try configuration.publisher(time: waiter, log: log)
       renewal.ownsConnection = true
       renewal.publisher = publisher
-      let tasks: [(any IdleTask)?] = [renewal, publisher.idleTask]
+      let watch = CertificateWatch(
+        publisher, topic: try configuration.topic(for: configuration.format), time: waiter, log: log)
+      let tasks: [(any IdleTask)?] = [renewal, publisher.idleTask, watch]
       return Plan(
         configuration: configuration, publisher: publisher,
-        time: TaskRunningWaiter(waiter, running: tasks.compactMap { $0 }))
+        time: TaskRunningWaiter(waiter, running: tasks.compactMap { $0 }), watch: watch)
     }
     configuration.publishTimeout = max(Self.leastPublishTime, configuration.effectiveInterval())
     if configuration.givenMaximumReportBytes == nil {

@@ -30,6 +30,9 @@ package protocol Publisher: AnyObject {
   /// The work that keeps the connection alive between two messages; nil if there is none.
   var idleTask: (any IdleTask)? { get }
 
+  /// The client certificate that this publisher uses; nil if it uses none, or hasn't yet.
+  var certificate: CertificateUse? { get }
+
   /// Closes the connection if there is one. The next message opens another.
   func disconnect()
 
@@ -47,6 +50,7 @@ extension Publisher {
   package var isConnected: Bool { false }
   package var connectionNote: String? { nil }
   package var idleTask: (any IdleTask)? { nil }
+  package var certificate: CertificateUse? { nil }
   package func disconnect() {}
   package func renew() { disconnect() }
 }

@@ -22,7 +22,7 @@ final class ConnectionRenewal: IdleTask {
       self.isDue = true
       log.info(
         "Received SIGHUP. The next report opens a new connection. If a certificate and key are configured, they are read "
-          + "again; a changed password needs a restart unless a role alias is used.")
+          + "again, with the key's password.")
     }
   }
 

@@ -63,14 +63,6 @@ extension EasyHandle {
     if amazonRoots { try set(CURLOPT_CAINFO_BLOB, toBytesOf: amazonRootCertificates) }
     // A directory of certificates would prevent libcurl from caching the parsed bundle.
     try set(CURLOPT_CAPATH, to: String?.none)
-    if let identity = configuration.identity {
-      try set(CURLOPT_SSLCERTTYPE, to: "PEM")
-      try set(CURLOPT_SSLCERT, to: identity.certificateFile)
-      try set(CURLOPT_SSLKEYTYPE, to: "PEM")
-      try set(CURLOPT_SSLKEY, to: identity.keyFile)
-      // Without any password, OpenSSL would prompt for one on the terminal.
-      try set(CURLOPT_KEYPASSWD, to: identity.keyPassword ?? "")
-    }
   }
 }
 
@@ -78,7 +70,8 @@ extension ConnectionConfiguration {
   /// Rejects files that OpenSSL would open and then read without end, such as a pipe that has no writer.
   fileprivate func checkFiles(amazonRoots: Bool) throws(HTTPError) {
     var files: [(path: String, name: String)] = amazonRoots ? [] : [(trust.path, trust.origin)]
-    if let identity {
+    // A pair that was usable stays in use, whatever the files are now.
+    if let identity, !identity.keeper.holdsPair {
       files.append((identity.certificateFile, "the certificate"))
       files.append((identity.keyFile, "the private key"))
     }

@@ -9,7 +9,7 @@ import WireFormats
 /// Trust, client identity and protocol negotiation are the same as in a ``CurlExchange`` with this configuration.
 package final class CurlConnection {
   private let handle: EasyHandle
-  private let negotiation: ProtocolNegotiation?
+  private let preparation: TLSPreparation?
   private let connectTo: StringList
   private let gate: AddressGate
   private let configuration: ConnectionConfiguration
@@ -27,7 +27,7 @@ package final class CurlConnection {
     let connectTo = try StringList(configuration.connectTo)
     let limits = ConnectionLimits(connecting: configuration.connectTimeout)
     let gate = AddressGate(configuration.addressRule(secure: isSecure(url)), limits)
-    let negotiation = try configuration.negotiation()
+    let preparation = try TLSPreparation(configuration)
     let stop = StopGate(patience: .zero, limits) { time.shutdownSignal?.isRequested == true }
     // Try the shipped authorities first for AWS hosts, as an exchange does.
     let attempts = configuration.usesAmazonRoots(for: host(of: url)) ? [true, false] : [false]
@@ -39,7 +39,7 @@ package final class CurlConnection {
       try handle.prepareConnections(secure: isSecure(url), configuration, amazonRoots: amazonRoots)
       try handle.aim(at: url, configuration, timeout: timeout)
       try handle.openSockets(through: gate)
-      if let negotiation { try handle.negotiate(negotiation) }
+      if let preparation { try handle.prepareTLS(through: preparation) }
       if !configuration.connectTo.isEmpty { try handle.set(CURLOPT_CONNECT_TO, to: connectTo) }
       try handle.set(CURLOPT_CONNECT_ONLY, to: true)
       // A proxy must tunnel everything, `http://` too.
@@ -50,7 +50,7 @@ package final class CurlConnection {
       limits.begin()
       let code = handle.perform()
       failure =
-        configuration.refusal(gate, secure: isSecure(url))
+        preparation?.failure ?? configuration.refusal(gate, secure: isSecure(url))
         ?? handle.failureToConnect(code, limits, to: url, configuration)
       // `stop` isn't needed once the connection is established, and it doesn't outlive this initialiser.
       try handle.set(CURLOPT_NOPROGRESS, to: true)
@@ -62,7 +62,7 @@ package final class CurlConnection {
     self.handle = handle
     self.connectTo = connectTo
     self.gate = gate
-    self.negotiation = negotiation
+    self.preparation = preparation
     self.configuration = configuration
     self.time = time
     self.socket = socket

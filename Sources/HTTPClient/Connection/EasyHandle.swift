@@ -81,9 +81,9 @@ struct EasyHandle: ~Copyable {
     try check(unsafe ccurl_set_progress_function(easy, watchTransfer, context))
   }
 
-  /// Requests an application protocol; `negotiation` must live until ``perform()`` returns.
-  borrowing func negotiate(_ negotiation: ProtocolNegotiation) throws(HTTPError) {
-    let context = unsafe Unmanaged.passUnretained(negotiation).toOpaque()
+  /// Lets `preparation` prepare the TLS context; it must live until ``perform()`` returns.
+  borrowing func prepareTLS(through preparation: TLSPreparation) throws(HTTPError) {
+    let context = unsafe Unmanaged.passUnretained(preparation).toOpaque()
     try check(unsafe ccurl_set_tls_function(easy, prepareTLSContext, context))
   }
 

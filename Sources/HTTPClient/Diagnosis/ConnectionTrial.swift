@@ -45,7 +45,7 @@ package struct ConnectionTrial: Sendable {
     for amazonRoots in attempts {
       // Use a new handle for each attempt: a reused one wouldn't look up the name again.
       let handle = try EasyHandle()
-      let recorder = CertificateRecorder(try configuration.negotiation())
+      let recorder = CertificateRecorder(try TLSPreparation(configuration))
       let limits = ConnectionLimits(connecting: configuration.connectTimeout)
       let gate = AddressGate(configuration.addressRule(secure: isSecure(url)), limits)
       let stop = StopGate(limits) { false }
@@ -63,7 +63,7 @@ package struct ConnectionTrial: Sendable {
       let code = handle.perform()
       withExtendedLifetime((recorder, gate, stop)) {}
       let error =
-        configuration.refusal(gate, secure: isSecure(url))
+        recorder.failure ?? configuration.refusal(gate, secure: isSecure(url))
         ?? handle.failureToConnect(code, limits, to: url, configuration)
       note(handle)
       chain = recorder.chain

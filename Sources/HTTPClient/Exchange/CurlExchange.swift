@@ -34,11 +34,13 @@ package final class CurlExchange: HTTPExchange {
     }
   }
 
-  /// Returns the current session, or a new one if the resolver's configuration has changed.
+  /// Returns the current session, or a new one if the resolver's configuration or the client certificate has changed.
   private func session(for resolver: ResolverConfiguration) throws(HTTPError) -> CurlSession {
-    if let session, session.resolver == resolver { return session }
+    let pair = configuration.identity?.keeper.refreshed()
+    if let session, session.resolver == resolver, session.pair === pair { return session }
     session = nil
     let made = try CurlSession(configuration, resolver, isStopRequested)
+    made.pair = pair
     session = made
     return made
   }
@@ -57,7 +59,7 @@ package final class CurlExchange: HTTPExchange {
 private final class CurlSession {
   private let handle: EasyHandle
   private let configuration: ConnectionConfiguration
-  private let negotiation: ProtocolNegotiation?
+  private let tls: TLSPreparation?
   private let connectTo: StringList
   // libcurl keeps pointers to these for as long as the options are set.
   private let sink: ResponseSink
@@ -67,6 +69,8 @@ private final class CurlSession {
   private let limits: ConnectionLimits
   /// The version of the resolver's configuration that the handle uses.
   let resolver: ResolverConfiguration
+  /// The client certificate and key of the session's connections; nil if there are none.
+  var pair: KeyPair?
   /// What the handle's options are set for; nil if they must be set again.
   private var preparation: Preparation?
   /// The time limit in the handle's options.
@@ -89,7 +93,7 @@ private final class CurlSession {
     stopGate = StopGate(limits, isStopRequested)
     let handle = try EasyHandle()
     let connectTo = try StringList(configuration.connectTo)
-    negotiation = try configuration.negotiation()
+    tls = try TLSPreparation(configuration)
     self.configuration = configuration
     self.handle = handle
     self.connectTo = connectTo
@@ -129,6 +133,7 @@ private final class CurlSession {
     addressGate.begin(configuration.addressRule(secure: destination.isSecure))
     requestGate.begin()
     stopGate.begin()
+    tls?.begin()
     let code = method == .get ? handle.perform() : try handle.perform(sending: request.body)
     // libcurl has a pointer to `fields`, so they must live until here.
     withExtendedLifetime(fields) {}
@@ -162,7 +167,7 @@ private final class CurlSession {
     try handle.sendOnce(through: requestGate)
     try handle.watch(through: stopGate)
     try handle.deliver(to: sink)
-    if let negotiation { try handle.negotiate(negotiation) }
+    if let tls { try handle.prepareTLS(through: tls) }
     if !configuration.connectTo.isEmpty { try handle.set(CURLOPT_CONNECT_TO, to: connectTo) }
     switch wanted.method {
     case .get: try handle.set(CURLOPT_HTTPGET, to: true)
@@ -228,6 +233,7 @@ private final class CurlSession {
 
   private func error(for code: CURLcode, _ destination: Destination) -> HTTPError {
     if stopGate.hasStopped { return .stopped }
+    if let failure = tls?.failure { return failure }
     if let part = sink.excess {
       let limit = part == .head ? configuration.responseHeadLimit : configuration.responseBodyLimit
       return .responseTooLarge(part, limit: limit)

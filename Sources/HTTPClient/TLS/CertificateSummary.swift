@@ -24,8 +24,8 @@ package struct CertificateSummary: Equatable, Sendable {
       guard index >= 0 else { return 0 }
       return unsafe X509V3_EXT_print(output, X509_get_ext(certificate, index), 0, 0)
     }
-    notBefore = unsafe time(X509_get0_notBefore(certificate))
-    notAfter = unsafe time(X509_get0_notAfter(certificate))
+    notBefore = unsafe wallTime(X509_get0_notBefore(certificate))
+    notAfter = unsafe wallTime(X509_get0_notAfter(certificate))
   }
 
   /// Reads the first certificate in a PEM file; nil if there is none, or if the file isn't a readable regular file.
@@ -49,7 +49,8 @@ private func text(_ write: (OpaquePointer) -> Int32) -> String {
   return String(decoding: bytes.prefix(max(0, Int(count))), as: UTF8.self)
 }
 
-private func time(_ time: UnsafePointer<ASN1_TIME>?) -> WallTime? {
+/// Converts a time of a certificate; nil if it can't be read.
+func wallTime(_ time: UnsafePointer<ASN1_TIME>?) -> WallTime? {
   var civil = unsafe tm()
   guard let time = unsafe time, unsafe ASN1_TIME_to_tm(time, &civil) == 1 else { return nil }
   return unsafe WallTime(
@@ -65,16 +66,19 @@ final class CertificateRecorder {
   private(set) var chain: [CertificateSummary] = []
   /// Why OpenSSL rejected them; nil if it didn't.
   private(set) var rejection: CertificateRejection?
-  private let negotiation: ProtocolNegotiation?
+  private let preparation: TLSPreparation?
 
-  init(_ negotiation: ProtocolNegotiation?) {
-    self.negotiation = negotiation
+  init(_ preparation: TLSPreparation?) {
+    self.preparation = preparation
   }
+
+  /// Why our certificate or key can't be used; nil if nothing is wrong with them.
+  var failure: HTTPError? { preparation?.failure }
 
   func prepare(_ context: OpaquePointer) -> Bool {
     let recorder = unsafe Unmanaged.passUnretained(self).toOpaque()
     unsafe SSL_CTX_set_cert_verify_callback(context, verifyAndRecord, recorder)
-    return unsafe negotiation?.apply(to: context) ?? true
+    return unsafe preparation?.apply(to: context) ?? true
   }
 
   /// Verifies as OpenSSL does by default; returns 1 if the peer is trusted (X509_verify_cert(3)).
@@ -111,7 +115,8 @@ func recordCertificates(
 ) -> CURLcode {
   guard let tls = unsafe tls, let context = unsafe context else { return CURLE_SSL_CONNECT_ERROR }
   let recorder = unsafe Unmanaged<CertificateRecorder>.fromOpaque(context).takeUnretainedValue()
-  return unsafe recorder.prepare(OpaquePointer(tls)) ? CURLE_OK : CURLE_SSL_CONNECT_ERROR
+  if unsafe recorder.prepare(OpaquePointer(tls)) { return CURLE_OK }
+  return recorder.failure == nil ? CURLE_SSL_CONNECT_ERROR : CURLE_SSL_CERTPROBLEM
 }
 
 private func verifyAndRecord(_ context: OpaquePointer?, _ recorder: UnsafeMutableRawPointer?) -> Int32 {

@@ -1,4 +1,3 @@
-import CCurl
 import COpenSSL
 
 /// The application protocol that we request in the TLS handshake (ALPN, RFC 7301).
@@ -18,12 +17,4 @@ final class ProtocolNegotiation {
     // Unlike most OpenSSL functions, this one returns 0 for success.
     unsafe SSL_CTX_set_alpn_protos(context, list, UInt32(list.count)) == 0
   }
-}
-
-func prepareTLSContext(
-  _ easy: UnsafeMutableRawPointer?, _ tls: UnsafeMutableRawPointer?, _ context: UnsafeMutableRawPointer?
-) -> CURLcode {
-  guard let tls = unsafe tls, let context = unsafe context else { return CURLE_SSL_CONNECT_ERROR }
-  let negotiation = unsafe Unmanaged<ProtocolNegotiation>.fromOpaque(context).takeUnretainedValue()
-  return unsafe negotiation.apply(to: OpaquePointer(tls)) ? CURLE_OK : CURLE_SSL_CONNECT_ERROR
 }

@@ -96,8 +96,8 @@ extension Doctor {
 
   /// Compares the key with the certificate before anything connects. Returns nil if they belong together.
   private func keyProblem(of identity: ClientIdentity) -> (problem: String, advice: String)? {
-    switch identity.keyMatch {
-    case .matches, .noCertificate: nil
+    switch identity.problem {
+    case nil, .noCertificate: nil
     case .differs:
       (
         "the private key \(identity.keyFile) doesn't belong to the certificate \(identity.certificateFile)",
@@ -108,6 +108,7 @@ extension Doctor {
         "\(identity.keyFile) contains no valid private key",
         "DEFENDER_PRIVATE_KEY_FILE must be a PEM file with the certificate's private key."
       )
+    case .some(let problem): ("\(problem)", "Correct the file.")
     }
   }
 
@@ -120,6 +121,10 @@ extension Doctor {
       !usesRole || !ofRole.contains(where: { isMistaken($0) })
     else {
       note("credentials", .skipped, "see configuration")
+      return false
+    }
+    if let device = configuration.access.roleAlias?.device, !checkCertificate(try? ClientIdentity(device)) {
+      note("credentials", .skipped, "see certificate")
       return false
     }
     do {

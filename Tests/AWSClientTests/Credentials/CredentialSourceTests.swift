@@ -630,4 +630,42 @@ struct `Credentials of a role alias` {
     #expect(try chain.credentials(at: .now)?.accessKeyID == "B")
     #expect(server.received.map { $0.handshake?.clientName } == ["device", "other"])
   }
+
+  @Test func `are fetched with renewed files, and with the former pair while the files don't match`() throws {
+    let authority = try ThrowawayAuthority()
+    let directory = try TemporaryDirectory()
+    let body = #"{"credentials":{"accessKeyId":"A","secretAccessKey":"s","sessionToken":"t"}}"#
+    let server = try ScriptedServer(
+      (1...5).map { _ in .keep(httpResponse(body: body)) },
+      tls: TLSServerContext(
+        authority.issue("server", names: "DNS:localhost"), clientAuthority: authority.certificateFile))
+    defer { server.stop() }
+    let device = try authority.issue("device", names: "DNS:device", keyPassword: "pass")
+    let files = ClientIdentityFiles(
+      certificate: device.certificateFile, key: device.keyFile,
+      password: try directory.write("password", "pass\n"))
+    let environment = Environment(["AWS_CA_BUNDLE": authority.certificateFile])
+    let recorded = RecordedLog()
+    let context = try CredentialContext(
+      environment, ConnectionConfiguration(environment), time: SystemWaiter(shutdown: nil),
+      log: recorded.log())
+    let source = IoTRoleAliasCredentials(
+      try Self.alias(at: "https://localhost:\(server.port)", as: files), context)
+    func fetch() throws { #expect(source.forget(try #require(try source.credentials(at: .now)))) }
+    try fetch()
+    let other = try authority.issue("other", names: "DNS:other", keyPassword: "new pass")
+    #expect(unsafe rename(other.certificateFile, device.certificateFile) == 0)
+    try fetch()
+    #expect(unsafe rename(other.keyFile, device.keyFile) == 0)
+    try fetch()
+    // A SIGHUP forgets the connection, but not the former pair.
+    source.renew()
+    try fetch()
+    try directory.write("password", "new pass\n")
+    try fetch()
+    #expect(
+      server.received.map { $0.handshake?.clientName } == ["device", "device", "device", "device", "other"])
+    #expect(recorded.lines.count { $0.contains("Kept the former certificate and key") } == 2)
+    #expect(!recorded.lines.contains { $0.contains("new pass") })
+  }
 }

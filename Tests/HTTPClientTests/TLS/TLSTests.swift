@@ -96,8 +96,10 @@ struct `TLS` {
     let device = try authority.issue("device", names: "DNS:device", keyPassword: password)
     var configuration = configuration(authority)
     configuration.applicationProtocol = "x-amzn-http-ca"
+    let directory = try TemporaryDirectory()
     configuration.identity = ClientIdentity(
-      certificateFile: device.certificateFile, keyFile: device.keyFile, keyPassword: password)
+      certificateFile: device.certificateFile, keyFile: device.keyFile,
+      passwordFile: try password.map { try directory.write("password", $0) })
     _ = try get("https://localhost:\(server.port)/", configuration)
     #expect(
       server.received.first?.handshake
@@ -110,8 +112,10 @@ struct `TLS` {
     defer { server.stop() }
     let device = try authority.issue("device", names: "DNS:device", keyPassword: "right")
     let other = try authority.issue("other", names: "DNS:other")
+    let directory = try TemporaryDirectory()
+    let wrong = try directory.write("password", "s3cr3t")
     let identities = [
-      ClientIdentity(certificateFile: device.certificateFile, keyFile: device.keyFile, keyPassword: "s3cr3t"),
+      ClientIdentity(certificateFile: device.certificateFile, keyFile: device.keyFile, passwordFile: wrong),
       ClientIdentity(certificateFile: device.certificateFile, keyFile: device.keyFile),
       ClientIdentity(certificateFile: device.certificateFile, keyFile: other.keyFile),
       ClientIdentity(certificateFile: "/nonexistent.pem", keyFile: other.keyFile),
@@ -233,27 +237,6 @@ struct `TLS` {
     #expect(identity.warning == nil)
     _ = unsafe chmod(device.keyFile, 0o640)
     #expect(identity.warning?.contains("mode 640") == true)
-  }
-
-  @Test func `never shows the password of a key that can't be passed to libcurl`() throws {
-    let authority = try ThrowawayAuthority()
-    let client = try authority.issue("client", names: "DNS:client")
-    var configuration = configuration(authority)
-    configuration.identity = ClientIdentity(
-      certificateFile: client.certificateFile, keyFile: client.keyFile, keyPassword: "hunter2\0")
-    #expect {
-      try get("https://127.0.0.1:1/", configuration)
-    } throws: { error in
-      guard case .invalidRequest(let reason) = error as? HTTPError else { return false }
-      return reason.contains("NUL") && !reason.contains("hunter2")
-    }
-  }
-
-  @Test func `never shows the password of a key`() {
-    let identity = ClientIdentity(certificateFile: "c", keyFile: "k", keyPassword: "hunter2")
-    var dumped = ""
-    dump(identity, to: &dumped)
-    #expect(!(dumped + "\(identity)" + String(reflecting: identity)).contains("hunter2"))
   }
 }
 

@@ -13,7 +13,7 @@ extension HTTPSPublisher {
     guard endpoint.isSecure else {
       throw .invalidRequest("\(endpoint) isn't an https URL, but a client certificate needs TLS")
     }
-    if let warning = identity.warning { log.warn(warning) }
+    identity.report(to: log)
     let exchange = try CurlExchange(
       connection.with(identity, for: endpoint),
       isStopRequested: { time.shutdownSignal?.isRequested == true })

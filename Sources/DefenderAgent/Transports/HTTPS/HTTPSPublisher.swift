@@ -66,11 +66,17 @@ package final class HTTPSPublisher: Publisher {
     }
   }
 
+  package var certificate: CertificateUse? {
+    connection?.identity.map { CertificateUse(identity: $0, authenticatesConnection: true) }
+      ?? credentials?.certificate
+  }
+
   package func disconnect() { client.disconnect() }
 
   package func renew() {
     disconnect()
     credentials?.renew()
+    connection?.identity?.keeper.readAgain()
   }
 
   /// Returns the URL for messages to `topic`. Keeps the last one, because reports usually have the same topic.

@@ -26,7 +26,7 @@ package struct MQTTConfiguration: TransportConfiguration {
   package func publisher(_ access: Access, time: any Waiter, log: Log) throws -> any Publisher {
     var connection = access.connection
     connection.identity = identity
-    if let warning = identity?.warning { log.warn(warning) }
+    identity?.report(to: log)
     let connector: any BrokerConnector
     if broker.scheme == .wss, let region {
       connector = try WebSocketConnector(

@@ -19,6 +19,9 @@ package protocol BrokerConnector: AnyObject {
   /// The difference to the server's clock; nil if no response carried a date.
   var clockSkew: ClockSkew? { get }
 
+  /// The client certificate that connections use; nil if they use none.
+  var certificate: CertificateUse? { get }
+
   /// Forgets credentials obtained with a certificate and key, because the files may have changed.
   func renew()
 }
@@ -27,6 +30,7 @@ extension BrokerConnector {
   package var showsCertificate: Bool { false }
   package func findCredentials(until deadline: BootTime) throws(CredentialError) {}
   package var clockSkew: ClockSkew? { nil }
+  package var certificate: CertificateUse? { nil }
   package func renew() {}
 }
 

@@ -140,6 +140,8 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   /// The difference to the broker's clock; nil if no response carried a date.
   package var clockSkew: ClockSkew? { connector.clockSkew }
 
+  package var certificate: CertificateUse? { connector.certificate }
+
   package func announce(reportID: UInt64) {
     answers.begin(reportID: reportID)
     announcedReport = reportID

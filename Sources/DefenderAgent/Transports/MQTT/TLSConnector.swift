@@ -25,6 +25,13 @@ package final class TLSConnector: BrokerConnector {
   package var endpoint: String { broker.description }
   package var showsCertificate: Bool { broker.scheme == .mqtts }
 
+  package var certificate: CertificateUse? {
+    guard showsCertificate else { return nil }
+    return configuration.identity.map { CertificateUse(identity: $0, authenticatesConnection: true) }
+  }
+
+  package func renew() { configuration.identity?.keeper.readAgain() }
+
   package func connect(until deadline: BootTime) throws(TransportFailure) -> any ByteStream {
     try openStream(to: broker, configuration, time, until: deadline)
   }

@@ -37,6 +37,8 @@ package final class WebSocketConnector: BrokerConnector {
 
   package var clockSkew: ClockSkew? { skew }
 
+  package var certificate: CertificateUse? { credentials.certificate }
+
   package func renew() { credentials.renew() }
 
   package func findCredentials(until deadline: BootTime) throws(CredentialError) {

@@ -1,0 +1,117 @@
+import Glibc
+import HTTPClient
+import MQTT
+import Platform
+import TestSupport
+import Testing
+import WireFormats
+
+@testable import DefenderAgent
+
+/// A broker that requires a client certificate, and a publisher whose files have fixed paths.
+private final class Rotation {
+  let broker: MosquittoBroker
+  let responder: DeviceDefenderResponder
+  let directory: TemporaryDirectory
+  let recorded = RecordedLog()
+  let time = SkippingTime()
+  let publisher: MQTTPublisher
+  let topic: Topic
+
+  /// `authority` issued the first certificate, and is the only one that the publisher trusts; nil for the broker's.
+  init(authority: ThrowawayAuthority? = nil) throws {
+    broker = try MosquittoBroker()
+    responder = try DeviceDefenderResponder(port: broker.plainPort)
+    directory = try TemporaryDirectory()
+    let device = try (authority ?? broker.authority).issue("first", names: "DNS:device")
+    let certificate = try directory.write("certificate.pem", try fileContents(device.certificateFile))
+    let key = try directory.write("private.key", try fileContents(device.keyFile))
+    let trusted = (authority ?? broker.authority).certificateFile
+    var configuration = ConnectionConfiguration(
+      Environment(["AWS_CA_BUNDLE": try directory.write("ca.pem", try fileContents(trusted))]))
+    let identity = ClientIdentity(certificateFile: certificate, keyFile: key)
+    identity.report(to: recorded.log())
+    configuration.identity = identity
+    var settings = MQTTPublisher.Settings(
+      clientID: "pump-7", keepAliveSeconds: 1_200, connection: .persistent)
+    settings.delay = ReconnectDelay(first: .milliseconds(2), longest: .milliseconds(20))
+    let endpoint = try BrokerEndpoint("localhost:\(broker.tlsPort)", usesWebSocket: false)
+    publisher = MQTTPublisher(
+      TLSConnector(endpoint, configuration, time: time), settings, time: time, log: recorded.log())
+    topic = try Topic(validating: "$aws/things/pump-7/defender/metrics/json")
+  }
+
+  deinit { responder.stop() }
+
+  func after(_ duration: Duration) -> BootTime { time.bootTime.advanced(by: duration) }
+
+  /// Publishes a report. Returns what Device Defender answered.
+  func report(_ id: UInt64) throws -> ReportConfirmation? {
+    let payload = Array("{\"header\":{\"report_id\":\(id),\"version\":\"1.0\"},\"metrics\":{}}".utf8)
+    publisher.announce(reportID: id)
+    _ = try publisher.publish(payload, to: topic, qos: .atLeastOnce, until: after(.seconds(30)))
+    return publisher.confirmation(of: id, until: after(.seconds(20)))
+  }
+
+  /// Writes the new file and renames it over the old one.
+  func replace(_ name: String, with source: String) throws {
+    let new = try directory.write("\(name).new", try fileContents(source))
+    #expect(unsafe rename(new, "\(directory.path)/\(name)") == 0)
+  }
+}
+
+@Suite(.ownThreads) struct `Renewed files of an MQTT connection` {
+  @Test func `are used by the next connection: the authorities, the certificate and the key`() throws {
+    let rotation = try Rotation(authority: try ThrowawayAuthority())
+    #expect(throws: PublishError.self) { try rotation.report(1) }
+    try rotation.replace("ca.pem", with: rotation.broker.authority.certificateFile)
+    #expect(throws: PublishError.self) { try rotation.report(2) }
+    let device = rotation.broker.device
+    try rotation.replace("certificate.pem", with: device.certificateFile)
+    try rotation.replace("private.key", with: device.keyFile)
+    #expect(try rotation.report(3) == .accepted)
+    let other = try rotation.broker.authority.issue("other", names: "DNS:device")
+    try rotation.replace("certificate.pem", with: other.certificateFile)
+    try rotation.replace("private.key", with: other.keyFile)
+    #expect(try rotation.report(4) == .accepted)
+    rotation.publisher.disconnect()
+    #expect(try rotation.report(5) == .accepted)
+    #expect(try rotation.broker.clientNames() == ["device", "other"])
+  }
+
+  @Test func `leave the former pair in use for new connections until they match`() throws {
+    let rotation = try Rotation()
+    #expect(try rotation.report(1) == .accepted)
+    let other = try rotation.broker.authority.issue("other", names: "DNS:device")
+    try rotation.replace("certificate.pem", with: other.certificateFile)
+    for id in 2...3 as ClosedRange<UInt64> {
+      // Also after a SIGHUP.
+      if id == 2 { rotation.publisher.disconnect() } else { rotation.publisher.renew() }
+      #expect(try rotation.report(id) == .accepted)
+    }
+    #expect(rotation.recorded.lines.count { $0.contains("Kept the former certificate and key") } == 1)
+    try rotation.replace("private.key", with: other.keyFile)
+    rotation.publisher.disconnect()
+    #expect(try rotation.report(4) == .accepted)
+    #expect(try rotation.broker.clientNames() == ["first", "first", "first", "other"])
+  }
+
+  @Test func `replace an open connection between two reports, and no report is lost`() throws {
+    let rotation = try Rotation()
+    let watch = CertificateWatch(
+      rotation.publisher, topic: rotation.topic, time: rotation.time, log: rotation.recorded.log())
+    let tasks: [any IdleTask] = [rotation.publisher, watch]
+    let waiter = TaskRunningWaiter(rotation.time, running: tasks)
+    let other = try rotation.broker.authority.issue("other", names: "DNS:device")
+    for id in 1...6 as ClosedRange<UInt64> {
+      if id == 3 { try rotation.replace("certificate.pem", with: other.certificateFile) }
+      if id == 5 { try rotation.replace("private.key", with: other.keyFile) }
+      #expect(try rotation.report(id) == .accepted)
+      #expect(waiter.wait(until: rotation.after(.seconds(300))) == .onTime)
+      #expect(rotation.publisher.isConnected)
+    }
+    #expect(rotation.responder.reports.map(\.id) == Array(1...6))
+    #expect(try rotation.broker.clientNames() == ["first", "other"])
+    #expect(rotation.recorded.lines.count { $0.contains("Connected with the renewed certificate") } == 1)
+  }
+}
