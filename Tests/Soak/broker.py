@@ -2,15 +2,26 @@
 import json
 import time
 
+import rotation
 from servers import RECEIVED, MAYBE, LOST, Listener
 
 
 class FaultyBroker(Listener):
     """Passes each report to `take(body)`, and calls the result with whether the client has received the answer."""
 
-    def __init__(self, plan, take):
-        self.take, self.is_away = take, False
+    def __init__(self, plan, take, tls=None):
+        self.take, self.tls, self.shown, self.is_away = take, tls, [], False
         super().__init__(plan)
+
+    def secured(self, connection):
+        if self.tls is None:
+            return connection
+        connection.settimeout(20)
+        secured = self.tls.wrap_socket(connection, server_side=True)
+        secured.settimeout(None)
+        # Only the last one counts; the others show how many were used.
+        self.shown.append(rotation.shown_name(secured))
+        return secured
 
     def talk(self, connection, stream):
         is_5 = False

@@ -34,12 +34,16 @@ class Listener:
 
     def serve(self, connection):
         try:
-            with connection, connection.makefile("rb") as stream:
+            with self.secured(connection) as connection, connection.makefile("rb") as stream:
                 self.talk(connection, stream)
         except OSError:
             pass  # The client has closed the connection or was killed.
         finally:
             self.count(-1)
+
+    def secured(self, connection):
+        """Returns the connection to talk over: with TLS, if the server has it."""
+        return connection
 
     def count(self, change):
         with self.changed:

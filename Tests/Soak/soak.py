@@ -15,6 +15,7 @@ import books
 import broker
 import faults
 import programs
+import rotation
 import servers
 
 RATES = {
@@ -44,7 +45,8 @@ class Soak:
         os.mkdir(self.directory)
         self.secrets = {"secret access key": secrets.token_urlsafe(30), "session token": secrets.token_urlsafe(60),
                         "container's token": secrets.token_urlsafe(30)}
-        self.book = books.Book(self.secrets)
+        self.certificates = rotation.Certificates(f"{self.directory}/certificates")
+        self.book = books.Book({**self.secrets, **self.certificates.secrets()})
         self.clock = faults.Clock(f"{self.directory}/clock")
         self.tree = faults.Tree(f"{self.directory}/proc")
         self.disks = {name: faults.Disk(f"{self.directory}/{name}") for name in ["function", "agent", "mqtt"]}
@@ -59,7 +61,8 @@ class Soak:
         self.invocations = books.Invocations(self.plans["runtime"], self.clock, self.book)
         self.runtime = servers.FaultyServer(self.plans["runtime"], self.invocations.answer)
         self.iot = {name: servers.FaultyServer(self.plans[f"iot {name}"], self.publish) for name in ["function", "agent"]}
-        self.iot["mqtt"] = broker.FaultyBroker(self.plans["mqtt"], lambda report: self.take("mqtt", report))
+        self.iot["mqtt"] = broker.FaultyBroker(
+            self.plans["mqtt"], lambda report: self.take("mqtt", report), self.certificates.server())
         self.iot["spool"] = broker.FaultyBroker(self.plans["spool"], self.take_spooled)
         self.credentials = servers.FaultyServer(self.plans["credentials"], self.credential)
         self.happened = {}
@@ -75,7 +78,9 @@ class Soak:
                 "DEFENDER_CUSTOM_METRICS_COMMAND": f"{self.directory}/metrics"}), self.book),
             programs.Program("mqtt", [command, "agent"], self.environment("mqtt", {
                 "SAMPLE_INTERVAL_SECONDS": "0.2", "DEFENDER_JITTER": "0", "DEFENDER_TRANSPORT": "mqtt",
-                "DEFENDER_MQTT_ENDPOINT": f"mqtt://127.0.0.1:{self.iot['mqtt'].port}",
+                "DEFENDER_MQTT_ENDPOINT": f"localhost:{self.iot['mqtt'].port}", "AWS_CA_BUNDLE": self.certificates.authority,
+                "DEFENDER_CERTIFICATE_FILE": self.certificates.certificate,
+                "DEFENDER_PRIVATE_KEY_FILE": self.certificates.key,
                 "DEFENDER_TOPIC": "$aws/things/{thing}/defender/metrics/{format}",
                 "DEFENDER_CONFIRMATION_SECONDS": "1"}), self.book),
             programs.Program("spool", [command, "agent"], self.environment("spool", {
@@ -204,7 +209,7 @@ class Soak:
         """Injects one fault outside of the servers."""
         program = self.random.choice(self.programs)
         kind = self.random.choice(
-            ["kill", "kill", "freeze", "disk", "procfs", "clock", "clock", "metrics", "stop", "outage", "outage"])
+            ["kill", "kill", "freeze", "disk", "procfs", "clock", "clock", "metrics", "stop", "rotate", "outage", "outage"])
         self.happened[kind] = self.happened.get(kind, 0) + 1
         if program.name == "spool" and kind in ("kill", "disk"):
             self.reports["spool"].may_repeat = True
@@ -240,6 +245,8 @@ class Soak:
             with self.book.lock:
                 self.tree.show()
                 self.reports["function"].may_lack = True
+        elif kind == "rotate":
+            self.certificates.renew(lambda: self.pause(self.random.choice([0.05, 0.5, 1])), self.random.choice)
         elif kind == "clock":
             self.clock.set(self.random.choice([0, -3600, 3600, 30, -30, 86_400]))
         else:
@@ -295,6 +302,15 @@ class Soak:
         for plan in self.plans.values():
             plan.is_off = False
 
+    def check_certificate(self):
+        """Checks that the agent uses the renewed certificate. It looks at the files once a minute while a connection is open."""
+        name, shown = self.certificates.name(self.certificates.current), self.iot["mqtt"].shown
+        end = time.monotonic() + 150
+        while time.monotonic() < end and not self.book.breaches and shown[-1:] != [name]:
+            self.pause(0.5)
+        if shown[-1:] != [name] and not self.book.breaches:
+            self.book.breach(f"the last connection used the certificate of {shown[-1:]}, not that of {name}")
+
     def run(self):
         end = time.monotonic() + self.arguments.minutes * 60
         for program in self.programs:
@@ -308,6 +324,7 @@ class Soak:
                 round_end = time.monotonic()
         if not self.book.breaches:
             self.calm()
+            self.check_certificate()
         for program in self.programs:
             if not self.book.breaches:
                 program.stop()
@@ -320,8 +337,10 @@ class Soak:
         print("faults:", ", ".join(f"{name} {count}" for name, count in {**counts, **self.happened}.items()))
         for program in self.programs:
             print(f"{program.name}: {program.starts} starts, {self.reports[program.name].published} reports acknowledged")
+        shown = self.iot["mqtt"].shown
+        print(f"mqtt: {len(shown)} connections with {len(set(shown))} certificates")
         print(f"{self.invocations.answered} invocations answered, {self.book.lines} log lines read")
-        missing = {"kill", "freeze", "disk", "procfs", "clock", "metrics", "stop", "outage"} - set(self.happened)
+        missing = {"kill", "freeze", "disk", "procfs", "clock", "metrics", "stop", "rotate", "outage"} - set(self.happened)
         if missing and self.arguments.minutes >= 1:
             print(f"faults that didn't occur: {', '.join(sorted(missing))}")
         if self.book.breaches:
