@@ -66,21 +66,35 @@ package final class KeyPairKeeper: @unchecked Sendable {
 
   /// Reads the password and the key now, and throws if the key is encrypted and the password doesn't decrypt it.
   func checkPassword(readFile: (String) throws(Errno) -> [UInt8]) throws(ClientIdentityError) {
-    var password = try password(readFile: readFile)
-    defer { overwrite(&password) }
-    try HTTPClient.checkPassword(password, of: files)
+    let problem = lock.withLock { () -> ClientIdentityError? in
+      do throws(ClientIdentityError) {
+        var password = try password(readFile: readFile)
+        defer { overwrite(&password) }
+        try HTTPClient.checkPassword(password, of: files)
+        return nil
+      } catch {
+        return error
+      }
+    }
+    if let problem { throw problem }
   }
 
   /// Why the files can't be used as they are now; nil if they can.
   var problemOfFiles: ClientIdentityError? {
-    do throws(ClientIdentityError) {
-      var password = try password(readFile: readPassword)
-      defer { overwrite(&password) }
-      _ = try KeyPair(files, password: password)
-      return nil
-    } catch {
-      return error
+    lock.withLock {
+      do throws(ClientIdentityError) {
+        _ = try read()
+        return nil
+      } catch {
+        return error
+      }
     }
+  }
+
+  private func read() throws(ClientIdentityError) -> KeyPair {
+    var password = try password(readFile: readPassword)
+    defer { overwrite(&password) }
+    return try KeyPair(files, password: password)
   }
 
   private func refresh() {
@@ -91,9 +105,7 @@ package final class KeyPairKeeper: @unchecked Sendable {
     let now = WallTime.now
     isSettled = found.allSatisfy { $0.isSettled(at: now) }
     do throws(ClientIdentityError) {
-      var password = try password(readFile: readPassword)
-      defer { overwrite(&password) }
-      adopt(try KeyPair(files, password: password))
+      adopt(try read())
     } catch {
       if error.isTransient { isSettled = false }
       keepFormer(because: error)
