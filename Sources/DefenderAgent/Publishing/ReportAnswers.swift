@@ -44,7 +44,9 @@ package struct ReportAnswers {
   }
 
   /// Records that the current report is being sent to `topic`. Call this just before each attempt.
-  package mutating func noteSending(to topic: Topic) { self.topic = topic }
+  ///
+  /// Only the first topic after ``begin(reportID:)`` counts: what follows the report, such as a violation event, has no answers.
+  package mutating func noteSending(to topic: Topic) { self.topic = self.topic ?? topic }
 
   /// Processes an answer that arrived on `topicName`, and returns the decision about it.
   package mutating func take(

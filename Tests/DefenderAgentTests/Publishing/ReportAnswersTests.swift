@@ -7,6 +7,8 @@ private let name = "$aws/things/pump-7/defender/metrics/json"
 private enum Step: Sendable {
   case begin(UInt64)
   case send
+  /// A violation event follows the report.
+  case sendEvent
   /// An answer with this id, or without an id if it is nil.
   case accepted(UInt64?)
   case rejected(UInt64?)
@@ -37,6 +39,7 @@ private func rejected(_ id: UInt64?) -> [UInt8] {
       switch step {
       case .begin(let id): answers.begin(reportID: id)
       case .send: answers.noteSending(to: topic)
+      case .sendEvent: answers.noteSending(to: try Topic(validating: "defender/pump-7/violations"))
       case .accepted(let id): verdicts.append(answers.take(on: "\(name)/accepted", payload: accepted(id)))
       case .rejected(let id): verdicts.append(answers.take(on: "\(name)/rejected", payload: rejected(id)))
       case .retained(let id):
@@ -57,6 +60,8 @@ private func rejected(_ id: UInt64?) -> [UInt8] {
       ([.begin(2), .send, .rejected(nil)], .counts, rejection),
       // Between the attempts of one report; it answers the first copy:
       ([.begin(2), .send, .send, .rejected(nil)], .counts, rejection),
+      // After an event that followed the report:
+      ([.begin(2), .send, .sendEvent, .accepted(2)], .counts, .accepted),
       // Early, before the report was sent:
       ([.begin(2), .accepted(nil)], .cameBeforeReport, nil),
       ([.begin(2), .rejected(nil), .send], .cameBeforeReport, nil),
