@@ -62,6 +62,7 @@ private let agentHelp = """
     DEFENDER_CONNECTION               persistent or per-report (persistent)
     DEFENDER_KEEP_ALIVE_SECONDS       30 to 1200 (default: interval plus 60)
     DEFENDER_MQTT_VERSION             5 or 3 (default: 5, then 3 if refused)
+    DEFENDER_COMMAND_TOPIC            topic of commands to report now (none)
     DEFENDER_ACKNOWLEDGE              publish or accepted (default: publish)
     DEFENDER_CONFIRMATION_SECONDS     wait for answers, 0 to 300 s (default: 10)
     DEFENDER_STATE_DIRECTORY          keeps deltas and ids over a restart

@@ -21,6 +21,8 @@ package struct Agent: ~Copyable {
     // Like the Python agent, the loop doesn't publish its first sample. A single report is published, without deltas.
     configuration.beginsWithBaseline = !once
     configuration.connectsAtStart = !once
+    // A single report is made at once, so no command can arrive before it.
+    if once { configuration.mqtt?.settings.commandTopics = nil }
     let publisher = try configuration.publisher(time: time, log: log)
     try requireCredentials(of: publisher, configuration, environment, time: time)
     let watch = CertificateWatch(

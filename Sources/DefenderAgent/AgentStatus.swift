@@ -14,6 +14,7 @@ package final class AgentStatus {
   private var connection = "Not connected yet"
   private var lastReport: String?
   private var nextReport: String?
+  private var lastCommand: String?
   private var lastError: String?
   /// The number of reports that wait in the agent's spool.
   var waiting = 0
@@ -26,6 +27,12 @@ package final class AgentStatus {
   /// Records a report that the other side acknowledged. If it is spooled, it waits for a connection to AWS IoT.
   func published(_ id: UInt64, at now: WallTime, isSpooled: Bool) {
     lastReport = "last report \(id) at \(shown(now))\(isSpooled ? " (spooled)" : "")"
+  }
+
+  /// Records the response to a command, such as `accepted, report 1795676583`.
+  func commanded(_ response: String, at now: WallTime) {
+    lastCommand =
+      "last command at \(shown(now)): \(ServerText().shown(response, limit: Self.errorLimit))"
   }
 
   /// Records an error. It stays until the next one, with its time.
@@ -53,11 +60,11 @@ package final class AgentStatus {
   }
 
   private func showAll() {
-    show(
-      [
-        connection, lastReport ?? "no report yet",
-        waiting > 0 ? "\(waiting) waiting in the spool" : nil, nextReport, certificate?(), lastError,
-      ].compactMap { $0 }.joined(separator: "; "))
+    let parts = [
+      connection, lastReport ?? "no report yet", waiting > 0 ? "\(waiting) waiting in the spool" : nil, nextReport,
+      lastCommand, certificate?(), lastError,
+    ]
+    show(parts.compactMap { $0 }.joined(separator: "; "))
   }
 
   private func shown(_ time: WallTime) -> String { CivilTime(time).extendedFormat }

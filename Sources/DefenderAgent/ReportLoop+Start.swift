@@ -36,7 +36,11 @@ extension ReportLoop {
   /// Records what a report added to the counts in `before`.
   mutating func noteResult(_ outcome: ReportOutcome, since before: ReportOutcome) {
     let hasDelivered = outcome.published > before.published || outcome.spooled > before.spooled
-    if hasDelivered { isReachable = true }
+    commands.hasTried = true
+    if hasDelivered {
+      isReachable = true
+      commands.lastDelivery = time.bootTime
+    }
     if outcome.failed > before.failed { isReachable = false }
     guard let status else { return }
     if hasDelivered, let id = outcome.lastReportID {

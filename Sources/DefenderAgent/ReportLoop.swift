@@ -21,9 +21,11 @@ package struct ReportLoop: ~Copyable {
   var state: StateKeeper
   /// Evaluates the security profiles; nil if none is configured.
   var detector: Detector?
+  /// The limits of commands, and what they changed.
+  var commands = CommandState()
   var hasPublished = false
   /// The moment at which the last report was due.
-  private var lastDue: BootTime?
+  var lastDue: BootTime?
   /// Whether the next run continues the schedule of the last one.
   private var isResumed = false
   /// Rate-limits repeated failures in the log: the same text passes at most once per interval.
@@ -70,6 +72,11 @@ package struct ReportLoop: ~Copyable {
       || configuration.spoolBytes != self.configuration.spoolBytes
     if isOtherNetwork { policy.forgetUnanswered() }
     if publisher !== self.publisher { hasConnectedAtStart = false }
+    if configuration.interval != self.configuration.interval
+      || configuration.minimumInterval != self.configuration.minimumInterval
+    {
+      commands.interval = nil
+    }
     self.configuration = configuration
     self.publisher = publisher
     self.time = time
@@ -112,8 +119,9 @@ package struct ReportLoop: ~Copyable {
   /// changed configuration ends a wait. ``BootTime/distantFuture`` means no deadline. Throws if the configured topic can't be
   /// published to.
   package mutating func run(_ plan: ReportPlan, until end: BootTime) throws(TopicError) -> ReportOutcome {
-    let work = try ReportWork(plan, configuration)
+    var work = try ReportWork(plan, configuration)
     warn(about: work)
+    if let wanted = commands.interval { work.interval = configuration.effectiveInterval(wanted: wanted) }
     let isFirstSampleKept = configuration.beginsWithBaseline && reporter.baseline == nil && !work.isDryRun
     if isFirstSampleKept {
       let first = sample(before: end)
@@ -135,8 +143,7 @@ package struct ReportLoop: ~Copyable {
         outcome.ended = .deadline
         break
       }
-      showStatus(next: schedule.next)
-      let wake = wait(until: schedule.next, for: work, before: end, into: &outcome)
+      let wake = waitForReport(&schedule, &work, before: end, into: &outcome)
       guard wake == .onTime else {
         outcome.ended = wake == .interrupted ? .configurationChanged : .signal
         break
@@ -200,7 +207,7 @@ package struct ReportLoop: ~Copyable {
     return first
   }
 
-  private mutating func moveOn(_ schedule: inout ReportSchedule) {
+  mutating func moveOn(_ schedule: inout ReportSchedule) {
     schedule.moveOn(using: &random)
     log.info(
       "The last report was throttled. Next report in \(Int(time.bootTime.duration(to: schedule.next).inSeconds)) s."
@@ -232,10 +239,7 @@ package struct ReportLoop: ~Copyable {
   private mutating func warn(about work: ReportWork) {
     if work.interval != work.wantedInterval, work.reports != 1, !hasWarnedOfInterval {
       hasWarnedOfInterval = true
-      log.warn(
-        "Raised the interval from \(work.wantedInterval.inWords) to \(work.interval.inWords): Device "
-          + "Defender throttles reports that are more frequent than one in 300 s. For other topics, lower DEFENDER_MINIMUM_INTERVAL_SECONDS."
-      )
+      log.warn(raiseOfInterval(from: work.wantedInterval, to: work.interval))
     }
     if configuration.acknowledgement == .accepted, !work.topic.isDeviceDefenders, !hasWarnedOfOwnTopic {
       hasWarnedOfOwnTopic = true
@@ -262,4 +266,10 @@ package struct ReportLoop: ~Copyable {
       )
     }
   }
+}
+
+/// Returns the sentence about an interval that was raised to the minimum.
+func raiseOfInterval(from wanted: Duration, to interval: Duration) -> String {
+  "Raised the interval from \(wanted.inWords) to \(interval.inWords): Device Defender throttles reports that are more "
+    + "frequent than one in 300 s. For other topics, lower DEFENDER_MINIMUM_INTERVAL_SECONDS."
 }

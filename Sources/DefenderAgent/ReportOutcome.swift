@@ -23,6 +23,14 @@ package struct ReportOutcome: Equatable, Sendable, CustomStringConvertible {
     package init() {}
   }
 
+  /// The number of commands for each kind of response. Dropped commands have none and aren't counted.
+  package struct Commands: Equatable, Sendable {
+    package var accepted: UInt64 = 0
+    package var rejected: UInt64 = 0
+
+    package init() {}
+  }
+
   /// An encoded report.
   package struct Document: Equatable, Sendable {
     package let bytes: [UInt8]
@@ -38,6 +46,7 @@ package struct ReportOutcome: Equatable, Sendable, CustomStringConvertible {
   package var dropped: UInt64 = 0
   package var confirmations = Confirmations()
   package var failed: UInt64 = 0
+  package var commands = Commands()
   /// The number of violation events of the evaluated security profiles.
   package var violations: UInt64 = 0
   package var lastReportID: UInt64?
@@ -70,6 +79,9 @@ package struct ReportOutcome: Equatable, Sendable, CustomStringConvertible {
     }
     if waiting > 0 { text += "; \(waiting) waiting in the spool" }
     if dropped > 0 { text += "; \(dropped) dropped from the spool" }
+    if commands != Commands() {
+      text += "; \(commands.accepted) commands accepted, \(commands.rejected) rejected"
+    }
     return lastError.map { "\(text); last error: \($0)" } ?? text
   }
 }

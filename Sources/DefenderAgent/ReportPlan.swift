@@ -19,7 +19,8 @@ package struct ReportPlan: Equatable, Sendable {
 /// A plan whose missing values come from the configuration.
 struct ReportWork {
   let reports: Int?
-  let interval: Duration
+  /// A command can change it.
+  var interval: Duration
   let wantedInterval: Duration
   let format: ReportFormat
   let names: ReportNames

@@ -19,6 +19,11 @@ package struct ReportSchedule: Sendable {
     if next <= now { next = now.advanced(by: interval) }
   }
 
+  /// Skips the due time if it is before `instant`, which is at most an interval away. The slot stays.
+  package mutating func skip(before instant: BootTime) {
+    if next < instant { next = next.advanced(by: interval) }
+  }
+
   /// Moves the slot later by a random part of the interval.
   ///
   /// Used after a throttled report: if the account is over quota at this thing's slot, it will be in every interval. The

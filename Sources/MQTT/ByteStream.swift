@@ -19,10 +19,14 @@ package protocol ByteStream: AnyObject {
 
   /// The TLS version of the connection, such as `TLSv1.3`; nil without TLS, and before the first byte was sent.
   var tlsVersion: String? { get }
+
+  /// The descriptor that becomes readable when bytes arrive after a read that timed out; nil if the stream has none.
+  var descriptor: Int32? { get }
 }
 
 extension ByteStream {
   package var tlsVersion: String? { nil }
+  package var descriptor: Int32? { nil }
 }
 
 /// The reason why reading or writing bytes failed.

@@ -33,6 +33,8 @@ package final class CurlStream: ByteStream {
   package func close() { connection = nil }
 
   package var tlsVersion: String? { connection?.tlsVersion }
+
+  package var descriptor: Int32? { connection?.descriptor }
 }
 
 extension StreamError {

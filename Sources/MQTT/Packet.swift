@@ -61,7 +61,8 @@ enum OutgoingPacket: Equatable {
   case connect(ConnectOptions, packetLimit: Int)
   case publish(Message, QualityOfService, packetID: UInt16)
   case publishAcknowledgement(packetID: UInt16)
-  case subscribe(topicFilters: [String], packetID: UInt16)
+  /// MQTT 3.1.1 can't express that retained messages aren't wanted.
+  case subscribe(topicFilters: [String], packetID: UInt16, wantsRetained: Bool = true)
   case pingRequest
   /// MQTT 3.1.1 has no room for the reason.
   case disconnect(ReasonCode = .success)

@@ -25,13 +25,15 @@ extension OutgoingPacket {
       // Without a reason code, it means success in both versions.
       firstByte = 0x40
       appendBigEndian(packetID, to: &body)
-    case .subscribe(let topicFilters, let packetID):
+    case .subscribe(let topicFilters, let packetID, let wantsRetained):
       firstByte = 0x82
       appendBigEndian(packetID, to: &body)
       if version == .five { body.append(0) }
+      // Bits 4 and 5 are the retain handling; 2 stands for "don't send retained messages" (MQTT 5, section 3.8.3.1).
+      let retainHandling: UInt8 = version == .five && !wantsRetained ? 2 << 4 : 0
       for filter in topicFilters {
         try append(filter, to: &body)
-        body.append(QualityOfService.atLeastOnce.rawValue)
+        body.append(QualityOfService.atLeastOnce.rawValue | retainHandling)
       }
     case .pingRequest:
       firstByte = 0xC0

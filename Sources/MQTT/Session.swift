@@ -45,6 +45,10 @@ package final class Session {
   /// The TLS version of the connection, such as `TLSv1.3`; nil without TLS.
   package var tlsVersion: String? { stream.tlsVersion }
 
+  /// A descriptor that becomes readable when something arrives, if ``keepAlive(until:)`` has read everything before; nil if
+  /// there is none.
+  package var descriptor: Int32? { isOver ? nil : stream.descriptor }
+
   /// Sends CONNECT to the server at the other end of `stream`, and waits for its CONNACK.
   package init(
     over stream: any ByteStream, as options: ConnectOptions, time: any TimeSource, until deadline: BootTime,
@@ -92,10 +96,15 @@ package final class Session {
 
   /// Subscribes to `topicFilters` with quality of service 1, and waits for the server's SUBACK.
   ///
+  /// If `wantsRetained` is false, the server doesn't send the messages that it retained from before, if it supports MQTT 5.
   /// Throws `MQTTError.subscriptionRefused` if the server refuses one of them; that doesn't end the session.
-  package func subscribe(to topicFilters: [String], until deadline: BootTime) throws(MQTTError) {
+  package func subscribe(
+    to topicFilters: [String], wantsRetained: Bool = true, until deadline: BootTime
+  ) throws(MQTTError) {
     let packetID = nextPacketID()
-    try send(.subscribe(topicFilters: topicFilters, packetID: packetID), until: deadline)
+    try send(
+      .subscribe(topicFilters: topicFilters, packetID: packetID, wantsRetained: wantsRetained),
+      until: deadline)
     let (returnCodes, text) = try wait(for: "SUBACK", until: deadline) { (packet) -> ([UInt8], String?)? in
       guard case .subscribeAcknowledgement(packetID, let returnCodes, let text) = packet else { return nil }
       return (returnCodes, text)
@@ -160,16 +169,23 @@ package final class Session {
   /// Reads what has arrived, and pings the server if a ping is due.
   ///
   /// It doesn't wait for the answer, but checks for it at the next ping, so that an idle session wakes the processor only
-  /// once per keep-alive interval. If the answer hasn't arrived by then, the connection is lost.
-  package func keepAlive(until deadline: BootTime) throws(MQTTError) {
+  /// once per keep-alive interval. If the answer hasn't arrived by then, the connection is lost. Returns false if `deadline` came
+  /// before everything was read.
+  @discardableResult
+  package func keepAlive(until deadline: BootTime) throws(MQTTError) -> Bool {
+    var hasReadAll = true
     while let packet = try packet(until: time.bootTime, waitingFor: "PINGRESP") {
       try take(packet, until: deadline)
-      guard time.bootTime < deadline else { break }
+      guard time.bootTime < deadline else {
+        hasReadAll = false
+        break
+      }
     }
-    guard let nextPing, time.bootTime >= nextPing else { return }
+    guard let nextPing, time.bootTime >= nextPing else { return hasReadAll }
     guard !awaitsPingResponse else { throw end(.timedOut(waitingFor: "PINGRESP")) }
     try send(.pingRequest, until: deadline)
     awaitsPingResponse = true
+    return hasReadAll
   }
 
   /// Pings the server and waits for its answer, to check that an otherwise idle connection stays open.

@@ -22,6 +22,8 @@ package final class WebSocketStream: ByteStream {
 
   package var tlsVersion: String? { stream.tlsVersion }
 
+  package var descriptor: Int32? { stream.descriptor }
+
   /// Requests the upgrade of `stream` to a WebSocket, and waits for the server's agreement.
   package init(
     upgrading stream: any ByteStream, with upgrade: WebSocketUpgrade, time: any TimeSource,

@@ -6,17 +6,27 @@ package protocol IdleTask: AnyObject {
   /// From when on the work may run earlier, if the process is awake anyway; nil if only ``nextDue`` counts. It ends no wait.
   var nextChance: BootTime? { get }
 
+  /// A descriptor whose readability makes the work due at once; nil if there is none. ``run(until:)`` must read what has
+  /// arrived on it.
+  var descriptor: Int32? { get }
+
+  /// Whether the work found something that the caller of the wait has to handle, so that the wait should end.
+  var needsCaller: Bool { get }
+
   /// Does the work. The interrupted wait ends at `deadline`; work that can be postponed should end by then, too.
   func run(until deadline: BootTime)
 }
 
 extension IdleTask {
   package var nextChance: BootTime? { nil }
+  package var descriptor: Int32? { nil }
+  package var needsCaller: Bool { false }
 }
 
 /// A waiter that waits like another one, and runs each task when it is due.
 ///
-/// A task that is due at the end of the wait or later runs in the next wait.
+/// A task that is due at the end of the wait or later runs in the next wait. The wait returns `Wake.message` if a task needs
+/// the caller.
 package struct TaskRunningWaiter: Waiter {
   private let waiter: any Waiter
   private let tasks: [any IdleTask]
@@ -34,16 +44,37 @@ package struct TaskRunningWaiter: Waiter {
     // What the caller does each time it is awake is done, so this is a chance for the tasks that wait for one.
     if shutdownSignal?.isRequested != true { runTasks(before: instant) }
     while true {
+      if tasks.contains(where: \.needsCaller) { return .message }
       var next = instant
       for case let due? in tasks.map(\.nextDue) { next = min(next, due) }
       if next <= waiter.bootTime, next < instant, shutdownSignal?.isRequested != true {
         runTasks(before: instant)
         continue
       }
-      let wake = waiter.wait(until: next)
-      guard wake == .onTime else { return wake }
-      runTasks(before: instant)
-      guard next < instant else { return .onTime }
+      switch waitForTask(until: next) {
+      case .message: tasks.first { $0.descriptor != nil }?.run(until: instant)
+      case .onTime:
+        runTasks(before: instant)
+        guard next < instant else { return .onTime }
+      case let wake: return wake
+      }
+    }
+  }
+
+  /// Waits until `instant`; returns `Wake.message` if the descriptor of a task becomes readable first.
+  private func waitForTask(until instant: BootTime) -> Wake {
+    guard let descriptor = tasks.lazy.compactMap(\.descriptor).first else {
+      return waiter.wait(until: instant)
+    }
+    do throws(Errno) {
+      switch try waiter.wait(for: descriptor, toBe: .readable, until: instant, endsOnShutdown: true) {
+      case .ready: return .message
+      case .deadline: return .onTime
+      case .shutdown: return .shutdown
+      }
+    } catch {
+      // All descriptors of this process are in use. The next wait watches the descriptor again.
+      return waiter.wait(until: instant)
     }
   }
 

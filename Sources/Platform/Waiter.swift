@@ -35,6 +35,8 @@ package enum Wake: Sendable {
   case shutdown
   /// Something else needs the caller before the instant has come, such as a configuration change.
   case interrupted
+  /// A message for the caller has arrived before the instant has come.
+  case message
 }
 
 /// A waiter that uses the system's clocks.

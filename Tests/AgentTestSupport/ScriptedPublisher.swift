@@ -5,7 +5,7 @@ package import TestSupport
 package import WireFormats
 
 /// A publisher that acknowledges or fails each publish as the test sets it.
-package final class ScriptedPublisher: Publisher, ReportConfirmer {
+package final class ScriptedPublisher: Publisher, ReportConfirmer, CommandReceiver {
   package let time: ManualTime
   /// Whether each publish in turn is acknowledged. All publishes after the last element are acknowledged.
   package var acknowledgements: [Bool] = []
@@ -21,6 +21,11 @@ package final class ScriptedPublisher: Publisher, ReportConfirmer {
   package var whilePublishing: () -> Void = {}
   /// Why connecting ahead of the first report fails; nil if it succeeds.
   package var refusalToOpen: PublishError.Cause?
+  package var commandTopics: CommandTopics?
+  /// The commands that arrive, with their times, the earliest first.
+  package var commands: [(at: BootTime, payload: [UInt8])] = []
+  /// Called with the payload of each response.
+  package var whenResponding: ([UInt8]) throws(PublishError) -> Void = { _ in }
   package private(set) var openings: [BootTime] = []
   package private(set) var payloads: [JSONValue] = []
   package private(set) var topics: [String] = []
@@ -51,6 +56,16 @@ package final class ScriptedPublisher: Publisher, ReportConfirmer {
     openings.append(time.bootTime)
     guard let refusalToOpen else { return OpenedConnection(endpoint: "http://localhost") }
     throw PublishError(refusalToOpen, topic: topic, endpoint: "http://localhost", attempts: 1)
+  }
+
+  package func takeCommands() -> [[UInt8]] {
+    let arrived = commands.prefix { $0.at <= time.bootTime }
+    commands.removeFirst(arrived.count)
+    return arrived.map(\.payload)
+  }
+
+  package func respond(_ payload: [UInt8], until deadline: BootTime) throws(PublishError) {
+    try whenResponding(payload)
   }
 
   package func announce(reportID: UInt64) { announced.append(reportID) }

@@ -228,6 +228,7 @@ private func variablesBySystemd(_ text: String) throws -> [String: String] {
     .certificateAuthorities: ["/no/such", "/etc"],
     .systemCertificateAuthorities: ["/no/such"], .allowPlainHTTP: ["yes"], .transport: ["smoke"],
     .mqttEndpoint: ["a b", "h:0", "ftp://h"], .clientID: ["a\tb"], .keepAliveSeconds: ["x", "29", "1201"],
+    .commandTopic: ["a/#", "{x}", "$aws/things/{thing}/x"],
     .connection: ["never"], .mqttVersion: ["4", "3.1.1", "five"],
     .securityProfiles: ["relative", #"{"x":1}"#],
   ]

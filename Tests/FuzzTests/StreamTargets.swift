@@ -128,3 +128,21 @@ let reportAnswers = FuzzTarget("report-answers") { input in
   }
   try require(answer.confirmation != .unanswered, "an answer that says it is none")
 }
+
+/// A command to the agent: what is accepted must be in range, and the response to it or to its error must be JSON.
+let commands = FuzzTarget("commands") { input in
+  let response: CommandResponse
+  do {
+    let command = try Command(parsing: input)
+    if case .interval(let interval?) = command.action {
+      try require((.milliseconds(1) ... .seconds(604_800)).contains(interval), "an interval out of range")
+    }
+    response = CommandResponse(.report(1), to: command.name, id: command.id)
+  } catch let error as CommandError {
+    try require((1...600).contains(error.reason.count), "a reason without words, or too many")
+    response = CommandResponse(.rejected(error.reason), id: error.id)
+  }
+  try require((response.id?.utf8.count ?? 1) <= Command.maximumIDBytes, "an id that is too long")
+  let document = try JSONValue(parsing: response.encoded)
+  try require(document["id"]?.string == response.id, "another id")
+}

@@ -5,5 +5,5 @@ let targets: [FuzzTarget] = [
   profiles, credentialDocuments, events, configuration, componentConfiguration, savedState, spooledReport,
   customMetrics,
   procfsFiles, procfsLines, netlinkMessages, securityProfiles, recordedReports, detectionStates,
-  fleetRecords, lambdaEvents, functionURLResponses, dynamoDBAnswers,
+  fleetRecords, lambdaEvents, functionURLResponses, dynamoDBAnswers, commands,
 ]

@@ -26,6 +26,7 @@ struct `The packets of MQTT 5` {
       ),
       (.publishAcknowledgement(packetID: 65_535), "4002 ffff"),
       (.subscribe(topicFilters: ["a", "é"], packetID: 1), "820c 0001 00 0001 61 01 0002 c3a9 01"),
+      (.subscribe(topicFilters: ["a"], packetID: 1, wantsRetained: false), "8207 0001 00 0001 61 21"),
       (.pingRequest, "c000"), (.disconnect(), "e000"), (.disconnect(.protocolError), "e001 82"),
     ] as [(OutgoingPacket, String)])
   func `are written as in the specification`(packet: OutgoingPacket, expected: String) throws {

@@ -23,6 +23,7 @@ struct `The packets of MQTT` {
       ),
       (.publishAcknowledgement(packetID: 65_535), "4002 ffff"),
       (.subscribe(topicFilters: ["a", "é"], packetID: 1), "820b 0001 0001 61 01 0002 c3a9 01"),
+      (.subscribe(topicFilters: ["a"], packetID: 1, wantsRetained: false), "8206 0001 0001 61 01"),
       (.pingRequest, "c000"),
       (.disconnect(), "e000"), (.disconnect(.protocolError), "e000"),
     ] as [(OutgoingPacket, String)])

@@ -1,3 +1,4 @@
+import Glibc
 import Platform
 import TestSupport
 import Testing
@@ -136,5 +137,67 @@ private struct Interjecting: Waiter {
   func wait(until instant: BootTime) -> Wake {
     defer { body() }
     return time.wait(until: instant)
+  }
+}
+
+/// A task with a descriptor, which reads a byte when it runs.
+private final class Listener: IdleTask {
+  private let input: Int32
+  private(set) var runs = 0
+  private(set) var received = 0
+  /// Whether the task needs the caller after each byte.
+  let endsWait: Bool
+
+  init(_ input: Int32, endsWait: Bool) {
+    self.input = input
+    self.endsWait = endsWait
+  }
+
+  var nextDue: BootTime? { nil }
+  var descriptor: Int32? { input }
+  var needsCaller: Bool { endsWait && received > 0 }
+
+  func run(until deadline: BootTime) {
+    runs += 1
+    var byte: UInt8 = 0
+    if unsafe read(input, &byte, 1) == 1 { received += 1 }
+  }
+}
+
+@Suite struct `A wait with a descriptor` {
+  private let time = SystemWaiter(shutdown: nil)
+
+  private struct Pipe: ~Copyable {
+    let input: FileDescriptor
+    let output: FileDescriptor
+
+    init() throws {
+      var ends: [Int32] = [0, 0]
+      _ = try retryingOnInterrupt { unsafe pipe(&ends) }
+      input = FileDescriptor(owning: ends[0])
+      output = FileDescriptor(owning: ends[1])
+    }
+  }
+
+  @Test func `ends when the task needs the caller, long before the instant`() throws {
+    let pipe = try Pipe()
+    let task = Listener(pipe.input.rawValue, endsWait: true)
+    try pipe.output.writeAll([1])
+    #expect(
+      TaskRunningWaiter(time, running: [task]).wait(until: .now.advanced(by: .seconds(3_600))) == .message)
+    #expect(task.runs == 1 && task.received == 1)
+    // The caller hasn't handled it yet, so another wait ends at once.
+    #expect(TaskRunningWaiter(time, running: [task]).wait(until: .distantFuture) == .message)
+    #expect(task.runs == 1)
+  }
+
+  @Test func `continues if the task doesn't need the caller`() throws {
+    let pipe = try Pipe()
+    let task = Listener(pipe.input.rawValue, endsWait: false)
+    try pipe.output.writeAll([1, 2])
+    #expect(
+      TaskRunningWaiter(time, running: [task]).wait(until: .now.advanced(by: .milliseconds(50))) == .onTime)
+    // Once for each byte. Nothing else woke it.
+    #expect(task.runs == 2 && task.received == 2)
   }
 }

@@ -12,6 +12,8 @@ package final class ManualTime: Waiter {
   package var shutdown: BootTime?
   /// The moment at which something else needs the caller.
   package var interruption: BootTime?
+  /// The moments at which messages for the caller arrive, in order.
+  package var messages: [BootTime] = []
   package var shutdownSignal: ShutdownSignal? { nil }
 
   package init(wallTime: WallTime = WallTime(secondsSinceEpoch: 1_714_566_896)) {
@@ -21,13 +23,16 @@ package final class ManualTime: Waiter {
 
   package func wait(until instant: BootTime) -> Wake {
     wakeUps.append(instant)
-    let end = min(instant, shutdown ?? instant, interruption ?? instant)
+    let end = min(
+      instant, shutdown ?? instant, interruption ?? instant, messages.first ?? instant)
     let duration = max(.zero, bootTime.duration(to: end))
     sleeps.append(duration)
     advance(by: duration)
     if let shutdown, shutdown <= bootTime { return .shutdown }
     if let interruption, interruption <= bootTime { return .interrupted }
-    return .onTime
+    guard let message = messages.first, message <= end else { return .onTime }
+    messages.removeFirst()
+    return .message
   }
 
   /// Waits for real, and moves the clock to `deadline` if the descriptor isn't ready by then.

@@ -29,6 +29,8 @@ package struct Configuration: Sendable {
   package var metricsCommand: MetricsCommand?
   /// The security profiles to evaluate; nil if none is configured.
   package var detection: DetectionConfiguration?
+  /// The topics of commands and of the responses to them; nil if the agent carries out no commands.
+  package var commandTopics: CommandTopics?
   /// The directory that keeps the baseline and the last report id across restarts; nil if none is configured.
   package var stateDirectory: String?
   /// The largest size of the spool in the state directory, in bytes; 0 if unsent reports aren't kept.
@@ -71,6 +73,7 @@ package struct Configuration: Sendable {
     reader.readReports(into: &self)
     reader.readCollection(into: &self)
     detection = reader.detection(thing: thingName)
+    commandTopics = reader.commandTopics(self)
     stateDirectory = reader.stateDirectory()
     spoolBytes = reader.spoolBytes(stateDirectory: stateDirectory)
     access = reader.readAccess()
@@ -78,6 +81,7 @@ package struct Configuration: Sendable {
     publishTimeout = self.transport.publishTimeout
     transportConfiguration = self.transport.configuration(&reader, self)
     reader.checkAcknowledgement(self)
+    reader.checkCommands(self)
     mistakes += reader.mistakes
   }
 

@@ -25,6 +25,8 @@ package enum Variable: String, CaseIterable, Sendable {
   case securityProfiles = "DEFENDER_SECURITY_PROFILES"
   case violationsTopic = "DEFENDER_VIOLATIONS_TOPIC"
   case violationCommand = "DEFENDER_VIOLATION_COMMAND"
+  // CommandVariables.swift
+  case commandTopic = "DEFENDER_COMMAND_TOPIC"
   // StateVariables.swift
   case stateDirectory = "DEFENDER_STATE_DIRECTORY"
   // SpoolVariables.swift

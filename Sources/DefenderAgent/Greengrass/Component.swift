@@ -155,9 +155,17 @@ package struct Component: ~Copyable {
   private func reportErrored() { watch.report(.errored) }
 
   private func plan(_ configuration: inout Configuration, _ variables: Environment) throws -> Plan {
-    let waiter = NucleusWaiter(client, watch, time)
     configuration.connectsAtStart = true
     guard configuration.transport == .greengrass else {
+      guard configuration.commandTopics == nil else {
+        // This component's waits watch the connection to the nucleus, not that to the broker.
+        throw ConfigurationError(
+          of: .commandTopic,
+          "is set, but a Greengrass component receives commands only with the transport greengrass, not "
+            + "\(configuration.transport.name)")
+      }
+      greengrass.receiveCommands(on: nil)
+      let waiter = NucleusWaiter(client, watch, time)
       let publisher = try configuration.publisher(time: waiter, log: log)
       renewal.ownsConnection = true
       renewal.publisher = publisher
@@ -177,7 +185,10 @@ package struct Component: ~Copyable {
     renewal.ownsConnection = false
     // A connection of the former plan would stay open, and nothing would keep it alive.
     renewal.publisher = nil
-    return Plan(configuration: configuration, publisher: greengrass, time: waiter)
+    greengrass.receiveCommands(on: configuration.commandTopics)
+    return Plan(
+      configuration: configuration, publisher: greengrass,
+      time: NucleusWaiter(client, watch, time, publisher: greengrass))
   }
 
   /// Logs a warning, once for each text.

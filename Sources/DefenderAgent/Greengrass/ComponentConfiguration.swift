@@ -37,6 +37,7 @@ package struct ComponentConfiguration: Equatable, Sendable {
     "ProcfsPath": "PROCFS_PATH",
     securityProfilesKey: "DEFENDER_SECURITY_PROFILES",
     "ViolationsTopic": "DEFENDER_VIOLATIONS_TOPIC",
+    "CommandTopic": "DEFENDER_COMMAND_TOPIC",
   ]
   /// The variables whose validity depends on files on the device, which the deployment doesn't control.
   private static let variablesOfFiles: Set<String> = [

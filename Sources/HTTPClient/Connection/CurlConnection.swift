@@ -16,6 +16,10 @@ package final class CurlConnection {
   private let time: any Waiter
   private let socket: Int32
 
+  /// The descriptor of the socket. If ``receive(into:limit:until:)`` timed out, it becomes readable when bytes arrive, because
+  /// libcurl then holds no decrypted bytes.
+  package var descriptor: Int32 { socket }
+
   /// Connects to the host of `url`: `https://` for TLS, `http://` for none.
   ///
   /// Gives up within about a second if the process is asked to stop: nothing has been sent that could be answered.

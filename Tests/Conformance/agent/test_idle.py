@@ -134,22 +134,23 @@ class Idle(unittest.TestCase):
         quiet = self.agent(DEFENDER_CLIENT_ID="quiet")
         pinging = self.agent(DEFENDER_CLIENT_ID="pinging", DEFENDER_KEEP_ALIVE_SECONDS=str(KEEP_ALIVE))
         reporting = self.agent(DEFENDER_CLIENT_ID="reporting", DEFENDER_CONNECTION="per-report")
-        agents = (quiet, pinging, reporting)
+        commanded = self.agent(DEFENDER_CLIENT_ID="commanded", DEFENDER_COMMAND_TOPIC="commands/{thing}")
+        agents = (quiet, pinging, reporting, commanded)
         for agent in agents:
             agent.wait_for_reports(1)
             agent.settle()
-        self.assertEqual([agent.sockets for agent in agents], [1, 1, 0])
+        self.assertEqual([agent.sockets for agent in agents], [1, 1, 0, 1])
         memory = [agent.status("RssAnon") for agent in agents]
         before = [agent.wake_ups for agent in agents]
         time.sleep(KEEP_ALIVE + 5)
         woken = [agent.wake_ups - count for agent, count in zip(agents, before)]
         print(f"wake-ups in {KEEP_ALIVE + 5} s: {woken[0]} by default, {woken[1]} with a keep-alive of {KEEP_ALIVE} s, "
-              f"{woken[2]} per-report; anonymous memory {memory} KiB")
-        self.assertEqual([woken[0], woken[2]], [0, 0])
+              f"{woken[2]} per-report, {woken[3]} with a command topic; anonymous memory {memory} KiB")
+        self.assertEqual([woken[0], woken[2], woken[3]], [0, 0, 0])
         # One ping is expected, and two if the period begins and ends with one.
         self.assertLessEqual(woken[1], 2)
         self.assertGreaterEqual(woken[1], 1)
-        self.assertEqual([agent.sockets for agent in agents], [1, 1, 0])
+        self.assertEqual([agent.sockets for agent in agents], [1, 1, 0, 1])
         if is_static(BOOTSTRAP):
             self.assertLessEqual(max(memory), 1536)
 

@@ -28,13 +28,13 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     }
   }
 
-  private static let attemptTimeout = Duration.seconds(10)
-  private static let endpoint = "the Greengrass nucleus"
+  static let attemptTimeout = Duration.seconds(10)
+  static let endpoint = "the Greengrass nucleus"
 
   package var retries = RetryPolicy()
-  private let client: IPCClient
-  private let time: any TimeSource
-  private let log: Log
+  let client: IPCClient
+  let time: any TimeSource
+  let log: Log
   private var random: any RandomNumberGenerator
   /// The topic of the last report that the nucleus accepted: the component's `accessControl` allowed it.
   private var allowedTopic: Topic?
@@ -42,6 +42,8 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
   private var answers: (topic: Topic, streams: [IPCSubscription])?
   private var verdicts = ReportAnswers()
   private let coreStatus: CoreStatus
+  /// The commands that arrive; nil if none are configured.
+  var commandStream: CommandStream?
   /// Whether the core was offline when the nucleus accepted the last report.
   private var isLastReportSpooled = false
   private var repeats = RepeatFilter(interval: .seconds(240))
@@ -115,7 +117,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     return client.serve(until: next) == .onTime
   }
 
-  private func failure(_ error: IPCError, payload: [UInt8], topic: Topic) -> TransportFailure {
+  func failure(_ error: IPCError, payload: [UInt8], topic: Topic) -> TransportFailure {
     if error == .shutdown { return .stopped(before: "the nucleus answered", isUnderWay: true) }
     // Lite closes the connection on a message that is too long, and would do so again.
     if case .disconnected = error, client.leavesStreamsOpen != false,
@@ -186,7 +188,8 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
 
   /// Renews the matching subscriptions on new streams.
   private func renewSubscriptions(where matches: (IPCSubscription) -> Bool) {
-    for stream in answers?.streams ?? [] where matches(stream) { client.renew(stream) }
+    let streams = (answers?.streams ?? []) + [commandStream?.subscription].compactMap { $0 }
+    for stream in streams where matches(stream) { client.renew(stream) }
   }
 
   /// False, because the nucleus's acknowledgement isn't one of AWS IoT.
@@ -232,13 +235,19 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     return .unavailable(reason: "\(sentence("\(refusal)")) \(advice)")
   }
 
+  /// Returns the topic and the payload of the message that `event` contains; nil if it contains none.
+  func message(in event: JSONValue) -> (topic: String, payload: [UInt8])? {
+    guard
+      let message = event["message"], let topic = message["topicName"]?.string,
+      let payload = message["payload"]?.string.flatMap(base64Decoding)
+    else { return nil }
+    return (topic, payload)
+  }
+
   /// Processes the answers that have arrived. IPC doesn't show whether a message was retained.
   private func takeAnswers() {
     for event in (answers?.streams ?? []).flatMap({ $0.takeEvents() }) {
-      guard
-        let message = event["message"], let topic = message["topicName"]?.string,
-        let payload = message["payload"]?.string.flatMap(base64Decoding)
-      else {
+      guard let (topic, payload) = message(in: event) else {
         if repeats.allows("event", at: time.bootTime) {
           log.warn("Ignored an event of the Greengrass nucleus without a message.")
         }

@@ -74,6 +74,7 @@ extension ConfigurationReader {
       clientID: clientID, keepAliveSeconds: UInt16(keepAlive ?? Self.keepAlive(interval: interval)),
       connection: connection ?? defaultConnection, version: version ?? .five)
     settings.reportExpirySeconds = UInt32(clamping: max(1, interval.components.seconds))
+    settings.commandTopics = configuration.commandTopics
     let region = broker.scheme == .wss ? region(ofHost: broker.host) : nil
     return MQTTConfiguration(broker: broker, identity: identity, region: region, settings: settings)
   }

@@ -18,6 +18,8 @@ extension MQTTPublisher {
     package var version: ProtocolVersion
     /// How long the broker may keep a report that it can't deliver at once; nil for no limit. Only with MQTT 5.
     package var reportExpirySeconds: UInt32?
+    /// The topics of commands and of the responses to them; nil if the agent carries out no commands.
+    package var commandTopics: CommandTopics?
     package var delay = ReconnectDelay()
     /// The time limit for CONNACK, for subscribing, and for one acknowledgement, unless the deadline comes first.
     package var stepTimeout = Duration.seconds(10)

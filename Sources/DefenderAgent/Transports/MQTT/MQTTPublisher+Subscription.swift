@@ -2,50 +2,70 @@ import MQTT
 import Platform
 
 extension MQTTPublisher {
-  /// Subscribes to the answers to reports on `topic`, unless it isn't Device Defender's topic, there is a subscription
-  /// already, or a retry isn't due yet.
+  /// Subscribes to what the agent receives, unless the session already has the subscriptions or a retry isn't due yet: the
+  /// answers to reports on `topic`, if that is Device Defender's, and the commands.
   func subscribe(
     _ session: Session, _ topic: Topic, until deadline: BootTime
   ) throws(TransportFailure) {
-    guard topic.isDeviceDefenders, answeredTopic != topic else { return }
-    if let nextSubscription, time.bootTime < nextSubscription { return }
+    if topic.isDeviceDefenders, answeredTopic != topic, answerSubscription.isDue(at: time.bootTime) {
+      let filters = ["\(topic)/accepted", "\(topic)/rejected"]
+      if try subscribe(session, to: filters, .answers, topic, until: deadline) { answeredTopic = topic }
+    }
+    if let commands, !hasCommandSubscription, commandSubscription.isDue(at: time.bootTime) {
+      let filters = [commands.topics.commands.name]
+      hasCommandSubscription = try subscribe(session, to: filters, .commands, topic, until: deadline)
+      noteCommandSubscription(to: commands.topics.commands)
+    }
+  }
+
+  private enum Purpose {
+    case answers, commands
+  }
+
+  private subscript(purpose: Purpose) -> SubscriptionAttempts {
+    get { purpose == .answers ? answerSubscription : commandSubscription }
+    set { if purpose == .answers { answerSubscription = newValue } else { commandSubscription = newValue } }
+  }
+
+  /// Subscribes to `filters`. Returns false if the broker doesn't allow that and the session continues without.
+  private func subscribe(
+    _ session: Session, to filters: [String], _ purpose: Purpose, _ topic: Topic, until deadline: BootTime
+  ) throws(TransportFailure) -> Bool {
     let limit = min(deadline, time.bootTime.advanced(by: settings.stepTimeout))
     do throws(MQTTError) {
-      try session.subscribe(to: ["\(topic)/accepted", "\(topic)/rejected"], until: limit)
-      answeredTopic = topic
-      lostSubscriptions = 0
-      nextSubscription = nil
+      // A retained command is ignored, and needn't wake the device.
+      try session.subscribe(to: filters, wantsRetained: purpose != .commands, until: limit)
+      self[purpose].succeeded()
+      return true
     } catch .subscriptionRefused(let filter, let reason) {
       let words = reason.map { ": \($0)" } ?? ""
-      putOffSubscription("the broker rejected the subscription to '\(filter)'\(words)")
+      self[purpose].putOff("the broker rejected the subscription to '\(filter)'\(words)", at: time.bootTime)
     } catch .disconnected(let reason) where reason.code == .notAuthorized {
-      putOffSubscription("the broker ended the connection after a request to subscribe: \(reason)")
+      self[purpose].putOff(
+        "the broker ended the connection after a request to subscribe: \(reason)", at: time.bootTime)
       let failure = lostConnection(.disconnected(reason), topic: topic.name)
       // The next connection doesn't subscribe.
       throw TransportFailure(reason: failure.reason, advice: failure.advice, isTransient: true)
     } catch .tooLarge(let bytes, let limit) {
-      putOffSubscription(
-        "the request to subscribe has \(bytes) bytes, but the broker accepts at most \(limit)")
+      self[purpose].putOff(
+        "the request to subscribe has \(bytes) bytes, but the broker accepts at most \(limit)",
+        at: time.bootTime)
     } catch {
+      self[purpose].lost(error, hasHeld: session.hasHeld, at: time.bootTime)
+      let failure = lostConnection(error, topic: topic.name)
       switch error {
-      case .closedByServer, .connectionLost: lostSubscriptions += 1
-      case .disconnected(let reason) where !reason.code.isOfServer: lostSubscriptions += 1
-      default: break  // A slow network or a busy server says nothing about a policy.
+      case .closedByServer where purpose == .commands, .connectionLost where purpose == .commands:
+        throw TransportFailure(reason: failure.reason, advice: adviceOnCommands, failure.kind)
+      default: throw failure
       }
-      // Unless the server has sent something on this connection, it may be closing every connection, whatever is sent.
-      // Three losses in a row are required, because a network that loses one packet in twenty causes two within hours.
-      if lostSubscriptions >= 3, session.hasHeld {
-        putOffSubscription(
-          "the broker ended three connections in a row after a request to subscribe: \(error)")
-      }
-      throw lostConnection(error, topic: topic.name)
     }
+    return false
   }
 
-  /// Continues without answers for an hour, and then retries, because the policy may have been corrected.
-  private func putOffSubscription(_ problem: String) {
-    lostSubscriptions = 0
-    nextSubscription = time.bootTime.advanced(by: Self.subscriptionRetryInterval)
-    subscriptionProblem = problem
+  /// Logs a warning for each subscription that is missing, after a report was acknowledged without it.
+  func noteDelivery() {
+    wantsControl = false
+    if let problem = answerSubscription.takeProblem() { log.warn(advice.warning(ofSubscription: problem)) }
+    if let problem = commandSubscription.takeProblem() { warnOfCommands(problem) }
   }
 }

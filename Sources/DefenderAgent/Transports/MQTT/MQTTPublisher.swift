@@ -10,35 +10,37 @@ package import WireFormats
 package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   /// The largest number of attempts to send a message.
   private static let maximumAttempts = 4
-  static let subscriptionRetryInterval = Duration.seconds(3_600)
 
-  private let connector: any BrokerConnector
+  let connector: any BrokerConnector
   let settings: Settings
   let time: any Waiter
-  private let log: Log
+  let log: Log
   private var random: any RandomNumberGenerator
   private var delay: ReconnectDelay
   private var version: VersionChoice
-  private var session: Session?
+  private(set) var session: Session?
   /// The size of the largest packet that the broker accepted on its last connection; nil if it named no limit.
   private var packetLimit: Int?
   /// The report that the next message contains; nil for any other message.
   private var announcedReport: UInt64?
   /// The topic to whose answers the session is subscribed.
   var answeredTopic: Topic?
-  /// How many connections in a row ended while subscribing. A policy without `iot:Subscribe` causes that.
-  var lostSubscriptions = 0
+  var answerSubscription = SubscriptionAttempts()
+  /// The commands that have arrived; nil if none are configured.
+  var commands: CommandInbox?
+  /// Whether the session is subscribed to the command topic.
+  var hasCommandSubscription = false
+  var isFirstCommandSubscription = true
+  /// Whether the connection may hold bytes that have arrived and weren't read.
+  var hasUnread = false
+  var commandSubscription = SubscriptionAttempts()
   /// Whether the next connection must answer a ping before anything else is sent.
-  private var wantsControl = false
-  /// Why there is no subscription; nil once that has been logged, after a report was acknowledged without one.
-  var subscriptionProblem: String?
-  /// When to retry a subscription that failed; nil if subscribing needn't wait.
-  var nextSubscription: BootTime?
+  var wantsControl = false
   /// The topic of the last report that was acknowledged.
   private var publishedTopic: Topic?
-  private var answers = ReportAnswers()
+  var answers = ReportAnswers()
   private var connectionCount = 0
-  private var repeats = RepeatFilter(interval: .seconds(240))
+  var repeats = RepeatFilter(interval: .seconds(240))
   /// Called with the reason when a connection ends between two reports.
   package var whenLost: ((String) -> Void)?
 
@@ -50,6 +52,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     self.settings = settings
     delay = settings.delay
     version = VersionChoice(settings.version)
+    commands = settings.commandTopics.map { CommandInbox($0) }
     self.time = time
     self.log = log
     self.random = random
@@ -193,8 +196,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   /// Sends DISCONNECT, for at most one second and until `deadline`, and closes the connection in any case.
   private func disconnect(until deadline: BootTime) {
     session?.disconnect(until: min(deadline, time.bootTime.advanced(by: .seconds(1))))
-    session = nil
-    answeredTopic = nil
+    forgetSession()
   }
 
   /// When the connection needs the next ping; nil if there is no connection.
@@ -206,7 +208,8 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   package func run(until deadline: BootTime) {
     guard let session else { return }
     do throws(MQTTError) {
-      try session.keepAlive(until: min(deadline, time.bootTime.advanced(by: .seconds(5))))
+      hasUnread = try !session.keepAlive(
+        until: min(deadline, time.bootTime.advanced(by: .seconds(5))))
       try takeWhatArrived(on: session)
     } catch {
       noteLossBetweenReports(error)
@@ -215,7 +218,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     }
   }
 
-  private func deliver(
+  func deliver(
     _ message: Message, to topic: Topic, _ qos: QualityOfService, over session: Session,
     until deadline: BootTime
   ) throws(TransportFailure) {
@@ -266,7 +269,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
       switch time.wait(until: next) {
       case .onTime: break
       case .shutdown: throw .stopped(before: "the next attempt to connect")
-      case .interrupted:
+      case .interrupted, .message:
         throw TransportFailure(
           reason: "the configuration changed before the next attempt to connect",
           advice: "The next report includes this traffic.", .stopped)
@@ -322,7 +325,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   }
 
   /// Returns the current session; nil if there is none or it has ended.
-  private func usableSession() -> Session? {
+  func usableSession() -> Session? {
     if let session, !session.isOver {
       do throws(MQTTError) {
         try takeWhatArrived(on: session)
@@ -331,17 +334,8 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
         noteLossBetweenReports(error)
       }
     }
-    session = nil
-    answeredTopic = nil
+    forgetSession()
     return nil
-  }
-
-  /// Logs a warning if the report that was just published has no subscription to its answers.
-  private func noteDelivery() {
-    wantsControl = false
-    guard let subscriptionProblem else { return }
-    self.subscriptionProblem = nil
-    log.warn(advice.warning(ofSubscription: subscriptionProblem))
   }
 
   /// Pings the server on a new connection, after the last one ended while a packet was being sent. If this connection ends
@@ -352,29 +346,9 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     do throws(MQTTError) {
       try session.ping(until: min(deadline, time.bootTime.advanced(by: settings.stepTimeout)))
     } catch {
-      lostSubscriptions = 0
+      answerSubscription.forgetLosses()
+      commandSubscription.forgetLosses()
       throw lostConnection(error, topic: topic.name)
-    }
-  }
-
-  private func takeWhatArrived(on session: Session) throws(MQTTError) {
-    // Bounded, so that a broker that never stops sending can't block the caller.
-    for _ in 0..<Session.inboxLimit {
-      guard let arrival = try session.receive(until: time.bootTime) else { return }
-      take(arrival)
-    }
-  }
-
-  private func take(_ arrival: Session.Arrival) {
-    guard case .message(let message) = arrival else { return }
-    let verdict = answers.take(on: message.topic, payload: message.payload, isRetained: message.isRetained)
-    switch verdict {
-    case .counts, .replacesRejection: break
-    case .isOfAnotherTopic, .isUnreadable:
-      // One key for all messages: a sender could name a new topic each time.
-      guard repeats.allows("ignored", at: time.bootTime) else { break }
-      log.warn("Ignored a message on '\(message.topic)': \(verdict).")
-    default: log.debug("Ignored an answer on '\(message.topic)': \(verdict).")
     }
   }
 
@@ -392,10 +366,16 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     log("\(error)", text)
   }
 
-  private func giveUpConnection() {
-    session?.disconnect(until: time.bootTime)
+  private func forgetSession() {
     session = nil
     answeredTopic = nil
+    hasCommandSubscription = false
+    hasUnread = false
+  }
+
+  private func giveUpConnection() {
+    session?.disconnect(until: time.bootTime)
+    forgetSession()
     delay.failed(at: time.bootTime, using: &random)
   }
 

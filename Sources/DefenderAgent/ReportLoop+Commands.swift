@@ -1,0 +1,169 @@
+import DeviceDefender
+import Platform
+
+/// What a loop remembers about commands.
+struct CommandState {
+  var limiter = CommandLimiter()
+  var answered = AnsweredCommands()
+  /// The interval that a command requested; nil for the configured one.
+  var interval: Duration?
+  /// When this process delivered a report last; nil if it hasn't delivered any.
+  var lastDelivery: BootTime?
+  /// Whether this process has tried to publish a report.
+  var hasTried = false
+}
+
+/// The wait for a report, and the commands that arrive during it.
+extension ReportLoop {
+  /// Waits until the next report is due. Carries out the commands that arrive until then, which can change the schedule and the
+  /// interval of `work`.
+  mutating func waitForReport(
+    _ schedule: inout ReportSchedule, _ work: inout ReportWork, before end: BootTime,
+    into outcome: inout ReportOutcome
+  ) -> Wake {
+    while true {
+      let receiver = work.isDryRun ? nil : publisher as? any CommandReceiver
+      for payload in receiver?.takeCommands() ?? [] {
+        guard time.shutdownSignal?.isRequested != true else { break }
+        guard let command = admitted(payload, from: receiver, before: end, into: &outcome) else { continue }
+        let result =
+          switch command.action {
+          case .report: reportNow(work, &schedule, before: end, into: &outcome)
+          case .interval(let wanted): change(&schedule, &work, to: wanted)
+          }
+        let response = CommandResponse(
+          result, to: command.name, id: command.id, thing: configuration.thingName)
+        commands.answered.append(response)
+        respond(response, to: receiver, before: end, into: &outcome)
+      }
+      showStatus(next: schedule.next)
+      let wake = wait(until: schedule.next, for: work, before: end, into: &outcome)
+      guard wake == .message else { return wake }
+      // Commands without end must delay neither a report nor a stop.
+      if time.shutdownSignal?.isRequested == true { return .shutdown }
+      if time.bootTime >= schedule.next { return .onTime }
+    }
+  }
+
+  /// Returns the command to carry out. If there is none, because the message is malformed, repeats a command or is one too many,
+  /// responds to it and returns nil.
+  private mutating func admitted(
+    _ payload: [UInt8], from receiver: (any CommandReceiver)?, before end: BootTime,
+    into outcome: inout ReportOutcome
+  ) -> Command? {
+    switch commands.limiter.verdict(at: time.bootTime) {
+    case .admitted: break
+    case .refused:
+      let response = CommandResponse(.rejected(CommandLimiter.reason), thing: configuration.thingName)
+      respond(response, to: receiver, before: end, into: &outcome)
+      return nil
+    case .dropped:
+      log.debug("Dropped a command: \(CommandLimiter.reason).")
+      return nil
+    }
+    do throws(CommandError) {
+      let command = try Command(parsing: payload)
+      guard let id = command.id, let former = commands.answered[id] else { return command }
+      log.debug("The command with the id '\(id)' was repeated; its response is repeated, too.")
+      respond(former, to: receiver, before: end, into: &outcome)
+    } catch {
+      let response = CommandResponse(.rejected(error.reason), id: error.id, thing: configuration.thingName)
+      respond(response, to: receiver, before: end, into: &outcome)
+    }
+    return nil
+  }
+
+  /// Makes a report and publishes it, unless the last one was delivered less than the minimum interval ago: Device Defender throttles
+  /// such a report.
+  ///
+  /// The slot stays. It is skipped once if it comes too early after this report; the next report then includes its traffic.
+  private mutating func reportNow(
+    _ work: ReportWork, _ schedule: inout ReportSchedule, before end: BootTime,
+    into outcome: inout ReportOutcome
+  ) -> CommandResponse.Result {
+    let start = time.bootTime
+    if let next = earliestReport, next > start {
+      let seconds = Int(start.duration(to: next).inSeconds.rounded(.up))
+      return .rejected(
+        "too early; the next report is allowed in \(seconds) s, because \(configuration.minimumInterval.inWords) is the "
+          + "minimum interval (DEFENDER_MINIMUM_INTERVAL_SECONDS)")
+    }
+    let before = outcome
+    let wasThrottled = publish(work, before: end, into: &outcome)
+    noteResult(outcome, since: before)
+    saveState()
+    let hasDelivered = outcome.published > before.published || outcome.spooled > before.spooled
+    if hasDelivered {
+      schedule.skip(before: start.advanced(by: configuration.minimumInterval))
+      // If the configuration changes, the next run continues this schedule.
+      lastDue = schedule.next.advanced(by: .zero - work.interval)
+    }
+    if wasThrottled { moveOn(&schedule) }
+    returnFreeMemory()
+    guard hasDelivered, outcome.confirmations.rejected == before.confirmations.rejected,
+      let id = outcome.lastReportID
+    else {
+      return .rejected(
+        outcome.lastError ?? "no report was made", reportID: hasDelivered ? outcome.lastReportID : nil)
+    }
+    return .report(id)
+  }
+
+  /// When the next report is allowed; nil if it is allowed at any time.
+  private var earliestReport: BootTime? {
+    if let last = commands.lastDelivery { return last.advanced(by: configuration.minimumInterval) }
+    // The id of the last report of the previous process is the second in which it was made. If this process has made a report
+    // without success, its id shows an attempt, which doesn't count.
+    guard !commands.hasTried, let second = Int64(exactly: reporter.lastReportID), second > 0 else {
+      return nil
+    }
+    let since = WallTime(secondsSinceEpoch: second).duration(to: time.wallTime)
+    guard since >= .zero, since < configuration.minimumInterval else { return nil }
+    return time.bootTime.advanced(by: configuration.minimumInterval - since)
+  }
+
+  /// Changes the interval until the next restart; `wanted` is nil for the configured one.
+  private mutating func change(
+    _ schedule: inout ReportSchedule, _ work: inout ReportWork, to wanted: Duration?
+  ) -> CommandResponse.Result {
+    commands.interval = wanted
+    let interval = configuration.effectiveInterval(wanted: wanted)
+    let note = wanted.flatMap { $0 < interval ? raiseOfInterval(from: $0, to: interval) : nil }
+    let now = time.bootTime
+    // Before the first report, its slot stays, unless the new interval ends earlier.
+    let regular = lastDue?.advanced(by: interval) ?? min(schedule.next, now.advanced(by: interval))
+    let next = regular > now ? regular : now.advanced(by: delay(ofOverdueReportIn: interval))
+    work.interval = interval
+    schedule = ReportSchedule(interval: interval, first: max(next, earliestReport ?? next))
+    lastDue = lastDue.map { _ in schedule.next.advanced(by: .zero - interval) }
+    return .interval(interval, note: note)
+  }
+
+  /// Returns how long a report waits that is overdue after a change of the interval: until this thing's slot, because a command
+  /// can reach a whole fleet at one moment.
+  private func delay(ofOverdueReportIn interval: Duration) -> Duration {
+    guard configuration.isSpread, let thing = configuration.thingName else { return .zero }
+    return slotOffset(in: interval, thing: thing)
+  }
+
+  /// Publishes the response, counts it and logs it.
+  private mutating func respond(
+    _ response: CommandResponse, to receiver: (any CommandReceiver)?, before end: BootTime,
+    into outcome: inout ReportOutcome
+  ) {
+    if response.isRejection { outcome.commands.rejected += 1 } else { outcome.commands.accepted += 1 }
+    let name = response.command.map { "'\($0)' " } ?? ""
+    log.info("Command \(name)on \(receiver?.commandTopics?.commands.name ?? ""): \(response).")
+    status?.commanded("\(name)\(response)", at: time.wallTime)
+    do throws(PublishError) {
+      try receiver?.respond(response.encoded, until: min(end, time.bootTime.advanced(by: .seconds(10))))
+    } catch {
+      let text = "Can't publish the response to a command: \(error)"
+      if failures.allows("response: \(error.repeatedText)", at: time.bootTime) {
+        log.info(text)
+      } else {
+        log.debug(text)
+      }
+    }
+  }
+}
