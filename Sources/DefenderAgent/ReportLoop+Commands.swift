@@ -22,9 +22,27 @@ extension ReportLoop {
     into outcome: inout ReportOutcome
   ) -> Wake {
     while true {
-      let receiver = work.isDryRun ? nil : publisher as? any CommandReceiver
-      for payload in receiver?.takeCommands() ?? [] {
-        guard time.shutdownSignal?.isRequested != true else { break }
+      carryOutCommands(&schedule, &work, before: end, into: &outcome)
+      showStatus(next: schedule.next)
+      let wake = wait(until: schedule.next, for: work, before: end, into: &outcome)
+      guard wake == .message else { return wake }
+      // Commands without end must delay neither a report nor a stop.
+      if time.shutdownSignal?.isRequested == true { return .shutdown }
+      if time.bootTime >= schedule.next { return .onTime }
+    }
+  }
+
+  /// Carries out the commands that have arrived, and those that arrive meanwhile, as long as no report is due and no stop is
+  /// requested.
+  private mutating func carryOutCommands(
+    _ schedule: inout ReportSchedule, _ work: inout ReportWork, before end: BootTime,
+    into outcome: inout ReportOutcome
+  ) {
+    guard !work.isDryRun, let receiver = publisher as? any CommandReceiver else { return }
+    // Ask until there is none: what arrives with an acknowledgement may already be in a buffer, so that no descriptor shows it.
+    while case let payloads = receiver.takeCommands(), !payloads.isEmpty {
+      for payload in payloads {
+        guard time.shutdownSignal?.isRequested != true else { return }
         guard let command = admitted(payload, from: receiver, before: end, into: &outcome) else { continue }
         let result =
           switch command.action {
@@ -36,19 +54,14 @@ extension ReportLoop {
         commands.answered.append(response)
         respond(response, to: receiver, before: end, into: &outcome)
       }
-      showStatus(next: schedule.next)
-      let wake = wait(until: schedule.next, for: work, before: end, into: &outcome)
-      guard wake == .message else { return wake }
-      // Commands without end must delay neither a report nor a stop.
-      if time.shutdownSignal?.isRequested == true { return .shutdown }
-      if time.bootTime >= schedule.next { return .onTime }
+      guard time.bootTime < schedule.next else { return }
     }
   }
 
   /// Returns the command to carry out. If there is none, because the message is malformed, repeats a command or is one too many,
   /// responds to it and returns nil.
   private mutating func admitted(
-    _ payload: [UInt8], from receiver: (any CommandReceiver)?, before end: BootTime,
+    _ payload: [UInt8], from receiver: any CommandReceiver, before end: BootTime,
     into outcome: inout ReportOutcome
   ) -> Command? {
     switch commands.limiter.verdict(at: time.bootTime) {
@@ -148,15 +161,15 @@ extension ReportLoop {
 
   /// Publishes the response, counts it and logs it.
   private mutating func respond(
-    _ response: CommandResponse, to receiver: (any CommandReceiver)?, before end: BootTime,
+    _ response: CommandResponse, to receiver: any CommandReceiver, before end: BootTime,
     into outcome: inout ReportOutcome
   ) {
     if response.isRejection { outcome.commands.rejected += 1 } else { outcome.commands.accepted += 1 }
     let name = response.command.map { "'\($0)' " } ?? ""
-    log.info("Command \(name)on \(receiver?.commandTopics?.commands.name ?? ""): \(response).")
+    log.info("Command \(name)on \(receiver.commandTopics?.commands.name ?? ""): \(response).")
     status?.commanded("\(name)\(response)", at: time.wallTime)
     do throws(PublishError) {
-      try receiver?.respond(response.encoded, until: min(end, time.bootTime.advanced(by: .seconds(10))))
+      try receiver.respond(response.encoded, until: min(end, time.bootTime.advanced(by: .seconds(10))))
     } catch {
       let text = "Can't publish the response to a command: \(error)"
       if failures.allows("response: \(error.repeatedText)", at: time.bootTime) {

@@ -97,12 +97,16 @@ extension ReportLoop {
     return nil
   }
 
-  /// Waits until `slot`, and meanwhile publishes the reports in the spool, one after each pause.
+  /// Waits until `slot`, or until the next report in the spool is due, and publishes that.
   mutating func wait(
     until slot: BootTime, for work: ReportWork, before end: BootTime, into outcome: inout ReportOutcome
   ) -> Wake {
-    let wake = publishSpooled(work, before: slot, end, into: &outcome)
-    return wake == .onTime ? time.wait(until: slot) : wake
+    guard let next = nextSpooled(of: work, before: slot) else { return time.wait(until: slot) }
+    let wake = time.wait(until: next)
+    guard wake == .onTime else { return wake }
+    publishNext(before: slot, end, into: &outcome)
+    // A command may have arrived with the acknowledgement.
+    return .message
   }
 
   /// After the last report of a plan, which was due at `due`, publishes the reports in the spool until another would be due.
@@ -110,27 +114,22 @@ extension ReportLoop {
     _ work: ReportWork, after due: BootTime, before end: BootTime, into outcome: inout ReportOutcome
   ) {
     let limit = min(due.advanced(by: work.interval), end.advanced(by: .zero - Self.leastPublishTime))
-    _ = publishSpooled(work, before: limit, end, into: &outcome)
+    while let next = nextSpooled(of: work, before: limit), time.wait(until: next) == .onTime {
+      publishNext(before: limit, end, into: &outcome)
+      showStatus(next: limit)
+    }
   }
 
-  /// Publishes the reports in the spool that are due before `slot`.
-  private mutating func publishSpooled(
-    _ work: ReportWork, before slot: BootTime, _ end: BootTime, into outcome: inout ReportOutcome
-  ) -> Wake {
-    while let next = nextSpooled(of: work, before: slot) {
-      let wake = time.wait(until: next)
-      guard wake == .onTime else { return wake }
-      let now = time.bootTime
-      nextSpooled = pause(after: now)
-      let before = outcome
-      // With a short interval, the slot may come earlier than the acknowledgement.
-      let limit = max(slot, now.advanced(by: .seconds(10)))
-      _ = publishOldest(
-        until: min(end, limit, now.advanced(by: configuration.publishTimeout)), into: &outcome)
-      noteResult(outcome, since: before)
-      showStatus(next: slot)
-    }
-    return .onTime
+  /// Publishes the oldest report in the spool in the time before `slot`, and plans the pause after it.
+  private mutating func publishNext(before slot: BootTime, _ end: BootTime, into outcome: inout ReportOutcome) {
+    let now = time.bootTime
+    nextSpooled = pause(after: now)
+    let before = outcome
+    // With a short interval, the slot may come earlier than the acknowledgement.
+    let limit = max(slot, now.advanced(by: .seconds(10)))
+    _ = publishOldest(
+      until: min(end, limit, now.advanced(by: configuration.publishTimeout)), into: &outcome)
+    noteResult(outcome, since: before)
   }
 
   /// Returns when to publish the next report in the spool; nil if that isn't before `slot`, or there is none, or the last attempt

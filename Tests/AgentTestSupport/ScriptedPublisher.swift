@@ -24,6 +24,8 @@ package final class ScriptedPublisher: Publisher, ReportConfirmer, CommandReceiv
   package var commandTopics: CommandTopics?
   /// The commands that arrive, with their times, the earliest first.
   package var commands: [(at: BootTime, payload: [UInt8])] = []
+  /// Called when the commands are taken.
+  package var whileTakingCommands: () -> Void = {}
   /// Called with the payload of each response.
   package var whenResponding: ([UInt8]) throws(PublishError) -> Void = { _ in }
   package private(set) var openings: [BootTime] = []
@@ -59,6 +61,7 @@ package final class ScriptedPublisher: Publisher, ReportConfirmer, CommandReceiv
   }
 
   package func takeCommands() -> [[UInt8]] {
+    whileTakingCommands()
     let arrived = commands.prefix { $0.at <= time.bootTime }
     commands.removeFirst(arrived.count)
     return arrived.map(\.payload)

@@ -25,6 +25,8 @@ private final class CommandBroker: BrokerConnector, ByteStream {
   private(set) var packets: [(type: UInt8, body: [UInt8])] = []
   var subscription = Manner.grant
   var response = Manner.grant
+  /// A message that the broker repeats every millisecond until `end`; nil if there is none.
+  var flood: (message: [UInt8], end: BootTime)?
   /// What follows the SUBACK for commands.
   var retained: [UInt8] = []
 
@@ -64,6 +66,10 @@ private final class CommandBroker: BrokerConnector, ByteStream {
   }
 
   func read(into buffer: inout [UInt8], limit: Int, until deadline: BootTime) throws(StreamError) -> Int {
+    if incoming.isEmpty, let flood, time.bootTime < flood.end {
+      time.advance(by: .milliseconds(1))
+      incoming = flood.message
+    }
     guard !incoming.isEmpty else {
       guard isOpen else { return 0 }
       if time.bootTime < deadline { time.advance(by: time.bootTime.duration(to: deadline)) }
@@ -227,6 +233,21 @@ private final class CommandBroker: BrokerConnector, ByteStream {
     broker.send("", on: "c/t")
     #expect(publisher.takeCommands().isEmpty)
     #expect(warnings().count { $0.contains("retained command") } == 1)
+  }
+
+  @Test func `are read in limited time from a broker that never stops sending, and none is left behind`()
+    throws
+  {
+    let broker = CommandBroker(.five, time: time)
+    let publisher = try publisher(broker, .five)
+    _ = try publish(publisher)
+    let start = time.bootTime
+    broker.flood = (broker.message("{}", on: "other", flags: 0x02), start.advanced(by: .seconds(7)))
+    #expect(publisher.takeCommands().isEmpty)
+    #expect(start.duration(to: time.bootTime) < .seconds(6))
+    // The rest may be in a buffer, which the descriptor doesn't show.
+    #expect(publisher.needsCaller)
+    #expect(publisher.takeCommands().isEmpty && !publisher.needsCaller)
   }
 
   @Test func `need neither a descriptor nor a subscription if they aren't configured`() throws {
