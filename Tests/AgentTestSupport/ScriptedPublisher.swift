@@ -24,7 +24,7 @@ package final class ScriptedPublisher: Publisher, ReportConfirmer, CommandReceiv
   package var commandTopics: CommandTopics?
   /// The commands that arrive, with their times, the earliest first.
   package var commands: [(at: BootTime, payload: [UInt8])] = []
-  /// Called when the commands are taken.
+  /// Called by ``takeCommands()``.
   package var whileTakingCommands: () -> Void = {}
   /// Called with the payload of each response.
   package var whenResponding: ([UInt8]) throws(PublishError) -> Void = { _ in }
