@@ -113,6 +113,10 @@ extension ReportLoop {
     }
     if wasThrottled { moveOn(&schedule) }
     returnFreeMemory()
+    if state.newestSpooledID == reporter.lastReportID {
+      return .report(
+        reporter.lastReportID, note: "it waits in the spool, the last of \(state.spooledCount) reports")
+    }
     guard hasDelivered, outcome.confirmations.rejected == before.confirmations.rejected,
       let id = outcome.lastReportID
     else {

@@ -6,8 +6,8 @@ import WireFormats
 /// docs/agent.md ("The response") describes its members.
 package struct CommandResponse: Equatable, Sendable {
   package enum Result: Equatable, Sendable {
-    /// The report with this id was published, or handed to the nucleus.
-    case report(UInt64)
+    /// The report with this id was published, or handed to the nucleus. If it waits in the spool, `note` says so.
+    case report(UInt64, note: String? = nil)
     /// The interval in use from now on, and why it isn't the requested one; nil if it is.
     case interval(Duration, note: String?)
     /// The command wasn't carried out. `reportID` is the id of a report that was made and wasn't accepted.
@@ -41,7 +41,9 @@ package struct CommandResponse: Equatable, Sendable {
     if let thing { document.member("thing", thing) }
     document.member("status", isRejection ? "rejected" : "accepted")
     switch result {
-    case .report(let id): document.member("reportId", id)
+    case .report(let id, let note):
+      document.member("reportId", id)
+      if let note { document.member("note", note) }
     case .interval(let interval, let note):
       document.key("intervalSeconds")
       document.literal(decimal(interval))
@@ -65,10 +67,11 @@ extension CommandResponse: CustomStringConvertible {
   /// The result for a log line: `accepted, report 1795676583`.
   package var description: String {
     switch result {
-    case .report(let id): "accepted, report \(id)"
-    case .interval(let interval, let note):
-      "accepted, one report every \(interval.inWords)\(note.map { " (\(withoutFinalPeriod($0)))" } ?? "")"
+    case .report(let id, let note): "accepted, report \(id)\(remark(note))"
+    case .interval(let interval, let note): "accepted, one report every \(interval.inWords)\(remark(note))"
     case .rejected(let reason, _): "rejected: \(withoutFinalPeriod(reason))"
     }
   }
+
+  private func remark(_ note: String?) -> String { note.map { " (\(withoutFinalPeriod($0)))" } ?? "" }
 }

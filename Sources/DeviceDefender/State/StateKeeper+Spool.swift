@@ -11,6 +11,11 @@ extension StateKeeper {
     mutating get { spool?.count ?? 0 }
   }
 
+  /// The id of the newest report in the spool; nil if it is empty.
+  package var newestSpooledID: UInt64? {
+    mutating get { spool?.newestID }
+  }
+
   /// Continues from the baseline of the newest report in the spool, if the last process ended before it could save that.
   mutating func continueFromSpool(_ state: inout SavedState) {
     if let newest = spool?.newestID {

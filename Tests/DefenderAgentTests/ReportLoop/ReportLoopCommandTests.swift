@@ -74,6 +74,21 @@ private final class Flood: IdleTask {
     #expect(stage.lines.text.contains("Command 'report' on c/thing: accepted, report \(ids[1])."))
   }
 
+  @Test func `says that the report waits in the spool`() throws {
+    let tree = try TemporaryDirectory()
+    let variables = try variables(ofStateIn: tree).merging(
+      ["DEFENDER_SPOOL_BYTES": "1000000", "SAMPLE_INTERVAL_SECONDS": "3600"]) { $1 }
+    var stage = try stage([(1_000, Self.report)], variables, over: tree)
+    // The first report and the first attempt after the command fail.
+    stage.publisher.acknowledgements = [false, false]
+    let outcome = try run(&stage, seconds: 2_000)
+    #expect(outcome.commands.accepted == 1 && outcome.waiting == 2)
+    let response = try #require(record.responses.first)
+    #expect(response["note"] == .string("it waits in the spool, the last of 2 reports"))
+    let id = try #require(response["reportId"]?.integer())
+    #expect(stage.publisher.reportIDs.allSatisfy { $0 < id })
+  }
+
   @Test func `counts no traffic twice`() throws {
     var stage = try stage([(1_000, Self.report)])
     let (procfs, record) = (stage.procfs, record)
