@@ -4,8 +4,8 @@ import WireFormats
 
 /// Store and forward: reports to a topic of the operator's own that couldn't be published wait in the spool.
 ///
-/// All reports go out in the order of their ids. While reports wait, a new one joins them, and its slot publishes the oldest.
-/// When that succeeds, the pauses between slots publish more.
+/// Reports are published in the order of their ids. While reports wait, each new one is added to them, and the loop publishes
+/// the oldest instead. If that succeeds, it publishes more of them until the next slot.
 extension ReportLoop {
   /// The pause between two spooled reports. It is random, so that a fleet that was offline doesn't publish in step.
   private static let spoolPause = 1.0...2.0
@@ -24,9 +24,11 @@ extension ReportLoop {
     let report = SpooledReport(id: draft.report.id, thing: configuration.thingName ?? "", payload: payload)
     let isKept = state.spool(report, at: time)
     if isKept {
+      // A late answer to an earlier report must not move the baseline back.
+      policy.forgetUnanswered()
       reporter.acknowledge(draft.nextBaseline)
       saveState()
-      log.info("Report \(report.id) waits in the spool, the last of \(state.spooledCount).")
+      log.info("Report \(report.id) was added to the spool. Reports in the spool: \(state.spooledCount).")
     }
     noteSpool(in: &outcome)
     return isKept
@@ -38,13 +40,15 @@ extension ReportLoop {
     _ draft: Reporter.Draft, _ work: ReportWork, until limit: BootTime, into outcome: inout ReportOutcome
   ) -> Bool? {
     guard usesSpool(work), state.spooledCount > 0, keep(draft, work, in: &outcome) else { return nil }
+    // The pause after the last report of an earlier outage is over.
+    nextSpooled = nil
     return publishOldest(until: limit, into: &outcome)
   }
 
   /// Publishes the oldest report in the spool, if there is one. Returns whether it was throttled.
   private mutating func publishOldest(until limit: BootTime, into outcome: inout ReportOutcome) -> Bool {
     defer { noteSpool(in: &outcome) }
-    // After a start, the state on the disk may still be that of the last process.
+    // After a start, the disk may still have the state of the previous process.
     saveState()
     guard let report = publishableReport(), let topic = try? configuration.topic(for: report.format) else {
       // The disk has a problem, which the log describes.
@@ -62,7 +66,7 @@ extension ReportLoop {
       note(receipt, of: report.id, report.payload.count, topic, in: &outcome)
       if state.spooledCount == 0 {
         log.info("The spool is empty.")
-        // Nobody answers, but a connection for each report is closed.
+        // No answer is expected, but this call closes a connection that is opened for each report.
         _ = confirmer?.confirmation(of: report.id, until: time.bootTime)
       }
       return false
@@ -78,7 +82,7 @@ extension ReportLoop {
     }
   }
 
-  /// Returns the oldest report in the spool that can be published, and drops those before it that never can.
+  /// Returns the oldest report in the spool that can be published. Drops the reports before it that never can.
   private mutating func publishableReport() -> SpooledReport? {
     while let report = state.oldestSpooled() {
       let thing = configuration.thingName ?? ""
@@ -109,11 +113,12 @@ extension ReportLoop {
     return .message
   }
 
-  /// After the last report of a plan, which was due at `due`, publishes the reports in the spool until another would be due.
+  /// Publishes the reports in the spool after the last report of a plan, which was due at `due`: until shortly before the next
+  /// interval, in which another process may need the state directory, and until shortly before `end`.
   mutating func publishWaiting(
     _ work: ReportWork, after due: BootTime, before end: BootTime, into outcome: inout ReportOutcome
   ) {
-    let limit = min(due.advanced(by: work.interval), end.advanced(by: .zero - Self.leastPublishTime))
+    let limit = min(due.advanced(by: work.interval * 9 / 10), end.advanced(by: .zero - Self.leastPublishTime))
     while let next = nextSpooled(of: work, before: limit), time.wait(until: next) == .onTime {
       publishNext(before: limit, end, into: &outcome)
       showStatus(next: limit)
@@ -129,7 +134,10 @@ extension ReportLoop {
     let limit = max(slot, now.advanced(by: .seconds(10)))
     _ = publishOldest(
       until: min(end, limit, now.advanced(by: configuration.publishTimeout)), into: &outcome)
+    let lastDelivery = commands.lastDelivery
     noteResult(outcome, since: before)
+    // An old report from the spool must not delay the one that a command requests.
+    commands.lastDelivery = lastDelivery
   }
 
   /// Returns when to publish the next report in the spool; nil if that isn't before `slot`, or there is none, or the last attempt
@@ -146,7 +154,7 @@ extension ReportLoop {
     now.advanced(by: .seconds(Double.random(in: Self.spoolPause, using: &random)))
   }
 
-  /// Records what waits in the spool and what it lost.
+  /// Records the number of reports that wait in the spool, and of those that it lost.
   mutating func noteSpool(in outcome: inout ReportOutcome) {
     outcome.waiting = state.spooledCount
     outcome.dropped += state.takeLostSpooled()
@@ -155,9 +163,10 @@ extension ReportLoop {
 }
 
 extension PublishError {
-  /// Whether the same message may be published later. That includes a refusal, which an operator can correct.
+  /// Whether publishing the same message later may succeed. It may after a refusal, because an operator can correct the policy.
   var mayPass: Bool {
     if case .payloadTooLarge = cause { return false }
+    if case .transport(let failure) = cause, failure.kind == .unacceptable { return false }
     return status != 413
   }
 }

@@ -3,8 +3,8 @@ package import Platform
 
 /// Samples this machine's network metrics and publishes them as Device Defender reports, one each interval.
 ///
-/// The loop keeps the baseline and the last report id across calls of ``run(_:until:)``. Only an acknowledged report moves
-/// the baseline, so the report after a lost one includes the lost one's traffic.
+/// The loop keeps the baseline and the last report id across calls of ``run(_:until:)``. Only a report that was
+/// acknowledged, or that is durable in the spool, moves the baseline, so the report after a lost one includes its traffic.
 package struct ReportLoop: ~Copyable {
   /// The least time that the loop reserves for a cycle before the deadline. A slower cycle raises it.
   private static let leastCycleTime = Duration.seconds(1)
@@ -15,7 +15,7 @@ package struct ReportLoop: ~Copyable {
   let log: Log
   var reporter: Reporter
   var policy = BaselinePolicy()
-  /// Chooses the next slot of a thing whose report was throttled, and the pauses between spooled reports.
+  /// Chooses the next slot of a thing whose report was throttled, and the pauses between reports from the spool.
   var random: any RandomNumberGenerator
   /// Keeps the baseline and the last report id across restarts.
   var state: StateKeeper
@@ -36,7 +36,7 @@ package struct ReportLoop: ~Copyable {
   var isReachable = false
   /// Whether the publisher has connected before its first report, or has tried to.
   var hasConnectedAtStart = false
-  /// The earliest time for the next spooled report between two slots; nil after a failure.
+  /// The earliest time to publish the next report from the spool; nil after a failure.
   var nextSpooled: BootTime?
   private var hasWarnedOfReservedTopic = false
   private var hasWarnedOfInterval = false
@@ -131,7 +131,7 @@ package struct ReportLoop: ~Copyable {
     }
     connectAtStart(for: work, before: end)
     var outcome = ReportOutcome(topic: work.topic.name, transport: configuration.transport.name)
-    if usesSpool(work) { noteSpool(in: &outcome) }
+    if usesSpool(work) { noteSpool(in: &outcome) } else { status?.waiting = 0 }
     let first = firstReport(of: work, before: end, afterInterval: isFirstSampleKept)
     var schedule = ReportSchedule(interval: work.interval, first: first)
     var cycleTime = Self.leastCycleTime

@@ -42,7 +42,7 @@ package struct ReportOutcome: Equatable, Sendable, CustomStringConvertible {
   package var spooled: UInt64 = 0
   /// The number of reports that wait in the agent's spool.
   package var waiting = 0
-  /// The number of reports that the agent's spool lost: dropped because it was full, or damaged.
+  /// The number of reports that the agent's spool lost: those that it dropped, and damaged files.
   package var dropped: UInt64 = 0
   package var confirmations = Confirmations()
   package var failed: UInt64 = 0

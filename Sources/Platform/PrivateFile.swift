@@ -26,7 +26,7 @@ package struct PrivateDirectory: ~Copyable {
     let parent = descriptor.rawValue
     if creates {
       if unsafe mkdirat(parent, name, 0o700) == 0 {
-        // Otherwise the new directory, and with it the files in it, might not survive a power failure.
+        // Without this flush, the new directory and its files might not survive a power failure.
         _ = try retryingOnInterrupt { fsync(parent) }
       } else if errno != EEXIST {
         throw .current
@@ -54,7 +54,13 @@ package struct PrivateDirectory: ~Copyable {
     }
     defer { unsafe closedir(list) }
     var files: [(name: String, size: Int)] = []
-    while let entry = unsafe readdir(list) {
+    while true {
+      // Only errno distinguishes the end of the directory from an error (readdir(3)).
+      errno = 0
+      guard let entry = unsafe readdir(list) else {
+        if errno != 0 { throw .current }
+        break
+      }
       let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
         unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
       }

@@ -72,7 +72,7 @@ private func bytesIn(_ report: JSONValue) -> Int {
     let program = try BuiltProgram("bootstrap").path
     var random = SeededRandom(seed: 253)
     let first = try RunningAgent(program, ["agent"], environment)
-    first.wait { endpoint.requests >= 60 }
+    first.wait { endpoint.requests >= 150 }
     first.kill()
     for life in 0..<40 {
       endpoint.accept(life % 3 != 0)

@@ -201,6 +201,8 @@ package struct TransportFailure: Error, Equatable, Sendable {
     /// A retry may succeed.
     case transient
     case permanent
+    /// The other side never accepts this message, because it is too large. It may accept another one.
+    case unacceptable
     /// The other side accepts the message later.
     case throttled
     /// The process was asked to stop.

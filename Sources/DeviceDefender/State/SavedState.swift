@@ -11,7 +11,8 @@ package struct SavedState: Equatable, Sendable {
   package var answeredThing: String?
   /// The baseline that includes the report ``lastReportID``. It replaces ``baseline`` if that report is in the spool.
   ///
-  /// Saved before the report can get into the spool. So after a crash, whether its file exists decides which baseline applies.
+  /// Saved before the report is added to the spool. So after a crash, this baseline applies if the report's file exists, and
+  /// ``baseline`` if it doesn't.
   package var baselineIfSpooled: Baseline?
 
   package init(lastReportID: UInt64 = 0, baseline: Baseline? = nil, answeredThing: String? = nil) {

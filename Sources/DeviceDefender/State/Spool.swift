@@ -1,10 +1,11 @@
+import Glibc
 import Platform
 
 /// Reports that wait on the disk until they can be published: the directory `spool` in the state directory.
 ///
-/// Each report is a file whose name is the report's id, so that the order of the names is the order of the reports. The files
-/// together never have more bytes than the limit: the oldest reports are dropped for new ones. A file is complete and durable
-/// when it gets its name, so a crash leaves whole files, and at most one temporary file.
+/// Each report is a file named after the report's id, so the order of the names is the order of the reports. If a new report
+/// would exceed the limit, the oldest reports are dropped. A file is complete and durable when it gets its name, so a crash
+/// leaves whole files, and at most one temporary file.
 struct Spool: ~Copyable {
   static let directoryName = "spool"
   private static let suffix = ".report"
@@ -17,17 +18,23 @@ struct Spool: ~Copyable {
   /// The waiting reports, the oldest first.
   private var waiting: [(id: UInt64, size: Int)] = []
   private var size = 0
-  /// The number of reports that were dropped or damaged, since the last call of ``takeLost()``.
+  /// The number of reports that were lost since the last call of ``takeLost()``: dropped, damaged or missing.
   private var lost: UInt64 = 0
-  /// The number of dropped reports that the log doesn't have yet.
+  /// The number of dropped reports that haven't been logged yet.
   private var unlogged = 0
+  /// The oldest report, if reading it failed and the log has the error.
+  private var unreadableID: UInt64?
+  /// Whether the log says that files can't be removed.
+  private var hasLoggedRemoval = false
   private var drops = RepeatFilter(interval: Self.repeatInterval)
 
-  /// Lists the files in `directory`, and removes those that can't be used: temporary files, and ids far ahead of the clock.
+  /// Lists the files in `directory`, which was last changed at `written`. Removes temporary files and files whose id isn't
+  /// plausible.
   init(
-    _ directory: consuming PrivateDirectory, path: String, limit: Int, at now: WallTime, log: Log
+    _ directory: consuming PrivateDirectory, path: String, limit: Int, at now: WallTime, written: WallTime,
+    log: Log
   ) throws(Errno) {
-    let largest = ReportSequence.largestPlausibleID(at: now, written: now)
+    let largest = ReportSequence.largestPlausibleID(at: now, written: written)
     var unusable: [String] = []
     for file in try directory.files() {
       if let id = Self.id(ofFile: file.name), id <= largest {
@@ -42,16 +49,16 @@ struct Spool: ~Copyable {
     self.path = path
     self.limit = limit
     self.log = log
-    for name in unusable { discard(name, "it isn't a complete report") }
+    for name in unusable { discard(name, "it is unfinished, or its id isn't plausible") }
   }
 
   var count: Int { waiting.count }
   var oldestID: UInt64? { waiting.first?.id }
   var newestID: UInt64? { waiting.last?.id }
 
-  /// Adds a report, whose id must be larger than all others. When this returns true, the report is durable.
+  /// Adds a report, whose id must be larger than those of all waiting reports.
   ///
-  /// Returns false if the report is larger than the spool.
+  /// Returns true when the report is durable, and false if it is larger than the limit.
   mutating func append(_ report: SpooledReport, at now: BootTime) throws(Errno) -> Bool {
     let contents = report.encoded
     guard contents.count <= limit else {
@@ -77,7 +84,7 @@ struct Spool: ~Copyable {
     do throws(Errno) {
       try directory.replace(name, with: contents)
     } catch {
-      // The rename may have succeeded. Without this, the report would be published although the next one includes its traffic.
+      // The rename may have succeeded. A restart would then publish this report although the next one includes its traffic.
       try? directory.remove(name)
       throw error
     }
@@ -94,7 +101,7 @@ struct Spool: ~Copyable {
         guard let contents = try directory.read(name, limit: size) else {
           forgetOldest()
           lost += 1
-          log.warn("\(path)/\(name) is gone. That report is lost.")
+          log.warn("Report \(id) is lost: \(path)/\(name) no longer exists.")
           continue
         }
         let report = try SpooledReport.decode(contents)
@@ -103,8 +110,13 @@ struct Spool: ~Copyable {
       } catch let error as SpooledReportError {
         discard(name, "\(error)")
       } catch let error as Errno {
-        guard let reason = StateDirectory.reasonToSetAside(error) else {
-          log.error("Can't read \(path)/\(name): \(error). The next report tries again.")
+        guard let reason = Self.reasonToDiscard(error) else {
+          if unreadableID != id {
+            unreadableID = id
+            log.error(
+              "Can't read \(path)/\(name): \(error). The reports in the spool wait until it can be read or is removed."
+            )
+          }
           return nil
         }
         discard(name, reason)
@@ -125,6 +137,8 @@ struct Spool: ~Copyable {
     do throws(Errno) {
       try directory.remove(Self.name(of: id))
     } catch {
+      guard !hasLoggedRemoval else { return }
+      hasLoggedRemoval = true
       log.error(
         "Can't remove report \(id) from \(path): \(error). After a restart, it is published again, with the same id."
       )
@@ -145,10 +159,20 @@ struct Spool: ~Copyable {
     return lost
   }
 
+  /// Returns why a file can never be read; nil if a later attempt may succeed.
+  private static func reasonToDiscard(_ error: Errno) -> String? {
+    switch error {
+    case .fileTooLarge: "it is larger than at the start"
+    // A bad sector must not block all later reports.
+    case Errno(rawValue: EIO): "\(error)"
+    default: StateDirectory.reasonToSetAside(error)
+    }
+  }
+
   private mutating func forgetOldest() { size -= waiting.removeFirst().size }
 
   private mutating func discard(_ name: String, _ reason: String) {
-    // A temporary file is of a report whose traffic the next report includes.
+    // A temporary file isn't a lost report: the next report includes its traffic.
     if !name.hasSuffix(".new") { lost += 1 }
     do throws(Errno) {
       try directory.remove(name)

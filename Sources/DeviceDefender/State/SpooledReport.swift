@@ -1,6 +1,6 @@
 import WireFormats
 
-/// A report that couldn't be published, as a file of the spool contains it.
+/// A report that couldn't be published: the contents of a file in the spool.
 package struct SpooledReport: Equatable, Sendable {
   package let id: UInt64
   /// The thing that the report describes; empty if the topic doesn't need its name.
@@ -25,7 +25,7 @@ package enum SpooledReportError: Error, Equatable, Sendable, CustomStringConvert
 
   package var description: String {
     switch self {
-    case .notOfThisVersion: "it isn't a report of this version of the spool"
+    case .notOfThisVersion: "it isn't a report, or its format has another version"
     case .damaged: "it is truncated or damaged"
     }
   }
@@ -36,8 +36,8 @@ extension SpooledReport {
   private static let signature = Array("DDSPOOL1".utf8)
   private static let headSize = 22
 
-  /// Returns the file format: the signature, the CRC-32 of everything after it, the id, the length of the thing's name in two
-  /// bytes, that name, and the payload up to the end. Numbers are big-endian.
+  /// The contents of the file: the signature, the CRC-32 of everything after the CRC, the id in eight bytes, the length of
+  /// the thing's name in two bytes, that name, and the payload up to the end. Numbers are big-endian.
   package var encoded: [UInt8] {
     var content: [UInt8] = []
     appendBigEndian(id, to: &content)

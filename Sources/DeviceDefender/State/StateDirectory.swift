@@ -107,7 +107,9 @@ package struct StateDirectory: ~Copyable {
     do throws(Errno) {
       return try spool(limit: limit, creates: false, at: now)
     } catch {
-      guard [.tooManyLinks, .notADirectory].contains(error) else { throw error }
+      // These errors last. They must not make the whole state unusable, in particular if the spool is off.
+      guard [.tooManyLinks, .notADirectory, Errno(rawValue: EACCES)].contains(error) else { throw error }
+      log.warn("\(path)/\(Spool.directoryName) can't be opened: \(error). Reports in it aren't published.")
       return nil
     }
   }
@@ -115,7 +117,10 @@ package struct StateDirectory: ~Copyable {
   /// Opens the spool in this directory; nil if there is none, unless `creates` is true.
   borrowing func spool(limit: Int, creates: Bool, at now: WallTime) throws(Errno) -> Spool? {
     guard let files = try directory.subdirectory(Spool.directoryName, creates: creates) else { return nil }
-    return try Spool(files, path: "\(path)/\(Spool.directoryName)", limit: limit, at: now, log: log)
+    // If the clock was ahead when the reports were written, or is behind now, the ids are still plausible.
+    let written = try directory.modificationTime(of: Spool.directoryName)
+    return try Spool(
+      files, path: "\(path)/\(Spool.directoryName)", limit: limit, at: now, written: written, log: log)
   }
 
   /// Whether the path still leads to this directory, not to another one or to nothing.

@@ -2,9 +2,9 @@ package import Platform
 
 /// The spool: reports that couldn't be published wait in the state directory.
 ///
-/// Before a report can get into the spool, the saved state names its id and the baseline that includes it. So there is no moment
-/// at which a crash would count traffic twice or lose it: if the report's file exists, its traffic is in the file and the next
-/// process continues from that baseline, otherwise from the former one.
+/// Before a report is added to the spool, the saved state contains its id, the current baseline, and the baseline that includes
+/// the report. After a crash, the report's file decides: if it exists, the next process continues from the baseline that includes
+/// the report, otherwise from the other one. So no crash loses traffic or counts it twice.
 extension StateKeeper {
   /// The number of reports that wait in the spool.
   package var spooledCount: Int {
@@ -26,8 +26,8 @@ extension StateKeeper {
       let reports = "\(count) report\(count == 1 ? "" : "s")"
       if spoolLimit == 0 {
         log.warn(
-          "The spool in \(path ?? "") has \(reports), but DEFENDER_SPOOL_BYTES is 0, so nothing is published from it. Set it, "
-            + "or remove the directory spool.")
+          "The spool in \(path ?? "") has \(reports), but DEFENDER_SPOOL_BYTES is 0, so nothing is published from it. Set "
+            + "DEFENDER_SPOOL_BYTES, or remove the directory spool.")
       } else {
         log.info("Found \(reports) of an earlier process in the spool.")
       }
@@ -35,9 +35,9 @@ extension StateKeeper {
     state.baselineIfSpooled = nil
   }
 
-  /// Adds a report to the spool. Returns whether it is durable there, so that its baseline may be used.
+  /// Adds a report to the spool. Returns true if it is durable there; then it moves the baseline.
   ///
-  /// The saved state must name the report: see ``SavedState/baselineIfSpooled``.
+  /// Requires that the saved state contains the report's id and baseline; see ``SavedState/baselineIfSpooled``.
   package mutating func spool(_ report: SpooledReport, at time: any TimeSource) -> Bool {
     let now = time.bootTime
     guard saved?.lastReportID == report.id, saved?.baselineIfSpooled != nil, spoolLimit > 0,
@@ -62,11 +62,9 @@ extension StateKeeper {
 
   /// Returns the oldest report in the spool; nil if there is none that may be published now.
   package mutating func oldestSpooled() -> SpooledReport? {
-    // Until the saved state has the baseline of this report, the existence of its file is what the next process relies on.
-    guard let saved, saved.baselineIfSpooled == nil || spool?.oldestID != saved.lastReportID else {
-      return nil
-    }
-    return spool?.oldest()
+    // Until the saved state has the baseline of this report, the file must stay: it tells the next process which baseline applies.
+    guard let saved, let report = spool?.oldest() else { return nil }
+    return saved.baselineIfSpooled != nil && report.id == saved.lastReportID ? nil : report
   }
 
   /// Removes the oldest report from the spool, because it was published.

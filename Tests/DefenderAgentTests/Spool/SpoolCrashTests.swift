@@ -100,7 +100,7 @@ private final class KilledDevice: Publisher {
     isDead = true
     do {
       try FileManager.default.copyItem(atPath: state, toPath: image)
-      // What a write leaves behind that was interrupted at any byte.
+      // The temporary file of an interrupted write.
       let id = clock.wallTime.secondsSinceEpoch
       for name in ["state.json", String(format: "spool/%020d.report", id)] where Bool.random(using: &random) {
         guard FileManager.default.fileExists(atPath: "\(image)/spool") || name == "state.json" else {

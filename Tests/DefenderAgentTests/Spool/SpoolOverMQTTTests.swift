@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// A network that is down for many intervals, and bad in between: random, but the same in each run.
+/// A network that is down for many intervals, and in between loses some packets, at random.
 private final class Network: Sendable {
   private let random = Mutex(SeededRandom(seed: 25))
   let isDown = Mutex(false)

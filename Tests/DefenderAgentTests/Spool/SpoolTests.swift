@@ -218,7 +218,7 @@ private func last<Element>(_ elements: [Element], after count: Int) -> [Element]
     try makeReports(&first, bytes: [1_000], areAcknowledged: true)
     try makeReports(&first, bytes: [1_010, 1_030], areAcknowledged: false)
     _ = consume first
-    // The saved state is lost, and the clock is wrong.
+    // After the restart, the clock is behind.
     let ids = files(in: tree)
     var second = try LoopStage(variables, over: tree)
     second.time.wallTime = WallTime(secondsSinceEpoch: 1_600_000_000)
@@ -231,7 +231,7 @@ private func last<Element>(_ elements: [Element], after count: Int) -> [Element]
     #expect(ids.count == 2)
   }
 
-  @Test func `gives no id twice even if the saved state is lost`() throws {
+  @Test func `uses no id twice even if the saved state is lost`() throws {
     let tree = try TemporaryDirectory()
     let variables = try spool(in: tree)
     var first = try LoopStage(variables, over: tree)
@@ -303,7 +303,7 @@ private func last<Element>(_ elements: [Element], after count: Int) -> [Element]
     #expect(files(in: tree) == ["notes.txt"])
   }
 
-  @Test func `drops reports of another thing and those that are too large now`() throws {
+  @Test func `drops reports of another thing`() throws {
     let tree = try TemporaryDirectory()
     let variables = try spool(in: tree)
     var first = try LoopStage(variables, over: tree)
@@ -329,10 +329,14 @@ private func last<Element>(_ elements: [Element], after count: Int) -> [Element]
     #expect(stage.lines.text.contains("the payload has 2 bytes, but AWS IoT accepts at most 1."))
   }
 
-  @Test func `doesn't keep what is too large to be published`() throws {
+  @Test(arguments: [
+    PublishError.Cause.payloadTooLarge(bytes: 2, limit: 1),
+    .transport(TransportFailure(reason: "it is too long", advice: "Send less.", .unacceptable)),
+  ])
+  func `doesn't keep what is too large to be published`(cause: PublishError.Cause) throws {
     let tree = try TemporaryDirectory()
     var stage = try LoopStage(spool(in: tree), over: tree)
-    stage.publisher.refusal = .payloadTooLarge(bytes: 2, limit: 1)
+    stage.publisher.refusal = cause
     try makeReports(&stage, bytes: [1_000], areAcknowledged: false)
     #expect(files(in: tree) == [])
   }

@@ -100,7 +100,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
   private func checkSizeForLite(_ payload: [UInt8], _ topic: Topic) throws(PublishError) {
     guard client.leavesStreamsOpen == true, let advice = adviceOnSize(payload, topic) else { return }
     let failure = TransportFailure(
-      reason: "the report has \(payload.count) bytes", advice: advice, isTransient: false)
+      reason: "the report has \(payload.count) bytes", advice: advice, .unacceptable)
     throw PublishError(.transport(failure), topic: topic, endpoint: Self.endpoint, attempts: 0)
   }
 
@@ -123,7 +123,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     if case .disconnected = error, client.leavesStreamsOpen != false,
       let advice = adviceOnSize(payload, topic)
     {
-      return TransportFailure(reason: error.description, advice: advice, isTransient: false)
+      return TransportFailure(reason: error.description, advice: advice, .unacceptable)
     }
     if error.isUnauthorized, allowedTopic == topic {
       return TransportFailure(

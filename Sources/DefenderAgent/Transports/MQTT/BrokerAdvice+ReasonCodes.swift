@@ -39,7 +39,10 @@ extension BrokerAdvice {
         refused == .connection ? .transient : .throttled
       )
     case .packetTooLarge:
-      ("Send a smaller message; DEFENDER_MAX_REPORT_BYTES limits the size of reports.", .permanent)
+      (
+        "Send a smaller message; DEFENDER_MAX_REPORT_BYTES limits the size of reports.",
+        refused == .message || refused == .session(isPublishing: true) ? .unacceptable : .permanent
+      )
     case .invalidTopicName: ("Check DEFENDER_TOPIC.", .permanent)
     case .useAnotherServer, .serverMoved:
       ("Set DEFENDER_MQTT_ENDPOINT to the account's current endpoint.", .permanent)
