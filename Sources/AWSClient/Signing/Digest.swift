@@ -42,10 +42,6 @@ package struct Digest: Equatable, Sendable {
   }
 }
 
-private let hexDigits: InlineArray<16, UInt8> = [
-  0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x39, 0x61, 0x62, 0x63, 0x64, 0x65, 0x66,
-]
-
 /// Appends the lower-case hexadecimal digits of `bytes`.
 func appendHexDigits(_ bytes: InlineArray<32, UInt8>, to digits: inout [UInt8]) {
   let start = digits.count
@@ -56,10 +52,26 @@ func appendHexDigits(_ bytes: InlineArray<32, UInt8>, to digits: inout [UInt8]) 
 
 /// Writes the lower-case hexadecimal digits of `bytes` to `place`, beginning at `start`.
 func writeHexDigits(_ bytes: InlineArray<32, UInt8>, to place: inout MutableSpan<UInt8>, at start: Int) {
-  for index in bytes.indices {
-    place[start + 2 * index] = hexDigits[Int(bytes[index] >> 4)]
-    place[start + 2 * index + 1] = hexDigits[Int(bytes[index] & 0x0F)]
+  let source = unsafe bytes.span.bytes
+  unsafe place.withUnsafeMutableBytes { place in
+    for index in 0..<8 {
+      let four = unsafe source.unsafeLoadUnaligned(fromByteOffset: 4 * index, as: UInt32.self)
+      let digits = hexDigits(UInt32(littleEndian: four)).littleEndian
+      unsafe place.storeBytes(of: digits, toByteOffset: start + 8 * index, as: UInt64.self)
+    }
   }
+}
+
+/// Returns the eight digits of four bytes. The first byte has the lowest bits, and so has its first digit.
+private func hexDigits(_ bytes: UInt32) -> UInt64 {
+  let ones: UInt64 = 0x0101_0101_0101_0101
+  var spread = UInt64(bytes)
+  spread = (spread | spread << 16) & 0x0000_FFFF_0000_FFFF
+  spread = (spread | spread << 8) & 0x00FF_00FF_00FF_00FF
+  let values = spread >> 4 & 0x000F_000F_000F_000F | (spread & 0x000F_000F_000F_000F) << 8
+  // The values of letters are at least ten, and carry into the upper half of their byte.
+  let letters = (values &+ ones &* 6) >> 4 & ones
+  return values &+ ones &* 0x30 &+ letters &* UInt64(UInt8(ascii: "a") - 10 - UInt8(ascii: "0"))
 }
 
 /// Computes any number of SHA-256 digests with one OpenSSL context.

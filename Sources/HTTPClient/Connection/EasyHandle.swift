@@ -207,14 +207,19 @@ struct StringList: ~Copyable {
   /// Appends one string of three parts, none of which may contain a NUL.
   mutating func append(_ name: String, _ separator: String, _ value: String) throws(HTTPError) {
     text.removeAll(keepingCapacity: true)
-    text.append(contentsOf: name.utf8)
-    text.append(contentsOf: separator.utf8)
-    text.append(contentsOf: value.utf8)
+    append(name)
+    append(separator)
+    append(value)
     text.append(0)
     let list = unsafe text.withUnsafeBytes { bytes in
       unsafe curl_slist_append(first, bytes.baseAddress?.assumingMemoryBound(to: CChar.self))
     }
     guard let list = unsafe list else { throw .outOfMemory }
     unsafe first = list
+  }
+
+  /// Appends to ``text``. An array copies a buffer at once, but the characters of a string one by one.
+  private mutating func append(_ part: String) {
+    unsafe part.utf8.span.withUnsafeBufferPointer { unsafe text.append(contentsOf: $0) }
   }
 }

@@ -270,10 +270,7 @@ private final class CurlSession {
 /// Returns whether `text` is a token (RFC 9110, section 5.6.2), as methods and header names must be.
 private func isToken(_ text: String) -> Bool {
   let bytes = text.utf8.span
-  for index in bytes.indices {
-    let byte = bytes[index]
-    guard isLetterOrDigit(byte) || "-_.!#$%&'*+^`|~".utf8.contains(byte) else { return false }
-  }
+  for index in bytes.indices where !isTokenCharacter(bytes[index]) { return false }
   return !bytes.isEmpty
 }
 

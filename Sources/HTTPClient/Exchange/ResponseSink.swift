@@ -2,27 +2,50 @@ import WireFormats
 
 /// Collects a response and enforces its size limits.
 ///
-/// A class, because libcurl's callbacks receive a pointer to it.
+/// A class, because libcurl's callbacks receive a pointer to it. What they change is in one property: each access to a property of a
+/// class is checked for exclusivity while the program runs.
 final class ResponseSink {
-  private let headLimit: Int
-  private let bodyLimit: Int
-  private var headSize = 0
-  private(set) var fields = HeaderFields()
-  private(set) var body: [UInt8] = []
+  private var response: PartialResponse
+
+  var fields: HeaderFields { response.fields }
+  var body: [UInt8] { response.body }
   /// Whether the empty line after the header fields has arrived.
-  private(set) var isHeadComplete = false
+  var isHeadComplete: Bool { response.isHeadComplete }
   /// Whether nothing of the response has arrived.
-  var isUntouched: Bool { headSize == 0 }
+  var isUntouched: Bool { response.headSize == 0 }
   /// The part that exceeded its limit, which ended the transfer.
-  private(set) var excess: HTTPError.Part?
+  var excess: HTTPError.Part? { response.excess }
+
+  init(headLimit: Int, bodyLimit: Int) {
+    response = PartialResponse(headLimit: headLimit, bodyLimit: bodyLimit)
+  }
+
+  /// Resets the sink for another response.
+  func begin() { response.begin() }
+
+  /// Adds a line of the head: a status line, a field or the empty line. Returns false to end the transfer.
+  func take(headLine line: Span<UInt8>) -> Bool { response.take(headLine: line) }
+
+  /// Adds a piece of the body. Returns false to end the transfer.
+  func take(body piece: UnsafeRawBufferPointer) -> Bool { unsafe response.take(body: piece) }
+}
+
+/// What has arrived of a response.
+private struct PartialResponse {
+  let headLimit: Int
+  let bodyLimit: Int
+  var headSize = 0
+  var fields = HeaderFields()
+  var body: [UInt8] = []
+  var isHeadComplete = false
+  var excess: HTTPError.Part?
 
   init(headLimit: Int, bodyLimit: Int) {
     self.headLimit = headLimit
     self.bodyLimit = bodyLimit
   }
 
-  /// Resets the sink for another response.
-  func begin() {
+  mutating func begin() {
     headSize = 0
     fields.removeAll()
     body = []
@@ -30,8 +53,7 @@ final class ResponseSink {
     excess = nil
   }
 
-  /// Adds a line of the head: a status line, a field or the empty line. Returns false to end the transfer.
-  func take(headLine line: Span<UInt8>) -> Bool {
+  mutating func take(headLine line: Span<UInt8>) -> Bool {
     headSize += line.count
     guard headSize <= headLimit else {
       excess = .head
@@ -48,8 +70,7 @@ final class ResponseSink {
     return true
   }
 
-  /// Adds a piece of the body. Returns false to end the transfer.
-  func take(body piece: UnsafeRawBufferPointer) -> Bool {
+  mutating func take(body piece: UnsafeRawBufferPointer) -> Bool {
     guard piece.count <= bodyLimit - body.count else {
       excess = .body
       return false

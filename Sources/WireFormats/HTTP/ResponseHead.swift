@@ -179,7 +179,7 @@ private func excerpt(_ bytes: [UInt8], end: Int) -> String {
 private func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
 
 /// Returns whether a field name may contain `byte` (RFC 9110, section 5.6.2).
-func isTokenCharacter(_ byte: UInt8) -> Bool {
+package func isTokenCharacter(_ byte: UInt8) -> Bool {
   // One bit for each ASCII character: ! # $ % & ' * + - . 0-9, then A-Z ^ _ ` a-z | ~.
   let bits: UInt64 = byte < 64 ? 0x03FF_6CFA_0000_0000 : 0x57FF_FFFF_C7FF_FFFE
   return byte < 128 && bits >> UInt64(byte & 63) & 1 == 1
