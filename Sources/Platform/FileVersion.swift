@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// The version of a file as the file system knows it. It changes whenever the file is written, renamed or replaced.

@@ -85,7 +85,7 @@ private final class Flood: IdleTask {
     #expect(outcome.commands.accepted == 1 && outcome.waiting == 2)
     let response = try #require(record.responses.first)
     #expect(response["note"] == .string("it waits in the spool, the last of 2 reports"))
-    let id = try #require(response["reportId"]?.integer())
+    let id: Int = try #require(response["reportId"]?.integer())
     #expect(stage.publisher.reportIDs.allSatisfy { $0 < id })
   }
 
