@@ -7,7 +7,7 @@ struct CommandState {
   var answered = AnsweredCommands()
   /// The interval that a command requested; nil for the configured one.
   var interval: Duration?
-  /// When this process delivered a report last; nil if it hasn't delivered any.
+  /// When this process last delivered a report; nil if it hasn't delivered any.
   var lastDelivery: BootTime?
   /// Whether this process has tried to publish a report.
   var hasTried = false
@@ -26,7 +26,7 @@ extension ReportLoop {
       showStatus(next: schedule.next)
       let wake = wait(until: schedule.next, for: work, before: end, into: &outcome)
       guard wake == .message else { return wake }
-      // Commands without end must delay neither a report nor a stop.
+      // An endless stream of commands must not delay a report or a stop.
       if time.shutdownSignal?.isRequested == true { return .shutdown }
       if time.bootTime >= schedule.next { return .onTime }
     }
@@ -39,7 +39,8 @@ extension ReportLoop {
     into outcome: inout ReportOutcome
   ) {
     guard !work.isDryRun, let receiver = publisher as? any CommandReceiver else { return }
-    // Ask until there is none: what arrives with an acknowledgement may already be in a buffer, so that no descriptor shows it.
+    // Repeat until none is left. A command that arrived with an acknowledgement may already be in a buffer, and then the descriptor
+    // doesn't become readable.
     while case let payloads = receiver.takeCommands(), !payloads.isEmpty {
       for payload in payloads {
         guard time.shutdownSignal?.isRequested != true else { return }
@@ -58,8 +59,8 @@ extension ReportLoop {
     }
   }
 
-  /// Returns the command to carry out. If there is none, because the message is malformed, repeats a command or is one too many,
-  /// responds to it and returns nil.
+  /// Returns the command to carry out; nil if the message is malformed, repeats a command or exceeds the limit. Responds to such a
+  /// message, unless the limiter drops it.
   private mutating func admitted(
     _ payload: [UInt8], from receiver: any CommandReceiver, before end: BootTime,
     into outcome: inout ReportOutcome
@@ -77,7 +78,7 @@ extension ReportLoop {
     do throws(CommandError) {
       let command = try Command(parsing: payload)
       guard let id = command.id, let former = commands.answered[id] else { return command }
-      log.debug("The command with the id '\(id)' was repeated; its response is repeated, too.")
+      log.debug("Repeating the response to the command with the id '\(id)', which arrived again.")
       respond(former, to: receiver, before: end, into: &outcome)
     } catch {
       let response = CommandResponse(.rejected(error.reason), id: error.id, thing: configuration.thingName)
@@ -102,6 +103,10 @@ extension ReportLoop {
           + "minimum interval (DEFENDER_MINIMUM_INTERVAL_SECONDS)")
     }
     let before = outcome
+    openState()
+    // Otherwise a late rejection of an earlier report would count as one of this report.
+    takeLateConfirmation(publisher as? any ReportConfirmer, into: &outcome)
+    let rejectedBefore = outcome.confirmations.rejected
     let wasThrottled = publish(work, before: end, into: &outcome)
     noteResult(outcome, since: before)
     saveState()
@@ -117,7 +122,7 @@ extension ReportLoop {
       return .report(
         reporter.lastReportID, note: "it waits in the spool, the last of \(state.spooledCount) reports")
     }
-    guard hasDelivered, outcome.confirmations.rejected == before.confirmations.rejected,
+    guard hasDelivered, outcome.confirmations.rejected == rejectedBefore,
       let id = outcome.lastReportID
     else {
       return .rejected(
@@ -129,8 +134,8 @@ extension ReportLoop {
   /// When the next report is allowed; nil if it is allowed at any time.
   private var earliestReport: BootTime? {
     if let last = commands.lastDelivery { return last.advanced(by: configuration.minimumInterval) }
-    // The id of the last report of the previous process is the second in which it was made. If this process has made a report
-    // without success, its id shows an attempt, which doesn't count.
+    // The id of the previous process's last report is the second in which it was made. After a failed attempt of this process, the
+    // last id is that of the attempt, which doesn't count.
     guard !commands.hasTried, let second = Int64(exactly: reporter.lastReportID), second > 0 else {
       return nil
     }
@@ -147,8 +152,12 @@ extension ReportLoop {
     let interval = configuration.effectiveInterval(wanted: wanted)
     let note = wanted.flatMap { $0 < interval ? raiseOfInterval(from: $0, to: interval) : nil }
     let now = time.bootTime
-    // Before the first report, its slot stays, unless the new interval ends earlier.
-    let regular = lastDue?.advanced(by: interval) ?? min(schedule.next, now.advanced(by: interval))
+    let regular =
+      if let lastDue {
+        lastDue.advanced(by: interval)
+      } else {
+        firstReport(dueAt: schedule.next, in: interval, from: now)
+      }
     let next = regular > now ? regular : now.advanced(by: delay(ofOverdueReportIn: interval))
     work.interval = interval
     schedule = ReportSchedule(interval: interval, first: max(next, earliestReport ?? next))
@@ -156,8 +165,18 @@ extension ReportLoop {
     return .interval(interval, note: note)
   }
 
-  /// Returns how long a report waits that is overdue after a change of the interval: until this thing's slot, because a command
-  /// can reach a whole fleet at one moment.
+  /// Returns when the first report is due after a change of the interval at `now`. It stays due at `slot`, unless the new interval
+  /// ends earlier. Then it is due at this thing's slot in the new interval, because a command can reach a whole fleet at one moment.
+  private func firstReport(dueAt slot: BootTime, in interval: Duration, from now: BootTime) -> BootTime {
+    let end = now.advanced(by: interval)
+    guard slot > end, configuration.isSpread, let thing = configuration.thingName else {
+      return min(slot, end)
+    }
+    return now.advanced(by: slotOffset(in: interval, thing: thing))
+  }
+
+  /// Returns how long an overdue report waits after a change of the interval: until this thing's slot, because a command can reach a
+  /// whole fleet at one moment.
   private func delay(ofOverdueReportIn interval: Duration) -> Duration {
     guard configuration.isSpread, let thing = configuration.thingName else { return .zero }
     return slotOffset(in: interval, thing: thing)

@@ -156,7 +156,7 @@ extension ReportLoop {
   }
 
   /// Processes an answer that arrived after the wait for it had ended. An acceptance moves the baseline.
-  private mutating func takeLateConfirmation(
+  mutating func takeLateConfirmation(
     _ confirmer: (any ReportConfirmer)?, into outcome: inout ReportOutcome
   ) {
     guard let unanswered = policy.unanswered,

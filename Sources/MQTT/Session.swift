@@ -45,8 +45,8 @@ package final class Session {
   /// The TLS version of the connection, such as `TLSv1.3`; nil without TLS.
   package var tlsVersion: String? { stream.tlsVersion }
 
-  /// A descriptor that becomes readable when something arrives, if ``keepAlive(until:)`` has read everything before; nil if
-  /// there is none.
+  /// A descriptor that becomes readable when something arrives, provided that ``keepAlive(until:)`` has read
+  /// everything before it; nil if there is none.
   package var descriptor: Int32? { isOver ? nil : stream.descriptor }
 
   /// Sends CONNECT to the server at the other end of `stream`, and waits for its CONNACK.
@@ -174,7 +174,8 @@ package final class Session {
   @discardableResult
   package func keepAlive(until deadline: BootTime) throws(MQTTError) -> Bool {
     var hasReadAll = true
-    while let packet = try packet(until: time.bootTime, waitingFor: "PINGRESP") {
+    // A packet can be larger than one read. The stream may hold the rest in a buffer, which the descriptor doesn't show.
+    while let packet = try packet(until: time.bootTime, readingUntil: deadline, waitingFor: "PINGRESP") {
       try take(packet, until: deadline)
       guard time.bootTime < deadline else {
         hasReadAll = false
@@ -300,8 +301,11 @@ package final class Session {
   }
 
   /// Returns the next packet; nil if none is complete by `deadline`.
-  private func packet(until deadline: BootTime, waitingFor name: String) throws(MQTTError) -> IncomingPacket?
-  {
+  ///
+  /// Until the later `limit`, it reads on while bytes are available, but doesn't wait for more.
+  private func packet(
+    until deadline: BootTime, readingUntil limit: BootTime? = nil, waitingFor name: String
+  ) throws(MQTTError) -> IncomingPacket? {
     guard !isOver else { throw .connectionLost("the session is over") }
     if let packet = try packetAtHand() { return packet }
     repeat {
@@ -319,7 +323,7 @@ package final class Session {
       guard count > 0 else { throw end(.closedByServer(waitingFor: name)) }
       reader.append(bytes)
       if let packet = try packetAtHand() { return packet }
-    } while time.bootTime < deadline
+    } while time.bootTime < limit ?? deadline
     return nil
   }
 

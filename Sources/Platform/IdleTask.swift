@@ -41,7 +41,7 @@ package struct TaskRunningWaiter: Waiter {
   package var shutdownSignal: ShutdownSignal? { waiter.shutdownSignal }
 
   package func wait(until instant: BootTime) -> Wake {
-    // What the caller does each time it is awake is done, so this is a chance for the tasks that wait for one.
+    // The caller has finished the work for which it was awake, so tasks that wait for a chance can run now.
     if shutdownSignal?.isRequested != true { runTasks(before: instant) }
     while true {
       if tasks.contains(where: \.needsCaller) { return .message }

@@ -6,14 +6,14 @@ package import Platform
 package struct CommandLimiter: Sendable {
   package static let burst = 3
   package static let refill = Duration.seconds(6)
-  /// The reason to give to the first sender whose command is dropped.
+  /// The reason in the response to the first command over the limit.
   package static let reason = "too many commands; at most \(burst) at once and 10 a minute are carried out"
 
   package enum Verdict: Equatable, Sendable {
     case admitted
     /// The first command over the limit, which gets a response.
     case refused
-    /// Another one over the limit, which gets none.
+    /// A later command over the limit, which gets no response.
     case dropped
   }
 

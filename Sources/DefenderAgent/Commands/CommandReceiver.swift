@@ -21,8 +21,8 @@ package protocol CommandReceiver: AnyObject {
   /// Returns and removes the commands that have arrived, the oldest first. Must not wait for more.
   func takeCommands() -> [[UInt8]]
 
-  /// Publishes the response to a command, with one attempt, so that a policy that doesn't allow it costs no report more than a
-  /// reconnect. Must give up at `deadline`.
+  /// Publishes the response to a command in a single attempt: if the policy doesn't allow it, the next report has to reconnect at
+  /// most once. Must give up at `deadline`.
   func respond(_ payload: [UInt8], until deadline: BootTime) throws(PublishError)
 }
 

@@ -8,9 +8,9 @@ package struct CommandResponse: Equatable, Sendable {
   package enum Result: Equatable, Sendable {
     /// The report with this id was published, or handed to the nucleus. If it waits in the spool, `note` says so.
     case report(UInt64, note: String? = nil)
-    /// The interval in use from now on, and why it isn't the requested one; nil if it is.
+    /// The interval in use from now on. `note` says why it isn't the requested one; nil if it is.
     case interval(Duration, note: String?)
-    /// The command wasn't carried out. `reportID` is the id of a report that was made and wasn't accepted.
+    /// The command wasn't carried out. `reportID` is the id of the report that was published and that Device Defender rejected.
     case rejected(String, reportID: UInt64? = nil)
   }
 

@@ -48,6 +48,10 @@ package struct ReportAnswers {
   /// Only the first topic after ``begin(reportID:)`` counts: what follows the report, such as a violation event, has no answers.
   package mutating func noteSending(to topic: Topic) { self.topic = self.topic ?? topic }
 
+  /// Returns whether an answer proves that the current report arrived, and `topic` is that report's topic. The answer proves nothing
+  /// about later messages to other topics.
+  package func proveArrival(on topic: Topic) -> Bool { isNamed && self.topic == topic }
+
   /// Processes an answer that arrived on `topicName`, and returns the decision about it.
   package mutating func take(
     on topicName: String, payload: [UInt8], isRetained: Bool = false

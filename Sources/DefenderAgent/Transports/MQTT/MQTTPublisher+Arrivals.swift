@@ -2,12 +2,15 @@ import MQTT
 import Platform
 
 extension MQTTPublisher {
-  func takeWhatArrived(on session: Session) throws(MQTTError) {
-    // Bounded, so that a broker that never stops sending can't block the caller.
-    for _ in 0..<Session.inboxLimit {
-      guard let arrival = try session.receive(until: time.bootTime) else { return }
+  /// Processes the messages that have arrived. Returns false if there may be more of them.
+  @discardableResult
+  func takeWhatArrived(on session: Session) throws(MQTTError) -> Bool {
+    // Bounded, so that a broker that never stops sending can't block the caller. A full inbox is emptied.
+    for _ in 0...Session.inboxLimit {
+      guard let arrival = try session.receive(until: time.bootTime) else { return true }
       take(arrival)
     }
+    return false
   }
 
   func take(_ arrival: Session.Arrival) {

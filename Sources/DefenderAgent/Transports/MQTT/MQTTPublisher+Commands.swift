@@ -12,7 +12,7 @@ extension MQTTPublisher: CommandReceiver {
 
   package func takeCommands() -> [[UInt8]] {
     guard commands != nil else { return [] }
-    // Afterwards neither libcurl nor the session holds unread bytes, so the descriptor shows the next arrival.
+    // Afterwards no buffer holds unread bytes, so the descriptor shows the next arrival. Otherwise `hasUnread` is true.
     run(until: .distantFuture)
     return commands?.takeAll() ?? []
   }
@@ -46,8 +46,8 @@ extension MQTTPublisher: CommandReceiver {
   func warnOfCommands(_ problem: String) {
     guard let topic = commands?.topics.commands else { return }
     log.warn(
-      "Can't subscribe to commands on \(topic); reports are still published, and direct messages are still carried out: "
-        + "\(problem). \(adviceOnCommands) The agent retries every hour.")
+      "Can't subscribe to commands on \(topic): \(problem). Reports and direct messages still work. \(adviceOnCommands) The "
+        + "agent retries every hour.")
   }
 
   /// The permissions that a subscription to commands needs.

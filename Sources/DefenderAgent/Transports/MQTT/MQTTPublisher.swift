@@ -210,7 +210,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     do throws(MQTTError) {
       hasUnread = try !session.keepAlive(
         until: min(deadline, time.bootTime.advanced(by: .seconds(5))))
-      try takeWhatArrived(on: session)
+      if try !takeWhatArrived(on: session) { hasUnread = true }
     } catch {
       noteLossBetweenReports(error)
       giveUpConnection()
@@ -237,7 +237,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
         default: take(arrival)
         }
         // Device Defender has the report, so the broker has it too: the PUBACK was lost or is late.
-        if answers.isNamed { return }
+        if answers.proveArrival(on: topic) { return }
         if time.bootTime >= limit { break }
       }
       throw .timedOut(waitingFor: "PUBACK")
@@ -279,6 +279,8 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     self.session = session
     if wantsControl { try showThatItHolds(session, topic, until: deadline) }
     try subscribe(session, topic, until: deadline)
+    // A command may have arrived together with the SUBACK, in a buffer that the descriptor doesn't show.
+    hasUnread = true
     return session
   }
 
