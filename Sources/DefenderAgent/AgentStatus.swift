@@ -2,14 +2,14 @@ import Platform
 
 /// The agent's state in one line, which the service manager shows: `systemctl status` prints it.
 ///
-/// It shows the connection, the last report, the next report, the end of the certificate and the last error. Errors contain no secrets, because the log
-/// shows them, too.
+/// It shows the connection, the last report, the next report, when the certificate expires, and the last error. Errors contain
+/// no secrets, because the log shows them, too.
 package final class AgentStatus {
   /// Longer errors are truncated; the log has them in full.
   private static let errorLimit = 300
 
   private let show: (String) -> Void
-  /// Returns how long the client certificate is valid; nil if there is none.
+  /// Returns when the client certificate expires, such as `certificate expires in 12 days`; nil if there is none.
   var certificate: (() -> String?)?
   private var connection = "Not connected yet"
   private var lastReport: String?

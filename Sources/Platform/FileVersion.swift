@@ -3,7 +3,7 @@ import Glibc
 
 /// The version of a file as the file system knows it. It changes whenever the file is written, renamed or replaced.
 ///
-/// Symbolic links are followed, so a link or a directory on the path that leads to another file changes it, too.
+/// Follows symbolic links, so the version also changes if a link or a directory on the path leads to another file.
 package struct FileVersion: Equatable, Sendable {
   private var device: dev_t = 0
   private var inode: ino_t = 0
@@ -27,7 +27,7 @@ package struct FileVersion: Equatable, Sendable {
     changed = Time(seconds: status.st_ctim.tv_sec, nanoseconds: status.st_ctim.tv_nsec)
   }
 
-  /// Whether another change would certainly result in another version. File systems store times with a resolution of up to
+  /// Whether any later change of the file is certain to change its version. File systems store times with a resolution of up to
   /// two seconds, so a file that has just changed can change again and keep its version.
   package func isSettled(at now: WallTime) -> Bool {
     WallTime(secondsSinceEpoch: Int64(max(modified.seconds, changed.seconds))).duration(to: now) > .seconds(3)

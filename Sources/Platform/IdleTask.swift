@@ -3,7 +3,8 @@ package protocol IdleTask: AnyObject {
   /// When the work is due next; nil if there is none. ``run(until:)`` must move this to a later time.
   var nextDue: BootTime? { get }
 
-  /// From when on the work may run earlier, if the process is awake anyway; nil if only ``nextDue`` counts. It ends no wait.
+  /// The time from which the work may run before ``nextDue``, if the process is awake anyway; nil if it may not. It doesn't end
+  /// a wait.
   var nextChance: BootTime? { get }
 
   /// A descriptor whose readability makes the work due at once; nil if there is none. ``run(until:)`` must read what has
@@ -41,7 +42,7 @@ package struct TaskRunningWaiter: Waiter {
   package var shutdownSignal: ShutdownSignal? { waiter.shutdownSignal }
 
   package func wait(until instant: BootTime) -> Wake {
-    // The caller has finished the work for which it was awake, so tasks that wait for a chance can run now.
+    // The process is awake and the caller has finished its work, so run the tasks that don't wake the process themselves.
     if shutdownSignal?.isRequested != true { runTasks(before: instant) }
     while true {
       if tasks.contains(where: \.needsCaller) { return .message }

@@ -19,7 +19,7 @@ class FaultyBroker(Listener):
         connection.settimeout(20)
         secured = self.tls.wrap_socket(connection, server_side=True)
         secured.settimeout(None)
-        # Only the last one counts; the others show how many were used.
+        # The check compares the last name. The summary counts the others.
         self.shown.append(rotation.shown_name(secured))
         return secured
 

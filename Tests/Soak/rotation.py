@@ -6,7 +6,7 @@ import subprocess
 
 
 class Certificates:
-    """A device's certificate and key at fixed paths, to which one of several pairs is written after another."""
+    """A device's certificate and key at fixed paths. Each renewal writes another of several pairs there."""
 
     PAIRS = 6
 

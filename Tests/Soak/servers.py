@@ -42,7 +42,7 @@ class Listener:
             self.count(-1)
 
     def secured(self, connection):
-        """Returns the connection to talk over: with TLS, if the server has it."""
+        """Returns the connection that carries the protocol: `connection`, or TLS over it."""
         return connection
 
     def count(self, change):

@@ -1,14 +1,15 @@
 import HTTPClient
 import Platform
 
-/// Notices that the files of the client certificate were renewed, and opens a new connection with them between two reports.
-/// Also logs when the certificate expires soon.
+/// Watches the files of the client certificate, and replaces the connection between two reports if they were renewed. Also
+/// warns before the certificate expires.
 ///
-/// The checks wake nobody: they ride on the wake-ups of reports, pings and the watchdog, at most once a minute. The only
-/// wake-ups of the watch itself are one before a connection's certificate expires and one for each renewed certificate.
+/// A check runs, at most once a minute, when a report, a ping or the watchdog has woken the process. The watch itself wakes
+/// the process only once before the certificate of an open connection expires, and once for each renewed certificate.
 final class CertificateWatch: IdleTask {
   private static let checkInterval = Duration.seconds(60)
-  /// A fleet whose files change at one moment reconnects within this time.
+  /// The longest random delay before a new connection. It keeps a fleet whose files change at one moment from reconnecting
+  /// at one moment.
   private static let spread = Duration.seconds(30)
   /// The last check for renewed files comes this long before the certificate expires.
   private static let finalCheckTime = Duration.seconds(120)
@@ -28,7 +29,7 @@ final class CertificateWatch: IdleTask {
   /// When to check even if nothing else wakes the process.
   private var finalCheck: BootTime?
   private var lastWarning: (time: BootTime, isExpired: Bool)?
-  /// Shows the end of the certificate; nil if there is no service manager.
+  /// Shows when the certificate expires; nil if there is no service manager.
   var status: AgentStatus? {
     didSet { status?.certificate = { [weak self] in self?.remark } }
   }
@@ -72,12 +73,12 @@ final class CertificateWatch: IdleTask {
     keeper.refreshed()
     let end = keeper.notAfter
     if let end { warn(ofEnd: end, of: use.identity.certificateFile, at: now) }
-    // Otherwise the next connection uses the new pair without further action.
+    // If no connection is open, the next one uses the new pair without further action.
     guard use.authenticatesConnection, publisher.isConnected else { return }
     if let former = keeper.replaced {
       guard renewal == nil else { return }
       let delay = Self.spread * Double.random(in: 0..<1, using: &random)
-      // A report may be due first. Leave a few seconds to connect before the former certificate expires.
+      // Leave a few seconds to connect before the former certificate expires.
       let left = former.notAfter.map { time.wallTime.duration(to: $0) - .seconds(10) } ?? delay
       renewal = now.advanced(by: max(.zero, min(delay, left)))
     } else if let end {
@@ -89,6 +90,8 @@ final class CertificateWatch: IdleTask {
   /// Replaces the connection. If that fails, the next report tries again.
   private func renewConnection(until deadline: BootTime) {
     guard publisher.isConnected, publisher.certificate?.identity.keeper.replaced != nil else { return }
+    // An answer or a command may have arrived that nobody has read yet. It would be lost with the connection.
+    publisher.idleTask?.run(until: deadline)
     publisher.disconnect()
     let limit = time.bootTime.advanced(by: Self.connectionTime)
     guard limit <= deadline else {

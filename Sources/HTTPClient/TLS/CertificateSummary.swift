@@ -33,7 +33,7 @@ package struct CertificateSummary: Equatable, Sendable {
     removeWeakeningVariables
     guard !isSpecialFile(path), let file = unsafe BIO_new_file(path, "r") else { return nil }
     defer { unsafe BIO_free(file) }
-    guard let certificate = unsafe PEM_read_bio_X509(file, nil, nil, nil) else { return nil }
+    guard let certificate = unsafe PEM_read_bio_X509_AUX(file, nil, nil, nil) else { return nil }
     defer { unsafe X509_free(certificate) }
     unsafe self.init(certificate)
   }

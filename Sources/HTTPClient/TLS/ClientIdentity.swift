@@ -22,7 +22,7 @@ package struct ClientIdentity: Sendable, CustomStringConvertible {
   /// A warning if users other than the owner have access to the key; nil if they don't, or if there is no such file.
   package var warning: String? { files.warning }
 
-  /// Logs ``warning`` if there is one, and from now on what happens when the files are renewed.
+  /// Logs ``warning`` if there is one, and starts to log when the files are renewed.
   package func report(to log: Log) {
     if let warning { log.warn(warning) }
     keeper.report(to: log)

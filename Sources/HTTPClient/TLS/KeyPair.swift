@@ -1,6 +1,5 @@
 import COpenSSL
 package import Platform
-import WireFormats
 
 /// A certificate, the rest of its chain, and the private key that belongs to it, in memory.
 ///
@@ -47,7 +46,8 @@ package final class KeyPair: @unchecked Sendable {
     unsafe free(certificates)
   }
 
-  /// Whether the other pair has the same certificates. If so, it has the same key, because a certificate names its key.
+  /// Whether the other pair has the same certificates. If so, it has the same key, because a certificate
+  /// contains its public key.
   func hasSameCertificates(as other: KeyPair) -> Bool {
     let (own, others) = unsafe (certificates, other.certificates)
     guard unsafe own.count == others.count else { return false }
@@ -80,7 +80,8 @@ private func readCertificates(_ path: String) throws(ClientIdentityError) -> [Op
   let isComplete = unsafe bytes.withUnsafeBytes { bytes in
     guard let memory = unsafe BIO_new_mem_buf(bytes.baseAddress, Int32(bytes.count)) else { return false }
     defer { unsafe BIO_free(memory) }
-    while let certificate = unsafe PEM_read_bio_X509(memory, nil, nil, nil) {
+    // As libcurl does, accepts `TRUSTED CERTIFICATE` (openssl-x509(1)), too.
+    while let certificate = unsafe PEM_read_bio_X509_AUX(memory, nil, nil, nil) {
       unsafe certificates.append(certificate)
     }
     return ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE
@@ -130,7 +131,9 @@ private func readKey(
 /// Whether PEM text has an encrypted key: PKCS #8 (RFC 7468, section 11) or the older `Proc-Type: 4,ENCRYPTED` (RFC 1421,
 /// section 4.6.1.1).
 private func isEncrypted(_ text: [UInt8]) -> Bool {
-  String(decoding: text, as: UTF8.self).includes("ENCRYPTED")
+  // A String would be a copy of the key that can't be overwritten.
+  let mark = Array("ENCRYPTED".utf8)
+  return text.indices.contains { text[$0...].starts(with: mark) }
 }
 
 private func contents(of path: String) throws(ClientIdentityError) -> [UInt8] {

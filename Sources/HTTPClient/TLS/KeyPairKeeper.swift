@@ -2,8 +2,8 @@ package import Platform
 
 /// Reads the files of a client identity, and keeps the last certificate and key that belonged together.
 ///
-/// Files are renewed one after the other, and not always at once. Meanwhile, the former pair stays in use, for new connections
-/// too. A pair that is complete replaces it.
+/// Programs that renew a certificate replace its files one after the other. Until the new certificate and key belong together,
+/// the former pair stays in use, for new connections too.
 package final class KeyPairKeeper: @unchecked Sendable {
   private let files: ClientIdentityFiles
   private let lock = Lock()
@@ -29,7 +29,7 @@ package final class KeyPairKeeper: @unchecked Sendable {
     if var password = pipedPassword.take() { overwrite(&password) }
   }
 
-  /// Logs from now on when a renewed pair is adopted, and when a pair can't be.
+  /// Starts to log when a renewed pair is adopted, and why the files can't be used.
   func report(to log: Log) { lock.withLock { self.log = log } }
 
   /// Reads the files if they have changed. Returns the pair to use; nil if there has been no usable one yet.
@@ -99,10 +99,11 @@ package final class KeyPairKeeper: @unchecked Sendable {
 
   private func refresh() {
     let paths = [files.certificate, files.key] + (files.password.map { [$0] } ?? [])
+    // Before the versions: a pause between the two must not make a file that has just changed look settled.
+    let now = WallTime.now
     let found = paths.map { FileVersion(path: $0) }
     guard found != versions || !isSettled else { return }
     versions = found
-    let now = WallTime.now
     isSettled = found.allSatisfy { $0.isSettled(at: now) }
     do throws(ClientIdentityError) {
       adopt(try read())

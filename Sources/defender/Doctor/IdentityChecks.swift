@@ -97,7 +97,13 @@ extension Doctor {
   /// Compares the key with the certificate before anything connects. Returns nil if they belong together.
   private func keyProblem(of identity: ClientIdentity) -> (problem: String, advice: String)? {
     switch identity.problem {
-    case nil, .noCertificate: nil
+    case nil: nil
+    case .noCertificate:
+      // The first certificate was readable.
+      (
+        "a certificate after the first one in \(identity.certificateFile) is truncated or malformed",
+        "Write the whole chain into the file again."
+      )
     case .differs:
       (
         "the private key \(identity.keyFile) doesn't belong to the certificate \(identity.certificateFile)",

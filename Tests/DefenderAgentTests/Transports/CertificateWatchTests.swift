@@ -13,7 +13,7 @@ private final class CertifiedPublisher: Publisher {
   var isConnected = true
   private(set) var connections: [BootTime] = []
   private let time: ManualTime
-  /// Called before a connection is opened.
+  /// Why the next connection fails; nil if it doesn't.
   var failure: PublishError?
 
   init(_ use: CertificateUse, _ time: ManualTime) {
@@ -74,6 +74,8 @@ private final class Watched {
     watch = CertificateWatch(
       publisher, topic: try Topic(validating: "t"), time: time, log: recorded.log(), random: random)
     start = time.bootTime
+    // The validity counts from the second in which the certificate was made. This clock must not be behind it.
+    time.wallTime = .now
   }
 
   func renew(days: Int = 90) throws {
@@ -92,7 +94,7 @@ private final class Watched {
 }
 
 @Suite struct `The watch of a client certificate` {
-  @Test func `wakes nobody`() throws {
+  @Test func `never wakes the process`() throws {
     let watched = try Watched()
     for _ in 1...10 { watched.wait(.seconds(300)) }
     #expect(watched.time.wakeUps.count == 10)
@@ -137,7 +139,7 @@ private final class Watched {
     #expect(watched.publisher.connections.count == 1)
   }
 
-  @Test func `looks once more before the certificate expires, however long the interval is`() throws {
+  @Test func `checks once more before the certificate expires, however long the interval is`() throws {
     let watched = try Watched(days: 1)
     let end = try #require(watched.publisher.certificate?.identity.keeper.notAfter)
     let alarm = Alarm(at: watched.start.advanced(by: .seconds(43_200))) {
@@ -149,7 +151,7 @@ private final class Watched {
     let opened = try #require(watched.publisher.connections.first)
     let left = opened.duration(to: watched.time.bootTime) - end.duration(to: watched.time.wallTime)
     #expect((Duration.seconds(60)...Duration.seconds(121)).contains(left), "\(left)")
-    // The alarm, the last look, the new connection and the end.
+    // The alarm, the last check, the new connection and the end.
     #expect(watched.time.wakeUps.count <= 4)
   }
 
@@ -207,7 +209,7 @@ private final class Watched {
   }
 
   @Test(arguments: [(90, "certificate expires in 89 days"), (-1, "certificate expired 24 h 0 min ago")])
-  func `shows the end of the certificate in the status`(days: Int, text: String) throws {
+  func `shows in the status when the certificate expires`(days: Int, text: String) throws {
     let watched = try Watched(days: days)
     var shown: [String] = []
     let status = AgentStatus { shown.append($0) }
