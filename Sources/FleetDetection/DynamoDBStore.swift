@@ -42,6 +42,7 @@ package final class DynamoDBStore: FleetStore {
   private let firstShard: () -> UInt32
   /// The part of each sketch to which this process adds, so that processes seldom write the same item.
   private let sketchShard: String
+  private var names = StateNames()
 
   /// Creates a store. DynamoDB removes a state that isn't written for `retention`, and events after that time. `firstShard` returns a
   /// random number.
@@ -336,7 +337,7 @@ extension DynamoDBStore {
     item.outbox = attributes["outbox"]?.binary.flatMap(OutboxEntry.decoding) ?? []
     item.alarms = attributes["alarms"]?.binary.flatMap(ActiveAlarm.decoding) ?? []
     do throws(DetectionStateError) {
-      item.state = try DetectionState(parsingCBOR: attributes["state"]?.binary ?? [])
+      item.state = try DetectionState(parsingCBOR: attributes["state"]?.binary ?? [], &names)
     } catch {
       log.error(
         "The state of the thing '\(key.thing)' under the profile '\(key.profile)' can't be used: \(error). Its alarms are forgotten."

@@ -105,6 +105,8 @@ package final class FleetDetector {
   private func sort(_ bodies: [[UInt8]], _ outcome: inout BatchOutcome) -> [Work] {
     var groups: [Work] = []
     var indexes: [StateItem.Key: Int] = [:]
+    groups.reserveCapacity(bodies.count)
+    indexes.reserveCapacity(bodies.count)
     for (position, body) in bodies.enumerated() {
       do {
         let record = try FleetRecord(body: body)

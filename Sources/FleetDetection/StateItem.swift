@@ -15,6 +15,9 @@ package struct StateItem: Equatable, Sendable {
       self.thing = thing
       self.profile = profile
     }
+
+    /// Hashes only the thing, which has few profiles.
+    package func hash(into hasher: inout Hasher) { hasher.combine(thing) }
   }
 
   package let key: Key

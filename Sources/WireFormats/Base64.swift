@@ -26,57 +26,54 @@ package func base64Decoding(_ digits: Span<UInt8>) -> [UInt8]? {
   guard count % 4 == 0 else { return nil }
   guard count > 0 else { return [] }
   let padding = digits[count - 1] != UInt8(ascii: "=") ? 0 : digits[count - 2] != UInt8(ascii: "=") ? 1 : 2
-  var isValid = true
-  let decoded = unsafe [UInt8](unsafeUninitializedCapacity: count / 4 * 3) { output, size in
-    let place = UnsafeMutableRawBufferPointer(output)
-    var start = unsafe decodeEights(digits, into: place, &isValid)
-    size = start / 4 * 3
-    while start < count {
-      let isLast = start + 4 == count
-      let used = isLast ? 4 - padding : 4
-      guard let bits = group(of: digits, at: start, used: used) else {
-        isValid = false
-        return
-      }
-      for index in 0..<(used - 1) {
-        unsafe place[size] = UInt8(truncatingIfNeeded: bits >> UInt32(16 - 8 * index))
-        size += 1
-      }
-      start += 4
-    }
+  // Zeros cost less than an uninitialized array, which looks up generic metadata.
+  var decoded = [UInt8](repeating: 0, count: count / 4 * 3)
+  guard var start = unsafe decoded.withUnsafeMutableBytes({ unsafe decodeEights(digits, into: $0) }) else {
+    return nil
   }
-  return isValid ? decoded : nil
+  while start < count {
+    let used = start + 4 == count ? 4 - padding : 4
+    guard let bits = group(of: digits, at: start, used: used) else { return nil }
+    for index in 0..<(used - 1) {
+      decoded[start / 4 * 3 + index] = UInt8(truncatingIfNeeded: bits >> UInt32(16 - 8 * index))
+    }
+    start += 4
+  }
+  decoded.removeLast(padding)
+  return decoded
 }
 
-/// Decodes eight digits at a time, and leaves the last ones. Returns how many were decoded.
-private func decodeEights(
-  _ digits: Span<UInt8>, into output: UnsafeMutableRawBufferPointer, _ isValid: inout Bool
-) -> Int {
+/// Decodes eight digits at a time, and leaves the last ones. Returns how many were decoded; nil if one isn't a digit.
+private func decodeEights(_ digits: Span<UInt8>, into output: UnsafeMutableRawBufferPointer) -> Int? {
   let memory = unsafe digits.bytes
-  let values = unsafe digitValues.span.bytes
-  var found: UInt8 = 0
+  let tables = unsafe digitBits.span.bytes
+  // The tables have a number for each byte at each of the four places in a group.
+  func bits(_ word: UInt64, _ place: Int) -> UInt32 {
+    let digit = Int(UInt8(truncatingIfNeeded: word &>> UInt64(8 &* place)))
+    let index = (place & 3) &* 256 &+ digit
+    return unsafe tables.unsafeLoad(fromUncheckedByteOffset: 4 &* index, as: UInt32.self)
+  }
+  var found: UInt32 = 0
   var start = 0
   // Eight bytes are written for eight digits, and the last two are overwritten; so four digits must follow.
   while start &+ 12 <= digits.count {
     let word = unsafe UInt64(
       littleEndian: memory.unsafeLoadUnaligned(fromUncheckedByteOffset: start, as: UInt64.self))
-    var bits: UInt64 = 0
-    for index in 0..<8 {
-      let digit = UInt8(truncatingIfNeeded: word &>> UInt64(8 &* index))
-      // The table has a value for each byte.
-      let value = unsafe values.unsafeLoad(fromUncheckedByteOffset: Int(digit), as: UInt8.self)
-      found |= value
-      bits |= UInt64(value) << UInt64(58 &- 6 &* index)
-    }
-    unsafe output.storeBytes(of: bits.bigEndian, toByteOffset: start / 4 &* 3, as: UInt64.self)
+    let first = bits(word, 0) | bits(word, 1) | bits(word, 2) | bits(word, 3)
+    let second = bits(word, 4) | bits(word, 5) | bits(word, 6) | bits(word, 7)
+    found |= first | second
+    let both = UInt64(first) << 40 | UInt64(second) << 16
+    unsafe output.storeBytes(of: both.bigEndian, toByteOffset: start / 4 &* 3, as: UInt64.self)
     start &+= 8
   }
-  if found >= 64 { isValid = false }
-  return start
+  return found > 0xFF_FFFF ? nil : start
 }
 
-/// What each byte stands for as a digit: a number below 64, but 0xFF if it isn't one.
-private let digitValues: [UInt8] = (0...255).map { base64DigitValue($0) ?? 0xFF }
+/// The bits that each byte contributes to a group of 24 bits as its first digit, then as its second, third and fourth one. A byte that
+/// isn't a digit has a bit above these.
+private let digitBits: [UInt32] = (0..<4).flatMap { place in
+  (0...255).map { base64DigitValue($0).map { UInt32($0) << UInt32(18 - 6 * place) } ?? 1 << 31 }
+}
 
 /// Returns the 24 bits that four characters stand for, of which `used` are digits; nil if one is invalid.
 private func group(of digits: Span<UInt8>, at start: Int, used: Int) -> UInt32? {

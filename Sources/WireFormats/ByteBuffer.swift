@@ -22,15 +22,7 @@ public struct ByteBuffer: ~Copyable {
   deinit { unsafe base.deallocate() }
 
   /// A copy of the bytes written so far.
-  public var bytes: [UInt8] {
-    let (base, size) = unsafe (base, size)
-    return unsafe [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-      if size > 0 {
-        unsafe buffer.baseAddress?.update(from: base.assumingMemoryBound(to: UInt8.self), count: size)
-      }
-      count = size
-    }
-  }
+  public var bytes: [UInt8] { unsafe Array(UnsafeRawBufferPointer(start: base, count: size)) }
 
   /// The number of bytes written so far.
   @inlinable @inline(__always)

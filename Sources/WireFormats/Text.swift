@@ -2,6 +2,7 @@ extension String {
   /// Creates a string from bytes; nil if they aren't UTF-8.
   ///
   /// Faster than `String(validating:as:)`, which looks up generic metadata for each call.
+  @usableFromInline
   package init?(utf8 bytes: Span<UInt8>) {
     do {
       self.init(copying: try UTF8Span(validating: bytes))
@@ -11,6 +12,7 @@ extension String {
   }
 
   /// Creates a string from bytes; nil if they aren't UTF-8.
+  @usableFromInline
   package init?(utf8 bytes: [UInt8]) { self.init(utf8: bytes.span) }
 }
 

@@ -287,6 +287,33 @@ struct EvaluatorTests {
       found == [#"a 1 in-alarm ports {"ports":[1]}"#, #"a 4 alarm-cleared ports {"ports":[22]}"#])
   }
 
+  @Test func `reads the states of different profiles with the same names`() throws {
+    // A profile with one behavior, one with other names, and one with more names than are remembered.
+    let states = [["a"], ["b"], (0..<100).map { "behavior-\($0)" }].map { behaviors in
+      let text = behaviors.map {
+        #"{"name":"\#($0)","metric":"aws:num-established-tcp-connections","criteria":{"comparisonOperator":"less-than","value":{"count":1}}}"#
+      }
+      let profile = profile("[\(text.joined(separator: ","))]", name: behaviors[0])
+      var evaluator = Evaluator([profile])
+      for observation in read([Array(connectionsReport(1, ["10.0.0.1:1"]).utf8)], evaluator.table)
+        .observations
+      {
+        _ = evaluator.evaluate(observation)
+      }
+      return evaluator.state
+    }
+    var names = StateNames()
+    for index in [0, 0, 1, 0, 2, 2, 1, 0] {
+      #expect(states[index].hasAlarms)
+      let state = try DetectionState(parsingCBOR: states[index].cbor, &names)
+      #expect(state == states[index])
+      // A malformed state doesn't change what is read after it.
+      #expect(throws: DetectionStateError.self) {
+        try DetectionState(parsingCBOR: Array(states[index].cbor.dropLast()), &names)
+      }
+    }
+  }
+
   @Test(arguments: [
     "", "[]", "{}", #"{"version":2,"things":[]}"#, #"{"version":"1","things":[]}"#, #"{"version":1}"#,
     #"{"version":1,"things":[{"thing":"a"}]}"#, #"{"version":1,"things":[{"thing":1,"behaviors":[]}]}"#,

@@ -9,7 +9,7 @@ struct `The scanners` {
   ]
 
   @Test func `find the end of a text wherever it is`() throws {
-    for length in 0...26 {
+    for length in Array(0...26) + [79, 80, 81, 150] {
       for place in 0..<max(1, length) {
         for byte in Self.bytes {
           var text = [UInt8](repeating: UInt8(ascii: "a"), count: length)

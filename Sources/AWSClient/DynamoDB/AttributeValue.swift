@@ -45,13 +45,25 @@ package enum AttributeValue: Equatable, Sendable {
       if scanner.matches(type, "S") {
         value = .string(try scanner.string(text))
       } else if scanner.matches(type, "N") {
-        value = Int64(try scanner.string(text)).map { .number($0) }
+        value = try Self.wholeNumber(text, scanner).map { .number($0) }
       } else if scanner.matches(type, "B") {
         value = try scanner.base64(text).map { .binary($0) }
       }
     }
     guard let value else { return nil }
     self = value
+  }
+
+  private static func wholeNumber(_ text: TextRange, _ scanner: JSONScanner) throws(ScanError) -> Int64? {
+    // An item has several, nearly all of which are short and not negative. They need no string.
+    guard (1...18).contains(text.end - text.start) else { return Int64(try scanner.string(text)) }
+    var number: Int64 = 0
+    for index in text.start..<text.end {
+      let digit = scanner.bytes[index] &- UInt8(ascii: "0")
+      guard digit < 10 else { return Int64(try scanner.string(text)) }
+      number = number &* 10 &+ Int64(digit)
+    }
+    return number
   }
 
   func write(to document: inout JSONWriter) {
@@ -107,7 +119,10 @@ extension DynamoDBItem: Equatable {
   package static func == (left: DynamoDBItem, right: DynamoDBItem) -> Bool { left.sorted == right.sorted }
 
   /// The attributes in the order of their names.
-  fileprivate var sorted: [Attribute] { attributes.sorted { $0.name < $1.name } }
+  fileprivate var sorted: [Attribute] {
+    let isSorted = zip(attributes, attributes.dropFirst()).allSatisfy { $0.name < $1.name }
+    return isSorted ? attributes : attributes.sorted { $0.name < $1.name }
+  }
 }
 
 extension DynamoDBClient.Put {

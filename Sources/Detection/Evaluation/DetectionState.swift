@@ -98,7 +98,15 @@ extension DetectionState {
   }
 
   package init(parsingCBOR bytes: [UInt8]) throws(DetectionStateError) {
-    var reader = StateReader(CBORScanner(bytes))
+    var names = StateNames()
+    try self.init(parsingCBOR: bytes, &names)
+  }
+
+  /// Reads a state that has the same names as the last one that was read with `names`. If it has others, that only costs time.
+  package init(parsingCBOR bytes: [UInt8], _ names: inout StateNames) throws(DetectionStateError) {
+    var reader = StateReader(CBORScanner(bytes), names)
+    names = StateNames()
+    defer { names = reader.names }
     try self.init(document: &reader)
   }
 
@@ -209,6 +217,7 @@ extension DetectionState.Thing {
     _ reader: inout StateReader<some DocumentScanner>
   ) throws(DetectionStateError) -> [DetectionState.Entry] {
     var entries: [DetectionState.Entry] = []
+    entries.reserveCapacity(4)
     try reader.list("behaviors") { reader throws(DetectionStateError) in
       do throws(DetectionStateError) {
         entries.append(try DetectionState.Entry(&reader))
@@ -295,7 +304,7 @@ extension DetectionState.Entry {
     try self.init(draft)
   }
 
-  private init(_ draft: Draft) throws(DetectionStateError) {
+  private init(_ draft: consuming Draft) throws(DetectionStateError) {
     key = try draft.key.complete()
     var state = draft.state
     guard let violating = draft.violating else { throw .member("violating") }
@@ -369,11 +378,11 @@ struct BehaviorKeyDraft {
     _ name: TextRange, _ reader: inout StateReader<some DocumentScanner>
   ) throws(DetectionStateError) -> Bool {
     if reader.matches(name, "profile") {
-      profile = try reader.text("profile")
+      profile = try reader.name("profile")
     } else if reader.matches(name, "behavior") {
-      behavior = try reader.text("behavior")
+      behavior = try reader.name("behavior")
     } else if reader.matches(name, "metric") {
-      metric = try reader.text("metric")
+      metric = try reader.name("metric")
     } else if reader.matches(name, "fingerprint") {
       fingerprint = try reader.integer("fingerprint")
     } else {

@@ -1,10 +1,53 @@
+import Glibc
 import WireFormats
+
+/// The names in the last state that was read. The states of a profile's things have the same ones, at the same places, so that reading
+/// another state creates no strings for them.
+package struct StateNames {
+  /// The largest number of names to remember.
+  private static let limit = 256
+  /// The most bytes of a name to remember. AWS's own limit is 128.
+  private static let longestName = 128
+
+  private var names: [(bytes: [UInt8], text: String)] = []
+  /// The place of the next name in the state.
+  fileprivate var next = 0
+
+  package init() {}
+
+  /// Returns the next name of a state, whose bytes are these; nil if they aren't UTF-8.
+  fileprivate mutating func text(_ bytes: Span<UInt8>) -> String? {
+    defer { next += 1 }
+    if next < names.count, areEqual(names[next].bytes, bytes) { return names[next].text }
+    guard let text = String(utf8: bytes) else { return nil }
+    guard bytes.count <= Self.longestName else { return text }
+    let name = (Array(text.utf8), text)
+    if next < names.count { names[next] = name } else if next < Self.limit { names.append(name) }
+    return text
+  }
+}
+
+private func areEqual(_ left: [UInt8], _ right: Span<UInt8>) -> Bool {
+  guard left.count == right.count else { return false }
+  return unsafe left.withUnsafeBytes { left in
+    unsafe right.withUnsafeBytes { right in
+      // If they are empty, they may have no address.
+      guard let start = left.baseAddress, let other = right.baseAddress else { return true }
+      return unsafe memcmp(start, other, left.count) == 0
+    }
+  }
+}
 
 /// Reads a saved state item by item, without building a tree. An error names the member that has it.
 struct StateReader<Scanner: DocumentScanner> {
   private var scanner: Scanner
+  private(set) var names: StateNames
 
-  init(_ scanner: Scanner) { self.scanner = scanner }
+  init(_ scanner: Scanner, _ names: StateNames = StateNames()) {
+    self.scanner = scanner
+    self.names = names
+    self.names.next = 0
+  }
 
   /// Reads the members of a map. `member` must read or skip each one; it gets the key for ``matches(_:_:)``.
   @inline(__always)
@@ -34,6 +77,15 @@ struct StateReader<Scanner: DocumentScanner> {
 
   mutating func text(_ name: StaticString) throws(DetectionStateError) -> String {
     try value(name) { scanner throws(ScanError) in try scanner.string(scanner.text()) }
+  }
+
+  /// Returns a text that the states of other things have, too.
+  mutating func name(_ name: StaticString) throws(DetectionStateError) -> String {
+    let text = try value(name) { scanner throws(ScanError) in try scanner.text() }
+    guard !text.hasEscapes, let name = names.text(scanner.bytes.span.extracting(text.start..<text.end)) else {
+      return try value(name) { scanner throws(ScanError) in try scanner.string(text) }
+    }
+    return name
   }
 
   /// Returns the text; nil if the value is of another kind, which is skipped.

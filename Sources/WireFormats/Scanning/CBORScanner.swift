@@ -25,7 +25,18 @@ public struct CBORScanner: DocumentScanner {
     return bytes[position]
   }
 
+  @inline(__always)
   private mutating func head() throws(ScanError) -> Head {
+    // Most heads are one byte, of an item without a tag.
+    guard position < end else { throw .truncated }
+    let initial = bytes[position]
+    let information = initial & 0x1F
+    guard information < 24, initial >> 5 != 6 else { return try longHead() }
+    position += 1
+    return Head(majorType: initial >> 5, information: information, argument: UInt64(information))
+  }
+
+  private mutating func longHead() throws(ScanError) -> Head {
     while true {
       let initial = try byte()
       let information = initial & 0x1F

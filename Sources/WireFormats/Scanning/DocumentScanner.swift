@@ -97,6 +97,7 @@ extension DocumentScanner {
   }
 
   /// Returns the text as a string.
+  @inlinable
   public func string(_ text: TextRange) throws(ScanError) -> String {
     let string =
       text.hasEscapes
@@ -172,9 +173,24 @@ extension DocumentScanner {
 @inline(__always)
 func isEqual(_ text: TextRange, of bytes: [UInt8], _ word: StaticString) -> Bool {
   let count = word.utf8CodeUnitCount
-  guard text.end - text.start == count else { return false }
-  return word.withUTF8Buffer { characters in
-    for index in 0..<count where unsafe characters[index] != bytes[text.start + index] { return false }
-    return true
+  guard text.start >= 0, text.end <= bytes.count, text.end - text.start == count else { return false }
+  let left = unsafe bytes.span.bytes
+  let right = unsafe UnsafeRawPointer(word.utf8Start)
+  /// Whether the parts at `offset` are equal, which must be within the word.
+  func isEqual<Part: FixedWidthInteger & BitwiseCopyable>(at offset: Int, _: Part.Type) -> Bool {
+    unsafe left.unsafeLoadUnaligned(fromUncheckedByteOffset: text.start &+ offset, as: Part.self)
+      == right.loadUnaligned(fromByteOffset: offset, as: Part.self)
   }
+  // The last part overlaps the one before it.
+  if count >= 8 {
+    var offset = 0
+    while offset &+ 8 < count {
+      if !isEqual(at: offset, UInt64.self) { return false }
+      offset &+= 8
+    }
+    return isEqual(at: count &- 8, UInt64.self)
+  }
+  if count >= 4 { return isEqual(at: 0, UInt32.self) && isEqual(at: count &- 4, UInt32.self) }
+  for offset in 0..<count where !isEqual(at: offset, UInt8.self) { return false }
+  return true
 }

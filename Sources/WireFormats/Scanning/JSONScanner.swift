@@ -86,20 +86,26 @@ public struct JSONScanner: DocumentScanner {
     guard try next() == UInt8(ascii: "\"") else { throw malformed("expected a string") }
     position += 1
     let start = position
-    var hasEscapes = false
+    position = endOfPlainText(bytes, from: start, to: end)
+    guard position < end, bytes[position] == UInt8(ascii: "\"") else { return try escapedText(from: start) }
+    position += 1
+    return TextRange(start: start, end: position - 1)
+  }
+
+  /// Reads the rest of a text that begins at `start`, and that has an escape at the position unless it is malformed.
+  private mutating func escapedText(from start: Int) throws(ScanError) -> TextRange {
     while true {
-      position = endOfPlainText(bytes, from: position, to: end)
       guard position < end else { throw .truncated }
       switch bytes[position] {
       case UInt8(ascii: "\""):
         position += 1
-        return TextRange(start: start, end: position - 1, hasEscapes: hasEscapes)
+        return TextRange(start: start, end: position - 1, hasEscapes: true)
       case UInt8(ascii: "\\"):
         position += 1
-        hasEscapes = true
         try checkEscape()
       default: throw malformed("a control character in a string must be escaped")
       }
+      position = endOfPlainText(bytes, from: position, to: end)
     }
   }
 
@@ -113,8 +119,10 @@ public struct JSONScanner: DocumentScanner {
   /// Checks the character after a backslash. The digits of `\u` are checked when the text is decoded.
   private mutating func checkEscape() throws(ScanError) {
     guard position < end else { throw .truncated }
-    guard "\"\\/bfnrtu".utf8.contains(bytes[position]) else { throw malformed("invalid escape") }
-    position += 1
+    switch UnicodeScalar(bytes[position]) {
+    case "\"", "\\", "/", "b", "f", "n", "r", "t", "u": position += 1
+    default: throw malformed("invalid escape")
+    }
   }
 
   public mutating func number() throws(ScanError) -> ScannedNumber {

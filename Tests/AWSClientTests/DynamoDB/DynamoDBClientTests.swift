@@ -49,6 +49,18 @@ struct `The DynamoDB client` {
         == #"{"RequestItems":{"fleet":{"Keys":[{"pk":{"S":"a"},"sk":{"S":"b"}}],"ConsistentRead":true}}}"#)
   }
 
+  @Test(
+    arguments: [
+      ("0", 0), ("999999999999999999", 999_999_999_999_999_999), ("9223372036854775807", .max),
+      ("-9223372036854775808", .min), ("007", 7), ("9223372036854775808", nil), ("1e3", nil), ("12x", nil),
+      ("", nil), ("-", nil), ("1 ", nil),
+    ] as [(String, Int64?)])
+  func `reads whole numbers of 64 bits`(text: String, number: Int64?) throws {
+    let exchange = ScriptedExchange([answer(#"{"Responses":{"fleet":[{"n":{"N":"\#(text)"}}]}}"#)])
+    let items = try client(exchange).items([DynamoDBClient.Key("a", "b")], until: deadline)
+    #expect(items.map { $0["n"]?.number } == [number])
+  }
+
   @Test func `reads what wasn't processed again after a wait`() throws {
     let exchange = ScriptedExchange([
       answer(
