@@ -14,9 +14,8 @@ package func percentEncoding(_ bytes: some Sequence<UInt8>, keepingSlashes: Bool
 package func appendPercentEncoding(
   _ bytes: ArraySlice<UInt8>, keepingSlashes: Bool = false, to encoded: inout [UInt8]
 ) {
-  let isUnreserved = unreserved
   for byte in bytes {
-    if isUnreserved[Int(byte)] || keepingSlashes && byte == UInt8(ascii: "/") {
+    if isUnreserved(byte) || keepingSlashes && byte == UInt8(ascii: "/") {
       encoded.append(byte)
     } else {
       encoded.append(UInt8(ascii: "%"))
@@ -26,8 +25,11 @@ package func appendPercentEncoding(
   }
 }
 
-/// Whether each byte is an unreserved character.
-private let unreserved: [Bool] = (0...UInt8.max).map { isLetterOrDigit($0) || "-._~".utf8.contains($0) }
+private func isUnreserved(_ byte: UInt8) -> Bool {
+  // One bit for each ASCII character: - . 0-9, then A-Z _ a-z ~.
+  let bits: UInt64 = byte < 64 ? 0x03FF_6000_0000_0000 : 0x47FF_FFFE_87FF_FFFE
+  return byte < 128 && bits >> UInt64(byte & 63) & 1 == 1
+}
 
 private func upperCaseHexDigit(_ value: UInt8) -> UInt8 {
   value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "A") + value - 10

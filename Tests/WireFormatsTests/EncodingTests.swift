@@ -47,6 +47,13 @@ struct `Base64, hexadecimal and percent-encoding` {
     #expect(percentDecoding(encoded.utf8) == Array(text.utf8))
   }
 
+  @Test func `percent-encodes each byte that isn't unreserved`() {
+    let unreserved = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~".utf8)
+    for byte in [UInt8](0...255) {
+      #expect((percentEncoding([byte]).utf8.count == 1) == unreserved.contains(byte), "\(byte)")
+    }
+  }
+
   @Test func `leaves slashes that separate segments`() {
     #expect(percentEncoding("/a b/c".utf8, keepingSlashes: true) == "/a%20b/c")
   }

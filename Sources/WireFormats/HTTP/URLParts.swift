@@ -33,7 +33,8 @@ package struct URLParts: Equatable, Sendable {
     } else {
       scheme = nil
     }
-    let end = rest.firstIndex { "/?#".utf8.contains($0) } ?? rest.endIndex
+    // With contains(_:) of a string, this took ten times as long.
+    let end = rest.firstIndex { $0 == 0x2F || $0 == 0x3F || $0 == 0x23 } ?? rest.endIndex
     target = String(decoding: rest[end...], as: UTF8.self)
     rest = rest[..<end]
     if let at = rest.lastIndex(of: UInt8(ascii: "@")) {
