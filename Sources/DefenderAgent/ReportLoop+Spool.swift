@@ -126,7 +126,8 @@ extension ReportLoop {
   }
 
   /// Publishes the oldest report in the spool in the time before `slot`, and plans the pause after it.
-  private mutating func publishNext(before slot: BootTime, _ end: BootTime, into outcome: inout ReportOutcome) {
+  private mutating func publishNext(before slot: BootTime, _ end: BootTime, into outcome: inout ReportOutcome)
+  {
     let now = time.bootTime
     nextSpooled = pause(after: now)
     let before = outcome

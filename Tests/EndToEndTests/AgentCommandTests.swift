@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// The one who sends commands, with a connection of its own to the broker.
+/// Sends commands over a separate connection to the broker.
 private final class Operator {
   private let session: Session
   private let time = SystemWaiter(shutdown: nil)
@@ -94,9 +94,10 @@ private final class Operator {
 
   @Test(arguments: ["3", "5"])
   func `reports even if the broker doesn't allow the response`(version: String) throws {
+    // `pattern`, not `topic`: the agent has the name in its certificate.
     let access = """
-      topic readwrite defender/pump-7/json
-      topic readwrite defender/pump-7/command
+      pattern readwrite defender/pump-7/json
+      pattern readwrite defender/pump-7/command
       """
     let broker = try MosquittoBroker(accessList: access)
     let user = try Operator(broker, subscribedTo: [Self.reports])

@@ -62,7 +62,7 @@ extension StateKeeper {
 
   /// Returns the oldest report in the spool; nil if there is none that may be published now.
   package mutating func oldestSpooled() -> SpooledReport? {
-    // Until the saved state has the baseline of this report, the file must stay: it tells the next process which baseline applies.
+    // Until the saved state has the baseline of this report, the file must stay: the next process needs it to choose the baseline.
     guard let saved, let report = spool?.oldest() else { return nil }
     return saved.baselineIfSpooled != nil && report.id == saved.lastReportID ? nil : report
   }
