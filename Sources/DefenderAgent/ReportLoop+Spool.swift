@@ -40,8 +40,6 @@ extension ReportLoop {
     _ draft: Reporter.Draft, _ work: ReportWork, until limit: BootTime, into outcome: inout ReportOutcome
   ) -> Bool? {
     guard usesSpool(work), state.spooledCount > 0, keep(draft, work, in: &outcome) else { return nil }
-    // The pause after the last report of an earlier outage is over.
-    nextSpooled = nil
     return publishOldest(until: limit, into: &outcome)
   }
 
