@@ -218,20 +218,20 @@ extension [UInt8] {
   fileprivate func ends(with other: [UInt8]) -> Bool { suffix(other.count).elementsEqual(other) }
 }
 
-private func connectToLoopback(_ port: UInt16) -> Int32 {
+func connectToLoopback(_ port: UInt16) -> Int32 {
   let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
   if unsafe withLoopbackAddress(port, { unsafe connect(descriptor, $0, $1) }) == 0 { return descriptor }
   close(descriptor)
   return -1
 }
 
-private func received(_ descriptor: Int32, limit: Int) -> [UInt8]? {
+func received(_ descriptor: Int32, limit: Int) -> [UInt8]? {
   var buffer = [UInt8](repeating: 0, count: limit)
   let count = unsafe recv(descriptor, &buffer, limit, 0)
   return count > 0 ? Array(buffer[..<count]) : nil
 }
 
-private func sendAll(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
+func sendAll(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
   var rest = bytes[...]
   while !rest.isEmpty {
     let count = unsafe rest.withUnsafeBytes {

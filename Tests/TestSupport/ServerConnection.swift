@@ -23,10 +23,11 @@ package final class TLSServerContext: @unchecked Sendable {
   fileprivate let context: OpaquePointer
   fileprivate let protocols: [UInt8]
 
-  /// Creates a context that presents `identity`, requires a client certificate of `clientAuthority` if that isn't nil, and accepts
+  /// Creates a context that presents `identity`, requests a client certificate of `clientAuthority` if that isn't nil, and accepts
   /// the application protocols in `protocols`.
   package init(
-    _ identity: ThrowawayAuthority.Identity, clientAuthority: String? = nil, protocols: [String] = []
+    _ identity: ThrowawayAuthority.Identity, clientAuthority: String? = nil, requiresClient: Bool = true,
+    protocols: [String] = []
   ) throws {
     guard let context = unsafe SSL_CTX_new(TLS_server_method()) else {
       throw ThrowawayAuthority.Failure(step: "SSL_CTX_new")
@@ -39,7 +40,8 @@ package final class TLSServerContext: @unchecked Sendable {
     else { throw ThrowawayAuthority.Failure(step: "SSL_CTX_use_certificate_file") }
     if let clientAuthority {
       _ = unsafe SSL_CTX_load_verify_locations(context, clientAuthority, nil)
-      unsafe SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
+      let mode = SSL_VERIFY_PEER | (requiresClient ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0)
+      unsafe SSL_CTX_set_verify(context, mode, nil)
       // Without a session ID context, a session with a client certificate can't be resumed and the handshake fails.
       _ = unsafe SSL_CTX_set_session_id_context(context, [1], 1)
     }

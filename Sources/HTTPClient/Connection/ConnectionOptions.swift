@@ -47,7 +47,13 @@ extension EasyHandle {
     try set(CURLOPT_PROXYUSERPWD, to: proxy.userInformation)
     try set(CURLOPT_NOPROXY, to: configuration.proxy.exceptions ?? "")
     try set(CURLOPT_SUPPRESS_CONNECT_HEADERS, to: true)
-    if isSecure { try configuration.checkFiles(amazonRoots: amazonRoots) }
+    if HTTPClient.isSecure(proxy.url) {
+      try configuration.checkFiles(amazonRoots: false)
+      try set(CURLOPT_PROXY_CAINFO, to: configuration.trust.path)
+      try set(CURLOPT_PROXY_SSLVERSION, to: Int(CURL_SSLVERSION_TLSv1_2))
+    } else if isSecure {
+      try configuration.checkFiles(amazonRoots: amazonRoots)
+    }
     try prepareTLS(configuration, amazonRoots: amazonRoots)
   }
 

@@ -32,6 +32,7 @@ package final class CurlConnection {
     let limits = ConnectionLimits(connecting: configuration.connectTimeout)
     let gate = AddressGate(configuration.addressRule(secure: isSecure(url)), limits)
     let preparation = try TLSPreparation(configuration)
+    preparation?.begin(hasSecureProxy: configuration.usesSecureProxy(for: url))
     let stop = StopGate(patience: .zero, limits) { time.shutdownSignal?.isRequested == true }
     // Try the shipped authorities first for AWS hosts, as an exchange does.
     let attempts = configuration.usesAmazonRoots(for: host(of: url)) ? [true, false] : [false]

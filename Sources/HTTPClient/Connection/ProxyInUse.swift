@@ -31,6 +31,12 @@ extension ConnectionConfiguration {
       return nil
     }
   }
+
+  /// Whether a connection to `url` uses a proxy that itself uses TLS (`https://` in its URL).
+  func usesSecureProxy(for url: String) -> Bool {
+    guard let proxy = try? proxy(secure: isSecure(url)), isSecure(proxy.url) else { return false }
+    return proxyInUse(for: url) != nil
+  }
 }
 
 extension Proxy {

@@ -45,7 +45,9 @@ package struct ConnectionTrial: Sendable {
     for amazonRoots in attempts {
       // Use a new handle for each attempt: a reused one wouldn't look up the name again.
       let handle = try EasyHandle()
-      let recorder = CertificateRecorder(try TLSPreparation(configuration))
+      let preparation = try TLSPreparation(configuration)
+      preparation?.begin(hasSecureProxy: configuration.usesSecureProxy(for: url))
+      let recorder = CertificateRecorder(preparation)
       let limits = ConnectionLimits(connecting: configuration.connectTimeout)
       let gate = AddressGate(configuration.addressRule(secure: isSecure(url)), limits)
       let stop = StopGate(limits) { false }

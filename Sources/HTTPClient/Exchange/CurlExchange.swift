@@ -133,7 +133,7 @@ private final class CurlSession {
     addressGate.begin(configuration.addressRule(secure: destination.isSecure))
     requestGate.begin()
     stopGate.begin()
-    tls?.begin()
+    tls?.begin(hasSecureProxy: destination.hasSecureProxy)
     let code = method == .get ? handle.perform() : try handle.perform(sending: request.body)
     // libcurl has a pointer to `fields`, so they must live until here.
     withExtendedLifetime(fields) {}
@@ -211,12 +211,14 @@ private final class CurlSession {
     let host: String
     /// Whether to try the shipped certificate authorities first.
     let isOfAmazon: Bool
+    let hasSecureProxy: Bool
 
     init(_ url: String, _ configuration: ConnectionConfiguration) {
       self.url = url
       isSecure = HTTPClient.isSecure(url)
       host = HTTPClient.host(of: url)
       isOfAmazon = configuration.usesAmazonRoots(for: host)
+      hasSecureProxy = configuration.usesSecureProxy(for: url)
     }
   }
 

@@ -75,10 +75,10 @@ final class CertificateRecorder {
   /// Why our certificate or key can't be used; nil if nothing is wrong with them.
   var failure: HTTPError? { preparation?.failure }
 
-  func prepare(_ context: OpaquePointer) -> Bool {
+  func prepare(_ context: OpaquePointer, of easy: UnsafeMutableRawPointer?) -> Bool {
     let recorder = unsafe Unmanaged.passUnretained(self).toOpaque()
     unsafe SSL_CTX_set_cert_verify_callback(context, verifyAndRecord, recorder)
-    return unsafe preparation?.apply(to: context) ?? true
+    return unsafe preparation?.apply(to: context, of: easy) ?? true
   }
 
   /// Verifies as OpenSSL does by default; returns 1 if the peer is trusted (X509_verify_cert(3)).
@@ -115,7 +115,7 @@ func recordCertificates(
 ) -> CURLcode {
   guard let tls = unsafe tls, let context = unsafe context else { return CURLE_SSL_CONNECT_ERROR }
   let recorder = unsafe Unmanaged<CertificateRecorder>.fromOpaque(context).takeUnretainedValue()
-  if unsafe recorder.prepare(OpaquePointer(tls)) { return CURLE_OK }
+  if unsafe recorder.prepare(OpaquePointer(tls), of: easy) { return CURLE_OK }
   return recorder.failure == nil ? CURLE_SSL_CONNECT_ERROR : CURLE_SSL_CERTPROBLEM
 }
 

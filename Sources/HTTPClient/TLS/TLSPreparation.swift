@@ -9,6 +9,7 @@ final class TLSPreparation {
   private let identity: ClientIdentity?
   /// Why the certificate or the key can't be used; nil if nothing is wrong with them.
   private(set) var failure: HTTPError?
+  private var hasSecureProxy = false
 
   /// Nil if a configuration has neither an identity nor an application protocol. Throws if the protocol is invalid.
   init?(_ configuration: ConnectionConfiguration) throws(HTTPError) {
@@ -17,11 +18,22 @@ final class TLSPreparation {
     if negotiation == nil, identity == nil { return nil }
   }
 
-  /// Forgets the failure of an earlier transfer.
-  func begin() { failure = nil }
-
-  func apply(to context: OpaquePointer) -> Bool {
+  /// Forgets the failure of an earlier transfer. `hasSecureProxy` says whether the next one uses a proxy that itself uses TLS.
+  func begin(hasSecureProxy: Bool) {
     failure = nil
+    self.hasSecureProxy = hasSecureProxy
+  }
+
+  /// Prepares the context of a connection that `easy` opens.
+  func apply(to context: OpaquePointer, of easy: UnsafeMutableRawPointer?) -> Bool {
+    failure = nil
+    // libcurl also calls this for a proxy's own TLS, and a proxy must not learn which device this is. The host's TLS begins only
+    // after the proxy has accepted CONNECT. libcurl resets the code for each transfer.
+    if hasSecureProxy {
+      var code = 0
+      guard unsafe ccurl_get_long(easy, CURLINFO_HTTP_CONNECTCODE, &code) == CURLE_OK else { return false }
+      guard (200..<300).contains(code) else { return true }
+    }
     if let identity {
       do throws(ClientIdentityError) {
         let pair = try identity.keeper.pairForConnection()
@@ -44,6 +56,6 @@ func prepareTLSContext(
 ) -> CURLcode {
   guard let tls = unsafe tls, let context = unsafe context else { return CURLE_SSL_CONNECT_ERROR }
   let preparation = unsafe Unmanaged<TLSPreparation>.fromOpaque(context).takeUnretainedValue()
-  if unsafe preparation.apply(to: OpaquePointer(tls)) { return CURLE_OK }
+  if unsafe preparation.apply(to: OpaquePointer(tls), of: easy) { return CURLE_OK }
   return preparation.failure == nil ? CURLE_SSL_CONNECT_ERROR : CURLE_SSL_CERTPROBLEM
 }
