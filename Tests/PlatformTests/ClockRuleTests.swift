@@ -14,7 +14,7 @@ private let edges: [String: String] = [
   "HTTPClient/Connection/StopGate.swift": "is asked by libcurl",
   "HTTPClient/Exchange/CurlExchange.swift": "shares a timeout between two calls of libcurl",
   "HTTPClient/Diagnosis/ConnectionTrial.swift": "times libcurl's phases",
-  "HTTPClient/TLS/KeyPairKeeper.swift": "compares with the times that the kernel gives files",
+  "HTTPClient/TLS/KeyPairKeeper.swift": "compares with the times of files and of certificates",
   "LambdaRuntimeAsync/CancellationLimit.swift": "waits in a thread for a deadline",
   "LambdaRuntimeTesting/Context+Testing.swift": "gives a test's context a deadline",
   "LambdaRuntimeTesting/TestInvocation.swift": "gives a test's invocation a deadline",

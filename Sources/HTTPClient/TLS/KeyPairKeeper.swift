@@ -52,8 +52,13 @@ package final class KeyPairKeeper: @unchecked Sendable {
     return try result.get()
   }
 
-  /// Makes the next use read the files, even if they look unchanged.
-  package func readAgain() { lock.withLock { versions = [] } }
+  /// Makes the next use read the files, even if they look unchanged, and log again if they can't be used.
+  package func readAgain() {
+    lock.withLock {
+      versions = []
+      problem = nil
+    }
+  }
 
   /// Whether a usable pair was found.
   var holdsPair: Bool { lock.withLock { pair != nil } }
@@ -120,7 +125,19 @@ package final class KeyPairKeeper: @unchecked Sendable {
     pair = read
     let end = read.notAfter.map { " It is valid until \(CivilTime($0).extendedFormat)." } ?? ""
     log?.info("Read the renewed certificate \(files.certificate) and its key \(files.key).\(end)")
+    warn(ofEnd: read.notAfter, after: former.notAfter)
     if let warning = files.warning { log?.warn(warning) }
+  }
+
+  /// Warns if the renewed certificate ends earlier than the former one, as one from a restored backup does.
+  private func warn(ofEnd end: WallTime?, after former: WallTime?) {
+    guard let end, let former else { return }
+    let isExpired = end <= WallTime.now
+    guard isExpired || end < former else { return }
+    let verb = isExpired ? "has expired: it was" : "expires earlier than the former one: it is"
+    log?.warn(
+      "The renewed certificate \(files.certificate) \(verb) valid until \(CivilTime(end).extendedFormat), and the former one "
+        + "until \(CivilTime(former).extendedFormat). If it comes from a backup, replace the files again.")
   }
 
   private func keepFormer(because error: ClientIdentityError) {

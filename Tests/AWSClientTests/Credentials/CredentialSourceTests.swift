@@ -665,7 +665,8 @@ struct `Credentials of a role alias` {
     try fetch()
     #expect(
       server.received.map { $0.handshake?.clientName } == ["device", "device", "device", "device", "other"])
-    #expect(recorded.lines.count { $0.contains("Kept the former certificate and key") } == 2)
+    // One line for each reason, and one after the SIGHUP.
+    #expect(recorded.lines.count { $0.contains("Kept the former certificate and key") } == 3)
     #expect(!recorded.lines.contains { $0.contains("new pass") })
   }
 }

@@ -122,6 +122,47 @@ private let halfWritten = [
     #expect(device.recorded.lines.last?.contains("Read the renewed certificate") == true)
   }
 
+  @Test func `gives the reason again when it is asked to read unchanged files again`() throws {
+    let device = try Device()
+    #expect(device.identity.keeper.refreshed() != nil)
+    try device.writeKey([])
+    for _ in 1...2 { device.identity.keeper.refreshed() }
+    #expect(device.recorded.lines.count == 1)
+    device.identity.keeper.readAgain()
+    for _ in 1...2 { device.identity.keeper.refreshed() }
+    #expect(device.recorded.lines.count { $0.contains("contains no private key") } == 2)
+  }
+
+  @Test func `is adopted, with a warning, if it has expired or ends earlier than the former one`() throws {
+    let device = try Device()
+    func adopt(_ name: String, days: Int, isExpired: Bool = false) throws -> [String] {
+      device.identity.keeper.refreshed()
+      let former = try #require(device.identity.keeper.notAfter)
+      let issued = try device.authority.issue(
+        name, names: "DNS:device", isExpired: isExpired, days: days)
+      try device.writeCertificate(try fileContents(issued.certificateFile))
+      try device.writeKey(try fileContents(issued.keyFile))
+      let count = device.recorded.lines.count
+      device.identity.keeper.refreshed()
+      let end = try #require(device.identity.keeper.notAfter)
+      #expect(end != former)
+      let lines = device.recorded.lines.dropFirst(count)
+      #expect(lines.first?.contains("Read the renewed certificate") == true)
+      for line in lines.dropFirst() {
+        #expect(line.contains("valid until \(CivilTime(end).extendedFormat)"), "\(line)")
+        #expect(line.contains("the former one until \(CivilTime(former).extendedFormat)"), "\(line)")
+        #expect(line.contains("WARN"))
+      }
+      return lines.dropFirst().map { $0 }
+    }
+    #expect(try adopt("longer", days: 90).isEmpty)
+    let earlier = try adopt("earlier", days: 30)
+    #expect(earlier.count == 1 && earlier[0].contains("expires earlier than the former one"), "\(earlier)")
+    let expired = try adopt("expired", days: 1, isExpired: true)
+    #expect(expired.count == 1 && expired[0].contains("has expired"), "\(expired)")
+    #expect(try adopt("new", days: 30).isEmpty)
+  }
+
   @Test func `is used from the next connection on, however the files are replaced`() throws {
     let device = try Device()
     let directory = device.directory
