@@ -47,6 +47,7 @@ package struct Agent: ~Copyable {
     let status = manager.map { agentStatus(of: publisher, shownBy: $0, time: time) }
     loop.status = status
     watch.status = status
+    renewal.status = status
   }
 
   /// Makes the single report, or reports until a signal stops the process. Returns false if the single report failed.

@@ -48,6 +48,12 @@ package final class AgentStatus {
     showAll()
   }
 
+  /// Shows that the connection was closed between two reports for a renewed certificate, and whether it is open again.
+  func renewed(isConnected: Bool) {
+    connection = isConnected ? "Connected" : "Not connected until the next report"
+    showAll()
+  }
+
   /// Shows everything before the wait for a report that is due at `next`.
   ///
   /// `isReachable` says whether the last attempt to connect or to publish succeeded. `note` is about an open connection.
@@ -59,10 +65,11 @@ package final class AgentStatus {
     showAll()
   }
 
-  private func showAll() {
+  /// Shows everything as it is now.
+  func showAll() {
     let parts = [
-      connection, lastReport ?? "no report yet", waiting > 0 ? "\(waiting) waiting in the spool" : nil, nextReport,
-      lastCommand, certificate?(), lastError,
+      connection, lastReport ?? "no report yet", waiting > 0 ? "\(waiting) waiting in the spool" : nil,
+      nextReport, lastCommand, certificate?(), lastError,
     ]
     show(parts.compactMap { $0 }.joined(separator: "; "))
   }

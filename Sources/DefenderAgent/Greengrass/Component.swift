@@ -55,6 +55,7 @@ package struct Component: ~Copyable {
     var loop = ReportLoop(
       plan.configuration, publisher: plan.publisher, time: plan.time, log: log)
     loop.status = ServiceManager(environment).map { AgentStatus($0.show) }
+    renewal.status = loop.status
     while true {
       plan.watch?.status = loop.status
       do {

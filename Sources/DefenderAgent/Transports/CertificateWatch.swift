@@ -70,8 +70,10 @@ final class CertificateWatch: IdleTask {
     finalCheck = nil
     guard let use = publisher.certificate else { return }
     let keeper = use.identity.keeper
+    let former = keeper.notAfter
     keeper.refreshed()
     let end = keeper.notAfter
+    if end != former { status?.showAll() }
     if let end { warn(ofEnd: end, of: use.identity.certificateFile, at: now) }
     // If no connection is open, the next one uses the new pair without further action.
     guard use.authenticatesConnection, publisher.isConnected else { return }
@@ -95,11 +97,13 @@ final class CertificateWatch: IdleTask {
     publisher.disconnect()
     let limit = time.bootTime.advanced(by: Self.connectionTime)
     guard limit <= deadline else {
+      status?.renewed(isConnected: false)
       return log.info("Closed the connection. The next report opens one with the renewed certificate.")
     }
     do throws(PublishError) {
       guard let opened = try publisher.open(for: topic, until: limit) else { return }
       log.info("Connected with the renewed certificate to \(opened).")
+      status?.renewed(isConnected: publisher.isConnected)
     } catch {
       let failure =
         "Can't connect with the renewed certificate to \(error.endpoint): \(sentence(error.reason))"

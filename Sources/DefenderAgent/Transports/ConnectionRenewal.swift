@@ -11,6 +11,8 @@ final class ConnectionRenewal: IdleTask {
   var publisher: (any Publisher)?
   /// Whether this process opens the connection. With the transport `greengrass` the nucleus does, and SIGHUP has no effect.
   var ownsConnection = true
+  /// Shows that the connection was closed; nil if there is no service manager.
+  var status: AgentStatus?
 
   /// Starts to react to SIGHUP, and logs each one when it arrives.
   init(_ shutdown: ShutdownSignal?, log: Log) {
@@ -31,6 +33,11 @@ final class ConnectionRenewal: IdleTask {
 
   func run(until deadline: BootTime) {
     isDue = false
-    publisher?.renew()
+    guard let publisher else { return }
+    let wasConnected = publisher.isConnected
+    // An answer or a command may have arrived that nobody has read yet. It would be lost with the connection.
+    if wasConnected { publisher.idleTask?.run(until: deadline) }
+    publisher.renew()
+    if wasConnected { status?.renewed(isConnected: false) }
   }
 }

@@ -117,6 +117,8 @@ private final class Watched {
     random: FixedGenerator, delay: ClosedRange<Double>
   ) throws {
     let watched = try Watched(random: random)
+    var shown: [String] = []
+    watched.watch.status = AgentStatus { shown.append($0) }
     watched.wait(.seconds(300))
     try watched.renew()
     for _ in 1...3 { watched.wait(.seconds(300)) }
@@ -124,6 +126,7 @@ private final class Watched {
     let opened = try #require(watched.publisher.connections.first)
     #expect(delay.contains(watched.start.advanced(by: .seconds(300)).duration(to: opened).inSeconds))
     #expect(watched.count("Connected with the renewed certificate to the broker") == 1)
+    #expect(shown.last == "Connected; no report yet; certificate expires in 89 days")
   }
 
   @Test func `leaves the connection open while the files don't match`() throws {
@@ -160,21 +163,27 @@ private final class Watched {
     let watched = try Watched(authenticatesConnection: isPerReport)
     watched.publisher.isConnected = !isPerReport
     watched.wait(.seconds(300))
-    try watched.renew()
+    var shown: [String] = []
+    watched.watch.status = AgentStatus { shown.append($0) }
+    try watched.renew(days: 60)
     for _ in 1...3 { watched.wait(.seconds(300)) }
     #expect(watched.count("Read the renewed certificate") == 1)
     #expect(watched.publisher.connections.isEmpty)
     #expect(watched.time.wakeUps.count == 4)
+    #expect(shown == ["Not connected yet; no report yet; certificate expires in 59 days"])
   }
 
   @Test func `closes the connection if the next report is due before another one could be open`() throws {
     let watched = try Watched(random: .highest)
+    var shown: [String] = []
+    watched.watch.status = AgentStatus { shown.append($0) }
     watched.wait(.seconds(60))
     try watched.renew()
     watched.wait(.seconds(40))
     #expect(!watched.publisher.isConnected)
     #expect(watched.publisher.connections.isEmpty)
     #expect(watched.count("The next report opens one with the renewed certificate") == 1)
+    #expect(shown.last?.hasPrefix("Not connected until the next report; ") == true, "\(shown)")
   }
 
   @Test func `reports that the new connection failed`() throws {

@@ -53,6 +53,26 @@ private final class Rotation {
     return publisher.confirmation(of: id, until: after(.seconds(20)))
   }
 
+  /// Publishes Device Defender's answer to a report, and waits until it has arrived at the publisher's socket.
+  func answer(_ id: UInt64) throws {
+    let time = SystemWaiter(shutdown: nil)
+    let deadline = time.bootTime.advanced(by: .seconds(20))
+    let connection = try CurlConnection(
+      to: "http://127.0.0.1:\(broker.plainPort)", ConnectionConfiguration(Environment([:])), time: time,
+      until: deadline)
+    let session = try Session(
+      over: CurlStream(connection), as: ConnectOptions(clientID: "answering", keepAliveSeconds: 0),
+      time: time, until: deadline)
+    let text = #"{"thingName":"pump-7","reportId":\#(id),"status":"ACCEPTED","timestamp":1700000000000}"#
+    _ = try session.send(
+      Message(topic: "\(topic.name)/accepted", payload: Array(text.utf8)), quality: .atLeastOnce,
+      until: deadline)
+    let descriptor = try #require(publisher.session?.descriptor)
+    var arrival = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    #expect(unsafe poll(&arrival, 1, 20_000) == 1)
+    session.disconnect(until: deadline)
+  }
+
   /// Writes the new file and renames it over the old one.
   func replace(_ name: String, with source: String) throws {
     let new = try directory.write("\(name).new", try fileContents(source))
@@ -95,6 +115,37 @@ private final class Rotation {
     rotation.publisher.disconnect()
     #expect(try rotation.report(4) == .accepted)
     #expect(try rotation.broker.clientNames() == ["first", "first", "first", "other"])
+  }
+
+  @Test(arguments: ["a SIGHUP", "the watch of the files"])
+  func `don't lose an answer that has arrived and wasn't read`(cause: String) throws {
+    let rotation = try Rotation()
+    rotation.responder.setAnswering(false)
+    rotation.publisher.announce(reportID: 1)
+    let payload = Array(#"{"header":{"report_id":1,"version":"1.0"},"metrics":{}}"#.utf8)
+    _ = try rotation.publisher.publish(
+      payload, to: rotation.topic, qos: .atLeastOnce, until: rotation.after(.seconds(30)))
+    try rotation.answer(1)
+    #expect(rotation.publisher.lateConfirmation(of: 1) == nil)
+    if cause == "a SIGHUP" {
+      let signal = try StopSwitch().signal()
+      let renewal = ConnectionRenewal(signal, log: rotation.recorded.log())
+      renewal.publisher = rotation.publisher
+      signal.whenHungUp?()
+      renewal.run(until: rotation.after(.seconds(300)))
+      #expect(!rotation.publisher.isConnected)
+    } else {
+      let other = try rotation.broker.authority.issue("other", names: "DNS:device")
+      try rotation.replace("certificate.pem", with: other.certificateFile)
+      try rotation.replace("private.key", with: other.keyFile)
+      let watch = CertificateWatch(
+        rotation.publisher, topic: rotation.topic, time: rotation.time, log: rotation.recorded.log(),
+        random: FixedGenerator.lowest)
+      // The first call notices the files, and the second replaces the connection.
+      for _ in 1...2 { watch.run(until: rotation.after(.seconds(300))) }
+      #expect(try rotation.broker.clientNames() == ["first", "other"])
+    }
+    #expect(rotation.publisher.lateConfirmation(of: 1) == .accepted)
   }
 
   @Test func `replace an open connection between two reports, and no report is lost`() throws {
