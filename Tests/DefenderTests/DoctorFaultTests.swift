@@ -169,6 +169,18 @@ private let faultsOfIdentities = [
       .keyFile
   },
   Fault(
+    name: "truncated chain", routes: Route.withCertificate, check: "certificate",
+    words: ["a certificate after the first one in", "is truncated", "Write the whole chain"]
+  ) { patient in
+    let device = try patient.authority.issue("chained", names: "DNS:device", isIndirect: true)
+    try patient.use(device)
+    let directory = try TemporaryDirectory()
+    patient.retained.append(directory)
+    let whole = try fileContents(device.certificateFile)
+    patient.variables["DEFENDER_CERTIFICATE_FILE"] = try directory.write(
+      "chain.pem", Array(whole.dropLast(100)))
+  },
+  Fault(
     name: "wrong key password", routes: Route.withCertificate, check: "configuration",
     words: ["DEFENDER_PRIVATE_KEY_FILE", "the password in"]
   ) { patient in

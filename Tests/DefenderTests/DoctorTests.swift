@@ -408,6 +408,20 @@ import WireFormats
     #expect(try again(broker).line("certificate").contains("chmod 600"))
   }
 
+  @Test func `accepts the form TRUSTED CERTIFICATE, with which connections work, too`() throws {
+    let broker = try MosquittoBroker()
+    let directory = try TemporaryDirectory()
+    let text = String(decoding: try fileContents(broker.device.certificateFile), as: UTF8.self)
+    var variables = variables(broker)
+    // openssl-x509(1) writes the same bytes with -trustout if no trust is set.
+    variables["DEFENDER_CERTIFICATE_FILE"] = try directory.write(
+      "trusted.pem", text.replacing(" CERTIFICATE-", with: " TRUSTED CERTIFICATE-"))
+    let findings = try findings(variables)
+    #expect(findings.checks(.failed) == [])
+    #expect(findings.line("certificate").contains("CN=device"))
+    #expect(findings.line("publish").hasPrefix("ok"))
+  }
+
   private func again(_ broker: MosquittoBroker) throws -> [Finding] {
     try findings(variables(broker), publish: false)
   }
