@@ -7,6 +7,8 @@ import Testing
 private final class SecureNetwork {
   private let authority: ThrowawayAuthority
   private let relay: Relay
+  /// Requests a certificate, but doesn't require one.
+  let requesting: TLSServerContext
   let front: TLSFront
   let server: ScriptedServer
   var configuration: ConnectionConfiguration
@@ -16,11 +18,10 @@ private final class SecureNetwork {
     authority = try ThrowawayAuthority()
     relay = try Relay(.proxy)
     let protocols = ["x-amzn-http-ca"]
-    front = try TLSFront(
-      TLSServerContext(
-        authority.issue("proxy", names: names), clientAuthority: authority.certificateFile,
-        requiresClient: false, protocols: protocols),
-      before: relay.port)
+    requesting = try TLSServerContext(
+      authority.issue("proxy", names: names), clientAuthority: authority.certificateFile,
+      requiresClient: false, protocols: protocols)
+    front = try TLSFront(requesting, before: relay.port)
     server = try ScriptedServer(
       answers,
       tls: TLSServerContext(
@@ -28,8 +29,7 @@ private final class SecureNetwork {
         protocols: protocols))
     let proxy = "https://localhost:\(front.port)"
     let variables = [
-      "AWS_CA_BUNDLE": authority.certificateFile, "HTTPS_PROXY": proxy, "HTTP_PROXY": proxy,
-      "NO_PROXY": exceptions,
+      "AWS_CA_BUNDLE": authority.certificateFile, "HTTPS_PROXY": proxy, "NO_PROXY": exceptions,
     ]
     configuration = ConnectionConfiguration(Environment(variables), allowsPlainHTTP: true)
     configuration.applicationProtocol = protocols.first
@@ -83,10 +83,14 @@ struct `A proxy that uses TLS` {
 
   @Test func `gets none for a request that it forwards`() throws {
     let network = try SecureNetwork([])
-    let request = HTTPRequest(method: "GET", url: "http://localhost:1/")
-    // The relay behind the TLS only understands CONNECT.
-    _ = try? CurlExchange(network.configuration).exchange(request, timeout: .seconds(20))
-    #expect(network.front.handshakes == [toProxy])
+    let proxy = try ScriptedServer([.keep(httpResponse())], tls: network.requesting)
+    defer { proxy.stop() }
+    network.configuration.proxy = ProxySettings(
+      Environment(["HTTP_PROXY": "https://localhost:\(proxy.port)"]))
+    let request = HTTPRequest(method: "GET", url: "http://example.com/")
+    let response = try CurlExchange(network.configuration).exchange(request, timeout: .seconds(20))
+    #expect(response.status == 200)
+    #expect(proxy.received.map(\.handshake) == [toProxy])
   }
 
   @Test func `doesn't keep the certificate from a host that is an exception`() throws {
