@@ -18,7 +18,7 @@ package final class Session {
 
   /// The maximum number of messages and acknowledgements that wait for ``receive(until:)``. When more arrive, the oldest
   /// is dropped.
-  package static let inboxLimit = 64
+  package static let inboxLimit = ArrivalInbox.countLimit
 
   private let stream: any ByteStream
   private let time: any TimeSource
@@ -33,7 +33,7 @@ package final class Session {
   /// The messages over MQTT 5 that the server hasn't acknowledged.
   private var unacknowledged: [UInt16] = []
   private var reader: PacketReader
-  private var inbox: [Arrival] = []
+  private var inbox = ArrivalInbox()
   private var lastPacketID: UInt16 = 0
   private var lastSent: BootTime
   private var awaitsPingResponse = false
@@ -154,11 +154,11 @@ package final class Session {
 
   /// Returns the next message or acknowledgement; nil if none arrives before `deadline`.
   package func receive(until deadline: BootTime) throws(MQTTError) -> Arrival? {
-    if !inbox.isEmpty { return inbox.removeFirst() }
+    if let arrival = inbox.takeFirst() { return arrival }
     repeat {
       guard let packet = try packet(until: deadline, waitingFor: "next message") else { return nil }
       try take(packet, until: deadline)
-      if !inbox.isEmpty { return inbox.removeFirst() }
+      if let arrival = inbox.takeFirst() { return arrival }
     } while time.bootTime < deadline
     return nil
   }
@@ -265,11 +265,11 @@ package final class Session {
     hasHeld = true
     switch packet {
     case .publish(let message, let packetID, _):
-      keep(.message(message))
+      inbox.append(.message(message))
       if let packetID { try send(.publishAcknowledgement(packetID: packetID), until: deadline) }
     case .publishAcknowledgement(let packetID, let reason):
       unacknowledged.removeAll { $0 == packetID }
-      keep(
+      inbox.append(
         reason.code.isFailure
           ? .refusal(packetID: packetID, reason) : .acknowledgement(packetID: packetID))
     case .pingResponse:
@@ -279,11 +279,6 @@ package final class Session {
     case .connectAcknowledgement, .connectAnswer, .subscribeAcknowledgement:
       throw end(.unexpected(packet: packet.name))
     }
-  }
-
-  private func keep(_ arrival: Arrival) {
-    if inbox.count == Self.inboxLimit { inbox.removeFirst() }
-    inbox.append(arrival)
   }
 
   /// Reads packets until `pick` returns a value for one; handles all packets before it with `take(_:until:)`.

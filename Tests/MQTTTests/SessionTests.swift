@@ -143,6 +143,23 @@ struct `An MQTT session` {
     #expect(kept == (36..<100).map { .message(Message(topic: "a", payload: [UInt8($0)])) })
   }
 
+  @Test func `keeps the newest messages of a flood of large ones, and every acknowledgement`() throws {
+    let stream = stream()
+    let session = try session(stream)
+    stream.deliver(bytes("4002 0007"))
+    for number in 0..<9 {
+      // A topic of one byte and 60,000 bytes: at most four fit in 256 KiB.
+      stream.deliver(bytes("30 e3d403 0001 61") + [UInt8](repeating: UInt8(number), count: 60_000))
+    }
+    stream.deliver(bytes("D000"))
+    try session.ping(until: stream.time.after(.seconds(5)))
+    var kept: [Session.Arrival] = []
+    while let arrival = try session.receive(until: stream.time.bootTime) { kept.append(arrival) }
+    let newest = (5..<9).map { [UInt8](repeating: UInt8($0), count: 60_000) }
+    #expect(
+      kept == [.acknowledgement(packetID: 7)] + newest.map { .message(Message(topic: "a", payload: $0)) })
+  }
+
   @Test func `returns at its deadline even if the server never stops sending`() throws {
     let time = ScriptedTime()
     let stream = ScriptedStream(
