@@ -4,8 +4,13 @@ import WireFormats
 
 /// The subscription to the commands, and those that have arrived.
 struct CommandStream {
+  /// How often the subscription is renewed on nucleus lite if no missing answer shows that lite dropped it.
+  static let renewalInterval = Duration.seconds(3_600)
+
   let subscription: IPCSubscription
   var inbox: CommandInbox
+  /// When the subscription was last made or renewed.
+  var renewed: BootTime
 }
 
 extension GreengrassPublisher: CommandReceiver {
@@ -22,12 +27,22 @@ extension GreengrassPublisher: CommandReceiver {
       CommandStream(
         subscription: client.subscribe(
           .subscribeToIoTCore(topicFilter: topics.commands.name, qualityOfService: .atLeastOnce)),
-        inbox: CommandInbox(topics))
+        inbox: CommandInbox(topics), renewed: time.bootTime)
     }
     guard let topics else { return }
     log.info(
       "Receiving commands on \(topics.commands). AWS IoT decides who may publish there; the nucleus doesn't name the sender."
     )
+  }
+
+  /// Renews the subscription after a report to a topic without answers, at most once an hour and only on nucleus lite, which can
+  /// drop subscriptions without notice.
+  func renewCommandsOnLite() {
+    guard client.leavesStreamsOpen == true, !expectsAnswers, let stream = commandStream,
+      stream.renewed.duration(to: time.bootTime) >= CommandStream.renewalInterval
+    else { return }
+    commandStream?.renewed = time.bootTime
+    client.renew(stream.subscription)
   }
 
   package func takeCommands() -> [[UInt8]] {

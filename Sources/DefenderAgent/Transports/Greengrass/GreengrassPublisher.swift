@@ -80,6 +80,7 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
         allowedTopic = topic
         // The nucleus now grants subscriptions that it refused while the core was offline.
         renewSubscriptions { $0.isRefused }
+        renewCommandsOnLite()
         // After a reconnect, the nucleus may answer before it announces the state.
         _ = coreStatus.isOnline(client, until: min(deadline, time.bootTime.advanced(by: .seconds(1))))
         isLastReportSpooled = coreStatus.isOffline
@@ -185,6 +186,9 @@ package final class GreengrassPublisher: Publisher, ReportConfirmer {
     }
     answers = (topic, streams)
   }
+
+  /// Whether Device Defender answers the reports.
+  var expectsAnswers: Bool { answers != nil }
 
   /// Renews the matching subscriptions on new streams.
   private func renewSubscriptions(where matches: (IPCSubscription) -> Bool) {

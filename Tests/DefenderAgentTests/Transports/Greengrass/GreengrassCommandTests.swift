@@ -14,14 +14,23 @@ private func access(_ resources: String) -> String {
 
 private func soon() -> BootTime { BootTime.now.advanced(by: .seconds(20)) }
 
+/// The system's clock, moved forward by the test.
+private final class ShiftedTime: TimeSource {
+  var shift = Duration.zero
+  var wallTime: WallTime { .now.advanced(by: shift) }
+  var bootTime: BootTime { .now.advanced(by: shift) }
+}
+
 @Suite(.ownThreads) struct `Commands through the nucleus` {
   private let recorded = RecordedLog()
 
-  private func connected(_ nucleus: FakeNucleus) throws -> (IPCClient, GreengrassPublisher) {
+  private func connected(
+    _ nucleus: FakeNucleus, _ clock: any TimeSource = SystemWaiter(shutdown: nil)
+  ) throws -> (IPCClient, GreengrassPublisher) {
     let time = SystemWaiter(shutdown: nil)
     let client = IPCClient(
       socketPath: nucleus.socketPath, token: FakeNucleus.token, log: recorded.log(), time: time)
-    let publisher = GreengrassPublisher(client, time: time, log: recorded.log())
+    let publisher = GreengrassPublisher(client, time: clock, log: recorded.log())
     publisher.receiveCommands(on: try CommandTopics(Topic(validating: "c/t")))
     _ = try publisher.open(for: Topic(validating: "own/t"), until: soon())
     return (client, publisher)
@@ -64,11 +73,34 @@ private func soon() -> BootTime { BootTime.now.advanced(by: .seconds(20)) }
     _ = try publisher.publish([1], to: Topic(validating: "own/t"), qos: .atLeastOnce, until: soon())
   }
 
+  @Test(arguments: FakeNucleus.Manner.allCases)
+  func `are subscribed to again once an hour on lite, which drops subscriptions`(manner: FakeNucleus.Manner)
+    throws
+  {
+    let nucleus = try FakeNucleus(manner, configuration: access(#""c/*", "own/*""#))
+    let clock = ShiftedTime()
+    let (client, publisher) = try connected(nucleus, clock)
+    let topic = try Topic(validating: "own/t")
+    var expected = 1
+    for minutes in [0, 59, 1, 1] {
+      clock.shift += .seconds(minutes * 60)
+      try nucleus.do(#"{"do": "kill-subscriptions", "operations": ["SubscribeToIoTCore"]}"#)
+      _ = try publisher.publish([1], to: topic, qos: .atLeastOnce, until: soon())
+      // The nucleus handles requests in turn, so it has handled a new subscription before this call.
+      _ = try client.call(.getConfiguration, until: soon())
+      try nucleus.catchUp()
+      if minutes == 1, manner == .lite { expected = 2 }
+      #expect(nucleus.count("subscribe") == expected, "after \(minutes) minutes more")
+    }
+  }
+
   @Test func `end with the configuration that had them`() throws {
     let nucleus = try FakeNucleus(.classic, configuration: access(#""c/*", "own/*""#))
     let (_, publisher) = try connected(nucleus)
     publisher.receiveCommands(on: nil)
     #expect(publisher.commandTopics == nil && publisher.takeCommands().isEmpty)
+    // The nucleus delivers nothing more on the stream.
+    #expect(try nucleus.next("end-of-stream")["known"] == .boolean(true))
     _ = try publisher.publish([1], to: Topic(validating: "own/t"), qos: .atLeastOnce, until: soon())
     try nucleus.do(#"{"do": "deliver", "topic": "c/t", "payload": "AQ=="}"#)
     try nucleus.catchUp()
