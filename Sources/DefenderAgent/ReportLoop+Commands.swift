@@ -68,7 +68,9 @@ extension ReportLoop {
     switch commands.limiter.verdict(at: time.bootTime) {
     case .admitted: break
     case .refused:
-      let response = CommandResponse(.rejected(CommandLimiter.reason), thing: configuration.thingName)
+      let (name, id) = Command.identity(of: payload)
+      let response = CommandResponse(
+        .rejected(CommandLimiter.reason), to: name, id: id, thing: configuration.thingName)
       respond(response, to: receiver, before: end, into: &outcome)
       return nil
     case .dropped:
@@ -114,7 +116,7 @@ extension ReportLoop {
     if hasDelivered {
       schedule.skip(before: start.advanced(by: configuration.minimumInterval))
       // If the configuration changes, the next run continues this schedule.
-      lastDue = schedule.next.advanced(by: .zero - work.interval)
+      lastDue = schedule.previous
     }
     if wasThrottled { moveOn(&schedule) }
     returnFreeMemory()
@@ -161,7 +163,7 @@ extension ReportLoop {
     let next = regular > now ? regular : now.advanced(by: delay(ofOverdueReportIn: interval))
     work.interval = interval
     schedule = ReportSchedule(interval: interval, first: max(next, earliestReport ?? next))
-    lastDue = lastDue.map { _ in schedule.next.advanced(by: .zero - interval) }
+    lastDue = lastDue.map { _ in schedule.previous }
     return .interval(interval, note: note)
   }
 

@@ -209,6 +209,8 @@ package struct ReportLoop: ~Copyable {
 
   mutating func moveOn(_ schedule: inout ReportSchedule) {
     schedule.moveOn(using: &random)
+    // A new configuration or a commanded interval must not cancel the delay.
+    lastDue = schedule.previous
     log.info(
       "The last report was throttled. Next report in \(Int(time.bootTime.duration(to: schedule.next).inSeconds)) s."
     )

@@ -5,6 +5,9 @@ package struct ReportSchedule: Sendable {
   private let interval: Duration
   package private(set) var next: BootTime
 
+  /// One interval before ``next``.
+  package var previous: BootTime { next.advanced(by: .zero - interval) }
+
   package init(interval: Duration, first: BootTime) {
     self.interval = interval
     next = first

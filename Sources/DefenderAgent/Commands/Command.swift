@@ -55,6 +55,16 @@ package struct Command: Equatable, Sendable {
     self.id = id
   }
 
+  /// Returns the name and the id of a message, as far as they are valid.
+  static func identity(of payload: [UInt8]) -> (name: String?, id: String?) {
+    do throws(CommandError) {
+      let command = try Command(parsing: payload)
+      return (command.name, command.id)
+    } catch {
+      return (nil, error.id)
+    }
+  }
+
   private static func id(_ value: JSONValue?) throws(CommandError) -> String? {
     guard let value else { return nil }
     guard let id = value.string, (1...maximumIDBytes).contains(id.utf8.count) else {
@@ -92,7 +102,8 @@ package struct Command: Equatable, Sendable {
     guard let seconds = value.double, Configuration.intervalRange.contains(seconds) else {
       throw CommandError("'seconds' is \(shown(value)); expected a number of seconds, from 0.001 to 604800")
     }
-    return .milliseconds(Int64((seconds * 1_000).rounded(.up)))
+    // 16.1 s are 16100.000000000002 ms in binary. The least valid number is 1 ms, so none becomes zero.
+    return .milliseconds(Int64((seconds * 1_000).rounded()))
   }
 
   private static func shown(_ value: JSONValue) -> String {

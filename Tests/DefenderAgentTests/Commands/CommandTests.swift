@@ -58,6 +58,8 @@ private let nested = String(repeating: "[", count: 500) + String(repeating: "]",
       (#"{"command":"interval"}"#, .interval(nil), nil),
       (#"{"command":"interval","seconds":600}"#, .interval(.seconds(600)), nil),
       (#"{"command":"interval","seconds":0.001,"id":"a"}"#, .interval(.milliseconds(1)), 1),
+      (#"{"command":"interval","seconds":16.1}"#, .interval(.milliseconds(16_100)), nil),
+      (#"{"command":"interval","seconds":0.0014}"#, .interval(.milliseconds(1)), nil),
       (#"{"command":"interval","seconds":6.048e5}"#, .interval(.seconds(604_800)), nil),
     ] as [(String, Command.Action, Int?)])
   func `is parsed`(text: String, action: Command.Action, idLength: Int?) throws {

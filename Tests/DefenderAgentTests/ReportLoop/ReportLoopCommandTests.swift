@@ -1,5 +1,7 @@
 import AgentTestSupport
+import AWSClient
 import DefenderAgent
+import HTTPClient
 import Platform
 import TestSupport
 import Testing
@@ -164,6 +166,18 @@ private final class Flood: IdleTask {
     #expect(record.responses.first?["reportId"]?.integer() == stage.publisher.reportIDs.last)
   }
 
+  @Test func `doesn't count a late rejection of the former report against the commanded one`() throws {
+    var stage = try stage([(5_000, Self.report)])
+    // Device Defender has answered before, so an unanswered report isn't acknowledged.
+    stage.publisher.provesDelivery = false
+    stage.publisher.confirmations = [.accepted, .unanswered, .accepted]
+    stage.publisher.lateConfirmations = [.rejected(code: "Throttled", message: "late")]
+    let outcome = try run(&stage, seconds: 6_000)
+    #expect(outcome.confirmations.rejected == 1)
+    #expect(record.statuses == ["accepted"], "\(record.errors)")
+    #expect(record.responses.first?["reportId"]?.integer() == stage.publisher.reportIDs.last)
+  }
+
   @Test func `accepts a report that the core spools`() throws {
     var stage = try stage([(1_000, Self.report)])
     stage.publisher.confirmations = [.spooled, .spooled]
@@ -209,6 +223,29 @@ private final class Flood: IdleTask {
     try run(&stage, seconds: Int64(slot) + 1_401)
     let offset = slotOffset(in: .seconds(400), thing: "thing").inSeconds
     #expect(record.reports == [Int(slot), Int(Double(Int(slot) + 1_000) + offset)])
+  }
+
+  @Test func `spreads first reports over the new interval`() throws {
+    var stage = try stage([(1, #"{"command":"interval","seconds":300}"#)], ["DEFENDER_JITTER": "1"])
+    // Otherwise the first report stays due at its slot of the configured interval.
+    try #require(slotOffset(in: .seconds(3_600), thing: "thing") > .seconds(301))
+    try run(&stage, seconds: 400)
+    let offset = slotOffset(in: .seconds(300), thing: "thing").inSeconds
+    #expect(record.reports.first == Int(1 + offset))
+  }
+
+  @Test func `keeps the delay after a throttled report over a change of the interval`() throws {
+    var stage = try stage([
+      (100, #"{"command":"interval","seconds":600}"#), (101, #"{"command":"interval","seconds":600}"#),
+    ])
+    stage.publisher.acknowledgements = [false]
+    stage.publisher.refusal = .refused(ServiceError(HTTPResponse(status: 429)))
+    try run(&stage, seconds: 5_000)
+    // The delay is random; the log has it.
+    let text = try #require(stage.lines.text.split(separator: "throttled. Next report in ").last)
+    let configured = try #require(Int(text.prefix { $0.isNumber }))
+    try #require(record.reports.count > 1)
+    #expect(abs(record.reports[1] - (configured - 3_600 + 600)) <= 1, "\(record.reports), \(configured)")
   }
 
   @Test func `restores the configured interval`() throws {
@@ -274,6 +311,18 @@ private final class Flood: IdleTask {
     #expect(record.errors == [unknown, unknown, unknown, limit, unknown])
     #expect(outcome.commands.rejected == 5)
     #expect(stage.lines.text.components(of: "too many commands") == 1)
+  }
+
+  @Test func `names the command over the limit in the response`() throws {
+    let bad = #"{"command":"reboot","id":"bad"}"#
+    let good = #"{"command":"interval","id":"4"}"#
+    // The tokens are back after 18 s.
+    var stage = try stage(
+      Array(repeating: (1_000, bad), count: 3) + [(1_000, good)] + Array(repeating: (1_100, bad), count: 4))
+    try run(&stage, seconds: 2_000)
+    let refused = record.responses.filter { $0["error"]?.string?.contains("too many commands") == true }
+    #expect(refused.compactMap { $0["id"]?.string } == ["4", "bad"])
+    #expect(refused.map { $0["command"]?.string } == ["interval", nil])
   }
 
   @Test func `continues if a response can't be published`() throws {
