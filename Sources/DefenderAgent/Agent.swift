@@ -75,11 +75,11 @@ package struct Agent: ~Copyable {
   }
 }
 
-/// Returns a status that `manager` shows, and that learns from `publisher` when a connection ends between two reports.
+/// Returns a status that `manager` shows, and that learns from `publisher` when a connection ends or opens between two reports.
 private func agentStatus(
   of publisher: any Publisher, shownBy manager: ServiceManager, time: any Waiter
 ) -> AgentStatus {
   let status = AgentStatus(manager.show)
-  (publisher as? MQTTPublisher)?.whenLost = { [weak status] in status?.lost($0, at: time.wallTime) }
+  (publisher as? MQTTPublisher).map { status.follow($0, time: time) }
   return status
 }

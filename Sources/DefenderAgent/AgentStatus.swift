@@ -1,4 +1,4 @@
-import Platform
+package import Platform
 
 /// The agent's state in one line, which the service manager shows: `systemctl status` prints it.
 ///
@@ -41,6 +41,12 @@ package final class AgentStatus {
     lastError = "last error at \(shown(now)): \(text)"
   }
 
+  /// Shows each connection of `publisher` that ends or opens between two reports.
+  package func follow(_ publisher: MQTTPublisher, time: any TimeSource) {
+    publisher.whenLost = { [weak self] in self?.lost($0, at: time.wallTime) }
+    publisher.whenReconnected = { [weak self] in self?.reconnected() }
+  }
+
   /// Shows that the connection ended between two reports.
   func lost(_ reason: String, at now: WallTime) {
     failed(reason, at: now)
@@ -51,6 +57,12 @@ package final class AgentStatus {
   /// Shows that the connection was closed between two reports for a renewed certificate, and whether it is open again.
   func renewed(isConnected: Bool) {
     connection = isConnected ? "Connected" : "Not connected until the next report"
+    showAll()
+  }
+
+  /// Shows that a connection is open again before the next report.
+  func reconnected() {
+    connection = "Connected"
     showAll()
   }
 

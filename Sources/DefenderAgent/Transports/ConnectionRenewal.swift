@@ -1,7 +1,7 @@
 import Platform
 
-/// Closes a publisher's connection after a SIGHUP, so that the next report opens one with the certificate and key that the
-/// files hold now.
+/// Closes a publisher's connection after a SIGHUP, so that the next one uses the certificate and key that the files hold now.
+/// The next report opens it, or the publisher itself within seconds if it receives commands.
 ///
 /// The signal may arrive during a publish, so the callback only sets a flag. The connection is closed while the loop waits:
 /// between two reports.
@@ -22,9 +22,12 @@ final class ConnectionRenewal: IdleTask {
           "Received SIGHUP, which has no effect: the Greengrass nucleus owns the connection.")
       }
       self.isDue = true
+      let receivesCommands = (self.publisher as? any CommandReceiver)?.commandTopics != nil
       log.info(
-        "Received SIGHUP. The next report opens a new connection. If a certificate and key are configured, they are read "
-          + "again, with the key's password.")
+        "Received SIGHUP. "
+          + (receivesCommands
+            ? "The agent opens a new connection within seconds." : "The next report opens a new connection.")
+          + " If a certificate and key are configured, they are read again, with the key's password.")
     }
   }
 

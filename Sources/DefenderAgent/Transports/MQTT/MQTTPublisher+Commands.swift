@@ -11,7 +11,7 @@ extension MQTTPublisher: CommandReceiver {
   package var needsCaller: Bool { commands.map { !$0.isEmpty || hasUnread } ?? false }
 
   package func takeCommands() -> [[UInt8]] {
-    guard commands != nil else { return [] }
+    guard commands != nil, session != nil else { return commands?.takeAll() ?? [] }
     // Afterwards no buffer holds unread bytes, so the descriptor shows the next arrival. Otherwise `hasUnread` is true.
     run(until: .distantFuture)
     return commands?.takeAll() ?? []

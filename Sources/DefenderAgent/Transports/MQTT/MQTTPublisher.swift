@@ -15,8 +15,12 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   let settings: Settings
   let time: any Waiter
   let log: Log
-  private var random: any RandomNumberGenerator
-  private var delay: ReconnectDelay
+  var random: any RandomNumberGenerator
+  var delay: ReconnectDelay
+  /// When to reconnect between two reports, so that commands can arrive.
+  var reconnection = Reconnection()
+  /// The topic of the last report for which a connection was needed; nil before the first one.
+  private(set) var connectionTopic: Topic?
   private var version: VersionChoice
   private(set) var session: Session?
   /// The size of the largest packet that the broker accepted on its last connection; nil if it named no limit.
@@ -43,6 +47,8 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   var repeats = RepeatFilter(interval: .seconds(240))
   /// Called with the reason when a connection ends between two reports.
   package var whenLost: ((String) -> Void)?
+  /// Called when a connection is open again before the next report.
+  package var whenReconnected: (() -> Void)?
 
   package init(
     _ connector: any BrokerConnector, _ settings: Settings, time: any Waiter, log: Log,
@@ -184,7 +190,8 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
 
   package var idleTask: (any IdleTask)? { self }
 
-  /// Sends DISCONNECT and closes the connection. The next report connects again.
+  /// Sends DISCONNECT and closes the connection. The next report connects again, or ``run(until:)`` before it if commands are
+  /// configured.
   package func disconnect() { disconnect(until: .distantFuture) }
 
   package func renew() {
@@ -199,14 +206,15 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     forgetSession()
   }
 
-  /// When the connection needs the next ping; nil if there is no connection.
-  package var nextDue: BootTime? { session?.nextPing }
+  /// When the connection needs the next ping; without a connection, when to reconnect for commands, and nil if none are
+  /// configured.
+  package var nextDue: BootTime? { session?.nextPing ?? nextReconnect }
 
   /// Reads the messages that have arrived and pings the broker if a ping is due, for at most 5 s and until `deadline`.
   ///
-  /// A dead connection is closed. The next report opens another.
+  /// A dead connection is closed. The next report opens another, or this method does if commands are configured.
   package func run(until deadline: BootTime) {
-    guard let session else { return }
+    guard let session else { return reconnect(until: deadline) }
     do throws(MQTTError) {
       hasUnread = try !session.keepAlive(
         until: min(deadline, time.bootTime.advanced(by: .seconds(5))))
@@ -254,7 +262,8 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   }
 
   /// Returns the current session or a new one, after subscribing to the answers to reports on `topic`.
-  private func session(for topic: Topic, until deadline: BootTime) throws(TransportFailure) -> Session {
+  func session(for topic: Topic, until deadline: BootTime) throws(TransportFailure) -> Session {
+    connectionTopic = topic
     if let session = usableSession() {
       try subscribe(session, topic, until: deadline)
       return session
@@ -313,12 +322,14 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
         until: min(deadline, time.bootTime.advanced(by: settings.streamTimeout)))
     } catch {
       delay.failed(at: time.bootTime, using: &random)
+      reconnection.postpone(at: time.bootTime, using: &random)
       throw error
     }
   }
 
   private func noteConnection(_ session: Session) {
     version.accepted()
+    reconnection.connected(at: time.bootTime)
     packetLimit = session.limits.maximumPacketSize
     connectionCount += 1
     log.debug(
@@ -355,7 +366,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   }
 
   /// Logs an event about the connection, or only at the level `debug` if the same one was logged within four minutes.
-  private func log(_ event: String, _ text: String) {
+  func log(_ event: String, _ text: String) {
     if repeats.allows(event, at: time.bootTime) { log.info(text) } else { log.debug(text) }
   }
 
@@ -369,6 +380,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   }
 
   private func forgetSession() {
+    if session != nil { reconnection.postpone(at: time.bootTime, using: &random) }
     session = nil
     answeredTopic = nil
     hasCommandSubscription = false
@@ -377,6 +389,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
 
   private func giveUpConnection() {
     session?.disconnect(until: time.bootTime)
+    if session == nil { reconnection.postpone(at: time.bootTime, using: &random) }
     forgetSession()
     delay.failed(at: time.bootTime, using: &random)
   }

@@ -6,124 +6,6 @@ import TestSupport
 import Testing
 import WireFormats
 
-/// A broker that grants the answers' subscription, and treats that to commands as the test sets it.
-private final class CommandBroker: BrokerConnector, ByteStream {
-  enum Manner {
-    case grant, refuse
-    /// Closes the connection, as AWS IoT does over MQTT 3.1.1 if a policy doesn't allow an operation.
-    case hangUp
-  }
-
-  let endpoint = "mqtts://broker:8883"
-  let showsCertificate = true
-  private let time: ManualTime
-  private let version: ProtocolVersion
-  private var isOpen = false
-  private var incoming: [UInt8] = []
-  private(set) var connections = 0
-  /// The body of each received packet with the type.
-  private(set) var packets: [(type: UInt8, body: [UInt8])] = []
-  var subscription = Manner.grant
-  var response = Manner.grant
-  /// A message that the broker repeats every millisecond until `end`; nil if there is none.
-  var flood: (message: [UInt8], end: BootTime)?
-  /// What follows the SUBACK for commands.
-  var retained: [UInt8] = []
-
-  init(_ version: ProtocolVersion, time: ManualTime) {
-    self.version = version
-    self.time = time
-  }
-
-  func count(_ type: UInt8) -> Int { packets.count { $0.type == type } }
-
-  /// The payloads of the messages that the client sent to `topic`.
-  func payloads(to topic: String) -> [String] {
-    packets.filter { $0.type == 3 && self.topic(of: $0.body) == topic }.map { packet in
-      let start = packet.body.firstIndex(of: UInt8(ascii: "{")) ?? packet.body.endIndex
-      return String(decoding: packet.body[start...], as: UTF8.self)
-    }
-  }
-
-  /// Sends a message with quality of service 1.
-  func send(_ payload: String, on topic: String, flags: UInt8 = 0x02) {
-    incoming += message(payload, on: topic, flags: flags)
-  }
-
-  func message(_ payload: String, on topic: String, flags: UInt8) -> [UInt8] {
-    var body = [0, UInt8(topic.utf8.count)] + Array(topic.utf8) + [0, 77]
-    if version == .five { body.append(0) }
-    body += Array(payload.utf8)
-    // All messages of these tests are shorter than 128 bytes.
-    return [0x30 | flags, UInt8(body.count)] + body
-  }
-
-  func connect(until deadline: BootTime) throws(TransportFailure) -> any ByteStream {
-    connections += 1
-    incoming = []
-    isOpen = true
-    return self
-  }
-
-  func read(into buffer: inout [UInt8], limit: Int, until deadline: BootTime) throws(StreamError) -> Int {
-    if incoming.isEmpty, let flood, time.bootTime < flood.end {
-      time.advance(by: .milliseconds(1))
-      incoming = flood.message
-    }
-    guard !incoming.isEmpty else {
-      guard isOpen else { return 0 }
-      if time.bootTime < deadline { time.advance(by: time.bootTime.duration(to: deadline)) }
-      throw .timedOut
-    }
-    let piece = incoming.prefix(limit)
-    incoming.removeFirst(piece.count)
-    buffer += piece
-    return piece.count
-  }
-
-  func write(_ bytes: [UInt8], until deadline: BootTime) throws(StreamError) {
-    let type = bytes[0] >> 4
-    let body = Array(bytes.dropFirst().drop { $0 & 0x80 != 0 }.dropFirst())
-    packets.append((type, body))
-    switch type {
-    case 1: incoming += version == .five ? [0x20, 3, 0, 0, 0] : [0x20, 2, 0, 0]
-    case 3: acknowledge(body)
-    case 8: subscribe(body)
-    case 12: incoming += [0xD0, 0]
-    default: break
-    }
-  }
-
-  func close() {}
-
-  private func topic(of body: [UInt8]) -> String {
-    String(decoding: body[2..<(2 + Int(body[0]) << 8 + Int(body[1]))], as: UTF8.self)
-  }
-
-  private func acknowledge(_ body: [UInt8]) {
-    let end = 2 + Int(body[0]) << 8 + Int(body[1])
-    let id = Array(body[end..<(end + 2)])
-    switch topic(of: body).hasSuffix("/response") ? response : .grant {
-    case .grant: incoming += [0x40, 2] + id
-    case .refuse: incoming += [0x40, 4] + id + [0x87, 0]
-    case .hangUp: isOpen = false
-    }
-  }
-
-  private func subscribe(_ body: [UInt8]) {
-    let isOfCommands = String(decoding: body, as: UTF8.self).contains("c/t")
-    let codes: [UInt8] = isOfCommands ? [subscription == .refuse ? 0x87 : 1] : [1, 1]
-    if isOfCommands, subscription == .hangUp {
-      isOpen = false
-      return
-    }
-    let answer = Array(body.prefix(2)) + (version == .five ? [0] : [])
-    let granted = codes.map { $0 == 0x87 && version == .three ? 0x80 : $0 }
-    incoming += [0x90, UInt8(answer.count + granted.count)] + answer + granted
-    if isOfCommands { incoming += retained }
-  }
-}
-
 @Suite struct `Commands over MQTT` {
   private let time = ManualTime()
   private let recorded = RecordedLog()
@@ -225,7 +107,7 @@ private final class CommandBroker: BrokerConnector, ByteStream {
   @Test(arguments: [ProtocolVersion.three, .five])
   func `are ignored if they are retained or on another topic`(version: ProtocolVersion) throws {
     let broker = CommandBroker(version, time: time)
-    broker.retained = broker.message(Self.report, on: "c/t", flags: 0x03)
+    broker.afterSubscription = broker.message(Self.report, on: "c/t", flags: 0x03)
     let publisher = try publisher(broker, version)
     _ = try publish(publisher)
     broker.send(Self.report, on: "c/t/response")
@@ -233,6 +115,31 @@ private final class CommandBroker: BrokerConnector, ByteStream {
     broker.send("", on: "c/t")
     #expect(publisher.takeCommands().isEmpty)
     #expect(warnings().count { $0.contains("retained command") } == 1)
+  }
+
+  @Test(arguments: [ProtocolVersion.three, .five])
+  func `are handled at once if they arrive together with the SUBACK`(version: ProtocolVersion) throws {
+    let broker = CommandBroker(version, time: time)
+    broker.afterSubscription = broker.message(Self.report, on: "c/t", flags: 0x02)
+    let publisher = try publisher(broker, version)
+    _ = try publisher.open(for: Topic(validating: "own/p"), until: time.bootTime.advanced(by: .seconds(9)))
+    let start = time.bootTime
+    // No descriptor shows the command.
+    let wake = TaskRunningWaiter(time, running: [publisher]).wait(until: start.advanced(by: .seconds(3_600)))
+    #expect(wake == .message && time.bootTime == start)
+    #expect(publisher.takeCommands().map { String(decoding: $0, as: UTF8.self) } == [Self.report])
+  }
+
+  @Test(arguments: [ProtocolVersion.three, .five])
+  func `are read to the end at once if they are larger than one read`(version: ProtocolVersion) throws {
+    let broker = CommandBroker(version, time: time)
+    let publisher = try publisher(broker, version)
+    _ = try publish(publisher)
+    _ = publisher.takeCommands()
+    broker.send(String(repeating: " ", count: 12_000), on: "c/t")
+    let commands = publisher.takeCommands()
+    #expect(commands.map(\.count) == [Command.maximumBytes + 1])
+    #expect(broker.packets.last?.body == [0, 77] && !publisher.needsCaller)
   }
 
   @Test func `are read in limited time from a broker that never stops sending, and none is left behind`()
