@@ -51,10 +51,16 @@ extension MQTTPublisher {
     } catch {
       // Every failure has chosen a later moment. If one ever didn't, the wait for the next report must not become a busy loop.
       if let next = nextReconnect, next <= time.bootTime {
-        reconnection.postpone(at: time.bootTime, using: &random)
+        postponeReconnect()
       }
       noteFailedReconnect(error)
     }
+  }
+
+  /// Chooses a later moment for the next attempt, after a connection ended or couldn't be opened.
+  func postponeReconnect() {
+    guard commands != nil else { return }
+    reconnection.postpone(at: time.bootTime, using: &random)
   }
 
   private func noteFailedReconnect(_ failure: TransportFailure) {

@@ -322,7 +322,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
         until: min(deadline, time.bootTime.advanced(by: settings.streamTimeout)))
     } catch {
       delay.failed(at: time.bootTime, using: &random)
-      reconnection.postpone(at: time.bootTime, using: &random)
+      postponeReconnect()
       throw error
     }
   }
@@ -380,7 +380,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   }
 
   private func forgetSession() {
-    if session != nil { reconnection.postpone(at: time.bootTime, using: &random) }
+    if session != nil { postponeReconnect() }
     session = nil
     answeredTopic = nil
     hasCommandSubscription = false
@@ -389,7 +389,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
 
   private func giveUpConnection() {
     session?.disconnect(until: time.bootTime)
-    if session == nil { reconnection.postpone(at: time.bootTime, using: &random) }
+    if session == nil { postponeReconnect() }
     forgetSession()
     delay.failed(at: time.bootTime, using: &random)
   }

@@ -155,7 +155,7 @@ import WireFormats
     let end = due.advanced(by: .seconds(2))
     _ = wait(publisher, time.bootTime.duration(to: end))
     #expect(broker.connections == 2 && broker.connectDeadline == end)
-    // Later, an attempt has a limit of its own.
+    // A later attempt has a separate limit.
     publisher.renew()
     _ = wait(publisher)
     #expect(broker.connectDeadline.map { time.bootTime.duration(to: $0) <= .seconds(30) } == true)
