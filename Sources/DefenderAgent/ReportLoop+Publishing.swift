@@ -43,6 +43,7 @@ extension ReportLoop {
       outcome.failed += 1
       outcome.lastError = "\(error)"
       note(error, of: id)
+      nextSpooled = nil
       if usesSpool(work), error.mayPass { _ = keep(draft, work, in: &outcome) }
       publishViolations(before: end, isConnected: false)
       return error.isThrottling

@@ -55,7 +55,7 @@ package enum AttributeValue: Equatable, Sendable {
   }
 
   private static func wholeNumber(_ text: TextRange, _ scanner: JSONScanner) throws(ScanError) -> Int64? {
-    // An item has several, nearly all of which are short and not negative. They need no string.
+    // An item has several numbers. Nearly all are short and not negative, and can be parsed without creating a string.
     guard (1...18).contains(text.end - text.start) else { return Int64(try scanner.string(text)) }
     var number: Int64 = 0
     for index in text.start..<text.end {

@@ -1,7 +1,7 @@
 import Platform
 
 /// Closes a publisher's connection after a SIGHUP, so that the next one uses the certificate and key that the files hold now.
-/// The next report opens it, or the publisher itself within seconds if it receives commands.
+/// The next report opens that connection, or the publisher itself within seconds if it receives commands.
 ///
 /// The signal may arrive during a publish, so the callback only sets a flag. The connection is closed while the loop waits:
 /// between two reports.

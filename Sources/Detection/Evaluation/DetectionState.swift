@@ -102,7 +102,7 @@ extension DetectionState {
     try self.init(parsingCBOR: bytes, &names)
   }
 
-  /// Reads a state that has the same names as the last one that was read with `names`. If it has others, that only costs time.
+  /// Reads a state, and reuses the strings of the state that was last read with `names`. Names that differ only take more time.
   package init(parsingCBOR bytes: [UInt8], _ names: inout StateNames) throws(DetectionStateError) {
     var reader = StateReader(CBORScanner(bytes), names)
     names = StateNames()

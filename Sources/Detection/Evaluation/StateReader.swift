@@ -1,8 +1,8 @@
 import Glibc
 import WireFormats
 
-/// The names in the last state that was read. The states of a profile's things have the same ones, at the same places, so that reading
-/// another state creates no strings for them.
+/// The names in the last state that was read. The states of a profile's things have the same names at the same places, so reading
+/// the next state creates no strings for them.
 package struct StateNames {
   /// The largest number of names to remember.
   private static let limit = 256
@@ -15,7 +15,7 @@ package struct StateNames {
 
   package init() {}
 
-  /// Returns the next name of a state, whose bytes are these; nil if they aren't UTF-8.
+  /// Returns the next name of a state as a string; nil if its `bytes` aren't UTF-8.
   fileprivate mutating func text(_ bytes: Span<UInt8>) -> String? {
     defer { next += 1 }
     if next < names.count, areEqual(names[next].bytes, bytes) { return names[next].text }
@@ -79,7 +79,7 @@ struct StateReader<Scanner: DocumentScanner> {
     try value(name) { scanner throws(ScanError) in try scanner.string(scanner.text()) }
   }
 
-  /// Returns a text that the states of other things have, too.
+  /// Returns a text that probably recurs in the states of other things. Reuses its string if the last state had it at the same place.
   mutating func name(_ name: StaticString) throws(DetectionStateError) -> String {
     let text = try value(name) { scanner throws(ScanError) in try scanner.text() }
     guard !text.hasEscapes, let name = names.text(scanner.bytes.span.extracting(text.start..<text.end)) else {

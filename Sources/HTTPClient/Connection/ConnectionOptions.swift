@@ -50,6 +50,8 @@ extension EasyHandle {
     if HTTPClient.isSecure(proxy.url) {
       try configuration.checkFiles(amazonRoots: false)
       try set(CURLOPT_PROXY_CAINFO, to: configuration.trust.path)
+      // libcurl's default is a directory such as /etc/ssl/certs, whose authorities would be trusted in addition to that file.
+      try set(CURLOPT_PROXY_CAPATH, to: String?.none)
       try set(CURLOPT_PROXY_SSLVERSION, to: Int(CURL_SSLVERSION_TLSv1_2))
     } else if isSecure {
       try configuration.checkFiles(amazonRoots: amazonRoots)

@@ -27,7 +27,7 @@ public struct CBORScanner: DocumentScanner {
 
   @inline(__always)
   private mutating func head() throws(ScanError) -> Head {
-    // Most heads are one byte, of an item without a tag.
+    // Most heads are a single byte, and most items have no tag.
     guard position < end else { throw .truncated }
     let initial = bytes[position]
     let information = initial & 0x1F

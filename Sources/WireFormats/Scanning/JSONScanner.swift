@@ -92,7 +92,7 @@ public struct JSONScanner: DocumentScanner {
     return TextRange(start: start, end: position - 1)
   }
 
-  /// Reads the rest of a text that begins at `start`, and that has an escape at the position unless it is malformed.
+  /// Reads the rest of a text that begins at `start`. Unless the text is malformed, an escape is at `position`.
   private mutating func escapedText(from start: Int) throws(ScanError) -> TextRange {
     while true {
       guard position < end else { throw .truncated }

@@ -79,6 +79,17 @@ private func last<Element>(_ elements: [Element], after count: Int) -> [Element]
     #expect(try #require(pauses.last) > .seconds(250))
   }
 
+  @Test func `empties even if the interval is shorter than the pauses`() throws {
+    let tree = try TemporaryDirectory()
+    let more = ["SAMPLE_INTERVAL_SECONDS": "1", "DEFENDER_MINIMUM_INTERVAL_SECONDS": "1"]
+    var stage = try LoopStage(spool(in: tree).merging(more) { $1 }, over: tree)
+    stage.publisher.timeTaken = .zero
+    stage.publisher.acknowledgements = [false, false, false]
+    let outcome = try stage.attempt(plan(reports: 20), seconds: 60)
+    #expect(outcome.failed == 3 && outcome.published == 20)
+    #expect(outcome.waiting == 0 && files(in: tree) == [])
+  }
+
   @Test func `stops after a failure until a report in its slot was published`() throws {
     let tree = try TemporaryDirectory()
     var stage = try LoopStage(spool(in: tree), over: tree)

@@ -4,7 +4,8 @@ import WireFormats
 
 /// The subscription to the commands, and those that have arrived.
 struct CommandStream {
-  /// How often the subscription is renewed on nucleus lite if no missing answer shows that lite dropped it.
+  /// How often to renew the subscription on nucleus lite if the reports have no answers. A missing answer would show that lite dropped
+  /// the subscriptions.
   static let renewalInterval = Duration.seconds(3_600)
 
   let subscription: IPCSubscription

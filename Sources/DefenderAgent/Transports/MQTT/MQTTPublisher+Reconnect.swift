@@ -4,7 +4,7 @@ import Platform
 /// Decides when to reconnect between two reports.
 ///
 /// Half of each delay is random. The delay grows from one loss to the next, unless a connection lasted for
-/// ``longestDelay``: two devices with one client id, for example, end each other's connections without end.
+/// ``longestDelay``: two devices with one client id, for example, end each other's connections over and over.
 struct Reconnection {
   static let firstDelay = Duration.seconds(10)
   static let longestDelay = Duration.seconds(300)
@@ -30,7 +30,7 @@ struct Reconnection {
 }
 
 extension MQTTPublisher {
-  /// When to connect again for commands; nil if there is a connection, or if none is needed before the next report.
+  /// When to reconnect for commands; nil if there is a connection, or if none is needed before the next report.
   var nextReconnect: BootTime? {
     guard session == nil, commands != nil, settings.connection == .persistent, connectionTopic != nil,
       let next = reconnection.notBefore
@@ -38,10 +38,11 @@ extension MQTTPublisher {
     return max(next, delay.notBefore ?? next)
   }
 
-  /// Connects and subscribes again if that is due. Gives up at `deadline`, when the next report connects.
+  /// Reconnects and renews the subscriptions if that is due. Gives up at `deadline`, when the next report connects.
   func reconnect(until deadline: BootTime) {
     let start = time.bootTime
     guard let topic = connectionTopic, let due = nextReconnect, due <= start else { return }
+    let delayOfReports = delay
     do throws(TransportFailure) {
       _ = try session(for: topic, until: min(deadline, start.advanced(by: Reconnection.attemptTimeout)))
       delay.succeeded()
@@ -49,7 +50,9 @@ extension MQTTPublisher {
       log("reconnected", "Reconnected to \(connector.endpoint) to receive commands.")
       whenReconnected?()
     } catch {
-      // Every failure has chosen a later moment. If one ever didn't, the wait for the next report must not become a busy loop.
+      // During an outage, `delay` grows to 60 s. A report has only 30 s, and would fail without an attempt.
+      delay = delayOfReports
+      // Every failure postpones the next attempt. Without this check, one that didn't would turn the wait into a busy loop.
       if let next = nextReconnect, next <= time.bootTime {
         postponeReconnect()
       }

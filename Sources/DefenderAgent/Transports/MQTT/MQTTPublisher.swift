@@ -195,7 +195,10 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
   package func disconnect() { disconnect(until: .distantFuture) }
 
   package func renew() {
+    // During an outage, the next attempt may be 300 s away, but the new certificate may be what ends the outage.
+    reconnection = Reconnection()
     disconnect()
+    if reconnection.notBefore == nil { postponeReconnect() }
     version = VersionChoice(settings.version)
     connector.renew()
   }
@@ -206,7 +209,7 @@ package final class MQTTPublisher: Publisher, ReportConfirmer, IdleTask {
     forgetSession()
   }
 
-  /// When the connection needs the next ping; without a connection, when to reconnect for commands, and nil if none are
+  /// When the connection needs the next ping. Without a connection, this is when to reconnect for commands; nil if no commands are
   /// configured.
   package var nextDue: BootTime? { session?.nextPing ?? nextReconnect }
 
