@@ -82,15 +82,8 @@ final class CommandBroker: BrokerConnector, ByteStream {
       time.advance(by: .milliseconds(1))
       incoming = flood.message
     }
-    guard !incoming.isEmpty else {
-      guard isOpen else { return 0 }
-      if time.bootTime < deadline { time.advance(by: time.bootTime.duration(to: deadline)) }
-      throw .timedOut
-    }
-    let piece = incoming.prefix(limit)
-    incoming.removeFirst(piece.count)
-    buffer += piece
-    return piece.count
+    if incoming.isEmpty, !isOpen { return 0 }
+    return try take(&incoming, into: &buffer, limit: limit, at: time, until: deadline)
   }
 
   func write(_ bytes: [UInt8], until deadline: BootTime) throws(StreamError) {
@@ -134,4 +127,20 @@ final class CommandBroker: BrokerConnector, ByteStream {
     incoming += [0x90, UInt8(answer.count + granted.count)] + answer + granted
     if isOfCommands { incoming += afterSubscription }
   }
+}
+
+/// Moves at most `limit` bytes from what a scripted broker has sent to `buffer`, and returns their number. If the broker has sent
+/// nothing, the time passes until `deadline`.
+func take(
+  _ incoming: inout [UInt8], into buffer: inout [UInt8], limit: Int, at time: ManualTime,
+  until deadline: BootTime
+) throws(StreamError) -> Int {
+  guard !incoming.isEmpty else {
+    if time.bootTime < deadline { time.advance(by: time.bootTime.duration(to: deadline)) }
+    throw .timedOut
+  }
+  let piece = incoming.prefix(limit)
+  incoming.removeFirst(piece.count)
+  buffer += piece
+  return piece.count
 }

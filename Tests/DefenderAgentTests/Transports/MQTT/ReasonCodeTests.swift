@@ -31,14 +31,7 @@ private final class ScriptedBroker5: BrokerConnector, ByteStream {
   }
 
   func read(into buffer: inout [UInt8], limit: Int, until deadline: BootTime) throws(StreamError) -> Int {
-    guard !incoming.isEmpty else {
-      if time.bootTime < deadline { time.advance(by: time.bootTime.duration(to: deadline)) }
-      throw .timedOut
-    }
-    let piece = incoming.prefix(limit)
-    incoming.removeFirst(piece.count)
-    buffer += piece
-    return piece.count
+    try take(&incoming, into: &buffer, limit: limit, at: time, until: deadline)
   }
 
   func write(_ bytes: [UInt8], until deadline: BootTime) throws(StreamError) {

@@ -34,14 +34,7 @@ private final class ScriptedBroker: BrokerConnector, ByteStream {
       time.advance(by: .milliseconds(1))
       incoming = flood.message
     }
-    guard !incoming.isEmpty else {
-      if time.bootTime < deadline { time.advance(by: time.bootTime.duration(to: deadline)) }
-      throw .timedOut
-    }
-    let piece = incoming.prefix(limit)
-    incoming.removeFirst(piece.count)
-    buffer += piece
-    return piece.count
+    return try take(&incoming, into: &buffer, limit: limit, at: time, until: deadline)
   }
 
   func write(_ bytes: [UInt8], until deadline: BootTime) throws(StreamError) {
